@@ -1,0 +1,210 @@
+//! The frozen wire format, and what happens to events that this build does not know.
+
+#![expect(clippy::expect_used, reason = "a missing golden file ends the test")]
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use shared_events::{
+    DecodeReason, OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus, SCHEMA_VERSION,
+};
+use uuid::Uuid;
+
+const GOLDEN: [(&str, &str); 5] = [
+    ("order_placed", include_str!("golden/order_placed.v1.json")),
+    ("order_paid", include_str!("golden/order_paid.v1.json")),
+    ("order_shipped", include_str!("golden/order_shipped.v1.json")),
+    ("order_delivered", include_str!("golden/order_delivered.v1.json")),
+    ("order_cancelled", include_str!("golden/order_cancelled.v1.json")),
+];
+
+fn placed_at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000, 123_456_000).unwrap_or_default()
+}
+
+fn event(version: i32, status: OrderStatus, change: OrderChange) -> OrderEvent {
+    let order = OrderState {
+        order_id: Uuid::from_u128(0x0191_f3a0_0000_7000_8000_0000_0000_0001),
+        customer_id: "customer-7".to_owned(),
+        status,
+        version,
+        total_cents: 5_997,
+        item_count: 2,
+        last_item_sku: "SKU-BLUE".to_owned(),
+        placed_at: placed_at(),
+    };
+    OrderEvent::new(
+        order,
+        change,
+        placed_at() + TimeDelta::minutes(i64::from(version - 1)),
+    )
+}
+
+fn every_kind() -> [OrderEvent; 5] {
+    let items = vec![
+        OrderItem {
+            sku: "SKU-RED".to_owned(),
+            quantity: 2,
+            price_cents: 1_999,
+        },
+        OrderItem {
+            sku: "SKU-BLUE".to_owned(),
+            quantity: 1,
+            price_cents: 1_999,
+        },
+    ];
+    let shipped = OrderChange::Shipped {
+        carrier: Some("DHL".to_owned()),
+        tracking_number: Some("JD0146 0000".to_owned()),
+    };
+    [
+        event(1, OrderStatus::Placed, OrderChange::Placed { items }),
+        event(2, OrderStatus::Paid, OrderChange::Paid),
+        event(3, OrderStatus::Shipped, shipped),
+        event(4, OrderStatus::Delivered, OrderChange::Delivered),
+        event(
+            2,
+            OrderStatus::Cancelled,
+            OrderChange::Cancelled {
+                reason: Some("wrong size".to_owned()),
+            },
+        ),
+    ]
+}
+
+fn golden(kind: &str) -> Value {
+    let (_, text) = GOLDEN
+        .iter()
+        .find(|(name, _)| *name == kind)
+        .expect("a golden file for every kind");
+    serde_json::from_str(text).expect("golden files are JSON")
+}
+
+#[test]
+fn every_kind_is_written_as_its_golden_file_says() {
+    for event in every_kind() {
+        let encoded = event.encode().unwrap();
+        let written: Value = serde_json::from_str(&encoded.payload).unwrap();
+        assert_eq!(
+            written,
+            golden(encoded.kind),
+            "{} drifted from its golden file",
+            encoded.kind
+        );
+    }
+}
+
+#[test]
+fn every_golden_file_is_read_as_the_event_it_froze() {
+    let kinds: Vec<_> = every_kind().iter().map(OrderEvent::kind).collect();
+    assert_eq!(kinds, OrderChange::KINDS, "a kind without a golden file");
+    for event in every_kind() {
+        let payload = golden(event.kind()).to_string();
+        assert_eq!(OrderEvent::decode(event.kind(), &payload).unwrap(), event);
+    }
+}
+
+#[test]
+fn optional_fields_may_be_absent() {
+    for (kind, fields) in [
+        ("order_shipped", &["carrier", "tracking_number"][..]),
+        ("order_cancelled", &["reason"][..]),
+    ] {
+        let mut payload = golden(kind);
+        for field in fields {
+            payload.as_object_mut().unwrap().remove(*field);
+        }
+        let event = OrderEvent::decode(kind, &payload.to_string()).unwrap();
+        let again: Value = serde_json::from_str(&event.encode().unwrap().payload).unwrap();
+        assert_eq!(again, payload, "an absent {kind} field must stay absent");
+    }
+}
+
+#[test]
+fn unknown_fields_are_ignored_at_every_level() {
+    for event in every_kind() {
+        let mut payload = golden(event.kind());
+        payload["added_later"] = json!({"deep": [1, 2, 3]});
+        payload["order"]["loyalty_tier"] = json!("gold");
+        if let Some(items) = payload.get_mut("items").and_then(Value::as_array_mut) {
+            items[0]["gift_wrap"] = json!(true);
+        }
+        assert_eq!(
+            OrderEvent::decode(event.kind(), &payload.to_string()).unwrap(),
+            event
+        );
+    }
+}
+
+#[test]
+fn an_unknown_kind_keeps_the_raw_payload() {
+    for payload in [
+        r#"{"whatever":  [1, 2]}"#,
+        "not json",
+        &golden("order_paid").to_string(),
+    ] {
+        let error = OrderEvent::decode("order_gift_wrapped", payload).unwrap_err();
+        assert!(matches!(error.reason, DecodeReason::UnknownKind), "{error:?}");
+        assert_eq!(
+            (error.kind.as_str(), error.payload.as_str()),
+            ("order_gift_wrapped", payload)
+        );
+    }
+}
+
+#[test]
+fn a_newer_schema_is_named_even_when_nothing_else_can_be_read() {
+    let newer = SCHEMA_VERSION + 1;
+    let mut readable = golden("order_paid");
+    readable["schema_version"] = json!(newer);
+    for payload in [
+        readable,
+        json!({"schema_version": newer, "order": "now a string"}),
+    ] {
+        let payload = payload.to_string();
+        let error = OrderEvent::decode("order_paid", &payload).unwrap_err();
+        assert!(
+            matches!(error.reason, DecodeReason::NewerSchema { found } if found == newer),
+            "{error:?}"
+        );
+        assert_eq!(error.payload, payload);
+    }
+}
+
+#[test]
+fn a_malformed_payload_is_refused_and_kept() {
+    let mut without_items = golden("order_placed");
+    without_items.as_object_mut().unwrap().remove("items");
+    let error = OrderEvent::decode("order_placed", &without_items.to_string()).unwrap_err();
+    assert!(
+        matches!(error.reason, DecodeReason::MissingField("items")),
+        "{error:?}"
+    );
+
+    let mut unknown_status = golden("order_paid");
+    unknown_status["order"]["status"] = json!("teleported");
+    for payload in [
+        unknown_status.to_string(),
+        "{".to_owned(),
+        "[]".to_owned(),
+        String::new(),
+    ] {
+        let error = OrderEvent::decode("order_paid", &payload).unwrap_err();
+        assert!(matches!(error.reason, DecodeReason::Malformed(_)), "{error:?}");
+        assert_eq!(error.payload, payload);
+    }
+}
+
+#[test]
+fn an_event_built_twice_is_the_same_event_and_versions_never_share_an_id() {
+    let [placed, paid, ..] = every_kind();
+    assert_eq!(every_kind()[0].event_id, placed.event_id);
+    assert_ne!(placed.event_id, paid.event_id);
+}
+
+#[test]
+fn every_status_is_read_back_from_its_name() {
+    for status in OrderStatus::ALL {
+        assert_eq!(status.as_str().parse::<OrderStatus>().unwrap(), status);
+        assert_eq!(serde_json::to_value(status).unwrap(), json!(status.as_str()));
+    }
+    assert!("Placed".parse::<OrderStatus>().is_err(), "names are exact");
+}
