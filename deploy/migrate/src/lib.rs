@@ -1,0 +1,174 @@
+//! Brings a database to the schema of this build, or back.
+//!
+//! Several migrators may start at once (one per pod, say): they take turns on an advisory lock, and the later ones find
+//! nothing left to do.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource};
+use diesel::pg::Pg;
+use diesel::{Connection, ConnectionError};
+use diesel_async::AsyncPgConnection;
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+/// The migrations in `migrations/`, as they were when this was built.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// The advisory lock on which migrators of one database take turns. The number means nothing; it must never change.
+const ADVISORY_LOCK: i64 = 7_214_380_665;
+
+/// How long to wait for another migrator to finish.
+const TURN_LIMIT: Duration = Duration::from_mins(2);
+
+/// How long a migration may wait for a table lock. Whoever waits for an exclusive lock makes all later readers
+/// wait behind it, so that a migration gives up early and is run again.
+const LOCK_LIMIT: Duration = Duration::from_secs(5);
+
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+type BlockingConnection = AsyncConnectionWrapper<AsyncPgConnection>;
+
+/// One migration that was applied or reverted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Name of its folder, such as `2026-11-23-000200_create_orders`.
+    pub name: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What keeps a database from being migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// No connection to the database.
+    #[error("cannot connect to the database")]
+    Connect(#[source] ConnectionError),
+    /// Another migrator held the advisory lock for longer than 120 s, or the session could not be set up.
+    #[error("cannot get a turn: another migrator may still be at work")]
+    Turn(#[source] diesel::result::Error),
+    /// The record of applied migrations cannot be read.
+    #[error("cannot read which migrations were applied")]
+    History(#[source] BoxedError),
+    /// A migration failed. It was rolled back; those before it stay.
+    #[error("migration {name} failed and was rolled back")]
+    Step {
+        /// Name of its folder.
+        name: String,
+        /// What PostgreSQL said.
+        #[source]
+        source: BoxedError,
+    },
+    /// The task that migrated died.
+    #[error("the migration task did not finish")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// Applies what is pending, in order, and returns it.
+///
+/// # Errors
+///
+/// [`MigrateError`]. What was applied before the failure stays applied.
+pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
+    blocking(database_url, |connection| {
+        let pending = connection
+            .pending_migrations(MIGRATIONS)
+            .map_err(MigrateError::History)?;
+        pending
+            .iter()
+            .map(|migration| apply(connection, migration.as_ref()))
+            .collect()
+    })
+    .await
+}
+
+/// Reverts the last `steps` applied migrations, newest first, and returns them; fewer where there are no more.
+///
+/// # Errors
+///
+/// [`MigrateError`]. What was reverted before the failure stays reverted.
+pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
+    blocking(database_url, move |connection| {
+        let applied = connection.applied_migrations().map_err(MigrateError::History)?;
+        let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(MigrateError::History)?;
+        let to_revert = applied.iter().take(steps).map(|version| {
+            known
+                .iter()
+                .find(|migration| migration.name().version() == *version)
+                .ok_or_else(|| {
+                    MigrateError::History(format!("this build does not know migration {version}").into())
+                })
+        });
+        to_revert
+            .map(|migration| revert(connection, migration?.as_ref()))
+            .collect()
+    })
+    .await
+}
+
+/// Names of the migrations that are not applied yet, in order.
+///
+/// # Errors
+///
+/// [`MigrateError`].
+pub async fn pending(database_url: &str) -> Result<Vec<String>, MigrateError> {
+    blocking(database_url, |connection| {
+        let pending = connection
+            .pending_migrations(MIGRATIONS)
+            .map_err(MigrateError::History)?;
+        Ok(pending
+            .iter()
+            .map(|migration| migration.name().to_string())
+            .collect())
+    })
+    .await
+}
+
+/// diesel's migration harness is synchronous: it gets a thread of its own, and a connection that holds the lock.
+async fn blocking<T, F>(database_url: &str, work: F) -> Result<T, MigrateError>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut BlockingConnection) -> Result<T, MigrateError> + Send + 'static,
+{
+    let database_url = database_url.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let mut connection = BlockingConnection::establish(&database_url).map_err(MigrateError::Connect)?;
+        take_turn(&mut connection).map_err(MigrateError::Turn)?;
+        work(&mut connection)
+    })
+    .await
+    .map_err(MigrateError::Task)?
+}
+
+/// The lock belongs to the session, and goes with it however this process ends.
+fn take_turn(connection: &mut BlockingConnection) -> Result<(), diesel::result::Error> {
+    connection.batch_execute(&format!(
+        "SET application_name = 'migrate'; SET client_min_messages = warning; SET lock_timeout = {turn};
+         SELECT pg_advisory_lock({ADVISORY_LOCK}); SET lock_timeout = {lock};",
+        turn = TURN_LIMIT.as_millis(),
+        lock = LOCK_LIMIT.as_millis(),
+    ))
+}
+
+fn apply(connection: &mut BlockingConnection, migration: &dyn Migration<Pg>) -> Result<Step, MigrateError> {
+    timed(migration, || connection.run_migration(migration).map(drop))
+}
+
+fn revert(connection: &mut BlockingConnection, migration: &dyn Migration<Pg>) -> Result<Step, MigrateError> {
+    timed(migration, || connection.revert_migration(migration).map(drop))
+}
+
+fn timed(
+    migration: &dyn Migration<Pg>,
+    run: impl FnOnce() -> Result<(), BoxedError>,
+) -> Result<Step, MigrateError> {
+    let name = migration.name().to_string();
+    let start = Instant::now();
+    match run() {
+        Ok(()) => Ok(Step {
+            name,
+            took: start.elapsed(),
+        }),
+        Err(source) => Err(MigrateError::Step { name, source }),
+    }
+}

@@ -1,0 +1,115 @@
+//! The row-level invariants hold whatever the application does: each CHECK refuses what it is there for.
+
+use anyhow::{Context, Result};
+use local::test_database::TestDatabase;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+const ORDER: &str = "INSERT INTO orders VALUES
+    (gen_random_uuid(), 'c', '[{}]', 1, 'placed', 1, now(), now())";
+const SUMMARY: &str = "INSERT INTO order_summary VALUES
+    (gen_random_uuid(), 'c', 1, 'placed', now(), 1, 'sku', 1, now())";
+const EVENT: &str = "INSERT INTO outbox (kind, payload) VALUES ('k', '{}')";
+const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error) VALUES
+    (1, 'k', '{}', now(), 1, 'e')";
+
+/// A good statement, what to replace in it, and the constraint that must refuse the result.
+const BROKEN: [(&str, &str, &str, &str); 19] = [
+    (ORDER, "'c'", "''", "orders_customer_id_length"),
+    (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
+    (ORDER, "'[{}]'", "'[]'", "orders_items_count"),
+    (ORDER, "'[{}]'", "'{}'", "orders_items_count"),
+    (ORDER, "'[{}]'", "'null'", "orders_items_count"),
+    (
+        ORDER,
+        "'[{}]'",
+        "jsonb_agg(1) FROM generate_series(1, 501)",
+        "orders_items_count",
+    ),
+    (ORDER, "1, 'placed'", "-1, 'placed'", "orders_total_not_negative"),
+    (ORDER, "'placed', 1", "'lost', 2", "orders_status_known"),
+    (ORDER, "'placed', 1", "'cancelled', 0", "orders_version_positive"),
+    (ORDER, "'placed', 1", "'placed', 2", "orders_version_fits_status"),
+    (ORDER, "'placed', 1", "'paid', 1", "orders_version_fits_status"),
+    (
+        SUMMARY,
+        "1, 'placed'",
+        "-1, 'placed'",
+        "order_summary_total_not_negative",
+    ),
+    (SUMMARY, "'placed'", "'lost'", "order_summary_status_known"),
+    (
+        SUMMARY,
+        "1, 'sku'",
+        "0, 'sku'",
+        "order_summary_item_count_positive",
+    ),
+    (SUMMARY, "'sku', 1", "'sku', 0", "order_summary_version_positive"),
+    (EVENT, "'k'", "''", "outbox_kind_length"),
+    (EVENT, "'k'", "repeat('k', 65)", "outbox_kind_length"),
+    (PARKED, "1, 'e'", "0, 'e'", "parked_events_attempts_positive"),
+    (PARKED, "(1,", "(NULL,", ""),
+];
+
+/// `jsonb_agg` needs a SELECT around it.
+fn as_select(statement: &str) -> String {
+    if !statement.contains("jsonb_agg") {
+        return statement.to_owned();
+    }
+    let statement = statement
+        .replace("VALUES\n    (", "SELECT ")
+        .replace("now(), now())", "now(), now()");
+    let (before, after) = statement
+        .split_once(" FROM generate_series(1, 501)")
+        .unwrap_or_default();
+    format!("{before}{after} FROM generate_series(1, 501)")
+}
+
+async fn refusal(session: &Client, statement: &str) -> Result<(SqlState, String)> {
+    let error = session
+        .batch_execute(statement)
+        .await
+        .err()
+        .context("the statement was accepted")?;
+    let refused = error.as_db_error().context("not PostgreSQL's refusal")?;
+    Ok((
+        refused.code().clone(),
+        refused.constraint().unwrap_or_default().to_owned(),
+    ))
+}
+
+#[tokio::test]
+async fn each_constraint_refuses_what_it_is_there_for() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let session = database.connect().await?;
+    for good in [ORDER, SUMMARY, EVENT, PARKED] {
+        session.batch_execute(good).await.context(good)?;
+    }
+    for (good, part, broken_part, constraint) in BROKEN {
+        assert!(good.contains(part), "{part} is not in {good}");
+        let statement = as_select(&good.replacen(part, broken_part, 1));
+        let (code, by) = refusal(&session, &statement).await.context(statement.clone())?;
+        let expected = if constraint.is_empty() {
+            SqlState::NOT_NULL_VIOLATION
+        } else {
+            SqlState::CHECK_VIOLATION
+        };
+        assert_eq!((code, by.as_str()), (expected, constraint), "{statement}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_check_constraint_of_the_schema_is_tried_above() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let query = "SELECT conname::text FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
+                 WHERE c.contype = 'c' AND t.relnamespace = 'public'::regnamespace";
+    for row in database.connect().await?.query(query, &[]).await? {
+        let name: &str = row.get(0);
+        assert!(
+            BROKEN.iter().any(|(.., constraint)| *constraint == name),
+            "nothing tries to break {name}"
+        );
+    }
+    Ok(())
+}

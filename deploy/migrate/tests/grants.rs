@@ -1,0 +1,141 @@
+//! Every process role against every table and verb: what is granted works, all else is refused with 42501.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use local::test_database::TestDatabase;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+const EXPECTED: &str = "\
+orders_write_api __diesel_schema_migrations: -
+orders_write_api order_summary: -
+orders_write_api orders: SELECT INSERT UPDATE
+orders_write_api outbox: INSERT
+orders_write_api parked_events: -
+orders_projector __diesel_schema_migrations: -
+orders_projector order_summary: SELECT INSERT UPDATE
+orders_projector orders: -
+orders_projector outbox: SELECT DELETE
+orders_projector parked_events: SELECT INSERT UPDATE DELETE
+orders_read_api __diesel_schema_migrations: -
+orders_read_api order_summary: SELECT
+orders_read_api orders: -
+orders_read_api outbox: -
+orders_read_api parked_events: -
+";
+
+const ROLES: [&str; 3] = ["orders_write_api", "orders_projector", "orders_read_api"];
+
+/// A statement a verb that needs this privilege and no other, and changes nothing. The last column of every table can be
+/// set to NULL as far as privileges go.
+fn statements(table: &str, last_column: &str) -> [(&'static str, String); 5] {
+    [
+        ("SELECT", format!("SELECT {last_column} FROM {table} LIMIT 0")),
+        (
+            "INSERT",
+            format!("INSERT INTO {table} ({last_column}) SELECT NULL WHERE false"),
+        ),
+        (
+            "UPDATE",
+            format!("UPDATE {table} SET {last_column} = NULL WHERE false"),
+        ),
+        ("DELETE", format!("DELETE FROM {table} WHERE false")),
+        ("TRUNCATE", format!("TRUNCATE {table}")),
+    ]
+}
+
+async fn is_allowed(session: &Client, statement: &str) -> Result<bool> {
+    match session
+        .batch_execute(&format!("BEGIN; {statement}; ROLLBACK"))
+        .await
+    {
+        Ok(()) => Ok(true),
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            session.batch_execute("ROLLBACK").await?;
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_its_process_needs_and_nothing_else() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let tables = database
+        .connect()
+        .await?
+        .query(
+            "SELECT table_name::text, (array_agg(column_name::text ORDER BY ordinal_position DESC))[1]
+             FROM information_schema.columns WHERE table_schema = 'public' GROUP BY 1 ORDER BY 1",
+            &[],
+        )
+        .await?;
+    let mut found = String::new();
+    for role in ROLES {
+        let session = database.connect_as(role).await?;
+        for row in &tables {
+            let (table, last_column): (&str, &str) = (row.get(0), row.get(1));
+            let mut allowed = Vec::new();
+            for (verb, statement) in statements(table, last_column) {
+                if is_allowed(&session, &statement).await? {
+                    allowed.push(verb);
+                }
+            }
+            let allowed = if allowed.is_empty() {
+                "-".to_owned()
+            } else {
+                allowed.join(" ")
+            };
+            writeln!(found, "{role} {table}: {allowed}")?;
+        }
+    }
+    assert_eq!(found, EXPECTED);
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_role_may_create_anything_or_become_another() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    for role in ROLES {
+        let session = database.connect_as(role).await?;
+        for statement in [
+            "CREATE TABLE mine (id int)",
+            "CREATE SCHEMA mine",
+            "CREATE ROLE mine",
+            "ALTER TABLE orders ADD COLUMN mine int",
+            "DROP TABLE order_summary",
+            "SET ROLE postgres",
+            "SELECT pg_read_file('PG_VERSION')",
+        ] {
+            assert!(!is_allowed(&session, statement).await?, "{role} may {statement}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_projector_can_lock_and_delete_events_but_not_alter_them() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    database
+        .connect()
+        .await?
+        .batch_execute("INSERT INTO outbox (kind, payload) VALUES ('k', '{}')")
+        .await?;
+    let session = database.connect_as("orders_projector").await?;
+    assert!(is_allowed(&session, "SELECT id FROM outbox FOR UPDATE SKIP LOCKED").await?);
+    for assignment in ["kind = 'x'", "payload = '[]'", "created_at = now()"] {
+        let statement = format!("UPDATE outbox SET {assignment}");
+        assert!(!is_allowed(&session, &statement).await?, "{statement}");
+    }
+    let error = session
+        .batch_execute("UPDATE outbox SET id = 7")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.code(),
+        Some(&SqlState::GENERATED_ALWAYS),
+        "an identity column takes no value: {error:?}"
+    );
+    Ok(())
+}

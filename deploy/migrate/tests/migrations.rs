@@ -1,0 +1,148 @@
+//! Up, down and up again; two migrators at once; a database that somebody else keeps locked.
+
+use anyhow::{Context, Result, ensure};
+use local::postgres::{PrivateServer, ServerOptions, Tuning};
+use local::test_database::TestDatabase;
+use tokio_postgres::NoTls;
+
+/// The whole schema with its grants, as `pg_dump` tells it.
+fn schema_of(database: &TestDatabase) -> Result<String> {
+    let dump = database
+        .program("pg_dump")
+        .arg("--schema-only")
+        .output()
+        .context("pg_dump")?;
+    ensure!(
+        dump.status.success(),
+        "pg_dump: {}",
+        String::from_utf8_lossy(&dump.stderr)
+    );
+    let text = String::from_utf8(dump.stdout)?;
+    // Newer versions of pg_dump frame their output with a random token.
+    Ok(text
+        .lines()
+        .filter(|line| !line.contains("restrict "))
+        .collect::<Vec<_>>()
+        .join("\n"))
+}
+
+async fn roles_with_grants(database: &TestDatabase) -> Result<i64> {
+    let count = "SELECT count(*) FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+                 WHERE r.rolname LIKE 'orders\\_%' AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    Ok(database.connect().await?.query_one(count, &[]).await?.get(0))
+}
+
+#[tokio::test]
+async fn every_migration_is_undone_exactly_by_its_way_back() -> Result<()> {
+    let database = TestDatabase::create_empty().await?;
+    let url = database.superuser_url();
+    let all = migrate::pending(&url).await?;
+    assert!(all.len() >= 5, "{all:?}");
+
+    migrate::up(&url).await?;
+    let full = schema_of(&database)?;
+    let mut on_the_way_down = vec![full.clone()];
+    for name in all.iter().rev() {
+        let reverted = migrate::down(&url, 1).await?;
+        assert_eq!(reverted.iter().map(|step| &step.name).collect::<Vec<_>>(), [name]);
+        on_the_way_down.push(schema_of(&database)?);
+    }
+    assert_eq!(roles_with_grants(&database).await?, 0, "grants were left behind");
+    for pair in on_the_way_down.windows(2) {
+        assert_ne!(
+            pair[0], pair[1],
+            "a migration that changes nothing cannot prove its way back"
+        );
+    }
+
+    let applied = migrate::up(&url).await?;
+    assert_eq!(
+        applied.iter().map(|step| step.name.clone()).collect::<Vec<_>>(),
+        all
+    );
+    assert_eq!(schema_of(&database)?, full);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_first_migration_undone_leaves_an_empty_database() -> Result<()> {
+    let database = TestDatabase::create_empty().await?;
+    let url = database.superuser_url();
+    let all = migrate::up(&url).await?.len();
+    migrate::down(&url, all).await?;
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> '__diesel_schema_migrations'";
+    let tables: i64 = database.connect().await?.query_one(tables, &[]).await?.get(0);
+    assert_eq!(tables, 0);
+    assert_eq!(migrate::down(&url, 1).await?, [], "nothing more to revert");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_migrators_at_once_take_turns_and_apply_each_migration_once() -> Result<()> {
+    let database = TestDatabase::create_empty().await?;
+    let url = database.superuser_url();
+    let (one, two) = tokio::join!(migrate::up(&url), migrate::up(&url));
+    let (one, two) = (one?, two?);
+    let all = one.len().max(two.len());
+    assert_eq!(one.len() + two.len(), all, "one did all of it, the other nothing");
+    assert!(migrate::pending(&url).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn roles_are_made_once_a_server_and_go_with_the_last_database_that_uses_them() -> Result<()> {
+    // A server of its own: on the shared one the template uses the roles all the time.
+    let server = PrivateServer::start(&ServerOptions {
+        tuning: Tuning::Throwaway,
+        data_dir: None,
+    })?;
+    let (admin, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
+    tokio::spawn(connection);
+    admin.batch_execute("CREATE DATABASE one").await?;
+    admin.batch_execute("CREATE DATABASE two").await?;
+    let roles = || async {
+        let count = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'orders\\_%'";
+        anyhow::Ok(admin.query_one(count, &[]).await?.get::<_, i64>(0))
+    };
+
+    let (one, two) = (server.superuser_url("one"), server.superuser_url("two"));
+    let (applied_one, applied_two) = tokio::join!(migrate::up(&one), migrate::up(&two));
+    assert_eq!((applied_one?.len(), roles().await?), (applied_two?.len(), 3));
+    migrate::down(&one, usize::MAX).await?;
+    assert_eq!(roles().await?, 3, "the other database still uses them");
+    migrate::down(&two, usize::MAX).await?;
+    assert_eq!(roles().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_locked_table_makes_the_migration_give_up_and_say_which() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let mut holder = database.connect().await?;
+    let transaction = holder.transaction().await?;
+    transaction
+        .batch_execute("LOCK TABLE parked_events IN ACCESS SHARE MODE")
+        .await?;
+
+    let error = migrate::down(&database.superuser_url(), 1).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "migration 2026-11-23-000500_create_parked_events failed and was rolled back"
+    );
+    assert!(
+        runtime::telemetry::chain(&error).contains("lock timeout"),
+        "{error:?}"
+    );
+    transaction
+        .query("SELECT count(*) FROM parked_events", &[])
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_reported() {
+    let error = migrate::up("postgres://nobody@%2Fno%2Fsuch%2Fdirectory/orders")
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "cannot connect to the database");
+}

@@ -1,0 +1,19 @@
+//! What any of the processes needs to be run well. It knows nothing of orders.
+//!
+//! | Module | Gives |
+//! |---|---|
+//! | [`config`] | variables read once through envy, errors that name the variable |
+//! | [`telemetry`] | structured logs |
+//! | [`database`] | a bounded pool of PostgreSQL connections, every wait limited |
+//! | [`http`] | an HTTP server with its limits, the probes and a graceful stop |
+//! | [`health`] | what `/livez` and `/readyz` answer |
+//! | [`problem`] | RFC 9457 problem documents |
+//! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
+
+pub mod config;
+pub mod database;
+pub mod health;
+pub mod http;
+pub mod problem;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,83 @@
+//! Structured logs on standard output.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{ConfigError, Vars};
+
+/// Starts logging for the process: JSON, one object a line, or `LOG_FORMAT=text` for people.
+/// `RUST_LOG` filters as usual; its default is `info`.
+///
+/// # Errors
+///
+/// [`ConfigError`] when `RUST_LOG` or `LOG_FORMAT` cannot be understood.
+pub fn init(vars: &Vars) -> Result<(), ConfigError> {
+    let value = |name: &str| {
+        vars.iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let filter =
+        EnvFilter::try_new(value("RUST_LOG").unwrap_or("info")).map_err(|error| ConfigError::Invalid {
+            variable: "RUST_LOG",
+            reason: format!("is not a filter: {error}"),
+        })?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
+    // A second subscriber in one process (tests) is refused by tracing; the first one stays, which is what we want.
+    let _already_set = match value("LOG_FORMAT").unwrap_or("json") {
+        "json" => subscriber.json().flatten_event(true).try_init(),
+        "text" => subscriber.try_init(),
+        other => {
+            let reason = format!("must be `json` or `text`, not {other:?}");
+            return Err(ConfigError::Invalid {
+                variable: "LOG_FORMAT",
+                reason,
+            });
+        }
+    };
+    Ok(())
+}
+
+/// An error with everything that caused it, on one line: what is logged at a boundary.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vars(name: &str, value: &str) -> Vars {
+        vec![(name.to_owned(), value.to_owned())]
+    }
+
+    #[test]
+    fn a_bad_setting_is_reported_by_name() {
+        let error = init(&vars("LOG_FORMAT", "xml")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "LOG_FORMAT must be `json` or `text`, not \"xml\""
+        );
+        let error = init(&vars("RUST_LOG", "runtime=loud")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("RUST_LOG is not a filter"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_chain_names_every_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] std::fmt::Error);
+        let error = Outer(std::fmt::Error);
+        assert_eq!(chain(&error), format!("outer: {}", std::fmt::Error));
+    }
+}

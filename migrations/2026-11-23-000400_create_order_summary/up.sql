@@ -1,0 +1,24 @@
+-- The read model: one flat row an order, shaped for lists. Written by the projector, read by read-api.
+CREATE TABLE order_summary (
+    order_id      uuid        PRIMARY KEY,
+    customer_id   text        NOT NULL,
+    total_cents   bigint      NOT NULL,
+    status        text        NOT NULL,
+    placed_at     timestamptz NOT NULL,
+    item_count    integer     NOT NULL,
+    last_item_sku text        NOT NULL,
+    version       integer     NOT NULL,
+    projected_at  timestamptz NOT NULL DEFAULT now(),
+
+    CONSTRAINT order_summary_total_not_negative CHECK (total_cents >= 0),
+    CONSTRAINT order_summary_status_known CHECK (status IN ('placed', 'paid', 'shipped', 'delivered', 'cancelled')),
+    CONSTRAINT order_summary_item_count_positive CHECK (item_count >= 1),
+    CONSTRAINT order_summary_version_positive CHECK (version >= 1)
+);
+
+-- Serves "a customer's recent orders, newest first" in order: no sort, whatever the customer's history.
+CREATE INDEX order_summary_recent ON order_summary (customer_id, placed_at DESC, order_id DESC);
+
+-- An upsert reads the row that it conflicts with, which takes SELECT.
+GRANT SELECT, INSERT, UPDATE ON order_summary TO orders_projector;
+GRANT SELECT ON order_summary TO orders_read_api;
