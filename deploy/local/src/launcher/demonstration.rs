@@ -1,0 +1,134 @@
+//! Places a few orders through the write API and watches them come out of the read API.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::say;
+use crate::wait;
+
+/// Whose orders the demonstration places.
+pub(super) const CUSTOMER: &str = "alice";
+
+/// An order that is not visible by then counts as lost.
+const VISIBLE_LIMIT: Duration = Duration::from_secs(10);
+
+/// What both APIs tell of an order.
+#[derive(Debug, PartialEq, Deserialize)]
+struct OrderView {
+    order_id: String,
+    customer_id: String,
+    status: String,
+    version: i32,
+    total_cents: i64,
+    item_count: i32,
+    placed_at: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    orders: Vec<OrderView>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Item {
+    sku: &'static str,
+    quantity: i64,
+    price_cents: i64,
+}
+
+const BASKETS: [&[Item]; 3] = [
+    &[item("TEA-EARL-GREY", 2, 450)],
+    &[item("POT-IRON", 1, 5_900), item("CUP-GLASS", 4, 1_150)],
+    &[item("TEA-SENCHA", 1, 1_290)],
+];
+
+const fn item(sku: &'static str, quantity: i64, price_cents: i64) -> Item {
+    Item {
+        sku,
+        quantity,
+        price_cents,
+    }
+}
+
+pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
+    let client = Client::new();
+    say(&format!(
+        "\n{:<36}  {:>11}  {:>10}  {:>13}",
+        "order", "total_cents", "placed in", "visible after"
+    ))?;
+    let mut placed = Vec::new();
+    for items in BASKETS {
+        let start = Instant::now();
+        let order = place(&client, write_url, items).await?;
+        let (placed_in, answered) = (start.elapsed(), Instant::now());
+        wait_until_visible(&client, read_url, &order).await?;
+        say(&format!(
+            "{:<36}  {:>11}  {:>10}  {:>13}",
+            order.order_id,
+            order.total_cents,
+            milliseconds(placed_in),
+            milliseconds(answered.elapsed())
+        ))?;
+        placed.push(order);
+    }
+    let Listed { orders } = get(
+        &client,
+        &format!("{read_url}/customers/{CUSTOMER}/orders?limit=100"),
+    )
+    .await?;
+    ensure!(
+        placed.iter().all(|order| orders.contains(order)),
+        "the list of {CUSTOMER}'s orders lacks some: {orders:?}"
+    );
+    say(&format!(
+        "{CUSTOMER} has {} orders in the read model",
+        orders.len()
+    ))
+}
+
+async fn place(client: &Client, write_url: &str, items: &[Item]) -> Result<OrderView> {
+    let body = json!({"customer_id": CUSTOMER, "items": items});
+    let request = client.post(format!("{write_url}/orders")).json(&body);
+    let answer = request.send().await.context("write-api did not answer")?;
+    let status = answer.status();
+    ensure!(
+        status == StatusCode::CREATED,
+        "write-api answered {status}: {}",
+        answer.text().await?
+    );
+    let placed: OrderView = answer.json().await?;
+    let expected: i64 = items.iter().map(|item| item.quantity * item.price_cents).sum();
+    ensure!(
+        placed.total_cents == expected,
+        "the total should be {expected}: {placed:?}"
+    );
+    Ok(placed)
+}
+
+/// Until the read API tells of it what the write API told.
+async fn wait_until_visible(client: &Client, read_url: &str, placed: &OrderView) -> Result<()> {
+    let url = format!("{read_url}/orders/{}", placed.order_id);
+    wait::until("the order to be visible", VISIBLE_LIMIT, || async {
+        let seen: OrderView = get(client, &url).await.map_err(|error| format!("{error:#}"))?;
+        if seen == *placed {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+async fn get<T: DeserializeOwned>(client: &Client, url: &str) -> Result<T> {
+    Ok(client.get(url).send().await?.error_for_status()?.json().await?)
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1_000.0)
+}

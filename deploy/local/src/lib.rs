@@ -1,0 +1,16 @@
+//! The whole system on one machine.
+//!
+//! | Module | For |
+//! |---|---|
+//! | [`postgres`] | a private PostgreSQL server, found or fetched, that never outlives its user |
+//! | [`services`] | the three real binaries as child processes |
+//! | [`launcher`] | `cargo run -p local`: all of them together, and a demonstration |
+//! | [`test_database`] | for tests: a database of their own on one shared server |
+//! | [`wait`] | for tests and start-up: wait for a condition, with a deadline |
+
+pub mod launcher;
+pub mod postgres;
+mod process;
+pub mod services;
+pub mod test_database;
+pub mod wait;

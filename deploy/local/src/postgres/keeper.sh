@@ -1,0 +1,20 @@
+# Stops the server that the tests of one run share, and removes its directory, once the run has ended.
+# Usage: sh keeper.sh <pid of the run> <directory>
+run=$1
+dir=$2
+
+while kill -0 "$run" 2>/dev/null; do
+    sleep 0.1
+done
+
+# SIGQUIT stops it without writing anything: the data is thrown away.
+server=$(head -n 1 "$dir/data/postmaster.pid" 2>/dev/null)
+if [ -n "$server" ]; then
+    kill -QUIT "$server" 2>/dev/null
+    tries=0
+    while kill -0 "$server" 2>/dev/null && [ "$tries" -lt 100 ]; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+fi
+rm -rf "$dir"

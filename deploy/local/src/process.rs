@@ -1,0 +1,75 @@
+//! Child processes that never outlive this one.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait::{TimedOut, until_blocking};
+
+/// Starts `command` in a process group of its own, so that a Ctrl-C meant for us does not reach it, and has the kernel
+/// send it `at_death` when the spawning **thread** ends: however this process dies, `kill -9` included.
+///
+/// The caller spawns from a thread that lives as long as the child should.
+pub(crate) fn spawn_bound(command: &mut Command, at_death: Signal) -> io::Result<Child> {
+    command.process_group(0);
+    bind_to_this_thread(command, at_death);
+    command.spawn()
+}
+
+#[cfg(target_os = "linux")]
+#[expect(
+    unsafe_code,
+    reason = "the only way to run prctl in the child; the closure makes two system calls and allocates nothing"
+)]
+pub(crate) fn bind_to_this_thread(command: &mut Command, at_death: Signal) {
+    let parent = nix::unistd::getpid();
+    let bind = move || {
+        nix::sys::prctl::set_pdeathsig(at_death)?;
+        // The parent may have died before the line above; then nobody will ever send the signal.
+        if nix::unistd::getppid() == parent {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    };
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed: prctl and getppid are.
+    unsafe { command.pre_exec(bind) };
+}
+
+/// Elsewhere a killed launcher leaves its children; what Ctrl-C, errors and panics do is the same.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn bind_to_this_thread(_command: &mut Command, _at_death: Signal) {}
+
+/// Sends `signal` and waits for the end; after `limit` the child is killed.
+///
+/// # Errors
+///
+/// [`TimedOut`] when the child had to be killed.
+pub(crate) fn stop(child: &mut Child, signal: Signal, limit: Duration) -> Result<ExitStatus, TimedOut> {
+    if let Some(pid) = pid_of(child) {
+        // It may have ended by itself, which is as good.
+        let _already_gone = kill(pid, signal);
+    }
+    let name = format!("process {} to end", child.id());
+    let ended = until_blocking(&name, limit, || {
+        child.try_wait().ok().flatten().ok_or("still running")
+    });
+    if ended.is_err() {
+        kill_now(child);
+    }
+    ended
+}
+
+/// Kills the child and reaps it.
+pub(crate) fn kill_now(child: &mut Child) {
+    let _already_gone = child.kill();
+    let _reaped = child.wait();
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().map(Pid::from_raw)
+}
