@@ -1,0 +1,4 @@
+//! Where the write side meets the world.
+
+pub mod http;
+pub mod postgres;

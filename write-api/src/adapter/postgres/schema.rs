@@ -1,0 +1,14 @@
+//! The tables that this process reads with diesel's query builder, as in `migrations/`.
+
+diesel::table! {
+    orders (order_id) {
+        order_id -> Uuid,
+        customer_id -> Text,
+        items -> Jsonb,
+        total_cents -> Int8,
+        status -> Text,
+        version -> Int4,
+        placed_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}

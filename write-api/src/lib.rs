@@ -1,0 +1,71 @@
+//! The write side: takes orders, keeps their invariants, and tells what happened through the outbox.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`domain`] | the `Order` aggregate and its values; pure |
+//! | [`command`] | one use case a file |
+//! | [`port`] | what the commands need from storage |
+//! | [`adapter::http`] | routes, requests and answers, problem documents |
+//! | [`adapter::postgres`] | the order row and its event in one statement |
+//!
+//! Dependencies point one way: adapter → command → port → domain.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use runtime::health::{Health, NotReady};
+use runtime::http::BoundServer;
+use tokio_util::sync::CancellationToken;
+
+pub mod adapter;
+pub mod command;
+mod config;
+pub mod domain;
+pub mod port;
+
+pub use config::Config;
+
+use crate::adapter::http;
+use crate::adapter::postgres::PgOrderWriter;
+
+/// The port that it listens on where `PORT` names no other.
+const DEFAULT_PORT: u16 = 8081;
+
+/// Why the process could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] runtime::config::ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on the configured address")]
+    Listen(#[from] std::io::Error),
+}
+
+/// Wires the adapters to each other and listens. The database is not needed yet: `/readyz` tells when it is there.
+///
+/// # Errors
+///
+/// [`StartError`].
+pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
+    let writer = Arc::new(PgOrderWriter::new(config.database.pool("write-api")?));
+    let checked = Arc::clone(&writer);
+    let health = Health::new(stop.clone(), move || {
+        let writer = Arc::clone(&checked);
+        async move {
+            writer.check().await.map_err(|error| {
+                tracing::warn!(
+                    error = runtime::telemetry::chain(&error),
+                    "not ready: no working database"
+                );
+                NotReady("The database cannot be used.")
+            })
+        }
+    });
+    let writer = web::Data::from(writer);
+    let server = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop, move |app| {
+        app.app_data(writer.clone())
+            .configure(http::routes::<PgOrderWriter>);
+    })?;
+    Ok(server)
+}
