@@ -1,0 +1,3 @@
+//! Where the projector meets the world.
+
+pub mod postgres;

@@ -1,0 +1,33 @@
+//! What a read model is. Each has a file in `projection/`.
+
+mod order_summary;
+
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+use futures_util::future::BoxFuture;
+use shared_events::OrderEvent;
+
+pub use order_summary::OrderSummary;
+
+/// A read model that is kept up to date from events.
+///
+/// `apply` runs inside the transaction that takes the events out of the outbox: its writes and their disappearance
+/// commit together, so that each event takes effect once. What else it must cope with:
+///
+/// - **Any order.** Events of one order may come in any order and in several batches at once, from workers that know
+///   nothing of each other. A model that shows the latest state compares versions.
+/// - **Deadlock.** Two workers may write the same rows: write them in a fixed order, such as by primary key.
+/// - **Cost.** It is called once a batch, and should take a number of statements that does not depend on its size.
+pub trait Projection: Send + Sync {
+    /// The name of the read model, for logs.
+    fn name(&self) -> &'static str;
+
+    /// Brings the read model up to date with `events`, using `connection` and nothing else.
+    ///
+    /// An error rolls the batch back; the worker decides whether it is the events' fault or the database's.
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut AsyncPgConnection,
+        events: &'a [OrderEvent],
+    ) -> BoxFuture<'a, QueryResult<()>>;
+}

@@ -1,0 +1,148 @@
+//! `order_summary`: the newest state of each order, in one flat row.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::{QueryResult, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use shared_events::{OrderEvent, OrderState};
+use uuid::Uuid;
+
+use super::Projection;
+
+/// Keeps `order_summary`. An event carries the order's whole state, so that the newest version is all that counts.
+pub struct OrderSummary;
+
+impl Projection for OrderSummary {
+    fn name(&self) -> &'static str {
+        "order_summary"
+    }
+
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut AsyncPgConnection,
+        events: &'a [OrderEvent],
+    ) -> BoxFuture<'a, QueryResult<()>> {
+        async move {
+            let upsert = Upsert::of(&newest_states(events));
+            RunQueryDsl::execute(upsert, connection).await.map(drop)
+        }
+        .boxed()
+    }
+}
+
+/// The state with the highest version of each order, by order id: one statement may not touch a row twice, and two
+/// workers that lock rows in the same order cannot deadlock.
+fn newest_states(events: &[OrderEvent]) -> BTreeMap<Uuid, &OrderState> {
+    let mut newest: BTreeMap<Uuid, &OrderState> = BTreeMap::new();
+    for OrderEvent { order, .. } in events {
+        newest
+            .entry(order.order_id)
+            .and_modify(|known| {
+                if known.version < order.version {
+                    *known = order;
+                }
+            })
+            .or_insert(order);
+    }
+    newest
+}
+
+/// One array a column, so that the text is the same for a batch of any size and stays prepared.
+#[derive(Default, QueryId)]
+struct Upsert {
+    order_id: Vec<Uuid>,
+    customer_id: Vec<String>,
+    total_cents: Vec<i64>,
+    status: Vec<&'static str>,
+    placed_at: Vec<DateTime<Utc>>,
+    item_count: Vec<i32>,
+    last_item_sku: Vec<String>,
+    version: Vec<i32>,
+}
+
+impl Upsert {
+    fn of(states: &BTreeMap<Uuid, &OrderState>) -> Self {
+        let mut rows = Self::default();
+        for (order_id, state) in states {
+            rows.order_id.push(*order_id);
+            rows.customer_id.push(state.customer_id.clone());
+            rows.total_cents.push(state.total_cents);
+            rows.status.push(state.status.as_str());
+            rows.placed_at.push(state.placed_at);
+            rows.item_count.push(state.item_count);
+            rows.last_item_sku.push(state.last_item_sku.clone());
+            rows.version.push(state.version);
+        }
+        rows
+    }
+}
+
+impl QueryFragment<Pg> for Upsert {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        use sql_types::{Array, BigInt, Integer, Text, Timestamptz};
+        out.push_sql(
+            "INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at, item_count, \
+             last_item_sku, version, projected_at) \
+             SELECT t.*, now() FROM unnest(",
+        );
+        out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.order_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.customer_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.total_cents)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.status)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.placed_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Integer>, _>(&self.item_count)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.last_item_sku)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Integer>, _>(&self.version)?;
+        out.push_sql(
+            ") AS t ON CONFLICT (order_id) DO UPDATE SET \
+             customer_id = EXCLUDED.customer_id, total_cents = EXCLUDED.total_cents, status = EXCLUDED.status, \
+             placed_at = EXCLUDED.placed_at, item_count = EXCLUDED.item_count, \
+             last_item_sku = EXCLUDED.last_item_sku, version = EXCLUDED.version, projected_at = EXCLUDED.projected_at \
+             WHERE order_summary.version <= EXCLUDED.version",
+        );
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for Upsert {}
+
+#[cfg(test)]
+mod tests {
+    use shared_events::{OrderChange, OrderStatus};
+
+    use super::*;
+
+    fn event(order: u128, version: i32) -> OrderEvent {
+        let state = OrderState {
+            order_id: Uuid::from_u128(order),
+            customer_id: "customer".to_owned(),
+            status: OrderStatus::Paid,
+            version,
+            total_cents: 1,
+            item_count: 1,
+            last_item_sku: "sku".to_owned(),
+            placed_at: DateTime::UNIX_EPOCH,
+        };
+        OrderEvent::new(state, OrderChange::Paid, DateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn each_order_appears_once_with_its_highest_version_sorted_by_id() {
+        let events = [event(2, 1), event(1, 3), event(2, 2), event(1, 1), event(1, 3)];
+        let rows = Upsert::of(&newest_states(&events));
+        assert_eq!(rows.order_id, [Uuid::from_u128(1), Uuid::from_u128(2)]);
+        assert_eq!(rows.version, [3, 2]);
+    }
+}
