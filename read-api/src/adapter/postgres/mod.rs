@@ -1,0 +1,7 @@
+//! The read model in PostgreSQL.
+
+mod queries;
+mod row;
+mod schema;
+
+pub use queries::{CheckError, PgOrderQueries};

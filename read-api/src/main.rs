@@ -1,0 +1,13 @@
+//! `read-api`: answers "recent orders by customer".
+
+use read_api::Config;
+use runtime::{config, shutdown, telemetry};
+
+#[actix_web::main]
+async fn main() -> anyhow::Result<()> {
+    let vars = config::vars_of_process();
+    telemetry::init(&vars)?;
+    let config = Config::from_vars(&vars)?;
+    let server = read_api::bind(&config, shutdown::on_signal()?)?;
+    Ok(server.run().await?)
+}

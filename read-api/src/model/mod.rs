@@ -1,0 +1,5 @@
+//! What screens show.
+
+mod order_summary;
+
+pub use order_summary::OrderSummary;
