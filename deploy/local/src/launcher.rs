@@ -87,7 +87,7 @@ impl System {
             let url = database.url_for(kind.role())?;
             system.services.push(Service::start(
                 kind,
-                binaries,
+                &binaries.program(kind),
                 &url,
                 ports.of(kind),
                 database.log_dir(),

@@ -127,10 +127,10 @@ impl ServiceBinaries {
         }
     }
 
-    /// The directory.
+    /// The path of one of them.
     #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    pub fn program(&self, kind: ServiceKind) -> PathBuf {
+        self.dir.join(kind.name())
     }
 }
 
@@ -192,14 +192,14 @@ pub enum ServiceError {
 }
 
 impl Service {
-    /// Starts a service that listens on 127.0.0.1 and `port`, and logs to a file in `log_dir`.
+    /// Starts the service's `program`, which listens on 127.0.0.1 and `port`, and logs to a file in `log_dir`.
     ///
     /// # Errors
     ///
     /// [`ServiceError::Start`].
     pub fn start(
         kind: ServiceKind,
-        binaries: &ServiceBinaries,
+        program: &Path,
         database_url: &str,
         port: u16,
         log_dir: &Path,
@@ -207,7 +207,7 @@ impl Service {
         let start = || -> io::Result<(Child, PathBuf)> {
             let log = log_dir.join(format!("{}.log", kind.name()));
             let out = File::options().create(true).append(true).open(&log)?;
-            let mut command = Command::new(binaries.dir.join(kind.name()));
+            let mut command = Command::new(program);
             command
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")

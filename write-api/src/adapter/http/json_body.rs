@@ -16,7 +16,7 @@ use super::problems;
 /// The largest body that is read.
 const MAX_BYTES: usize = 1024 * 1024;
 /// How long the whole body may take to arrive. The server's own limit ends with the head of the request.
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A body that was read as `T`.
 pub(super) struct JsonBody<T>(pub(super) T);

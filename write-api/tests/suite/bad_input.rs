@@ -1,0 +1,284 @@
+//! Orders that are refused: a clear problem that names the field, and nothing stored.
+
+use anyhow::Result;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Api, order, problem};
+
+fn pointers(problem: &Value) -> Vec<&str> {
+    let errors = problem["errors"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    errors
+        .iter()
+        .filter_map(|error| error["pointer"].as_str())
+        .collect()
+}
+
+/// An order with one field set to something else.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut order = order();
+    let (parent, field) = pointer.rsplit_once('/').unwrap_or_default();
+    if let Some(parent) = order.pointer_mut(parent) {
+        match parent {
+            Value::Object(fields) => drop(fields.insert(field.to_owned(), value)),
+            other => *other = value,
+        }
+    }
+    order
+}
+
+#[tokio::test]
+async fn a_value_that_breaks_a_rule_is_422_with_a_pointer_to_it() -> Result<()> {
+    let api = Api::start().await?;
+    let item = json!({"sku": "A", "quantity": 1, "price_cents": 1});
+    for (pointer, value) in [
+        ("/customer_id", json!("")),
+        ("/customer_id", json!("c".repeat(129))),
+        ("/customer_id", json!("nul\0")),
+        ("/customer_id", json!("line\nbreak")),
+        ("/items", json!([])),
+        ("/items", json!(vec![item; 501])),
+        ("/items/0/sku", json!("")),
+        ("/items/0/sku", json!("s".repeat(65))),
+        ("/items/1/sku", json!("\u{1b}[31m")),
+        ("/items/0/quantity", json!(0)),
+        ("/items/1/quantity", json!(-1)),
+        ("/items/1/quantity", json!(2_147_483_648_i64)),
+        ("/items/0/price_cents", json!(-1)),
+    ] {
+        let response = api.place(&with(pointer, value.clone())).await?;
+        assert_eq!(
+            response.status(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{pointer} = {value}"
+        );
+        let problem = problem(response).await?;
+        assert_eq!(problem["type"], "/problems/invalid-order");
+        assert_eq!(pointers(&problem), [pointer], "{problem}");
+    }
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_overflow_is_refused_where_it_happens() -> Result<()> {
+    let api = Api::start().await?;
+    let line = api.place(&with("/items/0/price_cents", json!(i64::MAX))).await?;
+    assert_eq!(
+        (line.status(), pointers(&problem(line).await?)),
+        (StatusCode::UNPROCESSABLE_ENTITY, vec!["/items/0"])
+    );
+    let half = json!({"sku": "A", "quantity": 1, "price_cents": i64::MAX});
+    let sum = api.place(&with("/items", json!([half, half]))).await?;
+    assert_eq!(
+        (sum.status(), pointers(&problem(sum).await?)),
+        (StatusCode::UNPROCESSABLE_ENTITY, vec!["/items"])
+    );
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_reported_at_once() -> Result<()> {
+    let api = Api::start().await?;
+    let body = json!({"customer_id": "", "items": [
+        {"sku": "", "quantity": 0, "price_cents": -1},
+        {"sku": "A", "quantity": 1, "price_cents": 1},
+        {"sku": "B", "quantity": 0, "price_cents": 1},
+    ]});
+    let problem = problem(api.place(&body).await?).await?;
+    assert_eq!(
+        pointers(&problem),
+        [
+            "/customer_id",
+            "/items/0/sku",
+            "/items/0/quantity",
+            "/items/0/price_cents",
+            "/items/2/quantity"
+        ]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
+    let api = Api::start().await?;
+    for (pointer, value) in [
+        ("/order_id", json!("not-a-uuid")),
+        ("/customer_id", json!(7)),
+        ("/items", json!("none")),
+        ("/items/0/quantity", json!(1.5)),
+        ("/items/0/quantity", json!("1")),
+        ("/items/1/price_cents", json!(null)),
+        ("/items/1/price_cents", json!(9_223_372_036_854_775_808_u64)),
+        ("/surprise", json!(true)),
+        ("/items/0/surprise", json!(true)),
+    ] {
+        let response = api.place(&with(pointer, value.clone())).await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{pointer} = {value}");
+        let problem = problem(response).await?;
+        assert_eq!(problem["type"], "/problems/malformed-body");
+        assert_eq!(pointers(&problem), [pointer], "{problem}");
+    }
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_400() -> Result<()> {
+    let api = Api::start().await?;
+    let deep = format!("{{\"customer_id\": {}", "[".repeat(10_000));
+    let whole = order().to_string();
+    for body in [
+        "",
+        "{",
+        "null",
+        "[]",
+        "\u{feff}{}",
+        &whole[..whole.len() - 1],
+        &format!("{whole} {{}}"),
+        &deep,
+    ] {
+        let request = api
+            .client
+            .post(format!("{}/orders", api.url))
+            .header("content-type", "application/json");
+        let response = request.body(body.to_owned()).send().await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{body:.40}");
+        assert_eq!(
+            problem(response).await?["type"],
+            "/problems/malformed-body",
+            "{body:.40}"
+        );
+    }
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_of_another_kind_is_415() -> Result<()> {
+    let api = Api::start().await?;
+    for content_type in [
+        None,
+        Some("text/plain"),
+        Some("application/xml"),
+        Some("nonsense"),
+    ] {
+        let mut request = api
+            .client
+            .post(format!("{}/orders", api.url))
+            .body(order().to_string());
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let response = request.send().await?;
+        assert_eq!(
+            response.status(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "{content_type:?}"
+        );
+        assert_eq!(
+            problem(response).await?["type"],
+            "/problems/unsupported-media-type"
+        );
+    }
+    let request = api
+        .client
+        .post(format!("{}/orders", api.url))
+        .body(order().to_string());
+    let response = request
+        .header("content-type", "application/json; charset=utf-8")
+        .send()
+        .await?;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    Ok(())
+}
+
+/// Sends raw bytes and reads the answer until the server closes or has sent the end of a problem document.
+async fn raw(api: &Api, head: &str, body: &[u8]) -> Result<String> {
+    let mut stream = TcpStream::connect(api.url.trim_start_matches("http://")).await?;
+    stream
+        .write_all(format!("POST /orders HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n").as_bytes())
+        .await?;
+    // The server may refuse and close before it has read everything.
+    let _refused_early = stream.write_all(body).await;
+    let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    while !answer.ends_with(b"}") {
+        match tokio::time::timeout(std::time::Duration::from_secs(10), stream.read(&mut chunk)).await? {
+            Ok(read) if read > 0 => answer.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            _ => break,
+        }
+    }
+    Ok(String::from_utf8(answer)?)
+}
+
+#[tokio::test]
+async fn a_body_over_one_mebibyte_is_413_whether_it_says_so_or_not() -> Result<()> {
+    let api = Api::start().await?;
+    let announced = "content-type: application/json\r\ncontent-length: 1048577";
+    let answer = raw(&api, announced, b"").await?;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"),
+        "{answer}"
+    );
+
+    let chunked = "content-type: application/json\r\ntransfer-encoding: chunked";
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let answer = raw(&api, chunked, chunk.repeat(17).as_bytes()).await?;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"),
+        "{answer}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_408_and_stores_nothing() -> Result<()> {
+    let api = Api::start().await?;
+    let head = "content-type: application/json\r\ncontent-length: 1000";
+    let answer = raw(&api, head, order().to_string().as_bytes()).await?;
+    assert!(
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/body-too-slow"),
+        "{answer}"
+    );
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_problems_too() -> Result<()> {
+    let api = Api::start().await?;
+    for path in [
+        "/",
+        "/order",
+        "/orders/",
+        "/orders/x",
+        "/metrics-of-nobody",
+        "/%00",
+    ] {
+        let response = api.get(path).await?;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(problem(response).await?["type"], "/problems/no-such-resource");
+    }
+    for method in [
+        reqwest::Method::GET,
+        reqwest::Method::PUT,
+        reqwest::Method::DELETE,
+    ] {
+        let response = api
+            .client
+            .request(method, format!("{}/orders", api.url))
+            .send()
+            .await?;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()["allow"], "POST");
+        assert_eq!(problem(response).await?["type"], "/problems/method-not-allowed");
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! When storage fails.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use local::wait;
+use reqwest::StatusCode;
+use runtime::database::DatabaseConfig;
+use tokio_postgres::Client;
+use write_api::adapter::postgres::PgOrderWriter;
+use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
+use write_api::port::{OrderWriter, Saved};
+
+use crate::support::{Api, order, problem};
+
+#[tokio::test]
+async fn when_the_event_cannot_be_stored_neither_is_the_order() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    session
+        .batch_execute("ALTER TABLE outbox ADD CONSTRAINT refuse_all CHECK (false) NOT VALID")
+        .await?;
+
+    let response = api.place(&order()).await?;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let problem = problem(response).await?;
+    assert_eq!(problem["type"], "/problems/internal");
+    assert!(
+        !problem.to_string().contains("refuse_all"),
+        "internals are not answered: {problem}"
+    );
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+/// Closes the test's database to everybody but the superuser, and ends the sessions of the others.
+async fn close_database(session: &Client) -> Result<()> {
+    let name: String = session
+        .query_one("SELECT current_database()::text", &[])
+        .await?
+        .get(0);
+    session
+        .batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0"))
+        .await?;
+    session
+        .batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        .await?;
+    Ok(())
+}
+
+async fn reopen_database(session: &Client) -> Result<()> {
+    let name: String = session
+        .query_one("SELECT current_database()::text", &[])
+        .await?
+        .get(0);
+    Ok(session
+        .batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT -1"))
+        .await?)
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well() -> Result<()> {
+    let api = Api::start().await?;
+    assert_eq!(api.place(&order()).await?.status(), StatusCode::CREATED);
+    assert_eq!(api.get("/readyz").await?.status(), StatusCode::OK);
+    let session = api.database.connect().await?;
+
+    close_database(&session).await?;
+    wait::until("readiness to go off", Duration::from_secs(10), || async {
+        let status = api.get("/readyz").await.map(|response| response.status());
+        if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) {
+            Ok(())
+        } else {
+            Err(status)
+        }
+    })
+    .await?;
+    assert_eq!(
+        api.get("/livez").await?.status(),
+        StatusCode::OK,
+        "a restart would not help"
+    );
+    let response = api.place(&order()).await?;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(problem(response).await?["type"], "/problems/unavailable");
+
+    reopen_database(&session).await?;
+    wait::until("an order to be accepted", Duration::from_secs(2), || async {
+        let status = api.place(&order()).await.map(|response| response.status());
+        if matches!(status, Ok(StatusCode::CREATED)) {
+            Ok(())
+        } else {
+            Err(status)
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()> {
+    let api = Api::start().await?;
+    let mut session = api.database.connect().await?;
+    let transaction = session.transaction().await?;
+    transaction
+        .batch_execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        .await?;
+    let response = tokio::time::timeout(Duration::from_secs(5), api.place(&order())).await??;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    transaction.rollback().await?;
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+fn some_order() -> (Order, shared_events::OrderEvent) {
+    let sku = Sku::new("A".to_owned()).unwrap();
+    let line = OrderLine::new(sku, Quantity::new(1).unwrap(), Cents::new(1).unwrap()).unwrap();
+    let customer = CustomerId::new("customer".to_owned()).unwrap();
+    Order::place(
+        uuid::Uuid::now_v7(),
+        customer,
+        OrderLines::new(vec![line]).unwrap(),
+        chrono::Utc::now(),
+    )
+}
+
+#[tokio::test]
+async fn the_statement_is_prepared_once_and_used_again() -> Result<()> {
+    let database = local::test_database::TestDatabase::create().await?;
+    let vars = [
+        ("DATABASE_URL", database.url("orders_write_api")),
+        ("DATABASE_POOL_SIZE", "1".to_owned()),
+    ];
+    let pool = DatabaseConfig::from_vars(&vars.map(|(name, value)| (name.to_owned(), value)).to_vec())?
+        .pool("test")?;
+    let writer = PgOrderWriter::new(pool.clone());
+    for _ in 0..10 {
+        let (order, event) = some_order();
+        assert_eq!(writer.save(&order, &event).await?, Saved::New);
+    }
+    let mut connection = pool.get().await?;
+    let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
+                WHERE statement LIKE 'WITH placed AS (INSERT%'";
+    let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;
+    assert_eq!(uses.iter().map(|row| row.uses).collect::<Vec<_>>(), [10]);
+    Ok(())
+}
+
+#[derive(diesel::QueryableByName)]
+struct Uses {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    uses: i64,
+}

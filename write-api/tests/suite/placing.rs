@@ -1,0 +1,184 @@
+//! Orders that are accepted.
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use shared_events::{OrderChange, OrderEvent, OrderItem, OrderStatus};
+use uuid::Uuid;
+
+use crate::support::{Api, header, order, problem};
+
+#[tokio::test]
+async fn a_placed_order_is_answered_with_its_location_version_and_total() -> Result<()> {
+    let api = Api::start().await?;
+    let response = api.place(&order()).await?;
+
+    assert_eq!(response.status(), StatusCode::CREATED);
+    assert_eq!(header(&response, "etag"), Some("\"1\""));
+    assert_eq!(header(&response, "idempotent-replayed"), None);
+    let location = header(&response, "location").unwrap().to_owned();
+    let body: Value = response.json().await?;
+    let order_id: Uuid = body["order_id"].as_str().unwrap().parse()?;
+    assert_eq!(location, format!("/orders/{order_id}"));
+    assert_eq!(order_id.get_version_num(), 7, "ids made here sort by time");
+    let placed_at: DateTime<Utc> = body["placed_at"].as_str().unwrap().parse()?;
+    assert!((Utc::now() - placed_at).num_seconds().abs() < 60);
+    assert_eq!(
+        body,
+        json!({
+            "order_id": order_id, "customer_id": "customer-7", "status": "placed", "version": 1,
+            "total_cents": 4_498, "item_count": 2, "placed_at": body["placed_at"],
+        })
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_order_and_its_event_are_stored_and_agree() -> Result<()> {
+    let api = Api::start().await?;
+    let body: Value = api.place(&order()).await?.json().await?;
+    let session = api.database.connect().await?;
+
+    let row = session
+        .query_one("SELECT order_id::text, customer_id, items::text, total_cents, status, version, placed_at = updated_at FROM orders", &[])
+        .await?;
+    let order_id: Uuid = row.get::<_, String>(0).parse()?;
+    assert_eq!(body["order_id"], order_id.to_string());
+    assert_eq!(
+        (row.get(1), row.get(3), row.get(4), row.get(5), row.get(6)),
+        ("customer-7", 4_498_i64, "placed", 1, true)
+    );
+
+    let row = session
+        .query_one("SELECT kind, payload::text FROM outbox", &[])
+        .await?;
+    let event = OrderEvent::decode(row.get(0), row.get(1))?;
+    assert_eq!((event.order.order_id, event.order.version), (order_id, 1));
+    assert_eq!((event.order.total_cents, event.order.item_count), (4_498, 2));
+    assert_eq!(
+        (event.order.status, event.order.last_item_sku.as_str()),
+        (OrderStatus::Placed, "BLUE")
+    );
+    assert_eq!(serde_json::to_value(event.order.placed_at)?, body["placed_at"]);
+    let items = vec![
+        OrderItem {
+            sku: "RED".to_owned(),
+            quantity: 2,
+            price_cents: 1_999,
+        },
+        OrderItem {
+            sku: "BLUE".to_owned(),
+            quantity: 1,
+            price_cents: 500,
+        },
+    ];
+    assert_eq!(event.change, OrderChange::Placed { items });
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repeat_with_the_same_id_gives_the_same_answer_and_nothing_new() -> Result<()> {
+    let api = Api::start().await?;
+    let mut order = order();
+    order["order_id"] = json!(Uuid::now_v7());
+    let first = api.place(&order).await?;
+    assert_eq!(
+        (first.status(), header(&first, "idempotent-replayed")),
+        (StatusCode::CREATED, None)
+    );
+    let first = first.bytes().await?;
+    // However far the order has come since.
+    api.database
+        .connect()
+        .await?
+        .batch_execute("UPDATE orders SET status = 'paid', version = 2")
+        .await?;
+
+    let second = api.place(&order).await?;
+    assert_eq!(
+        (second.status(), header(&second, "etag")),
+        (StatusCode::CREATED, Some("\"1\""))
+    );
+    assert_eq!(header(&second, "idempotent-replayed"), Some("true"));
+    assert_eq!(second.bytes().await?, first);
+    assert_eq!(api.stored().await?, (1, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_order_under_a_known_id_is_refused_and_changes_nothing() -> Result<()> {
+    let api = Api::start().await?;
+    let mut order = order();
+    order["order_id"] = json!(Uuid::now_v7());
+    api.place(&order).await?;
+    let changes = [
+        ("/customer_id", json!("somebody else")),
+        ("/items/0/quantity", json!(3)),
+        ("/items/1/sku", json!("GREEN")),
+    ];
+    for (place, value) in changes {
+        let mut changed = order.clone();
+        *changed.pointer_mut(place).unwrap() = value;
+        let response = api.place(&changed).await?;
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{place}");
+        let problem = problem(response).await?;
+        assert_eq!(
+            (&problem["type"], &problem["errors"][0]["pointer"]),
+            (&json!("/problems/order-id-taken"), &json!("/order_id"))
+        );
+    }
+    assert_eq!(api.stored().await?, (1, 1));
+    let total: i64 = api
+        .database
+        .connect()
+        .await?
+        .query_one("SELECT total_cents FROM orders", &[])
+        .await?
+        .get(0);
+    assert_eq!(total, 4_498);
+    Ok(())
+}
+
+#[tokio::test]
+async fn concurrent_twins_become_one_order_with_one_event_and_one_answer() -> Result<()> {
+    let api = Api::start().await?;
+    let mut order = order();
+    order["order_id"] = json!(Uuid::now_v7());
+    let answers = futures_util::future::join_all((0..32).map(|_| async {
+        let response = api.place(&order).await?;
+        let replayed = header(&response, "idempotent-replayed").is_some();
+        anyhow::Ok((response.status(), replayed, response.bytes().await?))
+    }))
+    .await;
+    let answers: Vec<_> = answers.into_iter().collect::<Result<_>>()?;
+    assert!(
+        answers
+            .iter()
+            .all(|(status, _, body)| *status == StatusCode::CREATED && *body == answers[0].2)
+    );
+    assert_eq!(
+        answers.iter().filter(|(_, replayed, _)| !replayed).count(),
+        1,
+        "one of them placed it"
+    );
+    assert_eq!(api.stored().await?, (1, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_largest_order_that_the_rules_allow_is_accepted() -> Result<()> {
+    let api = Api::start().await?;
+    let item = json!({"sku": "s".repeat(64), "quantity": 2_147_483_647, "price_cents": 0});
+    let mut items = vec![item; 499];
+    items.push(json!({"sku": "ü/~\"", "quantity": 1, "price_cents": i64::MAX}));
+    let body = json!({"customer_id": "c".repeat(128), "items": items});
+    let response = api.place(&body).await?;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let body: Value = response.json().await?;
+    assert_eq!(
+        (&body["total_cents"], &body["item_count"]),
+        (&json!(i64::MAX), &json!(500))
+    );
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The real binary: how it starts, and how it ends.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use local::services::{Service, ServiceKind};
+use local::test_database::TestDatabase;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::order;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_write-api");
+
+#[test]
+fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
+    let good = ("DATABASE_URL", "postgres://orders_write_api@localhost/orders");
+    for (variable, vars) in [
+        ("DATABASE_URL", vec![]),
+        ("DATABASE_URL", vec![("DATABASE_URL", "nonsense")]),
+        ("DATABASE_POOL_SIZE", vec![good, ("DATABASE_POOL_SIZE", "0")]),
+        ("PORT", vec![good, ("PORT", "http")]),
+        ("BIND_ADDRESS", vec![good, ("BIND_ADDRESS", "everywhere")]),
+        ("HTTP_WORKERS", vec![good, ("HTTP_WORKERS", "0")]),
+        ("LOG_FORMAT", vec![good, ("LOG_FORMAT", "xml")]),
+    ] {
+        let output = Command::new(PROGRAM)
+            .env_clear()
+            .envs(vars)
+            .stdin(Stdio::null())
+            .output()?;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(
+            !output.status.success() && said.contains(variable),
+            "{variable}: {said}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_success() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let logs = tempfile::tempdir()?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let url = database.url("orders_write_api");
+    let mut service = Service::start(ServiceKind::WriteApi, Path::new(PROGRAM), &url, port, logs.path())?;
+    service.wait_until_ready().await?;
+
+    let body = order().to_string();
+    let (first_half, second_half) = body.split_at(body.len() / 2);
+    let mut request = TcpStream::connect(("127.0.0.1", port)).await?;
+    let head = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    request
+        .write_all(format!("{head}content-length: {}\r\n\r\n{first_half}", body.len()).as_bytes())
+        .await?;
+    // Idle connections must not hold the process up: one that was used and kept, one that never was.
+    let keep_alive = reqwest::Client::new();
+    keep_alive
+        .get(format!("http://127.0.0.1:{port}/livez"))
+        .send()
+        .await?
+        .bytes()
+        .await?;
+    let _unused = TcpStream::connect(("127.0.0.1", port)).await?;
+
+    let start = Instant::now();
+    let stopping = tokio::task::spawn_blocking(move || service.stop());
+    local::wait::until("the port to be closed", Duration::from_secs(10), || async {
+        if TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            Ok(())
+        } else {
+            Err("still accepting")
+        }
+    })
+    .await?;
+    request.write_all(second_half.as_bytes()).await?;
+    let mut answer = String::new();
+    request.read_to_string(&mut answer).await?;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let status = stopping.await?.context("it had to be killed")?;
+    assert!(status.success(), "{status}");
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "stopping took {:?}",
+        start.elapsed()
+    );
+    let stored: i64 = database
+        .connect()
+        .await?
+        .query_one("SELECT count(*) FROM orders", &[])
+        .await?
+        .get(0);
+    assert_eq!(stored, 1);
+    Ok(())
+}
