@@ -9,13 +9,14 @@ use tokio::net::TcpStream;
 use crate::support::{Api, order, problem};
 
 fn pointers(problem: &Value) -> Vec<&str> {
-    let errors = problem["errors"]
-        .as_array()
+    let errors = problem
+        .get("errors")
+        .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
     errors
         .iter()
-        .filter_map(|error| error["pointer"].as_str())
+        .filter_map(|error| error.get("pointer")?.as_str())
         .collect()
 }
 

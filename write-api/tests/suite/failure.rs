@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use chrono::Utc;
 use local::wait;
 use reqwest::StatusCode;
 use runtime::database::DatabaseConfig;
+use shared_events::OrderEvent;
 use tokio_postgres::Client;
+use uuid::Uuid;
 use write_api::adapter::postgres::PgOrderWriter;
 use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
 use write_api::port::{OrderWriter, Saved};
@@ -112,16 +115,15 @@ async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()>
     Ok(())
 }
 
-fn some_order() -> (Order, shared_events::OrderEvent) {
-    let sku = Sku::new("A".to_owned()).unwrap();
-    let line = OrderLine::new(sku, Quantity::new(1).unwrap(), Cents::new(1).unwrap()).unwrap();
-    let customer = CustomerId::new("customer".to_owned()).unwrap();
-    Order::place(
-        uuid::Uuid::now_v7(),
+fn some_order() -> Result<(Order, OrderEvent)> {
+    let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(1)?, Cents::new(1)?)?;
+    let customer = CustomerId::new("customer".to_owned())?;
+    Ok(Order::place(
+        Uuid::now_v7(),
         customer,
-        OrderLines::new(vec![line]).unwrap(),
-        chrono::Utc::now(),
-    )
+        OrderLines::new(vec![line])?,
+        Utc::now(),
+    ))
 }
 
 #[tokio::test]
@@ -135,7 +137,7 @@ async fn the_statement_is_prepared_once_and_used_again() -> Result<()> {
         .pool("test")?;
     let writer = PgOrderWriter::new(pool.clone());
     for _ in 0..10 {
-        let (order, event) = some_order();
+        let (order, event) = some_order()?;
         assert_eq!(writer.save(&order, &event).await?, Saved::New);
     }
     let mut connection = pool.get().await?;

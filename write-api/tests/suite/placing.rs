@@ -112,12 +112,12 @@ async fn another_order_under_a_known_id_is_refused_and_changes_nothing() -> Resu
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
     api.place(&order).await?;
-    let changes = [
+    let other_contents = [
         ("/customer_id", json!("somebody else")),
         ("/items/0/quantity", json!(3)),
         ("/items/1/sku", json!("GREEN")),
     ];
-    for (place, value) in changes {
+    for (place, value) in other_contents {
         let mut changed = order.clone();
         *changed.pointer_mut(place).unwrap() = value;
         let response = api.place(&changed).await?;

@@ -1,6 +1,7 @@
 //! `GET /customers/{customer_id}/orders`.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use percent_encoding::percent_decode_str;
 use runtime::problem::Problem;
 use serde::Serialize;
 
@@ -19,10 +20,12 @@ struct ListResponse {
 }
 
 pub(super) async fn handle<Q: OrderQueries>(
+    request: HttpRequest,
     customer_id: web::Path<String>,
     query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
 ) -> Result<HttpResponse, Problem> {
+    require_utf8(&request)?;
     let customer_id = check_customer_id(&customer_id)?;
     let limit = limit_of(&query)?;
     let orders = queries
@@ -30,6 +33,14 @@ pub(super) async fn handle<Q: OrderQueries>(
         .await
         .map_err(|error| problems::of_query(&error))?;
     Ok(HttpResponse::Ok().json(ListResponse { orders }))
+}
+
+/// actix replaces bytes that are not UTF-8, so that ids which differ would be taken for the same.
+fn require_utf8(request: &HttpRequest) -> Result<(), Problem> {
+    match percent_decode_str(request.path()).decode_utf8() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(problems::invalid_parameter("customer_id", "must be UTF-8")),
+    }
 }
 
 fn check_customer_id(customer_id: &str) -> Result<&str, Problem> {

@@ -1,0 +1,218 @@
+//! Dependencies point one way: between packages as cargo sees them, and between the layers inside a service.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// What each package may use of this workspace, outside its tests.
+const ALLOWED: [(&str, &[&str]); 7] = [
+    ("shared-events", &[]),
+    ("runtime", &[]),
+    ("write-api", &["runtime", "shared-events"]),
+    ("projector", &["runtime", "shared-events"]),
+    ("read-api", &["runtime"]),
+    ("migrate", &["runtime"]),
+    ("local", &["migrate"]),
+];
+
+/// Libraries that a package must not have anywhere below it: no HTTP and no SQL in the contract, no libpq anywhere.
+const FORBIDDEN_BELOW: [(&str, &[&str]); 2] = [
+    (
+        "shared-events",
+        &["actix-web", "diesel", "tokio", "tokio-postgres"],
+    ),
+    ("write-api", &["pq-sys", "openssl-sys"]),
+];
+
+/// What must not be named in the files of a layer.
+const FORBIDDEN_IN: [(&str, &[&str]); 6] = [
+    (
+        "write-api/src/domain",
+        &[
+            "crate::adapter",
+            "crate::command",
+            "crate::port",
+            "actix",
+            "diesel",
+            "tokio",
+            "serde",
+            "Utc::now",
+            "now_v7",
+            "new_v4",
+            "std::env",
+        ],
+    ),
+    (
+        "write-api/src/port.rs",
+        &["crate::adapter", "crate::command", "actix", "diesel"],
+    ),
+    ("write-api/src/command", &["crate::adapter", "actix", "diesel"]),
+    ("write-api/src/adapter/http", &["adapter::postgres", "diesel"]),
+    (
+        "write-api/src/adapter/postgres",
+        &["adapter::http", "actix", "crate::command"],
+    ),
+    (
+        "read-api/src/model",
+        &["crate::adapter", "crate::port", "actix", "diesel"],
+    ),
+];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn packages_use_only_what_they_are_allowed_to() -> Result<()> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(workspace().join("Cargo.toml"))
+        .no_deps()
+        .exec()?;
+    let members: BTreeSet<_> = metadata
+        .packages
+        .iter()
+        .map(|package| package.name.to_string())
+        .collect();
+    let known: BTreeSet<_> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(members, known, "every package has a rule");
+    for package in &metadata.packages {
+        let uses: BTreeSet<_> = package
+            .dependencies
+            .iter()
+            .filter(|dependency| {
+                dependency.kind != DependencyKind::Development && members.contains(&dependency.name)
+            })
+            .map(|dependency| dependency.name.as_str())
+            .collect();
+        let (_, allowed) = ALLOWED
+            .iter()
+            .find(|(name, _)| package.name == *name)
+            .context("no rule")?;
+        let allowed: BTreeSet<_> = allowed.iter().copied().collect();
+        assert_eq!(
+            uses, allowed,
+            "{} (a rule that allows more than is used is too wide)",
+            package.name
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn no_package_has_a_forbidden_library_below_it() -> Result<()> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(workspace().join("Cargo.toml"))
+        .exec()?;
+    let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
+    for (root, forbidden) in FORBIDDEN_BELOW {
+        let root_id = &metadata
+            .packages
+            .iter()
+            .find(|package| package.name == root)
+            .context(root)?
+            .id;
+        let (mut seen, mut to_visit) = (BTreeSet::new(), vec![root_id]);
+        while let Some(id) = to_visit.pop() {
+            let node = resolve
+                .nodes
+                .iter()
+                .find(|node| node.id == *id)
+                .context("an unknown package")?;
+            let normal = node.deps.iter().filter(|dependency| {
+                dependency
+                    .dep_kinds
+                    .iter()
+                    .any(|kind| kind.kind != DependencyKind::Development)
+            });
+            to_visit.extend(
+                normal
+                    .map(|dependency| &dependency.pkg)
+                    .filter(|id| seen.insert(*id)),
+            );
+        }
+        let names: BTreeSet<_> = seen.iter().map(|id| metadata[*id].name.as_str()).collect();
+        assert!(names.len() > 3, "{root} should have some dependencies: {names:?}");
+        for name in forbidden {
+            assert!(!names.contains(name), "{root} depends on {name}");
+        }
+    }
+    Ok(())
+}
+
+/// The forbidden words of a layer that stand in its code; comments may say what they like.
+fn violations(code: &str, forbidden: &[&str]) -> Vec<String> {
+    let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    let found = lines.flat_map(|line| {
+        forbidden
+            .iter()
+            .filter(move |word| line.contains(**word))
+            .map(move |word| format!("`{word}` in `{line}`"))
+    });
+    found.collect()
+}
+
+fn rust_files(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).with_context(|| path.display().to_string())? {
+        files.extend(rust_files(&entry?.path())?);
+    }
+    Ok(files)
+}
+
+#[test]
+fn layers_name_nothing_that_lies_further_out() -> Result<()> {
+    for (layer, forbidden) in FORBIDDEN_IN {
+        let files = rust_files(&workspace().join(layer))?;
+        assert!(!files.is_empty(), "{layer} has no files");
+        for file in files {
+            let found = violations(&fs::read_to_string(&file)?, forbidden);
+            assert!(found.is_empty(), "{}: {found:?}", file.display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_check_itself_finds_a_violation() {
+    let code = "// diesel may be mentioned\nuse diesel::prelude::*;\nlet now = chrono::Utc::now();";
+    assert_eq!(violations(code, &["diesel", "Utc::now"]).len(), 2);
+}
+
+#[test]
+fn the_top_level_is_what_the_design_fixes_and_what_convention_puts_there() -> Result<()> {
+    let fixed = [
+        "Cargo.toml",
+        "write-api",
+        "read-api",
+        "projector",
+        "shared-events",
+        "migrations",
+        "deploy",
+        "README.md",
+    ];
+    let conventional = [
+        "Cargo.lock",
+        "LICENSE",
+        "CONTRIBUTING.md",
+        "clippy.toml",
+        "rustfmt.toml",
+        "deny.toml",
+        "target",
+    ];
+    for entry in fs::read_dir(workspace())? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let expected =
+            name.starts_with('.') || fixed.contains(&name.as_str()) || conventional.contains(&name.as_str());
+        assert!(expected, "{name} does not belong at the top level");
+    }
+    for name in fixed {
+        assert!(workspace().join(name).exists(), "{name} is missing");
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! The real binaries, together.
+
+mod end_to_end;
+mod launcher;
+mod no_leftovers;
+mod support;

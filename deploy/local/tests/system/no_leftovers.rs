@@ -1,0 +1,225 @@
+//! However the launcher ends, it leaves no process behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use local::postgres::{PrivateServer, ServerOptions, Tuning};
+use local::wait;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::binaries;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
+
+/// A launcher in a temporary directory of its own, by which everything that it starts can be recognised.
+struct Launcher {
+    child: Child,
+    temp_dir: tempfile::TempDir,
+}
+
+impl Launcher {
+    fn command(temp_dir: &tempfile::TempDir) -> Result<Command> {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o711))?;
+        let mut command = Command::new(PROGRAM);
+        command.args([
+            "--no-build",
+            "--write-port",
+            "0",
+            "--read-port",
+            "0",
+            "--admin-port",
+            "0",
+        ]);
+        command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    /// Starts one and waits until everything runs.
+    async fn start() -> Result<Self> {
+        binaries().await?;
+        let temp_dir = tempfile::tempdir()?;
+        let mut child = Self::command(&temp_dir)?.spawn()?;
+        let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        let running = lines
+            .map_while(Result::ok)
+            .any(|line| line.contains("Ctrl-C stops everything"));
+        let launcher = Self { child, temp_dir };
+        assert!(running, "it did not get that far");
+        assert_eq!(
+            launcher.processes().len(),
+            5,
+            "launcher, server, and three services"
+        );
+        Ok(launcher)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
+    }
+
+    /// The processes that name our directory in their arguments or environment, without PostgreSQL's own children.
+    fn processes(&self) -> Vec<String> {
+        processes_that_name(&self.temp_dir.path().display().to_string())
+    }
+
+    async fn nothing_is_left(mut self) -> Result<()> {
+        wait::until("all processes to end", Duration::from_secs(10), || {
+            let reaped = self.child.try_wait();
+            let left = self.processes();
+            std::future::ready(if left.is_empty() {
+                Ok(())
+            } else {
+                Err((reaped, left))
+            })
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+fn processes_that_name(directory: &str) -> Vec<String> {
+    let pids = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    pids.filter_map(|process| {
+        let read =
+            |file: &str| fs::read(process.join(file)).map(|text| String::from_utf8_lossy(&text).into_owned());
+        let arguments = read("cmdline").ok()?;
+        let named =
+            arguments.contains(directory) || read("environ").is_ok_and(|vars| vars.contains(directory));
+        // PostgreSQL's children have a title instead of arguments; they share their parent's fate.
+        (named && !arguments.starts_with("postgres: ") && !arguments.is_empty()).then_some(arguments)
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn after_ctrl_c_and_sigterm_and_a_closed_terminal() -> Result<()> {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut launcher = Launcher::start().await?;
+        launcher.signal(signal)?;
+        let status = launcher.child.wait()?;
+        assert_eq!(status.success(), signal != Signal::SIGHUP, "{signal}: {status}");
+        assert_eq!(
+            launcher.processes(),
+            Vec::<String>::new(),
+            "{signal}: all are gone when the launcher is"
+        );
+        assert_eq!(
+            fs::read_dir(launcher.temp_dir.path())?.count(),
+            0,
+            "{signal}: files were left"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_kill_9_of_the_launcher() -> Result<()> {
+    let launcher = Launcher::start().await?;
+    launcher.signal(Signal::SIGKILL)?;
+    launcher.nothing_is_left().await
+}
+
+#[tokio::test]
+async fn after_the_death_of_a_service() -> Result<()> {
+    let mut launcher = Launcher::start().await?;
+    let name = launcher.temp_dir.path().display().to_string();
+    let projector = fs::read_dir("/proc")?.flatten().find(|entry| {
+        let read = |file: &str| fs::read(entry.path().join(file)).unwrap_or_default();
+        let ours = String::from_utf8_lossy(&read("environ")).contains(&name);
+        ours && String::from_utf8_lossy(&read("cmdline")).contains("projector")
+    });
+    let pid: i32 = projector
+        .context("no projector")?
+        .file_name()
+        .to_string_lossy()
+        .parse()?;
+    kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+    let status = launcher.child.wait()?;
+    assert!(!status.success(), "{status}");
+    launcher.nothing_is_left().await
+}
+
+#[tokio::test]
+async fn after_a_failed_start() -> Result<()> {
+    binaries().await?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port().to_string();
+    for (set_up, reason) in [
+        ("a taken port", "--read-port"),
+        ("a broken data directory", "the server ended before it was ready"),
+    ] {
+        let temp_dir = tempfile::tempdir()?;
+        let mut command = Launcher::command(&temp_dir)?;
+        if reason == "--read-port" {
+            command = Command::new(PROGRAM);
+            command
+                .args(["--no-build", "--once", "--read-port", &port])
+                .env("TMPDIR", temp_dir.path());
+            command
+                .env_remove("DATABASE_URL")
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+        } else {
+            let data_dir = temp_dir.path().join("data");
+            fs::create_dir(&data_dir)?;
+            fs::write(data_dir.join("PG_VERSION"), "not a version")?;
+            command.arg("--data-dir").arg(data_dir);
+        }
+        let child = command.spawn()?;
+        let launcher = Launcher { child, temp_dir };
+        let name = launcher.temp_dir.path().display().to_string();
+        let output = launcher.child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && said.contains(reason),
+            "{set_up}: {said}"
+        );
+        assert_eq!(processes_that_name(&name), Vec::<String>::new(), "{set_up}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_closed_standard_output() -> Result<()> {
+    binaries().await?;
+    let temp_dir = tempfile::tempdir()?;
+    let mut child = Launcher::command(&temp_dir)?.spawn()?;
+    drop(child.stdout.take());
+    assert!(!child.wait()?.success());
+    Launcher { child, temp_dir }.nothing_is_left().await
+}
+
+#[test]
+fn after_a_panic_of_the_thread_that_started_the_server() -> Result<()> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let server = PrivateServer::start(&ServerOptions {
+            tuning: Tuning::Throwaway,
+            data_dir: None,
+        });
+        let dir = server
+            .as_ref()
+            .map(|server| server.socket_dir().display().to_string());
+        let _receiver_waits = tell.send(dir.unwrap_or_default());
+        assert!(server.is_err(), "a panic with a running server");
+    });
+    let dir = told.recv()?;
+    assert!(!dir.is_empty(), "the server did not start");
+    assert!(thread.join().is_err(), "the thread should have panicked");
+    assert_eq!(processes_that_name(&dir), Vec::<String>::new());
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! The binaries, built once for all tests of this program.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use local::services::{Service, ServiceBinaries, ServiceKind};
+use local::test_database::TestDatabase;
+use tokio::sync::OnceCell;
+
+/// The three services, fresh: cargo builds them for the tests of their own packages only.
+pub(crate) async fn binaries() -> Result<&'static ServiceBinaries> {
+    static BUILT: OnceCell<ServiceBinaries> = OnceCell::const_new();
+    BUILT
+        .get_or_try_init(|| async { ServiceBinaries::build().await.context("building the services") })
+        .await
+}
+
+/// A database and the services on it; all of them end with this value.
+pub(crate) struct System {
+    pub(crate) write: Service,
+    pub(crate) read: Service,
+    pub(crate) database: TestDatabase,
+    pub(crate) logs: tempfile::TempDir,
+}
+
+impl System {
+    /// Both APIs, without a projector.
+    pub(crate) async fn start() -> Result<Self> {
+        let database = TestDatabase::create().await?;
+        let logs = tempfile::tempdir()?;
+        let write = start(ServiceKind::WriteApi, &database, logs.path()).await?;
+        let read = start(ServiceKind::ReadApi, &database, logs.path()).await?;
+        Ok(Self {
+            write,
+            read,
+            database,
+            logs,
+        })
+    }
+
+    pub(crate) async fn start_projector(&self) -> Result<Service> {
+        start(ServiceKind::Projector, &self.database, self.logs.path()).await
+    }
+}
+
+async fn start(kind: ServiceKind, database: &TestDatabase, logs: &Path) -> Result<Service> {
+    let program: PathBuf = binaries().await?.program(kind);
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut service = Service::start(kind, &program, &database.url(kind.role()), port, logs)?;
+    service.wait_until_ready().await?;
+    Ok(service)
+}

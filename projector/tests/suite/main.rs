@@ -1,0 +1,7 @@
+//! The projector against a real PostgreSQL.
+
+mod cycle;
+mod parking;
+mod process;
+mod support;
+mod workers;

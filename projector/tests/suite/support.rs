@@ -1,0 +1,128 @@
+//! A database of the test's own, events for it, and workers on it.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::deadpool::Pool;
+use local::test_database::TestDatabase;
+use projector::projection::Projection;
+use projector::worker::{BatchOutcome, Worker};
+use runtime::database::DatabaseConfig;
+use shared_events::{OrderChange, OrderEvent, OrderState, OrderStatus};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+pub(crate) struct Scene {
+    pub(crate) database: TestDatabase,
+    pub(crate) session: Client,
+}
+
+impl Scene {
+    pub(crate) async fn create() -> Result<Self> {
+        let database = TestDatabase::create().await?;
+        let session = database.connect().await?;
+        Ok(Self { database, session })
+    }
+
+    pub(crate) fn vars(&self) -> Vec<(String, String)> {
+        let vars = [
+            ("DATABASE_URL", self.database.url("orders_projector")),
+            ("PORT", "0".to_owned()),
+        ];
+        vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
+    }
+
+    pub(crate) fn pool(&self) -> Result<Pool<AsyncPgConnection>> {
+        Ok(DatabaseConfig::from_vars(&self.vars())?.pool("test")?)
+    }
+
+    pub(crate) fn worker(&self, batch_size: i64) -> Result<Arc<Worker>> {
+        self.worker_with(projector::projections(), batch_size)
+    }
+
+    pub(crate) fn worker_with(
+        &self,
+        projections: Vec<Box<dyn Projection>>,
+        batch_size: i64,
+    ) -> Result<Arc<Worker>> {
+        Ok(Arc::new(Worker::new(self.pool()?, projections, batch_size)))
+    }
+
+    pub(crate) async fn emit(&self, events: impl IntoIterator<Item = OrderEvent>) -> Result<()> {
+        for event in events {
+            let event = event.encode()?;
+            self.emit_raw(event.kind, &event.payload).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn emit_raw(&self, kind: &str, payload: &str) -> Result<()> {
+        let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::jsonb)";
+        self.session.execute(insert, &[&kind, &payload]).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> Result<i64> {
+        Ok(self
+            .session
+            .query_one(&format!("SELECT count(*) FROM {table}"), &[])
+            .await?
+            .get(0))
+    }
+
+    /// Version and status of each order in the read model, by order id.
+    pub(crate) async fn summaries(&self) -> Result<Vec<(String, i32, String)>> {
+        let rows = "SELECT order_id::text, version, status FROM order_summary ORDER BY order_id";
+        let rows = self.session.query(rows, &[]).await?;
+        Ok(rows
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect())
+    }
+}
+
+/// Cycles until nothing is left, and adds up what was applied and what was parked.
+pub(crate) async fn drain(worker: &Worker) -> Result<(usize, usize)> {
+    let mut total = (0, 0);
+    while let BatchOutcome::Drained { applied, parked } = worker.run_once().await? {
+        total = (total.0 + applied, total.1 + parked);
+    }
+    Ok(total)
+}
+
+pub(crate) fn order_id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// The event that gave an order this version. Its total tells the version, so that a mixed-up row shows.
+pub(crate) fn event(order: u128, version: i32) -> OrderEvent {
+    let (status, change) = match version {
+        1 => (OrderStatus::Placed, OrderChange::Placed { items: Vec::new() }),
+        2 => (OrderStatus::Paid, OrderChange::Paid),
+        3 => (
+            OrderStatus::Shipped,
+            OrderChange::Shipped {
+                carrier: None,
+                tracking_number: None,
+            },
+        ),
+        _ => (OrderStatus::Delivered, OrderChange::Delivered),
+    };
+    let state = OrderState {
+        order_id: order_id(order),
+        customer_id: "customer".to_owned(),
+        status,
+        version,
+        total_cents: i64::from(version) * 100,
+        item_count: 1,
+        last_item_sku: "sku".to_owned(),
+        placed_at: placed_at(),
+    };
+    OrderEvent::new(state, change, placed_at())
+}
+
+pub(crate) fn placed_at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000, 0).unwrap_or_default()
+}

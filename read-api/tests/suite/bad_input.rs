@@ -1,0 +1,88 @@
+//! Questions that are refused: a clear problem that names the parameter.
+
+use anyhow::Result;
+use reqwest::StatusCode;
+
+use crate::support::{Api, problem};
+
+#[tokio::test]
+async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
+    let api = Api::start().await?;
+    let too_long = format!("/customers/{}/orders", "c".repeat(129));
+    for (path, parameter) in [
+        ("/customers/alice/orders?limit=0", "limit"),
+        ("/customers/alice/orders?limit=101", "limit"),
+        ("/customers/alice/orders?limit=-1", "limit"),
+        ("/customers/alice/orders?limit=99999999999999999999", "limit"),
+        ("/customers/alice/orders?limit=ten", "limit"),
+        ("/customers/alice/orders?limit=", "limit"),
+        ("/customers/alice/orders?limit=5&limit=6", "limit"),
+        ("/customers/alice/orders?Limit=5", "Limit"),
+        ("/customers/alice/orders?limit=5&page=2", "page"),
+        ("/customers/a%00b/orders", "customer_id"),
+        ("/customers/a%0Ab/orders", "customer_id"),
+        (&too_long, "customer_id"),
+        ("/orders/1", "order_id"),
+        ("/orders/00000000-0000-0000-0000-00000000000g", "order_id"),
+        ("/orders/%00", "order_id"),
+    ] {
+        let response = api.get(path).await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+        let problem = problem(response).await?;
+        assert_eq!(problem["type"], "/problems/invalid-parameter", "{path}");
+        assert_eq!(problem["errors"][0]["parameter"], parameter, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_utf8_are_400() -> Result<()> {
+    let api = Api::start().await?;
+    for path in [
+        "/customers/%FF/orders",
+        "/orders/%FF",
+        "/customers/alice/orders?limit=%FF",
+    ] {
+        let response = api.get(path).await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(
+            problem(response).await?["type"],
+            "/problems/invalid-parameter",
+            "{path}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_problems_too() -> Result<()> {
+    let api = Api::start().await?;
+    for path in [
+        "/customers",
+        "/customers//orders",
+        "/customers/alice",
+        "/orders",
+        "/orders/",
+    ] {
+        let response = api.get(path).await?;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(
+            problem(response).await?["type"],
+            "/problems/no-such-resource",
+            "{path}"
+        );
+    }
+    for path in [
+        "/customers/alice/orders",
+        "/orders/00000000-0000-0000-0000-000000000001",
+    ] {
+        let response = reqwest::Client::new()
+            .post(format!("{}{path}", api.url))
+            .send()
+            .await?;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(response.headers()["allow"], "GET");
+        assert_eq!(problem(response).await?["type"], "/problems/method-not-allowed");
+    }
+    Ok(())
+}
