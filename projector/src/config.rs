@@ -70,25 +70,15 @@ mod tests {
     use super::*;
 
     fn config(name: &str, value: &str) -> Result<Config, ConfigError> {
-        let vars = [
-            ("DATABASE_URL", "postgres://orders_projector@localhost/orders"),
-            (name, value),
-        ];
-        Config::from_vars(
-            &vars
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
-        )
+        let vars = [("DATABASE_URL", "postgres://orders_projector@localhost/orders"), (name, value)];
+        Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
     }
 
     #[test]
     fn a_bad_value_is_reported_by_name() {
-        for (name, value) in [
-            ("WORKERS", "0"),
-            ("BATCH_SIZE", "10001"),
-            ("POLL_MAX_MS", "often"),
-            ("PORT", "65536"),
-        ] {
+        for (name, value) in
+            [("WORKERS", "0"), ("BATCH_SIZE", "10001"), ("POLL_MAX_MS", "often"), ("PORT", "65536")]
+        {
             let error = config(name, value).unwrap_err().to_string();
             assert!(error.contains(name), "{name}={value}: {error}");
         }

@@ -82,32 +82,19 @@ impl Projector {
             let pulse = pulse.clone();
             move || {
                 std::future::ready(
-                    pulse
-                        .check()
-                        .map_err(|_stale| NotReady("No cycle has completed recently.")),
+                    pulse.check().map_err(|_stale| NotReady("No cycle has completed recently.")),
                 )
             }
         });
         let probes = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop.clone(), |_app| {})?;
         let mut workers = JoinSet::new();
         for _ in 0..config.workers {
-            let polling = Polling {
-                longest_pause: config.longest_pause,
-                pulse: pulse.clone(),
-                stop: stop.clone(),
-            };
+            let polling =
+                Polling { longest_pause: config.longest_pause, pulse: pulse.clone(), stop: stop.clone() };
             workers.spawn(Arc::clone(&worker).run(polling));
         }
-        tracing::info!(
-            workers = config.workers,
-            batch_size = config.batch_size,
-            "projecting"
-        );
-        Ok(Self {
-            workers,
-            probes,
-            stop,
-        })
+        tracing::info!(workers = config.workers, batch_size = config.batch_size, "projecting");
+        Ok(Self { workers, probes, stop })
     }
 
     /// Where the probes are served.
@@ -122,11 +109,7 @@ impl Projector {
     ///
     /// [`ProjectorError::Worker`] when a worker panicked; the others are stopped first.
     pub async fn run(self) -> Result<(), ProjectorError> {
-        let Self {
-            mut workers,
-            probes,
-            stop,
-        } = self;
+        let Self { mut workers, probes, stop } = self;
         let end_with_workers = async {
             let mut death = None;
             // Workers end only when told to, or by panicking: a silent death would leave a process that looks alive.

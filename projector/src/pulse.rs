@@ -19,9 +19,7 @@ pub(crate) struct Stale;
 impl Pulse {
     /// Nothing has completed yet.
     pub(crate) fn start() -> Self {
-        Self {
-            last_cycle: Arc::default(),
-        }
+        Self { last_cycle: Arc::default() }
     }
 
     pub(crate) fn beat(&self) {
@@ -30,10 +28,6 @@ impl Pulse {
 
     pub(crate) fn check(&self) -> Result<(), Stale> {
         let last = *self.last_cycle.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < STALE_AFTER) {
-            Ok(())
-        } else {
-            Err(Stale)
-        }
+        if last.is_some_and(|last| last.elapsed() < STALE_AFTER) { Ok(()) } else { Err(Stale) }
     }
 }

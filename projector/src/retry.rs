@@ -39,10 +39,8 @@ mod tests {
 
     #[test]
     fn an_idle_worker_pauses_longer_and_longer_up_to_the_limit_for_ever() {
-        let pauses: Vec<_> = idle(Duration::from_millis(20))
-            .take(1_000)
-            .map(|pause| pause.as_millis())
-            .collect();
+        let pauses: Vec<_> =
+            idle(Duration::from_millis(20)).take(1_000).map(|pause| pause.as_millis()).collect();
         assert_eq!(pauses[..7], [1, 2, 4, 8, 16, 20, 20]);
         assert_eq!(pauses.len(), 1_000);
     }
@@ -51,11 +49,6 @@ mod tests {
     fn a_failing_worker_never_gives_up_and_never_pauses_for_more_than_two_seconds() {
         let pauses: Vec<_> = outage().take(1_000).collect();
         assert_eq!(pauses.len(), 1_000);
-        assert!(
-            pauses
-                .iter()
-                .all(|pause| (50..=2_000).contains(&pause.as_millis())),
-            "{pauses:?}"
-        );
+        assert!(pauses.iter().all(|pause| (50..=2_000).contains(&pause.as_millis())), "{pauses:?}");
     }
 }

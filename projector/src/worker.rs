@@ -77,11 +77,7 @@ impl Worker {
     /// A worker that claims up to `batch_size` events a cycle.
     #[must_use]
     pub fn new(pool: Pool, projections: Vec<Box<dyn Projection>>, batch_size: i64) -> Self {
-        Self {
-            pool,
-            projections,
-            batch_size,
-        }
+        Self { pool, projections, batch_size }
     }
 
     /// Claims a batch, applies it and takes it out of the outbox, in one transaction. Events that can never be projected
@@ -102,11 +98,7 @@ impl Worker {
     /// Cycles until told to stop: at once while there is work, less and less often while there is none, and with
     /// growing pauses while the database does not work.
     pub(crate) async fn run(self: Arc<Self>, polling: Polling) {
-        let Polling {
-            longest_pause,
-            pulse,
-            stop,
-        } = polling;
+        let Polling { longest_pause, pulse, stop } = polling;
         let mut idle = retry::idle(longest_pause);
         let mut outage = retry::outage();
         while !stop.is_cancelled() {
@@ -138,9 +130,7 @@ impl Worker {
 
     async fn cycle(&self, approach: Approach) -> Result<BatchOutcome, CycleError> {
         let mut connection = self.pool.get().await?;
-        connection
-            .transaction(async |connection| self.drain_batch(connection, approach).await)
-            .await
+        connection.transaction(async |connection| self.drain_batch(connection, approach).await).await
     }
 
     async fn drain_batch(
@@ -164,17 +154,11 @@ impl Worker {
             }
         }
         let refused = match approach {
-            Approach::Together => self
-                .apply_together(connection, events)
-                .await
-                .map(|applied| (applied, 0)),
+            Approach::Together => self.apply_together(connection, events).await.map(|applied| (applied, 0)),
             Approach::OneByOne => self.apply_one_by_one(connection, events).await,
         };
         let (applied, refused) = refused?;
-        Ok(BatchOutcome::Drained {
-            applied,
-            parked: parked + refused,
-        })
+        Ok(BatchOutcome::Drained { applied, parked: parked + refused })
     }
 
     async fn apply_together(
@@ -198,10 +182,7 @@ impl Worker {
         let (mut applied, mut parked) = (0, 0);
         for (claim, event) in events {
             let alone = std::slice::from_ref(&event);
-            match connection
-                .transaction(async |connection| self.apply(connection, alone).await)
-                .await
-            {
+            match connection.transaction(async |connection| self.apply(connection, alone).await).await {
                 Ok(()) => applied += 1,
                 Err(CycleError::Projection { projection, source }) if blames_the_data(&source) => {
                     park(connection, &claim, &format!("{projection}: {}", chain(&source))).await?;
@@ -222,10 +203,7 @@ impl Worker {
             projection
                 .apply(connection, events)
                 .await
-                .map_err(|source| CycleError::Projection {
-                    projection: projection.name(),
-                    source,
-                })?;
+                .map_err(|source| CycleError::Projection { projection: projection.name(), source })?;
         }
         Ok(())
     }
@@ -236,12 +214,7 @@ async fn park(
     claim: &ClaimedEvent,
     reason: &str,
 ) -> Result<(), CycleError> {
-    tracing::error!(
-        event.id = claim.id,
-        event.kind = claim.kind,
-        reason,
-        "event parked"
-    );
+    tracing::error!(event.id = claim.id, event.kind = claim.kind, reason, "event parked");
     Ok(parked_events::park(connection, claim, reason).await?)
 }
 

@@ -20,9 +20,6 @@ impl Config {
     ///
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        Ok(Self {
-            database: DatabaseConfig::from_vars(vars)?,
-            http: HttpConfig::from_vars(vars)?,
-        })
+        Ok(Self { database: DatabaseConfig::from_vars(vars)?, http: HttpConfig::from_vars(vars)? })
     }
 }

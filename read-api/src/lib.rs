@@ -52,18 +52,14 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, Sta
         let queries = Arc::clone(&checked);
         async move {
             queries.check().await.map_err(|error| {
-                tracing::warn!(
-                    error = runtime::telemetry::chain(&error),
-                    "not ready: no working database"
-                );
+                tracing::warn!(error = runtime::telemetry::chain(&error), "not ready: no working database");
                 NotReady("The database cannot be used.")
             })
         }
     });
     let queries = web::Data::from(queries);
     let server = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop, move |app| {
-        app.app_data(queries.clone())
-            .configure(http::routes::<PgOrderQueries>);
+        app.app_data(queries.clone()).configure(http::routes::<PgOrderQueries>);
     })?;
     Ok(server)
 }

@@ -69,12 +69,7 @@ impl OrderEvent {
     #[must_use]
     pub fn new(order: OrderState, change: OrderChange, occurred_at: DateTime<Utc>) -> Self {
         let event_id = Uuid::new_v5(&order.order_id, &order.version.to_be_bytes());
-        Self {
-            event_id,
-            occurred_at,
-            order,
-            change,
-        }
+        Self { event_id, occurred_at, order, change }
     }
 
     /// The name under which this event is stored, such as `order_placed`.
@@ -86,13 +81,8 @@ impl OrderEvent {
 
 impl OrderChange {
     /// Every kind of event, by the name under which it is stored.
-    pub const KINDS: [&str; 5] = [
-        "order_placed",
-        "order_paid",
-        "order_shipped",
-        "order_delivered",
-        "order_cancelled",
-    ];
+    pub const KINDS: [&str; 5] =
+        ["order_placed", "order_paid", "order_shipped", "order_delivered", "order_cancelled"];
 
     /// The name under which events of this kind are stored.
     #[must_use]

@@ -98,10 +98,7 @@ impl OrderEvent {
         };
         match &self.change {
             OrderChange::Placed { items } => payload.items = Some(Cow::Borrowed(items)),
-            OrderChange::Shipped {
-                carrier,
-                tracking_number,
-            } => {
+            OrderChange::Shipped { carrier, tracking_number } => {
                 payload.carrier = carrier.as_deref().map(Cow::Borrowed);
                 payload.tracking_number = tracking_number.as_deref().map(Cow::Borrowed);
             }
@@ -109,10 +106,7 @@ impl OrderEvent {
             OrderChange::Paid | OrderChange::Delivered => {}
         }
         let payload = serde_json::to_string(&payload).map_err(EncodeError)?;
-        Ok(EncodedEvent {
-            kind: self.kind(),
-            payload,
-        })
+        Ok(EncodedEvent { kind: self.kind(), payload })
     }
 
     /// Reads an event from its kind and JSON payload.
@@ -136,16 +130,11 @@ fn decode(kind: &str, text: &str) -> Result<OrderEvent, DecodeReason> {
         Err(error) => return Err(why_malformed(kind, text, error)),
     };
     if payload.schema_version > SCHEMA_VERSION {
-        return Err(DecodeReason::NewerSchema {
-            found: payload.schema_version,
-        });
+        return Err(DecodeReason::NewerSchema { found: payload.schema_version });
     }
     let change = match kind {
         "order_placed" => OrderChange::Placed {
-            items: payload
-                .items
-                .ok_or(DecodeReason::MissingField("items"))?
-                .into_owned(),
+            items: payload.items.ok_or(DecodeReason::MissingField("items"))?.into_owned(),
         },
         "order_paid" => OrderChange::Paid,
         "order_shipped" => OrderChange::Shipped {
@@ -153,9 +142,7 @@ fn decode(kind: &str, text: &str) -> Result<OrderEvent, DecodeReason> {
             tracking_number: payload.tracking_number.map(Cow::into_owned),
         },
         "order_delivered" => OrderChange::Delivered,
-        "order_cancelled" => OrderChange::Cancelled {
-            reason: payload.reason.map(Cow::into_owned),
-        },
+        "order_cancelled" => OrderChange::Cancelled { reason: payload.reason.map(Cow::into_owned) },
         _ => return Err(DecodeReason::UnknownKind),
     };
     Ok(OrderEvent {
@@ -172,9 +159,9 @@ fn why_malformed(kind: &str, text: &str, error: serde_json::Error) -> DecodeReas
         return DecodeReason::UnknownKind;
     }
     match serde_json::from_str::<VersionOnly>(text) {
-        Ok(VersionOnly {
-            schema_version: found,
-        }) if found > SCHEMA_VERSION => DecodeReason::NewerSchema { found },
+        Ok(VersionOnly { schema_version: found }) if found > SCHEMA_VERSION => {
+            DecodeReason::NewerSchema { found }
+        }
         _ => DecodeReason::Malformed(error),
     }
 }

@@ -31,25 +31,13 @@ fn event(version: i32, status: OrderStatus, change: OrderChange) -> OrderEvent {
         last_item_sku: "SKU-BLUE".to_owned(),
         placed_at: placed_at(),
     };
-    OrderEvent::new(
-        order,
-        change,
-        placed_at() + TimeDelta::minutes(i64::from(version - 1)),
-    )
+    OrderEvent::new(order, change, placed_at() + TimeDelta::minutes(i64::from(version - 1)))
 }
 
 fn every_kind() -> [OrderEvent; 5] {
     let items = vec![
-        OrderItem {
-            sku: "SKU-RED".to_owned(),
-            quantity: 2,
-            price_cents: 1_999,
-        },
-        OrderItem {
-            sku: "SKU-BLUE".to_owned(),
-            quantity: 1,
-            price_cents: 1_999,
-        },
+        OrderItem { sku: "SKU-RED".to_owned(), quantity: 2, price_cents: 1_999 },
+        OrderItem { sku: "SKU-BLUE".to_owned(), quantity: 1, price_cents: 1_999 },
     ];
     let shipped = OrderChange::Shipped {
         carrier: Some("DHL".to_owned()),
@@ -60,21 +48,12 @@ fn every_kind() -> [OrderEvent; 5] {
         event(2, OrderStatus::Paid, OrderChange::Paid),
         event(3, OrderStatus::Shipped, shipped),
         event(4, OrderStatus::Delivered, OrderChange::Delivered),
-        event(
-            2,
-            OrderStatus::Cancelled,
-            OrderChange::Cancelled {
-                reason: Some("wrong size".to_owned()),
-            },
-        ),
+        event(2, OrderStatus::Cancelled, OrderChange::Cancelled { reason: Some("wrong size".to_owned()) }),
     ]
 }
 
 fn golden(kind: &str) -> Value {
-    let (_, text) = GOLDEN
-        .iter()
-        .find(|(name, _)| *name == kind)
-        .expect("a golden file for every kind");
+    let (_, text) = GOLDEN.iter().find(|(name, _)| *name == kind).expect("a golden file for every kind");
     serde_json::from_str(text).expect("golden files are JSON")
 }
 
@@ -83,12 +62,7 @@ fn every_kind_is_written_as_its_golden_file_says() {
     for event in every_kind() {
         let encoded = event.encode().unwrap();
         let written: Value = serde_json::from_str(&encoded.payload).unwrap();
-        assert_eq!(
-            written,
-            golden(encoded.kind),
-            "{} drifted from its golden file",
-            encoded.kind
-        );
+        assert_eq!(written, golden(encoded.kind), "{} drifted from its golden file", encoded.kind);
     }
 }
 
@@ -104,10 +78,9 @@ fn every_golden_file_is_read_as_the_event_it_froze() {
 
 #[test]
 fn optional_fields_may_be_absent() {
-    for (kind, fields) in [
-        ("order_shipped", &["carrier", "tracking_number"][..]),
-        ("order_cancelled", &["reason"][..]),
-    ] {
+    for (kind, fields) in
+        [("order_shipped", &["carrier", "tracking_number"][..]), ("order_cancelled", &["reason"][..])]
+    {
         let mut payload = golden(kind);
         for field in fields {
             payload.as_object_mut().unwrap().remove(*field);
@@ -127,26 +100,16 @@ fn unknown_fields_are_ignored_at_every_level() {
         if let Some(items) = payload.get_mut("items").and_then(Value::as_array_mut) {
             items[0]["gift_wrap"] = json!(true);
         }
-        assert_eq!(
-            OrderEvent::decode(event.kind(), &payload.to_string()).unwrap(),
-            event
-        );
+        assert_eq!(OrderEvent::decode(event.kind(), &payload.to_string()).unwrap(), event);
     }
 }
 
 #[test]
 fn an_unknown_kind_keeps_the_raw_payload() {
-    for payload in [
-        r#"{"whatever":  [1, 2]}"#,
-        "not json",
-        &golden("order_paid").to_string(),
-    ] {
+    for payload in [r#"{"whatever":  [1, 2]}"#, "not json", &golden("order_paid").to_string()] {
         let error = OrderEvent::decode("order_gift_wrapped", payload).unwrap_err();
         assert!(matches!(error.reason, DecodeReason::UnknownKind), "{error:?}");
-        assert_eq!(
-            (error.kind.as_str(), error.payload.as_str()),
-            ("order_gift_wrapped", payload)
-        );
+        assert_eq!((error.kind.as_str(), error.payload.as_str()), ("order_gift_wrapped", payload));
     }
 }
 
@@ -155,16 +118,10 @@ fn a_newer_schema_is_named_even_when_nothing_else_can_be_read() {
     let newer = SCHEMA_VERSION + 1;
     let mut readable = golden("order_paid");
     readable["schema_version"] = json!(newer);
-    for payload in [
-        readable,
-        json!({"schema_version": newer, "order": "now a string"}),
-    ] {
+    for payload in [readable, json!({"schema_version": newer, "order": "now a string"})] {
         let payload = payload.to_string();
         let error = OrderEvent::decode("order_paid", &payload).unwrap_err();
-        assert!(
-            matches!(error.reason, DecodeReason::NewerSchema { found } if found == newer),
-            "{error:?}"
-        );
+        assert!(matches!(error.reason, DecodeReason::NewerSchema { found } if found == newer), "{error:?}");
         assert_eq!(error.payload, payload);
     }
 }
@@ -174,19 +131,11 @@ fn a_malformed_payload_is_refused_and_kept() {
     let mut without_items = golden("order_placed");
     without_items.as_object_mut().unwrap().remove("items");
     let error = OrderEvent::decode("order_placed", &without_items.to_string()).unwrap_err();
-    assert!(
-        matches!(error.reason, DecodeReason::MissingField("items")),
-        "{error:?}"
-    );
+    assert!(matches!(error.reason, DecodeReason::MissingField("items")), "{error:?}");
 
     let mut unknown_status = golden("order_paid");
     unknown_status["order"]["status"] = json!("teleported");
-    for payload in [
-        unknown_status.to_string(),
-        "{".to_owned(),
-        "[]".to_owned(),
-        String::new(),
-    ] {
+    for payload in [unknown_status.to_string(), "{".to_owned(), "[]".to_owned(), String::new()] {
         let error = OrderEvent::decode("order_paid", &payload).unwrap_err();
         assert!(matches!(error.reason, DecodeReason::Malformed(_)), "{error:?}");
         assert_eq!(error.payload, payload);

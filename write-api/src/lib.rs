@@ -11,6 +11,7 @@
 //! Dependencies point one way: adapter → command → port → domain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use runtime::health::{Health, NotReady};
@@ -26,10 +27,17 @@ pub mod port;
 pub use config::Config;
 
 use crate::adapter::http;
-use crate::adapter::postgres::PgOrderWriter;
+use crate::adapter::postgres::{Limits, PgOrderWriter};
 
 /// The port that it listens on where `PORT` names no other.
 const DEFAULT_PORT: u16 = 8081;
+
+/// Every statement of this process finds its rows by key. A plan that was made while the table was small must not scan
+/// or hash the whole of it later.
+const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_hashjoin=off", "enable_mergejoin=off"];
+
+/// How much longer than PostgreSQL's own limit we wait for a statement.
+const SILENCE_GRACE: Duration = Duration::from_millis(500);
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,25 +55,31 @@ pub enum StartError {
 /// # Errors
 ///
 /// [`StartError`].
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
-    let writer = Arc::new(PgOrderWriter::new(config.database.pool("write-api")?));
+    let pool = config.database.clone().with_settings(BY_KEY_ONLY).pool("write-api")?;
+    let limits = Limits {
+        queue: config.queue,
+        command: config.deadline,
+        statement: config.database.statement_timeout() + SILENCE_GRACE,
+    };
+    let writer = Arc::new(PgOrderWriter::start(pool, limits));
     let checked = Arc::clone(&writer);
     let health = Health::new(stop.clone(), move || {
         let writer = Arc::clone(&checked);
         async move {
             writer.check().await.map_err(|error| {
-                tracing::warn!(
-                    error = runtime::telemetry::chain(&error),
-                    "not ready: no working database"
-                );
+                tracing::warn!(error = runtime::telemetry::chain(&error), "not ready: no working database");
                 NotReady("The database cannot be used.")
             })
         }
     });
     let writer = web::Data::from(writer);
     let server = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop, move |app| {
-        app.app_data(writer.clone())
-            .configure(http::routes::<PgOrderWriter>);
+        app.app_data(writer.clone()).configure(http::routes::<PgOrderWriter>);
     })?;
     Ok(server)
 }

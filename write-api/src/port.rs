@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use shared_events::OrderEvent;
+use uuid::Uuid;
 
 use crate::domain::Order;
 
@@ -10,8 +11,10 @@ type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Keeps orders, and tells about them through the outbox.
 pub trait OrderWriter: Send + Sync + 'static {
-    /// Stores a new order together with its event: both or neither. An order of the same id that is already there is
-    /// left as it is, and no event is written.
+    /// Stores the order together with its event: both or neither. Version 1 is a new order; any other version takes the
+    /// place of the version before it. What is stored stays as it is where that cannot be.
+    ///
+    /// The write does not depend on the returned future: dropping it leaves nothing half done.
     ///
     /// # Errors
     ///
@@ -21,20 +24,31 @@ pub trait OrderWriter: Send + Sync + 'static {
         order: &Order,
         event: &OrderEvent,
     ) -> impl Future<Output = Result<Saved, WriteError>> + Send;
+
+    /// The order as it is stored, or `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Unavailable`], or [`WriteError::Refused`] where what is stored is not an order.
+    fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<Order>, WriteError>> + Send;
 }
 
 /// What came of saving an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Saved {
     /// Order and event are stored.
-    New,
-    /// There already was an order of this id: this one.
-    AlreadyThere(Box<Order>),
+    Stored,
+    /// Nothing was stored: this is stored instead. A new order's id was taken, or the version that a change was
+    /// computed from no longer stands.
+    Superseded(Box<Order>),
 }
 
 /// Why an order was not stored, or may not have been.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
+    /// Too much is waiting to be stored. Nothing was stored, and the same attempt may succeed later.
+    #[error("too many orders are waiting to be stored")]
+    Busy,
     /// Nothing was stored, and the same attempt may succeed later.
     #[error("storage is unavailable; nothing was stored")]
     Unavailable(#[source] BoxedError),

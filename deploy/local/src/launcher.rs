@@ -52,11 +52,7 @@ pub async fn run(options: Options) -> Result<()> {
     let binaries = binaries(options.no_build).await?;
     let database = Database::start(options.database_url, options.data_dir).await?;
     let mut system = System::start(&binaries, &database, &ports).await?;
-    demonstration::run(
-        &system.url(ServiceKind::WriteApi),
-        &system.url(ServiceKind::ReadApi),
-    )
-    .await?;
+    demonstration::run(&system.url(ServiceKind::WriteApi), &system.url(ServiceKind::ReadApi)).await?;
     if options.once {
         return system.stop();
     }
@@ -101,11 +97,7 @@ impl System {
     }
 
     fn url(&self, kind: ServiceKind) -> String {
-        self.services
-            .iter()
-            .find(|service| service.kind() == kind)
-            .map(Service::url)
-            .unwrap_or_default()
+        self.services.iter().find(|service| service.kind() == kind).map(Service::url).unwrap_or_default()
     }
 
     fn stop(self) -> Result<()> {
@@ -128,10 +120,7 @@ impl System {
 }
 
 fn print_hints(system: &System, database: &Database) -> Result<()> {
-    let (write, read) = (
-        system.url(ServiceKind::WriteApi),
-        system.url(ServiceKind::ReadApi),
-    );
+    let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
     let customer = demonstration::CUSTOMER;
     say(&format!(
         "
@@ -153,7 +142,5 @@ Ctrl-C stops everything.",
 /// A closed standard output is an error like any other, not a panic.
 fn say(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .context("cannot write to standard output")
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
 }

@@ -30,11 +30,7 @@ pub(crate) fn bind_to_this_thread(command: &mut Command, at_death: Signal) {
     let bind = move || {
         nix::sys::prctl::set_pdeathsig(at_death)?;
         // The parent may have died before the line above; then nobody will ever send the signal.
-        if nix::unistd::getppid() == parent {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
+        if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     };
     // SAFETY: between fork and exec only async-signal-safe calls are allowed: prctl and getppid are.
     unsafe { command.pre_exec(bind) };
@@ -55,9 +51,7 @@ pub(crate) fn stop(child: &mut Child, signal: Signal, limit: Duration) -> Result
         let _already_gone = kill(pid, signal);
     }
     let name = format!("process {} to end", child.id());
-    let ended = until_blocking(&name, limit, || {
-        child.try_wait().ok().flatten().ok_or("still running")
-    });
+    let ended = until_blocking(&name, limit, || child.try_wait().ok().flatten().ok_or("still running"));
     if ended.is_err() {
         kill_now(child);
     }

@@ -91,23 +91,13 @@ impl ServiceBinaries {
         for kind in ServiceKind::ALL {
             command.args(["--package", kind.name()]);
         }
-        command
-            .arg("--manifest-path")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"));
+        command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"));
         command.arg("--target-dir").arg(dir.parent().unwrap_or(&dir));
         command.stdin(Stdio::null());
         bind_to_this_thread(&mut command, Signal::SIGTERM);
         let mut cargo = tokio::process::Command::from(command);
-        let status = cargo
-            .kill_on_drop(true)
-            .status()
-            .await
-            .map_err(BinariesError::Cargo)?;
-        if status.success() {
-            Self::in_dir(dir)
-        } else {
-            Err(BinariesError::Build(status))
-        }
+        let status = cargo.kill_on_drop(true).status().await.map_err(BinariesError::Cargo)?;
+        if status.success() { Self::in_dir(dir) } else { Err(BinariesError::Build(status)) }
     }
 
     /// Those that lie beside this program.
@@ -137,14 +127,8 @@ impl ServiceBinaries {
 /// Where this program lies; test programs lie one directory deeper than the others.
 fn own_dir() -> Result<PathBuf, BinariesError> {
     let program = std::env::current_exe().map_err(BinariesError::Unplaced)?;
-    let dir = program
-        .parent()
-        .ok_or_else(|| BinariesError::Unplaced(io::ErrorKind::NotFound.into()))?;
-    let dir = if dir.ends_with("deps") {
-        dir.parent().unwrap_or(dir)
-    } else {
-        dir
-    };
+    let dir = program.parent().ok_or_else(|| BinariesError::Unplaced(io::ErrorKind::NotFound.into()))?;
+    let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
     Ok(dir.to_path_buf())
 }
 
@@ -216,16 +200,8 @@ impl Service {
             // SIGTERM: requests in flight are finished even where the launcher was killed.
             Ok((spawn_bound(&mut command, Signal::SIGTERM)?, log))
         };
-        let (child, log) = start().map_err(|source| ServiceError::Start {
-            service: kind.name(),
-            source,
-        })?;
-        Ok(Self {
-            kind,
-            child,
-            port,
-            log,
-        })
+        let (child, log) = start().map_err(|source| ServiceError::Start { service: kind.name(), source })?;
+        Ok(Self { kind, child, port, log })
     }
 
     /// Waits until `/readyz` answers 200.
@@ -242,10 +218,7 @@ impl Service {
             async move {
                 match ended {
                     Some(status) => Ok(Err(status)),
-                    None => request
-                        .await
-                        .and_then(reqwest::Response::error_for_status)
-                        .map(|_| Ok(())),
+                    None => request.await.and_then(reqwest::Response::error_for_status).map(|_| Ok(())),
                 }
             }
         });
@@ -258,11 +231,7 @@ impl Service {
             },
             Err(timed_out) => timed_out,
         };
-        Err(ServiceError::NotReady {
-            service: self.kind.name(),
-            log: self.end_of_log(),
-            source,
-        })
+        Err(ServiceError::NotReady { service: self.kind.name(), log: self.end_of_log(), source })
     }
 
     /// Where it listens.
@@ -294,10 +263,8 @@ impl Service {
     ///
     /// [`ServiceError::Stuck`] when it had to be killed after 25 s.
     pub fn stop(mut self) -> Result<ExitStatus, ServiceError> {
-        process::stop(&mut self.child, Signal::SIGTERM, STOP_LIMIT).map_err(|source| ServiceError::Stuck {
-            service: self.kind.name(),
-            source,
-        })
+        process::stop(&mut self.child, Signal::SIGTERM, STOP_LIMIT)
+            .map_err(|source| ServiceError::Stuck { service: self.kind.name(), source })
     }
 
     /// Ends it with SIGKILL, as a crash would.
@@ -308,10 +275,7 @@ impl Service {
     fn end_of_log(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
-        lines
-            .get(lines.len().saturating_sub(10)..)
-            .unwrap_or_default()
-            .join("\n")
+        lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
     }
 }
 

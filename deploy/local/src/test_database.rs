@@ -4,6 +4,7 @@ use std::io;
 
 use tokio_postgres::{Client, NoTls};
 
+use crate::fault_proxy::FaultProxy;
 use crate::postgres::{SUPERUSER, ServerError, SharedServer, lock, shared_server, socket_url};
 
 const TEMPLATE: &str = "orders_template";
@@ -62,9 +63,7 @@ impl TestDatabase {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let admin = connect(&server, SUPERUSER, "postgres").await?;
         let template = template.unwrap_or("template0");
-        admin
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
-            .await?;
+        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
         Ok(Self { name, server })
     }
 
@@ -78,6 +77,17 @@ impl TestDatabase {
     #[must_use]
     pub fn superuser_url(&self) -> String {
         self.url(SUPERUSER)
+    }
+
+    /// A wire to this database that can be cut, and the URL for `role` that leads over it.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub async fn behind_a_proxy(&self, role: &str) -> io::Result<(FaultProxy, String)> {
+        let proxy = FaultProxy::start(self.server.socket_dir.join(".s.PGSQL.5432")).await?;
+        let url = format!("postgres://{role}@127.0.0.1:{}/{}", proxy.port(), self.name);
+        Ok((proxy, url))
     }
 
     /// A session of `role`.
@@ -102,10 +112,7 @@ impl TestDatabase {
     #[must_use]
     pub fn program(&self, name: &str) -> std::process::Command {
         let mut command = std::process::Command::new(self.server.binaries.program(name));
-        command
-            .env("PGHOST", &self.server.socket_dir)
-            .env("PGUSER", SUPERUSER)
-            .env("PGDATABASE", &self.name);
+        command.env("PGHOST", &self.server.socket_dir).env("PGUSER", SUPERUSER).env("PGDATABASE", &self.name);
         command
     }
 }
@@ -117,10 +124,7 @@ impl Drop for TestDatabase {
         let url = socket_url(&self.server.socket_dir, SUPERUSER, "postgres");
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .ok()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(async {
                 let client = connect_to(&url).await.ok()?;
                 client.batch_execute(&statement).await.ok()
@@ -135,23 +139,13 @@ async fn ensure_template(server: &SharedServer) -> Result<(), TestDatabaseError>
     let dir = server.dir.clone();
     let lock = tokio::task::spawn_blocking(move || lock(&dir, "template.lock")).await??;
     let admin = connect(server, SUPERUSER, "postgres").await?;
-    let exists = admin
-        .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&TEMPLATE])
-        .await?;
+    let exists = admin.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&TEMPLATE]).await?;
     if exists.is_none() {
         // Renamed once it is whole: a run whose first process was killed half way starts over.
-        admin
-            .batch_execute("DROP DATABASE IF EXISTS template_in_progress")
-            .await?;
-        admin
-            .batch_execute("CREATE DATABASE template_in_progress")
-            .await?;
+        admin.batch_execute("DROP DATABASE IF EXISTS template_in_progress").await?;
+        admin.batch_execute("CREATE DATABASE template_in_progress").await?;
         migrate::up(&socket_url(&server.socket_dir, SUPERUSER, "template_in_progress")).await?;
-        admin
-            .batch_execute(&format!(
-                "ALTER DATABASE template_in_progress RENAME TO {TEMPLATE}"
-            ))
-            .await?;
+        admin.batch_execute(&format!("ALTER DATABASE template_in_progress RENAME TO {TEMPLATE}")).await?;
     }
     drop(lock);
     Ok(())

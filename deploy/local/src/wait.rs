@@ -61,9 +61,5 @@ where
 }
 
 fn timed_out(what: &str, start: Instant, seen: &impl Debug) -> TimedOut {
-    TimedOut {
-        what: what.to_owned(),
-        waited: start.elapsed(),
-        last_seen: format!("{seen:?}"),
-    }
+    TimedOut { what: what.to_owned(), waited: start.elapsed(), last_seen: format!("{seen:?}") }
 }

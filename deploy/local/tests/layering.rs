@@ -20,10 +20,7 @@ const ALLOWED: [(&str, &[&str]); 7] = [
 
 /// Libraries that a package must not have anywhere below it: no HTTP and no SQL in the contract, no libpq anywhere.
 const FORBIDDEN_BELOW: [(&str, &[&str]); 2] = [
-    (
-        "shared-events",
-        &["actix-web", "diesel", "tokio", "tokio-postgres"],
-    ),
+    ("shared-events", &["actix-web", "diesel", "tokio", "tokio-postgres"]),
     ("write-api", &["pq-sys", "openssl-sys"]),
 ];
 
@@ -45,20 +42,11 @@ const FORBIDDEN_IN: [(&str, &[&str]); 6] = [
             "std::env",
         ],
     ),
-    (
-        "write-api/src/port.rs",
-        &["crate::adapter", "crate::command", "actix", "diesel"],
-    ),
+    ("write-api/src/port.rs", &["crate::adapter", "crate::command", "actix", "diesel"]),
     ("write-api/src/command", &["crate::adapter", "actix", "diesel"]),
     ("write-api/src/adapter/http", &["adapter::postgres", "diesel"]),
-    (
-        "write-api/src/adapter/postgres",
-        &["adapter::http", "actix", "crate::command"],
-    ),
-    (
-        "read-api/src/model",
-        &["crate::adapter", "crate::port", "actix", "diesel"],
-    ),
+    ("write-api/src/adapter/postgres", &["adapter::http", "actix", "crate::command"]),
+    ("read-api/src/model", &["crate::adapter", "crate::port", "actix", "diesel"]),
 ];
 
 fn workspace() -> PathBuf {
@@ -67,15 +55,8 @@ fn workspace() -> PathBuf {
 
 #[test]
 fn packages_use_only_what_they_are_allowed_to() -> Result<()> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(workspace().join("Cargo.toml"))
-        .no_deps()
-        .exec()?;
-    let members: BTreeSet<_> = metadata
-        .packages
-        .iter()
-        .map(|package| package.name.to_string())
-        .collect();
+    let metadata = MetadataCommand::new().manifest_path(workspace().join("Cargo.toml")).no_deps().exec()?;
+    let members: BTreeSet<_> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
     let known: BTreeSet<_> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(members, known, "every package has a rule");
     for package in &metadata.packages {
@@ -87,51 +68,26 @@ fn packages_use_only_what_they_are_allowed_to() -> Result<()> {
             })
             .map(|dependency| dependency.name.as_str())
             .collect();
-        let (_, allowed) = ALLOWED
-            .iter()
-            .find(|(name, _)| package.name == *name)
-            .context("no rule")?;
+        let (_, allowed) = ALLOWED.iter().find(|(name, _)| package.name == *name).context("no rule")?;
         let allowed: BTreeSet<_> = allowed.iter().copied().collect();
-        assert_eq!(
-            uses, allowed,
-            "{} (a rule that allows more than is used is too wide)",
-            package.name
-        );
+        assert_eq!(uses, allowed, "{} (a rule that allows more than is used is too wide)", package.name);
     }
     Ok(())
 }
 
 #[test]
 fn no_package_has_a_forbidden_library_below_it() -> Result<()> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(workspace().join("Cargo.toml"))
-        .exec()?;
+    let metadata = MetadataCommand::new().manifest_path(workspace().join("Cargo.toml")).exec()?;
     let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
     for (root, forbidden) in FORBIDDEN_BELOW {
-        let root_id = &metadata
-            .packages
-            .iter()
-            .find(|package| package.name == root)
-            .context(root)?
-            .id;
+        let root_id = &metadata.packages.iter().find(|package| package.name == root).context(root)?.id;
         let (mut seen, mut to_visit) = (BTreeSet::new(), vec![root_id]);
         while let Some(id) = to_visit.pop() {
-            let node = resolve
-                .nodes
-                .iter()
-                .find(|node| node.id == *id)
-                .context("an unknown package")?;
+            let node = resolve.nodes.iter().find(|node| node.id == *id).context("an unknown package")?;
             let normal = node.deps.iter().filter(|dependency| {
-                dependency
-                    .dep_kinds
-                    .iter()
-                    .any(|kind| kind.kind != DependencyKind::Development)
+                dependency.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development)
             });
-            to_visit.extend(
-                normal
-                    .map(|dependency| &dependency.pkg)
-                    .filter(|id| seen.insert(*id)),
-            );
+            to_visit.extend(normal.map(|dependency| &dependency.pkg).filter(|id| seen.insert(*id)));
         }
         let names: BTreeSet<_> = seen.iter().map(|id| metadata[*id].name.as_str()).collect();
         assert!(names.len() > 3, "{root} should have some dependencies: {names:?}");
@@ -196,15 +152,8 @@ fn the_top_level_is_what_the_design_fixes_and_what_convention_puts_there() -> Re
         "deploy",
         "README.md",
     ];
-    let conventional = [
-        "Cargo.lock",
-        "LICENSE",
-        "CONTRIBUTING.md",
-        "clippy.toml",
-        "rustfmt.toml",
-        "deny.toml",
-        "target",
-    ];
+    let conventional =
+        ["Cargo.lock", "LICENSE", "CONTRIBUTING.md", "clippy.toml", "rustfmt.toml", "deny.toml", "target"];
     for entry in fs::read_dir(workspace())? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let expected =

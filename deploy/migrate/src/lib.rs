@@ -71,13 +71,8 @@ pub enum MigrateError {
 /// [`MigrateError`]. What was applied before the failure stays applied.
 pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
     blocking(database_url, |connection| {
-        let pending = connection
-            .pending_migrations(MIGRATIONS)
-            .map_err(MigrateError::History)?;
-        pending
-            .iter()
-            .map(|migration| apply(connection, migration.as_ref()))
-            .collect()
+        let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::History)?;
+        pending.iter().map(|migration| apply(connection, migration.as_ref())).collect()
     })
     .await
 }
@@ -92,16 +87,11 @@ pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, Migrate
         let applied = connection.applied_migrations().map_err(MigrateError::History)?;
         let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(MigrateError::History)?;
         let to_revert = applied.iter().take(steps).map(|version| {
-            known
-                .iter()
-                .find(|migration| migration.name().version() == *version)
-                .ok_or_else(|| {
-                    MigrateError::History(format!("this build does not know migration {version}").into())
-                })
+            known.iter().find(|migration| migration.name().version() == *version).ok_or_else(|| {
+                MigrateError::History(format!("this build does not know migration {version}").into())
+            })
         });
-        to_revert
-            .map(|migration| revert(connection, migration?.as_ref()))
-            .collect()
+        to_revert.map(|migration| revert(connection, migration?.as_ref())).collect()
     })
     .await
 }
@@ -113,13 +103,8 @@ pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, Migrate
 /// [`MigrateError`].
 pub async fn pending(database_url: &str) -> Result<Vec<String>, MigrateError> {
     blocking(database_url, |connection| {
-        let pending = connection
-            .pending_migrations(MIGRATIONS)
-            .map_err(MigrateError::History)?;
-        Ok(pending
-            .iter()
-            .map(|migration| migration.name().to_string())
-            .collect())
+        let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::History)?;
+        Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
     })
     .await
 }
@@ -165,10 +150,7 @@ fn timed(
     let name = migration.name().to_string();
     let start = Instant::now();
     match run() {
-        Ok(()) => Ok(Step {
-            name,
-            took: start.elapsed(),
-        }),
+        Ok(()) => Ok(Step { name, took: start.elapsed() }),
         Err(source) => Err(MigrateError::Step { name, source }),
     }
 }

@@ -20,30 +20,15 @@ const BROKEN: [(&str, &str, &str, &str); 19] = [
     (ORDER, "'[{}]'", "'[]'", "orders_items_count"),
     (ORDER, "'[{}]'", "'{}'", "orders_items_count"),
     (ORDER, "'[{}]'", "'null'", "orders_items_count"),
-    (
-        ORDER,
-        "'[{}]'",
-        "jsonb_agg(1) FROM generate_series(1, 501)",
-        "orders_items_count",
-    ),
+    (ORDER, "'[{}]'", "jsonb_agg(1) FROM generate_series(1, 501)", "orders_items_count"),
     (ORDER, "1, 'placed'", "-1, 'placed'", "orders_total_not_negative"),
     (ORDER, "'placed', 1", "'lost', 2", "orders_status_known"),
     (ORDER, "'placed', 1", "'cancelled', 0", "orders_version_positive"),
     (ORDER, "'placed', 1", "'placed', 2", "orders_version_fits_status"),
     (ORDER, "'placed', 1", "'paid', 1", "orders_version_fits_status"),
-    (
-        SUMMARY,
-        "1, 'placed'",
-        "-1, 'placed'",
-        "order_summary_total_not_negative",
-    ),
+    (SUMMARY, "1, 'placed'", "-1, 'placed'", "order_summary_total_not_negative"),
     (SUMMARY, "'placed'", "'lost'", "order_summary_status_known"),
-    (
-        SUMMARY,
-        "1, 'sku'",
-        "0, 'sku'",
-        "order_summary_item_count_positive",
-    ),
+    (SUMMARY, "1, 'sku'", "0, 'sku'", "order_summary_item_count_positive"),
     (SUMMARY, "'sku', 1", "'sku', 0", "order_summary_version_positive"),
     (EVENT, "'k'", "''", "outbox_kind_length"),
     (EVENT, "'k'", "repeat('k', 65)", "outbox_kind_length"),
@@ -56,26 +41,15 @@ fn as_select(statement: &str) -> String {
     if !statement.contains("jsonb_agg") {
         return statement.to_owned();
     }
-    let statement = statement
-        .replace("VALUES\n    (", "SELECT ")
-        .replace("now(), now())", "now(), now()");
-    let (before, after) = statement
-        .split_once(" FROM generate_series(1, 501)")
-        .unwrap_or_default();
+    let statement = statement.replace("VALUES\n    (", "SELECT ").replace("now(), now())", "now(), now()");
+    let (before, after) = statement.split_once(" FROM generate_series(1, 501)").unwrap_or_default();
     format!("{before}{after} FROM generate_series(1, 501)")
 }
 
 async fn refusal(session: &Client, statement: &str) -> Result<(SqlState, String)> {
-    let error = session
-        .batch_execute(statement)
-        .await
-        .err()
-        .context("the statement was accepted")?;
+    let error = session.batch_execute(statement).await.err().context("the statement was accepted")?;
     let refused = error.as_db_error().context("not PostgreSQL's refusal")?;
-    Ok((
-        refused.code().clone(),
-        refused.constraint().unwrap_or_default().to_owned(),
-    ))
+    Ok((refused.code().clone(), refused.constraint().unwrap_or_default().to_owned()))
 }
 
 #[tokio::test]
@@ -89,11 +63,8 @@ async fn each_constraint_refuses_what_it_is_there_for() -> Result<()> {
         assert!(good.contains(part), "{part} is not in {good}");
         let statement = as_select(&good.replacen(part, broken_part, 1));
         let (code, by) = refusal(&session, &statement).await.context(statement.clone())?;
-        let expected = if constraint.is_empty() {
-            SqlState::NOT_NULL_VIOLATION
-        } else {
-            SqlState::CHECK_VIOLATION
-        };
+        let expected =
+            if constraint.is_empty() { SqlState::NOT_NULL_VIOLATION } else { SqlState::CHECK_VIOLATION };
         assert_eq!((code, by.as_str()), (expected, constraint), "{statement}");
     }
     Ok(())
@@ -106,10 +77,7 @@ async fn every_check_constraint_of_the_schema_is_tried_above() -> Result<()> {
                  WHERE c.contype = 'c' AND t.relnamespace = 'public'::regnamespace";
     for row in database.connect().await?.query(query, &[]).await? {
         let name: &str = row.get(0);
-        assert!(
-            BROKEN.iter().any(|(.., constraint)| *constraint == name),
-            "nothing tries to break {name}"
-        );
+        assert!(BROKEN.iter().any(|(.., constraint)| *constraint == name), "nothing tries to break {name}");
     }
     Ok(())
 }

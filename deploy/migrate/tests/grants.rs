@@ -32,24 +32,15 @@ const ROLES: [&str; 3] = ["orders_write_api", "orders_projector", "orders_read_a
 fn statements(table: &str, last_column: &str) -> [(&'static str, String); 5] {
     [
         ("SELECT", format!("SELECT {last_column} FROM {table} LIMIT 0")),
-        (
-            "INSERT",
-            format!("INSERT INTO {table} ({last_column}) SELECT NULL WHERE false"),
-        ),
-        (
-            "UPDATE",
-            format!("UPDATE {table} SET {last_column} = NULL WHERE false"),
-        ),
+        ("INSERT", format!("INSERT INTO {table} ({last_column}) SELECT NULL WHERE false")),
+        ("UPDATE", format!("UPDATE {table} SET {last_column} = NULL WHERE false")),
         ("DELETE", format!("DELETE FROM {table} WHERE false")),
         ("TRUNCATE", format!("TRUNCATE {table}")),
     ]
 }
 
 async fn is_allowed(session: &Client, statement: &str) -> Result<bool> {
-    match session
-        .batch_execute(&format!("BEGIN; {statement}; ROLLBACK"))
-        .await
-    {
+    match session.batch_execute(&format!("BEGIN; {statement}; ROLLBACK")).await {
         Ok(()) => Ok(true),
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             session.batch_execute("ROLLBACK").await?;
@@ -82,11 +73,7 @@ async fn each_role_may_do_what_its_process_needs_and_nothing_else() -> Result<()
                     allowed.push(verb);
                 }
             }
-            let allowed = if allowed.is_empty() {
-                "-".to_owned()
-            } else {
-                allowed.join(" ")
-            };
+            let allowed = if allowed.is_empty() { "-".to_owned() } else { allowed.join(" ") };
             writeln!(found, "{role} {table}: {allowed}")?;
         }
     }
@@ -117,21 +104,14 @@ async fn no_role_may_create_anything_or_become_another() -> Result<()> {
 #[tokio::test]
 async fn the_projector_can_lock_and_delete_events_but_not_alter_them() -> Result<()> {
     let database = TestDatabase::create().await?;
-    database
-        .connect()
-        .await?
-        .batch_execute("INSERT INTO outbox (kind, payload) VALUES ('k', '{}')")
-        .await?;
+    database.connect().await?.batch_execute("INSERT INTO outbox (kind, payload) VALUES ('k', '{}')").await?;
     let session = database.connect_as("orders_projector").await?;
     assert!(is_allowed(&session, "SELECT id FROM outbox FOR UPDATE SKIP LOCKED").await?);
     for assignment in ["kind = 'x'", "payload = '[]'", "created_at = now()"] {
         let statement = format!("UPDATE outbox SET {assignment}");
         assert!(!is_allowed(&session, &statement).await?, "{statement}");
     }
-    let error = session
-        .batch_execute("UPDATE outbox SET id = 7")
-        .await
-        .unwrap_err();
+    let error = session.batch_execute("UPDATE outbox SET id = 7").await.unwrap_err();
     assert_eq!(
         error.code(),
         Some(&SqlState::GENERATED_ALWAYS),

@@ -7,23 +7,11 @@ use tokio_postgres::NoTls;
 
 /// The whole schema with its grants, as `pg_dump` tells it.
 fn schema_of(database: &TestDatabase) -> Result<String> {
-    let dump = database
-        .program("pg_dump")
-        .arg("--schema-only")
-        .output()
-        .context("pg_dump")?;
-    ensure!(
-        dump.status.success(),
-        "pg_dump: {}",
-        String::from_utf8_lossy(&dump.stderr)
-    );
+    let dump = database.program("pg_dump").arg("--schema-only").output().context("pg_dump")?;
+    ensure!(dump.status.success(), "pg_dump: {}", String::from_utf8_lossy(&dump.stderr));
     let text = String::from_utf8(dump.stdout)?;
     // Newer versions of pg_dump frame their output with a random token.
-    Ok(text
-        .lines()
-        .filter(|line| !line.contains("restrict "))
-        .collect::<Vec<_>>()
-        .join("\n"))
+    Ok(text.lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n"))
 }
 
 async fn roles_with_grants(database: &TestDatabase) -> Result<i64> {
@@ -49,17 +37,11 @@ async fn every_migration_is_undone_exactly_by_its_way_back() -> Result<()> {
     }
     assert_eq!(roles_with_grants(&database).await?, 0, "grants were left behind");
     for pair in on_the_way_down.windows(2) {
-        assert_ne!(
-            pair[0], pair[1],
-            "a migration that changes nothing cannot prove its way back"
-        );
+        assert_ne!(pair[0], pair[1], "a migration that changes nothing cannot prove its way back");
     }
 
     let applied = migrate::up(&url).await?;
-    assert_eq!(
-        applied.iter().map(|step| step.name.clone()).collect::<Vec<_>>(),
-        all
-    );
+    assert_eq!(applied.iter().map(|step| step.name.clone()).collect::<Vec<_>>(), all);
     assert_eq!(schema_of(&database)?, full);
     Ok(())
 }
@@ -92,10 +74,7 @@ async fn two_migrators_at_once_take_turns_and_apply_each_migration_once() -> Res
 #[tokio::test]
 async fn roles_are_made_once_a_server_and_go_with_the_last_database_that_uses_them() -> Result<()> {
     // A server of its own: on the shared one the template uses the roles all the time.
-    let server = PrivateServer::start(&ServerOptions {
-        tuning: Tuning::Throwaway,
-        data_dir: None,
-    })?;
+    let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None })?;
     let (admin, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
     tokio::spawn(connection);
     admin.batch_execute("CREATE DATABASE one").await?;
@@ -120,29 +99,20 @@ async fn a_locked_table_makes_the_migration_give_up_and_say_which() -> Result<()
     let database = TestDatabase::create().await?;
     let mut holder = database.connect().await?;
     let transaction = holder.transaction().await?;
-    transaction
-        .batch_execute("LOCK TABLE parked_events IN ACCESS SHARE MODE")
-        .await?;
+    transaction.batch_execute("LOCK TABLE parked_events IN ACCESS SHARE MODE").await?;
 
     let error = migrate::down(&database.superuser_url(), 1).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "migration 2026-11-23-000500_create_parked_events failed and was rolled back"
     );
-    assert!(
-        runtime::telemetry::chain(&error).contains("lock timeout"),
-        "{error:?}"
-    );
-    transaction
-        .query("SELECT count(*) FROM parked_events", &[])
-        .await?;
+    assert!(runtime::telemetry::chain(&error).contains("lock timeout"), "{error:?}");
+    transaction.query("SELECT count(*) FROM parked_events", &[]).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_reported() {
-    let error = migrate::up("postgres://nobody@%2Fno%2Fsuch%2Fdirectory/orders")
-        .await
-        .unwrap_err();
+    let error = migrate::up("postgres://nobody@%2Fno%2Fsuch%2Fdirectory/orders").await.unwrap_err();
     assert_eq!(error.to_string(), "cannot connect to the database");
 }

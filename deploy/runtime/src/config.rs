@@ -44,17 +44,15 @@ pub fn vars_of_process() -> Vars {
 ///
 /// [`ConfigError`], which names the variable, when one is missing or cannot be parsed.
 pub fn read<T: DeserializeOwned>(prefix: &str, vars: &Vars) -> Result<T, ConfigError> {
-    envy::prefixed(prefix)
-        .from_iter(vars.iter().cloned())
-        .map_err(|error| match error {
-            envy::Error::MissingValue(field) => ConfigError::Missing {
-                variable: format!("{prefix}{}", field.trim_start_matches(prefix)).to_uppercase(),
-            },
-            // envy's message ends in the variable's name without the prefix that it took off.
-            envy::Error::Custom(message) => {
-                ConfigError::Malformed(message.replace("provided by ", &format!("provided by {prefix}")))
-            }
-        })
+    envy::prefixed(prefix).from_iter(vars.iter().cloned()).map_err(|error| match error {
+        envy::Error::MissingValue(field) => ConfigError::Missing {
+            variable: format!("{prefix}{}", field.trim_start_matches(prefix)).to_uppercase(),
+        },
+        // envy's message ends in the variable's name without the prefix that it took off.
+        envy::Error::Custom(message) => {
+            ConfigError::Malformed(message.replace("provided by ", &format!("provided by {prefix}")))
+        }
+    })
 }
 
 /// Checks that `value` lies in `range`.
@@ -70,11 +68,7 @@ pub fn in_range<T: PartialOrd + Display>(
     if range.contains(value) {
         return Ok(());
     }
-    let reason = format!(
-        "must be between {} and {}, not {value}",
-        range.start(),
-        range.end()
-    );
+    let reason = format!("must be between {} and {}, not {value}", range.start(), range.end());
     Err(ConfigError::Invalid { variable, reason })
 }
 
@@ -90,28 +84,19 @@ mod tests {
     }
 
     fn read_example(vars: &[(&str, &str)]) -> Result<Example, ConfigError> {
-        let vars = vars
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         read("EXAMPLE_", &vars)
     }
 
     #[test]
     fn a_missing_variable_is_named_in_full() {
-        assert_eq!(
-            read_example(&[]).unwrap_err().to_string(),
-            "EXAMPLE_URL is not set"
-        );
+        assert_eq!(read_example(&[]).unwrap_err().to_string(), "EXAMPLE_URL is not set");
     }
 
     #[test]
     fn a_malformed_value_is_reported_with_the_full_name() {
         let error = read_example(&[("EXAMPLE_URL", "x"), ("EXAMPLE_SIZE", "many")]).unwrap_err();
-        assert!(
-            error.to_string().contains("'many' provided by EXAMPLE_SIZE"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("'many' provided by EXAMPLE_SIZE"), "{error}");
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::telemetry::chain;
 /// Connections to one database, shared by the tasks of a process.
 pub type Pool = pooled::Pool<AsyncPgConnection>;
 
+/// A connection lent by a [`Pool`].
+pub type Connection = pooled::Object<AsyncPgConnection>;
+
 /// Why no connection could be had from a [`Pool`] within its limits.
 pub type PoolError = pooled::PoolError;
 
@@ -40,12 +43,14 @@ pub struct DatabaseConfig {
     /// `DATABASE_CONNECT_TIMEOUT_MS`: longest wait for a new connection, 1 to 60 000. Default 2 000.
     #[serde(default = "default_connect_ms")]
     connect_timeout_ms: u64,
-    /// `DATABASE_STATEMENT_TIMEOUT_MS`: longest a statement may run, 1 to 600 000. Default 5 000.
+    /// `DATABASE_STATEMENT_TIMEOUT_MS`: longest a statement may run, 1 to 600 000. Default 4 000.
     #[serde(default = "default_statement_ms")]
     statement_timeout_ms: u64,
     /// `DATABASE_LOCK_TIMEOUT_MS`: longest a statement may wait for a lock, 1 to 600 000. Default 2 000.
     #[serde(default = "default_lock_ms")]
     lock_timeout_ms: u64,
+    #[serde(skip)]
+    settings: &'static [&'static str],
 }
 
 const fn default_pool_size() -> usize {
@@ -61,7 +66,7 @@ const fn default_connect_ms() -> u64 {
 }
 
 const fn default_statement_ms() -> u64 {
-    5_000
+    4_000
 }
 
 const fn default_lock_ms() -> u64 {
@@ -78,23 +83,24 @@ impl DatabaseConfig {
         let config: Self = config::read("DATABASE_", vars)?;
         in_range("DATABASE_POOL_SIZE", &config.pool_size, &(1..=500))?;
         in_range("DATABASE_POOL_WAIT_MS", &config.pool_wait_ms, &(1..=60_000))?;
-        in_range(
-            "DATABASE_CONNECT_TIMEOUT_MS",
-            &config.connect_timeout_ms,
-            &(1..=60_000),
-        )?;
-        in_range(
-            "DATABASE_STATEMENT_TIMEOUT_MS",
-            &config.statement_timeout_ms,
-            &(1..=600_000),
-        )?;
-        in_range(
-            "DATABASE_LOCK_TIMEOUT_MS",
-            &config.lock_timeout_ms,
-            &(1..=600_000),
-        )?;
+        in_range("DATABASE_CONNECT_TIMEOUT_MS", &config.connect_timeout_ms, &(1..=60_000))?;
+        in_range("DATABASE_STATEMENT_TIMEOUT_MS", &config.statement_timeout_ms, &(1..=600_000))?;
+        in_range("DATABASE_LOCK_TIMEOUT_MS", &config.lock_timeout_ms, &(1..=600_000))?;
         config.session("check")?;
         Ok(config)
+    }
+
+    /// How long a statement may run before PostgreSQL cancels it.
+    #[must_use]
+    pub fn statement_timeout(&self) -> Duration {
+        Duration::from_millis(self.statement_timeout_ms)
+    }
+
+    /// The same with further settings for each session, such as `enable_seqscan=off`.
+    #[must_use]
+    pub fn with_settings(mut self, settings: &'static [&'static str]) -> Self {
+        self.settings = settings;
+        self
     }
 
     /// A pool of these connections; none is opened before the first use. PostgreSQL sees `process` as application name.
@@ -122,26 +128,27 @@ impl DatabaseConfig {
     }
 
     fn session(&self, process: &str) -> Result<tokio_postgres::Config, ConfigError> {
-        let mut session: tokio_postgres::Config = self
-            .url
-            .expose_secret()
-            .parse()
-            .map_err(|_| invalid_url("is not a PostgreSQL URL"))?;
+        let mut session: tokio_postgres::Config =
+            self.url.expose_secret().parse().map_err(|_| invalid_url("is not a PostgreSQL URL"))?;
         if session.get_hosts().is_empty() {
             return Err(invalid_url("names no host"));
         }
         if session.get_ssl_mode() == SslMode::Require {
             return Err(invalid_url("asks for TLS, which this build does not have"));
         }
-        let limits = format!(
+        let mut options = format!(
             "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
             session.get_options().unwrap_or_default(),
             self.statement_timeout_ms,
             self.lock_timeout_ms,
             SILENCE_LIMIT.as_millis(),
         );
+        for setting in self.settings {
+            options.push_str(" -c ");
+            options.push_str(setting);
+        }
         session
-            .options(limits.trim_start())
+            .options(options.trim_start())
             .application_name(process)
             .connect_timeout(Duration::from_millis(self.connect_timeout_ms))
             .keepalives_idle(Duration::from_secs(2))
@@ -153,18 +160,13 @@ impl DatabaseConfig {
 }
 
 async fn connect(session: tokio_postgres::Config) -> Result<AsyncPgConnection, ConnectionError> {
-    let (client, connection) = session
-        .connect(NoTls)
-        .await
-        .map_err(|error| ConnectionError::BadConnection(chain(&error)))?;
+    let (client, connection) =
+        session.connect(NoTls).await.map_err(|error| ConnectionError::BadConnection(chain(&error)))?;
     AsyncPgConnection::try_from_client_and_connection(client, connection).await
 }
 
 fn invalid_url(reason: impl Into<String>) -> ConfigError {
-    ConfigError::Invalid {
-        variable: "DATABASE_URL",
-        reason: reason.into(),
-    }
+    ConfigError::Invalid { variable: "DATABASE_URL", reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -172,10 +174,7 @@ mod tests {
     use super::*;
 
     fn config(vars: &[(&str, &str)]) -> Result<DatabaseConfig, ConfigError> {
-        let vars = vars
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         DatabaseConfig::from_vars(&vars)
     }
 
@@ -199,16 +198,9 @@ mod tests {
 
     #[test]
     fn a_bad_url_is_refused_without_showing_it() {
-        for url in [
-            "",
-            "postgres://app:hunter2@db.example:port/orders",
-            "mysql://app:hunter2@db/orders",
-        ] {
+        for url in ["", "postgres://app:hunter2@db.example:port/orders", "mysql://app:hunter2@db/orders"] {
             let error = config(&[("DATABASE_URL", url)]).unwrap_err().to_string();
-            assert!(
-                error.starts_with("DATABASE_URL ") && !error.contains("hunter2"),
-                "{url:?}: {error}"
-            );
+            assert!(error.starts_with("DATABASE_URL ") && !error.contains("hunter2"), "{url:?}: {error}");
         }
     }
 
@@ -216,10 +208,7 @@ mod tests {
     fn tls_is_refused_rather_than_left_out() {
         let error =
             config(&[("DATABASE_URL", "postgres://app@db.example/orders?sslmode=require")]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "DATABASE_URL asks for TLS, which this build does not have"
-        );
+        assert_eq!(error.to_string(), "DATABASE_URL asks for TLS, which this build does not have");
     }
 
     #[test]
@@ -234,7 +223,7 @@ mod tests {
         assert_eq!(
             session.get_options(),
             Some(
-                "-c role=reader -c statement_timeout=5000 -c lock_timeout=2000 \
+                "-c role=reader -c statement_timeout=4000 -c lock_timeout=2000 \
                  -c idle_in_transaction_session_timeout=5000"
             )
         );

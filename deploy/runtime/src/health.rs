@@ -33,10 +33,7 @@ impl Health {
         C: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), NotReady>> + Send + 'static,
     {
-        Self {
-            stop,
-            check: Arc::new(move || check().boxed()),
-        }
+        Self { stop, check: Arc::new(move || check().boxed()) }
     }
 
     /// Whether the process should get traffic now.

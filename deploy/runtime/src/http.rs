@@ -53,16 +53,10 @@ impl HttpConfig {
     ///
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        let bind_address = vars
-            .iter()
-            .find(|(name, _)| name == "BIND_ADDRESS")
-            .map(|(_, value)| value);
+        let bind_address = vars.iter().find(|(name, _)| name == "BIND_ADDRESS").map(|(_, value)| value);
         if let Some(value) = bind_address.filter(|value| value.parse::<IpAddr>().is_err()) {
             let reason = format!("must be an IP address, not {value:?}");
-            return Err(ConfigError::Invalid {
-                variable: "BIND_ADDRESS",
-                reason,
-            });
+            return Err(ConfigError::Invalid { variable: "BIND_ADDRESS", reason });
         }
         let config: Self = config::read("", vars)?;
         in_range("HTTP_WORKERS", &config.http_workers, &(1..=256))?;
@@ -110,10 +104,7 @@ where
     .shutdown_signal(stop.cancelled_owned())
     .bind(address)?;
     let address = server.addrs().first().copied().unwrap_or(address);
-    Ok(BoundServer {
-        address,
-        server: server.run(),
-    })
+    Ok(BoundServer { address, server: server.run() })
 }
 
 impl BoundServer {

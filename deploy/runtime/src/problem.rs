@@ -7,15 +7,66 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
+/// A kind of error, as it is documented: each service lists its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProblemType {
+    /// The HTTP status.
+    pub status: u16,
+    /// The last part of the problem's `type`: stable, meant for programs.
+    pub slug: &'static str,
+    /// What it is, in a few words that never change.
+    pub title: &'static str,
+    /// When it is answered, and what the client can do.
+    pub when: &'static str,
+}
+
+/// 404: no route has this path.
+pub const NO_SUCH_RESOURCE: ProblemType = ProblemType {
+    status: 404,
+    slug: "no-such-resource",
+    title: "No such resource",
+    when: "Nothing is served at this path.",
+};
+
+/// 405: with the methods that are allowed.
+pub const METHOD_NOT_ALLOWED: ProblemType = ProblemType {
+    status: 405,
+    slug: "method-not-allowed",
+    title: "Method not allowed",
+    when: "`Allow` names the methods that this resource answers to.",
+};
+
+/// 400: a parameter or header breaks a rule.
+pub const INVALID_PARAMETER: ProblemType = ProblemType {
+    status: 400,
+    slug: "invalid-parameter",
+    title: "Invalid parameter",
+    when: "A parameter or header breaks the rule named in `errors`.",
+};
+
+/// 503: nothing happened, and the same request may succeed in a second.
+pub const UNAVAILABLE: ProblemType = ProblemType {
+    status: 503,
+    slug: "unavailable",
+    title: "Temporarily unavailable",
+    when: "Nothing happened; send the same request again after `Retry-After`.",
+};
+
+/// 500: our fault, told in the log and nowhere else.
+pub const INTERNAL: ProblemType = ProblemType {
+    status: 500,
+    slug: "internal",
+    title: "Internal error",
+    when: "The service failed on this request; its operators can find out why.",
+};
+
 /// An error as a client sees it. It carries nothing internal: causes are logged, not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// `/problems/<slug>`: stable, meant for programs.
+    /// `/problems/<slug>`.
     #[serde(rename = "type")]
     kind: String,
-    /// What this type of problem is, in a few words that never change.
     title: &'static str,
-    /// The HTTP status.
     status: u16,
     /// What is wrong with this request.
     detail: String,
@@ -46,93 +97,76 @@ enum Place {
     Pointer(String),
     /// Name of a path or query parameter.
     Parameter(String),
+    /// Name of a header.
+    Header(String),
 }
 
 impl FieldError {
     /// A fault at a JSON pointer such as `/items/0/quantity`.
     pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            place: Place::Pointer(pointer.into()),
-            detail: detail.into(),
-        }
+        Self { place: Place::Pointer(pointer.into()), detail: detail.into() }
     }
 
     /// A fault in a parameter of the path or the query.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            place: Place::Parameter(name.into()),
+        Self { place: Place::Parameter(name.into()), detail: detail.into() }
+    }
+
+    /// A fault in a header.
+    pub fn header(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { place: Place::Header(name.into()), detail: detail.into() }
+    }
+}
+
+impl ProblemType {
+    /// A problem of this type. Where the status is 503 it tells to come back after a second.
+    pub fn with(&self, detail: impl Into<String>) -> Problem {
+        Problem {
+            kind: format!("/problems/{}", self.slug),
+            title: self.title,
+            status: self.status,
             detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_s: (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+            allow: None,
         }
     }
 }
 
 impl Problem {
-    /// A problem of the type `slug`.
-    pub fn new(status: StatusCode, slug: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            kind: format!("/problems/{slug}"),
-            title,
-            status: status.as_u16(),
-            detail: detail.into(),
-            errors: Vec::new(),
-            retry_after_s: None,
-            allow: None,
-        }
-    }
-
-    /// 404 `no-such-resource`: no route has this path.
+    /// 404 [`NO_SUCH_RESOURCE`].
     #[must_use]
     pub fn no_such_resource() -> Self {
-        let detail = "Nothing is served at this path.";
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "no-such-resource",
-            "No such resource",
-            detail,
-        )
+        NO_SUCH_RESOURCE.with(NO_SUCH_RESOURCE.when)
     }
 
-    /// 405 `method-not-allowed`, with the methods that are.
+    /// 405 [`METHOD_NOT_ALLOWED`], with the methods that are.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let detail = format!("This resource answers to {allow}.");
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        Self {
-            allow: Some(allow),
-            ..Self::new(status, "method-not-allowed", "Method not allowed", detail)
-        }
+        Self { allow: Some(allow), ..METHOD_NOT_ALLOWED.with(format!("This resource answers to {allow}.")) }
     }
 
-    /// 503 `unavailable`: nothing happened, and the same request may succeed in a second.
+    /// 400 [`INVALID_PARAMETER`] at one place.
     #[must_use]
-    pub fn unavailable(detail: impl Into<String>) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "unavailable", "Temporarily unavailable", detail).retry_after(1)
+    pub fn invalid_parameter(error: FieldError) -> Self {
+        INVALID_PARAMETER.with(INVALID_PARAMETER.when).at(vec![error])
     }
 
-    /// 500 `internal`: our fault, told in the log and nowhere else.
+    /// 503 [`UNAVAILABLE`].
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        UNAVAILABLE.with(detail)
+    }
+
+    /// 500 [`INTERNAL`].
     #[must_use]
     pub fn internal() -> Self {
-        let detail = "The service failed on this request; its operators can find out why.";
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Internal error",
-            detail,
-        )
+        INTERNAL.with(INTERNAL.when)
     }
 
     /// The same with the places that are wrong.
     #[must_use]
-    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+    pub fn at(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
-        self
-    }
-
-    /// The same with `Retry-After: <seconds>`.
-    #[must_use]
-    pub fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after_s = Some(seconds);
         self
     }
 }
@@ -152,9 +186,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.status_code());
-        response
-            .content_type("application/problem+json")
-            .insert_header((CACHE_CONTROL, "no-store"));
+        response.content_type("application/problem+json").insert_header((CACHE_CONTROL, "no-store"));
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((RETRY_AFTER, seconds));
         }
@@ -171,16 +203,10 @@ mod tests {
 
     #[test]
     fn a_problem_names_type_title_status_detail_and_every_place() {
-        let problem = Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "wrong",
-            "Wrong",
-            "Two things are wrong.",
-        )
-        .with_errors(vec![
-            FieldError::at("/a/0", "too small"),
-            FieldError::parameter("limit", "too big"),
-        ]);
+        let wrong = ProblemType { status: 422, slug: "wrong", title: "Wrong", when: "Never." };
+        let problem = wrong
+            .with("Two things are wrong.")
+            .at(vec![FieldError::at("/a/0", "too small"), FieldError::parameter("limit", "too big")]);
         assert_eq!(
             serde_json::to_value(&problem).unwrap(),
             serde_json::json!({
@@ -200,9 +226,6 @@ mod tests {
         assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "1");
         let response = Problem::method_not_allowed("GET").error_response();
         assert_eq!(response.headers().get(ALLOW).unwrap(), "GET");
-        assert_eq!(
-            response.headers().get("content-type").unwrap(),
-            "application/problem+json"
-        );
+        assert_eq!(response.headers().get("content-type").unwrap(), "application/problem+json");
     }
 }

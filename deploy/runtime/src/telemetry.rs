@@ -11,16 +11,10 @@ use crate::config::{ConfigError, Vars};
 ///
 /// [`ConfigError`] when `RUST_LOG` or `LOG_FORMAT` cannot be understood.
 pub fn init(vars: &Vars) -> Result<(), ConfigError> {
-    let value = |name: &str| {
-        vars.iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
-    };
-    let filter =
-        EnvFilter::try_new(value("RUST_LOG").unwrap_or("info")).map_err(|error| ConfigError::Invalid {
-            variable: "RUST_LOG",
-            reason: format!("is not a filter: {error}"),
-        })?;
+    let value = |name: &str| vars.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let filter = EnvFilter::try_new(value("RUST_LOG").unwrap_or("info")).map_err(|error| {
+        ConfigError::Invalid { variable: "RUST_LOG", reason: format!("is not a filter: {error}") }
+    })?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
     // A second subscriber in one process (tests) is refused by tracing; the first one stays, which is what we want.
     let _already_set = match value("LOG_FORMAT").unwrap_or("json") {
@@ -28,10 +22,7 @@ pub fn init(vars: &Vars) -> Result<(), ConfigError> {
         "text" => subscriber.try_init(),
         other => {
             let reason = format!("must be `json` or `text`, not {other:?}");
-            return Err(ConfigError::Invalid {
-                variable: "LOG_FORMAT",
-                reason,
-            });
+            return Err(ConfigError::Invalid { variable: "LOG_FORMAT", reason });
         }
     };
     Ok(())
@@ -61,15 +52,9 @@ mod tests {
     #[test]
     fn a_bad_setting_is_reported_by_name() {
         let error = init(&vars("LOG_FORMAT", "xml")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "LOG_FORMAT must be `json` or `text`, not \"xml\""
-        );
+        assert_eq!(error.to_string(), "LOG_FORMAT must be `json` or `text`, not \"xml\"");
         let error = init(&vars("RUST_LOG", "runtime=loud")).unwrap_err();
-        assert!(
-            error.to_string().starts_with("RUST_LOG is not a filter"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("RUST_LOG is not a filter"), "{error}");
     }
 
     #[test]

@@ -12,29 +12,17 @@ async fn a_cycle_moves_an_event_from_the_outbox_into_the_read_model() -> Result<
     scene.emit([event(1, 1)]).await?;
     let worker = scene.worker(10)?;
 
-    assert_eq!(
-        worker.run_once().await?,
-        BatchOutcome::Drained {
-            applied: 1,
-            parked: 0
-        }
-    );
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0 });
     assert_eq!(worker.run_once().await?, BatchOutcome::Empty);
     assert_eq!(scene.count("outbox").await?, 0);
     let row = "SELECT order_id::text, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version,
                       projected_at > now() - interval '1 minute' FROM order_summary";
     let row = scene.session.query_one(row, &[]).await?;
     assert_eq!(row.get::<_, String>(0), order_id(1).to_string());
-    assert_eq!(
-        (row.get(1), row.get(2), row.get(3)),
-        ("customer", 100_i64, "placed")
-    );
+    assert_eq!((row.get(1), row.get(2), row.get(3)), ("customer", 100_i64, "placed"));
     let placed: std::time::SystemTime = row.get(4);
     assert_eq!(chrono::DateTime::<chrono::Utc>::from(placed), placed_at());
-    assert_eq!(
-        (row.get(5), row.get(6), row.get(7), row.get(8)),
-        (1, "sku", 1, true)
-    );
+    assert_eq!((row.get(5), row.get(6), row.get(7), row.get(8)), (1, "sku", 1, true));
     Ok(())
 }
 
@@ -43,22 +31,10 @@ async fn a_cycle_takes_the_oldest_events_up_to_its_batch_size() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     let worker = scene.worker(3)?;
-    assert_eq!(
-        worker.run_once().await?,
-        BatchOutcome::Drained {
-            applied: 3,
-            parked: 0
-        }
-    );
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 3, parked: 0 });
     let seen: Vec<_> = scene.summaries().await?.into_iter().map(|(id, ..)| id).collect();
     assert_eq!(seen, [1, 2, 3].map(|order| order_id(order).to_string()));
-    assert_eq!(
-        worker.run_once().await?,
-        BatchOutcome::Drained {
-            applied: 2,
-            parked: 0
-        }
-    );
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0 });
     Ok(())
 }
 
@@ -66,19 +42,10 @@ async fn a_cycle_takes_the_oldest_events_up_to_its_batch_size() -> Result<()> {
 async fn duplicates_and_late_events_change_nothing() -> Result<()> {
     let scene = Scene::create().await?;
     for batch_size in [1, 2, 100] {
-        scene
-            .emit([event(7, 3), event(7, 1), event(7, 3), event(7, 2), event(7, 1)])
-            .await?;
+        scene.emit([event(7, 3), event(7, 1), event(7, 3), event(7, 2), event(7, 1)]).await?;
         drain(&*scene.worker(batch_size)?).await?;
-        assert_eq!(
-            scene.summaries().await?,
-            [(order_id(7).to_string(), 3, "shipped".to_owned())]
-        );
-        let total: i64 = scene
-            .session
-            .query_one("SELECT total_cents FROM order_summary", &[])
-            .await?
-            .get(0);
+        assert_eq!(scene.summaries().await?, [(order_id(7).to_string(), 3, "shipped".to_owned())]);
+        let total: i64 = scene.session.query_one("SELECT total_cents FROM order_summary", &[]).await?.get(0);
         assert_eq!(total, 300, "all columns come from the same version");
     }
     Ok(())
@@ -100,13 +67,7 @@ async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was()
                   WHERE application_name = 'test' AND state = 'idle in transaction' AND datname = current_database()";
     assert_eq!(scene.session.query(killed, &[]).await?.len(), 1);
     assert_eq!(scene.count("outbox").await?, 2);
-    assert_eq!(
-        worker.run_once().await?,
-        BatchOutcome::Drained {
-            applied: 2,
-            parked: 0
-        }
-    );
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0 });
     Ok(())
 }
 
@@ -125,11 +86,7 @@ async fn claim_and_upsert_are_prepared_once_and_used_again() -> Result<()> {
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
                 WHERE statement LIKE 'DELETE FROM outbox%' OR statement LIKE 'INSERT INTO order_summary%' ORDER BY 1";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;
-    assert_eq!(
-        uses.iter().map(|row| row.uses).collect::<Vec<_>>(),
-        [3, 4],
-        "three upserts, four claims"
-    );
+    assert_eq!(uses.iter().map(|row| row.uses).collect::<Vec<_>>(), [3, 4], "three upserts, four claims");
     Ok(())
 }
 

@@ -47,21 +47,14 @@ async fn it_is_ready_once_a_cycle_has_completed_and_stops_when_told() -> Result<
     let scene = Scene::create().await?;
     scene.emit([event(1, 1)]).await?;
     let stop = CancellationToken::new();
-    let projector = Projector::start(
-        &Config::from_vars(&scene.vars())?,
-        projector::projections(),
-        stop.clone(),
-    )?;
+    let projector =
+        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
     let address = projector.address();
     let running = tokio::spawn(projector.run());
 
     wait::until("readiness", Duration::from_secs(10), || async {
         let status = probe(address, "/readyz").await;
-        if matches!(status, Ok(StatusCode::OK)) {
-            Ok(())
-        } else {
-            Err(status)
-        }
+        if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }
     })
     .await?;
     assert_eq!(scene.count("order_summary").await?, 1);
@@ -69,11 +62,7 @@ async fn it_is_ready_once_a_cycle_has_completed_and_stops_when_told() -> Result<
     scene.emit([event(2, 1)]).await?;
     wait::until("the second order", Duration::from_secs(10), || async {
         let count = scene.count("order_summary").await;
-        if matches!(count, Ok(2)) {
-            Ok(())
-        } else {
-            Err(count)
-        }
+        if matches!(count, Ok(2)) { Ok(()) } else { Err(count) }
     })
     .await?;
     stop.cancel();
@@ -83,18 +72,8 @@ async fn it_is_ready_once_a_cycle_has_completed_and_stops_when_told() -> Result<
 
 #[tokio::test]
 async fn without_a_database_it_is_alive_but_not_ready() -> Result<()> {
-    let vars = [
-        (
-            "DATABASE_URL",
-            "postgres://orders_projector@%2Fno%2Fsuch%2Fplace/orders",
-        ),
-        ("PORT", "0"),
-    ];
-    let config = Config::from_vars(
-        &vars
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec(),
-    )?;
+    let vars = [("DATABASE_URL", "postgres://orders_projector@%2Fno%2Fsuch%2Fplace/orders"), ("PORT", "0")];
+    let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
     let stop = CancellationToken::new();
     let projector = Projector::start(&config, projector::projections(), stop.clone())?;
     let address = projector.address();
@@ -112,17 +91,11 @@ async fn a_worker_that_panics_ends_the_process_with_an_error_and_loses_no_event(
     scene.emit([event(1, 1)]).await?;
     let config = Config::from_vars(&scene.vars())?;
     let projector = Projector::start(&config, vec![Box::new(Panics)], CancellationToken::new())?;
-    let error = tokio::time::timeout(Duration::from_secs(10), projector.run())
-        .await?
-        .unwrap_err();
+    let error = tokio::time::timeout(Duration::from_secs(10), projector.run()).await?.unwrap_err();
     assert!(matches!(error, ProjectorError::Worker(_)), "{error:?}");
     wait::until("the rollback", Duration::from_secs(5), || async {
         let count = scene.count("outbox").await;
-        if matches!(count, Ok(1)) {
-            Ok(())
-        } else {
-            Err(count)
-        }
+        if matches!(count, Ok(1)) { Ok(()) } else { Err(count) }
     })
     .await?;
     Ok(())
@@ -138,13 +111,7 @@ async fn the_binary_ends_within_five_seconds_of_sigterm_under_load() -> Result<(
     let logs = tempfile::tempdir()?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let url = scene.database.url("orders_projector");
-    let mut service = Service::start(
-        ServiceKind::Projector,
-        Path::new(PROGRAM),
-        &url,
-        port,
-        logs.path(),
-    )?;
+    let mut service = Service::start(ServiceKind::Projector, Path::new(PROGRAM), &url, port, logs.path())?;
     service.wait_until_ready().await?;
 
     let start = Instant::now();
@@ -157,15 +124,8 @@ async fn the_binary_ends_within_five_seconds_of_sigterm_under_load() -> Result<(
 
 #[test]
 fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
-    let vars = [
-        ("DATABASE_URL", "postgres://orders_projector@localhost/orders"),
-        ("WORKERS", "none"),
-    ];
-    let output = Command::new(PROGRAM)
-        .env_clear()
-        .envs(vars)
-        .stdin(Stdio::null())
-        .output()?;
+    let vars = [("DATABASE_URL", "postgres://orders_projector@localhost/orders"), ("WORKERS", "none")];
+    let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
     let said = String::from_utf8(output.stderr)?;
     assert!(!output.status.success() && said.contains("WORKERS"), "{said}");
     Ok(())

@@ -27,10 +27,7 @@ impl Scene {
     }
 
     pub(crate) fn vars(&self) -> Vec<(String, String)> {
-        let vars = [
-            ("DATABASE_URL", self.database.url("orders_projector")),
-            ("PORT", "0".to_owned()),
-        ];
+        let vars = [("DATABASE_URL", self.database.url("orders_projector")), ("PORT", "0".to_owned())];
         vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
@@ -65,21 +62,14 @@ impl Scene {
     }
 
     pub(crate) async fn count(&self, table: &str) -> Result<i64> {
-        Ok(self
-            .session
-            .query_one(&format!("SELECT count(*) FROM {table}"), &[])
-            .await?
-            .get(0))
+        Ok(self.session.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0))
     }
 
     /// Version and status of each order in the read model, by order id.
     pub(crate) async fn summaries(&self) -> Result<Vec<(String, i32, String)>> {
         let rows = "SELECT order_id::text, version, status FROM order_summary ORDER BY order_id";
         let rows = self.session.query(rows, &[]).await?;
-        Ok(rows
-            .iter()
-            .map(|row| (row.get(0), row.get(1), row.get(2)))
-            .collect())
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
     }
 }
 
@@ -101,13 +91,7 @@ pub(crate) fn event(order: u128, version: i32) -> OrderEvent {
     let (status, change) = match version {
         1 => (OrderStatus::Placed, OrderChange::Placed { items: Vec::new() }),
         2 => (OrderStatus::Paid, OrderChange::Paid),
-        3 => (
-            OrderStatus::Shipped,
-            OrderChange::Shipped {
-                carrier: None,
-                tracking_number: None,
-            },
-        ),
+        3 => (OrderStatus::Shipped, OrderChange::Shipped { carrier: None, tracking_number: None }),
         _ => (OrderStatus::Delivered, OrderChange::Delivered),
     };
     let state = OrderState {

@@ -59,9 +59,7 @@ async fn two_workers_at_once_claim_different_events_and_apply_each_once() -> Res
     // The versions of each order are spread over both batches, in either direction.
     let orders = 50;
     scene.emit((1..=orders).map(|order| event(order, 2))).await?;
-    scene
-        .emit((1..=orders).rev().map(|order| event(order, 1)))
-        .await?;
+    scene.emit((1..=orders).rev().map(|order| event(order, 1))).await?;
     let applied = Arc::new(AtomicUsize::new(0));
     let both_claimed = Arc::new(Barrier::new(2));
     let worker = || {
@@ -77,13 +75,7 @@ async fn two_workers_at_once_claim_different_events_and_apply_each_once() -> Res
     assert_eq!(one?, two?, "half of the events each");
     assert_eq!(applied.load(Ordering::Relaxed), 100);
     assert_eq!(scene.count("outbox").await?, 0);
-    assert!(
-        scene
-            .summaries()
-            .await?
-            .iter()
-            .all(|(_, version, _)| *version == 2)
-    );
+    assert!(scene.summaries().await?.iter().all(|(_, version, _)| *version == 2));
     Ok(())
 }
 
@@ -102,10 +94,6 @@ async fn many_workers_on_the_same_orders_end_in_the_newest_versions() -> Result<
     assert_eq!(drained.iter().map(|(applied, _)| applied).sum::<usize>(), 240);
     let summaries = scene.summaries().await?;
     assert_eq!(summaries.len(), 40);
-    assert!(
-        summaries
-            .iter()
-            .all(|(_, version, status)| (*version, status.as_str()) == (4, "delivered"))
-    );
+    assert!(summaries.iter().all(|(_, version, status)| (*version, status.as_str()) == (4, "delivered")));
     Ok(())
 }

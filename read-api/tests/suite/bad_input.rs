@@ -38,18 +38,10 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
 #[tokio::test]
 async fn bytes_that_are_not_utf8_are_400() -> Result<()> {
     let api = Api::start().await?;
-    for path in [
-        "/customers/%FF/orders",
-        "/orders/%FF",
-        "/customers/alice/orders?limit=%FF",
-    ] {
+    for path in ["/customers/%FF/orders", "/orders/%FF", "/customers/alice/orders?limit=%FF"] {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
-        assert_eq!(
-            problem(response).await?["type"],
-            "/problems/invalid-parameter",
-            "{path}"
-        );
+        assert_eq!(problem(response).await?["type"], "/problems/invalid-parameter", "{path}");
     }
     Ok(())
 }
@@ -57,29 +49,13 @@ async fn bytes_that_are_not_utf8_are_400() -> Result<()> {
 #[tokio::test]
 async fn other_paths_and_methods_are_problems_too() -> Result<()> {
     let api = Api::start().await?;
-    for path in [
-        "/customers",
-        "/customers//orders",
-        "/customers/alice",
-        "/orders",
-        "/orders/",
-    ] {
+    for path in ["/customers", "/customers//orders", "/customers/alice", "/orders", "/orders/"] {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
-        assert_eq!(
-            problem(response).await?["type"],
-            "/problems/no-such-resource",
-            "{path}"
-        );
+        assert_eq!(problem(response).await?["type"], "/problems/no-such-resource", "{path}");
     }
-    for path in [
-        "/customers/alice/orders",
-        "/orders/00000000-0000-0000-0000-000000000001",
-    ] {
-        let response = reqwest::Client::new()
-            .post(format!("{}{path}", api.url))
-            .send()
-            .await?;
+    for path in ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001"] {
+        let response = reqwest::Client::new().post(format!("{}{path}", api.url)).send().await?;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(response.headers()["allow"], "GET");
         assert_eq!(problem(response).await?["type"], "/problems/method-not-allowed");

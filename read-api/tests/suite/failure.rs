@@ -14,50 +14,24 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     let api = Api::start().await?;
     assert_eq!(api.get("/readyz").await?.status(), StatusCode::OK);
     let session = api.database.connect().await?;
-    let name: String = session
-        .query_one("SELECT current_database()::text", &[])
-        .await?
-        .get(0);
-    session
-        .batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0"))
-        .await?;
+    let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
+    session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await?;
     let end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
     session.batch_execute(end_others).await?;
 
-    for path in [
-        "/customers/alice/orders",
-        "/orders/00000000-0000-0000-0000-000000000001",
-        "/readyz",
-    ] {
+    for path in ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/readyz"] {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert_eq!(response.headers()["retry-after"], "1", "{path}");
-        assert_eq!(
-            problem(response).await?["type"],
-            "/problems/unavailable",
-            "{path}"
-        );
+        assert_eq!(problem(response).await?["type"], "/problems/unavailable", "{path}");
     }
-    assert_eq!(
-        api.get("/livez").await?.status(),
-        StatusCode::OK,
-        "a restart would not help"
-    );
+    assert_eq!(api.get("/livez").await?.status(), StatusCode::OK, "a restart would not help");
 
-    session
-        .batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT -1"))
-        .await?;
+    session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT -1")).await?;
     wait::until("an answer", Duration::from_secs(2), || async {
-        let status = api
-            .get("/customers/alice/orders")
-            .await
-            .map(|response| response.status());
-        if matches!(status, Ok(StatusCode::OK)) {
-            Ok(())
-        } else {
-            Err(status)
-        }
+        let status = api.get("/customers/alice/orders").await.map(|response| response.status());
+        if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }
     })
     .await?;
     assert_eq!(api.get("/readyz").await?.status(), StatusCode::OK);
@@ -66,10 +40,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
 
 #[test]
 fn a_bad_configuration_ends_the_process_at_once_and_names_the_variable() -> Result<()> {
-    let vars = [
-        ("DATABASE_URL", "postgres://orders_read_api@localhost/orders"),
-        ("PORT", "-1"),
-    ];
+    let vars = [("DATABASE_URL", "postgres://orders_read_api@localhost/orders"), ("PORT", "-1")];
     let mut program = Command::new(env!("CARGO_BIN_EXE_read-api"));
     let output = program.env_clear().envs(vars).stdin(Stdio::null()).output()?;
     let said = String::from_utf8(output.stderr)?;

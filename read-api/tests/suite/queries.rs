@@ -9,14 +9,7 @@ use crate::support::{Api, numbers, problem};
 #[tokio::test]
 async fn a_customers_orders_come_newest_first_and_ties_by_id() -> Result<()> {
     let api = Api::start().await?;
-    api.insert(&[
-        (1, "alice", 0),
-        (2, "alice", 5),
-        (4, "alice", 3),
-        (3, "alice", 3),
-        (5, "bob", 4),
-    ])
-    .await?;
+    api.insert(&[(1, "alice", 0), (2, "alice", 5), (4, "alice", 3), (3, "alice", 3), (5, "bob", 4)]).await?;
     let list: Value = api.get("/customers/alice/orders").await?.json().await?;
     assert_eq!(numbers(&list), [2, 4, 3, 1]);
     assert_eq!(
@@ -32,14 +25,8 @@ async fn a_customers_orders_come_newest_first_and_ties_by_id() -> Result<()> {
 #[tokio::test]
 async fn a_list_shows_no_other_customers_orders() -> Result<()> {
     let api = Api::start().await?;
-    api.insert(&[
-        (1, "alice", 0),
-        (2, "Alice", 1),
-        (3, "alice ", 2),
-        (4, "ålice/ö?#%", 3),
-        (5, "%", 4),
-    ])
-    .await?;
+    api.insert(&[(1, "alice", 0), (2, "Alice", 1), (3, "alice ", 2), (4, "ålice/ö?#%", 3), (5, "%", 4)])
+        .await?;
     for (path, expected) in [
         ("/customers/alice/orders", vec![1]),
         ("/customers/Alice/orders", vec![2]),
@@ -61,11 +48,7 @@ async fn a_list_has_twenty_orders_unless_another_number_is_asked_for() -> Result
     let orders: Vec<_> = (1..=110).map(|number| (number, "alice", number)).collect();
     api.insert(&orders).await?;
     for (query, expected) in [("", 20), ("?limit=1", 1), ("?limit=100", 100)] {
-        let list: Value = api
-            .get(&format!("/customers/alice/orders{query}"))
-            .await?
-            .json()
-            .await?;
+        let list: Value = api.get(&format!("/customers/alice/orders{query}")).await?.json().await?;
         let newest: Vec<i64> = (1..=110).rev().take(expected).collect();
         assert_eq!(numbers(&list), newest, "{query:?}");
     }
@@ -82,15 +65,9 @@ async fn one_order_is_answered_with_its_version_as_etag() -> Result<()> {
         .batch_execute("UPDATE order_summary SET version = 3, status = 'shipped'")
         .await?;
     let response = api.get("/orders/00000000-0000-0000-0000-000000000001").await?;
-    assert_eq!(
-        (response.status(), &response.headers()["etag"]),
-        (StatusCode::OK, &"\"3\"".parse()?)
-    );
+    assert_eq!((response.status(), &response.headers()["etag"]), (StatusCode::OK, &"\"3\"".parse()?));
     let order: Value = response.json().await?;
-    assert_eq!(
-        (&order["status"], &order["version"]),
-        (&json!("shipped"), &json!(3))
-    );
+    assert_eq!((&order["status"], &order["version"]), (&json!("shipped"), &json!(3)));
 
     let response = api.get("/orders/00000000-0000-0000-0000-000000000002").await?;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);

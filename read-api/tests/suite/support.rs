@@ -28,11 +28,7 @@ impl Api {
         let server = read_api::bind(&config, stop.clone())?;
         let url = format!("http://{}", server.address());
         tokio::spawn(server.run());
-        Ok(Self {
-            url,
-            database,
-            _stop: stop.drop_guard(),
-        })
+        Ok(Self { url, database, _stop: stop.drop_guard() })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Response> {
@@ -55,26 +51,15 @@ impl Api {
 
 /// The numbers of the orders in a list, in its order.
 pub(crate) fn numbers(list: &Value) -> Vec<i64> {
-    let orders = list
-        .get("orders")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    orders
-        .iter()
-        .filter_map(|order| Some(order.get("total_cents")?.as_i64()? / 100))
-        .collect()
+    let orders = list.get("orders").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    orders.iter().filter_map(|order| Some(order.get("total_cents")?.as_i64()? / 100)).collect()
 }
 
 /// The problem document of an answer, after checking what all of them have in common.
 pub(crate) async fn problem(response: Response) -> Result<Value> {
     let status = response.status();
     let content_type = response.headers().get("content-type");
-    assert_eq!(
-        content_type,
-        Some(&HeaderValue::from_static("application/problem+json")),
-        "{status}"
-    );
+    assert_eq!(content_type, Some(&HeaderValue::from_static("application/problem+json")), "{status}");
     let problem: Value = response.json().await?;
     assert_eq!(problem.get("status"), Some(&status.as_u16().into()), "{problem}");
     Ok(problem)

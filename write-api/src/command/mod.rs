@@ -1,5 +1,7 @@
 //! The use cases, one a file.
 
+mod change_status;
 mod place_order;
 
+pub use change_status::{ChangeStatus, ChangeStatusError, ChangedOrder, Precondition};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder};

@@ -37,7 +37,17 @@ pub enum PlaceOrderError {
     Write(#[from] WriteError),
 }
 
+/// The namespace (RFC 9562, 6.6) of order ids that are derived from idempotency keys. It must never change.
+const KEYS: Uuid = Uuid::from_u128(0x3f0c_7a52_8d4e_4b6f_9a1c_52d8_e07b_64c3);
+
 impl PlaceOrder {
+    /// The id of the order that `customer` places with this idempotency key (UUIDv5): the same whenever it is asked for.
+    #[must_use]
+    pub fn id_from_key(customer: &CustomerId, key: &str) -> Uuid {
+        // No customer id has a NUL in it, so that no two pairs run into the same name.
+        Uuid::new_v5(&KEYS, format!("{}\0{key}", customer.as_str()).as_bytes())
+    }
+
     /// Places the order, or finds that it was placed before.
     ///
     /// # Errors
@@ -50,17 +60,11 @@ impl PlaceOrder {
     ) -> Result<PlacedOrder, PlaceOrderError> {
         let (order, event) = Order::place(self.order_id, self.customer, self.lines, now);
         match writer.save(&order, &event).await? {
-            Saved::New => Ok(PlacedOrder {
-                order,
-                replayed: false,
-            }),
-            Saved::AlreadyThere(earlier) if earlier.was_placed_with(order.customer(), order.lines()) => {
-                Ok(PlacedOrder {
-                    order: *earlier,
-                    replayed: true,
-                })
+            Saved::Stored => Ok(PlacedOrder { order, replayed: false }),
+            Saved::Superseded(earlier) if earlier.was_placed_with(order.customer(), order.lines()) => {
+                Ok(PlacedOrder { order: *earlier, replayed: true })
             }
-            Saved::AlreadyThere(_) => Err(PlaceOrderError::IdTaken),
+            Saved::Superseded(_) => Err(PlaceOrderError::IdTaken),
         }
     }
 }

@@ -17,11 +17,7 @@ impl Cents {
     ///
     /// [`NegativePrice`] below zero.
     pub fn new(cents: i64) -> Result<Self, NegativePrice> {
-        if cents < 0 {
-            Err(NegativePrice)
-        } else {
-            Ok(Self(cents))
-        }
+        if cents < 0 { Err(NegativePrice) } else { Ok(Self(cents)) }
     }
 
     /// The number of cents.

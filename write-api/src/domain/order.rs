@@ -4,7 +4,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
-use super::{CustomerId, OrderLine, OrderLines};
+use super::step::{fits, is_allowed, taken_from};
+use super::{CancelReason, CustomerId, OrderLine, OrderLines, Shipment, Step, StepRefused};
 
 /// An order. Its fields are private: what is not a valid order cannot be made, and every change comes with its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub enum CorruptOrder {
         /// What its lines add up to, in cents.
         lines: i64,
     },
-    /// A placed order has version 1, every other a higher one.
+    /// The version is not one that an order with this status can have.
     #[error("version {version} does not fit status {status}")]
     Version {
         /// What the row says.
@@ -91,34 +92,73 @@ impl Order {
     ///
     /// [`CorruptOrder`] when the parts contradict each other.
     pub fn restore(stored: StoredOrder) -> Result<Self, CorruptOrder> {
-        let StoredOrder {
-            id,
-            customer,
-            lines,
-            total_cents,
-            status,
-            version,
-            placed_at,
-            updated_at,
-        } = stored;
+        let StoredOrder { id, customer, lines, total_cents, status, version, placed_at, updated_at } = stored;
         if lines.total().get() != total_cents {
-            return Err(CorruptOrder::Total {
-                stored: total_cents,
-                lines: lines.total().get(),
-            });
+            return Err(CorruptOrder::Total { stored: total_cents, lines: lines.total().get() });
         }
-        if version < 1 || (version == 1) != (status == OrderStatus::Placed) {
+        if !fits(status, version) {
             return Err(CorruptOrder::Version { version, status });
         }
-        Ok(Self {
-            id,
-            customer,
-            lines,
-            status,
-            version,
-            placed_at,
-            updated_at,
-        })
+        Ok(Self { id, customer, lines, status, version, placed_at, updated_at })
+    }
+
+    /// The order is paid.
+    ///
+    /// # Errors
+    ///
+    /// [`StepRefused`], also where it was paid before.
+    pub fn pay(&self, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
+        self.take(&Step::Pay, now)
+    }
+
+    /// The order leaves the warehouse.
+    ///
+    /// # Errors
+    ///
+    /// [`StepRefused`], also where it was shipped before.
+    pub fn ship(&self, shipment: Shipment, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
+        self.take(&Step::Ship(shipment), now)
+    }
+
+    /// The order reaches the customer.
+    ///
+    /// # Errors
+    ///
+    /// [`StepRefused`], also where it was delivered before.
+    pub fn deliver(&self, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
+        self.take(&Step::Deliver, now)
+    }
+
+    /// The order is called off.
+    ///
+    /// # Errors
+    ///
+    /// [`StepRefused`], also where it was cancelled before.
+    pub fn cancel(
+        &self,
+        reason: Option<CancelReason>,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, OrderEvent), StepRefused> {
+        self.take(&Step::Cancel(reason), now)
+    }
+
+    /// Takes any step: the order after it, one version further, and the event that tells of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StepRefused`], also where the step was taken before.
+    pub fn take(&self, step: &Step, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
+        let (from, to) = (self.status, step.target());
+        if let Some(from_version) = taken_from(from, self.version, to) {
+            return Err(StepRefused::AlreadyTaken { from_version });
+        }
+        if !is_allowed(from, to) {
+            return Err(StepRefused::Forbidden { from, to });
+        }
+        let updated_at = now.trunc_subsecs(6);
+        let order = Self { status: to, version: self.version + 1, updated_at, ..self.clone() };
+        let event = order.event(step.change());
+        Ok((order, event))
     }
 
     /// Whether placing `lines` for `customer` is what made this order: a repeat of that request is this order again.
@@ -193,155 +233,4 @@ fn event_item(line: &OrderLine) -> OrderItem {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::{Cents, Quantity, Sku};
-
-    fn customer() -> CustomerId {
-        CustomerId::new("customer".to_owned()).unwrap()
-    }
-
-    fn lines(raw: &[(&str, i64, i64)]) -> OrderLines {
-        let lines = raw.iter().map(|(sku, quantity, price)| {
-            let (sku, price) = (Sku::new((*sku).to_owned()).unwrap(), Cents::new(*price).unwrap());
-            OrderLine::new(sku, Quantity::new(*quantity).unwrap(), price).unwrap()
-        });
-        OrderLines::new(lines.collect()).unwrap()
-    }
-
-    fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_795_000_000, 123_456_789).unwrap()
-    }
-
-    fn stored(order: &Order) -> StoredOrder {
-        StoredOrder {
-            id: order.id,
-            customer: order.customer.clone(),
-            lines: order.lines.clone(),
-            total_cents: order.lines.total().get(),
-            status: order.status,
-            version: order.version,
-            placed_at: order.placed_at,
-            updated_at: order.updated_at,
-        }
-    }
-
-    #[test]
-    fn a_placed_order_is_version_one_and_its_event_carries_its_state() {
-        let lines = lines(&[("red", 2, 500), ("blue", 1, 250)]);
-        let (order, event) = Order::place(Uuid::from_u128(7), customer(), lines, now());
-
-        assert_eq!(
-            (order.status(), order.version(), order.lines().total().get()),
-            (OrderStatus::Placed, 1, 1_250)
-        );
-        assert_eq!(
-            event.order,
-            OrderState {
-                order_id: Uuid::from_u128(7),
-                customer_id: "customer".to_owned(),
-                status: OrderStatus::Placed,
-                version: 1,
-                total_cents: 1_250,
-                item_count: 2,
-                last_item_sku: "blue".to_owned(),
-                placed_at: order.placed_at(),
-            }
-        );
-        let items = vec![
-            OrderItem {
-                sku: "red".to_owned(),
-                quantity: 2,
-                price_cents: 500,
-            },
-            OrderItem {
-                sku: "blue".to_owned(),
-                quantity: 1,
-                price_cents: 250,
-            },
-        ];
-        assert_eq!(event.change, OrderChange::Placed { items });
-    }
-
-    #[test]
-    fn time_is_kept_to_the_microsecond() {
-        let (order, event) = Order::place(Uuid::from_u128(7), customer(), lines(&[("a", 1, 1)]), now());
-        assert_eq!(order.placed_at().timestamp_subsec_nanos(), 123_456_000);
-        assert_eq!(
-            (event.occurred_at, event.order.placed_at),
-            (order.updated_at(), order.placed_at())
-        );
-    }
-
-    #[test]
-    fn a_stored_order_is_the_same_order_again() {
-        let (order, _) = Order::place(Uuid::from_u128(7), customer(), lines(&[("a", 1, 1)]), now());
-        assert_eq!(Order::restore(stored(&order)), Ok(order));
-    }
-
-    #[test]
-    fn a_stored_order_that_contradicts_itself_is_refused() {
-        let (order, _) = Order::place(Uuid::from_u128(7), customer(), lines(&[("a", 1, 1)]), now());
-        let wrong_total = StoredOrder {
-            total_cents: 2,
-            ..stored(&order)
-        };
-        assert_eq!(
-            Order::restore(wrong_total),
-            Err(CorruptOrder::Total { stored: 2, lines: 1 })
-        );
-        for (status, version) in [
-            (OrderStatus::Placed, 2),
-            (OrderStatus::Paid, 1),
-            (OrderStatus::Paid, 0),
-        ] {
-            let wrong_version = StoredOrder {
-                status,
-                version,
-                ..stored(&order)
-            };
-            assert_eq!(
-                Order::restore(wrong_version),
-                Err(CorruptOrder::Version { version, status })
-            );
-        }
-    }
-
-    #[test]
-    fn only_the_same_customer_and_lines_are_a_repeat() {
-        let (order, _) = Order::place(
-            Uuid::from_u128(7),
-            customer(),
-            lines(&[("a", 1, 1), ("b", 1, 1)]),
-            now(),
-        );
-        assert!(order.was_placed_with(&customer(), &lines(&[("a", 1, 1), ("b", 1, 1)])));
-        assert!(
-            !order.was_placed_with(&customer(), &lines(&[("b", 1, 1), ("a", 1, 1)])),
-            "order matters"
-        );
-        let other = CustomerId::new("other".to_owned()).unwrap();
-        assert!(!order.was_placed_with(&other, &lines(&[("a", 1, 1), ("b", 1, 1)])));
-    }
-
-    proptest! {
-        /// I4, against 128-bit arithmetic that cannot overflow.
-        #[test]
-        fn the_total_is_the_sum_of_price_times_quantity_or_the_order_does_not_exist(
-            raw in prop::collection::vec((1_i64..=i64::from(i32::MAX), 0_i64..=i64::MAX), 1..20)
-        ) {
-            let expected: i128 = raw.iter().map(|(quantity, price)| i128::from(*quantity) * i128::from(*price)).sum();
-            let lines: Option<Vec<_>> = raw
-                .iter()
-                .map(|(quantity, price)| {
-                    let sku = Sku::new("sku".to_owned()).unwrap();
-                    OrderLine::new(sku, Quantity::new(*quantity).unwrap(), Cents::new(*price).unwrap()).ok()
-                })
-                .collect();
-            let total = lines.and_then(|lines| OrderLines::new(lines).ok()).map(|lines| lines.total().get());
-            prop_assert_eq!(total, i64::try_from(expected).ok());
-        }
-    }
-}
+mod tests;

@@ -25,9 +25,7 @@ impl Quantity {
         if quantity < 1 {
             return Err(QuantityError::BelowOne);
         }
-        i32::try_from(quantity)
-            .map(Self)
-            .map_err(|_| QuantityError::TooLarge)
+        i32::try_from(quantity).map(Self).map_err(|_| QuantityError::TooLarge)
     }
 
     /// The number.
@@ -57,12 +55,7 @@ impl OrderLine {
     /// [`LineTotalTooLarge`].
     pub fn new(sku: Sku, quantity: Quantity, price: Cents) -> Result<Self, LineTotalTooLarge> {
         let total = price.times(quantity.get()).ok_or(LineTotalTooLarge)?;
-        Ok(Self {
-            sku,
-            quantity,
-            price,
-            total,
-        })
+        Ok(Self { sku, quantity, price, total })
     }
 
     /// What.
@@ -116,20 +109,13 @@ impl OrderLines {
     /// [`LinesError`] for none, too many, or a total that does not fit.
     pub fn new(lines: Vec<OrderLine>) -> Result<Self, LinesError> {
         let last_sku = lines.last().ok_or(LinesError::None)?.sku.clone();
-        let count = i32::try_from(lines.len())
-            .ok()
-            .filter(|count| *count <= Self::MAX)
-            .ok_or(LinesError::TooMany)?;
+        let count =
+            i32::try_from(lines.len()).ok().filter(|count| *count <= Self::MAX).ok_or(LinesError::TooMany)?;
         let total = lines
             .iter()
             .try_fold(Cents::ZERO, |total, line| total.plus(line.total))
             .ok_or(LinesError::TotalTooLarge)?;
-        Ok(Self {
-            lines,
-            count,
-            last_sku,
-            total,
-        })
+        Ok(Self { lines, count, last_sku, total })
     }
 
     /// The lines, in the order in which they were given.
@@ -192,10 +178,7 @@ mod tests {
         let two = Quantity::new(2).unwrap();
         let half = Cents::new(i64::MAX / 2).unwrap();
         let more = Cents::new(i64::MAX / 2 + 1).unwrap();
-        assert_eq!(
-            OrderLine::new(sku.clone(), two, half).unwrap().total.get(),
-            i64::MAX - 1
-        );
+        assert_eq!(OrderLine::new(sku.clone(), two, half).unwrap().total.get(), i64::MAX - 1);
         assert_eq!(OrderLine::new(sku, two, more), Err(LineTotalTooLarge));
     }
 
@@ -208,13 +191,7 @@ mod tests {
 
     #[test]
     fn lines_that_overflow_together_are_refused() {
-        assert_eq!(
-            OrderLines::new(vec![line(1, i64::MAX)]).unwrap().total().get(),
-            i64::MAX
-        );
-        assert_eq!(
-            OrderLines::new(vec![line(1, i64::MAX), line(1, 1)]),
-            Err(LinesError::TotalTooLarge)
-        );
+        assert_eq!(OrderLines::new(vec![line(1, i64::MAX)]).unwrap().total().get(), i64::MAX);
+        assert_eq!(OrderLines::new(vec![line(1, i64::MAX), line(1, 1)]), Err(LinesError::TotalTooLarge));
     }
 }

@@ -9,15 +9,8 @@ use tokio::net::TcpStream;
 use crate::support::{Api, order, problem};
 
 fn pointers(problem: &Value) -> Vec<&str> {
-    let errors = problem
-        .get("errors")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    errors
-        .iter()
-        .filter_map(|error| error.get("pointer")?.as_str())
-        .collect()
+    let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    errors.iter().filter_map(|error| error.get("pointer")?.as_str()).collect()
 }
 
 /// An order with one field set to something else.
@@ -53,13 +46,9 @@ async fn a_value_that_breaks_a_rule_is_422_with_a_pointer_to_it() -> Result<()> 
         ("/items/0/price_cents", json!(-1)),
     ] {
         let response = api.place(&with(pointer, value.clone())).await?;
-        assert_eq!(
-            response.status(),
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "{pointer} = {value}"
-        );
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{pointer} = {value}");
         let problem = problem(response).await?;
-        assert_eq!(problem["type"], "/problems/invalid-order");
+        assert_eq!(problem["type"], "/problems/invalid-body");
         assert_eq!(pointers(&problem), [pointer], "{problem}");
     }
     assert_eq!(api.stored().await?, (0, 0));
@@ -95,13 +84,7 @@ async fn everything_that_is_wrong_is_reported_at_once() -> Result<()> {
     let problem = problem(api.place(&body).await?).await?;
     assert_eq!(
         pointers(&problem),
-        [
-            "/customer_id",
-            "/items/0/sku",
-            "/items/0/quantity",
-            "/items/0/price_cents",
-            "/items/2/quantity"
-        ]
+        ["/customer_id", "/items/0/sku", "/items/0/quantity", "/items/0/price_cents", "/items/2/quantity"]
     );
     Ok(())
 }
@@ -135,27 +118,14 @@ async fn a_body_that_is_not_json_is_400() -> Result<()> {
     let api = Api::start().await?;
     let deep = format!("{{\"customer_id\": {}", "[".repeat(10_000));
     let whole = order().to_string();
-    for body in [
-        "",
-        "{",
-        "null",
-        "[]",
-        "\u{feff}{}",
-        &whole[..whole.len() - 1],
-        &format!("{whole} {{}}"),
-        &deep,
-    ] {
-        let request = api
-            .client
-            .post(format!("{}/orders", api.url))
-            .header("content-type", "application/json");
+    for body in
+        ["", "{", "null", "[]", "\u{feff}{}", &whole[..whole.len() - 1], &format!("{whole} {{}}"), &deep]
+    {
+        let request =
+            api.client.post(format!("{}/orders", api.url)).header("content-type", "application/json");
         let response = request.body(body.to_owned()).send().await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{body:.40}");
-        assert_eq!(
-            problem(response).await?["type"],
-            "/problems/malformed-body",
-            "{body:.40}"
-        );
+        assert_eq!(problem(response).await?["type"], "/problems/malformed-body", "{body:.40}");
     }
     assert_eq!(api.stored().await?, (0, 0));
     Ok(())
@@ -164,38 +134,17 @@ async fn a_body_that_is_not_json_is_400() -> Result<()> {
 #[tokio::test]
 async fn a_body_of_another_kind_is_415() -> Result<()> {
     let api = Api::start().await?;
-    for content_type in [
-        None,
-        Some("text/plain"),
-        Some("application/xml"),
-        Some("nonsense"),
-    ] {
-        let mut request = api
-            .client
-            .post(format!("{}/orders", api.url))
-            .body(order().to_string());
+    for content_type in [None, Some("text/plain"), Some("application/xml"), Some("nonsense")] {
+        let mut request = api.client.post(format!("{}/orders", api.url)).body(order().to_string());
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
         let response = request.send().await?;
-        assert_eq!(
-            response.status(),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "{content_type:?}"
-        );
-        assert_eq!(
-            problem(response).await?["type"],
-            "/problems/unsupported-media-type"
-        );
+        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
+        assert_eq!(problem(response).await?["type"], "/problems/unsupported-media-type");
     }
-    let request = api
-        .client
-        .post(format!("{}/orders", api.url))
-        .body(order().to_string());
-    let response = request
-        .header("content-type", "application/json; charset=utf-8")
-        .send()
-        .await?;
+    let request = api.client.post(format!("{}/orders", api.url)).body(order().to_string());
+    let response = request.header("content-type", "application/json; charset=utf-8").send().await?;
     assert_eq!(response.status(), StatusCode::CREATED);
     Ok(())
 }
@@ -203,9 +152,7 @@ async fn a_body_of_another_kind_is_415() -> Result<()> {
 /// Sends raw bytes and reads the answer until the server closes or has sent the end of a problem document.
 async fn raw(api: &Api, head: &str, body: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect(api.url.trim_start_matches("http://")).await?;
-    stream
-        .write_all(format!("POST /orders HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n").as_bytes())
-        .await?;
+    stream.write_all(format!("POST /orders HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n").as_bytes()).await?;
     // The server may refuse and close before it has read everything.
     let _refused_early = stream.write_all(body).await;
     let mut answer = Vec::new();
@@ -224,18 +171,12 @@ async fn a_body_over_one_mebibyte_is_413_whether_it_says_so_or_not() -> Result<(
     let api = Api::start().await?;
     let announced = "content-type: application/json\r\ncontent-length: 1048577";
     let answer = raw(&api, announced, b"").await?;
-    assert!(
-        answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"), "{answer}");
 
     let chunked = "content-type: application/json\r\ntransfer-encoding: chunked";
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let answer = raw(&api, chunked, chunk.repeat(17).as_bytes()).await?;
-    assert!(
-        answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"), "{answer}");
     Ok(())
 }
 
@@ -244,10 +185,7 @@ async fn a_body_that_does_not_arrive_is_408_and_stores_nothing() -> Result<()> {
     let api = Api::start().await?;
     let head = "content-type: application/json\r\ncontent-length: 1000";
     let answer = raw(&api, head, order().to_string().as_bytes()).await?;
-    assert!(
-        answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/body-too-slow"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/body-too-slow"), "{answer}");
     assert_eq!(api.stored().await?, (0, 0));
     Ok(())
 }
@@ -255,28 +193,13 @@ async fn a_body_that_does_not_arrive_is_408_and_stores_nothing() -> Result<()> {
 #[tokio::test]
 async fn other_paths_and_methods_are_problems_too() -> Result<()> {
     let api = Api::start().await?;
-    for path in [
-        "/",
-        "/order",
-        "/orders/",
-        "/orders/x",
-        "/metrics-of-nobody",
-        "/%00",
-    ] {
+    for path in ["/", "/order", "/orders/", "/orders/x", "/metrics-of-nobody", "/%00"] {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         assert_eq!(problem(response).await?["type"], "/problems/no-such-resource");
     }
-    for method in [
-        reqwest::Method::GET,
-        reqwest::Method::PUT,
-        reqwest::Method::DELETE,
-    ] {
-        let response = api
-            .client
-            .request(method, format!("{}/orders", api.url))
-            .send()
-            .await?;
+    for method in [reqwest::Method::GET, reqwest::Method::PUT, reqwest::Method::DELETE] {
+        let response = api.client.request(method, format!("{}/orders", api.url)).send().await?;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()["allow"], "POST");
         assert_eq!(problem(response).await?["type"], "/problems/method-not-allowed");

@@ -10,7 +10,7 @@ use runtime::database::DatabaseConfig;
 use shared_events::OrderEvent;
 use tokio_postgres::Client;
 use uuid::Uuid;
-use write_api::adapter::postgres::PgOrderWriter;
+use write_api::adapter::postgres::{Limits, PgOrderWriter};
 use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
 use write_api::port::{OrderWriter, Saved};
 
@@ -20,31 +20,21 @@ use crate::support::{Api, order, problem};
 async fn when_the_event_cannot_be_stored_neither_is_the_order() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
-    session
-        .batch_execute("ALTER TABLE outbox ADD CONSTRAINT refuse_all CHECK (false) NOT VALID")
-        .await?;
+    session.batch_execute("ALTER TABLE outbox ADD CONSTRAINT refuse_all CHECK (false) NOT VALID").await?;
 
     let response = api.place(&order()).await?;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let problem = problem(response).await?;
     assert_eq!(problem["type"], "/problems/internal");
-    assert!(
-        !problem.to_string().contains("refuse_all"),
-        "internals are not answered: {problem}"
-    );
+    assert!(!problem.to_string().contains("refuse_all"), "internals are not answered: {problem}");
     assert_eq!(api.stored().await?, (0, 0));
     Ok(())
 }
 
 /// Closes the test's database to everybody but the superuser, and ends the sessions of the others.
 async fn close_database(session: &Client) -> Result<()> {
-    let name: String = session
-        .query_one("SELECT current_database()::text", &[])
-        .await?
-        .get(0);
-    session
-        .batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0"))
-        .await?;
+    let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
+    session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await?;
     session
         .batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
         .await?;
@@ -52,13 +42,8 @@ async fn close_database(session: &Client) -> Result<()> {
 }
 
 async fn reopen_database(session: &Client) -> Result<()> {
-    let name: String = session
-        .query_one("SELECT current_database()::text", &[])
-        .await?
-        .get(0);
-    Ok(session
-        .batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT -1"))
-        .await?)
+    let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
+    Ok(session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT -1")).await?)
 }
 
 #[tokio::test]
@@ -71,18 +56,10 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     close_database(&session).await?;
     wait::until("readiness to go off", Duration::from_secs(10), || async {
         let status = api.get("/readyz").await.map(|response| response.status());
-        if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) {
-            Ok(())
-        } else {
-            Err(status)
-        }
+        if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) { Ok(()) } else { Err(status) }
     })
     .await?;
-    assert_eq!(
-        api.get("/livez").await?.status(),
-        StatusCode::OK,
-        "a restart would not help"
-    );
+    assert_eq!(api.get("/livez").await?.status(), StatusCode::OK, "a restart would not help");
     let response = api.place(&order()).await?;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(problem(response).await?["type"], "/problems/unavailable");
@@ -90,11 +67,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     reopen_database(&session).await?;
     wait::until("an order to be accepted", Duration::from_secs(2), || async {
         let status = api.place(&order()).await.map(|response| response.status());
-        if matches!(status, Ok(StatusCode::CREATED)) {
-            Ok(())
-        } else {
-            Err(status)
-        }
+        if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }
     })
     .await?;
     Ok(())
@@ -102,13 +75,11 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
 
 #[tokio::test]
 async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()> {
-    let api = Api::start().await?;
+    let api = Api::start_with(&[("DATABASE_LOCK_TIMEOUT_MS", "300")]).await?;
     let mut session = api.database.connect().await?;
     let transaction = session.transaction().await?;
-    transaction
-        .batch_execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
-        .await?;
-    let response = tokio::time::timeout(Duration::from_secs(5), api.place(&order())).await??;
+    transaction.batch_execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await?;
+    let response = tokio::time::timeout(Duration::from_secs(10), api.place(&order())).await??;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     transaction.rollback().await?;
     assert_eq!(api.stored().await?, (0, 0));
@@ -118,31 +89,24 @@ async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()>
 fn some_order() -> Result<(Order, OrderEvent)> {
     let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(1)?, Cents::new(1)?)?;
     let customer = CustomerId::new("customer".to_owned())?;
-    Ok(Order::place(
-        Uuid::now_v7(),
-        customer,
-        OrderLines::new(vec![line])?,
-        Utc::now(),
-    ))
+    Ok(Order::place(Uuid::now_v7(), customer, OrderLines::new(vec![line])?, Utc::now()))
 }
 
 #[tokio::test]
 async fn the_statement_is_prepared_once_and_used_again() -> Result<()> {
     let database = local::test_database::TestDatabase::create().await?;
-    let vars = [
-        ("DATABASE_URL", database.url("orders_write_api")),
-        ("DATABASE_POOL_SIZE", "1".to_owned()),
-    ];
+    let vars = [("DATABASE_URL", database.url("orders_write_api")), ("DATABASE_POOL_SIZE", "1".to_owned())];
     let pool = DatabaseConfig::from_vars(&vars.map(|(name, value)| (name.to_owned(), value)).to_vec())?
         .pool("test")?;
-    let writer = PgOrderWriter::new(pool.clone());
+    let limits = Limits { queue: 16, command: Duration::from_secs(5), statement: Duration::from_secs(5) };
+    let writer = PgOrderWriter::start(pool.clone(), limits);
     for _ in 0..10 {
         let (order, event) = some_order()?;
-        assert_eq!(writer.save(&order, &event).await?, Saved::New);
+        assert_eq!(writer.save(&order, &event).await?, Saved::Stored);
     }
     let mut connection = pool.get().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
-                WHERE statement LIKE 'WITH placed AS (INSERT%'";
+                WHERE statement LIKE 'WITH input AS (%'";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;
     assert_eq!(uses.iter().map(|row| row.uses).collect::<Vec<_>>(), [10]);
     Ok(())

@@ -2,6 +2,12 @@
 
 mod bad_input;
 mod failure;
+mod group_commit;
+mod idempotency;
+mod lifecycle;
+mod lost_answers;
+mod openapi;
 mod placing;
 mod process;
 mod support;
+mod writer_contract;

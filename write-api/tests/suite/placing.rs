@@ -50,28 +50,15 @@ async fn the_order_and_its_event_are_stored_and_agree() -> Result<()> {
         ("customer-7", 4_498_i64, "placed", 1, true)
     );
 
-    let row = session
-        .query_one("SELECT kind, payload::text FROM outbox", &[])
-        .await?;
+    let row = session.query_one("SELECT kind, payload::text FROM outbox", &[]).await?;
     let event = OrderEvent::decode(row.get(0), row.get(1))?;
     assert_eq!((event.order.order_id, event.order.version), (order_id, 1));
     assert_eq!((event.order.total_cents, event.order.item_count), (4_498, 2));
-    assert_eq!(
-        (event.order.status, event.order.last_item_sku.as_str()),
-        (OrderStatus::Placed, "BLUE")
-    );
+    assert_eq!((event.order.status, event.order.last_item_sku.as_str()), (OrderStatus::Placed, "BLUE"));
     assert_eq!(serde_json::to_value(event.order.placed_at)?, body["placed_at"]);
     let items = vec![
-        OrderItem {
-            sku: "RED".to_owned(),
-            quantity: 2,
-            price_cents: 1_999,
-        },
-        OrderItem {
-            sku: "BLUE".to_owned(),
-            quantity: 1,
-            price_cents: 500,
-        },
+        OrderItem { sku: "RED".to_owned(), quantity: 2, price_cents: 1_999 },
+        OrderItem { sku: "BLUE".to_owned(), quantity: 1, price_cents: 500 },
     ];
     assert_eq!(event.change, OrderChange::Placed { items });
     Ok(())
@@ -83,23 +70,13 @@ async fn a_repeat_with_the_same_id_gives_the_same_answer_and_nothing_new() -> Re
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
     let first = api.place(&order).await?;
-    assert_eq!(
-        (first.status(), header(&first, "idempotent-replayed")),
-        (StatusCode::CREATED, None)
-    );
+    assert_eq!((first.status(), header(&first, "idempotent-replayed")), (StatusCode::CREATED, None));
     let first = first.bytes().await?;
     // However far the order has come since.
-    api.database
-        .connect()
-        .await?
-        .batch_execute("UPDATE orders SET status = 'paid', version = 2")
-        .await?;
+    api.database.connect().await?.batch_execute("UPDATE orders SET status = 'paid', version = 2").await?;
 
     let second = api.place(&order).await?;
-    assert_eq!(
-        (second.status(), header(&second, "etag")),
-        (StatusCode::CREATED, Some("\"1\""))
-    );
+    assert_eq!((second.status(), header(&second, "etag")), (StatusCode::CREATED, Some("\"1\"")));
     assert_eq!(header(&second, "idempotent-replayed"), Some("true"));
     assert_eq!(second.bytes().await?, first);
     assert_eq!(api.stored().await?, (1, 1));
@@ -129,13 +106,8 @@ async fn another_order_under_a_known_id_is_refused_and_changes_nothing() -> Resu
         );
     }
     assert_eq!(api.stored().await?, (1, 1));
-    let total: i64 = api
-        .database
-        .connect()
-        .await?
-        .query_one("SELECT total_cents FROM orders", &[])
-        .await?
-        .get(0);
+    let total: i64 =
+        api.database.connect().await?.query_one("SELECT total_cents FROM orders", &[]).await?.get(0);
     assert_eq!(total, 4_498);
     Ok(())
 }
@@ -152,16 +124,8 @@ async fn concurrent_twins_become_one_order_with_one_event_and_one_answer() -> Re
     }))
     .await;
     let answers: Vec<_> = answers.into_iter().collect::<Result<_>>()?;
-    assert!(
-        answers
-            .iter()
-            .all(|(status, _, body)| *status == StatusCode::CREATED && *body == answers[0].2)
-    );
-    assert_eq!(
-        answers.iter().filter(|(_, replayed, _)| !replayed).count(),
-        1,
-        "one of them placed it"
-    );
+    assert!(answers.iter().all(|(status, _, body)| *status == StatusCode::CREATED && *body == answers[0].2));
+    assert_eq!(answers.iter().filter(|(_, replayed, _)| !replayed).count(), 1, "one of them placed it");
     assert_eq!(api.stored().await?, (1, 1));
     Ok(())
 }
@@ -176,9 +140,6 @@ async fn the_largest_order_that_the_rules_allow_is_accepted() -> Result<()> {
     let response = api.place(&body).await?;
     assert_eq!(response.status(), StatusCode::CREATED);
     let body: Value = response.json().await?;
-    assert_eq!(
-        (&body["total_cents"], &body["item_count"]),
-        (&json!(i64::MAX), &json!(500))
-    );
+    assert_eq!((&body["total_cents"], &body["item_count"]), (&json!(i64::MAX), &json!(500)));
     Ok(())
 }

@@ -26,16 +26,9 @@ fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
         ("HTTP_WORKERS", vec![good, ("HTTP_WORKERS", "0")]),
         ("LOG_FORMAT", vec![good, ("LOG_FORMAT", "xml")]),
     ] {
-        let output = Command::new(PROGRAM)
-            .env_clear()
-            .envs(vars)
-            .stdin(Stdio::null())
-            .output()?;
+        let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
         let said = String::from_utf8(output.stderr)?;
-        assert!(
-            !output.status.success() && said.contains(variable),
-            "{variable}: {said}"
-        );
+        assert!(!output.status.success() && said.contains(variable), "{variable}: {said}");
     }
     Ok(())
 }
@@ -53,27 +46,16 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     let (first_half, second_half) = body.split_at(body.len() / 2);
     let mut request = TcpStream::connect(("127.0.0.1", port)).await?;
     let head = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
-    request
-        .write_all(format!("{head}content-length: {}\r\n\r\n{first_half}", body.len()).as_bytes())
-        .await?;
+    request.write_all(format!("{head}content-length: {}\r\n\r\n{first_half}", body.len()).as_bytes()).await?;
     // Idle connections must not hold the process up: one that was used and kept, one that never was.
     let keep_alive = reqwest::Client::new();
-    keep_alive
-        .get(format!("http://127.0.0.1:{port}/livez"))
-        .send()
-        .await?
-        .bytes()
-        .await?;
+    keep_alive.get(format!("http://127.0.0.1:{port}/livez")).send().await?.bytes().await?;
     let _unused = TcpStream::connect(("127.0.0.1", port)).await?;
 
     let start = Instant::now();
     let stopping = tokio::task::spawn_blocking(move || service.stop());
     local::wait::until("the port to be closed", Duration::from_secs(10), || async {
-        if TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            Ok(())
-        } else {
-            Err("still accepting")
-        }
+        if TcpStream::connect(("127.0.0.1", port)).await.is_err() { Ok(()) } else { Err("still accepting") }
     })
     .await?;
     request.write_all(second_half.as_bytes()).await?;
@@ -82,17 +64,8 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     let status = stopping.await?.context("it had to be killed")?;
     assert!(status.success(), "{status}");
-    assert!(
-        start.elapsed() < Duration::from_secs(10),
-        "stopping took {:?}",
-        start.elapsed()
-    );
-    let stored: i64 = database
-        .connect()
-        .await?
-        .query_one("SELECT count(*) FROM orders", &[])
-        .await?
-        .get(0);
+    assert!(start.elapsed() < Duration::from_secs(10), "stopping took {:?}", start.elapsed());
+    let stored: i64 = database.connect().await?.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
     assert_eq!(stored, 1);
     Ok(())
 }

@@ -1,9 +1,14 @@
 //! A write-api of one test's own, on a database of its own.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
+use local::fault_proxy::FaultProxy;
 use local::test_database::TestDatabase;
+use local::wait;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use write_api::Config;
 
@@ -17,26 +22,46 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// With further variables.
+    pub(crate) async fn start_with(vars: &[(&str, &str)]) -> Result<Self> {
         let database = TestDatabase::create().await?;
+        let url = database.url("orders_write_api");
+        Self::start_on(database, &url, vars).await
+    }
+
+    /// On a wire that the test can cut.
+    pub(crate) async fn start_behind_a_proxy(vars: &[(&str, &str)]) -> Result<(Self, FaultProxy)> {
+        let database = TestDatabase::create().await?;
+        let (proxy, url) = database.behind_a_proxy("orders_write_api").await?;
+        Ok((Self::start_on(database, &url, vars).await?, proxy))
+    }
+
+    async fn start_on(database: TestDatabase, database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
+        let common = [("DATABASE_URL", database_url), ("DATABASE_POOL_WAIT_MS", "500"), ("PORT", "0")];
+        let vars = common.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let stop = CancellationToken::new();
-        let server = write_api::bind(&config(&database)?, stop.clone())?;
+        let server = write_api::bind(&Config::from_vars(&vars.collect())?, stop.clone())?;
         let url = format!("http://{}", server.address());
         tokio::spawn(server.run());
-        Ok(Self {
-            url,
-            database,
-            client: reqwest::Client::new(),
-            _stop: stop.drop_guard(),
-        })
+        Ok(Self { url, database, client: reqwest::Client::new(), _stop: stop.drop_guard() })
     }
 
     pub(crate) async fn place(&self, body: &Value) -> Result<Response> {
-        Ok(self
-            .client
-            .post(format!("{}/orders", self.url))
-            .json(body)
-            .send()
-            .await?)
+        Ok(self.client.post(format!("{}/orders", self.url)).json(body).send().await?)
+    }
+
+    /// Places the standard order, and returns its id.
+    pub(crate) async fn placed(&self) -> Result<String> {
+        let placed: Value = self.place(&order()).await?.error_for_status()?.json().await?;
+        Ok(placed.get("order_id").and_then(Value::as_str).context("no order_id")?.to_owned())
+    }
+
+    /// Has an order take a step, without a body.
+    pub(crate) async fn step(&self, order_id: &str, step: &str) -> Result<Response> {
+        Ok(self.client.post(format!("{}/orders/{order_id}/{step}", self.url)).send().await?)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Response> {
@@ -49,17 +74,6 @@ impl Api {
         let row = self.database.connect().await?.query_one(counts, &[]).await?;
         Ok((row.get(0), row.get(1)))
     }
-}
-
-pub(crate) fn config(database: &TestDatabase) -> Result<Config> {
-    let vars = [
-        ("DATABASE_URL", database.url("orders_write_api")),
-        ("DATABASE_POOL_WAIT_MS", "500".to_owned()),
-        ("PORT", "0".to_owned()),
-    ];
-    Ok(Config::from_vars(
-        &vars.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-    )?)
 }
 
 pub(crate) fn order() -> Value {
@@ -79,17 +93,9 @@ pub(crate) fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> 
 /// The problem document of an answer, after checking what all of them have in common.
 pub(crate) async fn problem(response: Response) -> Result<Value> {
     let status = response.status();
-    assert_eq!(
-        header(&response, "content-type"),
-        Some("application/problem+json"),
-        "{status}"
-    );
+    assert_eq!(header(&response, "content-type"), Some("application/problem+json"), "{status}");
     let retry_after = header(&response, "retry-after").map(str::to_owned);
-    assert_eq!(
-        retry_after.is_some(),
-        status == StatusCode::SERVICE_UNAVAILABLE,
-        "Retry-After goes with 503"
-    );
+    assert_eq!(retry_after.is_some(), status == StatusCode::SERVICE_UNAVAILABLE, "Retry-After goes with 503");
     let problem: Value = response.json().await?;
     assert_eq!(problem.get("status"), Some(&status.as_u16().into()), "{problem}");
     for field in ["type", "title", "detail"] {
@@ -100,4 +106,16 @@ pub(crate) async fn problem(response: Response) -> Result<Value> {
             .context("an empty field in a problem")?;
     }
     Ok(problem)
+}
+
+/// Waits until so many statements of write-api wait for a lock.
+pub(crate) async fn wait_for_blocked(session: &Client, count: i64) -> Result<()> {
+    let blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'write-api' AND wait_event_type = 'Lock'";
+    wait::until("statements to be blocked", Duration::from_secs(10), || async {
+        let found = session.query_one(blocked, &[]).await.map(|row| row.get::<_, i64>(0));
+        if matches!(found, Ok(found) if found == count) { Ok(()) } else { Err(found) }
+    })
+    .await?;
+    Ok(())
 }

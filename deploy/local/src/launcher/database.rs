@@ -30,10 +30,7 @@ impl Database {
         let database = match existing {
             Some(url) => {
                 let logs = tempfile::Builder::new().prefix("orders-logs-").tempdir()?;
-                Self {
-                    log_dir: logs.path().to_path_buf(),
-                    place: Place::Existing { url, _logs: logs },
-                }
+                Self { log_dir: logs.path().to_path_buf(), place: Place::Existing { url, _logs: logs } }
             }
             None => Self::start_private(data_dir).await?,
         };
@@ -43,13 +40,8 @@ impl Database {
 
     async fn start_private(data_dir: Option<PathBuf>) -> Result<Self> {
         let start = Instant::now();
-        let server = PrivateServer::start(&ServerOptions {
-            tuning: Tuning::Durable,
-            data_dir,
-        })?;
-        create_if_new(&server)
-            .await
-            .context("the database cannot be created")?;
+        let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Durable, data_dir })?;
+        create_if_new(&server).await.context("the database cannot be created")?;
         say(&format!(
             "PostgreSQL  ready in {:.1} s, private, in {}",
             start.elapsed().as_secs_f64(),
@@ -57,10 +49,7 @@ impl Database {
         ))?;
         let log_dir = server.scratch_dir().join("logs");
         std::fs::create_dir(&log_dir)?;
-        Ok(Self {
-            place: Place::Private(server),
-            log_dir,
-        })
+        Ok(Self { place: Place::Private(server), log_dir })
     }
 
     async fn migrate(&self) -> Result<()> {
@@ -96,11 +85,7 @@ impl Database {
 async fn create_if_new(server: &PrivateServer) -> Result<()> {
     let (client, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
     let connection = tokio::spawn(connection);
-    if client
-        .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&NAME])
-        .await?
-        .is_none()
-    {
+    if client.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&NAME]).await?.is_none() {
         client.batch_execute(&format!("CREATE DATABASE {NAME}")).await?;
     }
     drop(client);

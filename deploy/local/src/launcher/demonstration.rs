@@ -48,19 +48,12 @@ const BASKETS: [&[Item]; 3] = [
 ];
 
 const fn item(sku: &'static str, quantity: i64, price_cents: i64) -> Item {
-    Item {
-        sku,
-        quantity,
-        price_cents,
-    }
+    Item { sku, quantity, price_cents }
 }
 
 pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
     let client = Client::new();
-    say(&format!(
-        "\n{:<36}  {:>11}  {:>10}  {:>13}",
-        "order", "total_cents", "placed in", "visible after"
-    ))?;
+    say(&format!("\n{:<36}  {:>11}  {:>10}  {:>13}", "order", "total_cents", "placed in", "visible after"))?;
     let mut placed = Vec::new();
     for items in BASKETS {
         let start = Instant::now();
@@ -76,19 +69,13 @@ pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
         ))?;
         placed.push(order);
     }
-    let Listed { orders } = get(
-        &client,
-        &format!("{read_url}/customers/{CUSTOMER}/orders?limit=100"),
-    )
-    .await?;
+    let Listed { orders } =
+        get(&client, &format!("{read_url}/customers/{CUSTOMER}/orders?limit=100")).await?;
     ensure!(
         placed.iter().all(|order| orders.contains(order)),
         "the list of {CUSTOMER}'s orders lacks some: {orders:?}"
     );
-    say(&format!(
-        "{CUSTOMER} has {} orders in the read model",
-        orders.len()
-    ))
+    say(&format!("{CUSTOMER} has {} orders in the read model", orders.len()))
 }
 
 async fn place(client: &Client, write_url: &str, items: &[Item]) -> Result<OrderView> {
@@ -96,17 +83,10 @@ async fn place(client: &Client, write_url: &str, items: &[Item]) -> Result<Order
     let request = client.post(format!("{write_url}/orders")).json(&body);
     let answer = request.send().await.context("write-api did not answer")?;
     let status = answer.status();
-    ensure!(
-        status == StatusCode::CREATED,
-        "write-api answered {status}: {}",
-        answer.text().await?
-    );
+    ensure!(status == StatusCode::CREATED, "write-api answered {status}: {}", answer.text().await?);
     let placed: OrderView = answer.json().await?;
     let expected: i64 = items.iter().map(|item| item.quantity * item.price_cents).sum();
-    ensure!(
-        placed.total_cents == expected,
-        "the total should be {expected}: {placed:?}"
-    );
+    ensure!(placed.total_cents == expected, "the total should be {expected}: {placed:?}");
     Ok(placed)
 }
 
@@ -115,11 +95,7 @@ async fn wait_until_visible(client: &Client, read_url: &str, placed: &OrderView)
     let url = format!("{read_url}/orders/{}", placed.order_id);
     wait::until("the order to be visible", VISIBLE_LIMIT, || async {
         let seen: OrderView = get(client, &url).await.map_err(|error| format!("{error:#}"))?;
-        if seen == *placed {
-            Ok(())
-        } else {
-            Err(format!("{seen:?}"))
-        }
+        if seen == *placed { Ok(()) } else { Err(format!("{seen:?}")) }
     })
     .await?;
     Ok(())

@@ -39,9 +39,7 @@ fn choose(option: &str, asked_for: Option<u16>, default: u16) -> Result<(u16, Tc
             Ok(listener) => listener,
             Err(error) => bail!("{option} {port} cannot be used: {error}"),
         },
-        None => listen(default)
-            .or_else(|_taken| listen(0))
-            .context("no free port")?,
+        None => listen(default).or_else(|_taken| listen(0)).context("no free port")?,
     };
     Ok((listener.local_addr()?.port(), listener))
 }
@@ -54,13 +52,8 @@ mod tests {
     fn a_port_that_was_asked_for_and_is_taken_is_an_error_that_names_the_option() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = Ports::choose(Some(0), Some(port), Some(0))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with(&format!("--read-port {port} cannot be used")),
-            "{error}"
-        );
+        let error = Ports::choose(Some(0), Some(port), Some(0)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("--read-port {port} cannot be used")), "{error}");
     }
 
     #[test]

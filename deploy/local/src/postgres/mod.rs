@@ -15,11 +15,6 @@ pub(crate) const SUPERUSER: &str = "postgres";
 /// The URL of `database` for `role` on the server whose socket is in `socket_dir`.
 #[must_use]
 pub(crate) fn socket_url(socket_dir: &std::path::Path, role: &str, database: &str) -> String {
-    let host = socket_dir
-        .display()
-        .to_string()
-        .replace('%', "%25")
-        .replace('/', "%2F")
-        .replace(' ', "%20");
+    let host = socket_dir.display().to_string().replace('%', "%25").replace('/', "%2F").replace(' ', "%20");
     format!("postgres://{role}@{host}/{database}")
 }

@@ -81,12 +81,7 @@ mod tests {
     fn sweeping_takes_what_a_dead_process_left_and_nothing_else() {
         let temp_dir = tempfile::tempdir().unwrap();
         let dir = |name: &str| temp_dir.path().join(name);
-        for name in [
-            "orders-local-dead",
-            "orders-local-alive",
-            "orders-local-starting",
-            "somebody-elses",
-        ] {
+        for name in ["orders-local-dead", "orders-local-alive", "orders-local-starting", "somebody-elses"] {
             fs::create_dir(dir(name)).unwrap();
         }
         for name in ["orders-local-dead", "orders-local-alive", "somebody-elses"] {

@@ -82,21 +82,13 @@ impl PrivateServer {
         let binaries = Binaries::find()?;
         let scratch = Scratch::create().map_err(prepare("a temporary directory"))?;
         let user = server_user().map_err(prepare("a user for the server"))?;
-        let data_dir = options
-            .data_dir
-            .clone()
-            .unwrap_or_else(|| scratch.path().join("data"));
+        let data_dir = options.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
         let data_dir = private_dir(&data_dir, user).map_err(prepare(data_dir.display().to_string()))?;
         // Sockets have short paths; data directories may not.
         let socket_dir = scratch.path().join("socket");
         let socket_dir = private_dir(&socket_dir, user).map_err(prepare(socket_dir.display().to_string()))?;
-        let layout = Layout {
-            binaries,
-            user,
-            data_dir,
-            socket_dir,
-            log: scratch.path().join("postgres.log"),
-        };
+        let layout =
+            Layout { binaries, user, data_dir, socket_dir, log: scratch.path().join("postgres.log") };
         layout.initdb_if_new()?;
         let mut child = spawn_bound(&mut layout.command(options.tuning)?, Signal::SIGINT)
             .map_err(prepare("the server process"))?;
@@ -104,11 +96,7 @@ impl PrivateServer {
             process::kill_now(&mut child);
             return Err(error);
         }
-        Ok(Self {
-            child,
-            socket_dir: layout.socket_dir,
-            scratch,
-        })
+        Ok(Self { child, socket_dir: layout.socket_dir, scratch })
     }
 
     /// The URL of `database` for `role`. Everybody who can enter the socket's directory is trusted; nobody else can.
@@ -164,13 +152,7 @@ impl Layout {
         }
         let output = self
             .program("initdb")
-            .args([
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-                "--no-instructions",
-            ])
+            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"])
             .args(["--username", SUPERUSER, "--pgdata"])
             .arg(&self.data_dir)
             .output()
@@ -178,20 +160,14 @@ impl Layout {
         if output.status.success() {
             return Ok(());
         }
-        Err(ServerError::Initdb(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ))
+        Err(ServerError::Initdb(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     }
 
     pub(super) fn command(&self, tuning: Tuning) -> Result<Command, ServerError> {
         let log = File::create(&self.log).map_err(prepare(self.log.display().to_string()))?;
         let stderr = log.try_clone().map_err(prepare(self.log.display().to_string()))?;
         let mut command = self.program("postgres");
-        command
-            .arg("-D")
-            .arg(&self.data_dir)
-            .arg("-k")
-            .arg(&self.socket_dir);
+        command.arg("-D").arg(&self.data_dir).arg("-k").arg(&self.socket_dir);
         // No TCP: whoever cannot enter the socket's directory cannot connect, and no port can be taken.
         let mut settings = vec!["listen_addresses=", "max_connections=200"];
         if tuning == Tuning::Throwaway {
@@ -208,36 +184,22 @@ impl Layout {
         let mut ended = false;
         let ready = until_blocking("PostgreSQL to be ready", START_LIMIT, || {
             ended = !matches!(child.try_wait(), Ok(None));
-            if ended || self.is_ready() {
-                Ok(())
-            } else {
-                Err(self.last_log_lines())
-            }
+            if ended || self.is_ready() { Ok(()) } else { Err(self.last_log_lines()) }
         });
         ready.map_err(ServerError::NotReady)?;
-        if ended {
-            Err(ServerError::Ended(self.last_log_lines()))
-        } else {
-            Ok(())
-        }
+        if ended { Err(ServerError::Ended(self.last_log_lines())) } else { Ok(()) }
     }
 
     /// PostgreSQL writes its state into the eighth line of this file, and `ready` only once it takes connections.
     pub(super) fn is_ready(&self) -> bool {
         let pid_file = fs::read_to_string(self.data_dir.join("postmaster.pid")).unwrap_or_default();
-        pid_file
-            .lines()
-            .nth(7)
-            .is_some_and(|state| state.trim() == "ready")
+        pid_file.lines().nth(7).is_some_and(|state| state.trim() == "ready")
     }
 
     fn last_log_lines(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
-        lines
-            .get(lines.len().saturating_sub(10)..)
-            .unwrap_or_default()
-            .join("\n")
+        lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
     }
 
     fn program(&self, name: &str) -> Command {

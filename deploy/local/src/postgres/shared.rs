@@ -37,9 +37,7 @@ pub(crate) fn shared_server() -> Result<SharedServer, ServerError> {
     if started.is_none() {
         *started = Some(find_or_start()?);
     }
-    started
-        .clone()
-        .ok_or_else(|| prepare("the shared server")(io::ErrorKind::NotFound.into()))
+    started.clone().ok_or_else(|| prepare("the shared server")(io::ErrorKind::NotFound.into()))
 }
 
 fn find_or_start() -> Result<SharedServer, ServerError> {
@@ -61,11 +59,7 @@ fn find_or_start() -> Result<SharedServer, ServerError> {
         start(&layout, run, &dir)?;
     }
     drop(lock);
-    Ok(SharedServer {
-        dir,
-        socket_dir: layout.socket_dir,
-        binaries: layout.binaries,
-    })
+    Ok(SharedServer { dir, socket_dir: layout.socket_dir, binaries: layout.binaries })
 }
 
 fn start(layout: &Layout, run: Pid, dir: &Path) -> Result<(), ServerError> {
@@ -76,11 +70,8 @@ fn start(layout: &Layout, run: Pid, dir: &Path) -> Result<(), ServerError> {
     private_dir(&layout.data_dir, layout.user).map_err(prepare("the data directory"))?;
     layout.initdb_if_new()?;
     // Not bound to this process: others of the run use the server after it has ended.
-    let mut server = layout
-        .command(Tuning::Throwaway)?
-        .process_group(0)
-        .spawn()
-        .map_err(prepare("the server process"))?;
+    let mut server =
+        layout.command(Tuning::Throwaway)?.process_group(0).spawn().map_err(prepare("the server process"))?;
     layout.wait_until_ready(&mut server)
 }
 
@@ -101,9 +92,7 @@ fn spawn_keeper(run: Pid, dir: &Path) -> io::Result<()> {
 
 /// The process whose end is the end of the run.
 fn test_run() -> Pid {
-    let started_by_a_runner = ["CARGO", "NEXTEST"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
+    let started_by_a_runner = ["CARGO", "NEXTEST"].iter().any(|name| std::env::var_os(name).is_some());
     if started_by_a_runner { getppid() } else { getpid() }
 }
 
@@ -117,19 +106,12 @@ fn claim(dir: &Path) -> io::Result<()> {
     if found.is_dir() && found.uid() == geteuid().as_raw() {
         return Ok(());
     }
-    Err(io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        "the directory belongs to somebody else",
-    ))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory belongs to somebody else"))
 }
 
 /// A lock between the processes of the run, held until the file is dropped.
 pub(crate) fn lock(dir: &Path, name: &str) -> io::Result<File> {
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(dir.join(name))?;
+    let lock = File::options().create(true).truncate(false).write(true).open(dir.join(name))?;
     lock.lock()?;
     Ok(lock)
 }
@@ -139,16 +121,11 @@ pub(crate) fn lock(dir: &Path, name: &str) -> io::Result<File> {
 fn sweep(temp_dir: &Path) {
     for entry in fs::read_dir(temp_dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let run = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX))
-            .and_then(|pid| pid.parse().ok());
+        let run = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|pid| pid.parse().ok());
         let Some(run) = run.map(Pid::from_raw) else {
             continue;
         };
-        let is_ours = entry
-            .metadata()
-            .is_ok_and(|found| found.uid() == geteuid().as_raw());
+        let is_ours = entry.metadata().is_ok_and(|found| found.uid() == geteuid().as_raw());
         if is_ours && kill(run, None) == Err(Errno::ESRCH) {
             let _left_for_next_time = spawn_keeper(run, &entry.path());
         }

@@ -12,9 +12,7 @@ use crate::support::System;
 async fn place(system: &System, customer: &str, quantity: i64) -> Result<Value> {
     let body =
         json!({"customer_id": customer, "items": [{"sku": "A", "quantity": quantity, "price_cents": 100}]});
-    let request = reqwest::Client::new()
-        .post(format!("{}/orders", system.write.url()))
-        .json(&body);
+    let request = reqwest::Client::new().post(format!("{}/orders", system.write.url())).json(&body);
     let response = request.send().await?;
     assert_eq!(response.status(), StatusCode::CREATED);
     Ok(response.json().await?)
@@ -23,22 +21,13 @@ async fn place(system: &System, customer: &str, quantity: i64) -> Result<Value> 
 async fn list(system: &System, customer: &str) -> Result<Vec<Value>> {
     let url = format!("{}/customers/{customer}/orders?limit=100", system.read.url());
     let list: Value = reqwest::get(url).await?.error_for_status()?.json().await?;
-    list.get("orders")
-        .and_then(Value::as_array)
-        .cloned()
-        .context("no orders in the answer")
+    list.get("orders").and_then(Value::as_array).cloned().context("no orders in the answer")
 }
 
 async fn wait_for_orders(system: &System, customer: &str, count: usize) -> Result<Vec<Value>> {
     let orders = wait::until("the orders to be visible", Duration::from_secs(15), || async {
-        let orders = list(system, customer)
-            .await
-            .map_err(|error| format!("{error:#}"))?;
-        if orders.len() >= count {
-            Ok(orders)
-        } else {
-            Err(format!("{} orders", orders.len()))
-        }
+        let orders = list(system, customer).await.map_err(|error| format!("{error:#}"))?;
+        if orders.len() >= count { Ok(orders) } else { Err(format!("{} orders", orders.len())) }
     });
     Ok(orders.await?)
 }
@@ -74,16 +63,9 @@ async fn a_projector_that_is_killed_loses_nothing_and_repeats_nothing() -> Resul
     let differences = "SELECT count(*) FROM orders o FULL JOIN order_summary s USING (order_id)
         WHERE (o.customer_id, o.total_cents, o.status, o.version, o.placed_at)
               IS DISTINCT FROM (s.customer_id, s.total_cents, s.status, s.version, s.placed_at)";
-    assert_eq!(
-        session.query_one(differences, &[]).await?.get::<_, i64>(0),
-        0,
-        "I6"
-    );
+    assert_eq!(session.query_one(differences, &[]).await?.get::<_, i64>(0), 0, "I6");
     for table in ["outbox", "parked_events"] {
-        let left: i64 = session
-            .query_one(&format!("SELECT count(*) FROM {table}"), &[])
-            .await?
-            .get(0);
+        let left: i64 = session.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0);
         assert_eq!(left, 0, "{table}");
     }
     Ok(())
@@ -92,11 +74,8 @@ async fn a_projector_that_is_killed_loses_nothing_and_repeats_nothing() -> Resul
 #[tokio::test]
 async fn several_projectors_share_the_work() -> Result<()> {
     let system = System::start().await?;
-    let _projectors = (
-        system.start_projector().await?,
-        system.start_projector().await?,
-        system.start_projector().await?,
-    );
+    let _projectors =
+        (system.start_projector().await?, system.start_projector().await?, system.start_projector().await?);
     for number in 1..=30 {
         place(&system, "alice", number).await?;
     }

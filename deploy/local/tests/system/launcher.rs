@@ -15,27 +15,14 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 async fn run_once(program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Output> {
     binaries().await?;
     let mut command = Command::new(program);
-    command.args([
-        "--once",
-        "--no-build",
-        "--write-port",
-        "0",
-        "--read-port",
-        "0",
-        "--admin-port",
-        "0",
-    ]);
+    command.args(["--once", "--no-build", "--write-port", "0", "--read-port", "0", "--admin-port", "0"]);
     command.env_remove("DATABASE_URL").stdin(Stdio::null());
     set_up(&mut command);
     Ok(command.output().await?)
 }
 
 fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 #[tokio::test]
@@ -70,10 +57,7 @@ async fn a_data_directory_keeps_the_orders() -> Result<()> {
 /// Where this process is root the server runs as somebody else, who must be able to reach the directory.
 fn open_to_the_servers_user(dir: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    Ok(std::fs::set_permissions(
-        dir,
-        std::fs::Permissions::from_mode(0o755),
-    )?)
+    Ok(std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))?)
 }
 
 #[tokio::test]
@@ -85,16 +69,8 @@ async fn a_server_that_is_already_there_is_used() -> Result<()> {
     .await?;
     let said = text(&output);
     assert!(output.status.success(), "{said}");
-    assert!(
-        !said.contains("private") && said.contains("alice has 3 orders"),
-        "{said}"
-    );
-    let stored: i64 = database
-        .connect()
-        .await?
-        .query_one("SELECT count(*) FROM orders", &[])
-        .await?
-        .get(0);
+    assert!(!said.contains("private") && said.contains("alice has 3 orders"), "{said}");
+    let stored: i64 = database.connect().await?.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
     assert_eq!(stored, 3);
     Ok(())
 }
@@ -126,31 +102,18 @@ async fn an_ordinary_user_can_run_it() -> Result<()> {
             .env("TMPDIR", temp_dir.path());
     })
     .await?;
-    assert!(
-        output.status.success() && text(&output).contains("alice has 3 orders"),
-        "{}",
-        text(&output)
-    );
+    assert!(output.status.success() && text(&output).contains("alice has 3 orders"), "{}", text(&output));
     Ok(())
 }
 
 #[tokio::test]
 async fn help_names_every_option_and_no_secret() -> Result<()> {
-    let output = Command::new(PROGRAM)
-        .arg("--help")
-        .env("DATABASE_URL", "postgres://u:hunter2@h/d")
-        .output()
-        .await?;
+    let output =
+        Command::new(PROGRAM).arg("--help").env("DATABASE_URL", "postgres://u:hunter2@h/d").output().await?;
     let said = text(&output);
-    for option in [
-        "--write-port",
-        "--read-port",
-        "--admin-port",
-        "--once",
-        "--data-dir",
-        "--no-build",
-        "DATABASE_URL",
-    ] {
+    for option in
+        ["--write-port", "--read-port", "--admin-port", "--once", "--data-dir", "--no-build", "DATABASE_URL"]
+    {
         assert!(said.contains(option), "{option} is missing: {said}");
     }
     assert!(!said.contains("hunter2"));

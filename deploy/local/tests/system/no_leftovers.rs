@@ -26,20 +26,9 @@ impl Launcher {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o711))?;
         let mut command = Command::new(PROGRAM);
-        command.args([
-            "--no-build",
-            "--write-port",
-            "0",
-            "--read-port",
-            "0",
-            "--admin-port",
-            "0",
-        ]);
+        command.args(["--no-build", "--write-port", "0", "--read-port", "0", "--admin-port", "0"]);
         command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path());
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }
 
@@ -49,16 +38,10 @@ impl Launcher {
         let temp_dir = tempfile::tempdir()?;
         let mut child = Self::command(&temp_dir)?.spawn()?;
         let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-        let running = lines
-            .map_while(Result::ok)
-            .any(|line| line.contains("Ctrl-C stops everything"));
+        let running = lines.map_while(Result::ok).any(|line| line.contains("Ctrl-C stops everything"));
         let launcher = Self { child, temp_dir };
         assert!(running, "it did not get that far");
-        assert_eq!(
-            launcher.processes().len(),
-            5,
-            "launcher, server, and three services"
-        );
+        assert_eq!(launcher.processes().len(), 5, "launcher, server, and three services");
         Ok(launcher)
     }
 
@@ -75,11 +58,7 @@ impl Launcher {
         wait::until("all processes to end", Duration::from_secs(10), || {
             let reaped = self.child.try_wait();
             let left = self.processes();
-            std::future::ready(if left.is_empty() {
-                Ok(())
-            } else {
-                Err((reaped, left))
-            })
+            std::future::ready(if left.is_empty() { Ok(()) } else { Err((reaped, left)) })
         })
         .await?;
         Ok(())
@@ -87,11 +66,7 @@ impl Launcher {
 }
 
 fn processes_that_name(directory: &str) -> Vec<String> {
-    let pids = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
     pids.filter_map(|process| {
         let read =
             |file: &str| fs::read(process.join(file)).map(|text| String::from_utf8_lossy(&text).into_owned());
@@ -111,16 +86,8 @@ async fn after_ctrl_c_and_sigterm_and_a_closed_terminal() -> Result<()> {
         launcher.signal(signal)?;
         let status = launcher.child.wait()?;
         assert_eq!(status.success(), signal != Signal::SIGHUP, "{signal}: {status}");
-        assert_eq!(
-            launcher.processes(),
-            Vec::<String>::new(),
-            "{signal}: all are gone when the launcher is"
-        );
-        assert_eq!(
-            fs::read_dir(launcher.temp_dir.path())?.count(),
-            0,
-            "{signal}: files were left"
-        );
+        assert_eq!(launcher.processes(), Vec::<String>::new(), "{signal}: all are gone when the launcher is");
+        assert_eq!(fs::read_dir(launcher.temp_dir.path())?.count(), 0, "{signal}: files were left");
     }
     Ok(())
 }
@@ -141,11 +108,7 @@ async fn after_the_death_of_a_service() -> Result<()> {
         let ours = String::from_utf8_lossy(&read("environ")).contains(&name);
         ours && String::from_utf8_lossy(&read("cmdline")).contains("projector")
     });
-    let pid: i32 = projector
-        .context("no projector")?
-        .file_name()
-        .to_string_lossy()
-        .parse()?;
+    let pid: i32 = projector.context("no projector")?.file_name().to_string_lossy().parse()?;
     kill(Pid::from_raw(pid), Signal::SIGKILL)?;
     let status = launcher.child.wait()?;
     assert!(!status.success(), "{status}");
@@ -157,17 +120,14 @@ async fn after_a_failed_start() -> Result<()> {
     binaries().await?;
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = taken.local_addr()?.port().to_string();
-    for (set_up, reason) in [
-        ("a taken port", "--read-port"),
-        ("a broken data directory", "the server ended before it was ready"),
-    ] {
+    for (set_up, reason) in
+        [("a taken port", "--read-port"), ("a broken data directory", "the server ended before it was ready")]
+    {
         let temp_dir = tempfile::tempdir()?;
         let mut command = Launcher::command(&temp_dir)?;
         if reason == "--read-port" {
             command = Command::new(PROGRAM);
-            command
-                .args(["--no-build", "--once", "--read-port", &port])
-                .env("TMPDIR", temp_dir.path());
+            command.args(["--no-build", "--once", "--read-port", &port]).env("TMPDIR", temp_dir.path());
             command
                 .env_remove("DATABASE_URL")
                 .stdin(Stdio::null())
@@ -184,10 +144,7 @@ async fn after_a_failed_start() -> Result<()> {
         let name = launcher.temp_dir.path().display().to_string();
         let output = launcher.child.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            !output.status.success() && said.contains(reason),
-            "{set_up}: {said}"
-        );
+        assert!(!output.status.success() && said.contains(reason), "{set_up}: {said}");
         assert_eq!(processes_that_name(&name), Vec::<String>::new(), "{set_up}");
     }
     Ok(())
@@ -207,13 +164,8 @@ async fn after_a_closed_standard_output() -> Result<()> {
 fn after_a_panic_of_the_thread_that_started_the_server() -> Result<()> {
     let (tell, told) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
-        let server = PrivateServer::start(&ServerOptions {
-            tuning: Tuning::Throwaway,
-            data_dir: None,
-        });
-        let dir = server
-            .as_ref()
-            .map(|server| server.socket_dir().display().to_string());
+        let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None });
+        let dir = server.as_ref().map(|server| server.socket_dir().display().to_string());
         let _receiver_waits = tell.send(dir.unwrap_or_default());
         assert!(server.is_err(), "a panic with a running server");
     });

@@ -10,9 +10,7 @@ use tokio::sync::OnceCell;
 /// The three services, fresh: cargo builds them for the tests of their own packages only.
 pub(crate) async fn binaries() -> Result<&'static ServiceBinaries> {
     static BUILT: OnceCell<ServiceBinaries> = OnceCell::const_new();
-    BUILT
-        .get_or_try_init(|| async { ServiceBinaries::build().await.context("building the services") })
-        .await
+    BUILT.get_or_try_init(|| async { ServiceBinaries::build().await.context("building the services") }).await
 }
 
 /// A database and the services on it; all of them end with this value.
@@ -30,12 +28,7 @@ impl System {
         let logs = tempfile::tempdir()?;
         let write = start(ServiceKind::WriteApi, &database, logs.path()).await?;
         let read = start(ServiceKind::ReadApi, &database, logs.path()).await?;
-        Ok(Self {
-            write,
-            read,
-            database,
-            logs,
-        })
+        Ok(Self { write, read, database, logs })
     }
 
     pub(crate) async fn start_projector(&self) -> Result<Service> {

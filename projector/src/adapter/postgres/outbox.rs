@@ -40,12 +40,7 @@ struct Claim {
 }
 
 impl Query for Claim {
-    type SqlType = (
-        sql_types::BigInt,
-        sql_types::Text,
-        sql_types::Text,
-        sql_types::Timestamptz,
-    );
+    type SqlType = (sql_types::BigInt, sql_types::Text, sql_types::Text, sql_types::Timestamptz);
 }
 
 impl QueryFragment<Pg> for Claim {

@@ -13,9 +13,7 @@ use super::outbox::ClaimedEvent;
 ///
 /// The database's.
 pub async fn park(connection: &mut AsyncPgConnection, event: &ClaimedEvent, reason: &str) -> QueryResult<()> {
-    RunQueryDsl::execute(Park { event, reason }, connection)
-        .await
-        .map(drop)
+    RunQueryDsl::execute(Park { event, reason }, connection).await.map(drop)
 }
 
 struct Park<'a> {

@@ -19,7 +19,5 @@ pub(super) async fn handle<Q: OrderQueries>(
         .await
         .map_err(|error| problems::of_query(&error))?
         .ok_or_else(problems::no_such_order)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((ETAG, format!("\"{}\"", order.version)))
-        .json(order))
+    Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{}\"", order.version))).json(order))
 }

@@ -28,10 +28,7 @@ pub(super) async fn handle<Q: OrderQueries>(
     require_utf8(&request)?;
     let customer_id = check_customer_id(&customer_id)?;
     let limit = limit_of(&query)?;
-    let orders = queries
-        .recent(customer_id, limit)
-        .await
-        .map_err(|error| problems::of_query(&error))?;
+    let orders = queries.recent(customer_id, limit).await.map_err(|error| problems::of_query(&error))?;
     Ok(HttpResponse::Ok().json(ListResponse { orders }))
 }
 
@@ -49,10 +46,7 @@ fn check_customer_id(customer_id: &str) -> Result<&str, Problem> {
         return Err(problems::invalid_parameter("customer_id", detail));
     }
     if customer_id.chars().any(char::is_control) {
-        return Err(problems::invalid_parameter(
-            "customer_id",
-            "must not contain control characters",
-        ));
+        return Err(problems::invalid_parameter("customer_id", "must not contain control characters"));
     }
     Ok(customer_id)
 }
@@ -62,18 +56,12 @@ fn limit_of(query: &[(String, String)]) -> Result<i64, Problem> {
     let mut limit = None;
     for (name, value) in query {
         if name != "limit" {
-            return Err(problems::invalid_parameter(
-                name,
-                "is not a parameter of this resource",
-            ));
+            return Err(problems::invalid_parameter(name, "is not a parameter of this resource"));
         }
         if limit.is_some() {
             return Err(problems::invalid_parameter("limit", "must be given once"));
         }
-        let number = value
-            .parse()
-            .ok()
-            .filter(|number| (1..=MAX_LIMIT).contains(number));
+        let number = value.parse().ok().filter(|number| (1..=MAX_LIMIT).contains(number));
         let detail = || format!("must be a whole number from 1 to {MAX_LIMIT}");
         limit = Some(number.ok_or_else(|| problems::invalid_parameter("limit", detail()))?);
     }

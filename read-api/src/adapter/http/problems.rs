@@ -1,24 +1,22 @@
 //! The problems of the read side, one function a type.
 
-use actix_web::http::StatusCode;
-use runtime::problem::{FieldError, Problem};
+use runtime::problem::{FieldError, Problem, ProblemType};
 
 use crate::port::QueryError;
 
+const NO_SUCH_ORDER: ProblemType = ProblemType {
+    status: 404,
+    slug: "no-such-order",
+    title: "No such order",
+    when: "There is no order of this id, or it has not reached the read side yet.",
+};
+
 pub(super) fn invalid_parameter(name: &str, detail: impl Into<String>) -> Problem {
-    let title = "Invalid parameter";
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "invalid-parameter",
-        title,
-        "A parameter breaks the rule named in `errors`.",
-    )
-    .with_errors(vec![FieldError::parameter(name, detail)])
+    Problem::invalid_parameter(FieldError::parameter(name, detail))
 }
 
 pub(super) fn no_such_order() -> Problem {
-    let detail = "There is no order of this id, or it has not reached the read side yet.";
-    Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail)
+    NO_SUCH_ORDER.with(NO_SUCH_ORDER.when)
 }
 
 /// Logs the cause, which stays with us.

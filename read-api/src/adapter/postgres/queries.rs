@@ -41,11 +41,7 @@ impl PgOrderQueries {
     /// [`CheckError`].
     pub async fn check(&self) -> Result<(), CheckError> {
         let mut connection = self.pool.get().await?;
-        order_summary::table
-            .select(order_summary::order_id)
-            .limit(0)
-            .execute(&mut connection)
-            .await?;
+        order_summary::table.select(order_summary::order_id).limit(0).execute(&mut connection).await?;
         Ok(())
     }
 }

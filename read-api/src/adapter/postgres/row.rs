@@ -32,15 +32,6 @@ impl From<SummaryRow> for OrderSummary {
             last_item_sku,
             version,
         } = row;
-        Self {
-            order_id,
-            customer_id,
-            status,
-            version,
-            total_cents,
-            item_count,
-            last_item_sku,
-            placed_at,
-        }
+        Self { order_id, customer_id, status, version, total_cents, item_count, last_item_sku, placed_at }
     }
 }

@@ -1,5 +1,6 @@
 //! Reads a JSON body within limits of size and time, and says where it is wrong.
 
+use std::future::Future;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -21,17 +22,35 @@ const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
 /// A body that was read as `T`.
 pub(super) struct JsonBody<T>(pub(super) T);
 
+/// The same where the body may be left out: then it is `T`'s default, and needs no content type.
+pub(super) struct OptionalJsonBody<T>(pub(super) T);
+
 impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let payload = web::Payload::from_request(request, payload);
-        let request = request.clone();
+        let (request, payload) = (request.clone(), web::Payload::from_request(request, payload));
         async move {
             require_json(&request)?;
-            let payload = payload.await.map_err(|_broken| Problem::internal())?;
+            parse(&read(&request, payload).await?).map(Self)
+        }
+        .boxed_local()
+    }
+}
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), web::Payload::from_request(request, payload));
+        async move {
             let bytes = read(&request, payload).await?;
+            if bytes.is_empty() {
+                return Ok(Self(T::default()));
+            }
+            require_json(&request)?;
             parse(&bytes).map(Self)
         }
         .boxed_local()
@@ -39,32 +58,38 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
 }
 
 fn require_json(request: &HttpRequest) -> Result<(), Problem> {
-    let mime = request
-        .mime_type()
-        .ok()
-        .flatten()
-        .ok_or_else(problems::unsupported_media_type)?;
+    let mime = request.mime_type().ok().flatten().ok_or_else(unsupported_media_type)?;
     if mime.essence_str() == mime::APPLICATION_JSON.essence_str() {
         Ok(())
     } else {
-        Err(problems::unsupported_media_type())
+        Err(unsupported_media_type())
     }
 }
 
-async fn read(request: &HttpRequest, payload: web::Payload) -> Result<web::Bytes, Problem> {
+fn unsupported_media_type() -> Problem {
+    problems::UNSUPPORTED_MEDIA_TYPE.with(problems::UNSUPPORTED_MEDIA_TYPE.when)
+}
+
+async fn read(
+    request: &HttpRequest,
+    payload: impl Future<Output = Result<web::Payload, actix_web::Error>>,
+) -> Result<web::Bytes, Problem> {
     // What says beforehand that it is too large is not read at all.
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: u64| length > MAX_BYTES.try_into().unwrap_or(u64::MAX)) {
-        return Err(problems::body_too_large(MAX_BYTES));
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > MAX_BYTES) {
+        return Err(problems::BODY_TOO_LARGE.with(problems::BODY_TOO_LARGE.when));
     }
+    let payload = payload.await.map_err(|_broken| incomplete())?;
     tokio::time::timeout(ARRIVAL_LIMIT, payload.to_bytes_limited(MAX_BYTES))
         .await
-        .map_err(|_elapsed| problems::body_too_slow())?
-        .map_err(|_too_large| problems::body_too_large(MAX_BYTES))?
-        .map_err(|_broken| problems::malformed_body("The body ended before it was whole.", None))
+        .map_err(|_elapsed| problems::BODY_TOO_SLOW.with(problems::BODY_TOO_SLOW.when))?
+        .map_err(|_too_large| problems::BODY_TOO_LARGE.with(problems::BODY_TOO_LARGE.when))?
+        .map_err(|_broken| incomplete())
+}
+
+fn incomplete() -> Problem {
+    problems::MALFORMED_BODY.with("The body ended before it was whole.")
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -73,10 +98,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let inner = error.inner();
         if inner.is_data() {
             let place = FieldError::at(pointer(error.path()), inner.to_string());
-            return problems::malformed_body(
-                "The body is JSON, but not of the form that is needed.",
-                Some(place),
-            );
+            return problems::MALFORMED_BODY
+                .with("The body is JSON, but not of the form that is needed.")
+                .at(vec![place]);
         }
         not_json(inner)
     })?;
@@ -85,7 +109,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
-    problems::malformed_body(format!("The body is not JSON: {error}."), None)
+    problems::MALFORMED_BODY.with(format!("The body is not JSON: {error}."))
 }
 
 /// A JSON pointer (RFC 6901).

@@ -1,21 +1,56 @@
 //! Routes, requests and answers, problem documents.
 
+mod change_status;
+mod idempotency_key;
 mod json_body;
 mod place_order;
 mod problems;
+mod validation;
 
 use actix_web::web;
 use runtime::problem::Problem;
+use utoipa::OpenApi;
 
 use crate::port::OrderWriter;
 
-/// Adds the routes of the write side. The app must hold a `web::Data<W>`.
+const ORDERS: &str = "/orders";
+const PAY: &str = "/orders/{order_id}/pay";
+const SHIP: &str = "/orders/{order_id}/ship";
+const DELIVER: &str = "/orders/{order_id}/deliver";
+const CANCEL: &str = "/orders/{order_id}/cancel";
+
+/// Tells that an earlier request had done what this one asked for.
+const REPLAYED: (&str, &str) = ("Idempotent-Replayed", "true");
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Orders: write-api", description = "Takes orders and moves them on."),
+    paths(
+        place_order::handle,
+        change_status::pay,
+        change_status::ship,
+        change_status::deliver,
+        change_status::cancel,
+    )
+)]
+struct Document;
+
+/// The OpenAPI document of the write side.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Adds the routes of the write side, and their document. The app must hold a `web::Data<W>`.
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
-    app.service(
-        web::resource("/orders")
-            .route(web::post().to(place_order::handle::<W>))
-            .default_service(web::to(|| async {
-                Err::<&str, _>(Problem::method_not_allowed("POST"))
-            })),
-    );
+    let post = |path, route: actix_web::Route| {
+        let others = web::to(|| async { Err::<&str, _>(Problem::method_not_allowed("POST")) });
+        web::resource::<&str>(path).route(route).default_service(others)
+    };
+    app.service(post(ORDERS, web::post().to(place_order::handle::<W>)))
+        .service(post(PAY, web::post().to(change_status::pay::<W>)))
+        .service(post(SHIP, web::post().to(change_status::ship::<W>)))
+        .service(post(DELIVER, web::post().to(change_status::deliver::<W>)))
+        .service(post(CANCEL, web::post().to(change_status::cancel::<W>)));
+    runtime::openapi::serve(app, document());
 }

@@ -1,75 +1,126 @@
 //! `POST /orders`.
 
 use actix_web::http::header::{ETAG, LOCATION};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use runtime::problem::{FieldError, Problem};
 use serde::{Deserialize, Serialize};
-use shared_events::OrderStatus;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::json_body::JsonBody;
-use super::problems;
-use crate::command::{PlaceOrder, PlaceOrderError};
+use super::problems::{self, Identity, PlaceProblems};
+use super::validation::Faults;
+use super::{ORDERS, idempotency_key};
+use crate::command::PlaceOrder;
 use crate::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
 use crate::port::OrderWriter;
 
-/// The version that placing gives an order.
-const PLACED_VERSION: i32 = 1;
-
-#[derive(Deserialize)]
+/// An order to place.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlaceOrderRequest {
+    /// Identity of the order, chosen by the client; whoever repeats it gets the same order. Left out, it is derived from
+    /// the `Idempotency-Key`, or made here.
     order_id: Option<Uuid>,
+    /// Who orders; no control characters.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        example = "alice"
+    )]
     customer_id: String,
+    #[schema(min_items = 1, max_items = 500)]
     items: Vec<ItemRequest>,
 }
 
-#[derive(Deserialize)]
+/// An item (line) of an order. Price × quantity, and the sum over all items, must fit into 64 bits.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ItemRequest {
+    /// What is ordered; no control characters.
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        example = "TEA-EARL-GREY"
+    )]
     sku: String,
+    /// How many of it.
+    #[schema(minimum = 1, maximum = 2_147_483_647_i64, example = 2)]
     quantity: i64,
+    /// The price of one, in cents.
+    #[schema(minimum = 0, example = 450)]
     price_cents: i64,
 }
 
 /// What placing answered, now and whenever the request is repeated: only what never changes about an order.
-#[derive(Serialize)]
-struct PlacedResponse<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct PlacedResponse<'a> {
     order_id: Uuid,
     customer_id: &'a str,
-    status: OrderStatus,
+    /// Always `placed`: what the order was when this was first answered.
+    #[schema(pattern = "^placed$")]
+    status: &'static str,
+    /// Always 1.
+    #[schema(minimum = 1, maximum = 1)]
     version: i32,
+    /// Σ price × quantity, in cents.
+    #[schema(minimum = 0)]
     total_cents: i64,
+    /// How many items (lines) the order has; quantities are not added up.
+    #[schema(minimum = 1, maximum = 500)]
     item_count: i32,
     placed_at: DateTime<Utc>,
 }
 
+/// Place an order
+///
+/// A repeat with the same identity (`order_id`, or customer and `Idempotency-Key`) and the same content gives the first
+/// answer again, byte for byte, and places nothing.
+#[utoipa::path(
+    post, path = ORDERS, tag = "orders", operation_id = "place_order",
+    request_body = PlaceOrderRequest,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$",
+        description = "Names the order where `order_id` does not: visible ASCII, may be quoted (RFC 8941 string).")),
+    responses(
+        (status = 201, description = "The order is stored.", body = PlacedResponse, headers(
+            ("Location" = String, description = "Path of the order on the read side."),
+            ("ETag" = String, description = "`\"1\"`, the version of an order that was just placed."),
+            ("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier request had placed it."),
+        )),
+        PlaceProblems,
+    ),
+)]
 pub(super) async fn handle<W: OrderWriter>(
-    JsonBody(request): JsonBody<PlaceOrderRequest>,
+    request: HttpRequest,
+    JsonBody(body): JsonBody<PlaceOrderRequest>,
     writer: web::Data<W>,
 ) -> Result<HttpResponse, Problem> {
-    let command = request.into_command().map_err(problems::invalid_order)?;
-    match command.run(writer.get_ref(), Utc::now()).await {
-        Ok(placed) => Ok(answer(&placed.order, placed.replayed)),
-        Err(PlaceOrderError::IdTaken) => Err(problems::order_id_taken()),
-        Err(PlaceOrderError::Write(error)) => Err(problems::of_write(&error)),
-    }
+    let key = idempotency_key::of(&request)?;
+    let (command, identity) = body
+        .into_command(key)
+        .map_err(|faults| problems::INVALID_BODY.with(problems::INVALID_BODY.when).at(faults))?;
+    let order_id = command.order_id;
+    let placed = command
+        .run(writer.get_ref(), Utc::now())
+        .await
+        .map_err(|error| problems::of_placing(error, identity, order_id))?;
+    Ok(answer(&placed.order, placed.replayed))
 }
 
 fn answer(order: &Order, replayed: bool) -> HttpResponse {
     let mut response = HttpResponse::Created();
-    response
-        .insert_header((LOCATION, format!("/orders/{}", order.id())))
-        .insert_header((ETAG, format!("\"{PLACED_VERSION}\"")));
+    response.insert_header((LOCATION, format!("/orders/{}", order.id()))).insert_header((ETAG, "\"1\""));
     if replayed {
-        response.insert_header(("Idempotent-Replayed", "true"));
+        response.insert_header(super::REPLAYED);
     }
     response.json(PlacedResponse {
         order_id: order.id(),
         customer_id: order.customer().as_str(),
-        status: OrderStatus::Placed,
-        version: PLACED_VERSION,
+        status: "placed",
+        version: 1,
         total_cents: order.lines().total().get(),
         item_count: order.lines().count(),
         placed_at: order.placed_at(),
@@ -78,51 +129,30 @@ fn answer(order: &Order, replayed: bool) -> HttpResponse {
 
 impl PlaceOrderRequest {
     /// Checks everything and reports all that is wrong, not only the first.
-    fn into_command(self) -> Result<PlaceOrder, Vec<FieldError>> {
-        let mut errors = Vec::new();
-        let customer = keep("/customer_id", CustomerId::new(self.customer_id), &mut errors);
+    fn into_command(self, key: Option<String>) -> Result<(PlaceOrder, Identity), Vec<FieldError>> {
+        let mut faults = Faults::default();
+        let customer = faults.check("/customer_id", CustomerId::new(self.customer_id));
         // An order with a broken item counts as broken there, not also for what the remaining items add up to.
         let given = self.items.len();
-        let lines: Vec<_> = self
-            .items
-            .into_iter()
-            .enumerate()
-            .filter_map(|(i, item)| item.into_line(i, &mut errors))
-            .collect();
-        let lines = (lines.len() == given)
-            .then(|| keep("/items", OrderLines::new(lines), &mut errors))
-            .flatten();
-        match (customer, lines) {
-            (Some(customer), Some(lines)) if errors.is_empty() => {
-                let order_id = self.order_id.unwrap_or_else(Uuid::now_v7);
-                Ok(PlaceOrder {
-                    order_id,
-                    customer,
-                    lines,
-                })
-            }
-            _ => Err(errors),
-        }
+        let items = self.items.into_iter().enumerate();
+        let lines: Vec<_> = items.filter_map(|(index, item)| item.into_line(index, &mut faults)).collect();
+        let lines = (lines.len() == given).then(|| faults.check("/items", OrderLines::new(lines))).flatten();
+        let (customer, lines) = faults.or_else(customer.zip(lines))?;
+        let (order_id, identity) = match (self.order_id, key) {
+            (Some(order_id), _) => (order_id, Identity::OrderId),
+            (None, Some(key)) => (PlaceOrder::id_from_key(&customer, &key), Identity::Key),
+            (None, None) => (Uuid::now_v7(), Identity::None),
+        };
+        Ok((PlaceOrder { order_id, customer, lines }, identity))
     }
 }
 
 impl ItemRequest {
-    fn into_line(self, index: usize, errors: &mut Vec<FieldError>) -> Option<OrderLine> {
+    fn into_line(self, index: usize, faults: &mut Faults) -> Option<OrderLine> {
         let place = |field: &str| format!("/items/{index}{field}");
-        let sku = keep(&place("/sku"), Sku::new(self.sku), errors);
-        let quantity = keep(&place("/quantity"), Quantity::new(self.quantity), errors);
-        let price = keep(&place("/price_cents"), Cents::new(self.price_cents), errors);
-        keep(&place(""), OrderLine::new(sku?, quantity?, price?), errors)
+        let sku = faults.check(&place("/sku"), Sku::new(self.sku));
+        let quantity = faults.check(&place("/quantity"), Quantity::new(self.quantity));
+        let price = faults.check(&place("/price_cents"), Cents::new(self.price_cents));
+        faults.check(&place(""), OrderLine::new(sku?, quantity?, price?))
     }
-}
-
-/// The value, or its error with the place where it was found.
-fn keep<T, E: std::fmt::Display>(
-    pointer: &str,
-    result: Result<T, E>,
-    errors: &mut Vec<FieldError>,
-) -> Option<T> {
-    result
-        .map_err(|error| errors.push(FieldError::at(pointer, error.to_string())))
-        .ok()
 }

@@ -1,101 +1,140 @@
-//! The problems of the write side, one function a type.
+//! The problems of the write side: their types, and what becomes which.
 
-use actix_web::http::StatusCode;
-use runtime::problem::{FieldError, Problem};
+use std::collections::BTreeMap;
 
+use runtime::openapi;
+use runtime::problem::{FieldError, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE};
+use utoipa::IntoResponses;
+use utoipa::openapi::{RefOr, Response};
+use uuid::Uuid;
+
+use crate::command::{ChangeStatusError, PlaceOrderError};
 use crate::port::WriteError;
 
-pub(super) fn malformed_body(detail: impl Into<String>, place: Option<FieldError>) -> Problem {
-    let errors = place.into_iter().collect();
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "malformed-body",
-        "Malformed body",
-        detail,
-    )
-    .with_errors(errors)
+macro_rules! problem_types {
+    ($($name:ident = $status:literal $slug:literal, $title:literal, $when:literal;)*) => {
+        $(pub(super) const $name: ProblemType =
+            ProblemType { status: $status, slug: $slug, title: $title, when: $when };)*
+    };
 }
 
-pub(super) fn invalid_order(errors: Vec<FieldError>) -> Problem {
-    let detail = "The order breaks the rules named in `errors`; nothing was stored.";
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "invalid-order",
-        "Invalid order",
-        detail,
-    )
-    .with_errors(errors)
+problem_types! {
+    MALFORMED_BODY = 400 "malformed-body", "Malformed body",
+        "The body is not JSON, has an unknown field, or a value of the wrong type.";
+    NO_SUCH_ORDER = 404 "no-such-order", "No such order", "There is no order of this id.";
+    BODY_TOO_SLOW = 408 "body-too-slow", "Body too slow", "The body did not arrive within 5 seconds.";
+    STEP_FORBIDDEN = 409 "step-forbidden", "Step forbidden",
+        "The order's status does not allow this step; `detail` names both states.";
+    EDIT_CONFLICT = 409 "edit-conflict", "Edit conflict",
+        "Others changed the order again and again while this was tried; look at it before you try once more.";
+    VERSION_MISMATCH = 412 "version-mismatch", "Version mismatch",
+        "The order has another version than `If-Match` names.";
+    BODY_TOO_LARGE = 413 "body-too-large", "Body too large", "The body has more than 1 MiB.";
+    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type", "Unsupported media type",
+        "The body is not `application/json`.";
+    INVALID_BODY = 422 "invalid-body", "Invalid body",
+        "Values break the rules named in `errors`, all that were found; nothing was stored.";
+    ORDER_ID_TAKEN = 422 "order-id-taken", "Order id taken",
+        "There is an order of this `order_id` with another customer or other items; it was left as it is.";
+    IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused", "Idempotency key reused",
+        "This customer has used the `Idempotency-Key` for other items; that order was left as it is.";
+    OUTCOME_UNKNOWN = 503 "outcome-unknown", "Outcome unknown",
+        "The connection to the database was lost at the wrong moment. Send the same request again: that resolves it.";
 }
 
-pub(super) fn order_id_taken() -> Problem {
-    let detail = "There is an order of this id with another customer or other items; it was left as it is.";
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "order-id-taken",
-        "Order id taken",
-        detail,
-    )
-    .with_errors(vec![FieldError::at("/order_id", "belongs to another order")])
+/// What can be wrong with any request that has a body and stores something.
+const COMMON: [ProblemType; 9] = [
+    INVALID_PARAMETER,
+    MALFORMED_BODY,
+    BODY_TOO_SLOW,
+    BODY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    INVALID_BODY,
+    INTERNAL,
+    UNAVAILABLE,
+    OUTCOME_UNKNOWN,
+];
+
+/// The problems of `POST /orders`.
+pub(super) struct PlaceProblems;
+
+impl IntoResponses for PlaceProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        openapi::responses(&[COMMON.as_slice(), &[ORDER_ID_TAKEN, IDEMPOTENCY_KEY_REUSED]].concat())
+    }
 }
 
-pub(super) fn body_too_large(limit: usize) -> Problem {
-    let detail = format!("The body must have at most {limit} bytes.");
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body-too-large",
-        "Body too large",
-        detail,
-    )
+/// The problems of `POST /orders/{order_id}/<step>`.
+pub(super) struct StepProblems;
+
+impl IntoResponses for StepProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let own = [NO_SUCH_ORDER, STEP_FORBIDDEN, EDIT_CONFLICT, VERSION_MISMATCH];
+        openapi::responses(&[COMMON.as_slice(), &own].concat())
+    }
 }
 
-pub(super) fn body_too_slow() -> Problem {
-    let detail = "The body did not arrive in time.";
-    Problem::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "body-too-slow",
-        "Body too slow",
-        detail,
-    )
+/// By what a request names the order that it places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// `order_id` in the body.
+    OrderId,
+    /// The header `Idempotency-Key`.
+    Key,
+    /// Nothing: the id was made here.
+    None,
 }
 
-pub(super) fn unsupported_media_type() -> Problem {
-    let detail = "The body must be `application/json`.";
-    Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-media-type",
-        "Unsupported media type",
-        detail,
-    )
+pub(super) fn of_placing(error: PlaceOrderError, identity: Identity, order_id: Uuid) -> Problem {
+    match (error, identity) {
+        (PlaceOrderError::IdTaken, Identity::Key) => IDEMPOTENCY_KEY_REUSED
+            .with(IDEMPOTENCY_KEY_REUSED.when)
+            .at(vec![FieldError::header("Idempotency-Key", "was used for other items")]),
+        (PlaceOrderError::IdTaken, _) => ORDER_ID_TAKEN
+            .with(ORDER_ID_TAKEN.when)
+            .at(vec![FieldError::at("/order_id", "belongs to another order")]),
+        (PlaceOrderError::Write(error), Identity::None) => {
+            // Without an identity of its own a repeat would place a second order: lend it the one that was tried.
+            let repeat = format!("Send the same request again, with \"order_id\": \"{order_id}\".");
+            of_write(&error, &repeat)
+        }
+        (PlaceOrderError::Write(error), _) => of_write(&error, "Send the same request again."),
+    }
+}
+
+pub(super) fn of_change(error: ChangeStatusError) -> Problem {
+    match error {
+        ChangeStatusError::NotFound => NO_SUCH_ORDER.with(NO_SUCH_ORDER.when),
+        ChangeStatusError::PreconditionFailed { current } => VERSION_MISMATCH
+            .with(format!("The order has version {current}."))
+            .at(vec![FieldError::header("If-Match", format!("does not name version \"{current}\""))]),
+        ChangeStatusError::Forbidden { from, to } => {
+            STEP_FORBIDDEN.with(format!("An order that is {from} cannot become {to}."))
+        }
+        ChangeStatusError::Contended => EDIT_CONFLICT.with(EDIT_CONFLICT.when),
+        ChangeStatusError::Write(error) => of_write(&error, "Send the same request again."),
+    }
 }
 
 /// Logs the cause, which stays with us, and says what the client can do.
-pub(super) fn of_write(error: &WriteError) -> Problem {
+fn of_write(error: &WriteError, repeat: &str) -> Problem {
     let cause = runtime::telemetry::chain(error);
     match error {
+        WriteError::Busy => {
+            tracing::warn!("not stored: too much is waiting");
+            UNAVAILABLE
+                .with(format!("Too many orders are waiting to be stored; nothing was stored. {repeat}"))
+        }
         WriteError::Unavailable(_) => {
-            tracing::warn!(error = cause, "order not stored: storage is unavailable");
-            Problem::unavailable("The order was not stored. Send the same request again.")
+            tracing::warn!(error = cause, "not stored: storage is unavailable");
+            UNAVAILABLE.with(format!("Nothing was stored. {repeat}"))
         }
         WriteError::OutcomeUnknown(_) => {
-            tracing::warn!(
-                error = cause,
-                "order may or may not be stored: the connection was lost"
-            );
-            let detail =
-                "The order may or may not be stored. Send the same request again, with the same `order_id`.";
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "outcome-unknown",
-                "Outcome unknown",
-                detail,
-            )
-            .retry_after(1)
+            tracing::warn!(error = cause, "may or may not be stored: no answer came");
+            OUTCOME_UNKNOWN.with(format!("The order may or may not be stored. {repeat} That resolves it."))
         }
         WriteError::Refused(_) => {
-            tracing::error!(
-                error = cause,
-                "order not stored: storage refused what the domain accepts"
-            );
+            tracing::error!(error = cause, "not stored: storage refused what the domain accepts");
             Problem::internal()
         }
     }

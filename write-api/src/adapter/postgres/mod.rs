@@ -1,8 +1,10 @@
 //! Orders and their outbox in PostgreSQL.
 
-mod insert_order;
+mod commit;
+mod group_commit;
 mod row;
+mod save_batch;
 mod schema;
 mod writer;
 
-pub use writer::{CheckError, PgOrderWriter};
+pub use writer::{CheckError, Limits, PgOrderWriter};

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::schema::orders;
 use crate::domain::{
-    Cents, CorruptOrder, CustomerId, IdentifierError, LineTotalTooLarge, LinesError, NegativePrice, Order,
-    OrderLine, OrderLines, Quantity, QuantityError, Sku, StoredOrder,
+    Cents, CorruptOrder, CustomerId, LineTotalTooLarge, LinesError, NegativePrice, Order, OrderLine,
+    OrderLines, Quantity, QuantityError, Sku, StoredOrder, TextError,
 };
 
 /// A row of `orders`.
@@ -37,8 +37,8 @@ pub(super) struct ItemColumn {
 /// A row that is not an order: somebody else has written to the table.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowError {
-    #[error("the customer id of a stored order is invalid")]
-    Identifier(#[from] IdentifierError),
+    #[error("a text of a stored order is invalid")]
+    Text(#[from] TextError),
     #[error("the items of a stored order are not of the expected form")]
     Items(#[from] serde_json::Error),
     #[error("a quantity of a stored order is invalid")]
@@ -53,6 +53,12 @@ pub(super) enum RowError {
     Status(#[from] UnknownOrderStatus),
     #[error("a stored order contradicts itself")]
     Corrupt(#[from] CorruptOrder),
+}
+
+impl OrderRow {
+    pub(super) fn order_id(&self) -> Uuid {
+        self.order_id
+    }
 }
 
 impl From<&OrderLine> for ItemColumn {
@@ -70,11 +76,7 @@ impl TryFrom<ItemColumn> for OrderLine {
 
     fn try_from(item: ItemColumn) -> Result<Self, RowError> {
         let quantity = Quantity::new(item.quantity.into())?;
-        Ok(Self::new(
-            Sku::new(item.sku)?,
-            quantity,
-            Cents::new(item.price_cents)?,
-        )?)
+        Ok(Self::new(Sku::new(item.sku)?, quantity, Cents::new(item.price_cents)?)?)
     }
 }
 
@@ -83,10 +85,7 @@ impl TryFrom<OrderRow> for Order {
 
     fn try_from(row: OrderRow) -> Result<Self, RowError> {
         let items: Vec<ItemColumn> = serde_json::from_value(row.items)?;
-        let lines: Vec<_> = items
-            .into_iter()
-            .map(OrderLine::try_from)
-            .collect::<Result<_, _>>()?;
+        let lines: Vec<_> = items.into_iter().map(OrderLine::try_from).collect::<Result<_, _>>()?;
         Ok(Self::restore(StoredOrder {
             id: row.order_id,
             customer: CustomerId::new(row.customer_id)?,

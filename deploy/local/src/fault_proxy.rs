@@ -1,0 +1,151 @@
+//! For tests: a wire between a process and its database that can be cut, or go silent, at a chosen moment.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+
+/// What happens on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// Everything passes.
+    Whole,
+    /// Requests reach the server, its answers get lost. Nobody is told.
+    AnswersLost,
+    /// Nothing reaches the server any more. Nobody is told.
+    RequestsLost,
+    /// Connections are cut, and new ones as soon as they are made.
+    Cut,
+}
+
+/// What happens, and to which connections: each belongs to the epoch in which it was made.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    wire: Wire,
+    epoch: u64,
+    /// Connections of earlier epochs than this are cut.
+    cut_before: u64,
+}
+
+/// A TCP port that leads to a server's Unix socket. It closes with this value.
+#[derive(Debug)]
+pub struct FaultProxy {
+    port: u16,
+    state: watch::Sender<State>,
+    lost: Arc<AtomicUsize>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl FaultProxy {
+    /// Leads to `socket`, with everything passing.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub async fn start(socket: PathBuf) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let (state, seen) = watch::channel(State { wire: Wire::Whole, epoch: 0, cut_before: 0 });
+        let lost = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&lost);
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = UnixStream::connect(&socket).await else { continue };
+                tokio::spawn(carry(client, server, seen.clone(), Arc::clone(&counter)));
+            }
+        });
+        Ok(Self { port, state, lost, accepting })
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on this happens, to the connections of now and to new ones.
+    pub fn set(&self, wire: Wire) {
+        self.state.send_modify(|state| state.wire = wire);
+    }
+
+    /// Cuts the connections that there are, and lets new ones pass.
+    pub fn cut_once(&self) {
+        self.heal_for_new_connections();
+        self.state.send_modify(|state| state.cut_before = state.epoch);
+    }
+
+    /// Leaves the connections that there are as they are, and lets new ones pass.
+    pub fn heal_for_new_connections(&self) {
+        self.state.send_modify(|state| {
+            state.epoch += 1;
+            state.wire = Wire::Whole;
+        });
+    }
+
+    /// How many bytes have got lost so far.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.set(Wire::Cut);
+    }
+}
+
+async fn carry(
+    mut client: TcpStream,
+    mut server: UnixStream,
+    mut states: watch::Receiver<State>,
+    lost: Arc<AtomicUsize>,
+) {
+    let State { mut wire, epoch: born, .. } = *states.borrow();
+    let (mut requests, mut answers) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        let state = *states.borrow_and_update();
+        if state.epoch == born || state.wire == Wire::Cut {
+            wire = state.wire;
+        }
+        if wire == Wire::Cut || born < state.cut_before {
+            return;
+        }
+        let sent = tokio::select! {
+            changed = states.changed() => if changed.is_ok() { continue } else { return },
+            read = client.read(&mut requests) => {
+                let bytes = read.ok().and_then(|length| requests.get(..length)).unwrap_or_default();
+                pass(bytes, &mut server, wire == Wire::RequestsLost, &lost).await
+            }
+            read = server.read(&mut answers) => {
+                let bytes = read.ok().and_then(|length| answers.get(..length)).unwrap_or_default();
+                pass(bytes, &mut client, wire == Wire::AnswersLost, &lost).await
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// No bytes are the end of a connection.
+async fn pass(
+    bytes: &[u8],
+    to: &mut (impl AsyncWriteExt + Unpin),
+    is_lost: bool,
+    lost: &AtomicUsize,
+) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if is_lost {
+        lost.fetch_add(bytes.len(), Ordering::Relaxed);
+        return Ok(());
+    }
+    to.write_all(bytes).await
+}

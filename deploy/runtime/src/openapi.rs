@@ -1,0 +1,75 @@
+//! The OpenAPI document of a service: how problems are described in it, and where it is served.
+
+use std::collections::BTreeMap;
+
+use actix_web::web;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{ArrayBuilder, ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder, Schema};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::problem::ProblemType;
+
+/// Serves the document at `/openapi.json`, and a page to read and try it at `/docs/`. The page's assets are in the binary.
+pub fn serve(app: &mut web::ServiceConfig, document: OpenApi) {
+    app.service(web::redirect("/docs", "/docs/"))
+        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document));
+}
+
+/// The answers that an operation may give where something is wrong, for `utoipa::IntoResponses`.
+#[must_use]
+pub fn responses(types: &[ProblemType]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<u16, Vec<ProblemType>> = BTreeMap::new();
+    for problem in types {
+        by_status.entry(problem.status).or_default().push(*problem);
+    }
+    by_status
+        .into_iter()
+        .map(|(status, types)| (status.to_string(), response(status, &types).into()))
+        .collect()
+}
+
+fn response(status: u16, types: &[ProblemType]) -> Response {
+    let description: Vec<_> =
+        types.iter().map(|problem| format!("`{}`: {}", problem.slug, problem.when)).collect();
+    let content = ContentBuilder::new().schema(Some(schema(status, types))).build();
+    let mut response = ResponseBuilder::new()
+        .description(description.join("\n\n"))
+        .content("application/problem+json", content);
+    if status == 503 {
+        let seconds = HeaderBuilder::new().schema(Some(Object::with_type(Type::Integer)));
+        response = response.header("Retry-After", seconds.description(Some("Seconds to wait.")).build());
+    }
+    response.build()
+}
+
+fn schema(status: u16, types: &[ProblemType]) -> RefOr<Schema> {
+    let kinds = types.iter().map(|problem| format!("/problems/{}", problem.slug));
+    let text = || Object::with_type(Type::String);
+    let place = ObjectBuilder::new()
+        .description(Some(
+            "One place that is wrong: `pointer` (JSON pointer), `parameter` or `header` says where.",
+        ))
+        .property("pointer", text())
+        .property("parameter", text())
+        .property("header", text())
+        .property("detail", text())
+        .required("detail");
+    ObjectBuilder::new()
+        .property(
+            "type",
+            ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(kinds)),
+        )
+        .property("title", text())
+        .property(
+            "status",
+            ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).enum_values(Some([status])),
+        )
+        .property("detail", text())
+        .property("errors", ArrayBuilder::new().items(place))
+        .required("type")
+        .required("title")
+        .required("status")
+        .required("detail")
+        .into()
+}

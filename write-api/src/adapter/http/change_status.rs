@@ -1,0 +1,188 @@
+//! `POST /orders/{order_id}/pay`, `/ship`, `/deliver` and `/cancel`.
+
+use actix_web::http::header::{ETAG, EntityTag, Header, IF_MATCH, IfMatch};
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
+use runtime::problem::{FieldError, Problem};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::json_body::OptionalJsonBody;
+use super::problems::{self, StepProblems};
+use super::validation::Faults;
+use super::{CANCEL, DELIVER, PAY, REPLAYED, SHIP};
+use crate::command::{ChangeStatus, Precondition};
+use crate::domain::{CancelReason, Carrier, Order, Shipment, Step, TrackingNumber};
+use crate::port::OrderWriter;
+
+/// Nothing can be said with this step: no body, or an empty object.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoDetails {}
+
+/// What is known of the shipment.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ShipRequest {
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        example = "DHL"
+    )]
+    carrier: Option<String>,
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        example = "JD0146000"
+    )]
+    tracking_number: Option<String>,
+}
+
+/// Why the order is called off.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CancelRequest {
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        example = "wrong size"
+    )]
+    reason: Option<String>,
+}
+
+/// An order after a step.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ChangedResponse {
+    order_id: Uuid,
+    /// Where the order stands now.
+    #[schema(pattern = "^(placed|paid|shipped|delivered|cancelled)$")]
+    status: &'static str,
+    #[schema(minimum = 1)]
+    version: i32,
+    /// Σ price × quantity, in cents.
+    #[schema(minimum = 0)]
+    total_cents: i64,
+    placed_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// The handler and the document of one step; they differ only in what the body may say.
+macro_rules! step {
+    ($(#[$doc:meta])* $name:ident, $path:ident, $operation:literal, $body:ty, $into_step:expr) => {
+        $(#[$doc])*
+        ///
+        /// A repeat of a step that was already taken changes nothing and answers the order as it is now.
+        #[utoipa::path(
+            post, path = $path, tag = "orders", operation_id = $operation,
+            request_body = Option<$body>,
+            params(
+                ("order_id" = Uuid, Path, description = "Which order."),
+                ("If-Match" = Option<String>, Header, pattern = r#"^(\*|"[0-9]{1,9}")$"#,
+                    description = "The `ETag` of the version that this is based on: then any other version is a 412."),
+            ),
+            responses(
+                (status = 200, description = "The order has taken the step.", body = ChangedResponse, headers(
+                    ("ETag" = String, description = "The order's version, quoted."),
+                    ("Idempotent-Replayed" = Option<String>, description = "`true` where it had taken the step before."),
+                )),
+                StepProblems,
+            ),
+        )]
+        pub(super) async fn $name<W: OrderWriter>(
+            request: HttpRequest,
+            order_id: web::Path<String>,
+            OptionalJsonBody(body): OptionalJsonBody<$body>,
+            writer: web::Data<W>,
+        ) -> Result<HttpResponse, Problem> {
+            change(&request, &order_id, ($into_step)(body), writer.get_ref()).await
+        }
+    };
+}
+
+step!(
+    /// The order is paid
+    pay, PAY, "pay_order", NoDetails, |_| Ok(Step::Pay)
+);
+step!(
+    /// The order leaves the warehouse
+    ship, SHIP, "ship_order", ShipRequest, ShipRequest::into_step
+);
+step!(
+    /// The order reaches the customer
+    deliver, DELIVER, "deliver_order", NoDetails, |_| Ok(Step::Deliver)
+);
+step!(
+    /// The order is called off
+    cancel, CANCEL, "cancel_order", CancelRequest, CancelRequest::into_step
+);
+
+async fn change(
+    request: &HttpRequest,
+    order_id: &str,
+    step: Result<Step, Vec<FieldError>>,
+    writer: &impl OrderWriter,
+) -> Result<HttpResponse, Problem> {
+    let order_id = Uuid::try_parse(order_id)
+        .map_err(|_| Problem::invalid_parameter(FieldError::parameter("order_id", "must be a UUID")))?;
+    let precondition = precondition(request)?;
+    let step = step.map_err(|faults| problems::INVALID_BODY.with(problems::INVALID_BODY.when).at(faults))?;
+    let command = ChangeStatus { order_id, step, precondition };
+    let changed = command.run(writer, Utc::now()).await.map_err(problems::of_change)?;
+    Ok(answer(&changed.order, changed.replayed))
+}
+
+/// `If-Match`: the versions that its tags name. A tag that is weak or not one of ours matches no version.
+fn precondition(request: &HttpRequest) -> Result<Precondition, Problem> {
+    if !request.headers().contains_key(IF_MATCH) {
+        return Ok(Precondition::AnyVersion);
+    }
+    let version = |tag: &EntityTag| tag.tag().parse().ok().filter(|_| !tag.weak);
+    match IfMatch::parse(request) {
+        Ok(IfMatch::Any) => Ok(Precondition::AnyVersion),
+        Ok(IfMatch::Items(tags)) if !tags.is_empty() => {
+            Ok(Precondition::OneOf(tags.iter().filter_map(version).collect()))
+        }
+        _ => Err(Problem::invalid_parameter(FieldError::header(
+            "If-Match",
+            "must be `*` or a list of quoted ETags",
+        ))),
+    }
+}
+
+fn answer(order: &Order, replayed: bool) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((ETAG, format!("\"{}\"", order.version())));
+    if replayed {
+        response.insert_header(REPLAYED);
+    }
+    response.json(ChangedResponse {
+        order_id: order.id(),
+        status: order.status().as_str(),
+        version: order.version(),
+        total_cents: order.lines().total().get(),
+        placed_at: order.placed_at(),
+        updated_at: order.updated_at(),
+    })
+}
+
+impl ShipRequest {
+    fn into_step(self) -> Result<Step, Vec<FieldError>> {
+        let mut faults = Faults::default();
+        let carrier = faults.check_optional("/carrier", self.carrier, Carrier::new);
+        let tracking_number =
+            faults.check_optional("/tracking_number", self.tracking_number, TrackingNumber::new);
+        faults.or_else(Some(Step::Ship(Shipment { carrier, tracking_number })))
+    }
+}
+
+impl CancelRequest {
+    fn into_step(self) -> Result<Step, Vec<FieldError>> {
+        let mut faults = Faults::default();
+        let reason = faults.check_optional("/reason", self.reason, CancelReason::new);
+        faults.or_else(Some(Step::Cancel(reason)))
+    }
+}

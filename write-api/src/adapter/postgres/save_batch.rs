@@ -1,0 +1,164 @@
+//! The statement that stores orders with their events.
+
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::{QueryResult, sql_types};
+use shared_events::OrderEvent;
+use uuid::Uuid;
+
+use super::row::ItemColumn;
+use crate::domain::Order;
+
+/// One order to store, as its row and its event's row.
+#[derive(Debug)]
+pub(super) struct SaveRow {
+    pub(super) order_id: Uuid,
+    pub(super) version: i32,
+    pub(super) placed_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
+    customer_id: String,
+    /// JSON; only a new order brings its items, which never change.
+    items: Option<String>,
+    total_cents: i64,
+    status: &'static str,
+    kind: &'static str,
+    payload: String,
+}
+
+/// An order or event that cannot be written as JSON. No value of either is known to cause it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EncodeError {
+    #[error(transparent)]
+    Event(#[from] shared_events::EncodeError),
+    #[error("the items cannot be encoded")]
+    Items(#[from] serde_json::Error),
+}
+
+impl SaveRow {
+    pub(super) fn new(order: &Order, event: &OrderEvent) -> Result<Self, EncodeError> {
+        let event = event.encode()?;
+        let items = || order.lines().as_slice().iter().map(ItemColumn::from).collect::<Vec<_>>();
+        let items = (order.version() == 1).then(|| serde_json::to_string(&items())).transpose()?;
+        Ok(Self {
+            order_id: order.id(),
+            version: order.version(),
+            placed_at: order.placed_at(),
+            updated_at: order.updated_at(),
+            customer_id: order.customer().as_str().to_owned(),
+            items,
+            total_cents: order.lines().total().get(),
+            status: order.status().as_str(),
+            kind: event.kind,
+            payload: event.payload,
+        })
+    }
+
+    /// Whether the order that is stored is what this row would have stored: then an earlier attempt, whose answer was
+    /// lost, succeeded.
+    pub(super) fn is_stored_as(&self, stored: &Order) -> bool {
+        if self.version == 1 {
+            stored.placed_at() == self.placed_at
+        } else {
+            stored.version() == self.version && stored.updated_at() == self.updated_at
+        }
+    }
+}
+
+/// Stores any number of orders, each with its event, in one statement and hence one transaction. It returns the ids of
+/// the orders that it stored.
+///
+/// - `placed` inserts new orders. One whose id is taken is left out; an insert of the same id that is in flight
+///   elsewhere is waited for. Rows come sorted by id, so that two batches cannot wait for each other.
+/// - `free` locks the rows that are to change and still have the version that the change was computed from. A row that
+///   somebody else has locked is left out rather than waited for: it must not hold up its neighbours.
+/// - Events are inserted from what was stored: no order, no event. By that dependency a transaction also has its id from
+///   writing an order before it draws an outbox id, which the projector relies on to tell which ids can still appear.
+///
+/// Row locks last until the statement's commit.
+#[derive(Default, QueryId)]
+pub(super) struct SaveBatch {
+    order_id: Vec<Uuid>,
+    customer_id: Vec<String>,
+    items: Vec<Option<String>>,
+    total_cents: Vec<i64>,
+    status: Vec<&'static str>,
+    version: Vec<i32>,
+    placed_at: Vec<DateTime<Utc>>,
+    updated_at: Vec<DateTime<Utc>>,
+    kind: Vec<&'static str>,
+    payload: Vec<String>,
+}
+
+impl SaveBatch {
+    /// No two rows may be of one order.
+    pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a SaveRow>) -> Self {
+        let mut rows: Vec<_> = rows.into_iter().collect();
+        rows.sort_unstable_by_key(|row| row.order_id);
+        let mut batch = Self::default();
+        for row in rows {
+            batch.order_id.push(row.order_id);
+            batch.customer_id.push(row.customer_id.clone());
+            batch.items.push(row.items.clone());
+            batch.total_cents.push(row.total_cents);
+            batch.status.push(row.status);
+            batch.version.push(row.version);
+            batch.placed_at.push(row.placed_at);
+            batch.updated_at.push(row.updated_at);
+            batch.kind.push(row.kind);
+            batch.payload.push(row.payload.clone());
+        }
+        batch
+    }
+}
+
+impl Query for SaveBatch {
+    type SqlType = sql_types::Uuid;
+}
+
+/// One text for batches of any size and mixture, so that diesel keeps the prepared statement.
+impl QueryFragment<Pg> for SaveBatch {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        use sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+        out.push_sql("WITH input AS (SELECT * FROM unnest(");
+        out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.order_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.customer_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.items)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.total_cents)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.status)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Integer>, _>(&self.version)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.placed_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.updated_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.kind)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.payload)?;
+        out.push_sql(
+            ") AS t (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, kind, payload)), \
+             placed AS (\
+             INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at) \
+             SELECT order_id, customer_id, items::jsonb, total_cents, status, version, placed_at, updated_at \
+             FROM input WHERE version = 1 ON CONFLICT (order_id) DO NOTHING RETURNING order_id), \
+             free AS (\
+             SELECT o.order_id FROM input i JOIN orders o ON o.order_id = i.order_id AND o.version = i.version - 1 \
+             WHERE i.version > 1 FOR UPDATE OF o SKIP LOCKED), \
+             changed AS (\
+             UPDATE orders o SET status = i.status, version = i.version, updated_at = i.updated_at \
+             FROM free JOIN input i USING (order_id) WHERE o.order_id = free.order_id RETURNING o.order_id), \
+             saved AS (SELECT order_id FROM placed UNION ALL SELECT order_id FROM changed), \
+             told AS (\
+             INSERT INTO outbox (kind, payload) SELECT i.kind, i.payload::jsonb FROM saved JOIN input i USING (order_id)) \
+             SELECT order_id FROM saved",
+        );
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for SaveBatch {}

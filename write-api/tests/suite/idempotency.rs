@@ -1,0 +1,207 @@
+//! Placing by `Idempotency-Key`, and any mixture of repeats against a simple model.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Api, header, order, problem};
+
+async fn place_with_key(api: &Api, key: &str, body: &Value) -> Result<Response> {
+    let request = api.client.post(format!("{}/orders", api.url)).header("idempotency-key", key);
+    Ok(request.json(body).send().await?)
+}
+
+#[tokio::test]
+async fn a_key_names_an_order_of_its_customer() -> Result<()> {
+    let api = Api::start().await?;
+    let first = place_with_key(&api, "cart-17", &order()).await?;
+    assert_eq!(first.status(), StatusCode::CREATED);
+    let first = first.bytes().await?;
+
+    for key in ["cart-17", "\"cart-17\""] {
+        let repeat = place_with_key(&api, key, &order()).await?;
+        assert_eq!(
+            (repeat.status(), header(&repeat, "idempotent-replayed")),
+            (StatusCode::CREATED, Some("true"))
+        );
+        assert_eq!(repeat.bytes().await?, first, "{key}");
+    }
+    let mut other_customer = order();
+    other_customer["customer_id"] = json!("somebody else");
+    for (key, body) in [("cart-18", &order()), ("cart-17", &other_customer)] {
+        let other = place_with_key(&api, key, body).await?;
+        assert_eq!((other.status(), header(&other, "idempotent-replayed")), (StatusCode::CREATED, None));
+    }
+    assert_eq!(api.stored().await?, (3, 3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_for_other_items_is_422() -> Result<()> {
+    let api = Api::start().await?;
+    place_with_key(&api, "cart-17", &order()).await?;
+    let mut changed = order();
+    changed["items"][0]["quantity"] = json!(3);
+    let response = place_with_key(&api, "cart-17", &changed).await?;
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let problem = problem(response).await?;
+    assert_eq!(problem["type"], "/problems/idempotency-key-reused");
+    assert_eq!(problem["errors"][0]["header"], "Idempotency-Key");
+    assert_eq!(api.stored().await?, (1, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_id_goes_before_a_key() -> Result<()> {
+    let api = Api::start().await?;
+    let mut body = order();
+    let order_id = Uuid::now_v7();
+    body["order_id"] = json!(order_id);
+    let placed: Value = place_with_key(&api, "cart-17", &body).await?.json().await?;
+    assert_eq!(placed["order_id"], json!(order_id));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bad_key_is_400_and_stores_nothing() -> Result<()> {
+    let api = Api::start().await?;
+    for key in ["", "\"\"", "\"open", "ü", &"k".repeat(256)] {
+        let response = place_with_key(&api, key, &order()).await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{key:?}");
+        assert_eq!(problem(response).await?["errors"][0]["header"], "Idempotency-Key", "{key:?}");
+    }
+    let request = api.client.post(format!("{}/orders", api.url)).header("idempotency-key", "a");
+    let twice = request.header("idempotency-key", "b").json(&order()).send().await?;
+    assert_eq!(twice.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hundred_twins_with_one_key_become_one_order_with_one_event_and_one_answer() -> Result<()> {
+    let api = Api::start().await?;
+    let order = order();
+    let twins = (0..100).map(|_| async {
+        let response = place_with_key(&api, "cart-17", &order).await?;
+        anyhow::Ok((response.status(), response.bytes().await?))
+    });
+    let answers = futures_util::future::try_join_all(twins).await?;
+    assert!(answers.iter().all(|answer| answer.0 == StatusCode::CREATED && *answer == answers[0]));
+    assert_eq!(api.stored().await?, (1, 1));
+    Ok(())
+}
+
+/// A request: whose, by which identity, and what. Few of each, so that they meet.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    customer: u8,
+    identity: Identity,
+    quantity: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Identity {
+    OrderId(u8),
+    Key(u8),
+    None,
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let identity = prop_oneof![
+        (0..3_u8).prop_map(Identity::OrderId),
+        (0..3_u8).prop_map(Identity::Key),
+        Just(Identity::None)
+    ];
+    (0..2_u8, identity, 1..3_u8).prop_map(|(customer, identity, quantity)| Request {
+        customer,
+        identity,
+        quantity,
+    })
+}
+
+async fn send(api: &Api, run: Uuid, request: Request) -> Result<(StatusCode, Value)> {
+    let mut body = json!({
+        "customer_id": format!("{run}-{}", request.customer),
+        "items": [{"sku": "A", "quantity": request.quantity, "price_cents": 100}],
+    });
+    let mut sent = api.client.post(format!("{}/orders", api.url));
+    match request.identity {
+        Identity::OrderId(number) => {
+            let order_id = Uuid::new_v5(&run, &[number]);
+            if let Some(fields) = body.as_object_mut() {
+                fields.insert("order_id".to_owned(), json!(order_id));
+            }
+        }
+        Identity::Key(number) => sent = sent.header("idempotency-key", format!("key-{number}")),
+        Identity::None => {}
+    }
+    let response = sent.json(&body).send().await?;
+    Ok((response.status(), response.json().await?))
+}
+
+/// Sends all at once where `concurrently`, and checks each answer against the others of the same identity.
+async fn check(api: &Api, requests: &[Request], concurrently: bool) -> Result<()> {
+    let run = Uuid::now_v7();
+    let answers = if concurrently {
+        futures_util::future::try_join_all(requests.iter().map(|request| send(api, run, *request))).await?
+    } else {
+        let mut answers = Vec::new();
+        for request in requests {
+            answers.push(send(api, run, *request).await?);
+        }
+        answers
+    };
+    // What each identity stands for is the content that was accepted for it; whoever came first settled that.
+    let mut accepted: HashMap<(Identity, Option<u8>), (Request, Value)> = HashMap::new();
+    let mut orders = 0;
+    for (request, (status, body)) in requests.iter().zip(&answers).filter(|(_, (status, _))| *status == 201) {
+        anyhow::ensure!(body.get("total_cents") == Some(&json!(u32::from(request.quantity) * 100)), "{body}");
+        if request.identity == Identity::None {
+            orders += 1;
+            continue;
+        }
+        // A key belongs to its customer, an order id to the whole shop.
+        let scope = matches!(request.identity, Identity::Key(_)).then_some(request.customer);
+        match accepted.get(&(request.identity, scope)) {
+            None => {
+                orders += 1;
+                accepted.insert((request.identity, scope), (*request, body.clone()));
+            }
+            Some((_, first)) => anyhow::ensure!(first == body, "{status}: {first} became {body}"),
+        }
+    }
+    for (request, (status, body)) in requests.iter().zip(&answers).filter(|(_, (status, _))| *status != 201) {
+        let scope = matches!(request.identity, Identity::Key(_)).then_some(request.customer);
+        let (first, _) = accepted.get(&(request.identity, scope)).ok_or_else(|| anyhow::anyhow!("{body}"))?;
+        let same = (first.customer, first.quantity) == (request.customer, request.quantity);
+        anyhow::ensure!(*status == 422 && !same, "{status} for {request:?} after {first:?}");
+    }
+    let count =
+        "SELECT count(*), (SELECT count(*) FROM outbox WHERE payload->'order'->>'customer_id' LIKE $1)
+                 FROM orders WHERE customer_id LIKE $1";
+    let row = api.database.connect().await?.query_one(count, &[&format!("{run}%")]).await?;
+    anyhow::ensure!(
+        (row.get::<_, i64>(0), row.get::<_, i64>(1)) == (orders, orders),
+        "{orders} orders were answered"
+    );
+    Ok(())
+}
+
+#[test]
+fn any_mixture_of_repeats_and_changes_is_one_order_an_identity() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let api = runtime.block_on(Api::start()).unwrap();
+    let requests = (prop::collection::vec(any_request(), 1..12), any::<bool>());
+    TestRunner::new(Config { cases: 100, failure_persistence: None, ..Config::default() })
+        .run(&requests, |(requests, concurrently)| {
+            runtime
+                .block_on(check(&api, &requests, concurrently))
+                .map_err(|error| TestCaseError::fail(format!("{error:#}")))
+        })
+        .unwrap();
+}

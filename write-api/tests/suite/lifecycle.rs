@@ -1,0 +1,214 @@
+//! Orders that are paid, shipped, delivered or cancelled.
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use shared_events::{OrderChange, OrderEvent};
+use uuid::Uuid;
+
+use crate::support::{Api, header, problem};
+
+async fn events(api: &Api) -> Result<Vec<OrderEvent>> {
+    let rows = api
+        .database
+        .connect()
+        .await?
+        .query("SELECT kind, payload::text FROM outbox ORDER BY id", &[])
+        .await?;
+    rows.iter().map(|row| Ok(OrderEvent::decode(row.get(0), row.get(1))?)).collect()
+}
+
+#[tokio::test]
+async fn an_order_goes_from_placed_to_delivered_and_each_step_has_its_event() -> Result<()> {
+    let api = Api::start().await?;
+    let order_id = api.placed().await?;
+    let mut placed_at = Value::Null;
+    for (version, step, status) in [(2, "pay", "paid"), (3, "ship", "shipped"), (4, "deliver", "delivered")] {
+        let response = api.step(&order_id, step).await?;
+        assert_eq!(response.status(), StatusCode::OK, "{step}");
+        assert_eq!(header(&response, "etag"), Some(format!("\"{version}\"").as_str()));
+        assert_eq!(header(&response, "idempotent-replayed"), None);
+        let body: Value = response.json().await?;
+        if placed_at.is_null() {
+            placed_at = body["placed_at"].clone();
+        }
+        assert_eq!(
+            body,
+            json!({
+                "order_id": order_id, "status": status, "version": version, "total_cents": 4_498,
+                "placed_at": placed_at, "updated_at": body["updated_at"],
+            })
+        );
+        let updated_at: DateTime<Utc> = body["updated_at"].as_str().unwrap().parse()?;
+        assert!((Utc::now() - updated_at).num_seconds().abs() < 60);
+    }
+    let kinds: Vec<_> = events(&api).await?.iter().map(|event| (event.kind(), event.order.version)).collect();
+    assert_eq!(kinds, [("order_placed", 1), ("order_paid", 2), ("order_shipped", 3), ("order_delivered", 4)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_told_about_a_step_travels_in_its_event() -> Result<()> {
+    let api = Api::start().await?;
+    let (shipped, cancelled) = (api.placed().await?, api.placed().await?);
+    api.step(&shipped, "pay").await?;
+    for (order_id, step, body) in [
+        (&shipped, "ship", json!({"carrier": "DHL", "tracking_number": "JD01"})),
+        (&cancelled, "cancel", json!({"reason": "wrong size"})),
+    ] {
+        let url = format!("{}/orders/{order_id}/{step}", api.url);
+        assert_eq!(api.client.post(url).json(&body).send().await?.status(), StatusCode::OK);
+    }
+    let changes: Vec<_> = events(&api).await?.into_iter().map(|event| event.change).collect();
+    let (carrier, tracking_number) = (Some("DHL".to_owned()), Some("JD01".to_owned()));
+    assert!(changes.contains(&OrderChange::Shipped { carrier, tracking_number }), "{changes:?}");
+    assert!(
+        changes.contains(&OrderChange::Cancelled { reason: Some("wrong size".to_owned()) }),
+        "{changes:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_that_was_taken_before_answers_the_order_as_it_is_and_writes_nothing() -> Result<()> {
+    let api = Api::start().await?;
+    let order_id = api.placed().await?;
+    for step in ["pay", "ship", "deliver"] {
+        api.step(&order_id, step).await?;
+    }
+    let before = api.stored().await?;
+    for step in ["pay", "ship", "deliver"] {
+        let response = api.step(&order_id, step).await?;
+        assert_eq!((response.status(), header(&response, "etag")), (StatusCode::OK, Some("\"4\"")), "{step}");
+        assert_eq!(header(&response, "idempotent-replayed"), Some("true"));
+        let body: Value = response.json().await?;
+        assert_eq!((&body["status"], &body["version"]), (&json!("delivered"), &json!(4)));
+    }
+    assert_eq!(api.stored().await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_forbidden_step_is_409_and_names_both_states() -> Result<()> {
+    let api = Api::start().await?;
+    let order_id = api.placed().await?;
+    let before = api.stored().await?;
+    for (step, detail) in [
+        ("ship", "An order that is placed cannot become shipped."),
+        ("deliver", "An order that is placed cannot become delivered."),
+    ] {
+        let response = api.step(&order_id, step).await?;
+        assert_eq!(response.status(), StatusCode::CONFLICT, "{step}");
+        let problem = problem(response).await?;
+        assert_eq!(
+            (&problem["type"], &problem["detail"]),
+            (&json!("/problems/step-forbidden"), &json!(detail))
+        );
+    }
+    assert_eq!(api.stored().await?, before);
+    api.step(&order_id, "cancel").await?;
+    let problem = problem(api.step(&order_id, "pay").await?).await?;
+    assert_eq!(problem["detail"], "An order that is cancelled cannot become paid.");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_order_is_404_and_a_bad_id_is_400() -> Result<()> {
+    let api = Api::start().await?;
+    for step in ["pay", "ship", "deliver", "cancel"] {
+        let response = api.step(&Uuid::now_v7().to_string(), step).await?;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{step}");
+        assert_eq!(problem(response).await?["type"], "/problems/no-such-order");
+        let response = api.step("not-a-uuid", step).await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{step}");
+        assert_eq!(problem(response).await?["errors"][0]["parameter"], "order_id");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn if_match_with_another_version_is_412_and_changes_nothing() -> Result<()> {
+    let api = Api::start().await?;
+    let order_id = api.placed().await?;
+    let step = |step: &str, tag: &str| {
+        api.client.post(format!("{}/orders/{order_id}/{step}", api.url)).header("if-match", tag).send()
+    };
+    for tag in ["\"2\"", "W/\"1\"", "\"one\"", "\"2\", \"3\""] {
+        let response = step("pay", tag).await?;
+        assert_eq!(response.status(), StatusCode::PRECONDITION_FAILED, "{tag}");
+        let problem = problem(response).await?;
+        assert_eq!(problem["type"], "/problems/version-mismatch");
+        assert_eq!(problem["detail"], "The order has version 1.");
+    }
+    assert_eq!(api.stored().await?, (1, 1));
+    for tag in ["", "1", "\"1"] {
+        let response = step("pay", tag).await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{tag}");
+        assert_eq!(problem(response).await?["errors"][0]["header"], "If-Match");
+    }
+    assert_eq!(step("pay", "\"7\", \"1\"").await?.status(), StatusCode::OK);
+    // The same request again, because its answer got lost: it names the version that the step was taken from.
+    let repeat = step("pay", "\"1\"").await?;
+    assert_eq!((repeat.status(), header(&repeat, "idempotent-replayed")), (StatusCode::OK, Some("true")));
+    assert_eq!(step("pay", "\"9\"").await?.status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(step("ship", "\"1\"").await?.status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(step("ship", "*").await?.status(), StatusCode::OK);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_a_rule_is_refused_with_a_pointer_and_changes_nothing() -> Result<()> {
+    let api = Api::start().await?;
+    let order_id = api.placed().await?;
+    api.step(&order_id, "pay").await?;
+    let before = api.stored().await?;
+    for (step, body, status, pointer) in [
+        ("ship", json!({"carrier": ""}), 422, "/carrier"),
+        ("ship", json!({"carrier": "c".repeat(65)}), 422, "/carrier"),
+        ("ship", json!({"tracking_number": "a\0b"}), 422, "/tracking_number"),
+        ("ship", json!({"tracking_number": 7}), 400, "/tracking_number"),
+        ("cancel", json!({"reason": "r".repeat(501)}), 422, "/reason"),
+        ("cancel", json!({"why": "?"}), 400, "/why"),
+        ("deliver", json!({"to": "me"}), 400, "/to"),
+    ] {
+        let request = api.client.post(format!("{}/orders/{order_id}/{step}", api.url)).json(&body);
+        let response = request.send().await?;
+        assert_eq!(response.status(), status, "{step} {body}");
+        assert_eq!(problem(response).await?["errors"][0]["pointer"], pointer, "{step} {body}");
+    }
+    let request = api.client.post(format!("{}/orders/{order_id}/ship", api.url)).body("{}");
+    assert_eq!(request.send().await?.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(api.stored().await?, before);
+    let request =
+        api.client.post(format!("{}/orders/{order_id}/ship", api.url)).json(&json!({"carrier": null}));
+    assert_eq!(request.send().await?.status(), StatusCode::OK, "an empty object or null says nothing");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_steps_at_once_one_wins_and_the_other_is_judged_by_what_it_left() -> Result<()> {
+    let api = Api::start().await?;
+    for _ in 0..20 {
+        let order_id = api.placed().await?;
+        api.step(&order_id, "pay").await?;
+        let (ship, cancel) = tokio::join!(api.step(&order_id, "ship"), api.step(&order_id, "cancel"));
+        let (ship, cancel) = (ship?.status(), cancel?.status());
+        let expected = [(StatusCode::OK, StatusCode::CONFLICT), (StatusCode::CONFLICT, StatusCode::OK)];
+        assert!(expected.contains(&(ship, cancel)), "ship: {ship}, cancel: {cancel}");
+    }
+    assert_eq!(api.stored().await?, (20, 60), "I5: each change has exactly one event");
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_payments_at_once_are_one_payment() -> Result<()> {
+    let api = Api::start().await?;
+    let order_id = api.placed().await?;
+    let answers = futures_util::future::try_join_all((0..50).map(|_| api.step(&order_id, "pay"))).await?;
+    assert!(answers.iter().all(|answer| answer.status() == StatusCode::OK));
+    let replayed = answers.iter().filter(|answer| header(answer, "idempotent-replayed").is_some()).count();
+    assert_eq!(replayed, 49);
+    assert_eq!(api.stored().await?, (1, 2));
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! What every `OrderWriter` promises, tried on PostgreSQL and on a fake that keeps orders in memory.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use local::test_database::TestDatabase;
+use runtime::database::DatabaseConfig;
+use shared_events::OrderEvent;
+use uuid::Uuid;
+use write_api::adapter::postgres::{Limits, PgOrderWriter};
+use write_api::command::{ChangeStatus, ChangeStatusError, PlaceOrder, PlaceOrderError, Precondition};
+use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Shipment, Sku, Step};
+use write_api::port::{OrderWriter, Saved, WriteError};
+
+/// Orders and events in memory.
+#[derive(Default)]
+struct InMemory(Mutex<(HashMap<Uuid, Order>, Vec<Uuid>)>);
+
+impl OrderWriter for InMemory {
+    async fn save(&self, order: &Order, event: &OrderEvent) -> Result<Saved, WriteError> {
+        let mut state = self.0.lock().map_err(|_| WriteError::Busy)?;
+        let (orders, events) = &mut *state;
+        match orders.get(&order.id()) {
+            Some(stored) if stored.version() != order.version() - 1 => {
+                return Ok(Saved::Superseded(Box::new(stored.clone())));
+            }
+            None if order.version() != 1 => return Err(WriteError::Refused("the order is gone".into())),
+            _ => {}
+        }
+        orders.insert(order.id(), order.clone());
+        events.push(event.event_id);
+        Ok(Saved::Stored)
+    }
+
+    async fn find(&self, order_id: Uuid) -> Result<Option<Order>, WriteError> {
+        Ok(self.0.lock().map_err(|_| WriteError::Busy)?.0.get(&order_id).cloned())
+    }
+}
+
+/// A writer under test, and how to count its events.
+trait Subject {
+    type Writer: OrderWriter;
+    fn writer(&self) -> &Self::Writer;
+    async fn events(&self) -> Result<usize>;
+}
+
+impl Subject for InMemory {
+    type Writer = Self;
+
+    fn writer(&self) -> &Self {
+        self
+    }
+
+    async fn events(&self) -> Result<usize> {
+        Ok(self.0.lock().map_err(|_| anyhow::anyhow!("poisoned"))?.1.len())
+    }
+}
+
+struct InPostgres {
+    writer: PgOrderWriter,
+    database: TestDatabase,
+}
+
+impl InPostgres {
+    async fn start() -> Result<Self> {
+        let database = TestDatabase::create().await?;
+        let vars = vec![("DATABASE_URL".to_owned(), database.url("orders_write_api"))];
+        let pool = DatabaseConfig::from_vars(&vars)?.pool("contract")?;
+        let limits = Limits { queue: 64, command: Duration::from_secs(5), statement: Duration::from_secs(5) };
+        Ok(Self { writer: PgOrderWriter::start(pool, limits), database })
+    }
+}
+
+impl Subject for InPostgres {
+    type Writer = PgOrderWriter;
+
+    fn writer(&self) -> &PgOrderWriter {
+        &self.writer
+    }
+
+    async fn events(&self) -> Result<usize> {
+        let count: i64 =
+            self.database.connect().await?.query_one("SELECT count(*) FROM outbox", &[]).await?.get(0);
+        Ok(usize::try_from(count)?)
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+fn lines(quantity: i64) -> Result<OrderLines> {
+    let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(quantity)?, Cents::new(100)?)?;
+    Ok(OrderLines::new(vec![line])?)
+}
+
+fn new_order() -> Result<(Order, OrderEvent)> {
+    Ok(Order::place(Uuid::now_v7(), CustomerId::new("customer".to_owned())?, lines(1)?, now()))
+}
+
+async fn what_is_saved_is_found_again(subject: &impl Subject) -> Result<()> {
+    let writer = subject.writer();
+    let (order, event) = new_order()?;
+    assert_eq!(writer.find(order.id()).await?, None);
+    assert_eq!(writer.save(&order, &event).await?, Saved::Stored);
+    assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&order));
+    let (paid, event) = order.pay(now())?;
+    assert_eq!(writer.save(&paid, &event).await?, Saved::Stored);
+    assert_eq!(writer.find(order.id()).await?, Some(paid));
+    assert_eq!(subject.events().await?, 2);
+    Ok(())
+}
+
+async fn what_is_there_stays_and_is_told(subject: &impl Subject) -> Result<()> {
+    let writer = subject.writer();
+    let before = subject.events().await?;
+    let (order, event) = new_order()?;
+    let (twin, twin_event) = Order::place(order.id(), CustomerId::new("twin".to_owned())?, lines(2)?, now());
+    writer.save(&order, &event).await?;
+    assert_eq!(writer.save(&twin, &twin_event).await?, Saved::Superseded(Box::new(order.clone())));
+
+    let (paid, paid_event) = order.pay(now())?;
+    let (cancelled, cancelled_event) = order.cancel(None, now())?;
+    writer.save(&paid, &paid_event).await?;
+    assert_eq!(writer.save(&cancelled, &cancelled_event).await?, Saved::Superseded(Box::new(paid.clone())));
+    assert_eq!(writer.find(order.id()).await?, Some(paid));
+    assert_eq!(subject.events().await? - before, 2, "what was not stored has no event");
+    Ok(())
+}
+
+async fn a_change_of_an_order_that_is_not_there_is_refused(subject: &impl Subject) -> Result<()> {
+    let (order, _) = new_order()?;
+    let (paid, event) = order.pay(now())?;
+    let result = subject.writer().save(&paid, &event).await;
+    assert!(matches!(result, Err(WriteError::Refused(_))), "{result:?}");
+    assert_eq!(subject.writer().find(order.id()).await?, None);
+    Ok(())
+}
+
+async fn many_saves_at_once_are_each_told_the_truth(subject: &impl Subject) -> Result<()> {
+    let before = subject.events().await?;
+    let (order, event) = new_order()?;
+    let twins = (0..20).map(|_| subject.writer().save(&order, &event));
+    let others: Vec<_> = (0..20).map(|_| new_order()).collect::<Result<_>>()?;
+    let others = others.iter().map(|(order, event)| subject.writer().save(order, event));
+    let (twins, others) =
+        tokio::join!(futures_util::future::try_join_all(twins), futures_util::future::try_join_all(others));
+    assert_eq!(twins?.iter().filter(|saved| **saved == Saved::Stored).count(), 1);
+    assert!(others?.iter().all(|saved| *saved == Saved::Stored));
+    assert_eq!(subject.events().await? - before, 21);
+    Ok(())
+}
+
+async fn the_commands_work_on_it(subject: &impl Subject) -> Result<()> {
+    let writer = subject.writer();
+    let order_id = Uuid::now_v7();
+    let customer = CustomerId::new("customer".to_owned())?;
+    let place = PlaceOrder { order_id, customer, lines: lines(1)? };
+    assert!(!place.clone().run(writer, now()).await?.replayed);
+    assert!(place.clone().run(writer, now()).await?.replayed);
+    let other = PlaceOrder { lines: lines(2)?, ..place };
+    assert!(matches!(other.run(writer, now()).await, Err(PlaceOrderError::IdTaken)));
+
+    let change = |step, precondition| ChangeStatus { order_id, step, precondition }.run(writer, now());
+    let forbidden = change(Step::Ship(Shipment::default()), Precondition::AnyVersion).await;
+    assert!(matches!(forbidden, Err(ChangeStatusError::Forbidden { .. })), "{forbidden:?}");
+    let mistaken = change(Step::Pay, Precondition::OneOf(vec![2])).await;
+    assert!(matches!(mistaken, Err(ChangeStatusError::PreconditionFailed { current: 1 })), "{mistaken:?}");
+    let paid = change(Step::Pay, Precondition::OneOf(vec![1])).await?;
+    assert_eq!((paid.order.version(), paid.replayed), (2, false));
+    assert!(change(Step::Pay, Precondition::OneOf(vec![1])).await?.replayed);
+    Ok(())
+}
+
+async fn keeps_the_contract(subject: &impl Subject) -> Result<()> {
+    what_is_saved_is_found_again(subject).await?;
+    what_is_there_stays_and_is_told(subject).await?;
+    a_change_of_an_order_that_is_not_there_is_refused(subject).await?;
+    many_saves_at_once_are_each_told_the_truth(subject).await?;
+    the_commands_work_on_it(subject).await
+}
+
+#[tokio::test]
+async fn postgresql_keeps_the_contract() -> Result<()> {
+    keeps_the_contract(&InPostgres::start().await?).await
+}
+
+#[tokio::test]
+async fn the_fake_keeps_the_contract() -> Result<()> {
+    keeps_the_contract(&InMemory::default()).await
+}
