@@ -5,10 +5,11 @@ mod demonstration;
 mod ports;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
+use tokio_util::sync::CancellationToken;
 
 use self::database::Database;
 use self::ports::Ports;
@@ -41,23 +42,43 @@ pub struct Options {
     database_url: Option<String>,
 }
 
-/// Starts everything, shows that it works, and returns: at once with `--once`, else when a service ends by itself, which
-/// is an error. Dropping the future stops everything that it started.
+/// Starts everything and shows that it works. Then it returns with `once`; else it runs until `stop` is cancelled, and
+/// lets the services finish what is in flight. Cancelling `stop` earlier ends what has been started.
 ///
 /// # Errors
 ///
 /// Whatever kept the system from working, after everything that was started has been stopped.
-pub async fn run(options: Options) -> Result<()> {
-    let ports = Ports::choose(options.write_port, options.read_port, options.admin_port)?;
+pub async fn run(options: Options, stop: CancellationToken) -> Result<()> {
+    let once = options.once;
+    let Some(launched) = stop.run_until_cancelled(launch(options)).await else { return Ok(()) };
+    let (mut system, mut database) = launched?;
+    if !once {
+        print_hints(&system, &database)?;
+        if let Some(death) = stop.run_until_cancelled(wait_for_a_death(&mut system, &mut database)).await {
+            return death;
+        }
+    }
+    system.stop()
+}
+
+async fn launch(options: Options) -> Result<(System, Database)> {
+    let ports = Ports::check(options.write_port, options.read_port, options.admin_port)?;
     let binaries = binaries(options.no_build).await?;
     let database = Database::start(options.database_url, options.data_dir).await?;
-    let mut system = System::start(&binaries, &database, &ports).await?;
-    demonstration::run(&system.url(ServiceKind::WriteApi), &system.url(ServiceKind::ReadApi)).await?;
-    if options.once {
-        return system.stop();
+    let system = System::start(&binaries, &database, &ports).await?;
+    demonstration::run(system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi)).await?;
+    Ok((system, database))
+}
+
+/// Nothing of the system ends by itself while all is well.
+async fn wait_for_a_death(system: &mut System, database: &mut Database) -> Result<()> {
+    loop {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        ensure!(database.is_running(), "PostgreSQL has ended");
+        for service in &mut system.services {
+            ensure!(service.is_running(), "{} has ended", service.kind().name());
+        }
     }
-    print_hints(&system, &database)?;
-    system.wait_for_a_death().await
 }
 
 async fn binaries(no_build: bool) -> Result<ServiceBinaries> {
@@ -80,43 +101,48 @@ impl System {
     async fn start(binaries: &ServiceBinaries, database: &Database, ports: &Ports) -> Result<Self> {
         let mut system = Self { services: Vec::new() };
         for kind in ServiceKind::ALL {
-            let url = database.url_for(kind.role())?;
-            system.services.push(Service::start(
-                kind,
-                &binaries.program(kind),
-                &url,
-                ports.of(kind),
-                database.log_dir(),
-            )?);
-        }
-        for service in &mut system.services {
-            service.wait_until_ready().await?;
-            say(&format!("{:<9}  {}", service.kind().name(), service.url()))?;
+            let service = start_service(kind, &binaries.program(kind), database, &ports.of(kind)).await?;
+            say(&format!("{:<10}  {}", kind.name(), service.url()))?;
+            system.services.push(service);
         }
         Ok(system)
     }
 
-    fn url(&self, kind: ServiceKind) -> String {
+    fn url(&self, kind: ServiceKind) -> &str {
         self.services.iter().find(|service| service.kind() == kind).map(Service::url).unwrap_or_default()
     }
 
+    /// All are told at once, and then waited for.
     fn stop(self) -> Result<()> {
+        self.services.iter().for_each(Service::terminate);
         for service in self.services {
             let name = service.kind().name();
             let status = service.stop()?;
-            anyhow::ensure!(status.success(), "{name} ended with {status}");
+            ensure!(status.success(), "{name} ended with {status}");
         }
         Ok(())
     }
+}
 
-    async fn wait_for_a_death(&mut self) -> Result<()> {
-        loop {
-            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
-            for service in &mut self.services {
-                anyhow::ensure!(service.is_running(), "{} has ended", service.kind().name());
-            }
+/// On the first of the ports on which it can listen.
+async fn start_service(
+    kind: ServiceKind,
+    program: &Path,
+    database: &Database,
+    ports: &[u16],
+) -> Result<Service> {
+    let url = database.url_for(kind.role())?;
+    let mut failure = None;
+    for port in ports {
+        let mut service = Service::start(kind, program, &url, *port, database.log_dir())?;
+        match service.wait_until_ready().await {
+            Ok(()) => return Ok(service),
+            // Only one that has ended may have found its port taken.
+            Err(error) if service.is_running() => return Err(error.into()),
+            Err(error) => failure = Some(error),
         }
     }
+    Err(failure.map_or_else(|| anyhow!("there is no port to try"), Into::into))
 }
 
 fn print_hints(system: &System, database: &Database) -> Result<()> {

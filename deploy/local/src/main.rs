@@ -1,9 +1,9 @@
 //! `local`: the whole system on this machine, with one command.
 
-use anyhow::bail;
 use clap::Parser;
 use local::launcher::{self, Options};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Starts a private PostgreSQL and the three services, places a few orders, and runs until Ctrl-C.
 #[derive(Parser)]
@@ -13,18 +13,33 @@ struct Cli {
     options: Options,
 }
 
-// One thread: the children are bound to the one that starts them, and this one lives as long as the process.
-#[tokio::main(flavor = "current_thread")]
+// The children are bound to the thread that starts them. That is the main thread, which lives as long as the process;
+// the other one watches for signals while this one waits for PostgreSQL.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> anyhow::Result<()> {
     let options = Cli::parse().options;
+    launcher::run(options, stop_on_signals()?).await
+}
+
+/// Cancelled by the first signal. The second one ends the process on the spot, and the kernel ends its children.
+fn stop_on_signals() -> std::io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    // Whichever comes first, the future of the launcher is dropped, and with it everything that it started.
-    tokio::select! {
-        ended = launcher::run(options) => ended,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        _ = hangup.recv() => bail!("the terminal is gone"),
-    }
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            if cancel.is_cancelled() {
+                std::process::exit(130);
+            }
+            cancel.cancel();
+        }
+    });
+    Ok(stop)
 }

@@ -1,7 +1,9 @@
 //! Child processes that never outlive this one.
 
+use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
@@ -40,16 +42,20 @@ pub(crate) fn bind_to_this_thread(command: &mut Command, at_death: Signal) {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn bind_to_this_thread(_command: &mut Command, _at_death: Signal) {}
 
+/// Sends `signal`; a child that has ended by itself is as good.
+pub(crate) fn send(child: &Child, signal: Signal) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let _already_gone = kill(Pid::from_raw(pid), signal);
+    }
+}
+
 /// Sends `signal` and waits for the end; after `limit` the child is killed.
 ///
 /// # Errors
 ///
 /// [`TimedOut`] when the child had to be killed.
 pub(crate) fn stop(child: &mut Child, signal: Signal, limit: Duration) -> Result<ExitStatus, TimedOut> {
-    if let Some(pid) = pid_of(child) {
-        // It may have ended by itself, which is as good.
-        let _already_gone = kill(pid, signal);
-    }
+    send(child, signal);
     let name = format!("process {} to end", child.id());
     let ended = until_blocking(&name, limit, || child.try_wait().ok().flatten().ok_or("still running"));
     if ended.is_err() {
@@ -64,6 +70,9 @@ pub(crate) fn kill_now(child: &mut Child) {
     let _reaped = child.wait();
 }
 
-fn pid_of(child: &Child) -> Option<Pid> {
-    i32::try_from(child.id()).ok().map(Pid::from_raw)
+/// The end of a log, for error messages.
+pub(crate) fn last_lines(log: &Path) -> String {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
 }

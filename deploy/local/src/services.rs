@@ -1,5 +1,7 @@
 //! The three real binaries as child processes.
 
+mod binaries;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::process::{self, bind_to_this_thread, spawn_bound};
+pub use self::binaries::{BinariesError, ServiceBinaries};
+use crate::process::{self, last_lines, spawn_bound};
 use crate::wait::{self, TimedOut};
 
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -51,94 +54,16 @@ impl ServiceKind {
     }
 }
 
-/// The directory that holds the three binaries.
-#[derive(Debug, Clone)]
-pub struct ServiceBinaries {
-    dir: PathBuf,
-}
-
-/// Why there are no binaries.
-#[derive(Debug, thiserror::Error)]
-pub enum BinariesError {
-    /// The path of this very program is not known or makes no sense.
-    #[error("cannot tell where this program lies")]
-    Unplaced(#[source] io::Error),
-    /// cargo could not be run.
-    #[error("cannot run cargo")]
-    Cargo(#[source] io::Error),
-    /// cargo failed; it has said why.
-    #[error("cargo could not build the services ({0})")]
-    Build(ExitStatus),
-    /// A binary is not there.
-    #[error("there is no {}", .0.display())]
-    Missing(PathBuf),
-}
-
-impl ServiceBinaries {
-    /// Builds them with cargo, in the profile and target directory that this program was built in.
-    ///
-    /// # Errors
-    ///
-    /// [`BinariesError`].
-    pub async fn build() -> Result<Self, BinariesError> {
-        let dir = own_dir()?;
-        let profile = match dir.file_name().and_then(|name| name.to_str()) {
-            None | Some("debug") => "dev",
-            Some(profile) => profile,
-        };
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["build", "--quiet", "--profile", profile]);
-        for kind in ServiceKind::ALL {
-            command.args(["--package", kind.name()]);
-        }
-        command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"));
-        command.arg("--target-dir").arg(dir.parent().unwrap_or(&dir));
-        command.stdin(Stdio::null());
-        bind_to_this_thread(&mut command, Signal::SIGTERM);
-        let mut cargo = tokio::process::Command::from(command);
-        let status = cargo.kill_on_drop(true).status().await.map_err(BinariesError::Cargo)?;
-        if status.success() { Self::in_dir(dir) } else { Err(BinariesError::Build(status)) }
-    }
-
-    /// Those that lie beside this program.
-    ///
-    /// # Errors
-    ///
-    /// [`BinariesError::Missing`].
-    pub fn beside_this_program() -> Result<Self, BinariesError> {
-        Self::in_dir(own_dir()?)
-    }
-
-    fn in_dir(dir: PathBuf) -> Result<Self, BinariesError> {
-        let mut programs = ServiceKind::ALL.iter().map(|kind| dir.join(kind.name()));
-        match programs.find(|program| !program.is_file()) {
-            Some(missing) => Err(BinariesError::Missing(missing)),
-            None => Ok(Self { dir }),
-        }
-    }
-
-    /// The path of one of them.
-    #[must_use]
-    pub fn program(&self, kind: ServiceKind) -> PathBuf {
-        self.dir.join(kind.name())
-    }
-}
-
-/// Where this program lies; test programs lie one directory deeper than the others.
-fn own_dir() -> Result<PathBuf, BinariesError> {
-    let program = std::env::current_exe().map_err(BinariesError::Unplaced)?;
-    let dir = program.parent().ok_or_else(|| BinariesError::Unplaced(io::ErrorKind::NotFound.into()))?;
-    let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
-    Ok(dir.to_path_buf())
-}
-
 /// A running service. Dropping it kills it; so does the end of the thread that started it.
 #[derive(Debug)]
 pub struct Service {
     kind: ServiceKind,
     child: Child,
-    port: u16,
     log: PathBuf,
+    /// Where this process's own lines begin in the log.
+    log_start: u64,
+    /// Known once it is ready.
+    url: String,
 }
 
 /// Why a service is not running as it should.
@@ -176,7 +101,8 @@ pub enum ServiceError {
 }
 
 impl Service {
-    /// Starts the service's `program`, which listens on 127.0.0.1 and `port`, and logs to a file in `log_dir`.
+    /// Starts the service's `program`, which listens on 127.0.0.1 and `port` (0 takes a free one) and logs to a file in
+    /// `log_dir`.
     ///
     /// # Errors
     ///
@@ -188,42 +114,56 @@ impl Service {
         port: u16,
         log_dir: &Path,
     ) -> Result<Self, ServiceError> {
-        let start = || -> io::Result<(Child, PathBuf)> {
-            let log = log_dir.join(format!("{}.log", kind.name()));
+        let log = log_dir.join(format!("{}.log", kind.name()));
+        let start = || -> io::Result<(Child, u64)> {
             let out = File::options().create(true).append(true).open(&log)?;
+            let log_start = out.metadata()?.len();
             let mut command = Command::new(program);
             command
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")
                 .env("PORT", port.to_string());
+            // Whatever else is asked for, the line that tells the address has to be there, and readable.
+            let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
+            command.env("RUST_LOG", format!("{filter},runtime::http=info")).env("LOG_FORMAT", "json");
             command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
             // SIGTERM: requests in flight are finished even where the launcher was killed.
-            Ok((spawn_bound(&mut command, Signal::SIGTERM)?, log))
+            Ok((spawn_bound(&mut command, Signal::SIGTERM)?, log_start))
         };
-        let (child, log) = start().map_err(|source| ServiceError::Start { service: kind.name(), source })?;
-        Ok(Self { kind, child, port, log })
+        let (child, log_start) =
+            start().map_err(|source| ServiceError::Start { service: kind.name(), source })?;
+        Ok(Self { kind, child, log, log_start, url: String::new() })
     }
 
-    /// Waits until `/readyz` answers 200.
+    /// Waits until it has told its address and `/readyz` answers 200 there.
     ///
     /// # Errors
     ///
     /// [`ServiceError::NotReady`] with the end of its log, after 20 s or as soon as it has ended.
     pub async fn wait_until_ready(&mut self) -> Result<(), ServiceError> {
-        let url = format!("{}/readyz", self.url());
         let client = reqwest::Client::new();
         let ready = wait::until("readiness", READY_LIMIT, || {
             let ended = self.child.try_wait().ok().flatten();
-            let request = client.get(&url).send();
+            // From its own log: on a port that was chosen for it somebody else may be answering.
+            let url = self.own_address().map(|address| format!("http://{address}"));
+            let client = &client;
             async move {
-                match ended {
-                    Some(status) => Ok(Err(status)),
-                    None => request.await.and_then(reqwest::Response::error_for_status).map(|_| Ok(())),
+                match (ended, url) {
+                    (Some(status), _) => Ok(Err(status)),
+                    (None, None) => Err("no address yet".to_owned()),
+                    (None, Some(url)) => {
+                        let answer = client.get(format!("{url}/readyz")).send().await;
+                        let answer = answer.and_then(reqwest::Response::error_for_status);
+                        answer.map(|_| Ok(url)).map_err(|error| error.to_string())
+                    }
                 }
             }
         });
         let source = match ready.await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(url)) => {
+                self.url = url;
+                return Ok(());
+            }
             Ok(Err(status)) => TimedOut {
                 what: "readiness".into(),
                 waited: Duration::ZERO,
@@ -231,13 +171,23 @@ impl Service {
             },
             Err(timed_out) => timed_out,
         };
-        Err(ServiceError::NotReady { service: self.kind.name(), log: self.end_of_log(), source })
+        Err(ServiceError::NotReady { service: self.kind.name(), log: last_lines(&self.log), source })
     }
 
-    /// Where it listens.
+    /// The address in the line that `runtime::http` logs once it listens.
+    fn own_address(&self) -> Option<String> {
+        let log = fs::read(&self.log).ok()?;
+        let own = log.get(usize::try_from(self.log_start).ok()?..)?;
+        own.split(|byte| *byte == b'\n').find_map(|line| {
+            let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+            Some(line.get("http.address")?.as_str()?.to_owned())
+        })
+    }
+
+    /// Where it listens; empty before it was ready.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Which one it is.
@@ -246,15 +196,14 @@ impl Service {
         self.kind
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Tells it to end, without waiting.
+    pub fn terminate(&self) {
+        process::send(&self.child, Signal::SIGTERM);
     }
 
     /// Ends it with SIGTERM, and waits until it has.
@@ -270,12 +219,6 @@ impl Service {
     /// Ends it with SIGKILL, as a crash would.
     pub fn kill(mut self) {
         process::kill_now(&mut self.child);
-    }
-
-    fn end_of_log(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
     }
 }
 

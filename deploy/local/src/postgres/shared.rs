@@ -55,7 +55,7 @@ fn find_or_start() -> Result<SharedServer, ServerError> {
         socket_dir: private_dir(&dir.join("socket"), user).map_err(prepare("the socket's directory"))?,
         log: dir.join("postgres.log"),
     };
-    if !layout.is_ready() {
+    if !layout.ready_pid().is_some_and(is_alive) {
         start(&layout, run, &dir)?;
     }
     drop(lock);
@@ -107,6 +107,10 @@ fn claim(dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory belongs to somebody else"))
+}
+
+fn is_alive(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None).is_ok())
 }
 
 /// A lock between the processes of the run, held until the file is dropped.

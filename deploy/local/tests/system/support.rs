@@ -38,8 +38,7 @@ impl System {
 
 async fn start(kind: ServiceKind, database: &TestDatabase, logs: &Path) -> Result<Service> {
     let program: PathBuf = binaries().await?.program(kind);
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let mut service = Service::start(kind, &program, &database.url(kind.role()), port, logs)?;
+    let mut service = Service::start(kind, &program, &database.url(kind.role()), 0, logs)?;
     service.wait_until_ready().await?;
     Ok(service)
 }
