@@ -10,6 +10,10 @@ CREATE TABLE order_summary (
     version       integer     NOT NULL,
     projected_at  timestamptz NOT NULL DEFAULT now(),
 
+    -- The limits of the event contract. A longer text would not fit into the index, and an event that a CHECK refuses is
+    -- parked at once.
+    CONSTRAINT order_summary_customer_id_length CHECK (char_length(customer_id) BETWEEN 1 AND 128),
+    CONSTRAINT order_summary_last_item_sku_length CHECK (char_length(last_item_sku) BETWEEN 1 AND 64),
     CONSTRAINT order_summary_total_not_negative CHECK (total_cents >= 0),
     CONSTRAINT order_summary_status_known CHECK (status IN ('placed', 'paid', 'shipped', 'delivered', 'cancelled')),
     CONSTRAINT order_summary_item_count_positive CHECK (item_count >= 1),

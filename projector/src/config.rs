@@ -14,7 +14,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `BIND_ADDRESS`, `PORT` (default 8083), `HTTP_WORKERS`: for the probes.
     pub http: HttpConfig,
-    /// `WORKERS`: cycles that run at once in this process, 1 to 64. Default 1.
+    /// `WORKERS`: cycles that run at once in this process, 1 to 64, and no more than connections. Default 1.
     pub workers: usize,
     /// `BATCH_SIZE`: most events that one cycle claims, 1 to 10 000. Default 1 000.
     pub batch_size: i64,
@@ -55,8 +55,13 @@ impl Config {
         in_range("WORKERS", &own.workers, &(1..=64))?;
         in_range("BATCH_SIZE", &own.batch_size, &(1..=10_000))?;
         in_range("POLL_MAX_MS", &own.poll_max_ms, &(1..=10_000))?;
+        let database = DatabaseConfig::from_vars(vars)?;
+        if own.workers > database.pool_size() {
+            let reason = format!("must be at most DATABASE_POOL_SIZE, which is {}", database.pool_size());
+            return Err(ConfigError::Invalid { variable: "WORKERS", reason });
+        }
         Ok(Self {
-            database: DatabaseConfig::from_vars(vars)?,
+            database,
             http: HttpConfig::from_vars(vars)?,
             workers: own.workers,
             batch_size: own.batch_size,
@@ -82,6 +87,8 @@ mod tests {
             let error = config(name, value).unwrap_err().to_string();
             assert!(error.contains(name), "{name}={value}: {error}");
         }
-        assert_eq!(config("WORKERS", "64").unwrap().workers, 64);
+        assert_eq!(config("WORKERS", "8").unwrap().workers, 8);
+        let error = config("WORKERS", "9").unwrap_err().to_string();
+        assert_eq!(error, "WORKERS must be at most DATABASE_POOL_SIZE, which is 8");
     }
 }

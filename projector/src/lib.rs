@@ -75,9 +75,9 @@ impl Projector {
         projections: Vec<Box<dyn Projection>>,
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
-        let pool = config.database.pool("projector")?;
-        let pulse = Pulse::start();
-        let worker = Arc::new(Worker::new(pool, projections, config.batch_size));
+        let database = config.database.open("projector")?;
+        let pulse = Pulse::start(config.longest_pause);
+        let worker = Arc::new(Worker::new(database, projections, config.batch_size));
         let health = Health::new(stop.clone(), {
             let pulse = pulse.clone();
             move || {

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A projector in which no cycle has completed for this long is not ready.
-const STALE_AFTER: Duration = Duration::from_secs(5);
+/// A projector in which no cycle has completed for this long, beyond the pauses between cycles, is not ready.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// When a cycle last completed, shared by the workers that tell and the probe that asks.
 #[derive(Clone)]
 pub(crate) struct Pulse {
     last_cycle: Arc<Mutex<Option<Instant>>>,
+    stale_after: Duration,
 }
 
 /// No cycle has completed recently, or none yet.
@@ -17,9 +18,9 @@ pub(crate) struct Pulse {
 pub(crate) struct Stale;
 
 impl Pulse {
-    /// Nothing has completed yet.
-    pub(crate) fn start() -> Self {
-        Self { last_cycle: Arc::default() }
+    /// Nothing has completed yet. An idle worker pauses for up to `longest_pause` between two cycles.
+    pub(crate) fn start(longest_pause: Duration) -> Self {
+        Self { last_cycle: Arc::default(), stale_after: GRACE + longest_pause }
     }
 
     pub(crate) fn beat(&self) {
@@ -28,6 +29,6 @@ impl Pulse {
 
     pub(crate) fn check(&self) -> Result<(), Stale> {
         let last = *self.last_cycle.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < STALE_AFTER) { Ok(()) } else { Err(Stale) }
+        if last.is_some_and(|last| last.elapsed() < self.stale_after) { Ok(()) } else { Err(Stale) }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use runtime::database::{Pool, PoolError};
+use runtime::database::{Database, PoolError};
 use runtime::telemetry::chain;
 use shared_events::{OrderEvent, UndecodableEvent};
 use tokio_util::sync::CancellationToken;
@@ -16,9 +16,12 @@ use crate::projection::Projection;
 use crate::pulse::Pulse;
 use crate::retry;
 
+/// A cycle that takes longer is given up. PostgreSQL limits each statement; this strikes where it has gone silent.
+const CYCLE_LIMIT: Duration = Duration::from_secs(30);
+
 /// Projects events. Workers share it: it holds nothing that a cycle changes.
 pub struct Worker {
-    pool: Pool,
+    database: Database,
     projections: Vec<Box<dyn Projection>>,
     batch_size: i64,
 }
@@ -46,6 +49,9 @@ pub enum CycleError {
     /// The database failed.
     #[error("the batch was rolled back")]
     Database(#[from] DieselError),
+    /// The database did not answer.
+    #[error("the database did not answer, and the batch was given up")]
+    Silent,
     /// A projection failed.
     #[error("projection {projection} failed, and the batch was rolled back")]
     Projection {
@@ -64,6 +70,13 @@ pub(crate) struct Polling {
     pub(crate) stop: CancellationToken,
 }
 
+/// An event that was set aside, for the log: told once that is committed.
+struct Parked {
+    id: i64,
+    kind: String,
+    reason: String,
+}
+
 /// How a claimed batch is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Approach {
@@ -76,8 +89,8 @@ enum Approach {
 impl Worker {
     /// A worker that claims up to `batch_size` events a cycle.
     #[must_use]
-    pub fn new(pool: Pool, projections: Vec<Box<dyn Projection>>, batch_size: i64) -> Self {
-        Self { pool, projections, batch_size }
+    pub fn new(database: Database, projections: Vec<Box<dyn Projection>>, batch_size: i64) -> Self {
+        Self { database, projections, batch_size }
     }
 
     /// Claims a batch, applies it and takes it out of the outbox, in one transaction. Events that can never be projected
@@ -129,36 +142,42 @@ impl Worker {
     }
 
     async fn cycle(&self, approach: Approach) -> Result<BatchOutcome, CycleError> {
-        let mut connection = self.pool.get().await?;
-        connection.transaction(async |connection| self.drain_batch(connection, approach).await).await
+        let mut connection = self.database.pool().get().await?;
+        let draining =
+            connection.transaction(async |connection| self.drain_batch(connection, approach).await);
+        // A transaction that is dropped half way breaks its connection, which the pool then does not keep.
+        let (outcome, parked) =
+            tokio::time::timeout(CYCLE_LIMIT, draining).await.map_err(|_| CycleError::Silent)??;
+        for Parked { id, kind, reason } in parked {
+            tracing::error!(event.id = id, event.kind = kind, reason, "event parked");
+        }
+        Ok(outcome)
     }
 
     async fn drain_batch(
         &self,
         connection: &mut AsyncPgConnection,
         approach: Approach,
-    ) -> Result<BatchOutcome, CycleError> {
+    ) -> Result<(BatchOutcome, Vec<Parked>), CycleError> {
         let claimed = outbox::claim(connection, self.batch_size).await?;
         if claimed.is_empty() {
-            return Ok(BatchOutcome::Empty);
+            return Ok((BatchOutcome::Empty, Vec::new()));
         }
         let mut events = Vec::with_capacity(claimed.len());
-        let mut parked = 0;
+        let mut parked = Vec::new();
         for claim in claimed {
             match OrderEvent::decode(&claim.kind, &claim.payload) {
                 Ok(event) => events.push((claim, event)),
                 Err(UndecodableEvent { reason, .. }) => {
-                    park(connection, &claim, &chain(&reason)).await?;
-                    parked += 1;
+                    parked.push(park(connection, claim, chain(&reason)).await?);
                 }
             }
         }
-        let refused = match approach {
-            Approach::Together => self.apply_together(connection, events).await.map(|applied| (applied, 0)),
-            Approach::OneByOne => self.apply_one_by_one(connection, events).await,
+        let applied = match approach {
+            Approach::Together => self.apply_together(connection, events).await?,
+            Approach::OneByOne => self.apply_one_by_one(connection, events, &mut parked).await?,
         };
-        let (applied, refused) = refused?;
-        Ok(BatchOutcome::Drained { applied, parked: parked + refused })
+        Ok((BatchOutcome::Drained { applied, parked: parked.len() }, parked))
     }
 
     async fn apply_together(
@@ -178,20 +197,20 @@ impl Worker {
         &self,
         connection: &mut AsyncPgConnection,
         events: Vec<(ClaimedEvent, OrderEvent)>,
-    ) -> Result<(usize, usize), CycleError> {
-        let (mut applied, mut parked) = (0, 0);
+        parked: &mut Vec<Parked>,
+    ) -> Result<usize, CycleError> {
+        let mut applied = 0;
         for (claim, event) in events {
             let alone = std::slice::from_ref(&event);
             match connection.transaction(async |connection| self.apply(connection, alone).await).await {
                 Ok(()) => applied += 1,
                 Err(CycleError::Projection { projection, source }) if blames_the_data(&source) => {
-                    park(connection, &claim, &format!("{projection}: {}", chain(&source))).await?;
-                    parked += 1;
+                    parked.push(park(connection, claim, format!("{projection}: {}", chain(&source))).await?);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok((applied, parked))
+        Ok(applied)
     }
 
     async fn apply(
@@ -211,11 +230,11 @@ impl Worker {
 
 async fn park(
     connection: &mut AsyncPgConnection,
-    claim: &ClaimedEvent,
-    reason: &str,
-) -> Result<(), CycleError> {
-    tracing::error!(event.id = claim.id, event.kind = claim.kind, reason, "event parked");
-    Ok(parked_events::park(connection, claim, reason).await?)
+    claim: ClaimedEvent,
+    reason: String,
+) -> Result<Parked, CycleError> {
+    parked_events::park(connection, &claim, &reason).await?;
+    Ok(Parked { id: claim.id, kind: claim.kind, reason })
 }
 
 /// Whether PostgreSQL refused what an event says, rather than failed to do its work. A constraint says so clearly.

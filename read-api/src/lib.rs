@@ -46,7 +46,7 @@ pub enum StartError {
 ///
 /// [`StartError`].
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
-    let queries = Arc::new(PgOrderQueries::new(config.database.pool("read-api")?));
+    let queries = Arc::new(PgOrderQueries::new(config.database.open("read-api")?));
     let checked = Arc::clone(&queries);
     let health = Health::new(stop.clone(), move || {
         let queries = Arc::clone(&checked);

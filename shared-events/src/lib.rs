@@ -23,7 +23,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// The `schema_version` that [`OrderEvent::encode`] writes, and the highest that [`OrderEvent::decode`] reads.
-pub const SCHEMA_VERSION: u16 = 1;
+pub const SCHEMA_VERSION: u64 = 1;
 
 /// Something that happened to one order, with the order's state after it.
 #[derive(Debug, Clone, PartialEq, Eq)]

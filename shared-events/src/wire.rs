@@ -45,7 +45,7 @@ pub enum DecodeReason {
     #[error("schema_version {found} is newer than {SCHEMA_VERSION}")]
     NewerSchema {
         /// The version that the payload names.
-        found: u16,
+        found: u64,
     },
     /// The payload is not what its kind promises.
     #[error("the payload is malformed")]
@@ -60,7 +60,7 @@ pub enum DecodeReason {
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {
     event_id: Uuid,
-    schema_version: u16,
+    schema_version: u64,
     occurred_at: DateTime<Utc>,
     order: Cow<'a, OrderState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ struct Payload<'a> {
 /// Only the version, read first: the rest of a newer payload need not make sense to this build.
 #[derive(Deserialize)]
 struct VersionOnly {
-    schema_version: u16,
+    schema_version: u64,
 }
 
 impl OrderEvent {

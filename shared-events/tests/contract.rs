@@ -115,14 +115,18 @@ fn an_unknown_kind_keeps_the_raw_payload() {
 
 #[test]
 fn a_newer_schema_is_named_even_when_nothing_else_can_be_read() {
-    let newer = SCHEMA_VERSION + 1;
-    let mut readable = golden("order_paid");
-    readable["schema_version"] = json!(newer);
-    for payload in [readable, json!({"schema_version": newer, "order": "now a string"})] {
-        let payload = payload.to_string();
-        let error = OrderEvent::decode("order_paid", &payload).unwrap_err();
-        assert!(matches!(error.reason, DecodeReason::NewerSchema { found } if found == newer), "{error:?}");
-        assert_eq!(error.payload, payload);
+    for newer in [SCHEMA_VERSION + 1, 70_000, u64::MAX] {
+        let mut readable = golden("order_paid");
+        readable["schema_version"] = json!(newer);
+        for payload in [readable, json!({"schema_version": newer, "order": "now a string"})] {
+            let payload = payload.to_string();
+            let error = OrderEvent::decode("order_paid", &payload).unwrap_err();
+            assert!(
+                matches!(error.reason, DecodeReason::NewerSchema { found } if found == newer),
+                "{error:?}"
+            );
+            assert_eq!(error.payload, payload);
+        }
     }
 }
 

@@ -11,7 +11,6 @@
 //! Dependencies point one way: adapter → command → port → domain.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::web;
 use runtime::health::{Health, NotReady};
@@ -36,9 +35,6 @@ const DEFAULT_PORT: u16 = 8081;
 /// or hash the whole of it later.
 const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_hashjoin=off", "enable_mergejoin=off"];
 
-/// How much longer than PostgreSQL's own limit we wait for a statement.
-const SILENCE_GRACE: Duration = Duration::from_millis(500);
-
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -60,13 +56,9 @@ pub enum StartError {
 ///
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
-    let pool = config.database.clone().with_settings(BY_KEY_ONLY).pool("write-api")?;
-    let limits = Limits {
-        queue: config.queue,
-        command: config.deadline,
-        statement: config.database.statement_timeout() + SILENCE_GRACE,
-    };
-    let writer = Arc::new(PgOrderWriter::start(pool, limits));
+    let database = config.database.clone().with_settings(BY_KEY_ONLY).open("write-api")?;
+    let limits = Limits { queue: config.queue, command: config.deadline };
+    let writer = Arc::new(PgOrderWriter::start(database, limits));
     let checked = Arc::clone(&writer);
     let health = Health::new(stop.clone(), move || {
         let writer = Arc::clone(&checked);

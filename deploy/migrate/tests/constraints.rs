@@ -14,18 +14,22 @@ const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, 
     (1, 'k', '{}', now(), 1, 'e')";
 
 /// A good statement, what to replace in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 19] = [
+const BROKEN: [(&str, &str, &str, &str); 23] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
     (ORDER, "'[{}]'", "'[]'", "orders_items_count"),
     (ORDER, "'[{}]'", "'{}'", "orders_items_count"),
     (ORDER, "'[{}]'", "'null'", "orders_items_count"),
-    (ORDER, "'[{}]'", "jsonb_agg(1) FROM generate_series(1, 501)", "orders_items_count"),
+    (ORDER, "'[{}]'", "to_jsonb(array_fill(1, ARRAY[501]))", "orders_items_count"),
     (ORDER, "1, 'placed'", "-1, 'placed'", "orders_total_not_negative"),
     (ORDER, "'placed', 1", "'lost', 2", "orders_status_known"),
     (ORDER, "'placed', 1", "'cancelled', 0", "orders_version_positive"),
     (ORDER, "'placed', 1", "'placed', 2", "orders_version_fits_status"),
     (ORDER, "'placed', 1", "'paid', 1", "orders_version_fits_status"),
+    (SUMMARY, "'c'", "''", "order_summary_customer_id_length"),
+    (SUMMARY, "'c'", "repeat('c', 129)", "order_summary_customer_id_length"),
+    (SUMMARY, "'sku'", "''", "order_summary_last_item_sku_length"),
+    (SUMMARY, "'sku'", "repeat('s', 65)", "order_summary_last_item_sku_length"),
     (SUMMARY, "1, 'placed'", "-1, 'placed'", "order_summary_total_not_negative"),
     (SUMMARY, "'placed'", "'lost'", "order_summary_status_known"),
     (SUMMARY, "1, 'sku'", "0, 'sku'", "order_summary_item_count_positive"),
@@ -35,16 +39,6 @@ const BROKEN: [(&str, &str, &str, &str); 19] = [
     (PARKED, "1, 'e'", "0, 'e'", "parked_events_attempts_positive"),
     (PARKED, "(1,", "(NULL,", ""),
 ];
-
-/// `jsonb_agg` needs a SELECT around it.
-fn as_select(statement: &str) -> String {
-    if !statement.contains("jsonb_agg") {
-        return statement.to_owned();
-    }
-    let statement = statement.replace("VALUES\n    (", "SELECT ").replace("now(), now())", "now(), now()");
-    let (before, after) = statement.split_once(" FROM generate_series(1, 501)").unwrap_or_default();
-    format!("{before}{after} FROM generate_series(1, 501)")
-}
 
 async fn refusal(session: &Client, statement: &str) -> Result<(SqlState, String)> {
     let error = session.batch_execute(statement).await.err().context("the statement was accepted")?;
@@ -61,7 +55,7 @@ async fn each_constraint_refuses_what_it_is_there_for() -> Result<()> {
     }
     for (good, part, broken_part, constraint) in BROKEN {
         assert!(good.contains(part), "{part} is not in {good}");
-        let statement = as_select(&good.replacen(part, broken_part, 1));
+        let statement = good.replacen(part, broken_part, 1);
         let (code, by) = refusal(&session, &statement).await.context(statement.clone())?;
         let expected =
             if constraint.is_empty() { SqlState::NOT_NULL_VIOLATION } else { SqlState::CHECK_VIOLATION };

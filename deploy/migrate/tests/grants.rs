@@ -82,7 +82,7 @@ async fn each_role_may_do_what_its_process_needs_and_nothing_else() -> Result<()
 }
 
 #[tokio::test]
-async fn no_role_may_create_anything_or_become_another() -> Result<()> {
+async fn no_role_may_change_the_schema_or_become_another() -> Result<()> {
     let database = TestDatabase::create().await?;
     for role in ROLES {
         let session = database.connect_as(role).await?;

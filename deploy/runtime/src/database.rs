@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use deadpool::Runtime;
-use diesel::ConnectionError;
+use diesel::result::Error as DieselError;
+use diesel::{ConnectionError, QueryResult};
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool as pooled,
 };
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio_postgres::NoTls;
@@ -20,14 +22,17 @@ use crate::telemetry::chain;
 /// Connections to one database, shared by the tasks of a process.
 pub type Pool = pooled::Pool<AsyncPgConnection>;
 
-/// A connection lent by a [`Pool`].
-pub type Connection = pooled::Object<AsyncPgConnection>;
+type Connection = pooled::Object<AsyncPgConnection>;
 
 /// Why no connection could be had from a [`Pool`] within its limits.
 pub type PoolError = pooled::PoolError;
 
 /// A connection that goes silent is given up after this long: no answer to a keepalive, or sent data not acknowledged.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How much longer than PostgreSQL's own limit a statement is waited for. It is only reached where the connection, or the
+/// whole server, has gone silent: PostgreSQL's limit cannot strike then.
+const SILENCE_GRACE: Duration = Duration::from_millis(500);
 
 /// The `DATABASE_*` variables.
 #[derive(Debug, Clone, Deserialize)]
@@ -90,10 +95,10 @@ impl DatabaseConfig {
         Ok(config)
     }
 
-    /// How long a statement may run before PostgreSQL cancels it.
+    /// The most connections that the process opens.
     #[must_use]
-    pub fn statement_timeout(&self) -> Duration {
-        Duration::from_millis(self.statement_timeout_ms)
+    pub fn pool_size(&self) -> usize {
+        self.pool_size
     }
 
     /// The same with further settings for each session, such as `enable_seqscan=off`.
@@ -103,12 +108,17 @@ impl DatabaseConfig {
         self
     }
 
-    /// A pool of these connections; none is opened before the first use. PostgreSQL sees `process` as application name.
+    /// The database; no connection is opened before the first use. PostgreSQL sees `process` as application name.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when `DATABASE_URL` is not one.
-    pub fn pool(&self, process: &str) -> Result<Pool, ConfigError> {
+    pub fn open(&self, process: &str) -> Result<Database, ConfigError> {
+        let answer_limit = Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE;
+        Ok(Database { pool: self.pool(process)?, answer_limit })
+    }
+
+    fn pool(&self, process: &str) -> Result<Pool, ConfigError> {
         let session = self.session(process)?;
         let mut manager = ManagerConfig::default();
         // The default asks the server at every checkout; a connection that died meanwhile is recognised without.
@@ -156,6 +166,56 @@ impl DatabaseConfig {
             .keepalives_retries(3)
             .tcp_user_timeout(SILENCE_LIMIT);
         Ok(session)
+    }
+}
+
+/// One database, reached through a pool, on which nothing is waited for without a limit.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    answer_limit: Duration,
+}
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No connection; nothing was asked.
+    #[error("no connection to the database")]
+    Connect(#[source] PoolError),
+    /// The database said no, or the connection was lost.
+    #[error("the statement failed")]
+    Statement(#[source] DieselError),
+    /// No answer came in time. What was asked may have been done.
+    #[error("the database did not answer")]
+    Silent,
+}
+
+impl Database {
+    /// Does `work`, which is one statement, on a connection of the pool. A connection that gives no answer in time is
+    /// closed rather than given back: its statement may still be running.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub async fn run<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    where
+        W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
+    {
+        let mut connection = self.pool.get().await.map_err(DatabaseError::Connect)?;
+        let answered = tokio::time::timeout(self.answer_limit, work(&mut connection)).await;
+        match answered {
+            Ok(result) => result.map_err(DatabaseError::Statement),
+            Err(_elapsed) => {
+                drop(Connection::take(connection));
+                Err(DatabaseError::Silent)
+            }
+        }
+    }
+
+    /// The pool, for transactions of several statements.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 }
 

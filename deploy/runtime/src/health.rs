@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::readable;
 use crate::problem::Problem;
 
 /// A readiness check that has not answered by then counts as failed.
@@ -52,13 +53,11 @@ impl Health {
 
     pub(crate) fn routes(&self, config: &mut web::ServiceConfig) {
         let health = self.clone();
-        config.route("/livez", web::get().to(livez)).route(
-            "/readyz",
-            web::get().to(move || {
-                let health = health.clone();
-                async move { health.readyz().await }
-            }),
-        );
+        let readyz = web::route().to(move || {
+            let health = health.clone();
+            async move { health.readyz().await }
+        });
+        config.service(readable("/livez", web::route().to(livez))).service(readable("/readyz", readyz));
     }
 
     async fn readyz(&self) -> Result<HttpResponse, Problem> {

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::deadpool::Pool;
 use local::test_database::TestDatabase;
 use projector::projection::Projection;
 use projector::worker::{BatchOutcome, Worker};
-use runtime::database::DatabaseConfig;
+use runtime::database::{Database, DatabaseConfig};
 use shared_events::{OrderChange, OrderEvent, OrderState, OrderStatus};
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -31,8 +29,8 @@ impl Scene {
         vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
-    pub(crate) fn pool(&self) -> Result<Pool<AsyncPgConnection>> {
-        Ok(DatabaseConfig::from_vars(&self.vars())?.pool("test")?)
+    pub(crate) fn open(&self) -> Result<Database> {
+        Ok(DatabaseConfig::from_vars(&self.vars())?.open("test")?)
     }
 
     pub(crate) fn worker(&self, batch_size: i64) -> Result<Arc<Worker>> {
@@ -44,7 +42,7 @@ impl Scene {
         projections: Vec<Box<dyn Projection>>,
         batch_size: i64,
     ) -> Result<Arc<Worker>> {
-        Ok(Arc::new(Worker::new(self.pool()?, projections, batch_size)))
+        Ok(Arc::new(Worker::new(self.open()?, projections, batch_size)))
     }
 
     pub(crate) async fn emit(&self, events: impl IntoIterator<Item = OrderEvent>) -> Result<()> {

@@ -25,6 +25,7 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
         ("/orders/1", "order_id"),
         ("/orders/00000000-0000-0000-0000-00000000000g", "order_id"),
         ("/orders/%00", "order_id"),
+        ("/orders/00000000-0000-0000-0000-000000000001?min_verison=2", "min_verison"),
     ] {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
@@ -54,11 +55,31 @@ async fn other_paths_and_methods_are_problems_too() -> Result<()> {
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         assert_eq!(problem(response).await?["type"], "/problems/no-such-resource", "{path}");
     }
-    for path in ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001"] {
+    for path in
+        ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/livez", "/readyz"]
+    {
         let response = reqwest::Client::new().post(format!("{}{path}", api.url)).send().await?;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
-        assert_eq!(response.headers()["allow"], "GET");
+        assert_eq!(response.headers()["allow"], "GET, HEAD");
         assert_eq!(problem(response).await?["type"], "/problems/method-not-allowed");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn head_answers_as_get_does_without_the_body() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0)]).await?;
+    for path in
+        ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/livez", "/readyz"]
+    {
+        let get = api.get(path).await?;
+        let head = reqwest::Client::new().head(format!("{}{path}", api.url)).send().await?;
+        assert_eq!(head.status(), StatusCode::OK, "{path}");
+        for name in ["content-type", "content-length", "etag"] {
+            assert_eq!(head.headers().get(name), get.headers().get(name), "{path} {name}");
+        }
+        assert!(head.bytes().await?.is_empty(), "{path}");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
+use local::fault_proxy::Wire;
 use local::wait;
 use reqwest::StatusCode;
 
@@ -35,6 +36,19 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     })
     .await?;
     assert_eq!(api.get("/readyz").await?.status(), StatusCode::OK);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_goes_silent_is_503_and_not_a_hang() -> Result<()> {
+    let (api, proxy) = Api::start_behind_a_proxy().await?;
+    assert_eq!(api.get("/customers/alice/orders").await?.status(), StatusCode::OK);
+    proxy.set(Wire::RequestsLost);
+    let answer = tokio::time::timeout(Duration::from_secs(5), api.get("/customers/alice/orders")).await??;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // The silent connection is not used again.
+    proxy.heal_for_new_connections();
+    assert_eq!(api.get("/customers/alice/orders").await?.status(), StatusCode::OK);
     Ok(())
 }
 

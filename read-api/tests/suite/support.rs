@@ -1,6 +1,7 @@
 //! A read-api of one test's own, on a database of its own.
 
 use anyhow::Result;
+use local::fault_proxy::FaultProxy;
 use local::test_database::TestDatabase;
 use read_api::Config;
 use reqwest::Response;
@@ -18,12 +19,26 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) async fn start() -> Result<Self> {
         let database = TestDatabase::create().await?;
+        let url = database.url("orders_read_api");
+        Self::start_on(database, &url)
+    }
+
+    /// On a wire that the test can cut.
+    pub(crate) async fn start_behind_a_proxy() -> Result<(Self, FaultProxy)> {
+        let database = TestDatabase::create().await?;
+        let (proxy, url) = database.behind_a_proxy("orders_read_api").await?;
+        Ok((Self::start_on(database, &url)?, proxy))
+    }
+
+    fn start_on(database: TestDatabase, database_url: &str) -> Result<Self> {
         let vars = [
-            ("DATABASE_URL", database.url("orders_read_api")),
-            ("DATABASE_POOL_WAIT_MS", "500".to_owned()),
-            ("PORT", "0".to_owned()),
+            ("DATABASE_URL", database_url),
+            ("DATABASE_POOL_WAIT_MS", "500"),
+            ("DATABASE_STATEMENT_TIMEOUT_MS", "500"),
+            ("PORT", "0"),
         ];
-        let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value)).to_vec())?;
+        let config =
+            Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
         let stop = CancellationToken::new();
         let server = read_api::bind(&config, stop.clone())?;
         let url = format!("http://{}", server.address());

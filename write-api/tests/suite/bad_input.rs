@@ -102,6 +102,7 @@ async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
         ("/items/1/price_cents", json!(9_223_372_036_854_775_808_u64)),
         ("/surprise", json!(true)),
         ("/items/0/surprise", json!(true)),
+        ("/items/0", json!(["A", 1, 1])),
     ] {
         let response = api.place(&with(pointer, value.clone())).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{pointer} = {value}");
@@ -118,9 +119,17 @@ async fn a_body_that_is_not_json_is_400() -> Result<()> {
     let api = Api::start().await?;
     let deep = format!("{{\"customer_id\": {}", "[".repeat(10_000));
     let whole = order().to_string();
-    for body in
-        ["", "{", "null", "[]", "\u{feff}{}", &whole[..whole.len() - 1], &format!("{whole} {{}}"), &deep]
-    {
+    for body in [
+        "",
+        "{",
+        "null",
+        "[]",
+        r#"[null, "alice", [["A", 1, 1]]]"#,
+        "\u{feff}{}",
+        &whole[..whole.len() - 1],
+        &format!("{whole} {{}}"),
+        &deep,
+    ] {
         let request =
             api.client.post(format!("{}/orders", api.url)).header("content-type", "application/json");
         let response = request.body(body.to_owned()).send().await?;
@@ -143,6 +152,9 @@ async fn a_body_of_another_kind_is_415() -> Result<()> {
         assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
         assert_eq!(problem(response).await?["type"], "/problems/unsupported-media-type");
     }
+    let request =
+        api.client.post(format!("{}/orders", api.url)).json(&order()).header("content-encoding", "gzip");
+    assert_eq!(request.send().await?.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let request = api.client.post(format!("{}/orders", api.url)).body(order().to_string());
     let response = request.header("content-type", "application/json; charset=utf-8").send().await?;
     assert_eq!(response.status(), StatusCode::CREATED);

@@ -96,15 +96,15 @@ fn some_order() -> Result<(Order, OrderEvent)> {
 async fn the_statement_is_prepared_once_and_used_again() -> Result<()> {
     let database = local::test_database::TestDatabase::create().await?;
     let vars = [("DATABASE_URL", database.url("orders_write_api")), ("DATABASE_POOL_SIZE", "1".to_owned())];
-    let pool = DatabaseConfig::from_vars(&vars.map(|(name, value)| (name.to_owned(), value)).to_vec())?
-        .pool("test")?;
-    let limits = Limits { queue: 16, command: Duration::from_secs(5), statement: Duration::from_secs(5) };
-    let writer = PgOrderWriter::start(pool.clone(), limits);
+    let opened = DatabaseConfig::from_vars(&vars.map(|(name, value)| (name.to_owned(), value)).to_vec())?
+        .open("test")?;
+    let limits = Limits { queue: 16, command: Duration::from_secs(5) };
+    let writer = PgOrderWriter::start(opened.clone(), limits);
     for _ in 0..10 {
         let (order, event) = some_order()?;
         assert_eq!(writer.save(&order, &event).await?, Saved::Stored);
     }
-    let mut connection = pool.get().await?;
+    let mut connection = opened.pool().get().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
                 WHERE statement LIKE 'WITH input AS (%'";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;

@@ -29,17 +29,17 @@ impl Api {
     pub(crate) async fn start_with(vars: &[(&str, &str)]) -> Result<Self> {
         let database = TestDatabase::create().await?;
         let url = database.url("orders_write_api");
-        Self::start_on(database, &url, vars).await
+        Self::start_on(database, &url, vars)
     }
 
     /// On a wire that the test can cut.
     pub(crate) async fn start_behind_a_proxy(vars: &[(&str, &str)]) -> Result<(Self, FaultProxy)> {
         let database = TestDatabase::create().await?;
         let (proxy, url) = database.behind_a_proxy("orders_write_api").await?;
-        Ok((Self::start_on(database, &url, vars).await?, proxy))
+        Ok((Self::start_on(database, &url, vars)?, proxy))
     }
 
-    async fn start_on(database: TestDatabase, database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
+    fn start_on(database: TestDatabase, database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
         let common = [("DATABASE_URL", database_url), ("DATABASE_POOL_WAIT_MS", "500"), ("PORT", "0")];
         let vars = common.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let stop = CancellationToken::new();

@@ -68,9 +68,9 @@ impl InPostgres {
     async fn start() -> Result<Self> {
         let database = TestDatabase::create().await?;
         let vars = vec![("DATABASE_URL".to_owned(), database.url("orders_write_api"))];
-        let pool = DatabaseConfig::from_vars(&vars)?.pool("contract")?;
-        let limits = Limits { queue: 64, command: Duration::from_secs(5), statement: Duration::from_secs(5) };
-        Ok(Self { writer: PgOrderWriter::start(pool, limits), database })
+        let opened = DatabaseConfig::from_vars(&vars)?.open("contract")?;
+        let limits = Limits { queue: 64, command: Duration::from_secs(5) };
+        Ok(Self { writer: PgOrderWriter::start(opened, limits), database })
     }
 }
 

@@ -72,7 +72,7 @@ async fn a_projector_that_is_killed_loses_nothing_and_repeats_nothing() -> Resul
 }
 
 #[tokio::test]
-async fn several_projectors_share_the_work() -> Result<()> {
+async fn several_projectors_at_once_apply_each_event_once() -> Result<()> {
     let system = System::start().await?;
     let _projectors =
         (system.start_projector().await?, system.start_projector().await?, system.start_projector().await?);

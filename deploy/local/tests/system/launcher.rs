@@ -54,6 +54,38 @@ async fn a_data_directory_keeps_the_orders() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_data_directory_whose_server_was_killed_is_taken_up_again() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    open_to_the_servers_user(data.path())?;
+    let directory = data.path().join("pg");
+    let again = || {
+        run_once(Path::new(PROGRAM), |command| {
+            command.arg("--data-dir").arg(&directory);
+        })
+    };
+    assert!(again().await?.status.success());
+    // What a crash leaves: a file that says a server is ready, of a process that is no more.
+    let gone = 4_194_305; // Above the highest process id that Linux gives.
+    let socket_dir = data.path().display();
+    let stale = format!("{gone}\n{}\n1\n5432\n{socket_dir}\n\n0 0\nready   \n", directory.display());
+    std::fs::write(directory.join("postmaster.pid"), stale)?;
+    let output = again().await?;
+    assert!(output.status.success() && text(&output).contains("alice has 6 orders"), "{}", text(&output));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pg_bin_without_postgresql_is_an_error_that_names_it() -> Result<()> {
+    let output = run_once(Path::new(PROGRAM), |command| {
+        command.env("PG_BIN", "/no/such/place");
+    })
+    .await?;
+    let said = text(&output);
+    assert!(!output.status.success() && said.contains("PG_BIN=/no/such/place"), "{said}");
+    Ok(())
+}
+
 /// Where this process is root the server runs as somebody else, who must be able to reach the directory.
 fn open_to_the_servers_user(dir: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use local::postgres::{PrivateServer, ServerOptions, Tuning};
+use local::services::ServiceKind;
 use local::wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -23,7 +25,6 @@ struct Launcher {
 
 impl Launcher {
     fn command(temp_dir: &tempfile::TempDir) -> Result<Command> {
-        use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o711))?;
         let mut command = Command::new(PROGRAM);
         command.args(["--no-build", "--write-port", "0", "--read-port", "0", "--admin-port", "0"]);
@@ -100,54 +101,99 @@ async fn after_kill_9_of_the_launcher() -> Result<()> {
 }
 
 #[tokio::test]
-async fn after_the_death_of_a_service() -> Result<()> {
+async fn after_the_death_of_a_service_or_of_the_server() -> Result<()> {
+    for victim in ["projector", "postgres"] {
+        dies_with(victim).await?;
+    }
+    Ok(())
+}
+
+async fn dies_with(victim: &str) -> Result<()> {
     let mut launcher = Launcher::start().await?;
     let name = launcher.temp_dir.path().display().to_string();
-    let projector = fs::read_dir("/proc")?.flatten().find(|entry| {
-        let read = |file: &str| fs::read(entry.path().join(file)).unwrap_or_default();
-        let ours = String::from_utf8_lossy(&read("environ")).contains(&name);
-        ours && String::from_utf8_lossy(&read("cmdline")).contains("projector")
+    let process = fs::read_dir("/proc")?.flatten().find(|entry| {
+        let read = |file: &str| {
+            let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let program = read("cmdline").split('\0').next().unwrap_or_default().to_owned();
+        program.ends_with(&format!("/{victim}")) && (read("environ") + &read("cmdline")).contains(&name)
     });
-    let pid: i32 = projector.context("no projector")?.file_name().to_string_lossy().parse()?;
+    let pid: i32 = process.context("it does not run")?.file_name().to_string_lossy().parse()?;
     kill(Pid::from_raw(pid), Signal::SIGKILL)?;
     let status = launcher.child.wait()?;
     assert!(!status.success(), "{status}");
     launcher.nothing_is_left().await
 }
 
+/// Runs a command that is to fail, and checks what it says and that nothing is left of it.
+fn fails_and_leaves_nothing(mut command: Command, temp_dir: &tempfile::TempDir, reason: &str) -> Result<()> {
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains(reason), "{said}");
+    assert_eq!(processes_that_name(&temp_dir.path().display().to_string()), Vec::<String>::new());
+    Ok(())
+}
+
 #[tokio::test]
-async fn after_a_failed_start() -> Result<()> {
+async fn after_a_start_on_a_port_that_is_taken() -> Result<()> {
     binaries().await?;
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = taken.local_addr()?.port().to_string();
-    for (set_up, reason) in
-        [("a taken port", "--read-port"), ("a broken data directory", "the server ended before it was ready")]
-    {
-        let temp_dir = tempfile::tempdir()?;
-        let mut command = Launcher::command(&temp_dir)?;
-        if reason == "--read-port" {
-            command = Command::new(PROGRAM);
-            command.args(["--no-build", "--once", "--read-port", &port]).env("TMPDIR", temp_dir.path());
-            command
-                .env_remove("DATABASE_URL")
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-        } else {
-            let data_dir = temp_dir.path().join("data");
-            fs::create_dir(&data_dir)?;
-            fs::write(data_dir.join("PG_VERSION"), "not a version")?;
-            command.arg("--data-dir").arg(data_dir);
-        }
-        let child = command.spawn()?;
-        let launcher = Launcher { child, temp_dir };
-        let name = launcher.temp_dir.path().display().to_string();
-        let output = launcher.child.wait_with_output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(reason), "{set_up}: {said}");
-        assert_eq!(processes_that_name(&name), Vec::<String>::new(), "{set_up}");
-    }
+    let temp_dir = tempfile::tempdir()?;
+    let mut command = Command::new(PROGRAM);
+    command.args(["--no-build", "--once", "--read-port", &port]);
+    command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path()).stdin(Stdio::null());
+    fails_and_leaves_nothing(command, &temp_dir, &format!("--read-port {port} cannot be used"))
+}
+
+#[tokio::test]
+async fn after_a_start_on_a_broken_data_directory() -> Result<()> {
+    binaries().await?;
+    let temp_dir = tempfile::tempdir()?;
+    let data_dir = temp_dir.path().join("data");
+    fs::create_dir(&data_dir)?;
+    fs::write(data_dir.join("PG_VERSION"), "not a version")?;
+    let mut command = Launcher::command(&temp_dir)?;
+    command.arg("--data-dir").arg(data_dir);
+    fails_and_leaves_nothing(command, &temp_dir, "the server ended before it was ready")
+}
+
+#[tokio::test]
+async fn after_a_start_on_a_directory_that_holds_something_else_which_stays_as_it_is() -> Result<()> {
+    binaries().await?;
+    let temp_dir = tempfile::tempdir()?;
+    let directory = temp_dir.path().join("mine");
+    fs::create_dir(&directory)?;
+    fs::write(directory.join("thesis.txt"), "years of work")?;
+    let before = fs::metadata(&directory)?;
+    let mut command = Launcher::command(&temp_dir)?;
+    command.arg("--data-dir").arg(&directory);
+    fails_and_leaves_nothing(command, &temp_dir, "neither empty nor a PostgreSQL data directory")?;
+    let after = fs::metadata(&directory)?;
+    assert_eq!((after.mode(), after.uid()), (before.mode(), before.uid()));
+    assert_eq!(fs::read_dir(&directory)?.count(), 1);
     Ok(())
+}
+
+#[tokio::test]
+async fn after_a_start_in_which_a_service_fails() -> Result<()> {
+    let temp_dir = tempfile::tempdir()?;
+    let built = binaries().await?;
+    let programs = tempfile::tempdir()?;
+    for kind in [ServiceKind::WriteApi, ServiceKind::ReadApi] {
+        std::os::unix::fs::symlink(built.program(kind), programs.path().join(kind.name()))?;
+    }
+    let broken = programs.path().join(ServiceKind::Projector.name());
+    fs::write(&broken, "#!/bin/sh\necho out of order >&2\nexit 3\n")?;
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o755))?;
+    let launcher = programs.path().join("local");
+    fs::copy(PROGRAM, &launcher)?;
+    let mut command = Command::new(launcher);
+    command.args(["--no-build", "--once", "--write-port", "0", "--read-port", "0", "--admin-port", "0"]);
+    command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path()).stdin(Stdio::null());
+    fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o711))?;
+    fails_and_leaves_nothing(command, &temp_dir, "out of order")
 }
 
 #[tokio::test]

@@ -10,10 +10,14 @@ use crate::port::OrderQueries;
 
 pub(super) async fn handle<Q: OrderQueries>(
     order_id: web::Path<String>,
+    query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
 ) -> Result<HttpResponse, Problem> {
     let order_id =
         Uuid::try_parse(&order_id).map_err(|_| problems::invalid_parameter("order_id", "must be a UUID"))?;
+    if let Some((name, _)) = query.first() {
+        return Err(problems::unknown_parameter(name));
+    }
     let order = queries
         .find(order_id)
         .await

@@ -51,12 +51,11 @@ fn check_customer_id(customer_id: &str) -> Result<&str, Problem> {
     Ok(customer_id)
 }
 
-/// A parameter that is misspelt must not be taken for one that was left out.
 fn limit_of(query: &[(String, String)]) -> Result<i64, Problem> {
     let mut limit = None;
     for (name, value) in query {
         if name != "limit" {
-            return Err(problems::invalid_parameter(name, "is not a parameter of this resource"));
+            return Err(problems::unknown_parameter(name));
         }
         if limit.is_some() {
             return Err(problems::invalid_parameter("limit", "must be given once"));

@@ -5,29 +5,18 @@ mod list_orders;
 mod problems;
 
 use actix_web::web;
-use runtime::problem::Problem;
+use runtime::http::readable;
 
 use crate::port::OrderQueries;
 
 /// Adds the routes of the read side. The app must hold a `web::Data<Q>`.
 pub fn routes<Q: OrderQueries>(app: &mut web::ServiceConfig) {
-    let only_get = || web::to(|| async { Err::<&str, _>(Problem::method_not_allowed("GET")) });
-    app.app_data(
-        web::PathConfig::default()
-            .error_handler(|error, _| problems::invalid_parameter("path", error.to_string()).into()),
-    )
-    .app_data(
-        web::QueryConfig::default()
-            .error_handler(|error, _| problems::invalid_parameter("query", error.to_string()).into()),
-    )
-    .service(
-        web::resource("/customers/{customer_id}/orders")
-            .route(web::get().to(list_orders::handle::<Q>))
-            .default_service(only_get()),
-    )
-    .service(
-        web::resource("/orders/{order_id}")
-            .route(web::get().to(get_order::handle::<Q>))
-            .default_service(only_get()),
-    );
+    let invalid = |name: &'static str| {
+        move |error: &dyn std::fmt::Display| problems::invalid_parameter(name, error.to_string()).into()
+    };
+    let (path, query) = (invalid("path"), invalid("query"));
+    app.app_data(web::PathConfig::default().error_handler(move |error, _| path(&error)))
+        .app_data(web::QueryConfig::default().error_handler(move |error, _| query(&error)))
+        .service(readable("/customers/{customer_id}/orders", web::route().to(list_orders::handle::<Q>)))
+        .service(readable("/orders/{order_id}", web::route().to(get_order::handle::<Q>)));
 }

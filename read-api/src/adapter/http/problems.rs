@@ -15,6 +15,11 @@ pub(super) fn invalid_parameter(name: &str, detail: impl Into<String>) -> Proble
     Problem::invalid_parameter(FieldError::parameter(name, detail))
 }
 
+/// A parameter that is misspelt must not be taken for one that was left out.
+pub(super) fn unknown_parameter(name: &str) -> Problem {
+    invalid_parameter(name, "is not a parameter of this resource")
+}
+
 pub(super) fn no_such_order() -> Problem {
     NO_SUCH_ORDER.with(NO_SUCH_ORDER.when)
 }

@@ -4,4 +4,4 @@ mod queries;
 mod row;
 mod schema;
 
-pub use queries::{CheckError, PgOrderQueries};
+pub use queries::PgOrderQueries;

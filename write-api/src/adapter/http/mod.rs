@@ -3,12 +3,13 @@
 mod change_status;
 mod idempotency_key;
 mod json_body;
+mod object;
 mod place_order;
 mod problems;
 mod validation;
 
 use actix_web::web;
-use runtime::problem::Problem;
+use runtime::http::actionable;
 use utoipa::OpenApi;
 
 use crate::port::OrderWriter;
@@ -43,14 +44,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// Adds the routes of the write side, and their document. The app must hold a `web::Data<W>`.
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
-    let post = |path, route: actix_web::Route| {
-        let others = web::to(|| async { Err::<&str, _>(Problem::method_not_allowed("POST")) });
-        web::resource::<&str>(path).route(route).default_service(others)
-    };
-    app.service(post(ORDERS, web::post().to(place_order::handle::<W>)))
-        .service(post(PAY, web::post().to(change_status::pay::<W>)))
-        .service(post(SHIP, web::post().to(change_status::ship::<W>)))
-        .service(post(DELIVER, web::post().to(change_status::deliver::<W>)))
-        .service(post(CANCEL, web::post().to(change_status::cancel::<W>)));
+    app.service(actionable(ORDERS, web::route().to(place_order::handle::<W>)))
+        .service(actionable(PAY, web::route().to(change_status::pay::<W>)))
+        .service(actionable(SHIP, web::route().to(change_status::ship::<W>)))
+        .service(actionable(DELIVER, web::route().to(change_status::deliver::<W>)))
+        .service(actionable(CANCEL, web::route().to(change_status::cancel::<W>)));
     runtime::openapi::serve(app, document());
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::json_body::JsonBody;
+use super::object::Object;
 use super::problems::{self, Identity, PlaceProblems};
 use super::validation::Faults;
 use super::{ORDERS, idempotency_key};
@@ -31,8 +32,8 @@ pub(super) struct PlaceOrderRequest {
         example = "alice"
     )]
     customer_id: String,
-    #[schema(min_items = 1, max_items = 500)]
-    items: Vec<ItemRequest>,
+    #[schema(min_items = 1, max_items = 500, value_type = Vec<ItemRequest>)]
+    items: Vec<Object<ItemRequest>>,
 }
 
 /// An item (line) of an order. Price × quantity, and the sum over all items, must fit into 64 bits.
@@ -135,7 +136,8 @@ impl PlaceOrderRequest {
         // An order with a broken item counts as broken there, not also for what the remaining items add up to.
         let given = self.items.len();
         let items = self.items.into_iter().enumerate();
-        let lines: Vec<_> = items.filter_map(|(index, item)| item.into_line(index, &mut faults)).collect();
+        let lines: Vec<_> =
+            items.filter_map(|(index, Object(item))| item.into_line(index, &mut faults)).collect();
         let lines = (lines.len() == given).then(|| faults.check("/items", OrderLines::new(lines))).flatten();
         let (customer, lines) = faults.or_else(customer.zip(lines))?;
         let (order_id, identity) = match (self.order_id, key) {

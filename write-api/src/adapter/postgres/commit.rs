@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use backon::BackoffBuilder;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::database::{Connection, Pool};
+use diesel_async::RunQueryDsl;
+use futures_util::FutureExt;
+use runtime::database::{Database, DatabaseError, PoolError};
 use uuid::Uuid;
 
 use super::group_commit::Job;
@@ -23,9 +24,7 @@ const MAX_FAILURES: u32 = 3;
 
 /// Stores batches, and answers the commands in them.
 pub(super) struct Committer {
-    pool: Pool,
-    /// See [`super::Limits`].
-    statement_limit: Duration,
+    database: Database,
 }
 
 /// The deadline passed before a command could be stored, or before it was known whether it had been.
@@ -33,46 +32,25 @@ pub(super) struct Committer {
 #[error("the deadline has passed")]
 struct DeadlinePassed;
 
-/// An attempt that failed as a whole.
-enum Failure {
-    /// PostgreSQL refused: nothing of the batch is stored.
-    RolledBack(DieselError),
-    /// No answer came: everything or nothing is stored.
-    NoAnswer,
-}
-
 impl Committer {
-    pub(super) fn new(pool: Pool, statement_limit: Duration) -> Self {
-        Self { pool, statement_limit }
+    pub(super) fn new(database: Database) -> Self {
+        Self { database }
     }
 
     /// Stores the batch in one transaction and answers its commands, all but those that it returns: they are to be
     /// settled one by one.
     pub(super) async fn attempt(&self, batch: Vec<Job>) -> Vec<Job> {
-        let mut connection = match self.pool.get().await {
-            Ok(connection) => connection,
-            Err(error) => {
-                let error = Arc::new(error);
-                let (unknown, known): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.unknown);
-                for job in known {
-                    job.answer(Err(unavailable(Arc::clone(&error))));
-                }
-                return unknown;
-            }
-        };
-        match self.save(&mut connection, &batch).await {
-            Ok(saved) => {
-                let (saved, others): (Vec<_>, Vec<_>) =
-                    batch.into_iter().partition(|job| saved.contains(&job.row.order_id));
-                for job in saved {
-                    job.answer(Ok(Saved::Stored));
-                }
-                if others.is_empty() { others } else { explain(&mut connection, others).await }
-            }
-            Err(Failure::RolledBack(error)) => refuse(batch, error),
-            Err(Failure::NoAnswer) => {
-                // The connection is not given back to the pool: its statement may still be running.
-                drop(Connection::take(connection));
+        let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
+        match self
+            .database
+            .run(move |connection| RunQueryDsl::load::<Uuid>(statement, connection).boxed())
+            .await
+        {
+            Ok(saved) => self.answer(batch, &saved.into_iter().collect()).await,
+            Err(DatabaseError::Connect(error)) => give_up_the_known(batch, error),
+            Err(DatabaseError::Statement(error)) if !is_lost_connection(&error) => refuse(batch, error),
+            // Everything or nothing of the batch is stored.
+            Err(DatabaseError::Statement(_) | DatabaseError::Silent) => {
                 batch.into_iter().map(|job| Job { unknown: true, ..job }).collect()
             }
         }
@@ -94,20 +72,51 @@ impl Committer {
         job.answer(Err(outcome));
     }
 
-    async fn save(
-        &self,
-        connection: &mut AsyncPgConnection,
-        batch: &[Job],
-    ) -> Result<HashSet<Uuid>, Failure> {
-        let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
-        let saving = RunQueryDsl::load::<Uuid>(statement, connection);
-        match tokio::time::timeout(self.statement_limit, saving).await {
-            Ok(Ok(saved)) => Ok(saved.into_iter().collect()),
-            Ok(Err(error)) if is_lost_connection(&error) => Err(Failure::NoAnswer),
-            Ok(Err(error)) => Err(Failure::RolledBack(error)),
-            Err(_elapsed) => Err(Failure::NoAnswer),
+    async fn answer(&self, batch: Vec<Job>, saved: &HashSet<Uuid>) -> Vec<Job> {
+        let (saved, others): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|job| saved.contains(&job.row.order_id));
+        for job in saved {
+            job.answer(Ok(Saved::Stored));
         }
+        if others.is_empty() { others } else { self.explain(others).await }
     }
+
+    /// For commands that were not stored, although PostgreSQL is well: what is stored instead.
+    async fn explain(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let ids: Vec<_> = jobs.iter().map(|job| job.row.order_id).collect();
+        let query = orders::table.filter(orders::order_id.eq_any(ids)).select(OrderRow::as_select());
+        let Ok(rows) = self.database.run(move |connection| query.load::<OrderRow>(connection).boxed()).await
+        else {
+            return jobs;
+        };
+        let mut stored: HashMap<_, _> =
+            rows.into_iter().map(|row| (row.order_id(), Order::try_from(row))).collect();
+        jobs.into_iter().filter_map(|job| explain_one(stored.remove(&job.row.order_id), job)).collect()
+    }
+}
+
+/// There is no connection: whoever knows that nothing was stored is told at once.
+fn give_up_the_known(batch: Vec<Job>, error: PoolError) -> Vec<Job> {
+    let error = Arc::new(error);
+    let (unknown, known): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.unknown);
+    for job in known {
+        job.answer(Err(unavailable(Arc::clone(&error))));
+    }
+    unknown
+}
+
+/// Answers a command by what is stored under its order's id; where that settles nothing the command comes back.
+fn explain_one(stored: Option<Result<Order, RowError>>, job: Job) -> Option<Job> {
+    match stored {
+        None if job.row.version > 1 => job.answer(Err(refused("the order is gone"))),
+        None => return Some(job),
+        Some(Err(error)) => job.answer(Err(refused(error))),
+        Some(Ok(order)) if job.unknown && job.row.is_stored_as(&order) => job.answer(Ok(Saved::Stored)),
+        // The row still has the version that this change was computed from, so somebody had it locked.
+        Some(Ok(order)) if order.version() == job.row.version - 1 => return Some(job),
+        Some(Ok(order)) => job.answer(Ok(Saved::Superseded(Box::new(order)))),
+    }
+    None
 }
 
 /// From 2 ms, doubling up to 250 ms, with jitter.
@@ -119,27 +128,6 @@ fn pauses() -> backon::ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .build()
-}
-
-/// For commands that were not stored, although PostgreSQL is well: what is stored instead.
-async fn explain(connection: &mut AsyncPgConnection, jobs: Vec<Job>) -> Vec<Job> {
-    let mut stored = match load(connection, jobs.iter().map(|job| job.row.order_id).collect()).await {
-        Ok(stored) => stored,
-        Err(_try_again) => return jobs,
-    };
-    let mut unsettled = Vec::new();
-    for job in jobs {
-        match stored.remove(&job.row.order_id) {
-            None if job.row.version > 1 => job.answer(Err(refused("the order is gone"))),
-            None => unsettled.push(job),
-            Some(Err(error)) => job.answer(Err(refused(error))),
-            Some(Ok(order)) if job.unknown && job.row.is_stored_as(&order) => job.answer(Ok(Saved::Stored)),
-            // The row still has the version that this change was computed from, so somebody had it locked.
-            Some(Ok(order)) if order.version() == job.row.version - 1 => unsettled.push(job),
-            Some(Ok(order)) => job.answer(Ok(Saved::Superseded(Box::new(order)))),
-        }
-    }
-    unsettled
 }
 
 /// PostgreSQL refused the batch. Whose fault it is shows when each is tried alone.
@@ -161,18 +149,6 @@ fn refuse(mut batch: Vec<Job>, error: DieselError) -> Vec<Job> {
         }
     }
     Vec::new()
-}
-
-async fn load(
-    connection: &mut AsyncPgConnection,
-    ids: Vec<Uuid>,
-) -> QueryResult<HashMap<Uuid, Result<Order, RowError>>> {
-    let rows: Vec<OrderRow> = orders::table
-        .filter(orders::order_id.eq_any(ids))
-        .select(OrderRow::as_select())
-        .load(connection)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.order_id(), Order::try_from(row))).collect())
 }
 
 fn is_lost_connection(error: &DieselError) -> bool {

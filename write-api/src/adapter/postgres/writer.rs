@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use diesel::result::Error as DieselError;
 use diesel_async::RunQueryDsl;
-use runtime::database::{Pool, PoolError};
+use futures_util::FutureExt;
+use runtime::database::{Database, DatabaseError};
 use shared_events::OrderEvent;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -27,14 +27,11 @@ pub struct Limits {
     pub queue: usize,
     /// How long a command may take until its caller is told that it failed, or that its outcome is unknown.
     pub command: Duration,
-    /// A statement that has not answered by then is given up together with its connection. It should be longer than
-    /// PostgreSQL's own limit, so that it only strikes where the connection has gone silent.
-    pub statement: Duration,
 }
 
 /// Stores orders in PostgreSQL, each with its event, and all that wait in one statement and one commit.
 pub struct PgOrderWriter {
-    pool: Pool,
+    database: Database,
     queue: mpsc::Sender<Job>,
     command_limit: Duration,
 }
@@ -45,12 +42,9 @@ pub enum CheckError {
     /// The task that commits has died.
     #[error("the group commit task has ended")]
     Dead,
-    /// No connection.
-    #[error("no connection to the database")]
-    Connect(#[from] PoolError),
-    /// The table cannot be read: not migrated yet, or not our role.
+    /// The database cannot be used, or the table not read: not migrated yet, or not our role.
     #[error("the orders table cannot be read")]
-    Read(#[from] DieselError),
+    Database(#[from] DatabaseError),
 }
 
 /// The task that commits has died. What it had begun may be stored or not.
@@ -59,17 +53,17 @@ pub enum CheckError {
 struct CommitterGone;
 
 impl PgOrderWriter {
-    /// A writer that takes its connections from `pool`.
+    /// A writer to `database`.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime: it starts the task that commits. That ends when the writer is dropped and its queue empty.
     #[must_use]
-    pub fn start(pool: Pool, limits: Limits) -> Self {
+    pub fn start(database: Database, limits: Limits) -> Self {
         let (queue, receiver) = mpsc::channel(limits.queue);
-        let committer = Arc::new(Committer::new(pool.clone(), limits.statement));
+        let committer = Arc::new(Committer::new(database.clone()));
         tokio::spawn(group_commit::run(receiver, committer));
-        Self { pool, queue, command_limit: limits.command }
+        Self { database, queue, command_limit: limits.command }
     }
 
     /// Whether an order could be stored now: the database answers and the table is there.
@@ -81,8 +75,8 @@ impl PgOrderWriter {
         if self.queue.is_closed() {
             return Err(CheckError::Dead);
         }
-        let mut connection = self.pool.get().await?;
-        orders::table.select(orders::order_id).limit(0).execute(&mut connection).await?;
+        let any = orders::table.select(orders::order_id).limit(0);
+        self.database.run(move |connection| any.execute(connection).boxed()).await?;
         Ok(())
     }
 }
@@ -101,15 +95,13 @@ impl OrderWriter for PgOrderWriter {
     }
 
     async fn find(&self, order_id: Uuid) -> Result<Option<Order>, WriteError> {
-        let unavailable = |error| WriteError::Unavailable(error);
-        let mut connection = self.pool.get().await.map_err(|error| unavailable(error.into()))?;
-        let row: Option<OrderRow> = orders::table
-            .find(order_id)
-            .select(OrderRow::as_select())
-            .first(&mut connection)
+        let one = orders::table.find(order_id).select(OrderRow::as_select());
+        let row: Option<OrderRow> = self
+            .database
+            .run(move |connection| one.first(connection).map(OptionalExtension::optional).boxed())
             .await
-            .optional()
-            .map_err(|error| unavailable(error.into()))?;
+            // This only reads: whatever happens, nothing was stored.
+            .map_err(|error| WriteError::Unavailable(error.into()))?;
         row.map(Order::try_from).transpose().map_err(|error| WriteError::Refused(error.into()))
     }
 }

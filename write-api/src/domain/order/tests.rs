@@ -191,7 +191,11 @@ impl Model {
             Some(Shipped) => &[Delivered],
             _ => &[],
         };
-        if next.contains(&to) { Ok(self.0.push(to)) } else { Err(false) }
+        if !next.contains(&to) {
+            return Err(false);
+        }
+        self.0.push(to);
+        Ok(())
     }
 }
 
