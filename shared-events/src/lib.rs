@@ -62,13 +62,18 @@ pub enum OrderChange {
         /// Why, in the caller's words, where that was told.
         reason: Option<String>,
     },
+    /// Nothing happened: the order's current state is told once more, to repair or to fill a read model. A projection
+    /// that adds up what happens leaves these out.
+    Republished,
 }
 
 impl OrderEvent {
-    /// The event of `order`'s current version, with an `event_id` derived from order id and version (UUIDv5).
+    /// The event of `order`'s current version, with an `event_id` derived from order id and version (UUIDv5); a
+    /// republished event has an id of its own, which is the same whenever this version is republished.
     #[must_use]
     pub fn new(order: OrderState, change: OrderChange, occurred_at: DateTime<Utc>) -> Self {
-        let event_id = Uuid::new_v5(&order.order_id, &order.version.to_be_bytes());
+        let prefix: &[u8] = if change == OrderChange::Republished { b"republished" } else { b"" };
+        let event_id = Uuid::new_v5(&order.order_id, &[prefix, &order.version.to_be_bytes()].concat());
         Self { event_id, occurred_at, order, change }
     }
 
@@ -81,8 +86,14 @@ impl OrderEvent {
 
 impl OrderChange {
     /// Every kind of event, by the name under which it is stored.
-    pub const KINDS: [&str; 5] =
-        ["order_placed", "order_paid", "order_shipped", "order_delivered", "order_cancelled"];
+    pub const KINDS: [&str; 6] = [
+        "order_placed",
+        "order_paid",
+        "order_shipped",
+        "order_delivered",
+        "order_cancelled",
+        "order_republished",
+    ];
 
     /// The name under which events of this kind are stored.
     #[must_use]
@@ -93,6 +104,7 @@ impl OrderChange {
             Self::Shipped { .. } => "order_shipped",
             Self::Delivered => "order_delivered",
             Self::Cancelled { .. } => "order_cancelled",
+            Self::Republished => "order_republished",
         }
     }
 }

@@ -103,7 +103,7 @@ impl OrderEvent {
                 payload.tracking_number = tracking_number.as_deref().map(Cow::Borrowed);
             }
             OrderChange::Cancelled { reason } => payload.reason = reason.as_deref().map(Cow::Borrowed),
-            OrderChange::Paid | OrderChange::Delivered => {}
+            OrderChange::Paid | OrderChange::Delivered | OrderChange::Republished => {}
         }
         let payload = serde_json::to_string(&payload).map_err(EncodeError)?;
         Ok(EncodedEvent { kind: self.kind(), payload })
@@ -143,6 +143,7 @@ fn decode(kind: &str, text: &str) -> Result<OrderEvent, DecodeReason> {
         },
         "order_delivered" => OrderChange::Delivered,
         "order_cancelled" => OrderChange::Cancelled { reason: payload.reason.map(Cow::into_owned) },
+        "order_republished" => OrderChange::Republished,
         _ => return Err(DecodeReason::UnknownKind),
     };
     Ok(OrderEvent {

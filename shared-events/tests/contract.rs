@@ -8,12 +8,13 @@ use shared_events::{
 };
 use uuid::Uuid;
 
-const GOLDEN: [(&str, &str); 5] = [
+const GOLDEN: [(&str, &str); 6] = [
     ("order_placed", include_str!("golden/order_placed.v1.json")),
     ("order_paid", include_str!("golden/order_paid.v1.json")),
     ("order_shipped", include_str!("golden/order_shipped.v1.json")),
     ("order_delivered", include_str!("golden/order_delivered.v1.json")),
     ("order_cancelled", include_str!("golden/order_cancelled.v1.json")),
+    ("order_republished", include_str!("golden/order_republished.v1.json")),
 ];
 
 fn placed_at() -> DateTime<Utc> {
@@ -34,7 +35,7 @@ fn event(version: i32, status: OrderStatus, change: OrderChange) -> OrderEvent {
     OrderEvent::new(order, change, placed_at() + TimeDelta::minutes(i64::from(version - 1)))
 }
 
-fn every_kind() -> [OrderEvent; 5] {
+fn every_kind() -> [OrderEvent; 6] {
     let items = vec![
         OrderItem { sku: "SKU-RED".to_owned(), quantity: 2, price_cents: 1_999 },
         OrderItem { sku: "SKU-BLUE".to_owned(), quantity: 1, price_cents: 1_999 },
@@ -49,6 +50,7 @@ fn every_kind() -> [OrderEvent; 5] {
         event(3, OrderStatus::Shipped, shipped),
         event(4, OrderStatus::Delivered, OrderChange::Delivered),
         event(2, OrderStatus::Cancelled, OrderChange::Cancelled { reason: Some("wrong size".to_owned()) }),
+        event(4, OrderStatus::Delivered, OrderChange::Republished),
     ]
 }
 
@@ -148,9 +150,10 @@ fn a_malformed_payload_is_refused_and_kept() {
 
 #[test]
 fn an_event_built_twice_is_the_same_event_and_versions_never_share_an_id() {
-    let [placed, paid, ..] = every_kind();
+    let [placed, paid, _, delivered, _, republished] = every_kind();
     assert_eq!(every_kind()[0].event_id, placed.event_id);
     assert_ne!(placed.event_id, paid.event_id);
+    assert_ne!(delivered.event_id, republished.event_id, "telling it again is not what happened");
 }
 
 #[test]

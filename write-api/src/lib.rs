@@ -4,9 +4,10 @@
 //! |---|---|
 //! | [`domain`] | the `Order` aggregate and its values; pure |
 //! | [`command`] | one use case a file |
+//! | [`cli`] | `write-api` and `write-api republish` |
 //! | [`port`] | what the commands need from storage |
 //! | [`adapter::http`] | routes, requests and answers, problem documents |
-//! | [`adapter::postgres`] | the order row and its event in one statement |
+//! | [`adapter::postgres`] | order rows and their events, all that wait in one statement |
 //!
 //! Dependencies point one way: adapter → command → port → domain.
 
@@ -18,6 +19,7 @@ use runtime::http::BoundServer;
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
+pub mod cli;
 pub mod command;
 mod config;
 pub mod domain;

@@ -1,13 +1,13 @@
-//! `write-api`: takes orders over HTTP.
+//! `write-api`: takes orders over HTTP, and republishes them.
 
-use runtime::{config, shutdown, telemetry};
-use write_api::Config;
+use clap::Parser;
+use runtime::{config, telemetry};
+use write_api::cli::{self, Cli};
 
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
     let vars = config::vars_of_process();
     telemetry::init(&vars)?;
-    let config = Config::from_vars(&vars)?;
-    let server = write_api::bind(&config, shutdown::on_signal()?)?;
-    Ok(server.run().await?)
+    cli::run(cli, &vars).await
 }

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 
+use chrono::{DateTime, Utc};
 use shared_events::OrderEvent;
 use uuid::Uuid;
 
-use crate::domain::Order;
+use crate::domain::{CustomerId, Order};
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,6 +33,70 @@ pub trait OrderWriter: Send + Sync + 'static {
     /// [`WriteError::Unavailable`], or [`WriteError::Refused`] where what is stored is not an order.
     fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<Order>, WriteError>> + Send;
 }
+
+/// Reads all orders, and tells about them once more through the outbox.
+pub trait OrderArchive: Send + Sync + 'static {
+    /// About how many orders there are: to show progress, no more.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`].
+    fn estimate(&self) -> impl Future<Output = Result<u64, ArchiveError>> + Send;
+
+    /// Looks through the next `limit` orders by id, those after `after`, and returns the ones that `which` is about.
+    /// `None` where there are no more orders.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`].
+    fn page(
+        &self,
+        which: &WhichOrders,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> impl Future<Output = Result<Option<Page>, ArchiveError>> + Send;
+
+    /// Puts the events into the outbox: all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`].
+    fn emit(&self, events: &[OrderEvent]) -> impl Future<Output = Result<(), ArchiveError>> + Send;
+
+    /// Whether more than `limit` events wait to be projected.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`].
+    fn backlog_exceeds(&self, limit: i64) -> impl Future<Output = Result<bool, ArchiveError>> + Send;
+}
+
+/// Which orders are meant: all that meet every condition given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WhichOrders {
+    /// Those of this customer.
+    pub customer: Option<CustomerId>,
+    /// Those that were placed or changed at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// This one.
+    pub order_id: Option<Uuid>,
+}
+
+/// A part of all orders, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Those that were meant.
+    pub orders: Vec<Order>,
+    /// How many were looked at.
+    pub looked_at: u64,
+    /// The last id that was looked at: the next page begins after it.
+    pub last: Uuid,
+}
+
+/// The orders cannot be read, or the events not written; nothing of this step was done.
+#[derive(Debug, thiserror::Error)]
+#[error("storage cannot be used")]
+pub struct ArchiveError(#[source] pub BoxedError);
 
 /// What came of saving an order.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -102,6 +102,17 @@ async fn no_role_may_change_the_schema_or_become_another() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_write_side_can_count_events_but_not_read_them() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let session = database.connect_as("orders_write_api").await?;
+    assert!(is_allowed(&session, "SELECT count(id) FROM outbox").await?);
+    for column in ["kind", "payload", "created_at"] {
+        assert!(!is_allowed(&session, &format!("SELECT {column} FROM outbox")).await?, "{column}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_projector_can_lock_and_delete_events_but_not_alter_them() -> Result<()> {
     let database = TestDatabase::create().await?;
     database.connect().await?.batch_execute("INSERT INTO outbox (kind, payload) VALUES ('k', '{}')").await?;

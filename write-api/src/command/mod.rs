@@ -2,6 +2,8 @@
 
 mod change_status;
 mod place_order;
+mod republish;
 
 pub use change_status::{ChangeStatus, ChangeStatusError, ChangedOrder, Precondition};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder};
+pub use republish::{Progress, Republish, RepublishError};

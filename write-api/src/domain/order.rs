@@ -161,6 +161,12 @@ impl Order {
         Ok((order, event))
     }
 
+    /// The event that tells the order's state once more; it is no step, and changes nothing.
+    #[must_use]
+    pub fn republished(&self, now: DateTime<Utc>) -> OrderEvent {
+        OrderEvent { occurred_at: now.trunc_subsecs(6), ..self.event(OrderChange::Republished) }
+    }
+
     /// Whether placing `lines` for `customer` is what made this order: a repeat of that request is this order again.
     #[must_use]
     pub fn was_placed_with(&self, customer: &CustomerId, lines: &OrderLines) -> bool {

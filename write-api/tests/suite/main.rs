@@ -9,5 +9,6 @@ mod lost_answers;
 mod openapi;
 mod placing;
 mod process;
+mod republish;
 mod support;
 mod writer_contract;

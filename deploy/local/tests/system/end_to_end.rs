@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use local::services::ServiceKind;
 use local::wait;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 
-use crate::support::System;
+use crate::support::{System, binaries};
 
 async fn place(system: &System, customer: &str, quantity: i64) -> Result<Value> {
     let body =
@@ -30,6 +32,16 @@ async fn wait_for_orders(system: &System, customer: &str, count: usize) -> Resul
         if orders.len() >= count { Ok(orders) } else { Err(format!("{} orders", orders.len())) }
     });
     Ok(orders.await?)
+}
+
+/// How many orders the read model lacks, has too many of, or shows otherwise than they are.
+async fn differences(session: &Client) -> Result<i64> {
+    let differences = "SELECT count(*) FROM orders o FULL JOIN order_summary s USING (order_id)
+        WHERE (o.customer_id, o.total_cents, o.status, o.version, o.placed_at,
+               jsonb_array_length(o.items), o.items->-1->>'sku')
+              IS DISTINCT FROM
+              (s.customer_id, s.total_cents, s.status, s.version, s.placed_at, s.item_count, s.last_item_sku)";
+    Ok(session.query_one(differences, &[]).await?.get(0))
 }
 
 #[tokio::test]
@@ -60,10 +72,7 @@ async fn a_projector_that_is_killed_loses_nothing_and_repeats_nothing() -> Resul
     assert_eq!(totals, newest_first, "each order exactly once");
 
     let session = system.database.connect().await?;
-    let differences = "SELECT count(*) FROM orders o FULL JOIN order_summary s USING (order_id)
-        WHERE (o.customer_id, o.total_cents, o.status, o.version, o.placed_at)
-              IS DISTINCT FROM (s.customer_id, s.total_cents, s.status, s.version, s.placed_at)";
-    assert_eq!(session.query_one(differences, &[]).await?.get::<_, i64>(0), 0, "I6");
+    assert_eq!(differences(&session).await?, 0, "I6");
     for table in ["outbox", "parked_events"] {
         let left: i64 = session.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0);
         assert_eq!(left, 0, "{table}");
@@ -92,5 +101,44 @@ async fn while_no_projector_runs_orders_are_taken_and_appear_afterwards() -> Res
     assert_eq!(list(&system, "alice").await?, Vec::<Value>::new());
     let _projector = system.start_projector().await?;
     assert_eq!(wait_for_orders(&system, "alice", 5).await?.len(), 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_read_model_is_repaired_while_everything_runs() -> Result<()> {
+    let system = System::start().await?;
+    let _projector = system.start_projector().await?;
+    for number in 1..=20 {
+        place(&system, "alice", number).await?;
+    }
+    wait_for_orders(&system, "alice", 20).await?;
+    let session = system.database.connect().await?;
+    session.batch_execute("DELETE FROM order_summary WHERE total_cents % 400 = 0").await?;
+    session
+        .batch_execute(
+            "UPDATE order_summary SET total_cents = 7, status = 'paid' WHERE total_cents % 300 = 0",
+        )
+        .await?;
+    assert_eq!(differences(&session).await?, 10);
+
+    let mut republish = tokio::process::Command::new(binaries().await?.program(ServiceKind::WriteApi));
+    republish
+        .args(["republish", "--batch", "3"])
+        .env("DATABASE_URL", system.database.url("orders_write_api"));
+    let placing = async {
+        for number in 21..=40 {
+            place(&system, "alice", number).await?;
+        }
+        anyhow::Ok(())
+    };
+    let (republished, placed) = tokio::join!(republish.output(), placing);
+    placed?;
+    assert!(republished?.status.success());
+    wait_for_orders(&system, "alice", 40).await?;
+    wait::until("the read model to be whole", Duration::from_secs(10), || async {
+        let found = differences(&session).await;
+        if matches!(found, Ok(0)) { Ok(()) } else { Err(found) }
+    })
+    .await?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Orders and their outbox in PostgreSQL.
 
+mod archive;
 mod commit;
 mod group_commit;
 mod row;
@@ -7,4 +8,5 @@ mod save_batch;
 mod schema;
 mod writer;
 
+pub use archive::PgOrderArchive;
 pub use writer::{CheckError, Limits, PgOrderWriter};

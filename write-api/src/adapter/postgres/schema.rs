@@ -12,3 +12,10 @@ diesel::table! {
         updated_at -> Timestamptz,
     }
 }
+
+diesel::table! {
+    /// Only its ids are readable here: to see how long it is.
+    outbox (id) {
+        id -> Int8,
+    }
+}

@@ -1,0 +1,1 @@
+REVOKE SELECT (id) ON outbox FROM orders_write_api;

@@ -1,0 +1,141 @@
+//! Reads all orders page by page, and emits events about them.
+
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use runtime::database::Database;
+use shared_events::{EncodedEvent, OrderEvent};
+use uuid::Uuid;
+
+use super::row::OrderRow;
+use super::schema::{orders, outbox};
+use crate::domain::Order;
+use crate::port::{ArchiveError, OrderArchive, Page, WhichOrders};
+
+/// All orders in PostgreSQL. Reading locks nothing.
+pub struct PgOrderArchive {
+    database: Database,
+}
+
+impl PgOrderArchive {
+    /// The orders of `database`.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn ask<T, W>(&self, work: W) -> Result<T, ArchiveError>
+    where
+        W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
+    {
+        self.database.run(work).await.map_err(|error| ArchiveError(error.into()))
+    }
+
+    /// The ids of the next orders, whichever are meant: a step's work is bounded, however rare those are.
+    async fn next_ids(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, ArchiveError> {
+        let mut ids =
+            orders::table.select(orders::order_id).order(orders::order_id).limit(limit).into_boxed();
+        if let Some(after) = after {
+            ids = ids.filter(orders::order_id.gt(after));
+        }
+        self.ask(move |connection| ids.load(connection).boxed()).await
+    }
+}
+
+impl OrderArchive for PgOrderArchive {
+    async fn estimate(&self) -> Result<u64, ArchiveError> {
+        // PostgreSQL's own estimate, which costs nothing; -1 stands for a table that was never looked at.
+        let estimate = diesel::sql_query(
+            "SELECT reltuples::bigint AS rows FROM pg_class WHERE oid = 'orders'::regclass",
+        );
+        let estimate: Estimate = self.ask(move |connection| estimate.get_result(connection).boxed()).await?;
+        Ok(u64::try_from(estimate.rows).unwrap_or(0))
+    }
+
+    async fn page(
+        &self,
+        which: &WhichOrders,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Option<Page>, ArchiveError> {
+        let ids = match which.order_id {
+            Some(order_id) if after.is_none_or(|after| after < order_id) => vec![order_id],
+            Some(_) => return Ok(None),
+            None => self.next_ids(after, limit).await?,
+        };
+        let (Some(&first), Some(&last)) = (ids.as_slice().first(), ids.as_slice().last()) else {
+            return Ok(None);
+        };
+        let mut meant = orders::table
+            .filter(orders::order_id.between(first, last))
+            .order(orders::order_id)
+            .select(OrderRow::as_select())
+            .into_boxed();
+        if let Some(customer) = &which.customer {
+            meant = meant.filter(orders::customer_id.eq(customer.as_str().to_owned()));
+        }
+        if let Some(since) = which.since {
+            meant = meant.filter(orders::updated_at.ge(since));
+        }
+        let rows: Vec<OrderRow> = self.ask(move |connection| meant.load(connection).boxed()).await?;
+        let orders = rows.into_iter().map(Order::try_from).collect::<Result<_, _>>();
+        let orders = orders.map_err(|error| ArchiveError(error.into()))?;
+        Ok(Some(Page { orders, looked_at: u64::try_from(ids.len()).unwrap_or(u64::MAX), last }))
+    }
+
+    async fn emit(&self, events: &[OrderEvent]) -> Result<(), ArchiveError> {
+        let events = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>();
+        let emit = Emit::of(events.map_err(|error| ArchiveError(error.into()))?);
+        self.ask(move |connection| RunQueryDsl::execute(emit, connection).boxed()).await.map(drop)
+    }
+
+    async fn backlog_exceeds(&self, limit: i64) -> Result<bool, ArchiveError> {
+        // No more than one row beyond the limit is counted.
+        let one_more = outbox::table.select(outbox::id).offset(limit).limit(1);
+        let found: Option<i64> = self
+            .ask(move |connection| one_more.first(connection).map(OptionalExtension::optional).boxed())
+            .await?;
+        Ok(found.is_some())
+    }
+}
+
+#[derive(QueryableByName)]
+struct Estimate {
+    #[diesel(sql_type = sql_types::BigInt)]
+    rows: i64,
+}
+
+/// Puts events into the outbox, all in one statement. The transaction asks for its id before it draws the first outbox
+/// id: the projector relies on that order to tell which ids can still appear.
+#[derive(QueryId)]
+struct Emit {
+    kinds: Vec<&'static str>,
+    payloads: Vec<String>,
+}
+
+impl Emit {
+    fn of(events: Vec<EncodedEvent>) -> Self {
+        let (kinds, payloads) = events.into_iter().map(|event| (event.kind, event.payload)).unzip();
+        Self { kinds, payloads }
+    }
+}
+
+impl QueryFragment<Pg> for Emit {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "WITH transaction AS MATERIALIZED (SELECT pg_current_xact_id() AS id) \
+             INSERT INTO outbox (kind, payload) SELECT e.kind, e.payload::jsonb FROM transaction, unnest(",
+        );
+        out.push_bind_param::<sql_types::Array<sql_types::Text>, _>(&self.kinds)?;
+        out.push_sql(", ");
+        out.push_bind_param::<sql_types::Array<sql_types::Text>, _>(&self.payloads)?;
+        out.push_sql(") AS e (kind, payload) WHERE transaction.id IS NOT NULL");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for Emit {}

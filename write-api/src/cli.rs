@@ -1,0 +1,149 @@
+//! The command line: `write-api` serves, `write-api republish` repairs.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use runtime::config::Vars;
+use runtime::database::DatabaseConfig;
+use runtime::shutdown;
+use uuid::Uuid;
+
+use crate::Config;
+use crate::adapter::postgres::PgOrderArchive;
+use crate::command::{Progress, Republish};
+use crate::domain::CustomerId;
+use crate::port::{OrderArchive, WhichOrders};
+
+/// How often a line is logged where there is no terminal.
+const LOG_EVERY: Duration = Duration::from_secs(5);
+
+/// Takes orders. Everything else is configured by the environment: see the README.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve HTTP (the default).
+    Serve,
+    /// Tell the current state of orders once more, so that read models are repaired or filled. Everything may go on running.
+    Republish(RepublishArgs),
+}
+
+#[derive(Debug, Args)]
+struct RepublishArgs {
+    /// Only the orders of this customer.
+    #[arg(long)]
+    customer: Option<String>,
+    /// Only orders that were placed or changed at this time (RFC 3339) or later.
+    #[arg(long)]
+    since: Option<DateTime<Utc>>,
+    /// Only this order.
+    #[arg(long)]
+    order_id: Option<Uuid>,
+    /// Only orders whose id comes after this one: where an earlier run was stopped.
+    #[arg(long)]
+    after: Option<Uuid>,
+    /// How many orders to look at in one step.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    batch: i64,
+    /// Wait while more events than this are to be projected.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..=10_000_000))]
+    max_backlog: i64,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// Whatever ended it early.
+pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            let server = crate::bind(&Config::from_vars(vars)?, shutdown::on_signal()?)?;
+            Ok(server.run().await?)
+        }
+        Command::Republish(args) => republish(args, &DatabaseConfig::from_vars(vars)?).await,
+    }
+}
+
+async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
+    let customer = args.customer.map(CustomerId::new).transpose().context("--customer")?;
+    let which = WhichOrders { customer, since: args.since, order_id: args.order_id };
+    let command = Republish { which, after: args.after, batch: args.batch, max_backlog: args.max_backlog };
+    let archive =
+        PgOrderArchive::new(config.clone().with_settings(crate::BY_KEY_ONLY).open("write-api republish")?);
+    let mut display = Display::start(archive.estimate().await?);
+    let stop = shutdown::on_signal()?;
+
+    let mut reached = Progress { last: command.after, ..Progress::default() };
+    let running = command.run(&archive, |progress| {
+        reached = *progress;
+        display.show(progress);
+    });
+    let ended = stop.run_until_cancelled(running).await;
+    display.finish();
+    match ended {
+        Some(ended) => log_end("republished", &ended?),
+        // Between two steps: the step in flight is committed as a whole or not at all, and either is fine.
+        None => log_end("stopped; go on with --after", &reached),
+    }
+    Ok(())
+}
+
+fn log_end(what: &str, progress: &Progress) {
+    tracing::info!(
+        orders.republished = progress.republished,
+        orders.looked_at = progress.looked_at,
+        order.last = progress.last.map(tracing::field::display),
+        "{what}"
+    );
+}
+
+/// A bar on a terminal, a line now and then elsewhere.
+enum Display {
+    Bar(ProgressBar),
+    Log(Instant),
+}
+
+impl Display {
+    fn start(estimate: u64) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::Log(Instant::now());
+        }
+        let bar = ProgressBar::new(estimate);
+        let template = "{bar:40} {pos}/~{len} orders, {per_sec}, {eta} left, after {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self::Bar(bar)
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_length(bar.length().unwrap_or(0).max(progress.looked_at));
+                bar.set_position(progress.looked_at);
+                bar.set_message(progress.last.map(|last| last.to_string()).unwrap_or_default());
+            }
+            Self::Log(last) if last.elapsed() >= LOG_EVERY => {
+                *last = Instant::now();
+                log_end("republishing", progress);
+            }
+            Self::Log(_) => {}
+        }
+    }
+
+    fn finish(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish();
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The current state of orders is told once more, to repair or to fill a read model.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use uuid::Uuid;
+
+use crate::port::{ArchiveError, OrderArchive, WhichOrders};
+
+/// How long to wait before the backlog is looked at again.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(100);
+
+/// The wish to republish orders. It may be stopped at any point and begun again, also from the start: a summary that has
+/// been told twice is the same.
+#[derive(Debug, Clone)]
+pub struct Republish {
+    /// Which orders.
+    pub which: WhichOrders,
+    /// Only orders whose id comes after this one: where an earlier run was stopped.
+    pub after: Option<Uuid>,
+    /// How many orders are looked at in one step.
+    pub batch: i64,
+    /// While more events than this wait to be projected nothing is added: what happens now must not wait behind what
+    /// happened long ago.
+    pub max_backlog: i64,
+}
+
+/// How far a republication has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Orders looked at.
+    pub looked_at: u64,
+    /// Orders republished; their events are committed.
+    pub republished: u64,
+    /// The last order looked at: a later run can begin after it.
+    pub last: Option<Uuid>,
+}
+
+/// The republication ended early. What it had told is committed.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped after {} orders; go on with {}", progress.republished, resume(progress))]
+pub struct RepublishError {
+    /// How far it had come.
+    pub progress: Progress,
+    /// What went wrong.
+    #[source]
+    pub source: ArchiveError,
+}
+
+fn resume(progress: &Progress) -> String {
+    progress.last.map_or_else(|| "the same command".to_owned(), |last| format!("--after {last}"))
+}
+
+impl Republish {
+    /// Goes through the orders by id, and reports after each step.
+    ///
+    /// # Errors
+    ///
+    /// [`RepublishError`], which tells where to go on.
+    pub async fn run(
+        self,
+        archive: &impl OrderArchive,
+        mut report: impl FnMut(&Progress),
+    ) -> Result<Progress, RepublishError> {
+        let mut progress = Progress { last: self.after, ..Progress::default() };
+        loop {
+            match self.step(archive, &mut progress).await {
+                Ok(true) => report(&progress),
+                Ok(false) => return Ok(progress),
+                Err(source) => return Err(RepublishError { progress, source }),
+            }
+        }
+    }
+
+    /// One page; `false` where there is none left.
+    async fn step(&self, archive: &impl OrderArchive, progress: &mut Progress) -> Result<bool, ArchiveError> {
+        while archive.backlog_exceeds(self.max_backlog).await? {
+            tokio::time::sleep(BACKLOG_PAUSE).await;
+        }
+        let Some(page) = archive.page(&self.which, progress.last, self.batch).await? else {
+            return Ok(false);
+        };
+        let now = Utc::now();
+        let events: Vec<_> = page.orders.iter().map(|order| order.republished(now)).collect();
+        if !events.is_empty() {
+            archive.emit(&events).await?;
+        }
+        progress.looked_at += page.looked_at;
+        progress.republished += u64::try_from(events.len()).unwrap_or(u64::MAX);
+        progress.last = Some(page.last);
+        Ok(true)
+    }
+}

@@ -1,0 +1,126 @@
+//! `write-api republish`, the real command.
+
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::Result;
+use local::wait;
+use shared_events::{OrderChange, OrderEvent};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::support::{Api, order};
+
+async fn republish(api: &Api, args: &[&str]) -> Result<Output> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_write-api"));
+    command.arg("republish").args(args).env("DATABASE_URL", api.database.url("orders_write_api"));
+    command.stdin(Stdio::null());
+    Ok(tokio::task::spawn_blocking(move || command.output()).await??)
+}
+
+/// Three orders in different states, and an empty outbox. By id.
+async fn three_orders(api: &Api, session: &Client) -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for steps in [&[][..], &["pay"], &["pay", "ship"]] {
+        let order_id = api.placed().await?;
+        for step in steps {
+            api.step(&order_id, step).await?;
+        }
+        ids.push(order_id);
+    }
+    session.batch_execute("DELETE FROM outbox").await?;
+    ids.sort();
+    Ok(ids)
+}
+
+async fn events(session: &Client) -> Result<Vec<OrderEvent>> {
+    let rows = session.query("SELECT kind, payload::text FROM outbox ORDER BY id", &[]).await?;
+    rows.iter().map(|row| Ok(OrderEvent::decode(row.get(0), row.get(1))?)).collect()
+}
+
+#[tokio::test]
+async fn every_order_is_told_as_it_is_now() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    let ids = three_orders(&api, &session).await?;
+    let output = republish(&api, &["--batch", "2"]).await?;
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout)?;
+    assert!(said.contains("\"orders.republished\":3") && said.contains(&ids[2]), "{said}");
+
+    let events = events(&session).await?;
+    assert_eq!(events.iter().map(|event| event.order.order_id.to_string()).collect::<Vec<_>>(), ids);
+    assert!(events.iter().all(|event| event.change == OrderChange::Republished));
+    let versions = "SELECT version, status FROM orders ORDER BY order_id";
+    for (row, event) in session.query(versions, &[]).await?.iter().zip(&events) {
+        assert_eq!(
+            (row.get::<_, i32>(0), row.get::<_, &str>(1)),
+            (event.order.version, event.order.status.as_str())
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_can_be_limited_to_some_orders() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    let mut other = order();
+    other["customer_id"] = "somebody else".into();
+    api.place(&other).await?;
+    session.batch_execute("UPDATE orders SET updated_at = '2020-01-01Z', placed_at = '2020-01-01Z'").await?;
+    let ids = three_orders(&api, &session).await?;
+    let unknown = Uuid::now_v7().to_string();
+    for (args, count) in [
+        (vec!["--customer", "somebody else"], 1),
+        (vec!["--customer", "nobody"], 0),
+        (vec!["--since", "2025-01-01T00:00:00Z"], 3),
+        (vec!["--since", "2025-01-01T00:00:00Z", "--customer", "somebody else"], 0),
+        (vec!["--order-id", &ids[1]], 1),
+        (vec!["--order-id", &unknown], 0),
+        (vec!["--after", &ids[0], "--batch", "1"], 2),
+    ] {
+        session.batch_execute("DELETE FROM outbox").await?;
+        let output = republish(&api, &args).await?;
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        assert_eq!(events(&session).await?.len(), count, "{args:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_waits_while_the_backlog_is_long() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    three_orders(&api, &session).await?;
+    let count = || async {
+        Ok::<i64, anyhow::Error>(session.query_one("SELECT count(*) FROM outbox", &[]).await?.get(0))
+    };
+    let run = republish(&api, &["--batch", "1", "--max-backlog", "1"]);
+    let drain = async {
+        // Two events are one more than may wait: the third order's comes only once they are gone.
+        wait::until("the backlog to be full", Duration::from_secs(10), || async {
+            let found = count().await;
+            if matches!(found, Ok(2)) { Ok(()) } else { Err(found) }
+        })
+        .await?;
+        anyhow::Ok(session.batch_execute("DELETE FROM outbox").await?)
+    };
+    let (output, drained) = tokio::join!(run, drain);
+    drained?;
+    let output = output?;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(count().await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bad_argument_is_named() -> Result<()> {
+    let api = Api::start().await?;
+    for args in [["--customer", ""], ["--order-id", "7"], ["--since", "yesterday"], ["--batch", "0"]] {
+        let output = republish(&api, &args).await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(!output.status.success() && said.contains(args[0]), "{args:?}: {said}");
+    }
+    Ok(())
+}
