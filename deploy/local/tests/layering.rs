@@ -166,8 +166,16 @@ fn the_top_level_is_what_the_design_fixes_and_what_convention_puts_there() -> Re
         "deploy",
         "README.md",
     ];
-    let conventional =
-        ["Cargo.lock", "LICENSE", "CONTRIBUTING.md", "clippy.toml", "rustfmt.toml", "deny.toml", "target"];
+    let conventional = [
+        "Cargo.lock",
+        "LICENSE",
+        "CONTRIBUTING.md",
+        "clippy.toml",
+        "rustfmt.toml",
+        "deny.toml",
+        "schemathesis.toml",
+        "target",
+    ];
     for entry in fs::read_dir(workspace())? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let expected =

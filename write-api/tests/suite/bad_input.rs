@@ -97,6 +97,7 @@ async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
         ("/customer_id", json!(7)),
         ("/items", json!("none")),
         ("/items/0/quantity", json!(1.5)),
+        ("/items/0/quantity", json!(1e30)),
         ("/items/0/quantity", json!("1")),
         ("/items/1/price_cents", json!(null)),
         ("/items/1/price_cents", json!(9_223_372_036_854_775_808_u64)),

@@ -113,6 +113,15 @@ async fn another_order_under_a_known_id_is_refused_and_changes_nothing() -> Resu
 }
 
 #[tokio::test]
+async fn a_whole_number_may_be_written_with_a_point() -> Result<()> {
+    let api = Api::start().await?;
+    let body = json!({"customer_id": "c", "items": [{"sku": "A", "quantity": 3.0, "price_cents": 1e2}]});
+    let placed: Value = api.place(&body).await?.json().await?;
+    assert_eq!(placed["total_cents"], 300);
+    Ok(())
+}
+
+#[tokio::test]
 async fn concurrent_twins_become_one_order_with_one_event_and_one_answer() -> Result<()> {
     let api = Api::start().await?;
     let mut order = order();

@@ -81,13 +81,13 @@ macro_rules! step {
             request_body = Option<$body>,
             params(
                 ("order_id" = Uuid, Path, description = "Which order."),
-                ("If-Match" = Option<String>, Header, pattern = r#"^(\*|"[0-9]{1,9}")$"#,
+                ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|"[0-9]{1,9}")$"#,
                     description = "The `ETag` of the version that this is based on: then any other version is a 412."),
             ),
             responses(
                 (status = 200, description = "The order has taken the step.", body = ChangedResponse, headers(
                     ("ETag" = String, description = "The order's version, quoted."),
-                    ("Idempotent-Replayed" = Option<String>, description = "`true` where it had taken the step before."),
+                    ("Idempotent-Replayed" = String, description = "`true` where it had taken the step before."),
                 )),
                 StepProblems,
             ),

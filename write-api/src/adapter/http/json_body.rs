@@ -23,7 +23,8 @@ const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
 /// A body that was read as `T`.
 pub(super) struct JsonBody<T>(pub(super) T);
 
-/// The same where the body may be left out: then it is `T`'s default, and needs no content type.
+/// The same where the body may be left out, or be `null`: then it is `T`'s default. Without a body there is no content type
+/// to ask for.
 pub(super) struct OptionalJsonBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
@@ -34,7 +35,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
         let (request, payload) = (request.clone(), web::Payload::from_request(request, payload));
         async move {
             require_json(&request)?;
-            parse(&read(&request, payload).await?).map(Self)
+            let Object(body) = parse(&read(&request, payload).await?)?;
+            Ok(Self(body))
         }
         .boxed_local()
     }
@@ -52,7 +54,8 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T
                 return Ok(Self(T::default()));
             }
             require_json(&request)?;
-            parse(&bytes).map(Self)
+            let body: Option<Object<T>> = parse(&bytes)?;
+            Ok(Self(body.map(|Object(body)| body).unwrap_or_default()))
         }
         .boxed_local()
     }
@@ -100,7 +103,7 @@ fn incomplete() -> Problem {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let inner = error.inner();
         if inner.is_data() {
             let place = FieldError::at(pointer(error.path()), inner.to_string());

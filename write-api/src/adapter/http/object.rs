@@ -1,10 +1,10 @@
-//! JSON objects, and nothing that serde would also take for one.
+//! JSON objects, and nothing that serde would also take for one; whole numbers, however JSON writes them.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
 
 /// A `T` that was written as an object. serde reads a struct from an array of its fields' values just as well, which no
 /// client of ours means.
@@ -13,6 +13,38 @@ pub(super) struct Object<T>(pub(super) T);
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+/// A whole number. JSON knows one kind of number only, and some programs write 2 as `2.0`.
+///
+/// # Errors
+///
+/// The deserializer's, for anything else, and for what does not fit into 64 bits.
+pub(super) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    deserializer.deserialize_i64(WholeNumberVisitor)
+}
+
+struct WholeNumberVisitor;
+
+impl Visitor<'_> for WholeNumberVisitor {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number of 64 bits")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+        i64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
+        let whole = if number.fract() == 0.0 { format!("{number:.0}").parse().ok() } else { None };
+        whole.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
     }
 }
 

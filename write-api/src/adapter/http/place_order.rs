@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::json_body::JsonBody;
-use super::object::Object;
+use super::object::{Object, whole_number};
 use super::problems::{self, Identity, PlaceProblems};
 use super::validation::Faults;
 use super::{ORDERS, idempotency_key};
@@ -50,9 +50,11 @@ struct ItemRequest {
     sku: String,
     /// How many of it.
     #[schema(minimum = 1, maximum = 2_147_483_647_i64, example = 2)]
+    #[serde(deserialize_with = "whole_number")]
     quantity: i64,
     /// The price of one, in cents.
     #[schema(minimum = 0, example = 450)]
+    #[serde(deserialize_with = "whole_number")]
     price_cents: i64,
 }
 
@@ -83,13 +85,13 @@ pub(super) struct PlacedResponse<'a> {
 #[utoipa::path(
     post, path = ORDERS, tag = "orders", operation_id = "place_order",
     request_body = PlaceOrderRequest,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$",
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = r#"^("([ !#-\[\]-~]|\\["\\])+"|[!#-~]([ -~]*[!-~])?)$"#,
         description = "Names the order where `order_id` does not: visible ASCII, may be quoted (RFC 8941 string).")),
     responses(
         (status = 201, description = "The order is stored.", body = PlacedResponse, headers(
             ("Location" = String, description = "Path of the order on the read side."),
             ("ETag" = String, description = "`\"1\"`, the version of an order that was just placed."),
-            ("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier request had placed it."),
+            ("Idempotent-Replayed" = String, description = "`true` where an earlier request had placed it."),
         )),
         PlaceProblems,
     ),
