@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::readable;
 use crate::problem::Problem;
+use crate::resource::readable;
 
 /// A readiness check that has not answered by then counts as failed.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);

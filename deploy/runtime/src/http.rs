@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::{App, HttpServer, Resource, Route, guard, web};
+use actix_web::{App, HttpServer, web};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
@@ -125,20 +125,4 @@ impl BoundServer {
         tracing::info!("stopped: nothing is in flight");
         Ok(())
     }
-}
-
-/// A resource that is read: GET, HEAD, and a 405 for every other method.
-#[must_use]
-pub fn readable(path: &str, get: Route) -> Resource {
-    web::resource(path)
-        .route(get.guard(guard::Any(guard::Get()).or(guard::Head())))
-        .default_service(web::to(|| async { Err::<&str, _>(Problem::method_not_allowed("GET, HEAD")) }))
-}
-
-/// A resource that is told to do something: POST, and a 405 for every other method.
-#[must_use]
-pub fn actionable(path: &str, post: Route) -> Resource {
-    web::resource(path)
-        .route(post.guard(guard::Post()))
-        .default_service(web::to(|| async { Err::<&str, _>(Problem::method_not_allowed("POST")) }))
 }

@@ -9,6 +9,7 @@
 //! | [`health`] | what `/livez` and `/readyz` answer |
 //! | [`openapi`] | the API document, served with a page to read it |
 //! | [`problem`] | RFC 9457 problem documents |
+//! | [`resource`] | resources that answer to the right methods |
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
 
 pub mod config;
@@ -17,5 +18,6 @@ pub mod health;
 pub mod http;
 pub mod openapi;
 pub mod problem;
+pub mod resource;
 pub mod shutdown;
 pub mod telemetry;

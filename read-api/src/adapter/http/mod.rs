@@ -5,7 +5,7 @@ mod list_orders;
 mod problems;
 
 use actix_web::web;
-use runtime::http::readable;
+use runtime::resource::readable;
 
 use crate::port::OrderQueries;
 

@@ -9,7 +9,7 @@ mod problems;
 mod validation;
 
 use actix_web::web;
-use runtime::http::actionable;
+use runtime::resource::actionable;
 use utoipa::OpenApi;
 
 use crate::port::OrderWriter;

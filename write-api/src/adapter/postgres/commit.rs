@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use runtime::database::{Database, DatabaseError, PoolError};
 use uuid::Uuid;
 
-use super::group_commit::Job;
+use super::job::Job;
 use super::row::{OrderRow, RowError};
 use super::save_batch::SaveBatch;
 use super::schema::orders;

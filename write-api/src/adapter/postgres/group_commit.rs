@@ -2,36 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::commit::Committer;
-use super::save_batch::SaveRow;
-use crate::port::{Saved, WriteError};
+use super::job::Job;
 
 /// The most commands that share a transaction. More gain little: from here on PostgreSQL's work per order counts.
 const MAX_BATCH: usize = 256;
-
-/// A command that waits to be stored, and for whom its answer is.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) row: SaveRow,
-    /// After this nobody waits for the answer any more.
-    pub(super) deadline: Instant,
-    /// Whether an attempt may have stored it without our knowing.
-    pub(super) unknown: bool,
-    /// How often PostgreSQL failed on it alone.
-    pub(super) failures: u32,
-    pub(super) answer: oneshot::Sender<Result<Saved, WriteError>>,
-}
-
-impl Job {
-    /// Whoever asked may have hung up, which changes nothing about what was stored.
-    pub(super) fn answer(self, result: Result<Saved, WriteError>) {
-        let _hung_up = self.answer.send(result);
-    }
-}
 
 /// Commits what comes in, batch after batch, until the queue is closed and empty. A lone command goes at once: there is no
 /// timer, the transaction in flight is all that gathers a batch.

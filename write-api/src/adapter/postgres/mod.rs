@@ -3,6 +3,7 @@
 mod archive;
 mod commit;
 mod group_commit;
+mod job;
 mod row;
 mod save_batch;
 mod schema;

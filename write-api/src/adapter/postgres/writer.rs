@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::commit::Committer;
-use super::group_commit::{self, Job};
+use super::group_commit;
+use super::job::Job;
 use super::row::OrderRow;
 use super::save_batch::SaveRow;
 use super::schema::orders;
