@@ -134,7 +134,7 @@ async fn if_match_with_another_version_is_412_and_changes_nothing() -> Result<()
     let step = |step: &str, tag: &str| {
         api.client.post(format!("{}/orders/{order_id}/{step}", api.url)).header("if-match", tag).send()
     };
-    for tag in ["\"2\"", "W/\"1\"", "\"one\"", "\"2\", \"3\""] {
+    for tag in ["\"2\"", "W/\"1\"", "\"one\"", "\"2\", \"3\"", "", "1", "\"1"] {
         let response = step("pay", tag).await?;
         assert_eq!(response.status(), StatusCode::PRECONDITION_FAILED, "{tag}");
         let problem = problem(response).await?;
@@ -142,11 +142,6 @@ async fn if_match_with_another_version_is_412_and_changes_nothing() -> Result<()
         assert_eq!(problem["detail"], "The order has version 1.");
     }
     assert_eq!(api.stored().await?, (1, 1));
-    for tag in ["", "1", "\"1"] {
-        let response = step("pay", tag).await?;
-        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{tag}");
-        assert_eq!(problem(response).await?["errors"][0]["header"], "If-Match");
-    }
     assert_eq!(step("pay", "\"7\", \"1\"").await?.status(), StatusCode::OK);
     // The same request again, because its answer got lost: it names the version that the step was taken from.
     let repeat = step("pay", "\"1\"").await?;
