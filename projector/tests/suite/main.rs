@@ -1,5 +1,6 @@
 //! The projector against a real PostgreSQL.
 
+mod convergence;
 mod cycle;
 mod parking;
 mod process;

@@ -53,6 +53,17 @@ impl Scene {
         Ok(())
     }
 
+    /// All of them in one statement, in this order.
+    pub(crate) async fn emit_all(&self, events: &[OrderEvent]) -> Result<()> {
+        let encoded = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>()?;
+        let (kinds, payloads): (Vec<_>, Vec<_>) =
+            encoded.into_iter().map(|event| (event.kind, event.payload)).unzip();
+        let insert = "INSERT INTO outbox (kind, payload) SELECT kind, payload::jsonb
+                      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS e (kind, payload, position) ORDER BY position";
+        self.session.execute(insert, &[&kinds, &payloads]).await?;
+        Ok(())
+    }
+
     pub(crate) async fn emit_raw(&self, kind: &str, payload: &str) -> Result<()> {
         let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::jsonb)";
         self.session.execute(insert, &[&kind, &payload]).await?;
