@@ -4,5 +4,6 @@ mod convergence;
 mod cycle;
 mod parking;
 mod process;
+mod revenue_by_month;
 mod support;
 mod workers;
