@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -91,11 +91,24 @@ async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
     let ended = stop.run_until_cancelled(running).await;
     display.finish();
     match ended {
-        Some(ended) => log_end("republished", &ended?),
-        // Between two steps: the step in flight is committed as a whole or not at all, and either is fine.
-        None => log_end("stopped; go on with --after", &reached),
+        Some(ended) => {
+            let reached = ended?;
+            log_end("republished", &reached);
+            ensure!(
+                reached.corrupt == 0,
+                "{} orders were left out: what is stored is not an order",
+                reached.corrupt
+            );
+            Ok(())
+        }
+        // The step in flight is committed as a whole or not at all, and either is fine.
+        None => match reached.last {
+            Some(last) => {
+                bail!("interrupted after {} orders; go on with --after {last}", reached.republished)
+            }
+            None => bail!("interrupted before the first order"),
+        },
     }
-    Ok(())
 }
 
 fn log_end(what: &str, progress: &Progress) {

@@ -58,9 +58,10 @@ pub enum StartError {
 ///
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
-    let database = config.database.clone().with_settings(BY_KEY_ONLY).open("write-api")?;
+    let database = config.database.clone().with_settings(BY_KEY_ONLY);
+    let commits = database.clone().with_pool_size(1).open("write-api")?;
     let limits = Limits { queue: config.queue, command: config.deadline };
-    let writer = Arc::new(PgOrderWriter::start(database, limits));
+    let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits));
     let checked = Arc::clone(&writer);
     let health = Health::new(stop.clone(), move || {
         let writer = Arc::clone(&checked);

@@ -83,10 +83,12 @@ pub struct WhichOrders {
 }
 
 /// A part of all orders, by id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Page {
     /// Those that were meant.
     pub orders: Vec<Order>,
+    /// Rows that are no orders, and why: somebody else has written to the table.
+    pub corrupt: Vec<(Uuid, BoxedError)>,
     /// How many were looked at.
     pub looked_at: u64,
     /// The last id that was looked at: the next page begins after it.

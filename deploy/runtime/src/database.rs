@@ -51,7 +51,7 @@ pub struct DatabaseConfig {
     /// `DATABASE_STATEMENT_TIMEOUT_MS`: longest a statement may run, 1 to 600 000. Default 4 000.
     #[serde(default = "default_statement_ms")]
     statement_timeout_ms: u64,
-    /// `DATABASE_LOCK_TIMEOUT_MS`: longest a statement may wait for a lock, 1 to 600 000. Default 2 000.
+    /// `DATABASE_LOCK_TIMEOUT_MS`: longest a statement may wait for a lock, 1 to 600 000. Default 300.
     #[serde(default = "default_lock_ms")]
     lock_timeout_ms: u64,
     #[serde(skip)]
@@ -75,7 +75,7 @@ const fn default_statement_ms() -> u64 {
 }
 
 const fn default_lock_ms() -> u64 {
-    2_000
+    300
 }
 
 impl DatabaseConfig {
@@ -99,6 +99,13 @@ impl DatabaseConfig {
     #[must_use]
     pub fn pool_size(&self) -> usize {
         self.pool_size
+    }
+
+    /// The same with another number of connections.
+    #[must_use]
+    pub fn with_pool_size(mut self, pool_size: usize) -> Self {
+        self.pool_size = pool_size;
+        self
     }
 
     /// The same with further settings for each session, such as `enable_seqscan=off`.
@@ -283,7 +290,7 @@ mod tests {
         assert_eq!(
             session.get_options(),
             Some(
-                "-c role=reader -c statement_timeout=4000 -c lock_timeout=2000 \
+                "-c role=reader -c statement_timeout=4000 -c lock_timeout=300 \
                  -c idle_in_transaction_session_timeout=5000"
             )
         );

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
 use uuid::Uuid;
 
+use crate::domain::Order;
 use crate::port::{ArchiveError, OrderArchive, WhichOrders};
 
 /// How long to wait before the backlog is looked at again.
@@ -32,6 +32,8 @@ pub struct Progress {
     pub looked_at: u64,
     /// Orders republished; their events are committed.
     pub republished: u64,
+    /// Orders left out, because what is stored is not an order; the log names them.
+    pub corrupt: u64,
     /// The last order looked at: a later run can begin after it.
     pub last: Option<Uuid>,
 }
@@ -64,7 +66,7 @@ impl Republish {
     ) -> Result<Progress, RepublishError> {
         let mut progress = Progress { last: self.after, ..Progress::default() };
         loop {
-            match self.step(archive, &mut progress).await {
+            match self.step(archive, &mut progress, &mut report).await {
                 Ok(true) => report(&progress),
                 Ok(false) => return Ok(progress),
                 Err(source) => return Err(RepublishError { progress, source }),
@@ -73,20 +75,30 @@ impl Republish {
     }
 
     /// One page; `false` where there is none left.
-    async fn step(&self, archive: &impl OrderArchive, progress: &mut Progress) -> Result<bool, ArchiveError> {
+    async fn step(
+        &self,
+        archive: &impl OrderArchive,
+        progress: &mut Progress,
+        report: &mut impl FnMut(&Progress),
+    ) -> Result<bool, ArchiveError> {
         while archive.backlog_exceeds(self.max_backlog).await? {
+            report(progress);
             tokio::time::sleep(BACKLOG_PAUSE).await;
         }
         let Some(page) = archive.page(&self.which, progress.last, self.batch).await? else {
             return Ok(false);
         };
-        let now = Utc::now();
-        let events: Vec<_> = page.orders.iter().map(|order| order.republished(now)).collect();
+        for (order_id, error) in &page.corrupt {
+            let error = runtime::telemetry::chain(error.as_ref());
+            tracing::error!(order.id = %order_id, error, "order left out: what is stored is not an order");
+        }
+        let events: Vec<_> = page.orders.iter().map(Order::republished).collect();
         if !events.is_empty() {
             archive.emit(&events).await?;
         }
         progress.looked_at += page.looked_at;
         progress.republished += u64::try_from(events.len()).unwrap_or(u64::MAX);
+        progress.corrupt += u64::try_from(page.corrupt.len()).unwrap_or(u64::MAX);
         progress.last = Some(page.last);
         Ok(true)
     }

@@ -163,8 +163,8 @@ impl Order {
 
     /// The event that tells the order's state once more; it is no step, and changes nothing.
     #[must_use]
-    pub fn republished(&self, now: DateTime<Utc>) -> OrderEvent {
-        OrderEvent { occurred_at: now.trunc_subsecs(6), ..self.event(OrderChange::Republished) }
+    pub fn republished(&self) -> OrderEvent {
+        self.event(OrderChange::Republished)
     }
 
     /// Whether placing `lines` for `customer` is what made this order: a repeat of that request is this order again.

@@ -93,7 +93,7 @@ pub enum LinesError {
     #[error("must have at least one item")]
     None,
     /// More than 500.
-    #[error("must have at most {} items", OrderLines::MAX)]
+    #[error("must have at most {} items", OrderLines::LIMIT)]
     TooMany,
     /// Σ price × quantity does not fit into 64 bits.
     #[error("must add up to at most {} cents", i64::MAX)]
@@ -102,15 +102,17 @@ pub enum LinesError {
 
 impl OrderLines {
     /// The most lines that an order may have.
-    pub const MAX: i32 = 500;
+    pub const LIMIT: usize = 500;
 
     /// # Errors
     ///
     /// [`LinesError`] for none, too many, or a total that does not fit.
     pub fn new(lines: Vec<OrderLine>) -> Result<Self, LinesError> {
         let last_sku = lines.last().ok_or(LinesError::None)?.sku.clone();
-        let count =
-            i32::try_from(lines.len()).ok().filter(|count| *count <= Self::MAX).ok_or(LinesError::TooMany)?;
+        let count = i32::try_from(lines.len()).map_err(|_| LinesError::TooMany)?;
+        if lines.len() > Self::LIMIT {
+            return Err(LinesError::TooMany);
+        }
         let total = lines
             .iter()
             .try_fold(Cents::ZERO, |total, line| total.plus(line.total))

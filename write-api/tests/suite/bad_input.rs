@@ -90,6 +90,23 @@ async fn everything_that_is_wrong_is_reported_at_once() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_refusal_is_short_however_long_the_request_is() -> Result<()> {
+    let api = Api::start().await?;
+    let bad_items = json!({"customer_id": "c", "items": vec![json!({"sku": "", "quantity": 0, "price_cents": -1}); 10_000]});
+    let mut bad_field = order();
+    bad_field["x".repeat(500_000)] = json!(1);
+    for (body, says) in
+        [(bad_items, ""), (with("/items", json!("y".repeat(500_000))), "/items"), (bad_field, "")]
+    {
+        let problem = problem(api.place(&body).await?).await?;
+        assert!(problem.to_string().len() < 20_000 && pointers(&problem)[0].contains(says), "{problem:.300}");
+    }
+    let too_many = json!({"customer_id": "c", "items": vec![json!({"sku": "A", "quantity": 1, "price_cents": 1}); 10_000]});
+    assert_eq!(pointers(&problem(api.place(&too_many).await?).await?), ["/items"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
     let api = Api::start().await?;
     for (pointer, value) in [
@@ -98,6 +115,7 @@ async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
         ("/items", json!("none")),
         ("/items/0/quantity", json!(1.5)),
         ("/items/0/quantity", json!(1e30)),
+        ("/items/0/price_cents", json!(9_007_199_254_740_994.0)),
         ("/items/0/quantity", json!("1")),
         ("/items/1/price_cents", json!(null)),
         ("/items/1/price_cents", json!(9_223_372_036_854_775_808_u64)),

@@ -93,22 +93,26 @@ fn some_order() -> Result<(Order, OrderEvent)> {
 }
 
 #[tokio::test]
-async fn the_statement_is_prepared_once_and_used_again() -> Result<()> {
+async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
     let database = local::test_database::TestDatabase::create().await?;
     let vars = [("DATABASE_URL", database.url("orders_write_api")), ("DATABASE_POOL_SIZE", "1".to_owned())];
-    let opened = DatabaseConfig::from_vars(&vars.map(|(name, value)| (name.to_owned(), value)).to_vec())?
-        .open("test")?;
+    let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let opened = DatabaseConfig::from_vars(&vars)?.open("test")?;
     let limits = Limits { queue: 16, command: Duration::from_secs(5) };
-    let writer = PgOrderWriter::start(opened.clone(), limits);
+    // One connection for everything, so that one session has seen all statements.
+    let writer = PgOrderWriter::start(opened.clone(), opened.clone(), limits);
     for _ in 0..10 {
         let (order, event) = some_order()?;
         assert_eq!(writer.save(&order, &event).await?, Saved::Stored);
+        assert!(matches!(writer.save(&order, &event).await?, Saved::Superseded(_)));
+        assert!(writer.find(order.id()).await?.is_some());
     }
     let mut connection = opened.pool().get().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
-                WHERE statement LIKE 'WITH input AS (%'";
+                WHERE statement LIKE 'WITH input AS (%' OR statement LIKE 'SELECT \"orders\"%' ORDER BY 1";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;
-    assert_eq!(uses.iter().map(|row| row.uses).collect::<Vec<_>>(), [10]);
+    let uses: Vec<_> = uses.iter().map(|row| row.uses).collect();
+    assert_eq!(uses, [10, 10, 20], "ten looks by a replay, ten finds, twenty saves");
     Ok(())
 }
 

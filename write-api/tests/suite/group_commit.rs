@@ -1,6 +1,6 @@
 //! What waits goes together, and nobody pays for a neighbour.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
@@ -85,6 +85,90 @@ async fn an_order_that_somebody_has_locked_holds_up_nobody_else() -> Result<()> 
     others??;
     assert_eq!(paying?.status(), StatusCode::OK, "it is stored once the lock is gone");
     assert_eq!(api.stored().await?, (31, 32));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_that_somebody_else_is_placing_holds_up_nobody_for_long() -> Result<()> {
+    let api = Api::start().await?;
+    let mut twin = order();
+    twin["order_id"] = json!(uuid::Uuid::now_v7());
+    let mut session = api.database.connect().await?;
+    let elsewhere = session.transaction().await?;
+    let insert = "INSERT INTO orders SELECT $1::text::uuid, 'c', '[{}]', 1, 'placed', 1, now(), now()";
+    elsewhere.execute(insert, &[&twin["order_id"].as_str().unwrap_or_default()]).await?;
+    let start = Instant::now();
+    let others: Vec<_> = (0..20).map(|number| order_of(&format!("other {number}"))).collect();
+    let others = try_join_all(others.iter().map(|order| api.place(order)));
+    let (twin, others) =
+        tokio::join!(api.place(&twin), async { anyhow::Ok((others.await?, start.elapsed())) });
+    let (others, took) = others?;
+    assert!(others.iter().all(|answer| answer.status() == StatusCode::CREATED));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(
+        twin?.status(),
+        StatusCode::SERVICE_UNAVAILABLE,
+        "what becomes of its twin cannot be told yet"
+    );
+    elsewhere.rollback().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_storm_of_twins_does_not_keep_others_waiting() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    // A commit that takes a while, so that a batch for each twin would take very long.
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END $$;
+                CREATE TRIGGER slow AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION slow()";
+    session.batch_execute(slow).await?;
+    let mut twin = order();
+    twin["order_id"] = json!(uuid::Uuid::now_v7());
+    let others: Vec<_> = (0..50).map(|number| order_of(&format!("other {number}"))).collect();
+    let start = Instant::now();
+    let twins = try_join_all((0..300).map(|_| api.place(&twin)));
+    let others = async {
+        let answers = try_join_all(others.iter().map(|order| api.place(order))).await?;
+        anyhow::Ok((answers, start.elapsed()))
+    };
+    let (twins, others) = tokio::join!(twins, others);
+    assert!(twins?.iter().all(|answer| answer.status() == StatusCode::CREATED));
+    let (answers, took) = others?;
+    assert!(answers.iter().all(|answer| answer.status() == StatusCode::CREATED));
+    // 300 batches of 20 ms would be 6 s.
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(api.stored().await?, (51, 51));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waits_for_longer_than_its_deadline_is_taken_back_and_said_so() -> Result<()> {
+    let api = Api::start_with(&[("WRITE_DEADLINE_MS", "500"), ("DATABASE_LOCK_TIMEOUT_MS", "3000")]).await?;
+    let mut session = api.database.connect().await?;
+    let watcher = api.database.connect().await?;
+    let lock = session.transaction().await?;
+    lock.batch_execute("LOCK TABLE orders IN EXCLUSIVE MODE").await?;
+    let (first, second) = (order_of("in flight"), order_of("waiting"));
+    let waiting = async {
+        wait_for_blocked(&watcher, 1).await?;
+        let start = Instant::now();
+        let answer = api.place(&second).await?;
+        anyhow::Ok((answer, start.elapsed()))
+    };
+    let (first, waiting) = tokio::join!(api.place(&first), waiting);
+    assert_eq!(problem(first?).await?["type"], "/problems/outcome-unknown", "it may yet be stored");
+    let (answer, took) = waiting?;
+    assert_eq!(problem(answer).await?["type"], "/problems/unavailable", "it was never tried");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    lock.rollback().await?;
+    wait::until("the one that was in flight", Duration::from_secs(5), || async {
+        let stored = api.stored().await;
+        if matches!(stored, Ok((1, 1))) { Ok(()) } else { Err(stored) }
+    })
+    .await?;
+    // Had the other one not been taken back, it would come with the next.
+    api.place(&order_of("next")).await?;
+    assert_eq!(api.stored().await?, (2, 2));
     Ok(())
 }
 

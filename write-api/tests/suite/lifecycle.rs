@@ -134,7 +134,7 @@ async fn if_match_with_another_version_is_412_and_changes_nothing() -> Result<()
     let step = |step: &str, tag: &str| {
         api.client.post(format!("{}/orders/{order_id}/{step}", api.url)).header("if-match", tag).send()
     };
-    for tag in ["\"2\"", "W/\"1\"", "\"one\"", "\"2\", \"3\"", "", "1", "\"1"] {
+    for tag in ["\"2\"", "W/\"1\"", "\"one\"", "\"2\", \"3\"", "", "1", "\"1", "\"+1\"", "\"01\""] {
         let response = step("pay", tag).await?;
         assert_eq!(response.status(), StatusCode::PRECONDITION_FAILED, "{tag}");
         let problem = problem(response).await?;

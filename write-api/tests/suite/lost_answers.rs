@@ -144,6 +144,30 @@ async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown_and_a_repeat_
 }
 
 #[tokio::test]
+async fn a_refusal_on_the_way_of_finding_out_does_not_count_as_not_stored() -> Result<()> {
+    let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
+    api.placed().await?;
+    proxy.set(Wire::AnswersLost);
+    let order = order();
+    let fail_over = async {
+        wait_until_stored(&api, 2).await?;
+        // As after a failover: the server can be read, and refuses to write.
+        let session = api.database.connect().await?;
+        let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
+        session
+            .batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"))
+            .await?;
+        proxy.cut_once();
+        anyhow::Ok(())
+    };
+    let (answer, failed_over) = tokio::join!(api.place(&order), fail_over);
+    failed_over?;
+    assert_eq!(answer?.status(), StatusCode::CREATED, "it is stored, and can be seen to be");
+    assert_eq!(api.stored().await?, (2, 2));
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_unknown_outcome_without_an_identity_lends_one_for_the_repeat() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[("WRITE_DEADLINE_MS", "1000")]).await?;
     // A connection is open from here on.

@@ -124,3 +124,43 @@ async fn a_bad_argument_is_named() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_order_that_is_corrupt_is_named_and_left_out_and_the_others_are_told() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    let ids = three_orders(&api, &session).await?;
+    session
+        .batch_execute(&format!("UPDATE orders SET total_cents = 1 WHERE order_id = '{}'", ids[1]))
+        .await?;
+    let output = republish(&api, &["--batch", "1"]).await?;
+    assert!(!output.status.success() && String::from_utf8(output.stderr)?.contains("1 orders were left out"));
+    assert!(String::from_utf8(output.stdout)?.contains(&ids[1]), "the log names it");
+    let told: Vec<_> = events(&session).await?.iter().map(|event| event.order.order_id.to_string()).collect();
+    assert_eq!(told, [ids[0].clone(), ids[2].clone()]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_interruption_is_a_failure_that_says_where_to_go_on() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    let ids = three_orders(&api, &session).await?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_write-api"));
+    command.args(["republish", "--batch", "1", "--max-backlog", "0"]);
+    command.env("DATABASE_URL", api.database.url("orders_write_api")).stdin(Stdio::null());
+    let running = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    wait::until("the first event", Duration::from_secs(10), || async {
+        let told = events(&session).await.map(|events| events.len());
+        if matches!(told, Ok(1)) { Ok(()) } else { Err(told) }
+    })
+    .await?;
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(running.id().try_into()?),
+        nix::sys::signal::Signal::SIGTERM,
+    )?;
+    let output = tokio::task::spawn_blocking(move || running.wait_with_output()).await??;
+    let said = String::from_utf8(output.stderr)?;
+    assert!(!output.status.success() && said.contains(&format!("go on with --after {}", ids[0])), "{said}");
+    Ok(())
+}

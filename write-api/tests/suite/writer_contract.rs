@@ -70,7 +70,7 @@ impl InPostgres {
         let vars = vec![("DATABASE_URL".to_owned(), database.url("orders_write_api"))];
         let opened = DatabaseConfig::from_vars(&vars)?.open("contract")?;
         let limits = Limits { queue: 64, command: Duration::from_secs(5) };
-        Ok(Self { writer: PgOrderWriter::start(opened, limits), database })
+        Ok(Self { writer: PgOrderWriter::start(opened.clone(), opened, limits), database })
     }
 }
 

@@ -140,7 +140,8 @@ fn precondition(request: &HttpRequest) -> Precondition {
     if !request.headers().contains_key(IF_MATCH) {
         return Precondition::AnyVersion;
     }
-    let version = |tag: &EntityTag| tag.tag().parse().ok().filter(|_| !tag.weak);
+    let version =
+        |tag: &EntityTag| tag.tag().parse().ok().filter(|version: &i32| tag.strong_eq(&etag(*version)));
     match IfMatch::parse(request) {
         Ok(IfMatch::Any) => Precondition::AnyVersion,
         Ok(IfMatch::Items(tags)) => Precondition::OneOf(tags.iter().filter_map(version).collect()),
@@ -148,9 +149,13 @@ fn precondition(request: &HttpRequest) -> Precondition {
     }
 }
 
+fn etag(version: i32) -> EntityTag {
+    EntityTag::new_strong(version.to_string())
+}
+
 fn answer(order: &Order, replayed: bool) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    response.insert_header((ETAG, format!("\"{}\"", order.version())));
+    response.insert_header((ETAG, etag(order.version()).to_string()));
     if replayed {
         response.insert_header(REPLAYED);
     }

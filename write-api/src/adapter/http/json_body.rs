@@ -106,7 +106,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let inner = error.inner();
         if inner.is_data() {
-            let place = FieldError::at(pointer(error.path()), inner.to_string());
+            let place = FieldError::at(short(&pointer(error.path())), short(&inner.to_string()));
             return problems::MALFORMED_BODY
                 .with("The body is JSON, but not of the form that is needed.")
                 .at(vec![place]);
@@ -115,6 +115,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     json.end().map_err(|error| not_json(&error))?;
     Ok(value)
+}
+
+/// serde's messages repeat what the client sent, however long that is.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {

@@ -8,7 +8,7 @@ mod place_order;
 mod problems;
 mod validation;
 
-use actix_web::web;
+use actix_web::{Route, web};
 use runtime::resource::actionable;
 use utoipa::OpenApi;
 
@@ -42,12 +42,27 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
+/// Everything that is served: path and handler. It is all POST.
+fn table<W: OrderWriter>() -> [(&'static str, Route); 5] {
+    [
+        (ORDERS, web::route().to(place_order::handle::<W>)),
+        (PAY, web::route().to(change_status::pay::<W>)),
+        (SHIP, web::route().to(change_status::ship::<W>)),
+        (DELIVER, web::route().to(change_status::deliver::<W>)),
+        (CANCEL, web::route().to(change_status::cancel::<W>)),
+    ]
+}
+
+/// The paths that are served, beside the probes and the document.
+#[must_use]
+pub fn paths<W: OrderWriter>() -> Vec<&'static str> {
+    table::<W>().iter().map(|(path, _)| *path).collect()
+}
+
 /// Adds the routes of the write side, and their document. The app must hold a `web::Data<W>`.
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
-    app.service(actionable(ORDERS, web::route().to(place_order::handle::<W>)))
-        .service(actionable(PAY, web::route().to(change_status::pay::<W>)))
-        .service(actionable(SHIP, web::route().to(change_status::ship::<W>)))
-        .service(actionable(DELIVER, web::route().to(change_status::deliver::<W>)))
-        .service(actionable(CANCEL, web::route().to(change_status::cancel::<W>)));
+    for (path, route) in table::<W>() {
+        app.service(actionable(path, route));
+    }
     runtime::openapi::serve(app, document());
 }

@@ -43,7 +43,9 @@ impl Visitor<'_> for WholeNumberVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
-        let whole = if number.fract() == 0.0 { format!("{number:.0}").parse().ok() } else { None };
+        // Above 2^53 the point has cost digits: what was meant can no longer be told.
+        let is_exact = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
+        let whole = if is_exact { format!("{number:.0}").parse().ok() } else { None };
         whole.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
     }
 }

@@ -14,7 +14,7 @@ use super::problems::{self, Identity, PlaceProblems};
 use super::validation::Faults;
 use super::{ORDERS, idempotency_key};
 use crate::command::PlaceOrder;
-use crate::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
+use crate::domain::{Cents, CustomerId, LinesError, Order, OrderLine, OrderLines, Quantity, Sku};
 use crate::port::OrderWriter;
 
 /// An order to place.
@@ -137,10 +137,16 @@ impl PlaceOrderRequest {
         let customer = faults.check("/customer_id", CustomerId::new(self.customer_id));
         // An order with a broken item counts as broken there, not also for what the remaining items add up to.
         let given = self.items.len();
-        let items = self.items.into_iter().enumerate();
+        let items = self.items.into_iter().take(OrderLines::LIMIT).enumerate();
         let lines: Vec<_> =
             items.filter_map(|(index, Object(item))| item.into_line(index, &mut faults)).collect();
-        let lines = (lines.len() == given).then(|| faults.check("/items", OrderLines::new(lines))).flatten();
+        let lines = if given > OrderLines::LIMIT {
+            faults.check("/items", Err(LinesError::TooMany))
+        } else if lines.len() == given {
+            faults.check("/items", OrderLines::new(lines))
+        } else {
+            None
+        };
         let (customer, lines) = faults.or_else(customer.zip(lines))?;
         let (order_id, identity) = match (self.order_id, key) {
             (Some(order_id), _) => (order_id, Identity::OrderId),

@@ -4,6 +4,9 @@ use std::fmt::Display;
 
 use runtime::problem::FieldError;
 
+/// The most faults that are reported: enough to mend a request by, and no way to have us write without end.
+const MAX_FAULTS: usize = 100;
+
 /// The faults found so far.
 #[derive(Default)]
 pub(super) struct Faults(Vec<FieldError>);
@@ -26,6 +29,8 @@ impl Faults {
 
     /// The value where nothing was wrong, else all that was.
     pub(super) fn or_else<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
-        value.filter(|_| self.0.is_empty()).ok_or(self.0)
+        let Self(mut faults) = self;
+        faults.truncate(MAX_FAULTS);
+        value.filter(|_| faults.is_empty()).ok_or(faults)
     }
 }

@@ -82,9 +82,15 @@ impl OrderArchive for PgOrderArchive {
             meant = meant.filter(orders::updated_at.ge(since));
         }
         let rows: Vec<OrderRow> = self.ask(move |connection| meant.load(connection).boxed()).await?;
-        let orders = rows.into_iter().map(Order::try_from).collect::<Result<_, _>>();
-        let orders = orders.map_err(|error| ArchiveError(error.into()))?;
-        Ok(Some(Page { orders, looked_at: u64::try_from(ids.len()).unwrap_or(u64::MAX), last }))
+        let (mut orders, mut corrupt) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            let order_id = row.order_id();
+            match Order::try_from(row) {
+                Ok(order) => orders.push(order),
+                Err(error) => corrupt.push((order_id, error.into())),
+            }
+        }
+        Ok(Some(Page { orders, corrupt, looked_at: u64::try_from(ids.len()).unwrap_or(u64::MAX), last }))
     }
 
     async fn emit(&self, events: &[OrderEvent]) -> Result<(), ArchiveError> {

@@ -20,10 +20,11 @@ use crate::domain::Order;
 use crate::port::{Saved, WriteError};
 
 /// How often PostgreSQL may fail on a command alone (deadlock, timeout, no disk space) before it is given up.
-const MAX_FAILURES: u32 = 3;
+const MAX_FAILURES: u32 = 5;
 
 /// Stores batches, and answers the commands in them.
 pub(super) struct Committer {
+    commits: Database,
     database: Database,
 }
 
@@ -33,19 +34,22 @@ pub(super) struct Committer {
 struct DeadlinePassed;
 
 impl Committer {
-    pub(super) fn new(database: Database) -> Self {
-        Self { database }
+    pub(super) fn new(commits: Database, database: Database) -> Self {
+        Self { commits, database }
     }
 
     /// Stores the batch in one transaction and answers its commands, all but those that it returns: they are to be
     /// settled one by one.
     pub(super) async fn attempt(&self, batch: Vec<Job>) -> Vec<Job> {
+        if batch.is_empty() {
+            return batch;
+        }
+        self.attempt_over(&self.commits, batch).await
+    }
+
+    async fn attempt_over(&self, database: &Database, batch: Vec<Job>) -> Vec<Job> {
         let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
-        match self
-            .database
-            .run(move |connection| RunQueryDsl::load::<Uuid>(statement, connection).boxed())
-            .await
-        {
+        match database.run(move |connection| RunQueryDsl::load::<Uuid>(statement, connection).boxed()).await {
             Ok(saved) => self.answer(batch, &saved.into_iter().collect()).await,
             Err(DatabaseError::Connect(error)) => give_up_the_known(batch, error),
             Err(DatabaseError::Statement(error)) if !is_lost_connection(&error) => refuse(batch, error),
@@ -56,11 +60,16 @@ impl Committer {
         }
     }
 
-    /// Tries a command alone, with growing pauses, until it is answered or its deadline has passed.
+    /// Tries a command alone, with growing pauses, until it is answered or its deadline has passed. One that may have been
+    /// stored is looked for first: that also works where nothing can be stored any more.
     pub(super) async fn settle(self: Arc<Self>, mut job: Job) {
         let mut pauses = pauses();
         while Instant::now() < job.deadline {
-            let Some(unsettled) = self.attempt(vec![job]).await.pop() else { return };
+            if job.unknown {
+                let Some(not_found) = self.explain(vec![job]).await.pop() else { return };
+                job = not_found;
+            }
+            let Some(unsettled) = self.attempt_over(&self.database, vec![job]).await.pop() else { return };
             job = unsettled;
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
@@ -81,17 +90,24 @@ impl Committer {
         if others.is_empty() { others } else { self.explain(others).await }
     }
 
-    /// For commands that were not stored, although PostgreSQL is well: what is stored instead.
-    async fn explain(&self, jobs: Vec<Job>) -> Vec<Job> {
+    /// Answers commands by what is stored under their orders' ids; those that this does not settle come back.
+    pub(super) async fn explain(&self, jobs: Vec<Job>) -> Vec<Job> {
+        if jobs.is_empty() {
+            return jobs;
+        }
         let ids: Vec<_> = jobs.iter().map(|job| job.row.order_id).collect();
         let query = orders::table.filter(orders::order_id.eq_any(ids)).select(OrderRow::as_select());
-        let Ok(rows) = self.database.run(move |connection| query.load::<OrderRow>(connection).boxed()).await
-        else {
-            return jobs;
+        let rows = match self.database.run(move |connection| query.load::<OrderRow>(connection).boxed()).await
+        {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::warn!(error = runtime::telemetry::chain(&error), "cannot look up what is stored");
+                return jobs;
+            }
         };
-        let mut stored: HashMap<_, _> =
+        let stored: HashMap<_, _> =
             rows.into_iter().map(|row| (row.order_id(), Order::try_from(row))).collect();
-        jobs.into_iter().filter_map(|job| explain_one(stored.remove(&job.row.order_id), job)).collect()
+        jobs.into_iter().filter_map(|job| explain_one(stored.get(&job.row.order_id), job)).collect()
     }
 }
 
@@ -105,16 +121,18 @@ fn give_up_the_known(batch: Vec<Job>, error: PoolError) -> Vec<Job> {
     unknown
 }
 
-/// Answers a command by what is stored under its order's id; where that settles nothing the command comes back.
-fn explain_one(stored: Option<Result<Order, RowError>>, job: Job) -> Option<Job> {
+fn explain_one(stored: Option<&Result<Order, RowError>>, job: Job) -> Option<Job> {
     match stored {
         None if job.row.version > 1 => job.answer(Err(refused("the order is gone"))),
         None => return Some(job),
-        Some(Err(error)) => job.answer(Err(refused(error))),
-        Some(Ok(order)) if job.unknown && job.row.is_stored_as(&order) => job.answer(Ok(Saved::Stored)),
+        Some(Err(error)) => {
+            let reason = runtime::telemetry::chain(error);
+            job.answer(Err(refused(reason)));
+        }
+        Some(Ok(order)) if job.unknown && job.row.is_stored_as(order) => job.answer(Ok(Saved::Stored)),
         // The row still has the version that this change was computed from, so somebody had it locked.
         Some(Ok(order)) if order.version() == job.row.version - 1 => return Some(job),
-        Some(Ok(order)) => job.answer(Ok(Saved::Superseded(Box::new(order)))),
+        Some(Ok(order)) => job.answer(Ok(Saved::Superseded(Box::new(order.clone())))),
     }
     None
 }
@@ -133,7 +151,8 @@ fn pauses() -> backon::ExponentialBackoff {
 /// PostgreSQL refused the batch. Whose fault it is shows when each is tried alone.
 fn refuse(mut batch: Vec<Job>, error: DieselError) -> Vec<Job> {
     use DatabaseErrorKind::{CheckViolation, NotNullViolation};
-    if batch.len() > 1 {
+    // What may have been stored by an earlier attempt is not given up for the refusal of this one.
+    if batch.len() > 1 || batch.iter().any(|job| job.unknown) {
         return batch;
     }
     if let Some(mut job) = batch.pop() {

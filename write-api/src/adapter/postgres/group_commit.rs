@@ -1,9 +1,11 @@
 //! Group commit: while one transaction is in flight, further commands wait; when it ends, all that wait go in the next.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::commit::Committer;
 use super::job::Job;
@@ -26,7 +28,10 @@ pub(super) async fn run(mut queue: mpsc::Receiver<Job>, committer: Arc<Committer
             waiting.push(job);
         }
         let batch = take_batch(&mut waiting);
-        for job in committer.attempt(batch).await {
+        let versions: HashMap<_, _> = batch.iter().map(|job| (job.row.order_id, job.row.version)).collect();
+        let mut unsettled = committer.attempt(batch).await;
+        unsettled.extend(committer.explain(take_overtaken(&mut waiting, &versions)).await);
+        for job in unsettled {
             // What has to be tried again is tried alone, and holds nobody up.
             tokio::spawn(Arc::clone(&committer).settle(job));
         }
@@ -36,7 +41,19 @@ pub(super) async fn run(mut queue: mpsc::Receiver<Job>, committer: Arc<Committer
 /// The next commands, one per order: the second command for an order waits for the next batch.
 fn take_batch(waiting: &mut Vec<Job>) -> Vec<Job> {
     let mut orders = HashSet::with_capacity(waiting.len());
-    let (batch, later) = waiting.drain(..).partition(|job| orders.insert(job.row.order_id));
+    let alive = waiting.drain(..).filter(|job| !job.decided.load(Ordering::Acquire));
+    let (batch, later): (Vec<_>, Vec<_>) = alive.partition(|job| orders.insert(job.row.order_id));
     *waiting = later;
-    batch
+    batch.into_iter().filter(Job::take_up).collect()
+}
+
+/// Those that wait for a version that has just been tried: a hundred twins are told by one look what became of the first,
+/// rather than tried in a hundred batches, in which they would keep others waiting.
+fn take_overtaken(waiting: &mut Vec<Job>, versions: &HashMap<Uuid, i32>) -> Vec<Job> {
+    let is_overtaken =
+        |job: &Job| versions.get(&job.row.order_id).is_some_and(|tried| job.row.version <= *tried);
+    let (overtaken, later) = waiting.drain(..).partition(is_overtaken);
+    *waiting = later;
+    let overtaken: Vec<_> = overtaken;
+    overtaken.into_iter().filter(Job::take_up).collect()
 }

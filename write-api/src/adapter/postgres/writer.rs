@@ -1,6 +1,7 @@
 //! Stores orders.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
@@ -53,16 +54,22 @@ pub enum CheckError {
 #[error("the group commit task has ended")]
 struct CommitterGone;
 
+/// The deadline passed while the command was waiting. It was taken back: nothing was stored, nor will be.
+#[derive(Debug, thiserror::Error)]
+#[error("the deadline has passed while other commands were being stored")]
+struct StillWaiting;
+
 impl PgOrderWriter {
-    /// A writer to `database`.
+    /// A writer that commits batches over `commits`, and does everything else over `database`: whatever is going on there
+    /// must not keep a batch from being committed.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime: it starts the task that commits. That ends when the writer is dropped and its queue empty.
     #[must_use]
-    pub fn start(database: Database, limits: Limits) -> Self {
+    pub fn start(commits: Database, database: Database, limits: Limits) -> Self {
         let (queue, receiver) = mpsc::channel(limits.queue);
-        let committer = Arc::new(Committer::new(database.clone()));
+        let committer = Arc::new(Committer::new(commits, database.clone()));
         tokio::spawn(group_commit::run(receiver, committer));
         Self { database, queue, command_limit: limits.command }
     }
@@ -87,12 +94,21 @@ impl OrderWriter for PgOrderWriter {
         let row = SaveRow::new(order, event).map_err(|error| WriteError::Refused(error.into()))?;
         let (answer, answered) = oneshot::channel();
         let deadline = Instant::now() + self.command_limit;
-        let job = Job { row, deadline, unknown: false, failures: 0, answer };
+        let decided = Arc::new(AtomicBool::new(false));
+        let job = Job { row, deadline, unknown: false, failures: 0, decided: Arc::clone(&decided), answer };
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => WriteError::Busy,
             TrySendError::Closed(_) => WriteError::Unavailable(CommitterGone.into()),
         })?;
-        answered.await.unwrap_or_else(|_dropped| Err(WriteError::OutcomeUnknown(CommitterGone.into())))
+        match tokio::time::timeout_at(deadline.into(), answered).await {
+            Ok(answer) => {
+                answer.unwrap_or_else(|_dropped| Err(WriteError::OutcomeUnknown(CommitterGone.into())))
+            }
+            Err(_elapsed) if !decided.swap(true, Ordering::AcqRel) => {
+                Err(WriteError::Unavailable(StillWaiting.into()))
+            }
+            Err(elapsed) => Err(WriteError::OutcomeUnknown(elapsed.into())),
+        }
     }
 
     async fn find(&self, order_id: Uuid) -> Result<Option<Order>, WriteError> {
