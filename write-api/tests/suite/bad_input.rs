@@ -13,15 +13,18 @@ fn pointers(problem: &Value) -> Vec<&str> {
     errors.iter().filter_map(|error| error.get("pointer")?.as_str()).collect()
 }
 
+async fn problem_of(api: &Api, body: &Value) -> Result<Value> {
+    problem(api.place(body).await?).await
+}
+
 /// An order with one field set to something else.
 fn with(pointer: &str, value: Value) -> Value {
     let mut order = order();
     let (parent, field) = pointer.rsplit_once('/').unwrap_or_default();
-    if let Some(parent) = order.pointer_mut(parent) {
-        match parent {
-            Value::Object(fields) => drop(fields.insert(field.to_owned(), value)),
-            other => *other = value,
-        }
+    if let Some(parent) = order.pointer_mut(parent)
+        && let Value::Object(fields) = parent
+    {
+        fields.insert(field.to_owned(), value);
     }
     order
 }
@@ -107,6 +110,41 @@ async fn a_refusal_is_short_however_long_the_request_is() -> Result<()> {
 }
 
 #[tokio::test]
+async fn faults_of_form_and_of_value_are_reported_together_each_where_it_is() -> Result<()> {
+    let api = Api::start().await?;
+    let body = json!({"order_id": "x", "items": [
+        {"sku": 7, "quantity": "1", "price_cents": 1, "gift": true},
+        {"quantity": 0, "price_cents": null},
+        "an item",
+    ]});
+    let response = api.place(&body).await?;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let problem = problem(response).await?;
+    let mut found = pointers(&problem);
+    found.sort_unstable();
+    let mut expected = vec![
+        "/order_id",
+        "/customer_id",
+        "/items/0/gift",
+        "/items/0/sku",
+        "/items/0/quantity",
+        "/items/1/sku",
+        "/items/1/quantity",
+        "/items/1/price_cents",
+        "/items/2",
+    ];
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{problem}");
+    let array = problem_of(&api, &with("/items", json!([["A", 1, 1]]))).await?;
+    assert_eq!(pointers(&array), ["/items/0"], "an array is no item, although serde would take it for one");
+    let twice = r#"{"customer_id": "a", "customer_id": "b", "items": [{"sku": "A", "quantity": 1, "price_cents": 1}]}"#;
+    let request = api.client.post(format!("{}/orders", api.url)).header("content-type", "application/json");
+    assert_eq!(request.body(twice).send().await?.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
     let api = Api::start().await?;
     for (pointer, value) in [
@@ -121,7 +159,6 @@ async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
         ("/items/1/price_cents", json!(9_223_372_036_854_775_808_u64)),
         ("/surprise", json!(true)),
         ("/items/0/surprise", json!(true)),
-        ("/items/0", json!(["A", 1, 1])),
     ] {
         let response = api.place(&with(pointer, value.clone())).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{pointer} = {value}");

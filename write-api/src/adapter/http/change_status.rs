@@ -5,9 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use runtime::problem::{FieldError, Problem};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::explain::{self, Explain};
 use super::json_body::OptionalJsonBody;
 use super::problems::{self, StepProblems};
 use super::validation::Faults;
@@ -184,5 +186,29 @@ impl CancelRequest {
         let mut faults = Faults::default();
         let reason = faults.check_optional("/reason", self.reason, CancelReason::new);
         faults.or_else(Some(Step::Cancel(reason)))
+    }
+}
+
+impl Explain for NoDetails {
+    fn explain(body: &Value, faults: &mut Faults) {
+        explain::Object::at(String::new(), body, &[], faults);
+    }
+}
+
+impl Explain for ShipRequest {
+    fn explain(body: &Value, faults: &mut Faults) {
+        let known = ["carrier", "tracking_number"];
+        let Some(shipment) = explain::Object::at(String::new(), body, &known, faults) else { return };
+        shipment.optional("carrier", faults, |carrier: Option<String>| carrier.map(Carrier::new).transpose());
+        shipment.optional("tracking_number", faults, |number: Option<String>| {
+            number.map(TrackingNumber::new).transpose()
+        });
+    }
+}
+
+impl Explain for CancelRequest {
+    fn explain(body: &Value, faults: &mut Faults) {
+        let Some(body) = explain::Object::at(String::new(), body, &["reason"], faults) else { return };
+        body.optional("reason", faults, |reason: Option<String>| reason.map(CancelReason::new).transpose());
     }
 }

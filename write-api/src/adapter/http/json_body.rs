@@ -8,12 +8,13 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use runtime::problem::{FieldError, Problem};
+use runtime::problem::Problem;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path, Segment};
 
+use super::explain::Explain;
 use super::object::Object;
 use super::problems;
+use super::validation::Faults;
 
 /// The largest body that is read.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -27,7 +28,7 @@ pub(super) struct JsonBody<T>(pub(super) T);
 /// to ask for.
 pub(super) struct OptionalJsonBody<T>(pub(super) T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
+impl<T: DeserializeOwned + Explain + 'static> FromRequest for JsonBody<T> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -35,14 +36,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
         let (request, payload) = (request.clone(), web::Payload::from_request(request, payload));
         async move {
             require_json(&request)?;
-            let Object(body) = parse(&read(&request, payload).await?)?;
-            Ok(Self(body))
+            parse(&read(&request, payload).await?).map(Self)
         }
         .boxed_local()
     }
 }
 
-impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T> {
+impl<T: DeserializeOwned + Default + Explain + 'static> FromRequest for OptionalJsonBody<T> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -54,8 +54,10 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T
                 return Ok(Self(T::default()));
             }
             require_json(&request)?;
-            let body: Option<Object<T>> = parse(&bytes)?;
-            Ok(Self(body.map(|Object(body)| body).unwrap_or_default()))
+            if bytes.trim_ascii() == b"null" {
+                return Ok(Self(T::default()));
+            }
+            parse(&bytes).map(Self)
         }
         .boxed_local()
     }
@@ -101,46 +103,22 @@ fn incomplete() -> Problem {
     problems::MALFORMED_BODY.with("The body ended before it was whole.")
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let inner = error.inner();
-        if inner.is_data() {
-            let place = FieldError::at(short(&pointer(error.path())), short(&inner.to_string()));
-            return problems::MALFORMED_BODY
-                .with("The body is JSON, but not of the form that is needed.")
-                .at(vec![place]);
-        }
-        not_json(inner)
-    })?;
-    json.end().map_err(|error| not_json(&error))?;
-    Ok(value)
-}
-
-/// serde's messages repeat what the client sent, however long that is.
-fn short(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
-fn not_json(error: &serde_json::Error) -> Problem {
-    problems::MALFORMED_BODY.with(format!("The body is not JSON: {error}."))
-}
-
-/// A JSON pointer (RFC 6901).
-fn pointer(path: &Path) -> String {
-    let mut pointer = String::new();
-    for segment in path {
-        pointer.push('/');
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&index.to_string()),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+/// Reads what a `T` needs. Where it is JSON and yet no `T`, a second look tells everything that is wrong with it.
+fn parse<T: DeserializeOwned + Explain>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map(|Object(value)| value).map_err(|error| {
+        let mut faults = Faults::default();
+        match serde_json::from_slice(bytes) {
+            Ok(body) => T::explain(&body, &mut faults),
+            Err(not_json) => {
+                return problems::MALFORMED_BODY.with(format!("The body is not JSON: {not_json}."));
             }
-            Segment::Unknown => pointer.push('?'),
         }
-    }
-    pointer
+        if faults.is_empty() {
+            // What only a second look at the text could find: a field that is there twice.
+            faults.add("", &error.to_string());
+        }
+        problems::MALFORMED_BODY
+            .with("The body is JSON, but not of the form that is needed.")
+            .at(faults.into_errors())
+    })
 }

@@ -1,6 +1,7 @@
 //! Routes, requests and answers, problem documents.
 
 mod change_status;
+mod explain;
 mod idempotency_key;
 mod json_body;
 mod object;

@@ -17,12 +17,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// A whole number. JSON knows one kind of number only, and some programs write 2 as `2.0`.
-///
-/// # Errors
-///
-/// The deserializer's, for anything else, and for what does not fit into 64 bits.
-pub(super) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    deserializer.deserialize_i64(WholeNumberVisitor)
+pub(super) struct WholeNumber(pub(super) i64);
+
+impl<'de> Deserialize<'de> for WholeNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_i64(WholeNumberVisitor).map(Self)
+    }
 }
 
 struct WholeNumberVisitor;

@@ -1,15 +1,19 @@
 //! `POST /orders`.
 
+use std::convert::Infallible;
+
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use runtime::problem::{FieldError, Problem};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::explain::{self, Explain};
 use super::json_body::JsonBody;
-use super::object::{Object, whole_number};
+use super::object::{Object, WholeNumber};
 use super::problems::{self, Identity, PlaceProblems};
 use super::validation::Faults;
 use super::{ORDERS, idempotency_key};
@@ -49,13 +53,11 @@ struct ItemRequest {
     )]
     sku: String,
     /// How many of it.
-    #[schema(minimum = 1, maximum = 2_147_483_647_i64, example = 2)]
-    #[serde(deserialize_with = "whole_number")]
-    quantity: i64,
+    #[schema(minimum = 1, maximum = 2_147_483_647_i64, example = 2, value_type = i64)]
+    quantity: WholeNumber,
     /// The price of one, in cents.
-    #[schema(minimum = 0, example = 450)]
-    #[serde(deserialize_with = "whole_number")]
-    price_cents: i64,
+    #[schema(minimum = 0, example = 450, value_type = i64)]
+    price_cents: WholeNumber,
 }
 
 /// What placing answered, now and whenever the request is repeated: only what never changes about an order.
@@ -130,6 +132,22 @@ fn answer(order: &Order, replayed: bool) -> HttpResponse {
     })
 }
 
+impl Explain for PlaceOrderRequest {
+    fn explain(body: &Value, faults: &mut Faults) {
+        let known = ["order_id", "customer_id", "items"];
+        let Some(order) = explain::Object::at(String::new(), body, &known, faults) else { return };
+        order.optional("order_id", faults, Ok::<Option<Uuid>, Infallible>);
+        order.required("customer_id", faults, CustomerId::new);
+        for (pointer, item) in order.list("items", OrderLines::LIMIT, faults) {
+            let known = ["sku", "quantity", "price_cents"];
+            let Some(item) = explain::Object::at(pointer, item, &known, faults) else { continue };
+            item.required("sku", faults, Sku::new);
+            item.required("quantity", faults, |WholeNumber(number)| Quantity::new(number));
+            item.required("price_cents", faults, |WholeNumber(number)| Cents::new(number));
+        }
+    }
+}
+
 impl PlaceOrderRequest {
     /// Checks everything and reports all that is wrong, not only the first.
     fn into_command(self, key: Option<String>) -> Result<(PlaceOrder, Identity), Vec<FieldError>> {
@@ -161,8 +179,8 @@ impl ItemRequest {
     fn into_line(self, index: usize, faults: &mut Faults) -> Option<OrderLine> {
         let place = |field: &str| format!("/items/{index}{field}");
         let sku = faults.check(&place("/sku"), Sku::new(self.sku));
-        let quantity = faults.check(&place("/quantity"), Quantity::new(self.quantity));
-        let price = faults.check(&place("/price_cents"), Cents::new(self.price_cents));
+        let quantity = faults.check(&place("/quantity"), Quantity::new(self.quantity.0));
+        let price = faults.check(&place("/price_cents"), Cents::new(self.price_cents.0));
         faults.check(&place(""), OrderLine::new(sku?, quantity?, price?))
     }
 }

@@ -17,6 +17,22 @@ impl Faults {
         result.map_err(|error| self.0.push(FieldError::at(pointer, error.to_string()))).ok()
     }
 
+    /// A fault at this JSON pointer. What is said is cut: serde's messages repeat what the client sent, however long.
+    pub(super) fn add(&mut self, pointer: &str, detail: &str) {
+        self.0.push(FieldError::at(short(pointer), short(detail)));
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All that were found, up to a limit.
+    pub(super) fn into_errors(mut self) -> Vec<FieldError> {
+        self.0.truncate(MAX_FAULTS);
+        self.0
+    }
+
     /// The same for a value that may be left out.
     pub(super) fn check_optional<V, T, E: Display>(
         &mut self,
@@ -29,8 +45,13 @@ impl Faults {
 
     /// The value where nothing was wrong, else all that was.
     pub(super) fn or_else<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
-        let Self(mut faults) = self;
-        faults.truncate(MAX_FAULTS);
-        value.filter(|_| faults.is_empty()).ok_or(faults)
+        value.filter(|_| self.0.is_empty()).ok_or_else(|| self.into_errors())
+    }
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
