@@ -45,8 +45,14 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     let body = order().to_string();
     let (first_half, second_half) = body.split_at(body.len() / 2);
     let mut request = TcpStream::connect(&address).await?;
+    // Once the server says "continue" the request is in flight, and not on its way to a worker.
     let head = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
-    request.write_all(format!("{head}content-length: {}\r\n\r\n{first_half}", body.len()).as_bytes()).await?;
+    let head = format!("{head}expect: 100-continue\r\ncontent-length: {}\r\n\r\n", body.len());
+    request.write_all(head.as_bytes()).await?;
+    let mut go_on = [0; 25];
+    request.read_exact(&mut go_on).await?;
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    request.write_all(first_half.as_bytes()).await?;
     // Idle connections must not hold the process up: one that was used and kept, one that never was.
     let keep_alive = reqwest::Client::new();
     keep_alive.get(format!("http://{address}/livez")).send().await?.bytes().await?;
