@@ -2,6 +2,7 @@
 
 mod convergence;
 mod cycle;
+mod golden;
 mod parking;
 mod process;
 mod revenue_by_month;

@@ -1,0 +1,76 @@
+//! The statements that matter, word for word, and how PostgreSQL runs them: by index, whatever the statistics say.
+
+use std::path::Path;
+
+use anyhow::Result;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use runtime::database::DatabaseConfig;
+
+use crate::support::{Scene, drain, event};
+
+/// The version of PostgreSQL whose plans are committed.
+const PLANS_OF: i32 = 15;
+
+#[derive(diesel::QueryableByName)]
+struct Prepared {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    name: String,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    statement: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Major {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    major: i32,
+}
+
+#[derive(diesel::QueryableByName)]
+struct PlanLine {
+    #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
+    line: String,
+}
+
+/// Compares with the file; `UPDATE_GOLDEN=1` writes it instead, to be looked at before it is committed.
+fn compare(file: &str, found: &str) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, format!("{found}\n"))?;
+    }
+    assert_eq!(std::fs::read_to_string(&path)?.trim_end(), found, "{file}");
+    Ok(())
+}
+
+async fn check(connection: &mut AsyncPgConnection, name: &str, begin: &str, arguments: &str) -> Result<()> {
+    let query = format!("SELECT name, statement FROM pg_prepared_statements WHERE statement LIKE '{begin}%'");
+    let prepared: Prepared = diesel::sql_query(query).get_result(connection).await?;
+    compare(&format!("{name}.sql"), &prepared.statement)?;
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {}({arguments})", prepared.name);
+    let plan: Vec<PlanLine> = diesel::sql_query(explain).load(connection).await?;
+    let plan: Vec<_> = plan.into_iter().map(|row| row.line).collect();
+    assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{plan:?}");
+    // Each major version words its plans in its own way. The rule above holds for all of them.
+    let major: Major =
+        diesel::sql_query("SELECT current_setting('server_version_num')::int / 10000 AS major")
+            .get_result(connection)
+            .await?;
+    if major.major == PLANS_OF { compare(&format!("{name}.plan"), &plan.join("\n")) } else { Ok(()) }
+}
+
+#[tokio::test]
+async fn claim_and_upsert_are_the_committed_statements_and_use_their_indexes() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut vars = scene.vars();
+    vars.push(("DATABASE_POOL_SIZE".to_owned(), "1".to_owned()));
+    let database = DatabaseConfig::from_vars(&vars)?.open("test")?;
+    scene.emit([event(1, 1)]).await?;
+    drain(&projector::worker::Worker::new(database.clone(), projector::projections(), 10)).await?;
+
+    let mut connection = database.pool().get().await?;
+    // The plan that PostgreSQL keeps for all arguments, made while the tables are empty and were never analysed.
+    connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
+    check(&mut connection, "claim", "DELETE FROM outbox", "1000").await?;
+    let arrays = ["uuid", "text", "bigint", "text", "timestamptz", "int", "text", "int"];
+    let arguments: Vec<_> = arrays.iter().map(|element| format!("ARRAY[]::{element}[]")).collect();
+    check(&mut connection, "upsert", "INSERT INTO order_summary", &arguments.join(", ")).await
+}
