@@ -39,37 +39,28 @@ impl Committer {
     }
 
     /// Stores the batch in one transaction and answers its commands, all but those that it returns: they are to be
-    /// settled one by one.
+    /// settled.
     pub(super) async fn attempt(&self, batch: Vec<Job>) -> Vec<Job> {
         if batch.is_empty() {
             return batch;
         }
-        self.attempt_over(&self.commits, batch).await
+        attempt_over(&self.commits, batch).await
     }
 
-    async fn attempt_over(&self, database: &Database, batch: Vec<Job>) -> Vec<Job> {
-        let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
-        match database.run(move |connection| RunQueryDsl::load::<Uuid>(statement, connection).boxed()).await {
-            Ok(saved) => self.answer(batch, &saved.into_iter().collect()).await,
-            Err(DatabaseError::Connect(error)) => give_up_the_known(batch, error),
-            Err(DatabaseError::Statement(error)) if !is_lost_connection(&error) => refuse(batch, error),
-            // Everything or nothing of the batch is stored.
-            Err(DatabaseError::Statement(_) | DatabaseError::Silent) => {
-                batch.into_iter().map(|job| Job { unknown: true, ..job }).collect()
-            }
+    /// Answers commands by what is stored, in one look for all; what that does not settle is tried alone.
+    pub(super) async fn settle_all(self: Arc<Self>, jobs: Vec<Job>) {
+        for job in self.explain(jobs).await {
+            tokio::spawn(Arc::clone(&self).settle(job));
         }
     }
 
-    /// Tries a command alone, with growing pauses, until it is answered or its deadline has passed. One that may have been
-    /// stored is looked for first: that also works where nothing can be stored any more.
-    pub(super) async fn settle(self: Arc<Self>, mut job: Job) {
+    /// Tries a command alone, with growing pauses, until it is answered or its deadline has passed. After each attempt it
+    /// looks at what is stored: that also works where nothing can be stored any more.
+    async fn settle(self: Arc<Self>, mut job: Job) {
         let mut pauses = pauses();
         while Instant::now() < job.deadline {
-            if job.unknown {
-                let Some(not_found) = self.explain(vec![job]).await.pop() else { return };
-                job = not_found;
-            }
-            let Some(unsettled) = self.attempt_over(&self.database, vec![job]).await.pop() else { return };
+            let unsettled = attempt_over(&self.database, vec![job]).await;
+            let Some(unsettled) = self.explain(unsettled).await.pop() else { return };
             job = unsettled;
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
@@ -81,17 +72,8 @@ impl Committer {
         job.answer(Err(outcome));
     }
 
-    async fn answer(&self, batch: Vec<Job>, saved: &HashSet<Uuid>) -> Vec<Job> {
-        let (saved, others): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|job| saved.contains(&job.row.order_id));
-        for job in saved {
-            job.answer(Ok(Saved::Stored));
-        }
-        if others.is_empty() { others } else { self.explain(others).await }
-    }
-
     /// Answers commands by what is stored under their orders' ids; those that this does not settle come back.
-    pub(super) async fn explain(&self, jobs: Vec<Job>) -> Vec<Job> {
+    async fn explain(&self, jobs: Vec<Job>) -> Vec<Job> {
         if jobs.is_empty() {
             return jobs;
         }
@@ -109,6 +91,30 @@ impl Committer {
             rows.into_iter().map(|row| (row.order_id(), Order::try_from(row))).collect();
         jobs.into_iter().filter_map(|job| explain_one(stored.get(&job.row.order_id), job)).collect()
     }
+}
+
+/// Stores the batch over `database`, and returns the commands that this did not settle.
+async fn attempt_over(database: &Database, batch: Vec<Job>) -> Vec<Job> {
+    let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
+    match database.run(move |connection| RunQueryDsl::load::<Uuid>(statement, connection).boxed()).await {
+        Ok(saved) => answer_saved(batch, &saved.into_iter().collect()),
+        Err(DatabaseError::Connect(error)) => give_up_the_known(batch, error),
+        Err(DatabaseError::Statement(error)) if !is_lost_connection(&error) => refuse(batch, error),
+        // Everything or nothing of the batch is stored.
+        Err(DatabaseError::Statement(_) | DatabaseError::Silent) => {
+            batch.into_iter().map(|job| Job { unknown: true, ..job }).collect()
+        }
+    }
+}
+
+/// Answers those that were stored, and returns the others.
+fn answer_saved(batch: Vec<Job>, saved: &HashSet<Uuid>) -> Vec<Job> {
+    let (saved, others): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|job| saved.contains(&job.row.order_id));
+    for job in saved {
+        job.answer(Ok(Saved::Stored));
+    }
+    others
 }
 
 /// There is no connection: whoever knows that nothing was stored is told at once.

@@ -30,10 +30,10 @@ pub(super) async fn run(mut queue: mpsc::Receiver<Job>, committer: Arc<Committer
         let batch = take_batch(&mut waiting);
         let versions: HashMap<_, _> = batch.iter().map(|job| (job.row.order_id, job.row.version)).collect();
         let mut unsettled = committer.attempt(batch).await;
-        unsettled.extend(committer.explain(take_overtaken(&mut waiting, &versions)).await);
-        for job in unsettled {
-            // What has to be tried again is tried alone, and holds nobody up.
-            tokio::spawn(Arc::clone(&committer).settle(job));
+        unsettled.extend(take_overtaken(&mut waiting, &versions));
+        if !unsettled.is_empty() {
+            // What was not stored is looked into beside the next commit, and holds nobody up.
+            tokio::spawn(Arc::clone(&committer).settle_all(unsettled));
         }
     }
 }
@@ -52,8 +52,7 @@ fn take_batch(waiting: &mut Vec<Job>) -> Vec<Job> {
 fn take_overtaken(waiting: &mut Vec<Job>, versions: &HashMap<Uuid, i32>) -> Vec<Job> {
     let is_overtaken =
         |job: &Job| versions.get(&job.row.order_id).is_some_and(|tried| job.row.version <= *tried);
-    let (overtaken, later) = waiting.drain(..).partition(is_overtaken);
+    let (overtaken, later): (Vec<_>, Vec<_>) = waiting.drain(..).partition(is_overtaken);
     *waiting = later;
-    let overtaken: Vec<_> = overtaken;
     overtaken.into_iter().filter(Job::take_up).collect()
 }
