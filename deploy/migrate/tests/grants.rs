@@ -1,11 +1,13 @@
 //! Every process role against every table and verb: what is granted works, all else is refused with 42501.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use anyhow::Result;
 use local::test_database::TestDatabase;
-use tokio_postgres::Client;
+use local::wait;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, IsolationLevel};
 
 const EXPECTED: &str = "\
 orders_write_api __diesel_schema_migrations: -
@@ -128,5 +130,41 @@ async fn the_projector_can_lock_and_delete_events_but_not_alter_them() -> Result
         Some(&SqlState::GENERATED_ALWAYS),
         "an identity column takes no value: {error:?}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_the_projector_sees_how_far_ids_are_drawn_and_how_old_transactions_are() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    for role in ROLES {
+        let session = database.connect_as(role).await?;
+        let is_projector = role == "orders_projector";
+        for statement in ["SELECT last_value FROM outbox_id_seq", "SELECT oldest_transaction_seconds()"] {
+            assert_eq!(is_allowed(&session, statement).await?, is_projector, "{role}: {statement}");
+        }
+        for statement in ["SELECT nextval('outbox_id_seq')", "SELECT setval('outbox_id_seq', 1)"] {
+            assert!(!is_allowed(&session, statement).await?, "{role}: {statement}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_oldest_transaction_is_told_across_roles() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let age = "SELECT oldest_transaction_seconds()";
+    let session = database.connect_as("orders_projector").await?;
+    assert!(session.query_one(age, &[]).await?.get::<_, f64>(0) < 0.001, "nothing runs");
+
+    let mut holder = database.connect().await?;
+    let pinned = holder.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
+    pinned.query("SELECT 1", &[]).await?;
+    let older = wait::until("the age to grow", Duration::from_secs(10), || async {
+        let age: f64 = session.query_one(age, &[]).await.map_err(|error| error.to_string())?.get(0);
+        if age > 0.01 { Ok(()) } else { Err(age.to_string()) }
+    });
+    older.await?;
+    pinned.rollback().await?;
+    assert!(session.query_one(age, &[]).await?.get::<_, f64>(0) < 0.001, "it has ended");
     Ok(())
 }

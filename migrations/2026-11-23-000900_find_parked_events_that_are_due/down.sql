@@ -1,0 +1,1 @@
+DROP INDEX parked_events_due;
