@@ -122,7 +122,8 @@ impl DatabaseConfig {
     /// [`ConfigError`] when `DATABASE_URL` is not one.
     pub fn open(&self, process: &str) -> Result<Database, ConfigError> {
         let answer_limit = Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE;
-        Ok(Database { pool: self.pool(process)?, answer_limit })
+        let lock_timeout = Duration::from_millis(self.lock_timeout_ms);
+        Ok(Database { pool: self.pool(process)?, answer_limit, lock_timeout })
     }
 
     fn pool(&self, process: &str) -> Result<Pool, ConfigError> {
@@ -181,6 +182,7 @@ impl DatabaseConfig {
 pub struct Database {
     pool: Pool,
     answer_limit: Duration,
+    lock_timeout: Duration,
 }
 
 /// Why the database did not do what was asked.
@@ -217,6 +219,12 @@ impl Database {
                 Err(DatabaseError::Silent)
             }
         }
+    }
+
+    /// The longest that a statement waits for a lock.
+    #[must_use]
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
     }
 
     /// The pool, for transactions of several statements.

@@ -7,6 +7,7 @@
 //! | [`database`] | a bounded pool of PostgreSQL connections, every wait limited |
 //! | [`http`] | an HTTP server with its limits, the probes and a graceful stop |
 //! | [`health`] | what `/livez` and `/readyz` answer |
+//! | [`metrics`] | what `/metrics` answers |
 //! | [`openapi`] | the API document, served with a page to read it |
 //! | [`problem`] | RFC 9457 problem documents |
 //! | [`resource`] | resources that answer to the right methods |
@@ -16,6 +17,7 @@ pub mod config;
 pub mod database;
 pub mod health;
 pub mod http;
+pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod resource;

@@ -1,0 +1,80 @@
+//! What `/metrics` answers, in the text format of Prometheus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// Why a [`Registry`] could not be made.
+pub use metrics_exporter_prometheus::BuildError as RegistryError;
+
+/// How often samples of histograms are put into their buckets. Without it they would pile up where nobody asks for
+/// them.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// The metrics of one process. It is handed on rather than installed for all: several processes' parts can then run in
+/// one test without counting into each other.
+#[derive(Clone)]
+pub struct Registry {
+    recorder: Arc<PrometheusRecorder>,
+    handle: PrometheusHandle,
+}
+
+impl Registry {
+    /// No metric yet; the histograms that will be registered get these upper bounds of their buckets.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] when a histogram has no bucket.
+    pub fn new(buckets: &[(&str, &[f64])]) -> Result<Self, RegistryError> {
+        let mut builder = PrometheusBuilder::new();
+        for (histogram, bounds) in buckets {
+            builder = builder.set_buckets_for_metric(Matcher::Full((*histogram).to_owned()), bounds)?;
+        }
+        let recorder = builder.build_recorder();
+        Ok(Self { handle: recorder.handle(), recorder: Arc::new(recorder) })
+    }
+
+    /// Runs `register`, whose `counter!`, `gauge!` and `histogram!` belong to this process's metrics. What they return
+    /// can be kept, and used from anywhere.
+    pub fn register<T>(&self, register: impl FnOnce() -> T) -> T {
+        metrics::with_local_recorder(&*self.recorder, register)
+    }
+
+    /// Keeps the histograms small, for ever.
+    pub async fn keep_up(self) {
+        let mut tick = tokio::time::interval(UPKEEP_EVERY);
+        loop {
+            tick.tick().await;
+            self.handle.run_upkeep();
+        }
+    }
+
+    /// All metrics as they are now.
+    #[must_use]
+    pub fn answer(&self) -> HttpResponse {
+        HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(self.handle.render())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+    use metrics::{counter, histogram};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn metrics_are_told_by_the_registry_that_they_were_registered_in_and_by_no_other() {
+        let (one, other) = (Registry::new(&[("lag", &[0.1, 1.0])]).unwrap(), Registry::new(&[]).unwrap());
+        one.register(|| counter!("events")).increment(3);
+        one.register(|| histogram!("lag")).record(0.5);
+        let body = |registry: &Registry| to_bytes(registry.answer().into_body());
+        let said = String::from_utf8(body(&one).await.unwrap().to_vec()).unwrap();
+        for line in ["events 3", "lag_bucket{le=\"0.1\"} 0", "lag_bucket{le=\"1\"} 1", "lag_count 1"] {
+            assert!(said.lines().any(|found| found == line), "{line} is missing in:\n{said}");
+        }
+        assert!(body(&other).await.unwrap().is_empty());
+    }
+}
