@@ -7,6 +7,8 @@ use runtime::database::DatabaseConfig;
 use runtime::http::HttpConfig;
 use serde::Deserialize;
 
+use crate::retry::RetryPolicy;
+
 /// Everything that the projector can be told from outside.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -16,33 +18,59 @@ pub struct Config {
     pub http: HttpConfig,
     /// `WORKERS`: cycles that run at once in this process, 1 to 64, and no more than connections. Default 1.
     pub workers: usize,
-    /// `BATCH_SIZE`: most events that one cycle claims, 1 to 10 000. Default 1 000.
-    pub batch_size: i64,
+    /// `BATCH_MAX`: most events that one batch takes, 1 to 10 000. Default 1 000. Batches grow up to this while they are full
+    /// and fast.
+    pub batch_max: i64,
     /// `POLL_MAX_MS`: longest pause between two looks at an empty outbox, 1 to 10 000. Default 20.
     pub longest_pause: Duration,
+    /// `PARKED_ATTEMPTS`: how often an event that cannot be projected is tried before it waits for an operator, 1 to 1 000.
+    /// Default 12. `PARKED_RETRY_FIRST_MS`: the pause after the first attempt, 1 to 86 400 000. Default 10 000; it doubles
+    /// with each, up to `PARKED_RETRY_MAX_MS`, 1 to 86 400 000. Default 3 600 000.
+    pub retries: RetryPolicy,
 }
 
 #[derive(Deserialize)]
 struct Own {
     #[serde(default = "default_workers")]
     workers: usize,
-    #[serde(default = "default_batch_size")]
-    batch_size: i64,
+    #[serde(default = "default_batch_max")]
+    batch_max: i64,
     #[serde(default = "default_poll_max_ms")]
     poll_max_ms: u64,
+    #[serde(default = "default_parked_attempts")]
+    parked_attempts: usize,
+    #[serde(default = "default_parked_retry_first_ms")]
+    parked_retry_first_ms: u64,
+    #[serde(default = "default_parked_retry_max_ms")]
+    parked_retry_max_ms: u64,
 }
 
 const fn default_workers() -> usize {
     1
 }
 
-const fn default_batch_size() -> i64 {
+const fn default_batch_max() -> i64 {
     1_000
 }
 
 const fn default_poll_max_ms() -> u64 {
     20
 }
+
+const fn default_parked_attempts() -> usize {
+    12
+}
+
+const fn default_parked_retry_first_ms() -> u64 {
+    10_000
+}
+
+const fn default_parked_retry_max_ms() -> u64 {
+    3_600_000
+}
+
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
 
 impl Config {
     /// Reads and checks all variables.
@@ -53,8 +81,11 @@ impl Config {
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         let own: Own = config::read("", vars)?;
         in_range("WORKERS", &own.workers, &(1..=64))?;
-        in_range("BATCH_SIZE", &own.batch_size, &(1..=10_000))?;
+        in_range("BATCH_MAX", &own.batch_max, &(1..=10_000))?;
         in_range("POLL_MAX_MS", &own.poll_max_ms, &(1..=10_000))?;
+        in_range("PARKED_ATTEMPTS", &own.parked_attempts, &(1..=1_000))?;
+        in_range("PARKED_RETRY_FIRST_MS", &own.parked_retry_first_ms, &(1..=DAY_MS))?;
+        in_range("PARKED_RETRY_MAX_MS", &own.parked_retry_max_ms, &(1..=DAY_MS))?;
         let database = DatabaseConfig::from_vars(vars)?;
         if own.workers > database.pool_size() {
             let reason = format!("must be at most DATABASE_POOL_SIZE, which is {}", database.pool_size());
@@ -64,8 +95,13 @@ impl Config {
             database,
             http: HttpConfig::from_vars(vars)?,
             workers: own.workers,
-            batch_size: own.batch_size,
+            batch_max: own.batch_max,
             longest_pause: Duration::from_millis(own.poll_max_ms),
+            retries: RetryPolicy {
+                attempts: own.parked_attempts,
+                first: Duration::from_millis(own.parked_retry_first_ms),
+                longest: Duration::from_millis(own.parked_retry_max_ms),
+            },
         })
     }
 }
@@ -81,9 +117,15 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_reported_by_name() {
-        for (name, value) in
-            [("WORKERS", "0"), ("BATCH_SIZE", "10001"), ("POLL_MAX_MS", "often"), ("PORT", "65536")]
-        {
+        for (name, value) in [
+            ("WORKERS", "0"),
+            ("BATCH_MAX", "10001"),
+            ("POLL_MAX_MS", "often"),
+            ("PARKED_ATTEMPTS", "0"),
+            ("PARKED_RETRY_FIRST_MS", "0"),
+            ("PARKED_RETRY_MAX_MS", "86400001"),
+            ("PORT", "65536"),
+        ] {
             let error = config(name, value).unwrap_err().to_string();
             assert!(error.contains(name), "{name}={value}: {error}");
         }

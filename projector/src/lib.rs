@@ -3,8 +3,14 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`projection`] | what a read model is; `projection/` has one file for each |
-//! | [`worker`] | one cycle, and the loop around it |
-//! | [`adapter::postgres`] | claiming events, parking those that cannot be projected |
+//! | [`drain`] | one batch: claim, apply, take away, in one transaction |
+//! | `worker` | the loops around it: how often, how much, when the database fails |
+//! | [`frontier`] | where claims begin, so that deleted events cost nothing |
+//! | [`blame`] | whether an error is an event's fault or the database's |
+//! | [`retry`] | pauses, and when a parked event is tried again |
+//! | [`cli`] | `projector` serves, `projector parked …` shows and settles what could not be projected |
+//! | [`adapter::postgres`] | the outbox and the parked events |
+//! | [`adapter::http`] | the probes and `/metrics` |
 //!
 //! Any number of workers and processes may run at once: `SKIP LOCKED` shares the events out, and versions make the
 //! order in which they are applied irrelevant.
@@ -12,25 +18,35 @@
 use std::sync::Arc;
 
 use runtime::config::ConfigError;
-use runtime::health::{Health, NotReady};
 use runtime::http::BoundServer;
+use runtime::metrics::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
+mod batch_size;
+mod blame;
+pub mod cli;
 mod config;
+pub mod drain;
+mod frontier;
+pub mod metrics;
 pub mod projection;
 mod pulse;
 mod retry;
-pub mod worker;
+mod worker;
 
 pub use config::Config;
+pub use retry::RetryPolicy;
 
+use crate::adapter::http::Admin;
+use crate::drain::Drain;
+use crate::metrics::Metrics;
 use crate::projection::{OrderSummary, Projection};
 use crate::pulse::Pulse;
-use crate::worker::{Polling, Worker};
+use crate::worker::Worker;
 
-/// The port of the probes where `PORT` names no other.
+/// The port of the probes and metrics where `PORT` names no other.
 const DEFAULT_PORT: u16 = 8083;
 
 /// All read models that are kept: add a projection here.
@@ -42,7 +58,7 @@ pub fn projections() -> Vec<Box<dyn Projection>> {
 /// A projector whose workers are at work.
 pub struct Projector {
     workers: JoinSet<()>,
-    probes: BoundServer,
+    admin: BoundServer,
     stop: CancellationToken,
 }
 
@@ -52,16 +68,19 @@ pub enum ProjectorError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The probes cannot be served.
-    #[error("cannot serve the probes")]
-    Probes(#[from] std::io::Error),
+    /// The probes and metrics cannot be served.
+    #[error("cannot serve the probes and metrics")]
+    Admin(#[from] std::io::Error),
+    /// The metrics are wrong.
+    #[error("cannot set up the metrics")]
+    Metrics(#[from] runtime::metrics::RegistryError),
     /// A worker panicked. The process ends rather than go on with fewer.
     #[error("a worker died")]
     Worker(#[from] tokio::task::JoinError),
 }
 
 impl Projector {
-    /// Starts the workers and listens for probes. The database is not needed yet: `/readyz` tells when cycles complete.
+    /// Starts the workers, and serves probes and metrics. The database is not needed yet: `/readyz` tells when cycles complete.
     ///
     /// # Errors
     ///
@@ -77,30 +96,27 @@ impl Projector {
     ) -> Result<Self, ProjectorError> {
         let database = config.database.open("projector")?;
         let pulse = Pulse::start(config.longest_pause);
-        let worker = Arc::new(Worker::new(database, projections, config.batch_size));
-        let health = Health::new(stop.clone(), {
-            let pulse = pulse.clone();
-            move || {
-                std::future::ready(
-                    pulse.check().map_err(|_stale| NotReady("No cycle has completed recently.")),
-                )
-            }
-        });
-        let probes = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop.clone(), |_app| {})?;
+        let registry = Registry::new(&metrics::BUCKETS)?;
+        let metrics = Metrics::register(&registry);
+        let drain = Arc::new(Drain::new(database.clone(), projections, config.retries, metrics));
+        let admin =
+            Admin { database, drain: Arc::clone(&drain), pulse: pulse.clone(), registry: registry.clone() };
+        let admin = admin.bind(&config.http, DEFAULT_PORT, stop.clone())?;
+        let worker = Worker { drain, pulse, stop: stop.clone() };
         let mut workers = JoinSet::new();
         for _ in 0..config.workers {
-            let polling =
-                Polling { longest_pause: config.longest_pause, pulse: pulse.clone(), stop: stop.clone() };
-            workers.spawn(Arc::clone(&worker).run(polling));
+            workers.spawn(worker.clone().drain_outbox(config.batch_max, config.longest_pause));
         }
-        tracing::info!(workers = config.workers, batch_size = config.batch_size, "projecting");
-        Ok(Self { workers, probes, stop })
+        workers.spawn(worker.retry_parked());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(registry.keep_up()));
+        tracing::info!(workers = config.workers, batch_max = config.batch_max, "projecting");
+        Ok(Self { workers, admin, stop })
     }
 
-    /// Where the probes are served.
+    /// Where the probes and metrics are served.
     #[must_use]
     pub fn address(&self) -> std::net::SocketAddr {
-        self.probes.address()
+        self.admin.address()
     }
 
     /// Runs until told to stop: no new claim, batches in flight are committed.
@@ -109,7 +125,7 @@ impl Projector {
     ///
     /// [`ProjectorError::Worker`] when a worker panicked; the others are stopped first.
     pub async fn run(self) -> Result<(), ProjectorError> {
-        let Self { mut workers, probes, stop } = self;
+        let Self { mut workers, admin, stop } = self;
         let end_with_workers = async {
             let mut death = None;
             // Workers end only when told to, or by panicking: a silent death would leave a process that looks alive.
@@ -119,8 +135,8 @@ impl Projector {
             }
             death.map_or(Ok(()), |death| Err(ProjectorError::Worker(death)))
         };
-        let (worker_end, probes_end) = tokio::join!(end_with_workers, probes.run());
+        let (worker_end, admin_end) = tokio::join!(end_with_workers, admin.run());
         worker_end?;
-        Ok(probes_end?)
+        Ok(admin_end?)
     }
 }

@@ -1,13 +1,13 @@
 //! `projector`: drains the outbox into the read models.
 
-use projector::{Config, Projector};
-use runtime::{config, shutdown, telemetry};
+use clap::Parser;
+use projector::cli::{self, Cli};
+use runtime::{config, telemetry};
 
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
     let vars = config::vars_of_process();
     telemetry::init(&vars)?;
-    let config = Config::from_vars(&vars)?;
-    let projector = Projector::start(&config, projector::projections(), shutdown::on_signal()?)?;
-    Ok(projector.run().await?)
+    cli::run(cli, &vars).await
 }

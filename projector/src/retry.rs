@@ -1,28 +1,26 @@
-//! How long to pause: after an empty look at the outbox, and after a failure.
+//! How long to pause: after an empty look, after a failure, and before a parked event is tried again.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// The first pause after the outbox was found empty.
+/// The pause after the outbox was found empty while events keep coming.
 const SHORTEST_IDLE_PAUSE: Duration = Duration::from_millis(1);
-/// The first and the longest pause after a failure. Short enough that work goes on within two seconds of the
-/// database's return.
+/// A worker pauses for this part of the time for which no event has come. An event then waits about that much longer than
+/// the gap before it, at most, and a quiet outbox is looked at less and less often.
+const IDLE_PART: u32 = 32;
+/// The first and the longest pause after a failure, without jitter. Short enough that work goes on within two seconds of
+/// the database's return.
 const SHORTEST_OUTAGE_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 
-/// Pauses of an idle worker: from 1 ms, doubling up to `longest`.
-pub(crate) fn idle(longest: Duration) -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(SHORTEST_IDLE_PAUSE.min(longest))
-        .with_max_delay(longest)
-        .with_factor(2.0)
-        .without_max_times()
-        .build()
+/// How long an idle worker pauses when no event has come `since`, up to `longest`.
+pub(crate) fn idle(since: Duration, longest: Duration) -> Duration {
+    (since / IDLE_PART).max(SHORTEST_IDLE_PAUSE).min(longest)
 }
 
-/// Pauses while the database does not work: from 50 ms, doubling up to 1 s, with jitter so that many workers do not
-/// come back at the same moment.
+/// Pauses while the database does not work: from 50 ms, doubling up to 500 ms, with jitter of up to as much again, so that
+/// many workers do not come back at the same moment.
 pub(crate) fn outage() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(SHORTEST_OUTAGE_PAUSE)
@@ -33,22 +31,70 @@ pub(crate) fn outage() -> ExponentialBackoff {
         .build()
 }
 
+/// When a parked event is tried again: after a pause that doubles with each attempt, plus jitter of up to as much again.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryPolicy {
+    /// How often an event is tried in all.
+    pub attempts: usize,
+    /// The pause after the first attempt, without jitter.
+    pub first: Duration,
+    /// The longest pause, without jitter.
+    pub longest: Duration,
+}
+
+impl RetryPolicy {
+    /// How long to wait after this many attempts; nothing when they were the last.
+    #[must_use]
+    pub fn wait_after(&self, attempts: i32) -> Option<Duration> {
+        let failed_before = usize::try_from(attempts).ok()?.checked_sub(1)?;
+        ExponentialBuilder::new()
+            .with_min_delay(self.first)
+            .with_max_delay(self.longest)
+            .with_factor(2.0)
+            .with_jitter()
+            .with_max_times(self.attempts.saturating_sub(1))
+            .build()
+            .nth(failed_before)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_idle_worker_pauses_longer_and_longer_up_to_the_limit_for_ever() {
-        let pauses: Vec<_> =
-            idle(Duration::from_millis(20)).take(1_000).map(|pause| pause.as_millis()).collect();
-        assert_eq!(pauses[..7], [1, 2, 4, 8, 16, 20, 20]);
-        assert_eq!(pauses.len(), 1_000);
+    fn an_idle_worker_pauses_for_a_part_of_the_time_since_the_last_event() {
+        let longest = Duration::from_millis(20);
+        let pauses = [0, 10, 64, 320, 640, 60_000]
+            .map(|since| idle(Duration::from_millis(since), longest).as_millis());
+        assert_eq!(pauses, [1, 1, 2, 10, 20, 20]);
     }
 
     #[test]
-    fn a_failing_worker_never_gives_up_and_never_pauses_for_more_than_two_seconds() {
+    fn a_failing_worker_never_gives_up_and_never_pauses_for_more_than_a_second() {
         let pauses: Vec<_> = outage().take(1_000).collect();
         assert_eq!(pauses.len(), 1_000);
-        assert!(pauses.iter().all(|pause| (50..=2_000).contains(&pause.as_millis())), "{pauses:?}");
+        assert!(pauses.iter().all(|pause| (50..=1_000).contains(&pause.as_millis())), "{pauses:?}");
+    }
+
+    #[test]
+    fn a_parked_event_waits_longer_each_time_and_is_given_up_after_the_last_attempt() {
+        let policy =
+            RetryPolicy { attempts: 6, first: Duration::from_secs(10), longest: Duration::from_mins(1) };
+        for (attempts, without_jitter) in (1..).zip([10, 20, 40, 60, 60]) {
+            let wait = policy.wait_after(attempts).unwrap();
+            let shortest = Duration::from_secs(without_jitter);
+            assert!((shortest..=shortest * 2).contains(&wait), "{attempts}: {wait:?}");
+        }
+        assert_eq!(policy.wait_after(6), None);
+        assert_eq!(policy.wait_after(i32::MAX), None);
+        assert_eq!(RetryPolicy { attempts: 1, ..policy }.wait_after(1), None);
+    }
+
+    #[test]
+    fn two_events_that_failed_together_are_not_tried_again_at_the_same_moment() {
+        let policy =
+            RetryPolicy { attempts: 9, first: Duration::from_hours(1), longest: Duration::from_hours(1) };
+        assert_ne!(policy.wait_after(1), policy.wait_after(1));
     }
 }

@@ -1,253 +1,103 @@
-//! One cycle of projecting, and the loop around it.
+//! The loops around the drain.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::{AsyncConnection, AsyncPgConnection};
-use runtime::database::{Database, PoolError};
 use runtime::telemetry::chain;
-use shared_events::{OrderEvent, UndecodableEvent};
 use tokio_util::sync::CancellationToken;
 
-use crate::adapter::postgres::outbox::{self, ClaimedEvent};
-use crate::adapter::postgres::parked_events;
-use crate::projection::Projection;
+use crate::batch_size::BatchSize;
+use crate::drain::{BatchOutcome, Drain, DrainError, Source};
 use crate::pulse::Pulse;
 use crate::retry;
 
-/// A cycle that takes longer is given up. PostgreSQL limits each statement; this strikes where it has gone silent.
-const CYCLE_LIMIT: Duration = Duration::from_secs(30);
+/// How often parked events that are due are looked for, and how many are tried in one batch.
+const PARKED_EVERY: Duration = Duration::from_secs(1);
+const PARKED_BATCH: i64 = 100;
 
-/// Projects events. Workers share it: it holds nothing that a cycle changes.
-pub struct Worker {
-    database: Database,
-    projections: Vec<Box<dyn Projection>>,
-    batch_size: i64,
-}
+/// How long the batch in flight may take once the process is told to stop. Then it is rolled back, which loses nothing.
+const STOP_LIMIT: Duration = Duration::from_secs(4);
 
-/// What one cycle did. Everything in it is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BatchOutcome {
-    /// The outbox had nothing that another worker was not already at.
-    Empty,
-    /// Events were taken out of the outbox.
-    Drained {
-        /// Applied to every projection.
-        applied: usize,
-        /// Set aside in `parked_events`, because they cannot be decoded or PostgreSQL refuses what they say.
-        parked: usize,
-    },
-}
-
-/// Why a cycle did nothing. All of it was rolled back, and the events are still in the outbox.
-#[derive(Debug, thiserror::Error)]
-pub enum CycleError {
-    /// No connection.
-    #[error("no connection to the database")]
-    Connect(#[from] PoolError),
-    /// The database failed.
-    #[error("the batch was rolled back")]
-    Database(#[from] DieselError),
-    /// The database did not answer.
-    #[error("the database did not answer, and the batch was given up")]
-    Silent,
-    /// A projection failed.
-    #[error("projection {projection} failed, and the batch was rolled back")]
-    Projection {
-        /// Its name.
-        projection: &'static str,
-        /// What the database said.
-        #[source]
-        source: DieselError,
-    },
-}
-
-/// How a worker goes about polling.
-pub(crate) struct Polling {
-    pub(crate) longest_pause: Duration,
+/// What the loops of a process share.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) drain: Arc<Drain>,
     pub(crate) pulse: Pulse,
     pub(crate) stop: CancellationToken,
 }
 
-/// An event that was set aside, for the log: told once that is committed.
-struct Parked {
-    id: i64,
-    kind: String,
-    reason: String,
-}
-
-/// How a claimed batch is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Approach {
-    /// All events in one go: the usual way.
-    Together,
-    /// Each event by itself, so that the one that PostgreSQL refuses is found and the others go on.
-    OneByOne,
-}
-
 impl Worker {
-    /// A worker that claims up to `batch_size` events a cycle.
-    #[must_use]
-    pub fn new(database: Database, projections: Vec<Box<dyn Projection>>, batch_size: i64) -> Self {
-        Self { database, projections, batch_size }
-    }
-
-    /// Claims a batch, applies it and takes it out of the outbox, in one transaction. Events that can never be projected
-    /// are parked in the same transaction.
-    ///
-    /// # Errors
-    ///
-    /// [`CycleError`] when the database does not work; nothing has happened then.
-    pub async fn run_once(&self) -> Result<BatchOutcome, CycleError> {
-        match self.cycle(Approach::Together).await {
-            Err(CycleError::Projection { source, .. }) if blames_the_data(&source) => {
-                self.cycle(Approach::OneByOne).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Cycles until told to stop: at once while there is work, less and less often while there is none, and with
-    /// growing pauses while the database does not work.
-    pub(crate) async fn run(self: Arc<Self>, polling: Polling) {
-        let Polling { longest_pause, pulse, stop } = polling;
-        let mut idle = retry::idle(longest_pause);
+    /// Drains the outbox until told to stop: at once while there is work, less and less often while there is none, and
+    /// with growing pauses while the database does not work.
+    pub(crate) async fn drain_outbox(self, batch_max: i64, longest_pause: Duration) {
+        let mut size = BatchSize::up_to(batch_max);
         let mut outage = retry::outage();
-        while !stop.is_cancelled() {
-            let pause = match self.run_once().await {
-                Ok(outcome) => {
-                    pulse.beat();
-                    outage = retry::outage();
-                    match outcome {
-                        BatchOutcome::Empty => idle.next(),
-                        BatchOutcome::Drained { .. } => {
-                            idle = retry::idle(longest_pause);
-                            None
-                        }
-                    }
+        let mut last_event = Instant::now();
+        loop {
+            let start = Instant::now();
+            let Some(outcome) = self.run_once(Source::Outbox, size.get()).await else { return };
+            let pause = match outcome {
+                Ok(BatchOutcome::Drained { applied, parked }) => {
+                    size.drained(applied + parked, start.elapsed());
+                    last_event = Instant::now();
+                    Duration::ZERO
                 }
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "cycle failed; events stay in the outbox");
-                    outage.next()
+                Ok(BatchOutcome::Empty) => retry::idle(last_event.elapsed(), longest_pause),
+                Err(_) => {
+                    size.failed();
+                    outage.next().unwrap_or(longest_pause)
                 }
             };
-            if let Some(pause) = pause {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = stop.cancelled() => {}
-                }
+            if outcome.is_ok() {
+                self.pulse.beat();
+                outage = retry::outage();
             }
+            self.pause(pause).await;
         }
     }
 
-    async fn cycle(&self, approach: Approach) -> Result<BatchOutcome, CycleError> {
-        let mut connection = self.database.pool().get().await?;
-        let draining =
-            connection.transaction(async |connection| self.drain_batch(connection, approach).await);
-        // A transaction that is dropped half way breaks its connection, which the pool then does not keep.
-        let (outcome, parked) =
-            tokio::time::timeout(CYCLE_LIMIT, draining).await.map_err(|_| CycleError::Silent)??;
-        for Parked { id, kind, reason } in parked {
-            tracing::error!(event.id = id, event.kind = kind, reason, "event parked");
+    /// Tries parked events again when they are due, until told to stop.
+    pub(crate) async fn retry_parked(self) {
+        let mut outage = retry::outage();
+        loop {
+            let Some(outcome) = self.run_once(Source::Parked, PARKED_BATCH).await else { return };
+            let pause = match outcome {
+                Ok(BatchOutcome::Drained { .. }) => Duration::ZERO,
+                Ok(BatchOutcome::Empty) => PARKED_EVERY,
+                Err(_) => outage.next().unwrap_or(PARKED_EVERY),
+            };
+            if outcome.is_ok() {
+                outage = retry::outage();
+            }
+            self.pause(pause).await;
         }
-        Ok(outcome)
     }
 
-    async fn drain_batch(
-        &self,
-        connection: &mut AsyncPgConnection,
-        approach: Approach,
-    ) -> Result<(BatchOutcome, Vec<Parked>), CycleError> {
-        let claimed = outbox::claim(connection, self.batch_size).await?;
-        if claimed.is_empty() {
-            return Ok((BatchOutcome::Empty, Vec::new()));
+    /// One batch; nothing once the process is told to stop.
+    async fn run_once(&self, source: Source, limit: i64) -> Option<Result<BatchOutcome, DrainError>> {
+        if self.stop.is_cancelled() {
+            return None;
         }
-        let mut events = Vec::with_capacity(claimed.len());
-        let mut parked = Vec::new();
-        for claim in claimed {
-            match OrderEvent::decode(&claim.kind, &claim.payload) {
-                Ok(event) => events.push((claim, event)),
-                Err(UndecodableEvent { reason, .. }) => {
-                    parked.push(park(connection, claim, chain(&reason)).await?);
-                }
-            }
-        }
-        let applied = match approach {
-            Approach::Together => self.apply_together(connection, events).await?,
-            Approach::OneByOne => self.apply_one_by_one(connection, events, &mut parked).await?,
+        let give_up = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(STOP_LIMIT).await;
         };
-        Ok((BatchOutcome::Drained { applied, parked: parked.len() }, parked))
-    }
-
-    async fn apply_together(
-        &self,
-        connection: &mut AsyncPgConnection,
-        events: Vec<(ClaimedEvent, OrderEvent)>,
-    ) -> Result<usize, CycleError> {
-        let events: Vec<_> = events.into_iter().map(|(_, event)| event).collect();
-        if !events.is_empty() {
-            self.apply(connection, &events).await?;
-        }
-        Ok(events.len())
-    }
-
-    /// Each event in a savepoint of its own: one that is refused takes only itself back.
-    async fn apply_one_by_one(
-        &self,
-        connection: &mut AsyncPgConnection,
-        events: Vec<(ClaimedEvent, OrderEvent)>,
-        parked: &mut Vec<Parked>,
-    ) -> Result<usize, CycleError> {
-        let mut applied = 0;
-        for (claim, event) in events {
-            let alone = std::slice::from_ref(&event);
-            match connection.transaction(async |connection| self.apply(connection, alone).await).await {
-                Ok(()) => applied += 1,
-                Err(CycleError::Projection { projection, source }) if blames_the_data(&source) => {
-                    parked.push(park(connection, claim, format!("{projection}: {}", chain(&source))).await?);
-                }
-                Err(error) => return Err(error),
+        let outcome = tokio::select! {
+            outcome = self.drain.run_once(source, limit) => outcome,
+            () = give_up => {
+                tracing::warn!("the batch in flight took too long to stop for, and was given up; its events stay");
+                return None;
             }
+        };
+        if let Err(error) = &outcome {
+            tracing::warn!(error = chain(error), "batch failed; its events stay where they are");
         }
-        Ok(applied)
+        Some(outcome)
     }
 
-    async fn apply(
-        &self,
-        connection: &mut AsyncPgConnection,
-        events: &[OrderEvent],
-    ) -> Result<(), CycleError> {
-        for projection in &self.projections {
-            projection
-                .apply(connection, events)
-                .await
-                .map_err(|source| CycleError::Projection { projection: projection.name(), source })?;
+    async fn pause(&self, pause: Duration) {
+        if !pause.is_zero() {
+            self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
-        Ok(())
     }
-}
-
-async fn park(
-    connection: &mut AsyncPgConnection,
-    claim: ClaimedEvent,
-    reason: String,
-) -> Result<Parked, CycleError> {
-    parked_events::park(connection, &claim, &reason).await?;
-    Ok(Parked { id: claim.id, kind: claim.kind, reason })
-}
-
-/// Whether PostgreSQL refused what an event says, rather than failed to do its work. A constraint says so clearly.
-/// diesel-async reports every other SQLSTATE without its code; those count as an outage, which loses nothing.
-fn blames_the_data(error: &DieselError) -> bool {
-    use DatabaseErrorKind::{
-        CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation,
-    };
-    matches!(
-        error,
-        DieselError::DatabaseError(
-            CheckViolation | ExclusionViolation | ForeignKeyViolation | NotNullViolation | UniqueViolation,
-            _
-        )
-    )
 }

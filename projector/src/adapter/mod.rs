@@ -1,3 +1,4 @@
 //! Where the projector meets the world.
 
+pub mod http;
 pub mod postgres;

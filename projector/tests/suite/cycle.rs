@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use projector::adapter::postgres::outbox;
-use projector::worker::BatchOutcome;
+use projector::drain::BatchOutcome;
 
-use crate::support::{Scene, drain, event, order_id, placed_at};
+use crate::support::{Scene, Worker, drain, event, order_id, placed_at};
 
 #[tokio::test]
 async fn a_cycle_moves_an_event_from_the_outbox_into_the_read_model() -> Result<()> {
@@ -57,7 +57,7 @@ async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was()
     scene.emit([event(1, 1), event(2, 1)]).await?;
     let mut connection = scene.open()?.pool().get().await?;
     diesel_async::SimpleAsyncConnection::batch_execute(&mut connection, "BEGIN").await?;
-    assert_eq!(outbox::claim(&mut connection, 10).await?.len(), 2);
+    assert_eq!(outbox::claim(&mut connection, 0, 10).await?.len(), 2);
 
     // While it holds them, another worker sees none of them, and is not held up.
     let worker = scene.worker(10)?;
@@ -74,10 +74,8 @@ async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was()
 #[tokio::test]
 async fn claim_and_upsert_are_prepared_once_and_used_again() -> Result<()> {
     let scene = Scene::create().await?;
-    let mut vars = scene.vars();
-    vars.push(("DATABASE_POOL_SIZE".to_owned(), "1".to_owned()));
-    let database = runtime::database::DatabaseConfig::from_vars(&vars)?.open("test")?;
-    let worker = projector::worker::Worker::new(database.clone(), projector::projections(), 2);
+    let database = scene.open_one()?;
+    let worker = Worker::new(database.clone(), projector::projections(), 2);
     // Batches of two and of one: the text must not depend on the size.
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     drain(&worker).await?;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use runtime::database::DatabaseConfig;
+use projector::adapter::postgres::frontier;
 
-use crate::support::{Scene, drain, event};
+use crate::support::{AT_ONCE, Scene, Worker, drain, event};
 
 /// The version of PostgreSQL whose plans are committed.
 const PLANS_OF: i32 = 15;
@@ -58,18 +58,22 @@ async fn check(connection: &mut AsyncPgConnection, name: &str, begin: &str, argu
 }
 
 #[tokio::test]
-async fn claim_and_upsert_are_the_committed_statements_and_use_their_indexes() -> Result<()> {
+async fn the_statements_that_matter_are_the_committed_ones_and_use_their_indexes() -> Result<()> {
     let scene = Scene::create().await?;
-    let mut vars = scene.vars();
-    vars.push(("DATABASE_POOL_SIZE".to_owned(), "1".to_owned()));
-    let database = DatabaseConfig::from_vars(&vars)?.open("test")?;
+    let database = scene.open_one()?;
     scene.emit([event(1, 1)]).await?;
-    drain(&projector::worker::Worker::new(database.clone(), projector::projections(), 10)).await?;
+    scene.emit_raw("order_gift_wrapped", "{}").await?;
+    let worker = Worker::with_retries(database.clone(), projector::projections(), 10, AT_ONCE);
+    drain(&worker).await?;
+    worker.retry_once().await?;
 
     let mut connection = database.pool().get().await?;
     // The plan that PostgreSQL keeps for all arguments, made while the tables are empty and were never analysed.
     connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
-    check(&mut connection, "claim", "DELETE FROM outbox", "1000").await?;
+    check(&mut connection, "claim", "DELETE FROM outbox", "1, 1000").await?;
+    check(&mut connection, "claim_due", "DELETE FROM parked_events", "100").await?;
+    frontier::look(&mut connection, 1, 1).await?;
+    check(&mut connection, "look", "SELECT settled", "1, 1").await?;
     let arrays = ["uuid", "text", "bigint", "text", "timestamptz", "int", "text", "int"];
     let arguments: Vec<_> = arrays.iter().map(|element| format!("ARRAY[]::{element}[]")).collect();
     check(&mut connection, "upsert", "INSERT INTO order_summary", &arguments.join(", ")).await

@@ -1,7 +1,7 @@
 //! Events that cannot be projected step aside; their neighbours go on.
 
 use anyhow::Result;
-use projector::worker::BatchOutcome;
+use projector::drain::BatchOutcome;
 use serde_json::{Value, json};
 
 use crate::support::{Scene, drain, event, order_id};

@@ -1,12 +1,15 @@
 //! A database of the test's own, events for it, and workers on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use local::test_database::TestDatabase;
+use projector::RetryPolicy;
+use projector::drain::{BatchOutcome, Drain, DrainError, Source};
+use projector::metrics::Metrics;
 use projector::projection::Projection;
-use projector::worker::{BatchOutcome, Worker};
 use runtime::database::{Database, DatabaseConfig};
 use shared_events::{OrderChange, OrderEvent, OrderState, OrderStatus};
 use tokio_postgres::Client;
@@ -27,6 +30,11 @@ impl Scene {
     pub(crate) fn vars(&self) -> Vec<(String, String)> {
         let vars = [("DATABASE_URL", self.database.url("orders_projector")), ("PORT", "0".to_owned())];
         vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
+    }
+
+    /// The same with one connection, whose prepared statements can be looked at.
+    pub(crate) fn open_one(&self) -> Result<Database> {
+        Ok(DatabaseConfig::from_vars(&self.vars())?.with_pool_size(1).open("test")?)
     }
 
     pub(crate) fn open(&self) -> Result<Database> {
@@ -79,6 +87,44 @@ impl Scene {
         let rows = "SELECT order_id::text, version, status FROM order_summary ORDER BY order_id";
         let rows = self.session.query(rows, &[]).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+    }
+}
+
+/// Pauses before a parked event is tried again that no test waits for.
+pub(crate) const LATER: RetryPolicy =
+    RetryPolicy { attempts: 5, first: Duration::from_hours(1), longest: Duration::from_hours(9) };
+
+/// Parked events are due again at once.
+pub(crate) const AT_ONCE: RetryPolicy =
+    RetryPolicy { attempts: 3, first: Duration::ZERO, longest: Duration::ZERO };
+
+/// Takes batches of one size, when told to.
+pub(crate) struct Worker {
+    drain: Drain,
+    batch_size: i64,
+}
+
+impl Worker {
+    pub(crate) fn new(database: Database, projections: Vec<Box<dyn Projection>>, batch_size: i64) -> Self {
+        Self::with_retries(database, projections, batch_size, LATER)
+    }
+
+    pub(crate) fn with_retries(
+        database: Database,
+        projections: Vec<Box<dyn Projection>>,
+        batch_size: i64,
+        retries: RetryPolicy,
+    ) -> Self {
+        Self { drain: Drain::new(database, projections, retries, Metrics::unheard()), batch_size }
+    }
+
+    pub(crate) async fn run_once(&self) -> Result<BatchOutcome, DrainError> {
+        self.drain.run_once(Source::Outbox, self.batch_size).await
+    }
+
+    /// Tries what is parked and due.
+    pub(crate) async fn retry_once(&self) -> Result<BatchOutcome, DrainError> {
+        self.drain.run_once(Source::Parked, self.batch_size).await
     }
 }
 

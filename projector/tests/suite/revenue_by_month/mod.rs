@@ -11,8 +11,8 @@ use diesel::result::Error as DieselError;
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
+use projector::drain::{BatchOutcome, DrainError};
 use projector::projection::{OrderSummary, Projection};
-use projector::worker::{BatchOutcome, CycleError};
 use shared_events::{OrderChange, OrderEvent};
 
 use self::projection::RevenueByMonth;
@@ -88,7 +88,7 @@ async fn it_comes_out_exactly_right_although_batches_fail_and_are_delivered_agai
             match worker.run_once().await {
                 Ok(BatchOutcome::Empty) if scene.count("outbox").await? == 0 => return anyhow::Ok(()),
                 Ok(_) => {}
-                Err(CycleError::Projection { .. }) => drop(failures.fetch_add(1, Ordering::Relaxed)),
+                Err(DrainError::Projection { .. }) => drop(failures.fetch_add(1, Ordering::Relaxed)),
                 Err(error) => return Err(error.into()),
             }
         }

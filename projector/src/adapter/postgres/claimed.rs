@@ -1,0 +1,35 @@
+//! Events in the hands of a transaction.
+
+use chrono::{DateTime, Utc};
+
+/// An event that this transaction has taken away from where it was. It is there again if the transaction is rolled back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedEvent {
+    /// Its id in the outbox.
+    pub id: i64,
+    /// Name of its kind.
+    pub kind: String,
+    /// Its payload, as JSON text.
+    pub payload: String,
+    /// When the transaction that wrote it began.
+    pub created_at: DateTime<Utc>,
+    /// Where it was.
+    pub origin: Origin,
+}
+
+/// Where a claimed event was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Origin {
+    /// In the outbox.
+    Outbox {
+        /// How old it was when it was claimed, in seconds by the database's clock.
+        age: f64,
+    },
+    /// Among the parked events.
+    Parked {
+        /// When it was parked first.
+        since: DateTime<Utc>,
+        /// How often it has been tried.
+        attempts: i32,
+    },
+}

@@ -1,0 +1,96 @@
+//! What PostgreSQL knows about ids and the transactions that own them.
+
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Bool, Nullable};
+use diesel::{QueryResult, Queryable};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+/// How far ids have been drawn, and a transaction that began to count after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
+pub struct Drawn {
+    /// The newest id that anybody has drawn; 0 before the first.
+    pub newest: i64,
+    /// A transaction id. Every transaction that had drawn an id up to `newest` got its own id earlier, and so a lower one. It
+    /// is only assigned where `newest` is at least what was asked for.
+    pub mark: Option<i64>,
+}
+
+/// Whether all transactions before a mark have ended, and what they left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
+pub struct Look {
+    /// They have, and this look sees everything that they wrote.
+    pub settled: bool,
+    /// The lowest id that is there. Events that another worker has claimed but not committed are there.
+    pub first: Option<i64>,
+}
+
+/// How far ids have been drawn. A mark is made only if that is `from` or further.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn drawn(connection: &mut AsyncPgConnection, from: i64) -> QueryResult<Drawn> {
+    RunQueryDsl::get_result(DrawnQuery { from }, connection).await
+}
+
+/// Looks for events with ids of `from` or higher, once all transactions before `mark` have ended. Both are judged by one
+/// snapshot.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn look(connection: &mut AsyncPgConnection, from: i64, mark: i64) -> QueryResult<Look> {
+    RunQueryDsl::get_result(LookQuery { from, mark }, connection).await
+}
+
+#[derive(QueryId)]
+struct DrawnQuery {
+    from: i64,
+}
+
+impl Query for DrawnQuery {
+    type SqlType = (BigInt, Nullable<BigInt>);
+}
+
+impl QueryFragment<Pg> for DrawnQuery {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // The sequence is read first, then the mark is assigned: that order is what makes the mark one.
+        out.push_sql(
+            "WITH drawn AS MATERIALIZED \
+             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS newest FROM outbox_id_seq) \
+             SELECT newest, CASE WHEN newest >= ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.from)?;
+        out.push_sql(" THEN pg_current_xact_id()::text::bigint END FROM drawn");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for DrawnQuery {}
+
+#[derive(QueryId)]
+struct LookQuery {
+    from: i64,
+    mark: i64,
+}
+
+impl Query for LookQuery {
+    type SqlType = (Bool, Nullable<BigInt>);
+}
+
+impl QueryFragment<Pg> for LookQuery {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // Nothing is looked for as long as nothing is settled.
+        out.push_sql("SELECT settled, CASE WHEN settled THEN (SELECT id FROM outbox WHERE id >= ");
+        out.push_bind_param::<BigInt, _>(&self.from)?;
+        out.push_sql(
+            " ORDER BY id LIMIT 1) END FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.mark)?;
+        out.push_sql(" AS settled) AS snapshot");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for LookQuery {}

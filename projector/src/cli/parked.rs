@@ -1,0 +1,176 @@
+//! `projector parked`: what an operator can do with events that could not be projected.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use futures_util::FutureExt;
+use runtime::database::Database;
+
+use crate::adapter::postgres::parked_events::{self, ParkedEvent, Which};
+
+/// Most characters of a reason that a line of the table shows.
+const SHOWN_REASON: usize = 100;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ParkedCommand {
+    /// List parked events by id, one line each, with the reason.
+    List(ListArgs),
+    /// Show parked events whole, as JSON.
+    Show(ShowArgs),
+    /// Have parked events tried again now, also those that were given up. A running projector takes them up within a second
+    /// or so; one that fails again stays, with the new reason.
+    Retry(WhichArgs),
+    /// Remove parked events for good, and print what they were. What they say will not be projected.
+    Discard(WhichArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Print a JSON array of whole events.
+    #[arg(long)]
+    json: bool,
+    /// Most events to list.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    limit: i64,
+    /// List only events with ids after this one.
+    #[arg(long, default_value_t = 0)]
+    after: i64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Ids of parked events.
+    #[arg(required = true)]
+    ids: Vec<i64>,
+    /// Print JSON; it is what this prints anyway.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WhichArgs {
+    /// Ids of parked events.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<i64>,
+    /// All parked events.
+    #[arg(long)]
+    all: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ParkedCommand {
+    pub(super) async fn run(self, database: &Database) -> Result<()> {
+        match self {
+            Self::List(args) => list(database, &args).await,
+            Self::Show(args) => show(database, &args).await,
+            Self::Retry(args) => retry(database, &args).await,
+            Self::Discard(args) => discard(database, &args).await,
+        }
+    }
+}
+
+async fn list(database: &Database, args: &ListArgs) -> Result<()> {
+    let (after, limit) = (args.after, args.limit);
+    // One more tells whether there are more.
+    let events = database.run(move |c| parked_events::list(c, after, limit + 1).boxed());
+    let mut events = events.await.context("cannot list parked events")?;
+    let shown = usize::try_from(limit)?;
+    let more = events.len() > shown;
+    events.truncate(shown);
+    if args.json {
+        return print_json(&events);
+    }
+    print_table(&events)?;
+    match events.last() {
+        Some(last) if more => say(&format!("there are more: --after {}", last.id)),
+        None => say("no event is parked"),
+        Some(_) => Ok(()),
+    }
+}
+
+async fn show(database: &Database, args: &ShowArgs) -> Result<()> {
+    let mut events = Vec::new();
+    let mut missing = BTreeSet::new();
+    for id in args.ids.iter().copied() {
+        let found = database.run(move |c| parked_events::find(c, id).boxed());
+        match found.await.context("cannot look for a parked event")? {
+            Some(event) => events.push(event),
+            None => _ = missing.insert(id),
+        }
+    }
+    print_json(&events)?;
+    require_none(&missing)
+}
+
+async fn retry(database: &Database, args: &WhichArgs) -> Result<()> {
+    let which = args.which();
+    let due = database.run(move |c| async move { parked_events::make_due(c, &which).await }.boxed());
+    let due: BTreeSet<_> = due.await.context("nothing was changed")?.into_iter().collect();
+    if args.json {
+        print_json(&due)?;
+    } else {
+        say(&format!("{} parked events are due to be tried again now", due.len()))?;
+    }
+    require_none(&args.without(&due))
+}
+
+async fn discard(database: &Database, args: &WhichArgs) -> Result<()> {
+    let which = args.which();
+    let gone = database.run(move |c| async move { parked_events::discard(c, &which).await }.boxed());
+    let mut gone = gone.await.context("nothing was discarded")?;
+    gone.sort_unstable_by_key(|event| event.id);
+    if args.json {
+        print_json(&gone)?;
+    } else {
+        print_table(&gone)?;
+        say(&format!("{} parked events were discarded", gone.len()))?;
+    }
+    require_none(&args.without(&gone.iter().map(|event| event.id).collect()))
+}
+
+impl WhichArgs {
+    fn which(&self) -> Which {
+        if self.all { Which::All } else { Which::Ids(self.ids.clone()) }
+    }
+
+    /// The ids that were asked for and are not among `found`.
+    fn without(&self, found: &BTreeSet<i64>) -> BTreeSet<i64> {
+        self.ids.iter().copied().filter(|id| !found.contains(id)).collect()
+    }
+}
+
+/// The exit status tells where an id was wrong, or its event has been settled meanwhile.
+fn require_none(missing: &BTreeSet<i64>) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    bail!("not parked: {}", ids.join(", "))
+}
+
+fn print_table(events: &[ParkedEvent]) -> Result<()> {
+    for event in events {
+        let next = event.next_attempt_at.map_or("waits for an operator".to_owned(), |at| {
+            format!("next attempt {}", at.format("%Y-%m-%d %H:%M:%S UTC"))
+        });
+        let mut reason: String = event.error.chars().take(SHOWN_REASON).collect();
+        if reason.len() < event.error.len() {
+            reason.push('…');
+        }
+        say(&format!("{}  {}  attempts {}, {next}: {reason}", event.id, event.kind, event.attempts))?;
+    }
+    Ok(())
+}
+
+fn print_json(what: &impl serde::Serialize) -> Result<()> {
+    say(&serde_json::to_string_pretty(what)?)
+}
+
+/// A line on the standard output. A reader that has gone away, such as `head`, is reported like any other failure.
+fn say(line: &str) -> Result<()> {
+    Ok(writeln!(io::stdout(), "{line}")?)
+}
