@@ -9,6 +9,7 @@ use runtime::database::DatabaseConfig;
 use runtime::shutdown;
 
 use self::parked::ParkedCommand;
+use crate::adapter::postgres;
 use crate::{Config, Projector};
 
 /// Drains the outbox into the read models. Everything else is configured by the environment: see the README.
@@ -41,7 +42,8 @@ pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
             Ok(projector.run().await?)
         }
         Command::Parked(command) => {
-            command.run(&DatabaseConfig::from_vars(vars)?.open("projector parked")?).await
+            let database = postgres::open(&DatabaseConfig::from_vars(vars)?, "projector parked")?;
+            command.run(&database).await
         }
     }
 }

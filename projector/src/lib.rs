@@ -94,7 +94,7 @@ impl Projector {
         projections: Vec<Box<dyn Projection>>,
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
-        let database = config.database.open("projector")?;
+        let database = adapter::postgres::open(&config.database, "projector")?;
         let pulse = Pulse::start(config.longest_pause);
         let registry = Registry::new(&metrics::BUCKETS)?;
         let metrics = Metrics::register(&registry);

@@ -4,7 +4,7 @@ use clap::Parser;
 use projector::cli::{self, Cli};
 use runtime::{config, telemetry};
 
-#[actix_web::main]
+#[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let vars = config::vars_of_process();

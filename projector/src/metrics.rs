@@ -106,7 +106,7 @@ impl Metrics {
     pub(crate) fn lags(&self, applied: &[ClaimedEvent], since_claim: Duration) {
         for event in applied {
             if let Origin::Outbox { age } = event.origin {
-                self.lag.record(age + since_claim.as_secs_f64());
+                self.lag.record(age + since_claim);
             }
         }
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 /// The pause after the outbox was found empty while events keep coming.
-const SHORTEST_IDLE_PAUSE: Duration = Duration::from_millis(1);
+const SHORTEST_IDLE_PAUSE: Duration = Duration::from_micros(200);
 /// A worker pauses for this part of the time for which no event has come. An event then waits about that much longer than
 /// the gap before it, at most, and a quiet outbox is looked at less and less often.
-const IDLE_PART: u32 = 32;
+const IDLE_PART: u32 = 64;
 /// The first and the longest pause after a failure, without jitter. Short enough that work goes on within two seconds of
 /// the database's return.
 const SHORTEST_OUTAGE_PAUSE: Duration = Duration::from_millis(50);

@@ -101,11 +101,11 @@ async fn a_locked_table_makes_the_migration_give_up_and_say_which() -> Result<()
     let transaction = holder.transaction().await?;
     transaction.batch_execute("LOCK TABLE parked_events IN ACCESS SHARE MODE").await?;
 
-    // The newest migrations first, until the one that drops an index of this table.
+    // The newest migrations first, until one that changes this table.
     let error = migrate::down(&database.superuser_url(), usize::MAX).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "migration 2026-11-23-000900_find_parked_events_that_are_due failed and was rolled back"
+        "migration 2026-11-23-001100_keep_payloads_as_written failed and was rolled back"
     );
     assert!(runtime::telemetry::chain(&error).contains("lock timeout"), "{error:?}");
     transaction.query("SELECT count(*) FROM parked_events", &[]).await?;

@@ -1,1 +1,1 @@
-DELETE FROM outbox WHERE id = ANY(ARRAY(SELECT id FROM outbox WHERE id >= $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING id, kind, payload::text, created_at, extract(epoch FROM statement_timestamp() - created_at)::float8
+DELETE FROM outbox WHERE id = ANY(ARRAY(SELECT id FROM outbox WHERE id >= $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING id, kind, payload::text, created_at, statement_timestamp()

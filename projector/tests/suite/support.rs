@@ -7,6 +7,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use local::test_database::TestDatabase;
 use projector::RetryPolicy;
+use projector::adapter::postgres;
 use projector::drain::{BatchOutcome, Drain, DrainError, Source};
 use projector::metrics::Metrics;
 use projector::projection::Projection;
@@ -34,11 +35,11 @@ impl Scene {
 
     /// The same with one connection, whose prepared statements can be looked at.
     pub(crate) fn open_one(&self) -> Result<Database> {
-        Ok(DatabaseConfig::from_vars(&self.vars())?.with_pool_size(1).open("test")?)
+        Ok(postgres::open(&DatabaseConfig::from_vars(&self.vars())?.with_pool_size(1), "test")?)
     }
 
     pub(crate) fn open(&self) -> Result<Database> {
-        Ok(DatabaseConfig::from_vars(&self.vars())?.open("test")?)
+        Ok(postgres::open(&DatabaseConfig::from_vars(&self.vars())?, "test")?)
     }
 
     pub(crate) fn worker(&self, batch_size: i64) -> Result<Arc<Worker>> {
@@ -66,14 +67,14 @@ impl Scene {
         let encoded = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>()?;
         let (kinds, payloads): (Vec<_>, Vec<_>) =
             encoded.into_iter().map(|event| (event.kind, event.payload)).unzip();
-        let insert = "INSERT INTO outbox (kind, payload) SELECT kind, payload::jsonb
+        let insert = "INSERT INTO outbox (kind, payload) SELECT kind, payload::json
                       FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS e (kind, payload, position) ORDER BY position";
         self.session.execute(insert, &[&kinds, &payloads]).await?;
         Ok(())
     }
 
     pub(crate) async fn emit_raw(&self, kind: &str, payload: &str) -> Result<()> {
-        let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::jsonb)";
+        let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::json)";
         self.session.execute(insert, &[&kind, &payload]).await?;
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Events in the hands of a transaction.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 /// An event that this transaction has taken away from where it was. It is there again if the transaction is rolled back.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedEvent {
     /// Its id in the outbox.
     pub id: i64,
@@ -18,12 +20,12 @@ pub struct ClaimedEvent {
 }
 
 /// Where a claimed event was.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// In the outbox.
     Outbox {
-        /// How old it was when it was claimed, in seconds by the database's clock.
-        age: f64,
+        /// How old it was when it was claimed, by the database's clock.
+        age: Duration,
     },
     /// Among the parked events.
     Parked {

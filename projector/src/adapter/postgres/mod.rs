@@ -1,7 +1,24 @@
 //! The outbox and the parked events in PostgreSQL.
 
+use runtime::config::ConfigError;
+use runtime::database::{Database, DatabaseConfig};
+
 pub mod claimed;
 pub mod frontier;
 pub mod observation;
 pub mod outbox;
 pub mod parked_events;
+
+/// Every statement finds its rows by key. The outbox is empty at one moment and full at the next, and a plan that was
+/// made while it was empty is kept: it must not scan the whole table. Where there is no other way, as with a sequence, the
+/// scan counts as so costly that PostgreSQL would compile the statement first, for 50 ms.
+const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "jit=off"];
+
+/// The database as the projector uses it.
+///
+/// # Errors
+///
+/// [`ConfigError`] when `DATABASE_URL` is not one.
+pub fn open(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigError> {
+    config.clone().with_settings(BY_KEY_ONLY).open(process)
+}

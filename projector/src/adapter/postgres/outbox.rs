@@ -25,12 +25,12 @@ pub async fn claim(
     let rows: Vec<Row> = RunQueryDsl::load(Claim { from, limit }, connection).await?;
     let mut claimed: Vec<_> = rows
         .into_iter()
-        .map(|(id, kind, payload, created_at, age)| ClaimedEvent {
+        .map(|(id, kind, payload, created_at, claimed_at)| ClaimedEvent {
             id,
             kind,
             payload,
             created_at,
-            origin: Origin::Outbox { age },
+            origin: Origin::Outbox { age: (claimed_at - created_at).to_std().unwrap_or_default() },
         })
         .collect();
     // RETURNING promises no order.
@@ -38,7 +38,7 @@ pub async fn claim(
     Ok(claimed)
 }
 
-type Row = (i64, String, String, DateTime<Utc>, f64);
+type Row = (i64, String, String, DateTime<Utc>, DateTime<Utc>);
 
 #[derive(QueryId)]
 struct Claim {
@@ -48,20 +48,19 @@ struct Claim {
 
 impl Query for Claim {
     type SqlType =
-        (sql_types::BigInt, sql_types::Text, sql_types::Text, sql_types::Timestamptz, sql_types::Double);
+        (sql_types::BigInt, sql_types::Text, sql_types::Text, sql_types::Timestamptz, sql_types::Timestamptz);
 }
 
 impl QueryFragment<Pg> for Claim {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // `= ANY(ARRAY(…))` rather than `IN (…)`: under a generic plan or stale statistics the latter becomes a
-        // sequential scan.
+        // `= ANY(ARRAY(…))` rather than `IN (…)`: under a generic plan or stale statistics the latter becomes a join that
+        // reads the whole table.
         out.push_sql("DELETE FROM outbox WHERE id = ANY(ARRAY(SELECT id FROM outbox WHERE id >= ");
         out.push_bind_param::<sql_types::BigInt, _>(&self.from)?;
         out.push_sql(" ORDER BY id LIMIT ");
         out.push_bind_param::<sql_types::BigInt, _>(&self.limit)?;
         out.push_sql(
-            " FOR UPDATE SKIP LOCKED)) RETURNING id, kind, payload::text, created_at, \
-             extract(epoch FROM statement_timestamp() - created_at)::float8",
+            " FOR UPDATE SKIP LOCKED)) RETURNING id, kind, payload::text, created_at, statement_timestamp()",
         );
         Ok(())
     }

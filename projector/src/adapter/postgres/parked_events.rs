@@ -155,7 +155,7 @@ mod schema {
         parked_events (id) {
             id -> BigInt,
             kind -> Text,
-            payload -> Jsonb,
+            payload -> Json,
             created_at -> Timestamptz,
             parked_at -> Timestamptz,
             attempts -> Integer,
@@ -232,7 +232,7 @@ impl QueryFragment<Pg> for Park<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO parked_events (id, kind, payload, created_at, parked_at, attempts, error, next_attempt_at) \
-             SELECT id, kind, payload::jsonb, created_at, coalesce(parked_at, now()), attempts, error, \
+             SELECT id, kind, payload::json, created_at, coalesce(parked_at, now()), attempts, error, \
              now() + retry_in_ms * interval '1 millisecond' FROM unnest(",
         );
         out.push_bind_param::<Array<BigInt>, _>(&self.id)?;

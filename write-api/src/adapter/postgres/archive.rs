@@ -134,7 +134,7 @@ impl QueryFragment<Pg> for Emit {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "WITH transaction AS MATERIALIZED (SELECT pg_current_xact_id() AS id) \
-             INSERT INTO outbox (kind, payload) SELECT e.kind, e.payload::jsonb FROM transaction, unnest(",
+             INSERT INTO outbox (kind, payload) SELECT e.kind, e.payload::json FROM transaction, unnest(",
         );
         out.push_bind_param::<sql_types::Array<sql_types::Text>, _>(&self.kinds)?;
         out.push_sql(", ");

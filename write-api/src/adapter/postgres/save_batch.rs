@@ -159,7 +159,7 @@ impl QueryFragment<Pg> for SaveBatch {
              FROM free WHERE o.order_id = free.order_id RETURNING o.order_id), \
              saved AS (SELECT order_id FROM placed UNION ALL SELECT order_id FROM changed), \
              told AS (\
-             INSERT INTO outbox (kind, payload) SELECT kind, payload::jsonb FROM input \
+             INSERT INTO outbox (kind, payload) SELECT kind, payload::json FROM input \
              WHERE (order_id IN (SELECT order_id FROM saved)) IS TRUE) \
              SELECT order_id FROM saved",
         );
