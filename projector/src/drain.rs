@@ -134,7 +134,7 @@ impl Drain {
     }
 
     /// The lowest id at which an event can be in the outbox, as far as is known.
-    pub(crate) fn start(&self) -> i64 {
+    pub fn start(&self) -> i64 {
         self.frontier.start()
     }
 

@@ -2,6 +2,7 @@
 
 mod convergence;
 mod cycle;
+mod frontier;
 mod golden;
 mod parking;
 mod process;

@@ -123,6 +123,11 @@ impl Worker {
         self.drain.run_once(Source::Outbox, self.batch_size).await
     }
 
+    /// Where its next claim begins.
+    pub(crate) fn start(&self) -> i64 {
+        self.drain.start()
+    }
+
     /// Tries what is parked and due.
     pub(crate) async fn retry_once(&self) -> Result<BatchOutcome, DrainError> {
         self.drain.run_once(Source::Parked, self.batch_size).await

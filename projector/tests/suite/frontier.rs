@@ -1,0 +1,233 @@
+//! Where claims begin: past what is deleted, never past what may still come.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use local::wait;
+use projector::adapter::postgres::frontier;
+use projector::drain::BatchOutcome;
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, IsolationLevel};
+
+use crate::support::{Scene, Worker, drain, event, placed_at};
+
+/// Writes as write-api does: the order first, so that the transaction has its id before it draws one for the event.
+async fn write(session: &Client, order: u128) -> Result<()> {
+    let event = event(order, 1);
+    let insert = "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at)
+                  VALUES ($1::text::uuid, 'customer', '[1]', 100, 'placed', 1, $2, $2)";
+    let at = std::time::SystemTime::from(placed_at());
+    session.execute(insert, &[&event.order.order_id.to_string(), &at]).await?;
+    let encoded = event.encode()?;
+    let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::json)";
+    session.execute(insert, &[&encoded.kind, &encoded.payload]).await?;
+    Ok(())
+}
+
+/// Cycles until claims begin behind `id`.
+async fn move_past(worker: &Worker, id: i64) -> Result<()> {
+    wait::until("claims to begin later", Duration::from_secs(10), || async {
+        let outcome = worker.run_once().await;
+        if worker.start() > id { Ok(()) } else { Err((outcome.is_ok(), worker.start())) }
+    })
+    .await?;
+    Ok(())
+}
+
+async fn newest_id(scene: &Scene) -> Result<i64> {
+    Ok(scene.session.query_one("SELECT last_value FROM outbox_id_seq", &[]).await?.get(0))
+}
+
+#[tokio::test]
+async fn claims_begin_behind_what_is_gone() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(100)?;
+    scene.emit((1..=250).map(|order| event(order, 1))).await?;
+    assert_eq!(worker.start(), 0);
+    drain(&worker).await?;
+    move_past(&worker, 250).await?;
+    assert_eq!(worker.start(), 251);
+    scene.emit([event(300, 1)]).await?;
+    assert_eq!(drain(&worker).await?, (1, 0));
+    Ok(())
+}
+
+/// A snapshot knows nothing of a running transaction that is newer than all that have ended.
+#[tokio::test]
+async fn a_mark_is_not_settled_while_the_newest_transaction_of_all_is_running() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut connection = scene.open()?.pool().get().await?;
+    let mut newest = scene.database.connect().await?;
+    let newest = newest.transaction().await?;
+    write(newest.client(), 1).await?;
+
+    let drawn = frontier::drawn(&mut connection, 1).await?;
+    let mark = drawn.mark.context("an id was drawn")?;
+    assert_eq!(drawn.newest, 1);
+    assert!(!frontier::look(&mut connection, 0, mark).await?.settled);
+
+    newest.commit().await?;
+    // Transactions of other tests on this server count as well.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let look = frontier::look(&mut connection, 0, mark).await?;
+        if look.settled {
+            assert_eq!(look.first, Some(1));
+            return Ok(());
+        }
+        ensure!(tokio::time::Instant::now() < deadline, "not settled");
+    }
+}
+
+#[tokio::test]
+async fn an_event_with_a_low_id_that_is_committed_late_is_claimed_by_the_next_batch() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(100)?;
+    let mut late = scene.database.connect().await?;
+    let late = late.transaction().await?;
+    write(late.client(), 1).await?;
+
+    // Others go on, the surveys as well, and the late one's id is passed by thousands.
+    for first in (1_000..4_000).step_by(500) {
+        scene.emit_all(&(first..first + 500).map(|order| event(order, 1)).collect::<Vec<_>>()).await?;
+        drain(&worker).await?;
+    }
+    assert!(newest_id(&scene).await? > 3_000);
+    assert!(worker.start() <= 1, "claims must not begin behind an id that may still come");
+
+    late.commit().await?;
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0 });
+    // Now nothing holds it up any more.
+    move_past(&worker, 3_000).await
+}
+
+#[tokio::test]
+async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_passed() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene.emit((1..=10).map(|order| event(order, 1))).await?;
+    let mut dying = scene.open()?.pool().get().await?;
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut dying, "BEGIN").await?;
+    let claimed = projector::adapter::postgres::outbox::claim(&mut dying, 0, 3).await?;
+    assert_eq!(claimed.len(), 3);
+
+    let worker = scene.worker(100)?;
+    assert_eq!(drain(&worker).await?, (7, 0));
+    scene.emit_all(&(1_000..3_000).map(|order| event(order, 1)).collect::<Vec<_>>()).await?;
+    drain(&worker).await?;
+    assert!(worker.start() <= 1, "{}", worker.start());
+
+    let killed = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                  WHERE application_name = 'test' AND state = 'idle in transaction' AND datname = current_database()";
+    assert_eq!(scene.session.query(killed, &[]).await?.len(), 1);
+    assert_eq!(drain(&worker).await?, (3, 0));
+    move_past(&worker, 2_000).await
+}
+
+/// Three writers without a pause, one that holds its transaction open for a while again and again, three workers that share
+/// where claims begin: when the writers have ended, one pass over the outbox finds all that is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_passed_with_three_writers_under_load_and_one_that_commits_late() -> Result<()> {
+    let scene = Arc::new(Scene::create().await?);
+    let worker = scene.worker(50)?;
+    let writing = Arc::new(AtomicBool::new(true));
+    let mut writers = JoinSet::new();
+    for writer in 1..=3_u128 {
+        let (scene, writing) = (Arc::clone(&scene), Arc::clone(&writing));
+        writers.spawn(async move {
+            let mut session = scene.database.connect().await?;
+            let mut written = 0;
+            while writing.load(Ordering::Relaxed) {
+                let transaction = session.transaction().await?;
+                write(transaction.client(), writer * 1_000_000 + written).await?;
+                transaction.commit().await?;
+                written += 1;
+            }
+            anyhow::Ok(written)
+        });
+    }
+    let mut workers = JoinSet::new();
+    for _ in 0..3 {
+        let (worker, writing) = (Arc::clone(&worker), Arc::clone(&writing));
+        workers.spawn(async move {
+            let mut applied = 0;
+            while writing.load(Ordering::Relaxed) {
+                applied += drain(&worker).await?.0;
+            }
+            anyhow::Ok(applied)
+        });
+    }
+
+    let mut late = scene.database.connect().await?;
+    for order in 1..=5 {
+        let transaction = late.transaction().await?;
+        write(transaction.client(), order).await?;
+        let own: i64 = transaction.query_one("SELECT lastval()", &[]).await?.get(0);
+        wait::until("the others to be far ahead", Duration::from_secs(20), || async {
+            let newest = newest_id(&scene).await.unwrap_or_default();
+            if newest > own + 300 { Ok(()) } else { Err(newest) }
+        })
+        .await?;
+        ensure!(worker.start() <= own, "claims begin at {}, and {own} is still to come", worker.start());
+        transaction.commit().await?;
+    }
+
+    writing.store(false, Ordering::Relaxed);
+    let (mut written, mut applied) = (5, 0);
+    while let Some(ended) = writers.join_next().await {
+        written += ended??;
+    }
+    while let Some(ended) = workers.join_next().await {
+        applied += ended??;
+    }
+    let start = worker.start();
+    ensure!(start > 0, "claims never began later, so that this shows nothing");
+    applied += drain(&worker).await?.0;
+    ensure!(scene.count("outbox").await? == 0, "events before {start} were not seen");
+    assert_eq!(u128::try_from(applied)?, written);
+    Ok(())
+}
+
+#[tokio::test]
+async fn under_an_old_snapshot_a_claim_does_not_walk_over_what_was_deleted() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(1_000)?;
+    let mut pin = scene.database.connect().await?;
+    let pin = pin.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
+    pin.query("SELECT 1", &[]).await?;
+    for batch in 0..10 {
+        let orders = batch * 1_000 + 1..=(batch + 1) * 1_000;
+        scene.emit_all(&orders.map(|order| event(order, 1)).collect::<Vec<_>>()).await?;
+        drain(&worker).await?;
+    }
+    move_past(&worker, 9_999).await?;
+
+    // The pages that an empty claim reads: all of the dead rows' from the lowest id, a few from where it begins.
+    let pages = |from: i64| {
+        let session = &scene.session;
+        async move {
+            let claim = format!(
+                "SELECT id FROM outbox WHERE id >= {from} ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED"
+            );
+            let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}");
+            let plan: serde_json::Value = serde_json::from_str(&explained(session, &explain).await?)?;
+            plan.pointer("/0/Plan/Shared Hit Blocks").and_then(serde_json::Value::as_u64).context("no figure")
+        }
+    };
+    scene.session.batch_execute("SET enable_seqscan = off").await?;
+    let (from_lowest, from_start) = (pages(0).await?, pages(worker.start()).await?);
+    ensure!(from_lowest > 100, "{from_lowest} pages: nothing is dead here, so that this shows nothing");
+    ensure!(from_start < 10, "{from_start} of {from_lowest} pages");
+    pin.rollback().await?;
+    Ok(())
+}
+
+async fn explained(session: &Client, explain: &str) -> Result<String> {
+    let rows = session.simple_query(explain).await?;
+    let texts = rows.iter().filter_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(texts.collect())
+}
