@@ -1,4 +1,4 @@
-//! How many events one cycle claims.
+//! How many events one batch claims.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl BatchSize {
         self.size
     }
 
-    /// `events` were drained in one cycle.
+    /// `events` were drained in one batch.
     pub(crate) fn drained(&mut self, events: usize, took: Duration) {
         if took > TARGET {
             self.failed();
@@ -34,7 +34,7 @@ impl BatchSize {
         }
     }
 
-    /// A cycle has failed.
+    /// A batch has failed.
     pub(crate) fn failed(&mut self) {
         self.size = (self.size / 2).max(1);
     }

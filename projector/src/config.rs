@@ -16,7 +16,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `BIND_ADDRESS`, `PORT` (default 8083), `HTTP_WORKERS`: for the probes.
     pub http: HttpConfig,
-    /// `WORKERS`: cycles that run at once in this process, 1 to 64, and no more than connections. Default 1.
+    /// `WORKERS`: batches that are drained at once in this process, 1 to 64, and no more than connections. Default 1.
     pub workers: usize,
     /// `BATCH_MAX`: most events that one batch takes, 1 to 10 000. Default 1 000. Batches grow up to this while they are full
     /// and fast.

@@ -12,8 +12,8 @@ use shared_events::{OrderEvent, UndecodableEvent};
 
 use self::apply::Approach;
 use crate::adapter::postgres::claimed::{ClaimedEvent, Origin};
-use crate::adapter::postgres::parked_events::Parking;
-use crate::adapter::postgres::{outbox, parked_events};
+use crate::adapter::postgres::outbox;
+use crate::adapter::postgres::parking::{self, Parking};
 use crate::frontier::Frontier;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
@@ -178,8 +178,8 @@ impl Drain {
             }
         }
         if !batch.parked.is_empty() {
-            let parking: Vec<_> = batch.parked.iter().map(Parked::parking).collect();
-            parked_events::park(connection, &parking).await?;
+            let to_park: Vec<_> = batch.parked.iter().map(Parked::parking).collect();
+            parking::park(connection, &to_park).await?;
         }
         Ok(batch)
     }
@@ -200,7 +200,7 @@ impl Drain {
                 }
                 Ok(claimed)
             }
-            Source::Parked => parked_events::claim_due(connection, limit).await,
+            Source::Parked => parking::claim_due(connection, limit).await,
         }
     }
 

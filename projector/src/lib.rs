@@ -80,7 +80,7 @@ pub enum ProjectorError {
 }
 
 impl Projector {
-    /// Starts the workers, and serves probes and metrics. The database is not needed yet: `/readyz` tells when cycles complete.
+    /// Starts the workers, and serves probes and metrics. The database is not needed yet: `/readyz` tells when batches complete.
     ///
     /// # Errors
     ///

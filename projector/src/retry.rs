@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// The pause after the outbox was found empty while events keep coming.
+/// The pause after the outbox was found empty while events keep coming. Tokio's timer ends it at the next full millisecond.
 const SHORTEST_IDLE_PAUSE: Duration = Duration::from_micros(200);
 /// A worker pauses for this part of the time for which no event has come. An event then waits about that much longer than
 /// the gap before it, at most, and a quiet outbox is looked at less and less often.
@@ -65,9 +65,9 @@ mod tests {
     #[test]
     fn an_idle_worker_pauses_for_a_part_of_the_time_since_the_last_event() {
         let longest = Duration::from_millis(20);
-        let pauses = [0, 10, 64, 320, 640, 60_000]
-            .map(|since| idle(Duration::from_millis(since), longest).as_millis());
-        assert_eq!(pauses, [1, 1, 2, 10, 20, 20]);
+        let pauses =
+            [0, 64, 640, 1_280, 60_000].map(|since| idle(Duration::from_millis(since), longest).as_micros());
+        assert_eq!(pauses, [200, 1_000, 10_000, 20_000, 20_000]);
     }
 
     #[test]

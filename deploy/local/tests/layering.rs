@@ -25,7 +25,7 @@ const FORBIDDEN_BELOW_THE_CONTRACT: [&str; 4] = ["actix-web", "diesel", "tokio",
 const FORBIDDEN_EVERYWHERE: [&str; 3] = ["pq-sys", "openssl-sys", "native-tls"];
 
 /// What must not be named in the files of a layer.
-const FORBIDDEN_IN: [(&str, &[&str]); 11] = [
+const FORBIDDEN_IN: [(&str, &[&str]); 14] = [
     (
         "write-api/src/domain",
         &[
@@ -50,8 +50,14 @@ const FORBIDDEN_IN: [(&str, &[&str]); 11] = [
     ("read-api/src/port.rs", &["crate::adapter", "actix", "diesel"]),
     ("read-api/src/adapter/http", &["adapter::postgres", "diesel"]),
     ("read-api/src/adapter/postgres", &["adapter::http", "actix"]),
-    ("projector/src/projection", &["crate::adapter", "crate::worker", "actix"]),
-    ("projector/src/adapter/postgres", &["crate::worker", "crate::projection", "actix"]),
+    ("projector/src/projection", &["crate::adapter", "crate::drain", "crate::worker", "actix"]),
+    (
+        "projector/src/adapter/postgres",
+        &["crate::drain", "crate::worker", "crate::projection", "adapter::http", "actix"],
+    ),
+    ("projector/src/adapter/http", &["crate::worker", "crate::projection", "diesel"]),
+    ("projector/src/drain", &["crate::worker", "adapter::http", "actix"]),
+    ("projector/src/drain.rs", &["crate::worker", "adapter::http", "actix"]),
 ];
 
 fn workspace() -> PathBuf {

@@ -1,9 +1,13 @@
 //! The projector against a real PostgreSQL.
+#![expect(clippy::float_cmp, reason = "what metrics count is whole, and compared exactly")]
 
 mod convergence;
 mod cycle;
 mod frontier;
 mod golden;
+mod metrics;
+mod outage;
+mod parked_command;
 mod parking;
 mod process;
 mod revenue_by_month;

@@ -122,6 +122,24 @@ async fn the_binary_ends_within_five_seconds_of_sigterm_under_load() -> Result<(
     Ok(())
 }
 
+#[tokio::test]
+async fn a_scraper_that_keeps_its_connection_does_not_hold_up_the_end() -> Result<()> {
+    let scene = Scene::create().await?;
+    let logs = tempfile::tempdir()?;
+    let url = scene.database.url("orders_projector");
+    let mut service = Service::start(ServiceKind::Projector, Path::new(PROGRAM), &url, 0, logs.path())?;
+    service.wait_until_ready().await?;
+    let scraper = reqwest::Client::new();
+    scraper.get(format!("{}/metrics", service.url())).send().await?.error_for_status()?.text().await?;
+
+    let start = Instant::now();
+    let status = service.stop()?;
+    assert!(status.success(), "{status}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    drop(scraper);
+    Ok(())
+}
+
 #[test]
 fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
     let vars = [("DATABASE_URL", "postgres://orders_projector@localhost/orders"), ("WORKERS", "none")];

@@ -54,6 +54,10 @@ impl Scene {
         Ok(Arc::new(Worker::new(self.open()?, projections, batch_size)))
     }
 
+    pub(crate) fn worker_with_retries(&self, batch_size: i64, retries: RetryPolicy) -> Result<Worker> {
+        Ok(Worker::with_retries(self.open()?, projector::projections(), batch_size, retries))
+    }
+
     pub(crate) async fn emit(&self, events: impl IntoIterator<Item = OrderEvent>) -> Result<()> {
         for event in events {
             let event = event.encode()?;

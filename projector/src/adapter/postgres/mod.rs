@@ -8,6 +8,7 @@ pub mod frontier;
 pub mod observation;
 pub mod outbox;
 pub mod parked_events;
+pub mod parking;
 
 /// Every statement finds its rows by key. The outbox is empty at one moment and full at the next, and a plan that was
 /// made while it was empty is kept: it must not scan the whole table. Where there is no other way, as with a sequence, the

@@ -1,0 +1,102 @@
+//! What `/metrics` tells.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use local::wait;
+use projector::{Config, Projector};
+use tokio_postgres::IsolationLevel;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Scene, event};
+
+/// The figure of a metric with its labels, as it stands in the answer.
+pub(crate) async fn metric(address: std::net::SocketAddr, name: &str) -> Result<f64> {
+    let said = reqwest::get(format!("http://{address}/metrics")).await?.error_for_status()?.text().await?;
+    let value = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.with_context(|| format!("no {name} in:\n{said}"))?.parse()?)
+}
+
+/// Waits until a metric is as it should be.
+pub(crate) async fn until_metric(
+    address: std::net::SocketAddr,
+    name: &str,
+    is_right: impl Fn(f64) -> bool,
+) -> Result<()> {
+    wait::until(name, Duration::from_secs(10), || async {
+        match metric(address, name).await {
+            Ok(value) if is_right(value) => Ok(()),
+            other => Err(other.map_err(|error| error.to_string())),
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn metrics_tell_what_was_done_and_what_waits() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene.emit([event(1, 1), event(2, 1), event(3, 1)]).await?;
+    scene.emit_raw("order_gift_wrapped", "{}").await?;
+    // A parked event that is due again, and one that waits for an operator.
+    let parked = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at)
+                  VALUES (-1, 'order_gift_wrapped', '{}', now(), 3, 'the kind is not known', now()),
+                         (-2, 'order_gift_wrapped', '{}', now(), 12, 'the kind is not known', NULL)";
+    scene.session.batch_execute(parked).await?;
+    let stop = CancellationToken::new();
+    let projector =
+        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+
+    until_metric(address, "orders_projector_events_applied_total", |events| events == 3.0).await?;
+    until_metric(address, "orders_projector_retries_total{outcome=\"parked_again\"}", |tried| tried == 1.0)
+        .await?;
+    for (name, expected) in [
+        ("orders_projector_events_parked_total", 1.0),
+        ("orders_projector_retries_total{outcome=\"applied\"}", 0.0),
+        ("orders_projector_batches_failed_total", 0.0),
+        ("orders_projector_batch_events_count", 1.0),
+        ("orders_projector_batch_events_sum", 4.0),
+        ("orders_projector_lag_seconds_count", 3.0),
+        ("orders_outbox_backlog_events", 0.0),
+        ("orders_outbox_oldest_event_age_seconds", 0.0),
+        ("orders_parked_events{state=\"retrying\"}", 2.0),
+        ("orders_parked_events{state=\"waiting_for_operator\"}", 1.0),
+        ("orders_database_up", 1.0),
+    ] {
+        assert_eq!(metric(address, name).await?, expected, "{name}");
+    }
+    let lag = metric(address, "orders_projector_lag_seconds_sum").await?;
+    assert!(lag > 0.0 && lag < 60.0, "{lag} s");
+
+    // What nobody can claim waits.
+    let mut holder = scene.database.connect().await?;
+    let holder = holder.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
+    scene.session.batch_execute("REVOKE DELETE ON outbox FROM orders_projector").await?;
+    scene.emit([event(4, 1), event(5, 1)]).await?;
+    holder.query("SELECT 1", &[]).await?;
+    until_metric(address, "orders_projector_batches_failed_total", |failed| failed > 0.0).await?;
+    until_metric(address, "orders_outbox_oldest_event_age_seconds", |age| age > 0.2).await?;
+    until_metric(address, "orders_oldest_transaction_age_seconds", |age| age > 0.2).await?;
+    assert_eq!(metric(address, "orders_outbox_backlog_events").await?, 2.0);
+    holder.rollback().await?;
+    // PostgreSQL's statistics come a little later.
+    until_metric(address, "orders_outbox_dead_rows", |dead| dead > 0.0).await?;
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backlog_beyond_what_is_counted_is_estimated() -> Result<()> {
+    let scene = Scene::create().await?;
+    let rows = "INSERT INTO outbox (kind, payload) SELECT 'kind', '{}' FROM generate_series(1, 120000)";
+    scene.session.batch_execute(rows).await?;
+    let mut connection = scene.open()?.pool().get().await?;
+    let observed = projector::adapter::postgres::observation::observe(&mut connection, 0).await?;
+    assert_eq!(observed.backlog, 120_000);
+    let observed = projector::adapter::postgres::observation::observe(&mut connection, 119_000).await?;
+    assert_eq!(observed.backlog, 1_001);
+    Ok(())
+}

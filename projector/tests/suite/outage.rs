@@ -1,0 +1,94 @@
+//! PostgreSQL goes away for a while, and comes back.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use local::postgres::{PrivateServer, ServerOptions, Tuning};
+use local::wait;
+use projector::{Config, Projector};
+use reqwest::StatusCode;
+use tokio_postgres::NoTls;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{metric, until_metric};
+use crate::support::event;
+
+/// Starts the server on the same data again, and makes `current` lead to its socket.
+fn start(data: &Path, current: &Path) -> Result<PrivateServer> {
+    let options = ServerOptions { tuning: Tuning::Durable, data_dir: Some(data.to_owned()) };
+    let server = PrivateServer::start(&options)?;
+    if current.is_symlink() {
+        std::fs::remove_file(current)?;
+    }
+    symlink(server.socket_dir(), current)?;
+    Ok(server)
+}
+
+async fn execute(server: &PrivateServer, statement: &str) -> Result<()> {
+    let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
+    tokio::spawn(connection);
+    Ok(session.batch_execute(statement).await?)
+}
+
+async fn until_ready_is(address: std::net::SocketAddr, expected: StatusCode) -> Result<()> {
+    wait::until("readiness to change", Duration::from_secs(10), || async {
+        let status = reqwest::get(format!("http://{address}/readyz")).await.map(|answer| answer.status());
+        if matches!(status, Ok(status) if status == expected) { Ok(()) } else { Err(status) }
+    })
+    .await?;
+    Ok(())
+}
+
+/// An event that can be projected and one that cannot.
+fn insert(order: u128) -> Result<String> {
+    let event = event(order, 1).encode()?;
+    Ok(format!(
+        "INSERT INTO outbox (kind, payload) VALUES ('{}', '{}'), ('order_gift_wrapped', '{{}}')",
+        event.kind, event.payload
+    ))
+}
+
+#[tokio::test]
+async fn while_postgresql_is_stopped_the_loop_pauses_and_burns_no_attempts() -> Result<()> {
+    let dir = tempfile::tempdir_in("/tmp")?;
+    let (data, current) = (dir.path().join("data"), dir.path().join("now"));
+    // The server's own user has to get there.
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let server = start(&data, &current)?;
+    migrate::up(&server.superuser_url("postgres")).await?;
+    let host = current.display().to_string().replace('/', "%2F");
+    let url = format!("postgres://orders_projector@{host}/postgres");
+    let vars = [("DATABASE_URL", url.as_str()), ("PORT", "0")];
+    let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
+    let stop = CancellationToken::new();
+    let projector = Projector::start(&config, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+    execute(&server, &insert(1)?).await?;
+    until_metric(address, "orders_projector_events_applied_total", |applied| applied == 1.0).await?;
+    until_ready_is(address, StatusCode::OK).await?;
+
+    drop(server);
+    until_ready_is(address, StatusCode::SERVICE_UNAVAILABLE).await?;
+    until_metric(address, "orders_projector_batches_failed_total", |failed| failed >= 5.0).await?;
+    assert_eq!(metric(address, "orders_database_up").await?, 0.0);
+    assert!(metric(address, "orders_outbox_backlog_events").await?.is_nan(), "an old figure would look good");
+
+    let server = start(&data, &current)?;
+    let back = Instant::now();
+    execute(&server, &insert(2)?).await?;
+    until_metric(address, "orders_projector_events_applied_total", |applied| applied == 2.0).await?;
+    assert!(back.elapsed() < Duration::from_secs(2), "the first success came after {:?}", back.elapsed());
+    until_ready_is(address, StatusCode::OK).await?;
+    assert_eq!(metric(address, "orders_projector_events_parked_total").await?, 2.0);
+    execute(
+        &server,
+        "DO $$ BEGIN ASSERT (SELECT array_agg(attempts) FROM parked_events) = ARRAY[1, 1]; END $$",
+    )
+    .await?;
+    stop.cancel();
+    running.await??;
+    Ok(())
+}

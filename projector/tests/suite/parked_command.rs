@@ -1,0 +1,146 @@
+//! `projector parked`: what an operator sees and does.
+
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use projector::drain::BatchOutcome;
+use serde_json::{Value, json};
+
+use crate::support::{Scene, drain, event};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_projector");
+
+fn run(scene: &Scene, arguments: &[&str]) -> Result<Output> {
+    let mut command = Command::new(PROGRAM);
+    command.arg("parked").args(arguments).stdin(Stdio::null());
+    Ok(command.env_clear().env("DATABASE_URL", scene.database.url("orders_projector")).output()?)
+}
+
+fn said(output: &Output) -> Result<&str> {
+    ensure!(output.status.success(), "{output:?}");
+    Ok(std::str::from_utf8(&output.stdout)?)
+}
+
+fn json_of(output: &Output) -> Result<Value> {
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn ids(events: &Value) -> Vec<i64> {
+    events.as_array().into_iter().flatten().filter_map(|event| event.get("id")?.as_i64()).collect()
+}
+
+/// Three events that no projector knows, parked.
+async fn scene() -> Result<Scene> {
+    let scene = Scene::create().await?;
+    for ribbon in ["red", "green", "blue"] {
+        scene.emit_raw("order_gift_wrapped", &json!({ "ribbon": ribbon }).to_string()).await?;
+    }
+    assert_eq!(drain(&*scene.worker(10)?).await?, (0, 3));
+    Ok(scene)
+}
+
+#[tokio::test]
+async fn list_tells_id_kind_attempts_and_reason_of_each_and_says_where_there_are_more() -> Result<()> {
+    let scene = scene().await?;
+    let output = run(&scene, &["list", "--limit", "2"])?;
+    let lines: Vec<_> = said(&output)?.lines().collect();
+    let [first, second, more] = lines[..] else { panic!("{lines:?}") };
+    for (line, id) in [(first, "1  "), (second, "2  ")] {
+        assert!(
+            line.starts_with(id) && line.contains("order_gift_wrapped  attempts 1, next attempt 20"),
+            "{line}"
+        );
+        assert!(line.ends_with(": the kind is not known"), "{line}");
+    }
+    assert_eq!(more, "there are more: --after 2");
+    assert_eq!(said(&run(&scene, &["list", "--after", "3"])?)?, "no event is parked\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn list_and_show_give_whole_events_as_json() -> Result<()> {
+    let scene = scene().await?;
+    assert_eq!(ids(&json_of(&run(&scene, &["list", "--json"])?)?), [1, 2, 3]);
+    let shown = json_of(&run(&scene, &["show", "2"])?)?;
+    let event = shown.get(0).context("nothing shown")?;
+    assert_eq!(event["payload"], json!({"ribbon": "green"}));
+    assert_eq!((&event["attempts"], &event["error"]), (&json!(1), &json!("the kind is not known")));
+    assert!(event["next_attempt_at"].is_string() && event["parked_at"].is_string(), "{event}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn retry_makes_events_due_also_those_that_were_given_up_and_keeps_the_reason() -> Result<()> {
+    let scene = scene().await?;
+    scene.session.batch_execute("UPDATE parked_events SET next_attempt_at = NULL, attempts = 12").await?;
+    assert_eq!(scene.worker(10)?.retry_once().await?, BatchOutcome::Empty);
+
+    let output = run(&scene, &["retry", "1", "3"])?;
+    assert_eq!(said(&output)?, "2 parked events are due to be tried again now\n");
+    let listed = said(&run(&scene, &["list"])?)?.to_owned();
+    assert_eq!(listed.matches("waits for an operator: the kind is not known").count(), 1, "{listed}");
+    assert_eq!(listed.matches(": the kind is not known").count(), 3, "{listed}");
+    assert_eq!(scene.worker(10)?.retry_once().await?, BatchOutcome::Drained { applied: 0, parked: 2 });
+
+    assert_eq!(json_of(&run(&scene, &["retry", "--all", "--json"])?)?, json!([1, 2, 3]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn discard_removes_events_and_prints_what_they_were() -> Result<()> {
+    let scene = scene().await?;
+    let gone = json_of(&run(&scene, &["discard", "2", "--json"])?)?;
+    assert_eq!(gone[0]["payload"], json!({"ribbon": "green"}));
+    assert_eq!(ids(&json_of(&run(&scene, &["list", "--json"])?)?), [1, 3]);
+    let output = run(&scene, &["discard", "--all"])?;
+    assert!(said(&output)?.ends_with("2 parked events were discarded\n"), "{output:?}");
+    assert_eq!(scene.count("parked_events").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_id_that_is_not_parked_is_named_and_the_others_are_served() -> Result<()> {
+    let scene = scene().await?;
+    for (command, left) in [("show", 3), ("retry", 3), ("discard", 2)] {
+        let output = run(&scene, &[command, "1", "77", "78"])?;
+        assert!(!output.status.success(), "{command}");
+        let error = String::from_utf8(output.stderr)?;
+        assert!(error.contains("not parked: 77, 78"), "{command}: {error}");
+        assert_eq!(scene.count("parked_events").await?, left, "{command}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_done_to_all_events_by_accident() -> Result<()> {
+    let scene = scene().await?;
+    for arguments in [&["retry"][..], &["discard"], &["discard", "1", "--all"], &["discard", "one"]] {
+        assert!(!run(&scene, arguments)?.status.success(), "{arguments:?}");
+    }
+    assert_eq!(scene.count("parked_events").await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_running_projector_takes_up_what_is_to_be_tried_again() -> Result<()> {
+    let scene = Scene::create().await?;
+    let encoded = event(1, 1).encode()?;
+    scene.emit_raw("order_placed_soon", &encoded.payload).await?;
+    drain(&*scene.worker(10)?).await?;
+    // The projector learns the kind: here the event does.
+    scene.session.batch_execute("UPDATE parked_events SET kind = 'order_placed'").await?;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let config = projector::Config::from_vars(&scene.vars())?;
+    let projector = projector::Projector::start(&config, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+    said(&run(&scene, &["retry", "--all"])?)?;
+    crate::metrics::until_metric(address, "orders_projector_retries_total{outcome=\"applied\"}", |n| {
+        n == 1.0
+    })
+    .await?;
+    assert_eq!((scene.count("parked_events").await?, scene.count("order_summary").await?), (0, 1));
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
