@@ -7,20 +7,22 @@ use diesel::result::{DatabaseErrorKind, Error};
 /// Whose fault an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blame {
-    /// What the events say cannot be stored: trying again gives the same.
+    /// The events', if the database works otherwise, which has to be tried. diesel-async reports most errors without their
+    /// code, so that "value too long" cannot be told from "permission denied"; and a constraint may be of the events or of a
+    /// mistake in the schema.
     Events,
-    /// The events', if the database works otherwise. diesel-async reports most errors without their code, so that "value
-    /// too long" cannot be told from "permission denied" by the error alone.
-    EventsIfAllElseWorks,
     /// The database failed to do its work: trying again later may succeed.
     Database,
 }
 
-/// Whose fault `error` is, which came after `took` on a connection that waits for locks up to `lock_timeout`.
+/// PostgreSQL looks for a deadlock after a second (`deadlock_timeout`).
+const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Whose fault `error` is, which came after `took` on a connection on which no wait ends before `shortest_timeout`.
 ///
-/// A lock timeout, a deadlock (detected after a second) and a statement timeout all take at least `lock_timeout`. An
-/// error that came sooner is none of these.
-pub(crate) fn blame(error: &Error, took: Duration, lock_timeout: Duration) -> Blame {
+/// A lock timeout, a statement timeout and a deadlock all take as long as their limit. An error that came sooner is none of
+/// these.
+pub(crate) fn blame(error: &Error, took: Duration, shortest_timeout: Duration) -> Blame {
     use DatabaseErrorKind::{
         CheckViolation, ClosedConnection, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
         ReadOnlyTransaction, RestrictViolation, SerializationFailure, UnableToSendCommand, UniqueViolation,
@@ -31,15 +33,15 @@ pub(crate) fn blame(error: &Error, took: Duration, lock_timeout: Duration) -> Bl
             | UniqueViolation,
             _,
         )
-        | Error::SerializationError(_) => Blame::Events,
+        | Error::SerializationError(_)
+        | Error::DeserializationError(_)
+        | Error::QueryBuilderError(_)
+        | Error::NotFound => Blame::Events,
         Error::DatabaseError(
             ClosedConnection | ReadOnlyTransaction | SerializationFailure | UnableToSendCommand,
             _,
         ) => Blame::Database,
-        Error::DatabaseError(_, _) if took < lock_timeout => Blame::EventsIfAllElseWorks,
-        Error::DeserializationError(_) | Error::QueryBuilderError(_) | Error::NotFound => {
-            Blame::EventsIfAllElseWorks
-        }
+        Error::DatabaseError(_, _) if took < shortest_timeout.min(DEADLOCK_TIMEOUT) => Blame::Events,
         _ => Blame::Database,
     }
 }
@@ -74,7 +76,9 @@ mod tests {
 
     #[test]
     fn an_error_without_a_code_may_be_the_events_fault_only_if_it_came_sooner_than_any_timeout() {
-        assert_eq!(of(DatabaseErrorKind::Unknown, LIMIT / 2), Blame::EventsIfAllElseWorks);
+        assert_eq!(of(DatabaseErrorKind::Unknown, LIMIT / 2), Blame::Events);
         assert_eq!(of(DatabaseErrorKind::Unknown, LIMIT), Blame::Database);
+        let error = Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new("deadlock".to_owned()));
+        assert_eq!(blame(&error, DEADLOCK_TIMEOUT, DEADLOCK_TIMEOUT * 5), Blame::Database);
     }
 }

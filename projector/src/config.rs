@@ -86,6 +86,10 @@ impl Config {
         in_range("PARKED_ATTEMPTS", &own.parked_attempts, &(1..=1_000))?;
         in_range("PARKED_RETRY_FIRST_MS", &own.parked_retry_first_ms, &(1..=DAY_MS))?;
         in_range("PARKED_RETRY_MAX_MS", &own.parked_retry_max_ms, &(1..=DAY_MS))?;
+        if own.parked_retry_first_ms > own.parked_retry_max_ms {
+            let reason = format!("must be at most PARKED_RETRY_MAX_MS, which is {}", own.parked_retry_max_ms);
+            return Err(ConfigError::Invalid { variable: "PARKED_RETRY_FIRST_MS", reason });
+        }
         let database = DatabaseConfig::from_vars(vars)?;
         if own.workers > database.pool_size() {
             let reason = format!("must be at most DATABASE_POOL_SIZE, which is {}", database.pool_size());
@@ -132,5 +136,7 @@ mod tests {
         assert_eq!(config("WORKERS", "8").unwrap().workers, 8);
         let error = config("WORKERS", "9").unwrap_err().to_string();
         assert_eq!(error, "WORKERS must be at most DATABASE_POOL_SIZE, which is 8");
+        let error = config("PARKED_RETRY_MAX_MS", "9999").unwrap_err().to_string();
+        assert_eq!(error, "PARKED_RETRY_FIRST_MS must be at most PARKED_RETRY_MAX_MS, which is 9999");
     }
 }

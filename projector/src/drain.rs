@@ -1,19 +1,21 @@
 //! One batch: claimed, applied to every projection, taken away, in one transaction.
 
 mod apply;
+mod parked;
 
 use std::time::{Duration, Instant};
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use runtime::database::{Database, PoolError};
+use runtime::database::{Database, DatabaseError, PoolError};
 use runtime::telemetry::chain;
 use shared_events::{OrderEvent, UndecodableEvent};
 
 use self::apply::Approach;
-use crate::adapter::postgres::claimed::{ClaimedEvent, Origin};
+use self::parked::Parked;
+use crate::adapter::postgres::claimed::ClaimedEvent;
 use crate::adapter::postgres::outbox;
-use crate::adapter::postgres::parking::{self, Parking};
+use crate::adapter::postgres::parking;
 use crate::frontier::Frontier;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
@@ -21,8 +23,6 @@ use crate::retry::RetryPolicy;
 
 /// A batch that takes longer is given up. PostgreSQL limits each statement; this strikes where it has gone silent.
 const BATCH_LIMIT: Duration = Duration::from_secs(30);
-/// Most characters of a reason that are kept with a parked event.
-const LONGEST_REASON: usize = 2_000;
 
 /// Drains events into the projections. Workers share it.
 pub struct Drain {
@@ -88,14 +88,6 @@ struct Batch {
     parked: Vec<Parked>,
 }
 
-/// An event that was set aside.
-struct Parked {
-    event: ClaimedEvent,
-    attempts: i32,
-    reason: String,
-    retry_in: Option<Duration>,
-}
-
 impl Drain {
     /// Drains `database` into `projections`. Events that fail are tried again as `retries` says.
     #[must_use]
@@ -125,8 +117,8 @@ impl Drain {
             Ok(batch) => Ok(self.tell(source, batch).await),
             Err(error) => {
                 self.metrics.failed();
-                if error.is_lost_connection() {
-                    self.frontier.forget().await;
+                if matches!(error, DrainError::Database(_)) && source == Source::Outbox {
+                    log_survey(self.frontier.survey_after_failure(&self.database).await);
                 }
                 Err(error)
             }
@@ -164,7 +156,7 @@ impl Drain {
                     batch.applied.push(event);
                 }
                 Err(UndecodableEvent { reason, .. }) => {
-                    batch.parked.push(self.parked(event, &chain(&reason)));
+                    batch.parked.push(Parked::new(event, &chain(&reason), &self.retries));
                 }
             }
         }
@@ -172,14 +164,19 @@ impl Drain {
         if !refused.is_empty() {
             for (position, event) in std::mem::take(&mut batch.applied).into_iter().enumerate() {
                 match refused.remove(&position) {
-                    Some(reason) => batch.parked.push(self.parked(event, &reason)),
+                    Some(reason) => batch.parked.push(Parked::new(event, &reason, &self.retries)),
                     None => batch.applied.push(event),
                 }
             }
         }
-        if !batch.parked.is_empty() {
-            let to_park: Vec<_> = batch.parked.iter().map(Parked::parking).collect();
-            parking::park(connection, &to_park).await?;
+        let parked: Vec<_> = batch.parked.iter().map(Parked::parking).collect();
+        match source {
+            Source::Outbox if parked.is_empty() => {}
+            Source::Outbox => parking::park(connection, &parked).await?,
+            Source::Parked => {
+                let applied: Vec<_> = batch.applied.iter().map(|event| event.id).collect();
+                parking::settle(connection, &applied, &parked).await?;
+            }
         }
         Ok(batch)
     }
@@ -191,27 +188,9 @@ impl Drain {
         limit: i64,
     ) -> Result<Vec<ClaimedEvent>, DieselError> {
         match source {
-            Source::Outbox => {
-                let claimed =
-                    outbox::claim(connection, self.frontier.next_claim(Instant::now()), limit).await?;
-                if let Some(oldest) = claimed.first() {
-                    // While it is locked but not committed, no survey can have moved past it.
-                    self.frontier.found(oldest.id);
-                }
-                Ok(claimed)
-            }
+            Source::Outbox => outbox::claim(connection, self.frontier.start(), limit).await,
             Source::Parked => parking::claim_due(connection, limit).await,
         }
-    }
-
-    fn parked(&self, event: ClaimedEvent, reason: &str) -> Parked {
-        let before = match event.origin {
-            Origin::Outbox { .. } => 0,
-            Origin::Parked { attempts, .. } => attempts,
-        };
-        let attempts = before.saturating_add(1);
-        let reason = reason.chars().take(LONGEST_REASON).collect();
-        Parked { event, attempts, reason, retry_in: self.retries.wait_after(attempts) }
     }
 
     /// Counts and logs what is committed, and moves on to where the next claim may begin.
@@ -219,16 +198,7 @@ impl Drain {
         let Batch { claimed_at, applied, parked } = batch;
         self.metrics.batch(source, applied.len(), parked.len());
         self.metrics.lags(&applied, claimed_at.elapsed());
-        for Parked { event, attempts, reason, retry_in } in &parked {
-            tracing::error!(
-                event.id = event.id,
-                event.kind = event.kind,
-                attempts,
-                retry_in_s = retry_in.map(|wait| wait.as_secs()),
-                reason,
-                "event parked"
-            );
-        }
+        parked.iter().for_each(Parked::log);
         let drained = applied.len() + parked.len();
         if source == Source::Outbox
             && let Err(error) = self.frontier.survey(&self.database, drained).await
@@ -246,23 +216,11 @@ impl Drain {
     }
 }
 
-impl Parked {
-    fn parking(&self) -> Parking<'_> {
-        Parking { event: &self.event, attempts: self.attempts, error: &self.reason, retry_in: self.retry_in }
-    }
-}
-
-impl DrainError {
-    /// Whether the next connection may lead to another server.
-    fn is_lost_connection(&self) -> bool {
-        use DatabaseErrorKind::{ClosedConnection, ReadOnlyTransaction, UnableToSendCommand};
-        match self {
-            Self::Connect(_) | Self::Silent => true,
-            Self::Database(source) | Self::Projection { source, .. } => matches!(
-                source,
-                DieselError::DatabaseError(ClosedConnection | ReadOnlyTransaction | UnableToSendCommand, _)
-                    | DieselError::BrokenTransactionManager
-            ),
-        }
+fn log_survey(survey: Result<(), DatabaseError>) {
+    if let Err(error) = survey {
+        tracing::warn!(
+            error = chain(&error),
+            "cannot tell which ids are settled; claims begin where they did"
+        );
     }
 }

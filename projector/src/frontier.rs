@@ -17,9 +17,12 @@
 //!
 //! A long transaction that only reads does not hold this up. One that writes does; claims then walk over what was deleted
 //! since it began.
+//!
+//! Each look is limited to a range of ids, so that it takes a moment even where millions of dead rows lie: what is left is
+//! for the next.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -27,23 +30,33 @@ use runtime::database::{Database, DatabaseError};
 
 use crate::adapter::postgres::frontier::{self, Drawn, Look};
 
-/// Claims begin at the lowest id this often, whatever is remembered. It is for what the reasoning above does not cover: an
-/// event inserted by hand, whose id may be drawn before its transaction has one.
-const FULL_SCAN_EVERY: Duration = Duration::from_mins(1);
 /// The frontier is surveyed after this many drained events, or after this long.
 const SURVEY_EVERY_EVENTS: usize = 1_000;
 const SURVEY_EVERY: Duration = Duration::from_millis(100);
+/// Most ids that one look may walk over: some milliseconds where all of them are dead.
+const RANGE: i64 = 50_000;
+/// A survey takes no further look after this long. Where vacuum has been, a look takes a tenth of a millisecond. After a
+/// failure it may take its time: a claim that has to walk over too many dead rows fails until the start has moved.
+const SURVEY_LIMIT: Duration = Duration::from_millis(10);
+const SURVEY_LIMIT_AFTER_FAILURE: Duration = Duration::from_secs(2);
+/// The ids before the start are looked through this often. It is for what the reasoning above does not cover: an event
+/// inserted by hand, whose id may be drawn before its transaction has one.
+const REVIEW_EVERY: Duration = Duration::from_mins(1);
 
 /// The lowest id at which an event can be. All workers of a process share it.
 pub(crate) struct Frontier {
     start: AtomicI64,
-    next_full_scan: Mutex<Instant>,
     /// Locked by the one worker that surveys.
     survey: tokio::sync::Mutex<Survey>,
 }
 
 struct Survey {
+    /// When the server was started that all of this is about; 0 before the first look.
+    server: i64,
     pending: Option<Mark>,
+    /// What is left to be looked through of the ids before the start, and when to begin again.
+    review: Range<i64>,
+    next_review: Instant,
     last: Instant,
     events: usize,
 }
@@ -55,15 +68,16 @@ struct Mark {
     transaction: i64,
 }
 
+/// All transactions have ended before this mark.
+const LONG_AGO: i64 = 0;
+
 impl Frontier {
     /// Nothing is known yet: claims begin at the lowest id.
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self {
-            start: AtomicI64::new(0),
-            next_full_scan: Mutex::new(now + FULL_SCAN_EVERY),
-            survey: tokio::sync::Mutex::new(Survey { pending: None, last: now, events: 0 }),
-        }
+        let next_review = now + REVIEW_EVERY;
+        let survey = Survey { server: 0, pending: None, review: 0..0, next_review, last: now, events: 0 };
+        Self { start: AtomicI64::new(0), survey: tokio::sync::Mutex::new(survey) }
     }
 
     /// The lowest id at which an event can be, as far as is known.
@@ -71,37 +85,11 @@ impl Frontier {
         self.start.load(Ordering::Relaxed)
     }
 
-    /// Where the next claim begins. Now and then that is the lowest id of all.
-    pub(crate) fn next_claim(&self, now: Instant) -> i64 {
-        let mut next_full_scan = self.next_full_scan.lock().unwrap_or_else(PoisonError::into_inner);
-        if now < *next_full_scan {
-            return self.start();
-        }
-        // Set before the scan has succeeded: one that takes too long must not be tried again at once.
-        *next_full_scan = now + FULL_SCAN_EVERY;
-        0
-    }
-
-    /// A claim has found an event with this id. If that is before the start, the start was wrong.
-    pub(crate) fn found(&self, id: i64) {
-        let start = self.start.fetch_min(id, Ordering::Relaxed);
-        if id < start {
-            tracing::warn!(event.id = id, start, "an event was found before the place where claims begin");
-        }
-    }
-
-    /// Forgets everything. After a lost connection the database may be another one: a standby that took over may lack ids
-    /// that had been drawn.
-    pub(crate) async fn forget(&self) {
-        self.survey.lock().await.pending = None;
-        self.start.store(0, Ordering::Relaxed);
-    }
-
     /// Moves on if that may be worth it now that `drained` more events are gone.
     ///
     /// # Errors
     ///
-    /// The database's; nothing has moved then.
+    /// The database's; nothing wrong is remembered then.
     pub(crate) async fn survey(&self, database: &Database, drained: usize) -> Result<(), DatabaseError> {
         // Whoever has it is moving the start for all.
         let Ok(mut survey) = self.survey.try_lock() else { return Ok(()) };
@@ -109,72 +97,182 @@ impl Frontier {
         if survey.events < SURVEY_EVERY_EVENTS && survey.last.elapsed() < SURVEY_EVERY {
             return Ok(());
         }
+        self.walk(database, &mut survey, SURVEY_LIMIT).await
+    }
+
+    /// Moves on as far as is possible, because a batch has failed.
+    ///
+    /// # Errors
+    ///
+    /// The database's; nothing wrong is remembered then.
+    pub(crate) async fn survey_after_failure(&self, database: &Database) -> Result<(), DatabaseError> {
+        let Ok(mut survey) = self.survey.try_lock() else { return Ok(()) };
+        self.walk(database, &mut survey, SURVEY_LIMIT_AFTER_FAILURE).await
+    }
+
+    async fn walk(
+        &self,
+        database: &Database,
+        survey: &mut Survey,
+        limit: Duration,
+    ) -> Result<(), DatabaseError> {
+        let begun = Instant::now();
         survey.events = 0;
-        survey.last = Instant::now();
-        let from = self.start();
-        if let Some(mark) = survey.pending {
-            let look =
-                database.run(move |connection| frontier::look(connection, from, mark.transaction).boxed());
-            let Some(start) = start_after(mark, look.await?) else { return Ok(()) };
-            survey.pending = None;
-            // Not where it was brought back meanwhile: the look began too high then.
-            let _brought_back =
-                self.start.compare_exchange(from, start, Ordering::Relaxed, Ordering::Relaxed);
+        survey.last = begun;
+        while self.advance(database, survey).await? {
+            if begun.elapsed() > limit {
+                return Ok(());
+            }
         }
-        let from = self.start();
-        let drawn = database.run(move |connection| frontier::drawn(connection, from).boxed()).await?;
-        if drawn.newest + 1 < from {
-            tracing::warn!(newest = drawn.newest, start = from, "ids have gone back; claims begin anew");
+        if survey.pending.is_none() {
+            self.make_mark(database, survey).await?;
+        }
+        while self.review(database, survey).await? && begun.elapsed() < limit {}
+        Ok(())
+    }
+
+    /// Takes one look from the start on. Returns whether there is more to see up to the pending mark.
+    async fn advance(&self, database: &Database, survey: &mut Survey) -> Result<bool, DatabaseError> {
+        let Some(mark) = survey.pending else { return Ok(false) };
+        let start = self.start();
+        let range = start..(mark.newest + 1).min(start.saturating_add(RANGE));
+        let seen = look(database, range.clone(), mark.transaction).await?;
+        if self.is_another_server(survey, seen.server) || !seen.settled {
+            return Ok(false);
+        }
+        self.start.store(seen.first.unwrap_or(range.end), Ordering::Relaxed);
+        let is_done = seen.first.is_some() || range.end > mark.newest;
+        if is_done {
+            survey.pending = None;
+        }
+        Ok(!is_done)
+    }
+
+    async fn make_mark(&self, database: &Database, survey: &mut Survey) -> Result<(), DatabaseError> {
+        let start = self.start();
+        let drawn: Drawn = database.run(move |connection| frontier::drawn(connection, start).boxed()).await?;
+        if drawn.newest + 1 < start {
+            tracing::warn!(newest = drawn.newest, start, "ids have gone back; claims begin anew");
             self.start.store(0, Ordering::Relaxed);
         }
-        survey.pending = mark_of(drawn);
+        if !self.is_another_server(survey, drawn.server) {
+            survey.pending = drawn.mark.map(|transaction| Mark { newest: drawn.newest, transaction });
+        }
         Ok(())
+    }
+
+    /// Takes one look at the ids before the start. Returns whether there are more to look at.
+    async fn review(&self, database: &Database, survey: &mut Survey) -> Result<bool, DatabaseError> {
+        let start = self.start();
+        if survey.review.is_empty() && Instant::now() >= survey.next_review {
+            survey.next_review = Instant::now() + REVIEW_EVERY;
+            survey.review = 0..start;
+        }
+        if survey.review.is_empty() {
+            return Ok(false);
+        }
+        let end = survey.review.end.min(survey.review.start.saturating_add(RANGE));
+        let seen = look(database, survey.review.start..end, LONG_AGO).await?;
+        survey.review.start = end;
+        if let Some(missed) = seen.first.filter(|missed| *missed < self.start()) {
+            tracing::warn!(
+                event.id = missed,
+                start,
+                "an event was found before the place where claims begin"
+            );
+            self.start.store(missed, Ordering::Relaxed);
+            survey.pending = None;
+        }
+        Ok(!survey.review.is_empty())
+    }
+
+    /// Forgets everything if `server` is not the one that it is about. A standby that took over may lack ids that had been
+    /// drawn, and will give them out again.
+    fn is_another_server(&self, survey: &mut Survey, server: i64) -> bool {
+        let known = std::mem::replace(&mut survey.server, server);
+        let is_another = known != 0 && known != server;
+        if is_another {
+            survey.pending = None;
+            survey.review = 0..0;
+            self.start.store(0, Ordering::Relaxed);
+        }
+        is_another
     }
 }
 
-fn mark_of(drawn: Drawn) -> Option<Mark> {
-    drawn.mark.map(|transaction| Mark { newest: drawn.newest, transaction })
-}
-
-/// Where claims may begin after a look past `mark`; nothing while it is not settled.
-fn start_after(mark: Mark, look: Look) -> Option<i64> {
-    let behind = mark.newest + 1;
-    look.settled.then(|| look.first.map_or(behind, |first| first.min(behind)))
+async fn look(database: &Database, range: Range<i64>, mark: i64) -> Result<Look, DatabaseError> {
+    database.run(move |connection| frontier::look(connection, range, mark).boxed()).await
 }
 
 #[cfg(test)]
 mod tests {
+    use anyhow::Result;
+    use local::test_database::TestDatabase;
+    use runtime::database::DatabaseConfig;
+
     use super::*;
+    use crate::adapter::postgres;
 
-    const MARK: Mark = Mark { newest: 100, transaction: 7 };
-
-    #[test]
-    fn claims_begin_behind_settled_ids_or_at_the_first_event_that_is_left() {
-        let start = |settled, first| start_after(MARK, Look { settled, first });
-        assert_eq!(start(false, None), None);
-        assert_eq!(start(true, None), Some(101));
-        assert_eq!(start(true, Some(40)), Some(40));
-        // An event that came after the mark says nothing about ids between: their transactions may be running.
-        assert_eq!(start(true, Some(500)), Some(101));
+    async fn scene() -> Result<(TestDatabase, Database, Frontier)> {
+        let own = TestDatabase::create().await?;
+        let vars = vec![("DATABASE_URL".to_owned(), own.url("orders_projector"))];
+        let database = postgres::open(&DatabaseConfig::from_vars(&vars)?, "test")?;
+        Ok((own, database, Frontier::new()))
     }
 
-    #[test]
-    fn every_minute_one_claim_begins_at_the_lowest_id() {
-        let frontier = Frontier::new();
-        frontier.start.store(42, Ordering::Relaxed);
-        let now = Instant::now();
-        assert_eq!(frontier.next_claim(now), 42);
-        assert_eq!(frontier.next_claim(now + FULL_SCAN_EVERY), 0);
-        assert_eq!(frontier.next_claim(now + FULL_SCAN_EVERY), 42);
+    /// Surveys until claims begin at `expected`, or the deadline has passed. Transactions of other tests on the same server
+    /// hold it up for a moment.
+    async fn survey_until(frontier: &Frontier, database: &Database, expected: i64) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while frontier.start() != expected {
+            frontier.survey_after_failure(database).await?;
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "claims begin at {}, not {expected}",
+                frontier.start()
+            );
+        }
+        Ok(())
     }
 
-    #[test]
-    fn an_event_before_the_start_brings_it_back() {
-        let frontier = Frontier::new();
-        frontier.start.store(42, Ordering::Relaxed);
-        frontier.found(50);
-        assert_eq!(frontier.start(), 42);
-        frontier.found(17);
-        assert_eq!(frontier.start(), 17);
+    #[tokio::test]
+    async fn it_moves_over_many_ids_in_several_looks_and_stops_at_the_first_event() -> Result<()> {
+        let (own, database, frontier) = scene().await?;
+        let session = own.connect().await?;
+        session.batch_execute("SELECT setval('outbox_id_seq', 1000000)").await?;
+        session.batch_execute("INSERT INTO outbox (kind, payload) VALUES ('kind', '{}')").await?;
+        survey_until(&frontier, &database, 1_000_001).await?;
+        session.batch_execute("DELETE FROM outbox").await?;
+        survey_until(&frontier, &database, 1_000_002).await
+    }
+
+    #[tokio::test]
+    async fn a_review_finds_an_event_before_the_start_and_brings_it_back() -> Result<()> {
+        let (own, database, frontier) = scene().await?;
+        let session = own.connect().await?;
+        session.batch_execute("SELECT setval('outbox_id_seq', 200000)").await?;
+        survey_until(&frontier, &database, 200_001).await?;
+        let missed =
+            "INSERT INTO outbox (id, kind, payload) OVERRIDING SYSTEM VALUE VALUES (170000, 'kind', '{}')";
+        session.batch_execute(missed).await?;
+
+        frontier.survey_after_failure(&database).await?;
+        assert_eq!(frontier.start(), 200_001, "a review is not due");
+        frontier.survey.lock().await.next_review = Instant::now();
+        survey_until(&frontier, &database, 170_000).await
+    }
+
+    #[tokio::test]
+    async fn ids_that_went_back_and_another_server_make_claims_begin_anew() -> Result<()> {
+        let (own, database, frontier) = scene().await?;
+        let session = own.connect().await?;
+        session.batch_execute("SELECT setval('outbox_id_seq', 500)").await?;
+        survey_until(&frontier, &database, 501).await?;
+        session.batch_execute("SELECT setval('outbox_id_seq', 20)").await?;
+        survey_until(&frontier, &database, 0).await?;
+
+        survey_until(&frontier, &database, 21).await?;
+        frontier.survey.lock().await.server = 1;
+        survey_until(&frontier, &database, 0).await
     }
 }

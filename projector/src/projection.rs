@@ -17,6 +17,8 @@ pub use order_summary::OrderSummary;
 /// - **Any order.** Events of one order may come in any order and in several batches at once, from workers that know
 ///   nothing of each other. A model that shows the latest state compares versions.
 /// - **Deadlock.** Two workers may write the same rows: write them in a fixed order, such as by primary key.
+/// - **A plain order.** Before events are parked because this refuses them, an order of one item, placed now by the customer
+///   `control`, is applied and rolled back, to see that it is not the database that fails. It has to be accepted.
 /// - **Cost.** It is called once a batch, and should take a number of statements that does not depend on its size.
 pub trait Projection: Send + Sync {
     /// The name of the read model, for logs.

@@ -11,9 +11,9 @@ use crate::drain::{BatchOutcome, Drain, DrainError, Source};
 use crate::pulse::Pulse;
 use crate::retry;
 
-/// How often parked events that are due are looked for, and how many are tried in one batch.
+/// How often parked events that are due are looked for, and how many are tried in one batch at most.
 const PARKED_EVERY: Duration = Duration::from_secs(1);
-const PARKED_BATCH: i64 = 100;
+const PARKED_BATCH_MAX: i64 = 100;
 
 /// How long the batch in flight may take once the process is told to stop. Then it is rolled back, which loses nothing.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
@@ -58,13 +58,21 @@ impl Worker {
 
     /// Tries parked events again when they are due, until told to stop.
     pub(crate) async fn retry_parked(self) {
+        let mut size = BatchSize::up_to(PARKED_BATCH_MAX);
         let mut outage = retry::outage();
         loop {
-            let Some(outcome) = self.run_once(Source::Parked, PARKED_BATCH).await else { return };
+            let start = Instant::now();
+            let Some(outcome) = self.run_once(Source::Parked, size.get()).await else { return };
             let pause = match outcome {
-                Ok(BatchOutcome::Drained { .. }) => Duration::ZERO,
+                Ok(BatchOutcome::Drained { applied, parked }) => {
+                    size.drained(applied + parked, start.elapsed());
+                    Duration::ZERO
+                }
                 Ok(BatchOutcome::Empty) => PARKED_EVERY,
-                Err(_) => outage.next().unwrap_or(PARKED_EVERY),
+                Err(_) => {
+                    size.failed();
+                    outage.next().unwrap_or(PARKED_EVERY)
+                }
             };
             if outcome.is_ok() {
                 outage = retry::outage();

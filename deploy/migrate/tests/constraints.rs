@@ -9,12 +9,12 @@ const ORDER: &str = "INSERT INTO orders VALUES
     (gen_random_uuid(), 'c', '[{}]', 1, 'placed', 1, now(), now())";
 const SUMMARY: &str = "INSERT INTO order_summary VALUES
     (gen_random_uuid(), 'c', 1, 'placed', now(), 1, 'sku', 1, now())";
-const EVENT: &str = "INSERT INTO outbox (kind, payload) VALUES ('k', '{}')";
+const EVENT: &str = "INSERT INTO outbox (kind, payload, created_at) VALUES ('k', '{}', now())";
 const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error) VALUES
     (1, 'k', '{}', now(), 1, 'e')";
 
 /// A good statement, what to replace in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 23] = [
+const BROKEN: [(&str, &str, &str, &str); 24] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
     (ORDER, "'[{}]'", "'[]'", "orders_items_count"),
@@ -36,6 +36,7 @@ const BROKEN: [(&str, &str, &str, &str); 23] = [
     (SUMMARY, "'sku', 1", "'sku', 0", "order_summary_version_positive"),
     (EVENT, "'k'", "''", "outbox_kind_length"),
     (EVENT, "'k'", "repeat('k', 65)", "outbox_kind_length"),
+    (EVENT, "now()", "'infinity'", "outbox_created_at_finite"),
     (PARKED, "1, 'e'", "0, 'e'", "parked_events_attempts_positive"),
     (PARKED, "(1,", "(NULL,", ""),
 ];

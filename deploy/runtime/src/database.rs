@@ -122,8 +122,8 @@ impl DatabaseConfig {
     /// [`ConfigError`] when `DATABASE_URL` is not one.
     pub fn open(&self, process: &str) -> Result<Database, ConfigError> {
         let answer_limit = Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE;
-        let lock_timeout = Duration::from_millis(self.lock_timeout_ms);
-        Ok(Database { pool: self.pool(process)?, answer_limit, lock_timeout })
+        let shortest_timeout = Duration::from_millis(self.lock_timeout_ms.min(self.statement_timeout_ms));
+        Ok(Database { pool: self.pool(process)?, answer_limit, shortest_timeout })
     }
 
     fn pool(&self, process: &str) -> Result<Pool, ConfigError> {
@@ -182,7 +182,7 @@ impl DatabaseConfig {
 pub struct Database {
     pool: Pool,
     answer_limit: Duration,
-    lock_timeout: Duration,
+    shortest_timeout: Duration,
 }
 
 /// Why the database did not do what was asked.
@@ -221,10 +221,10 @@ impl Database {
         }
     }
 
-    /// The longest that a statement waits for a lock.
+    /// No statement ends by a timeout, its own or that of a lock, before it has run for this long.
     #[must_use]
-    pub fn lock_timeout(&self) -> Duration {
-        self.lock_timeout
+    pub fn shortest_timeout(&self) -> Duration {
+        self.shortest_timeout
     }
 
     /// The pool, for transactions of several statements.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use diesel_async::AsyncConnection;
 use futures_util::FutureExt;
 use runtime::database::Database;
 
@@ -17,12 +18,12 @@ const SHOWN_REASON: usize = 100;
 pub(super) enum ParkedCommand {
     /// List parked events by id, one line each, with the reason.
     List(ListArgs),
-    /// Show parked events whole, as JSON.
+    /// Show parked events whole.
     Show(ShowArgs),
     /// Have parked events tried again now, also those that were given up. A running projector takes them up within a second
     /// or so; one that fails again stays, with the new reason.
     Retry(WhichArgs),
-    /// Remove parked events for good, and print what they were. What they say will not be projected.
+    /// Remove parked events for good, once they have been printed whole. What they say will not be projected.
     Discard(WhichArgs),
 }
 
@@ -44,7 +45,7 @@ pub(super) struct ShowArgs {
     /// Ids of parked events.
     #[arg(required = true)]
     ids: Vec<i64>,
-    /// Print JSON; it is what this prints anyway.
+    /// Print a JSON array.
     #[arg(long)]
     json: bool,
 }
@@ -102,7 +103,7 @@ async fn show(database: &Database, args: &ShowArgs) -> Result<()> {
             None => _ = missing.insert(id),
         }
     }
-    print_json(&events)?;
+    print_whole(&events, args.json)?;
     require_none(&missing)
 }
 
@@ -118,15 +119,18 @@ async fn retry(database: &Database, args: &WhichArgs) -> Result<()> {
     require_none(&args.without(&due))
 }
 
+/// Commits only what has been printed: an event that could not be shown, or that nobody read, is still there.
 async fn discard(database: &Database, args: &WhichArgs) -> Result<()> {
     let which = args.which();
-    let gone = database.run(move |c| async move { parked_events::discard(c, &which).await }.boxed());
-    let mut gone = gone.await.context("nothing was discarded")?;
-    gone.sort_unstable_by_key(|event| event.id);
-    if args.json {
-        print_json(&gone)?;
-    } else {
-        print_table(&gone)?;
+    let mut connection = database.pool().get().await.context("nothing was discarded")?;
+    let discarding = connection.transaction(async |connection| {
+        let mut gone = parked_events::discard(connection, &which).await?;
+        gone.sort_unstable_by_key(|event| event.id);
+        print_whole(&gone, args.json)?;
+        anyhow::Ok(gone)
+    });
+    let gone = discarding.await.context("nothing was discarded")?;
+    if !args.json {
         say(&format!("{} parked events were discarded", gone.len()))?;
     }
     require_none(&args.without(&gone.iter().map(|event| event.id).collect()))
@@ -153,15 +157,27 @@ fn require_none(missing: &BTreeSet<i64>) -> Result<()> {
 }
 
 fn print_table(events: &[ParkedEvent]) -> Result<()> {
+    events.iter().try_for_each(|event| say(&line(event)))
+}
+
+fn line(event: &ParkedEvent) -> String {
+    let next = event.next_attempt_at.map_or("waits for an operator".to_owned(), |at| {
+        format!("next attempt {}", at.format("%Y-%m-%d %H:%M:%S UTC"))
+    });
+    let mut reason: String = event.error.chars().take(SHOWN_REASON).collect();
+    if reason.len() < event.error.len() {
+        reason.push('…');
+    }
+    let (id, kind, attempts) = (event.id, event.kind.escape_debug(), event.attempts);
+    format!("{id}  {kind}  attempts {attempts}, {next}: {reason}")
+}
+
+fn print_whole(events: &[ParkedEvent], as_json: bool) -> Result<()> {
+    if as_json {
+        return print_json(&events);
+    }
     for event in events {
-        let next = event.next_attempt_at.map_or("waits for an operator".to_owned(), |at| {
-            format!("next attempt {}", at.format("%Y-%m-%d %H:%M:%S UTC"))
-        });
-        let mut reason: String = event.error.chars().take(SHOWN_REASON).collect();
-        if reason.len() < event.error.len() {
-            reason.push('…');
-        }
-        say(&format!("{}  {}  attempts {}, {next}: {reason}", event.id, event.kind, event.attempts))?;
+        say(&format!("{}\n    {}", line(event), event.payload.escape_debug()))?;
     }
     Ok(())
 }

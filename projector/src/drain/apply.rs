@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
-use chrono::DateTime;
+use chrono::Utc;
 use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use runtime::telemetry::chain;
@@ -45,7 +45,9 @@ impl Drain {
 
     fn blame(&self, error: &DrainError) -> Blame {
         match error {
-            DrainError::Projection { source, took, .. } => blame(source, *took, self.database.lock_timeout()),
+            DrainError::Projection { source, took, .. } => {
+                blame(source, *took, self.database.shortest_timeout())
+            }
             _ => Blame::Database,
         }
     }
@@ -57,25 +59,20 @@ impl Drain {
         events: &[OrderEvent],
     ) -> Result<BTreeMap<usize, String>, DrainError> {
         let mut refused = BTreeMap::new();
-        let mut all_else_works = false;
         let mut parts: Vec<_> = std::iter::once(0..events.len()).collect();
         while let Some(part) = parts.pop() {
             let some = events.get(part.clone()).unwrap_or_default();
             let applied = connection.transaction(async |savepoint| self.apply(savepoint, some).await).await;
             let Err(error) = applied else { continue };
-            let blame = self.blame(&error);
-            if blame == Blame::Database {
+            if self.blame(&error) == Blame::Database {
                 return Err(error);
             }
             if let Some((left, right)) = halves(&part) {
                 parts.extend([right, left]);
                 continue;
             }
-            if blame == Blame::EventsIfAllElseWorks && !all_else_works {
-                if self.apply_control(connection).await.is_err() {
-                    return Err(error);
-                }
-                all_else_works = true;
+            if self.apply_control(connection).await.is_err() {
+                return Err(error);
             }
             refused.insert(part.start, reason(&error));
         }
@@ -127,7 +124,7 @@ fn reason(error: &DrainError) -> String {
     }
 }
 
-/// An order of nobody, under an id that no order has.
+/// An order of nobody that is placed now, under an id that no order has.
 fn control() -> OrderEvent {
     let item = OrderItem { sku: "control".to_owned(), quantity: 1, price_cents: 1 };
     let order = OrderState {
@@ -138,9 +135,10 @@ fn control() -> OrderEvent {
         total_cents: 1,
         item_count: 1,
         last_item_sku: item.sku.clone(),
-        placed_at: DateTime::UNIX_EPOCH,
+        placed_at: Utc::now(),
     };
-    OrderEvent::new(order, OrderChange::Placed { items: vec![item] }, DateTime::UNIX_EPOCH)
+    let occurred_at = order.placed_at;
+    OrderEvent::new(order, OrderChange::Placed { items: vec![item] }, occurred_at)
 }
 
 #[cfg(test)]

@@ -1,1 +1,1 @@
-SELECT settled, CASE WHEN settled THEN (SELECT id FROM outbox WHERE id >= $1 ORDER BY id LIMIT 1) END FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= $2 AS settled) AS snapshot
+SELECT settled, CASE WHEN settled THEN (SELECT id FROM outbox WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1) END, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= $3 AS settled) AS snapshot

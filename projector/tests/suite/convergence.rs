@@ -81,7 +81,8 @@ async fn check(scene: &Scene, case: &Case) -> Result<()> {
         );
     }
     ensure!(found.len() == case.histories.len(), "{} rows", found.len());
-    let mixed = "SELECT count(*) FROM order_summary WHERE total_cents <> version * 100";
+    let mixed = "SELECT count(*) FROM order_summary WHERE total_cents <> version * 100
+                 OR status <> (ARRAY['placed', 'paid', 'shipped', 'delivered'])[version]";
     let mixed: i64 = scene.session.query_one(mixed, &[]).await?.get(0);
     ensure!(mixed == 0, "{mixed} rows have columns of different versions");
     Ok(())

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use local::wait;
-use projector::adapter::postgres::frontier;
+use projector::adapter::postgres::{self, frontier};
 use projector::drain::BatchOutcome;
+use runtime::database::DatabaseConfig;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, IsolationLevel};
 
@@ -66,13 +67,13 @@ async fn a_mark_is_not_settled_while_the_newest_transaction_of_all_is_running() 
     let drawn = frontier::drawn(&mut connection, 1).await?;
     let mark = drawn.mark.context("an id was drawn")?;
     assert_eq!(drawn.newest, 1);
-    assert!(!frontier::look(&mut connection, 0, mark).await?.settled);
+    assert!(!frontier::look(&mut connection, 0..10, mark).await?.settled);
 
     newest.commit().await?;
     // Transactions of other tests on this server count as well.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
-        let look = frontier::look(&mut connection, 0, mark).await?;
+        let look = frontier::look(&mut connection, 0..10, mark).await?;
         if look.settled {
             assert_eq!(look.first, Some(1));
             return Ok(());
@@ -109,7 +110,7 @@ async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_passed() 
     scene.emit((1..=10).map(|order| event(order, 1))).await?;
     let mut dying = scene.open()?.pool().get().await?;
     diesel_async::SimpleAsyncConnection::batch_execute(&mut dying, "BEGIN").await?;
-    let claimed = projector::adapter::postgres::outbox::claim(&mut dying, 0, 3).await?;
+    let claimed = postgres::outbox::claim(&mut dying, 0, 3).await?;
     assert_eq!(claimed.len(), 3);
 
     let worker = scene.worker(100)?;
@@ -219,6 +220,33 @@ async fn under_an_old_snapshot_a_claim_does_not_walk_over_what_was_deleted() -> 
     let (from_lowest, from_start) = (pages(0).await?, pages(worker.start()).await?);
     ensure!(from_lowest > 100, "{from_lowest} pages: nothing is dead here, so that this shows nothing");
     ensure!(from_start < 10, "{from_start} of {from_lowest} pages");
+    pin.rollback().await?;
+    Ok(())
+}
+
+/// A claim from the lowest id would walk over more than it has time for, and nothing would ever move on.
+#[tokio::test]
+async fn a_projector_that_starts_under_an_old_snapshot_finds_its_way_past_what_was_deleted() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut pin = scene.database.connect().await?;
+    let pin = pin.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
+    pin.query("SELECT 1", &[]).await?;
+    let dead = "INSERT INTO outbox (kind, payload) SELECT 'kind', '{}' FROM generate_series(1, 400000)";
+    scene.session.batch_execute(dead).await?;
+    scene.session.batch_execute("DELETE FROM outbox").await?;
+    scene.emit([event(1, 1)]).await?;
+
+    let mut vars = scene.vars();
+    vars.push(("DATABASE_STATEMENT_TIMEOUT_MS".to_owned(), "40".to_owned()));
+    let database = postgres::open(&DatabaseConfig::from_vars(&vars)?, "test")?;
+    let worker = Worker::new(database, projector::projections(), 10);
+    wait::until("the event to be applied", Duration::from_secs(20), || async {
+        match worker.run_once().await {
+            Ok(BatchOutcome::Drained { .. }) => Ok(()),
+            other => Err((other, worker.start())),
+        }
+    })
+    .await?;
     pin.rollback().await?;
     Ok(())
 }

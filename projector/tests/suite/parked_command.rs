@@ -61,7 +61,7 @@ async fn list_tells_id_kind_attempts_and_reason_of_each_and_says_where_there_are
 async fn list_and_show_give_whole_events_as_json() -> Result<()> {
     let scene = scene().await?;
     assert_eq!(ids(&json_of(&run(&scene, &["list", "--json"])?)?), [1, 2, 3]);
-    let shown = json_of(&run(&scene, &["show", "2"])?)?;
+    let shown = json_of(&run(&scene, &["show", "2", "--json"])?)?;
     let event = shown.get(0).context("nothing shown")?;
     assert_eq!(event["payload"], json!({"ribbon": "green"}));
     assert_eq!((&event["attempts"], &event["error"]), (&json!(1), &json!("the kind is not known")));
@@ -93,7 +93,10 @@ async fn discard_removes_events_and_prints_what_they_were() -> Result<()> {
     assert_eq!(gone[0]["payload"], json!({"ribbon": "green"}));
     assert_eq!(ids(&json_of(&run(&scene, &["list", "--json"])?)?), [1, 3]);
     let output = run(&scene, &["discard", "--all"])?;
-    assert!(said(&output)?.ends_with("2 parked events were discarded\n"), "{output:?}");
+    let lines: Vec<_> = said(&output)?.lines().collect();
+    let [_, first, _, second, end] = lines[..] else { panic!("{lines:?}") };
+    assert_eq!((first.trim(), second.trim()), (r#"{\"ribbon\":\"red\"}"#, r#"{\"ribbon\":\"blue\"}"#));
+    assert_eq!(end, "2 parked events were discarded");
     assert_eq!(scene.count("parked_events").await?, 0);
     Ok(())
 }
@@ -118,6 +121,47 @@ async fn nothing_is_done_to_all_events_by_accident() -> Result<()> {
         assert!(!run(&scene, arguments)?.status.success(), "{arguments:?}");
     }
     assert_eq!(scene.count("parked_events").await?, 3);
+    Ok(())
+}
+
+/// Payloads that PostgreSQL takes for JSON and others do not.
+#[tokio::test]
+async fn odd_payloads_can_be_listed_shown_and_discarded_without_loss() -> Result<()> {
+    let scene = Scene::create().await?;
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for payload in [r#"{"a":1e999}"#, r#""\ud800""#, &deep] {
+        scene.emit_raw("order_gift_wrapped", payload).await?;
+    }
+    drain(&*scene.worker(10)?).await?;
+    assert_eq!(said(&run(&scene, &["list"])?)?.lines().count(), 3);
+    assert_eq!(said(&run(&scene, &["show", "1", "2", "3"])?)?.lines().count(), 6);
+    let gone = said(&run(&scene, &["discard", "--all", "--json"])?)?.to_owned();
+    assert!(gone.contains("1e999") && gone.contains("ud800") && gone.contains(&deep), "{gone}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_could_not_be_printed_is_not_discarded() -> Result<()> {
+    let scene = scene().await?;
+    let mut command = Command::new(PROGRAM);
+    command.args(["parked", "discard", "--all"]).env_clear();
+    command.env("DATABASE_URL", scene.database.url("orders_projector"));
+    let full = std::fs::File::options().write(true).open("/dev/full")?;
+    assert!(!command.stdin(Stdio::null()).stdout(full).stderr(Stdio::null()).status()?.success());
+    assert_eq!(scene.count("parked_events").await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_is_being_tried_again_is_waited_for() -> Result<()> {
+    let scene = scene().await?;
+    let mut trying = scene.database.connect().await?;
+    let trying = trying.transaction().await?;
+    trying.execute("SELECT FROM parked_events WHERE id = 1 FOR UPDATE", &[]).await?;
+    let output = run(&scene, &["retry", "1"])?;
+    assert!(String::from_utf8(output.stderr)?.contains("lock timeout"), "not told to be gone");
+    trying.rollback().await?;
+    said(&run(&scene, &["retry", "1"])?)?;
     Ok(())
 }
 

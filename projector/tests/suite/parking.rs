@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use projector::drain::BatchOutcome;
+use runtime::database::DatabaseConfig;
 use runtime::telemetry::chain;
 use serde_json::{Value, json};
 use shared_events::OrderEvent;
 
-use crate::support::{AT_ONCE, Scene, drain, event, order_id};
+use crate::support::{AT_ONCE, Scene, Worker, drain, event, order_id};
 
 /// Kind, payload, attempts and error of each parked event.
 async fn parked(scene: &Scene) -> Result<Vec<(String, Value, i32, String)>> {
@@ -222,6 +223,57 @@ async fn an_outage_burns_no_attempt_of_a_parked_event() -> Result<()> {
     scene.session.batch_execute("REVOKE INSERT ON order_summary FROM orders_projector").await?;
     worker.retry_once().await.unwrap_err();
     assert_eq!(attempts(&scene).await?, [(1, true)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reason_with_a_character_that_cannot_be_stored_is_kept_escaped() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut odd: Value = serde_json::from_str(&event(1, 1).encode()?.payload)?;
+    odd["order"]["status"] = json!("pla\u{0}ced\n\u{1b}[31m");
+    scene.emit_raw("order_placed", &odd.to_string()).await?;
+    odd["order"]["status"] = json!("placed");
+    odd["order"]["last_item_sku"] = json!("s\u{0}");
+    scene.emit_raw("order_placed", &odd.to_string()).await?;
+    scene.emit([event(2, 1)]).await?;
+    assert_eq!(scene.worker(10)?.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 2 });
+    let found = &scene.session.query("SELECT error FROM parked_events ORDER BY id", &[]).await?;
+    let error: &str = found[0].get(0);
+    assert!(error.contains(r"pla\u{0}ced\n\u{1b}[31m"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_schema_is_an_outage_and_parks_nothing() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene.emit((1..=3).map(|order| event(order, 1))).await?;
+    scene.session.batch_execute("ALTER TABLE order_summary ADD COLUMN forgotten int NOT NULL").await?;
+    let worker = scene.worker(10)?;
+    worker.run_once().await.unwrap_err();
+    assert_eq!((scene.count("outbox").await?, scene.count("parked_events").await?), (3, 0));
+    scene.session.batch_execute("ALTER TABLE order_summary DROP COLUMN forgotten").await?;
+    assert_eq!(drain(&worker).await?, (3, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_timeout_is_an_outage_whichever_limit_is_the_shorter() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut vars = scene.vars();
+    vars.push(("DATABASE_STATEMENT_TIMEOUT_MS".to_owned(), "200".to_owned()));
+    let database = DatabaseConfig::from_vars(&vars)?.open("test")?;
+    let worker = Worker::new(database, projector::projections(), 10);
+    scene.emit([event(1, 1)]).await?;
+    drain(&worker).await?;
+    scene.emit([event(1, 2)]).await?;
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
+    let error = worker.run_once().await.unwrap_err();
+    assert!(chain(&error).contains("statement timeout"), "{error:?}");
+    assert_eq!(scene.count("parked_events").await?, 0);
+    lock.rollback().await?;
+    assert_eq!(drain(&worker).await?, (1, 0));
     Ok(())
 }
 

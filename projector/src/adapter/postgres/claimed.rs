@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// An event that this transaction has taken away from where it was. It is there again if the transaction is rolled back.
+/// An event that this transaction has taken out of the outbox, or locked among the parked ones. It is there as before if the
+/// transaction is rolled back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedEvent {
     /// Its id in the outbox.
@@ -29,8 +30,6 @@ pub enum Origin {
     },
     /// Among the parked events.
     Parked {
-        /// When it was parked first.
-        since: DateTime<Utc>,
         /// How often it has been tried.
         attempts: i32,
     },

@@ -1,5 +1,7 @@
 //! What PostgreSQL knows about ids and the transactions that own them.
 
+use std::ops::Range;
+
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Nullable};
@@ -14,6 +16,8 @@ pub struct Drawn {
     /// A transaction id. Every transaction that had drawn an id up to `newest` got its own id earlier, and so a lower one. It
     /// is only assigned where `newest` is at least what was asked for.
     pub mark: Option<i64>,
+    /// When the server was started, in microseconds since 1970: what is known of one server says nothing about another.
+    pub server: i64,
 }
 
 /// Whether all transactions before a mark have ended, and what they left.
@@ -21,8 +25,10 @@ pub struct Drawn {
 pub struct Look {
     /// They have, and this look sees everything that they wrote.
     pub settled: bool,
-    /// The lowest id that is there. Events that another worker has claimed but not committed are there.
+    /// The lowest id in the range that is there. Events that another worker has claimed but not committed are there.
     pub first: Option<i64>,
+    /// As in [`Drawn`].
+    pub server: i64,
 }
 
 /// How far ids have been drawn. A mark is made only if that is `from` or further.
@@ -34,15 +40,17 @@ pub async fn drawn(connection: &mut AsyncPgConnection, from: i64) -> QueryResult
     RunQueryDsl::get_result(DrawnQuery { from }, connection).await
 }
 
-/// Looks for events with ids of `from` or higher, once all transactions before `mark` have ended. Both are judged by one
-/// snapshot.
+/// Looks for events with ids in `range`, once all transactions before `mark` have ended. Both are judged by one snapshot.
 ///
 /// # Errors
 ///
 /// The database's.
-pub async fn look(connection: &mut AsyncPgConnection, from: i64, mark: i64) -> QueryResult<Look> {
-    RunQueryDsl::get_result(LookQuery { from, mark }, connection).await
+pub async fn look(connection: &mut AsyncPgConnection, range: Range<i64>, mark: i64) -> QueryResult<Look> {
+    RunQueryDsl::get_result(LookQuery { range, mark }, connection).await
 }
+
+/// Of the server, as in [`Drawn`].
+const SERVER: &str = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
 
 #[derive(QueryId)]
 struct DrawnQuery {
@@ -50,7 +58,7 @@ struct DrawnQuery {
 }
 
 impl Query for DrawnQuery {
-    type SqlType = (BigInt, Nullable<BigInt>);
+    type SqlType = (BigInt, Nullable<BigInt>, BigInt);
 }
 
 impl QueryFragment<Pg> for DrawnQuery {
@@ -62,7 +70,9 @@ impl QueryFragment<Pg> for DrawnQuery {
              SELECT newest, CASE WHEN newest >= ",
         );
         out.push_bind_param::<BigInt, _>(&self.from)?;
-        out.push_sql(" THEN pg_current_xact_id()::text::bigint END FROM drawn");
+        out.push_sql(" THEN pg_current_xact_id()::text::bigint END, ");
+        out.push_sql(SERVER);
+        out.push_sql(" FROM drawn");
         Ok(())
     }
 }
@@ -71,22 +81,24 @@ impl<Connection> diesel::RunQueryDsl<Connection> for DrawnQuery {}
 
 #[derive(QueryId)]
 struct LookQuery {
-    from: i64,
+    range: Range<i64>,
     mark: i64,
 }
 
 impl Query for LookQuery {
-    type SqlType = (Bool, Nullable<BigInt>);
+    type SqlType = (Bool, Nullable<BigInt>, BigInt);
 }
 
 impl QueryFragment<Pg> for LookQuery {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         // Nothing is looked for as long as nothing is settled.
         out.push_sql("SELECT settled, CASE WHEN settled THEN (SELECT id FROM outbox WHERE id >= ");
-        out.push_bind_param::<BigInt, _>(&self.from)?;
-        out.push_sql(
-            " ORDER BY id LIMIT 1) END FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= ",
-        );
+        out.push_bind_param::<BigInt, _>(&self.range.start)?;
+        out.push_sql(" AND id < ");
+        out.push_bind_param::<BigInt, _>(&self.range.end)?;
+        out.push_sql(" ORDER BY id LIMIT 1) END, ");
+        out.push_sql(SERVER);
+        out.push_sql(" FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= ");
         out.push_bind_param::<BigInt, _>(&self.mark)?;
         out.push_sql(" AS settled) AS snapshot");
         Ok(())

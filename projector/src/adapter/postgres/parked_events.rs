@@ -7,6 +7,7 @@ use diesel::{
     QueryDsl, QueryResult, Queryable,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::value::RawValue;
 
 use self::schema::parked_events::dsl;
 
@@ -27,8 +28,16 @@ pub struct ParkedEvent {
     pub parked_at: DateTime<Utc>,
     /// When it is tried again; without one it waits for an operator.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// What it says.
-    pub payload: serde_json::Value,
+    /// What it says, as it was written. As a string where it is not JSON to the letter, such as half of a surrogate pair.
+    #[serde(serialize_with = "as_written")]
+    pub payload: String,
+}
+
+fn as_written<S: serde::Serializer>(payload: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    match serde_json::from_str::<&RawValue>(payload) {
+        Ok(json) => serde::Serialize::serialize(json, serializer),
+        Err(_) => serializer.serialize_str(payload),
+    }
 }
 
 /// Up to `limit` parked events whose ids come after `after`, by id.
@@ -101,12 +110,13 @@ pub async fn discard(connection: &mut AsyncPgConnection, which: &Which) -> Query
     RunQueryDsl::get_results(diesel::delete(meant).returning(schema::COLUMNS), connection).await
 }
 
-mod schema {
+pub(super) mod schema {
     diesel::table! {
         parked_events (id) {
             id -> BigInt,
             kind -> Text,
-            payload -> Json,
+            // Read as it stands: PostgreSQL's json holds what serde_json refuses, and such payloads are parked.
+            payload -> Text,
             created_at -> Timestamptz,
             parked_at -> Timestamptz,
             attempts -> Integer,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::claimed::{ClaimedEvent, Origin};
+use super::parked_events::schema::parked_events::dsl;
 
 /// An event to be parked, whether for the first time or again.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Parking<'a> {
     pub retry_in: Option<Duration>,
 }
 
-/// Keeps claimed events, with the reason why they could not be projected.
+/// Keeps events that were claimed from the outbox, with the reason why they could not be projected.
 ///
 /// # Errors
 ///
@@ -33,8 +34,8 @@ pub async fn park(connection: &mut AsyncPgConnection, events: &[Parking<'_>]) ->
     RunQueryDsl::execute(Park::of(events), connection).await.map(drop)
 }
 
-/// Takes up to `limit` events that are due to be tried again from among the parked ones, those that have been due for
-/// longest first, and returns them by id. Locks and rollback are as in [`super::outbox::claim`].
+/// Locks up to `limit` parked events that are due to be tried again, those that have been due for longest first, and
+/// returns them by id. Events that another transaction has locked are skipped. Call [`settle`] with what becomes of them.
 ///
 /// # Errors
 ///
@@ -43,48 +44,109 @@ pub async fn claim_due(connection: &mut AsyncPgConnection, limit: i64) -> QueryR
     let rows: Vec<DueRow> = RunQueryDsl::load(ClaimDue { limit }, connection).await?;
     let mut claimed: Vec<_> = rows
         .into_iter()
-        .map(|(id, kind, payload, created_at, since, attempts)| ClaimedEvent {
+        .map(|(id, kind, payload, created_at, attempts)| ClaimedEvent {
             id,
             kind,
             payload,
             created_at,
-            origin: Origin::Parked { since, attempts },
+            origin: Origin::Parked { attempts },
         })
         .collect();
     claimed.sort_unstable_by_key(|event| event.id);
     Ok(claimed)
 }
 
-/// One array a column, so that the text is the same for any number of events and stays prepared.
+/// Removes the parked events that were `applied`, and notes of the others why they were `refused` again. They stay where they
+/// are, so that an operator who means one of them at this moment does not miss it.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn settle(
+    connection: &mut AsyncPgConnection,
+    applied: &[i64],
+    refused: &[Parking<'_>],
+) -> QueryResult<()> {
+    if !applied.is_empty() {
+        let gone = diesel::delete(dsl::parked_events.filter(dsl::id.eq_any(applied)));
+        RunQueryDsl::execute(gone, connection).await?;
+    }
+    if !refused.is_empty() {
+        RunQueryDsl::execute(ParkAgain(Tried::of(refused)), connection).await?;
+    }
+    Ok(())
+}
+
+/// How events were tried, one array a column, so that a statement's text is the same for any number of events and stays
+/// prepared.
 #[derive(Default)]
-struct Park<'a> {
+struct Tried<'a> {
     id: Vec<i64>,
-    kind: Vec<&'a str>,
-    payload: Vec<&'a str>,
-    created_at: Vec<DateTime<Utc>>,
-    parked_at: Vec<Option<DateTime<Utc>>>,
     attempts: Vec<i32>,
     error: Vec<&'a str>,
     retry_in_ms: Vec<Option<i64>>,
 }
 
-impl<'a> Park<'a> {
+impl<'a> Tried<'a> {
     fn of(events: &[Parking<'a>]) -> Self {
         let mut rows = Self::default();
         for Parking { event, attempts, error, retry_in } in events {
             rows.id.push(event.id);
-            rows.kind.push(&event.kind);
-            rows.payload.push(&event.payload);
-            rows.created_at.push(event.created_at);
-            rows.parked_at.push(match event.origin {
-                Origin::Outbox { .. } => None,
-                Origin::Parked { since, .. } => Some(since),
-            });
             rows.attempts.push(*attempts);
             rows.error.push(error);
             rows.retry_in_ms.push(retry_in.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
         }
         rows
+    }
+
+    fn push_arrays<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_bind_param::<Array<BigInt>, _>(&self.id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Integer>, _>(&self.attempts)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.error)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.retry_in_ms)
+    }
+}
+
+struct ParkAgain<'a>(Tried<'a>);
+
+impl QueryId for ParkAgain<'_> {
+    type QueryId = ParkAgain<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for ParkAgain<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "UPDATE parked_events SET attempts = t.attempts, error = t.error, \
+             next_attempt_at = now() + t.retry_in_ms * interval '1 millisecond' FROM unnest(",
+        );
+        self.0.push_arrays(&mut out)?;
+        out.push_sql(") AS t (id, attempts, error, retry_in_ms) WHERE parked_events.id = t.id");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for ParkAgain<'_> {}
+
+struct Park<'a> {
+    tried: Tried<'a>,
+    kind: Vec<&'a str>,
+    payload: Vec<&'a str>,
+    created_at: Vec<DateTime<Utc>>,
+}
+
+impl<'a> Park<'a> {
+    fn of(events: &[Parking<'a>]) -> Self {
+        let each = || events.iter().map(|parking| parking.event);
+        Self {
+            tried: Tried::of(events),
+            kind: each().map(|event| event.kind.as_str()).collect(),
+            payload: each().map(|event| event.payload.as_str()).collect(),
+            created_at: each().map(|event| event.created_at).collect(),
+        }
     }
 }
 
@@ -96,33 +158,25 @@ impl QueryId for Park<'_> {
 impl QueryFragment<Pg> for Park<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
-            "INSERT INTO parked_events (id, kind, payload, created_at, parked_at, attempts, error, next_attempt_at) \
-             SELECT id, kind, payload::json, created_at, coalesce(parked_at, now()), attempts, error, \
+            "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at) \
+             SELECT id, kind, payload::json, created_at, attempts, error, \
              now() + retry_in_ms * interval '1 millisecond' FROM unnest(",
         );
-        out.push_bind_param::<Array<BigInt>, _>(&self.id)?;
+        self.tried.push_arrays(&mut out)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Text>, _>(&self.kind)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Text>, _>(&self.payload)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Timestamptz>, _>(&self.created_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Nullable<Timestamptz>>, _>(&self.parked_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Integer>, _>(&self.attempts)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.error)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.retry_in_ms)?;
-        out.push_sql(") AS t (id, kind, payload, created_at, parked_at, attempts, error, retry_in_ms)");
+        out.push_sql(") AS t (id, attempts, error, retry_in_ms, kind, payload, created_at)");
         Ok(())
     }
 }
 
 impl<Connection> diesel::RunQueryDsl<Connection> for Park<'_> {}
 
-type DueRow = (i64, String, String, DateTime<Utc>, DateTime<Utc>, i32);
+type DueRow = (i64, String, String, DateTime<Utc>, i32);
 
 #[derive(QueryId)]
 struct ClaimDue {
@@ -130,19 +184,17 @@ struct ClaimDue {
 }
 
 impl Query for ClaimDue {
-    type SqlType = (BigInt, Text, Text, Timestamptz, Timestamptz, Integer);
+    type SqlType = (BigInt, Text, Text, Timestamptz, Integer);
 }
 
 impl QueryFragment<Pg> for ClaimDue {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
-            "DELETE FROM parked_events WHERE id = ANY(ARRAY(SELECT id FROM parked_events \
+            "SELECT id, kind, payload::text, created_at, attempts FROM parked_events \
              WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT ",
         );
         out.push_bind_param::<BigInt, _>(&self.limit)?;
-        out.push_sql(
-            " FOR UPDATE SKIP LOCKED)) RETURNING id, kind, payload::text, created_at, parked_at, attempts",
-        );
+        out.push_sql(" FOR UPDATE SKIP LOCKED");
         Ok(())
     }
 }

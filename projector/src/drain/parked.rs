@@ -1,0 +1,69 @@
+//! Events that are set aside, with the reason.
+
+use std::time::Duration;
+
+use crate::adapter::postgres::claimed::{ClaimedEvent, Origin};
+use crate::adapter::postgres::parking::Parking;
+use crate::retry::RetryPolicy;
+
+/// Most characters of a reason that are kept with a parked event.
+const LONGEST_REASON: usize = 2_000;
+
+/// An event that was set aside.
+pub(super) struct Parked {
+    event: ClaimedEvent,
+    attempts: i32,
+    reason: String,
+    retry_in: Option<Duration>,
+}
+
+impl Parked {
+    /// Sets `event` aside because of `reason`. This was one more attempt.
+    pub(super) fn new(event: ClaimedEvent, reason: &str, retries: &RetryPolicy) -> Self {
+        let before = match event.origin {
+            Origin::Outbox { .. } => 0,
+            Origin::Parked { attempts } => attempts,
+        };
+        let attempts = before.saturating_add(1);
+        Self { event, attempts, reason: storable(reason), retry_in: retries.wait_after(attempts) }
+    }
+
+    pub(super) fn parking(&self) -> Parking<'_> {
+        Parking { event: &self.event, attempts: self.attempts, error: &self.reason, retry_in: self.retry_in }
+    }
+
+    pub(super) fn log(&self) {
+        tracing::error!(
+            event.id = self.event.id,
+            event.kind = self.event.kind,
+            attempts = self.attempts,
+            retry_in_s = self.retry_in.map(|wait| wait.as_secs()),
+            reason = self.reason,
+            "event parked"
+        );
+    }
+}
+
+/// What an event says may get into the reason, with characters that cannot be stored, or shown on a line.
+fn storable(reason: &str) -> String {
+    let mut kept = String::new();
+    for character in reason.chars().take(LONGEST_REASON) {
+        if character.is_control() {
+            kept.extend(character.escape_default());
+        } else {
+            kept.push(character);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_can_always_be_stored_and_shown_on_one_line() {
+        assert_eq!(storable("“é” is no\0 status\n"), "“é” is no\\u{0} status\\n");
+        assert_eq!(storable(&"x".repeat(5_000)).len(), LONGEST_REASON);
+    }
+}
