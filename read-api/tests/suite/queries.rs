@@ -74,3 +74,30 @@ async fn one_order_is_answered_with_its_version_as_etag() -> Result<()> {
     assert_eq!(problem(response).await?["type"], "/problems/no-such-order");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_client_that_has_this_version_is_told_so_without_the_body() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0)]).await?;
+    let url = format!("{}/orders/00000000-0000-0000-0000-000000000001", api.url);
+    let client = reqwest::Client::new();
+    for (known, expected) in [
+        (r#""1""#, StatusCode::NOT_MODIFIED),
+        (r#"W/"1""#, StatusCode::NOT_MODIFIED),
+        (r#""7", "1""#, StatusCode::NOT_MODIFIED),
+        ("*", StatusCode::NOT_MODIFIED),
+        (r#""2""#, StatusCode::OK),
+        ("", StatusCode::OK),
+        ("1", StatusCode::OK),
+    ] {
+        let response = client.get(&url).header("if-none-match", known).send().await?;
+        assert_eq!(response.status(), expected, "{known}");
+        assert_eq!(response.headers()["etag"], "\"1\"", "{known}");
+        assert_eq!(response.headers()["cache-control"], "private, no-cache", "{known}");
+        assert_eq!(response.bytes().await?.is_empty(), expected == StatusCode::NOT_MODIFIED, "{known}");
+    }
+    let missing = client.get(format!("{}/orders/{}", api.url, uuid::Uuid::max()));
+    let missing = missing.header("if-none-match", "*").send().await?;
+    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    Ok(())
+}
