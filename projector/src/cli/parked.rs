@@ -36,14 +36,14 @@ pub(super) struct ListArgs {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
     /// List only events with ids after this one.
-    #[arg(long, default_value_t = 0)]
-    after: i64,
+    #[arg(long, allow_negative_numbers = true)]
+    after: Option<i64>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// Ids of parked events.
-    #[arg(required = true)]
+    #[arg(required = true, allow_negative_numbers = true)]
     ids: Vec<i64>,
     /// Print a JSON array.
     #[arg(long)]
@@ -53,7 +53,7 @@ pub(super) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(super) struct WhichArgs {
     /// Ids of parked events.
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present = "all", conflicts_with = "all", allow_negative_numbers = true)]
     ids: Vec<i64>,
     /// All parked events.
     #[arg(long)]
@@ -75,7 +75,7 @@ impl ParkedCommand {
 }
 
 async fn list(database: &Database, args: &ListArgs) -> Result<()> {
-    let (after, limit) = (args.after, args.limit);
+    let (after, limit) = (args.after.unwrap_or(i64::MIN), args.limit);
     // One more tells whether there are more.
     let events = database.run(move |c| parked_events::list(c, after, limit + 1).boxed());
     let mut events = events.await.context("cannot list parked events")?;

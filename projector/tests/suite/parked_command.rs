@@ -124,6 +124,18 @@ async fn nothing_is_done_to_all_events_by_accident() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn an_event_that_got_a_negative_id_is_listed_and_meant_as_well() -> Result<()> {
+    let scene = scene().await?;
+    scene.session.batch_execute("SELECT setval('outbox_id_seq', 1, false)").await?;
+    scene.emit_raw("order_gift_wrapped", "{}").await?;
+    drain(&*scene.worker(10)?).await?;
+    assert_eq!(ids(&json_of(&run(&scene, &["list", "--json"])?)?), [-1, 1, 2, 3]);
+    assert_eq!(ids(&json_of(&run(&scene, &["list", "--json", "--after", "-1"])?)?), [1, 2, 3]);
+    assert_eq!(ids(&json_of(&run(&scene, &["discard", "-1", "--json"])?)?), [-1]);
+    Ok(())
+}
+
 /// Payloads that PostgreSQL takes for JSON and others do not.
 #[tokio::test]
 async fn odd_payloads_can_be_listed_shown_and_discarded_without_loss() -> Result<()> {

@@ -278,6 +278,22 @@ async fn a_statement_timeout_is_an_outage_whichever_limit_is_the_shorter() -> Re
 }
 
 #[tokio::test]
+async fn an_event_whose_id_was_used_before_is_parked_beside_the_other() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(10)?;
+    for round in 0..3 {
+        scene.session.batch_execute("SELECT setval('outbox_id_seq', 1, false)").await?;
+        scene.emit_raw("order_gift_wrapped", &json!({"round": round, "event": 1}).to_string()).await?;
+        scene.emit_raw("order_gift_wrapped", &json!({"round": round, "event": 2}).to_string()).await?;
+        assert_eq!(drain(&worker).await?, (0, 2));
+    }
+    let rows = scene.session.query("SELECT id FROM parked_events ORDER BY id", &[]).await?;
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [-4, -3, -2, -1, 1, 2]);
+    assert_eq!(scene.session.query("SELECT DISTINCT payload::text FROM parked_events", &[]).await?.len(), 6);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_long_reason_is_cut() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit_raw("order_paid", &json!({"order": "x".repeat(100_000)}).to_string()).await?;

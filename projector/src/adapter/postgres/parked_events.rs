@@ -14,7 +14,7 @@ use self::schema::parked_events::dsl;
 /// A parked event as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, serde::Serialize)]
 pub struct ParkedEvent {
-    /// The id that it had in the outbox.
+    /// The id that it had in the outbox, or a negative one where another parked event had that id already.
     pub id: i64,
     /// Name of its kind.
     pub kind: String,

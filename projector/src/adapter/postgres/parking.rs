@@ -25,7 +25,8 @@ pub struct Parking<'a> {
     pub retry_in: Option<Duration>,
 }
 
-/// Keeps events that were claimed from the outbox, with the reason why they could not be projected.
+/// Keeps events that were claimed from the outbox, with the reason why they could not be projected. An event whose id is
+/// taken, because ids were drawn anew after a restore, say, is kept under a negative one.
 ///
 /// # Errors
 ///
@@ -159,7 +160,9 @@ impl QueryFragment<Pg> for Park<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at) \
-             SELECT id, kind, payload::json, created_at, attempts, error, \
+             SELECT CASE WHEN EXISTS (SELECT FROM parked_events AS known WHERE known.id = t.id) \
+             THEN least(0, (SELECT min(id) FROM parked_events)) - row_number() OVER () ELSE id END, \
+             kind, payload::json, created_at, attempts, error, \
              now() + retry_in_ms * interval '1 millisecond' FROM unnest(",
         );
         self.tried.push_arrays(&mut out)?;
