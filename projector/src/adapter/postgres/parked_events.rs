@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{Bool, Timestamptz};
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, IntoSql, NullableExpressionMethods, OptionalExtension,
-    QueryDsl, QueryResult, Queryable,
+    QueryDsl, QueryResult, Queryable, Selectable, SelectableHelper,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::value::RawValue;
@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use self::schema::parked_events::dsl;
 
 /// A parked event as an operator sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize)]
+#[diesel(table_name = schema::parked_events, check_for_backend(diesel::pg::Pg))]
 pub struct ParkedEvent {
     /// The id that it had in the outbox, or a negative one where another parked event had that id already.
     pub id: i64,
@@ -50,8 +51,11 @@ pub async fn list(
     after: i64,
     limit: i64,
 ) -> QueryResult<Vec<ParkedEvent>> {
-    let rows =
-        dsl::parked_events.select(schema::COLUMNS).filter(dsl::id.gt(after)).order(dsl::id).limit(limit);
+    let rows = dsl::parked_events
+        .select(ParkedEvent::as_select())
+        .filter(dsl::id.gt(after))
+        .order(dsl::id)
+        .limit(limit);
     RunQueryDsl::load(rows, connection).await
 }
 
@@ -61,7 +65,7 @@ pub async fn list(
 ///
 /// The database's.
 pub async fn find(connection: &mut AsyncPgConnection, id: i64) -> QueryResult<Option<ParkedEvent>> {
-    let row = dsl::parked_events.select(schema::COLUMNS).filter(dsl::id.eq(id));
+    let row = dsl::parked_events.select(ParkedEvent::as_select()).filter(dsl::id.eq(id));
     RunQueryDsl::get_result(row, connection).await.optional()
 }
 
@@ -107,7 +111,7 @@ pub async fn make_due(connection: &mut AsyncPgConnection, which: &Which) -> Quer
 /// The database's.
 pub async fn discard(connection: &mut AsyncPgConnection, which: &Which) -> QueryResult<Vec<ParkedEvent>> {
     let meant = dsl::parked_events.filter(which.all().into_sql::<Bool>().or(dsl::id.eq_any(which.ids())));
-    RunQueryDsl::get_results(diesel::delete(meant).returning(schema::COLUMNS), connection).await
+    RunQueryDsl::get_results(diesel::delete(meant).returning(ParkedEvent::as_returning()), connection).await
 }
 
 pub(super) mod schema {
@@ -124,29 +128,4 @@ pub(super) mod schema {
             next_attempt_at -> Nullable<Timestamptz>,
         }
     }
-
-    use parked_events as row;
-
-    type Columns = (
-        row::id,
-        row::kind,
-        row::error,
-        row::attempts,
-        row::created_at,
-        row::parked_at,
-        row::next_attempt_at,
-        row::payload,
-    );
-
-    /// In the order of [`super::ParkedEvent`].
-    pub(super) const COLUMNS: Columns = (
-        row::id,
-        row::kind,
-        row::error,
-        row::attempts,
-        row::created_at,
-        row::parked_at,
-        row::next_attempt_at,
-        row::payload,
-    );
 }
