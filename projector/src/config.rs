@@ -133,7 +133,11 @@ mod tests {
             let error = config(name, value).unwrap_err().to_string();
             assert!(error.contains(name), "{name}={value}: {error}");
         }
-        assert_eq!(config("WORKERS", "8").unwrap().workers, 8);
+        let defaults = config("WORKERS", "8").unwrap();
+        assert_eq!((defaults.workers, defaults.batch_max), (8, 1_000));
+        assert_eq!(defaults.retries.attempts, 12);
+        assert_eq!(defaults.retries.first, Duration::from_secs(10));
+        assert_eq!(defaults.retries.longest, Duration::from_hours(1));
         let error = config("WORKERS", "9").unwrap_err().to_string();
         assert_eq!(error, "WORKERS must be at most DATABASE_POOL_SIZE, which is 8");
         let error = config("PARKED_RETRY_MAX_MS", "9999").unwrap_err().to_string();

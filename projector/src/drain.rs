@@ -14,8 +14,7 @@ use shared_events::{OrderEvent, UndecodableEvent};
 use self::apply::Approach;
 use self::parked::Parked;
 use crate::adapter::postgres::claimed::ClaimedEvent;
-use crate::adapter::postgres::outbox;
-use crate::adapter::postgres::parking;
+use crate::adapter::postgres::{outbox, parking};
 use crate::frontier::Frontier;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
@@ -200,13 +199,8 @@ impl Drain {
         self.metrics.lags(&applied, claimed_at.elapsed());
         parked.iter().for_each(Parked::log);
         let drained = applied.len() + parked.len();
-        if source == Source::Outbox
-            && let Err(error) = self.frontier.survey(&self.database, drained).await
-        {
-            tracing::warn!(
-                error = chain(&error),
-                "cannot tell which ids are settled; claims begin where they did"
-            );
+        if source == Source::Outbox {
+            log_survey(self.frontier.survey(&self.database, drained).await);
         }
         if drained == 0 {
             BatchOutcome::Empty

@@ -28,7 +28,6 @@ pub(crate) const BUCKETS: [(&str, &[f64]); 2] = [
 ];
 
 /// What the drain counts.
-#[derive(Clone)]
 pub struct Metrics {
     applied: Counter,
     parked: Counter,

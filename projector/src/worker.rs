@@ -27,55 +27,43 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Drains the outbox until told to stop: at once while there is work, less and less often while there is none, and
-    /// with growing pauses while the database does not work.
+    /// Drains the outbox until told to stop: less and less often while there is nothing in it.
     pub(crate) async fn drain_outbox(self, batch_max: i64, longest_pause: Duration) {
+        self.run(Source::Outbox, batch_max, |idle_for| retry::idle(idle_for, longest_pause)).await;
+    }
+
+    /// Tries parked events again when they are due, until told to stop.
+    pub(crate) async fn retry_parked(self) {
+        self.run(Source::Parked, PARKED_BATCH_MAX, |_idle_for| PARKED_EVERY).await;
+    }
+
+    /// Batch after batch: at once while there is work, with pauses as `idle_pause` says for how long there has been none, and
+    /// with growing ones while the database does not work.
+    async fn run(self, source: Source, batch_max: i64, idle_pause: impl Fn(Duration) -> Duration) {
         let mut size = BatchSize::up_to(batch_max);
         let mut outage = retry::outage();
         let mut last_event = Instant::now();
         loop {
             let start = Instant::now();
-            let Some(outcome) = self.run_once(Source::Outbox, size.get()).await else { return };
+            let Some(outcome) = self.run_once(source, size.get()).await else { return };
             let pause = match outcome {
                 Ok(BatchOutcome::Drained { applied, parked }) => {
                     size.drained(applied + parked, start.elapsed());
                     last_event = Instant::now();
                     Duration::ZERO
                 }
-                Ok(BatchOutcome::Empty) => retry::idle(last_event.elapsed(), longest_pause),
+                Ok(BatchOutcome::Empty) => idle_pause(last_event.elapsed()),
                 Err(_) => {
                     size.failed();
-                    outage.next().unwrap_or(longest_pause)
-                }
-            };
-            if outcome.is_ok() {
-                self.pulse.beat();
-                outage = retry::outage();
-            }
-            self.pause(pause).await;
-        }
-    }
-
-    /// Tries parked events again when they are due, until told to stop.
-    pub(crate) async fn retry_parked(self) {
-        let mut size = BatchSize::up_to(PARKED_BATCH_MAX);
-        let mut outage = retry::outage();
-        loop {
-            let start = Instant::now();
-            let Some(outcome) = self.run_once(Source::Parked, size.get()).await else { return };
-            let pause = match outcome {
-                Ok(BatchOutcome::Drained { applied, parked }) => {
-                    size.drained(applied + parked, start.elapsed());
-                    Duration::ZERO
-                }
-                Ok(BatchOutcome::Empty) => PARKED_EVERY,
-                Err(_) => {
-                    size.failed();
-                    outage.next().unwrap_or(PARKED_EVERY)
+                    outage.next().unwrap_or_default()
                 }
             };
             if outcome.is_ok() {
                 outage = retry::outage();
+                // Readiness is about the outbox.
+                if source == Source::Outbox {
+                    self.pulse.beat();
+                }
             }
             self.pause(pause).await;
         }

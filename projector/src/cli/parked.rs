@@ -19,7 +19,7 @@ pub(super) enum ParkedCommand {
     /// List parked events by id, one line each, with the reason.
     List(ListArgs),
     /// Show parked events whole.
-    Show(ShowArgs),
+    Show(WhichArgs),
     /// Have parked events tried again now, also those that were given up. A running projector takes them up within a second
     /// or so; one that fails again stays, with the new reason.
     Retry(WhichArgs),
@@ -38,16 +38,6 @@ pub(super) struct ListArgs {
     /// List only events with ids after this one.
     #[arg(long, allow_negative_numbers = true)]
     after: Option<i64>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ShowArgs {
-    /// Ids of parked events.
-    #[arg(required = true, allow_negative_numbers = true)]
-    ids: Vec<i64>,
-    /// Print a JSON array.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -93,18 +83,12 @@ async fn list(database: &Database, args: &ListArgs) -> Result<()> {
     }
 }
 
-async fn show(database: &Database, args: &ShowArgs) -> Result<()> {
-    let mut events = Vec::new();
-    let mut missing = BTreeSet::new();
-    for id in args.ids.iter().copied() {
-        let found = database.run(move |c| parked_events::find(c, id).boxed());
-        match found.await.context("cannot look for a parked event")? {
-            Some(event) => events.push(event),
-            None => _ = missing.insert(id),
-        }
-    }
+async fn show(database: &Database, args: &WhichArgs) -> Result<()> {
+    let which = args.which();
+    let events = database.run(move |c| async move { parked_events::find(c, &which).await }.boxed());
+    let events = events.await.context("cannot look for parked events")?;
     print_whole(&events, args.json)?;
-    require_none(&missing)
+    require_none(&args.without(&ids(&events)))
 }
 
 async fn retry(database: &Database, args: &WhichArgs) -> Result<()> {
@@ -133,7 +117,7 @@ async fn discard(database: &Database, args: &WhichArgs) -> Result<()> {
     if !args.json {
         say(&format!("{} parked events were discarded", gone.len()))?;
     }
-    require_none(&args.without(&gone.iter().map(|event| event.id).collect()))
+    require_none(&args.without(&ids(&gone)))
 }
 
 impl WhichArgs {
@@ -145,6 +129,10 @@ impl WhichArgs {
     fn without(&self, found: &BTreeSet<i64>) -> BTreeSet<i64> {
         self.ids.iter().copied().filter(|id| !found.contains(id)).collect()
     }
+}
+
+fn ids(events: &[ParkedEvent]) -> BTreeSet<i64> {
+    events.iter().map(|event| event.id).collect()
 }
 
 /// The exit status tells where an id was wrong, or its event has been settled meanwhile.

@@ -10,6 +10,7 @@ mod outage;
 mod parked_command;
 mod parking;
 mod process;
+mod retries;
 mod revenue_by_month;
 mod support;
 mod workers;

@@ -61,6 +61,7 @@ async fn list_tells_id_kind_attempts_and_reason_of_each_and_says_where_there_are
 async fn list_and_show_give_whole_events_as_json() -> Result<()> {
     let scene = scene().await?;
     assert_eq!(ids(&json_of(&run(&scene, &["list", "--json"])?)?), [1, 2, 3]);
+    assert_eq!(ids(&json_of(&run(&scene, &["show", "--all", "--json"])?)?), [1, 2, 3]);
     let shown = json_of(&run(&scene, &["show", "2", "--json"])?)?;
     let event = shown.get(0).context("nothing shown")?;
     assert_eq!(event["payload"], json!({"ribbon": "green"}));
@@ -117,7 +118,9 @@ async fn an_id_that_is_not_parked_is_named_and_the_others_are_served() -> Result
 #[tokio::test]
 async fn nothing_is_done_to_all_events_by_accident() -> Result<()> {
     let scene = scene().await?;
-    for arguments in [&["retry"][..], &["discard"], &["discard", "1", "--all"], &["discard", "one"]] {
+    for arguments in
+        [&["show"][..], &["retry"], &["discard"], &["discard", "1", "--all"], &["discard", "one"]]
+    {
         assert!(!run(&scene, arguments)?.status.success(), "{arguments:?}");
     }
     assert_eq!(scene.count("parked_events").await?, 3);

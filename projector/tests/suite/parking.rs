@@ -7,7 +7,7 @@ use runtime::telemetry::chain;
 use serde_json::{Value, json};
 use shared_events::OrderEvent;
 
-use crate::support::{AT_ONCE, Scene, Worker, drain, event, order_id};
+use crate::support::{Scene, Worker, drain, event, order_id};
 
 /// Kind, payload, attempts and error of each parked event.
 async fn parked(scene: &Scene) -> Result<Vec<(String, Value, i32, String)>> {
@@ -76,7 +76,7 @@ async fn a_failing_database_parks_nothing() -> Result<()> {
 }
 
 /// A trigger that refuses orders of 666 cents, with an error that diesel-async reports without its code.
-const REFUSE_666: &str = "
+pub(crate) const REFUSE_666: &str = "
     CREATE FUNCTION refuse_666() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.total_cents = 666 THEN
@@ -86,7 +86,7 @@ const REFUSE_666: &str = "
     END $$;
     CREATE TRIGGER refuse_666 BEFORE INSERT ON order_summary FOR EACH ROW EXECUTE FUNCTION refuse_666()";
 
-fn refused_by_trigger(order: u128) -> OrderEvent {
+pub(crate) fn refused_by_trigger(order: u128) -> OrderEvent {
     let mut refused = event(order, 1);
     refused.order.total_cents = 666;
     refused
@@ -135,94 +135,6 @@ async fn a_locked_row_is_an_outage_and_parks_nothing() -> Result<()> {
     assert_eq!((scene.count("outbox").await?, scene.count("parked_events").await?), (2, 0));
     lock.rollback().await?;
     assert_eq!(drain(&worker).await?, (2, 0));
-    Ok(())
-}
-
-/// Attempts of each parked event, and whether it is tried again by itself.
-async fn attempts(scene: &Scene) -> Result<Vec<(i32, bool)>> {
-    let rows = "SELECT attempts, next_attempt_at IS NOT NULL FROM parked_events ORDER BY id";
-    Ok(scene.session.query(rows, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-#[tokio::test]
-async fn a_parked_event_is_tried_again_when_it_is_due_and_left_after_the_last_attempt() -> Result<()> {
-    let scene = Scene::create().await?;
-    scene.emit_raw("order_gift_wrapped", "{}").await?;
-    let later = scene.worker(10)?;
-    later.run_once().await?;
-    assert_eq!(later.retry_once().await?, BatchOutcome::Empty, "it is due in an hour or two");
-    let parked_at = "SELECT parked_at::text FROM parked_events";
-    let first_parked_at: String = scene.session.query_one(parked_at, &[]).await?.get(0);
-
-    scene.session.batch_execute("UPDATE parked_events SET next_attempt_at = now()").await?;
-    let at_once = scene.worker_with_retries(10, AT_ONCE)?;
-    assert_eq!(at_once.retry_once().await?, BatchOutcome::Drained { applied: 0, parked: 1 });
-    assert_eq!(attempts(&scene).await?, [(2, true)]);
-    assert_eq!(at_once.retry_once().await?, BatchOutcome::Drained { applied: 0, parked: 1 });
-    assert_eq!(attempts(&scene).await?, [(AT_ONCE.attempts.try_into()?, false)]);
-    assert_eq!(at_once.retry_once().await?, BatchOutcome::Empty, "it waits for an operator");
-    assert_eq!(scene.session.query_one(parked_at, &[]).await?.get::<_, String>(0), first_parked_at);
-    Ok(())
-}
-
-#[tokio::test]
-async fn pauses_between_attempts_grow_and_end() -> Result<()> {
-    let scene = Scene::create().await?;
-    let worker = scene.worker(10)?;
-    scene.emit_raw("order_gift_wrapped", "{}").await?;
-    worker.run_once().await?;
-    let pause = "SELECT (extract(epoch FROM next_attempt_at - now()) / 3600)::float8 FROM parked_events";
-    // One hour, doubled each time up to nine, with jitter of up to as much again.
-    for shortest in [1.0, 2.0, 4.0, 8.0] {
-        let hours: f64 = scene.session.query_one(pause, &[]).await?.get(0);
-        assert!((shortest - 0.1..=2.0 * shortest).contains(&hours), "{hours} hours instead of {shortest}");
-        scene.session.batch_execute("UPDATE parked_events SET next_attempt_at = now()").await?;
-        worker.retry_once().await?;
-    }
-    assert_eq!(attempts(&scene).await?, [(5, false)]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_parked_event_that_has_become_projectable_takes_effect_once() -> Result<()> {
-    let scene = Scene::create().await?;
-    scene.session.batch_execute(REFUSE_666).await?;
-    scene.emit([refused_by_trigger(1), event(2, 1)]).await?;
-    scene.emit_raw("order_gift_wrapped", "{}").await?;
-    let worker = scene.worker_with_retries(10, AT_ONCE)?;
-    assert_eq!(drain(&worker).await?, (1, 2));
-
-    scene.session.batch_execute("DROP TRIGGER refuse_666 ON order_summary").await?;
-    assert_eq!(worker.retry_once().await?, BatchOutcome::Drained { applied: 1, parked: 1 });
-    assert_eq!((scene.count("parked_events").await?, scene.count("order_summary").await?), (1, 2));
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_old_event_that_is_tried_again_does_not_undo_what_came_after_it() -> Result<()> {
-    let scene = Scene::create().await?;
-    scene.session.batch_execute(REFUSE_666).await?;
-    let worker = scene.worker_with_retries(10, AT_ONCE)?;
-    scene.emit([refused_by_trigger(1)]).await?;
-    assert_eq!(drain(&worker).await?, (0, 1));
-    scene.emit([event(1, 2)]).await?;
-    assert_eq!(drain(&worker).await?, (1, 0));
-    scene.session.batch_execute("DROP TRIGGER refuse_666 ON order_summary").await?;
-    assert_eq!(worker.retry_once().await?, BatchOutcome::Drained { applied: 1, parked: 0 });
-    assert_eq!(scene.summaries().await?, [(order_id(1).to_string(), 2, "paid".to_owned())]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_outage_burns_no_attempt_of_a_parked_event() -> Result<()> {
-    let scene = Scene::create().await?;
-    let worker = scene.worker_with_retries(10, AT_ONCE)?;
-    scene.session.batch_execute(REFUSE_666).await?;
-    scene.emit([refused_by_trigger(1)]).await?;
-    worker.run_once().await?;
-    scene.session.batch_execute("REVOKE INSERT ON order_summary FROM orders_projector").await?;
-    worker.retry_once().await.unwrap_err();
-    assert_eq!(attempts(&scene).await?, [(1, true)]);
     Ok(())
 }
 

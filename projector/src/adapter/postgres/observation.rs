@@ -33,10 +33,10 @@ pub struct Observation {
 }
 
 const OBSERVE: &str = "
-SELECT CASE WHEN counted < 100000 THEN counted ELSE greatest(counted, newest - oldest + 1) END AS backlog,
+SELECT CASE WHEN counted < $2 THEN counted ELSE greatest(counted, newest - oldest + 1) END AS backlog,
        coalesce(oldest_seconds, 0) AS oldest_seconds, parked_retrying, parked_for_good,
        coalesce(dead_rows, 0) AS dead_rows, oldest_transaction_seconds() AS oldest_transaction_seconds
-FROM (SELECT count(*) AS counted FROM (SELECT FROM outbox WHERE id >= $1 LIMIT 100000) AS waiting) AS count
+FROM (SELECT count(*) AS counted FROM (SELECT FROM outbox WHERE id >= $1 LIMIT $2) AS waiting) AS count
 LEFT JOIN (SELECT id AS oldest, extract(epoch FROM clock_timestamp() - created_at)::float8 AS oldest_seconds
            FROM outbox WHERE id >= $1 ORDER BY id LIMIT 1) AS first ON true
 LEFT JOIN (SELECT id AS newest FROM outbox WHERE id >= $1 ORDER BY id DESC LIMIT 1) AS last ON true
@@ -50,7 +50,8 @@ LEFT JOIN (SELECT n_dead_tup AS dead_rows FROM pg_stat_user_tables WHERE relid =
 ///
 /// The database's.
 pub async fn observe(connection: &mut AsyncPgConnection, from: i64) -> QueryResult<Observation> {
-    RunQueryDsl::get_result(diesel::sql_query(OBSERVE).bind::<BigInt, _>(from), connection).await
+    let observe = diesel::sql_query(OBSERVE).bind::<BigInt, _>(from).bind::<BigInt, _>(COUNTED);
+    RunQueryDsl::get_result(observe, connection).await
 }
 
 /// Asks the database for an answer, whatever it is.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Bool, Timestamptz};
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, IntoSql, NullableExpressionMethods, OptionalExtension,
-    QueryDsl, QueryResult, Queryable, Selectable, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, IntoSql, NullableExpressionMethods, QueryDsl, QueryResult,
+    Queryable, Selectable, SelectableHelper,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::value::RawValue;
@@ -59,16 +59,6 @@ pub async fn list(
     RunQueryDsl::load(rows, connection).await
 }
 
-/// The parked event with this id.
-///
-/// # Errors
-///
-/// The database's.
-pub async fn find(connection: &mut AsyncPgConnection, id: i64) -> QueryResult<Option<ParkedEvent>> {
-    let row = dsl::parked_events.select(ParkedEvent::as_select()).filter(dsl::id.eq(id));
-    RunQueryDsl::get_result(row, connection).await.optional()
-}
-
 /// Which parked events an operator means.
 #[derive(Debug, Clone)]
 pub enum Which {
@@ -89,6 +79,16 @@ impl Which {
     fn all(&self) -> bool {
         matches!(self, Self::All)
     }
+}
+
+/// The parked events that are meant, by id.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn find(connection: &mut AsyncPgConnection, which: &Which) -> QueryResult<Vec<ParkedEvent>> {
+    let meant = dsl::parked_events.filter(which.all().into_sql::<Bool>().or(dsl::id.eq_any(which.ids())));
+    RunQueryDsl::load(meant.select(ParkedEvent::as_select()).order(dsl::id), connection).await
 }
 
 /// Has events tried again as soon as a projector looks, also those for which nothing more was to be tried. Returns their
