@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::FutureExt;
+use futures_util::future::{join_all, select_all, try_join_all};
 use local::wait;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -181,16 +182,14 @@ async fn a_full_queue_is_503_at_once_and_what_was_accepted_is_stored() -> Result
     let lock = session.transaction().await?;
     lock.batch_execute("LOCK TABLE orders IN EXCLUSIVE MODE").await?;
     let orders: Vec<_> = (0..10).map(|number| order_of(&format!("customer {number}"))).collect();
-    let answers = join_all(orders.iter().map(|order| async { api.place(order).await }));
-    let unlock = async {
-        wait_for_blocked(&watcher, 1).await?;
-        // One is in flight and two are waiting; all others are refused without any help from the lock.
-        let refused = problem(api.place(&order_of("one more")).await?).await?;
-        assert_eq!(refused["type"], "/problems/unavailable");
-        Ok(lock.rollback().await?)
-    };
-    let (answers, unlocked): (_, Result<()>) = tokio::join!(answers, unlock);
-    unlocked?;
+    // What is in flight and what waits gets no answer before the lock is gone: the first answer of all is a refusal.
+    let (refused, _, others) = select_all(orders.iter().map(|order| api.place(order).boxed_local())).await;
+    let refused = refused?;
+    assert_eq!(header(&refused, "retry-after"), Some("1"));
+    assert_eq!(problem(refused).await?["type"], "/problems/unavailable");
+    wait_for_blocked(&watcher, 1).await?;
+    lock.rollback().await?;
+    let answers = join_all(others).await;
     let mut created = 0;
     for answer in answers {
         let answer = answer?;
