@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
-use diesel::{Connection, ConnectionError};
+use diesel::sql_types::{Bool, Text};
+use diesel::{Connection, ConnectionError, QueryResult, RunQueryDsl};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -20,11 +21,17 @@ pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations")
 const ADVISORY_LOCK: i64 = 7_214_380_665;
 
 /// How long to wait for another migrator to finish.
-const TURN_LIMIT: Duration = Duration::from_mins(2);
+const TURN_LIMIT: Duration = Duration::from_mins(10);
+
+/// How long to let pass between two tries.
+const TURN_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a migration may wait for a table lock. Whoever waits for an exclusive lock makes all later readers
 /// wait behind it, so that a migration gives up early and is run again.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long an index that is built or dropped CONCURRENTLY may wait for transactions to end. Nobody waits behind it.
+const CONCURRENT_LIMIT: Duration = Duration::from_mins(5);
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 type BlockingConnection = AsyncConnectionWrapper<AsyncPgConnection>;
@@ -44,14 +51,17 @@ pub enum MigrateError {
     /// No connection to the database.
     #[error("cannot connect to the database")]
     Connect(#[source] ConnectionError),
-    /// Another migrator held the advisory lock for longer than 120 s, or the session could not be set up.
-    #[error("cannot get a turn: another migrator may still be at work")]
-    Turn(#[source] diesel::result::Error),
+    /// The session could not be set up.
+    #[error("cannot prepare the session")]
+    Prepare(#[source] diesel::result::Error),
+    /// Another migrator was at work for longer than ten minutes.
+    #[error("cannot get a turn: another migrator is still at work")]
+    Turn,
     /// The record of applied migrations cannot be read.
     #[error("cannot read which migrations were applied")]
     History(#[source] BoxedError),
-    /// A migration failed. It was rolled back; those before it stay.
-    #[error("migration {name} failed and was rolled back")]
+    /// A migration failed. It was rolled back, or is undone by the next run; those before it stay.
+    #[error("migration {name} failed")]
     Step {
         /// Name of its folder.
         name: String,
@@ -71,6 +81,7 @@ pub enum MigrateError {
 /// [`MigrateError`]. What was applied before the failure stays applied.
 pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
     blocking(database_url, |connection| {
+        drop_unfinished_indexes(connection).map_err(MigrateError::Prepare)?;
         let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::History)?;
         pending.iter().map(|migration| apply(connection, migration.as_ref())).collect()
     })
@@ -118,38 +129,76 @@ where
     let database_url = database_url.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut connection = BlockingConnection::establish(&database_url).map_err(MigrateError::Connect)?;
-        take_turn(&mut connection).map_err(MigrateError::Turn)?;
+        take_turn(&mut connection)?;
         work(&mut connection)
     })
     .await
     .map_err(MigrateError::Task)?
 }
 
-/// The lock belongs to the session, and goes with it however this process ends.
-fn take_turn(connection: &mut BlockingConnection) -> Result<(), diesel::result::Error> {
-    connection.batch_execute(&format!(
-        "SET application_name = 'migrate'; SET client_min_messages = warning; SET lock_timeout = {turn};
-         SELECT pg_advisory_lock({ADVISORY_LOCK}); SET lock_timeout = {lock};",
-        turn = TURN_LIMIT.as_millis(),
-        lock = LOCK_LIMIT.as_millis(),
-    ))
+/// The lock belongs to the session, and goes with it however this process ends. It is asked for again and again: a
+/// statement that waits for it would hold a snapshot, for whose end an index that is built CONCURRENTLY waits.
+fn take_turn(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
+    connection
+        .batch_execute("SET application_name = 'migrate'; SET client_min_messages = warning")
+        .map_err(MigrateError::Prepare)?;
+    let start = Instant::now();
+    let lock =
+        diesel::dsl::sql::<Bool>("pg_try_advisory_lock(").bind::<diesel::sql_types::BigInt, _>(ADVISORY_LOCK);
+    let lock = lock.sql(")");
+    while !diesel::select(lock.clone()).get_result::<bool>(connection).map_err(MigrateError::Prepare)? {
+        if start.elapsed() > TURN_LIMIT {
+            return Err(MigrateError::Turn);
+        }
+        std::thread::sleep(TURN_PAUSE);
+    }
+    Ok(())
+}
+
+/// An index whose building CONCURRENTLY was interrupted stays behind, costs every write and serves no query. Its migration
+/// counts as not applied, and would find its name taken.
+fn drop_unfinished_indexes(connection: &mut BlockingConnection) -> QueryResult<()> {
+    let unfinished = diesel::sql_query(
+        "SELECT format('%I.%I', nspname, relname) AS name
+         FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+         WHERE NOT indisvalid AND nspname = current_schema()",
+    );
+    wait_for_locks(connection, CONCURRENT_LIMIT)?;
+    for UnfinishedIndex { name } in unfinished.load(connection)? {
+        connection.batch_execute(&format!("DROP INDEX CONCURRENTLY {name}"))?;
+    }
+    Ok(())
+}
+
+#[derive(diesel::QueryableByName)]
+struct UnfinishedIndex {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+fn wait_for_locks(connection: &mut BlockingConnection, limit: Duration) -> QueryResult<()> {
+    connection.batch_execute(&format!("SET lock_timeout = {}", limit.as_millis()))
 }
 
 fn apply(connection: &mut BlockingConnection, migration: &dyn Migration<Pg>) -> Result<Step, MigrateError> {
-    timed(migration, || connection.run_migration(migration).map(drop))
+    timed(connection, migration, |connection| connection.run_migration(migration).map(drop))
 }
 
 fn revert(connection: &mut BlockingConnection, migration: &dyn Migration<Pg>) -> Result<Step, MigrateError> {
-    timed(migration, || connection.revert_migration(migration).map(drop))
+    timed(connection, migration, |connection| connection.revert_migration(migration).map(drop))
 }
 
 fn timed(
+    connection: &mut BlockingConnection,
     migration: &dyn Migration<Pg>,
-    run: impl FnOnce() -> Result<(), BoxedError>,
+    run: impl FnOnce(&mut BlockingConnection) -> Result<(), BoxedError>,
 ) -> Result<Step, MigrateError> {
     let name = migration.name().to_string();
+    let is_concurrent = !migration.metadata().run_in_transaction();
+    wait_for_locks(connection, if is_concurrent { CONCURRENT_LIMIT } else { LOCK_LIMIT })
+        .map_err(MigrateError::Prepare)?;
     let start = Instant::now();
-    match run() {
+    match run(connection) {
         Ok(()) => Ok(Step { name, took: start.elapsed() }),
         Err(source) => Err(MigrateError::Step { name, source }),
     }
