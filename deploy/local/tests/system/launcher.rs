@@ -31,7 +31,7 @@ async fn once_places_orders_and_sees_them() -> Result<()> {
     let said = text(&output);
     assert!(output.status.success(), "{said}");
     assert!(
-        said.contains("migrations  11 applied") && said.contains("alice has 3 orders in the read model"),
+        said.contains("migrations  16 applied") && said.contains("alice has 3 orders in the read model"),
         "{said}"
     );
     Ok(())
@@ -41,7 +41,7 @@ async fn once_places_orders_and_sees_them() -> Result<()> {
 async fn a_data_directory_keeps_the_orders() -> Result<()> {
     let data = tempfile::tempdir()?;
     open_to_the_servers_user(data.path())?;
-    for (applied, orders) in [(11, 3), (0, 6)] {
+    for (applied, orders) in [(16, 3), (0, 6)] {
         let output = run_once(Path::new(PROGRAM), |command| {
             command.arg("--data-dir").arg(data.path().join("pg"));
         })

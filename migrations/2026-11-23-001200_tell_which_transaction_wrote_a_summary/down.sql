@@ -1,0 +1,1 @@
+ALTER TABLE order_summary DROP COLUMN changed_in;

@@ -1,0 +1,2 @@
+-- order_summary_by_customer has the same order.
+DROP INDEX CONCURRENTLY order_summary_recent;
