@@ -4,10 +4,11 @@
 //! |---|---|
 //! | [`model`] | what screens show: flat, public fields |
 //! | [`port`] | the questions that can be asked |
+//! | [`version_wait`] | waiting until one's own write can be read |
 //! | [`adapter::http`] | routes and problem documents |
 //! | [`adapter::postgres`] | the queries |
 //!
-//! Dependencies point one way: adapter → port → model.
+//! Dependencies point one way: adapter → `version_wait` → port → model.
 
 use std::sync::Arc;
 
@@ -20,14 +21,20 @@ pub mod adapter;
 mod config;
 pub mod model;
 pub mod port;
+pub mod version_wait;
 
 pub use config::Config;
 
 use crate::adapter::http;
 use crate::adapter::postgres::PgOrderQueries;
+use crate::version_wait::VersionWait;
 
 /// The port that it listens on where `PORT` names no other.
 const DEFAULT_PORT: u16 = 8082;
+
+/// Every statement finds its rows by key and in order; a plan that is kept must not depend on what the tables held when it was
+/// made, nor be weighed anew for each call.
+const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "jit=off", "plan_cache_mode=force_generic_plan"];
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +52,13 @@ pub enum StartError {
 /// # Errors
 ///
 /// [`StartError`].
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
-    let queries = Arc::new(PgOrderQueries::new(config.database.open("read-api")?));
+    let database = config.database.clone().with_settings(BY_KEY_ONLY).open("read-api")?;
+    let queries = Arc::new(PgOrderQueries::start(database));
     let checked = Arc::clone(&queries);
     let health = Health::new(stop.clone(), move || {
         let queries = Arc::clone(&checked);
@@ -57,9 +69,13 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, Sta
             })
         }
     });
-    let queries = web::Data::from(queries);
+    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&queries)));
+    let (queries, cursor_key) = (web::Data::from(queries), web::Data::new(config.cursor_key.clone()));
     let server = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop, move |app| {
-        app.app_data(queries.clone()).configure(http::routes::<PgOrderQueries>);
+        app.app_data(queries.clone())
+            .app_data(version_wait.clone())
+            .app_data(cursor_key.clone())
+            .configure(http::routes::<PgOrderQueries>);
     })?;
     Ok(server)
 }

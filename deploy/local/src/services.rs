@@ -6,9 +6,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use uuid::Uuid;
 
 pub use self::binaries::{BinariesError, ServiceBinaries};
 use crate::process::{self, last_lines, spawn_bound};
@@ -122,7 +124,8 @@ impl Service {
             command
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")
-                .env("PORT", port.to_string());
+                .env("PORT", port.to_string())
+                .env("CURSOR_KEY", cursor_key());
             // Whatever else is asked for, the line that tells the address has to be there, and readable.
             let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
             command.env("RUST_LOG", format!("{filter},runtime::http=info")).env("LOG_FORMAT", "json");
@@ -220,6 +223,13 @@ impl Service {
     pub fn kill(mut self) {
         process::kill_now(&mut self.child);
     }
+}
+
+/// One secret for all read-apis that this process starts: they are replicas of each other.
+fn cursor_key() -> &'static str {
+    static KEY: OnceLock<String> = OnceLock::new();
+    let random = || format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple());
+    KEY.get_or_init(|| std::env::var("CURSOR_KEY").unwrap_or_else(|_| random()))
 }
 
 impl Drop for Service {

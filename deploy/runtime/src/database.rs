@@ -25,6 +25,7 @@ pub type PoolError = pooled::PoolError;
 pub struct Database {
     pool: Pool,
     answer_limit: Duration,
+    pool_wait: Duration,
     shortest_timeout: Duration,
 }
 
@@ -68,6 +69,12 @@ impl Database {
     #[must_use]
     pub fn shortest_timeout(&self) -> Duration {
         self.shortest_timeout
+    }
+
+    /// [`Self::run`] takes no longer than this, all waits together, where a connection is there or can be had at once.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        self.pool_wait + self.answer_limit
     }
 
     /// The pool, for transactions of several statements.

@@ -35,6 +35,7 @@ impl Api {
             ("DATABASE_URL", database_url),
             ("DATABASE_POOL_WAIT_MS", "500"),
             ("DATABASE_STATEMENT_TIMEOUT_MS", "500"),
+            ("CURSOR_KEY", "a secret that all replicas have in common"),
             ("PORT", "0"),
         ];
         let config =

@@ -112,7 +112,8 @@ impl DatabaseConfig {
     pub fn open(&self, process: &str) -> Result<Database, ConfigError> {
         let answer_limit = Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE;
         let shortest_timeout = Duration::from_millis(self.lock_timeout_ms.min(self.statement_timeout_ms));
-        Ok(Database { pool: self.pool(process)?, answer_limit, shortest_timeout })
+        let pool_wait = Duration::from_millis(self.pool_wait_ms);
+        Ok(Database { pool: self.pool(process)?, answer_limit, pool_wait, shortest_timeout })
     }
 
     fn pool(&self, process: &str) -> Result<Pool, ConfigError> {

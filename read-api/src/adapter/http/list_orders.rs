@@ -1,68 +1,80 @@
 //! `GET /customers/{customer_id}/orders`.
 
+use actix_web::http::header::{CACHE_CONTROL, LINK};
 use actix_web::{HttpRequest, HttpResponse, web};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime::problem::Problem;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::problems;
-use crate::model::OrderSummary;
+use super::cursor::CursorKey;
+use super::list_query::ListQuery;
+use super::problems::ListProblems;
+use super::{CACHING, CUSTOMER_ORDERS, customer_id, problems};
+use crate::model::{OrderSummary, PageRequest};
 use crate::port::OrderQueries;
 
-const DEFAULT_LIMIT: i64 = 20;
-const MAX_LIMIT: i64 = 100;
-/// The longest that a customer id can be, in characters; the write side takes no longer ones.
-const MAX_CUSTOMER_ID_CHARS: usize = 128;
-
-#[derive(Serialize)]
-struct ListResponse {
+/// A page of a customer's orders, newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ListResponse {
+    #[schema(max_items = 100)]
     orders: Vec<OrderSummary>,
+    /// What to pass as `cursor` for the next page, with the same filter; `null` on the last one.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
 }
 
+/// A customer's orders, newest first
+///
+/// Going on by `next_cursor`, or by the `Link`, shows every order that was there at the start once, whatever happens meanwhile.
+#[utoipa::path(
+    get, path = CUSTOMER_ORDERS, tag = "orders", operation_id = "list_orders",
+    params(
+        ("customer_id" = String, Path, description = "Whose orders; no control characters.",
+            min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$", example = "alice"),
+        ("limit" = Option<u8>, Query, nullable = false, minimum = 1, maximum = 100, example = 20,
+            description = "The most orders on the page; 20 where it is left out."),
+        ("status" = Option<Vec<String>>, Query, nullable = false, max_items = 5, explode = true,
+            description = "Only orders in this status: `placed`, `paid`, `shipped`, `delivered` or `cancelled`. May be repeated."),
+        ("placed_from" = Option<chrono::DateTime<chrono::Utc>>, Query, nullable = false,
+            description = "Only orders placed at this time or later."),
+        ("placed_to" = Option<chrono::DateTime<chrono::Utc>>, Query, nullable = false,
+            description = "Only orders placed before this time."),
+        ("cursor" = Option<String>, Query, nullable = false, description = "`next_cursor` of the page before this one."),
+    ),
+    responses(
+        (status = 200, description = "A page; empty where the customer has no such orders.", body = ListResponse, headers(
+            ("Link" = String, description = "`<…>; rel=\"next\"`: where the next page is, if there is one."),
+        )),
+        ListProblems,
+    ),
+)]
 pub(super) async fn handle<Q: OrderQueries>(
     request: HttpRequest,
     customer_id: web::Path<String>,
     query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
+    key: web::Data<CursorKey>,
 ) -> Result<HttpResponse, Problem> {
-    require_utf8(&request)?;
-    let customer_id = check_customer_id(&customer_id)?;
-    let limit = limit_of(&query)?;
-    let orders = queries.recent(customer_id, limit).await.map_err(|error| problems::of_query(&error))?;
-    Ok(HttpResponse::Ok().json(ListResponse { orders }))
-}
+    let customer_id = customer_id::of_path(&request, customer_id.into_inner())?;
+    let query = ListQuery::parse(&query)?;
+    let filter = query.filter();
+    let open = |cursor| {
+        let not_ours = "is none of this list's: take `next_cursor` as it is, with the same filter";
+        key.open(&customer_id, filter, cursor).ok_or_else(|| problems::invalid_parameter("cursor", not_ours))
+    };
+    let after = query.cursor().map(open).transpose()?;
+    let page =
+        PageRequest { customer_id: customer_id.clone(), filter: filter.clone(), after, limit: query.limit() };
+    let page = queries.page(page).await.map_err(|error| problems::of_query(&error))?;
+    let next_cursor = page.next.map(|position| key.seal(&customer_id, filter, position));
 
-/// actix replaces bytes that are not UTF-8, so that ids which differ would be taken for the same.
-fn require_utf8(request: &HttpRequest) -> Result<(), Problem> {
-    match percent_decode_str(request.path()).decode_utf8() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(problems::invalid_parameter("customer_id", "must be UTF-8")),
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CACHE_CONTROL, CACHING));
+    if let Some(cursor) = &next_cursor {
+        let customer = utf8_percent_encode(&customer_id, NON_ALPHANUMERIC);
+        let link = format!("</customers/{customer}/orders?{}>; rel=\"next\"", query.next(cursor));
+        response.insert_header((LINK, link));
     }
-}
-
-fn check_customer_id(customer_id: &str) -> Result<&str, Problem> {
-    if customer_id.chars().nth(MAX_CUSTOMER_ID_CHARS).is_some() {
-        let detail = format!("must have at most {MAX_CUSTOMER_ID_CHARS} characters");
-        return Err(problems::invalid_parameter("customer_id", detail));
-    }
-    if customer_id.chars().any(char::is_control) {
-        return Err(problems::invalid_parameter("customer_id", "must not contain control characters"));
-    }
-    Ok(customer_id)
-}
-
-fn limit_of(query: &[(String, String)]) -> Result<i64, Problem> {
-    let mut limit = None;
-    for (name, value) in query {
-        if name != "limit" {
-            return Err(problems::unknown_parameter(name));
-        }
-        if limit.is_some() {
-            return Err(problems::invalid_parameter("limit", "must be given once"));
-        }
-        let number = value.parse().ok().filter(|number| (1..=MAX_LIMIT).contains(number));
-        let detail = || format!("must be a whole number from 1 to {MAX_LIMIT}");
-        limit = Some(number.ok_or_else(|| problems::invalid_parameter("limit", detail()))?);
-    }
-    Ok(limit.unwrap_or(DEFAULT_LIMIT))
+    Ok(response.json(ListResponse { orders: page.orders, next_cursor }))
 }

@@ -1,22 +1,66 @@
-//! Routes and problem documents.
+//! Routes, answers, problem documents.
 
+mod cursor;
+mod customer_id;
 mod get_order;
 mod list_orders;
+mod list_query;
+mod preference;
 mod problems;
 
-use actix_web::web;
+use actix_web::{Route, web};
 use runtime::resource::readable;
+use utoipa::OpenApi;
 
+pub use self::cursor::CursorKey;
 use crate::port::OrderQueries;
 
-/// Adds the routes of the read side. The app must hold a `web::Data<Q>`.
+const CUSTOMER_ORDERS: &str = "/customers/{customer_id}/orders";
+const ORDER: &str = "/orders/{order_id}";
+
+/// Whose order it is is nobody else's business, and a copy is asked about each time.
+const CACHING: &str = "private, no-cache";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Orders: read-api",
+        description = "Answers screens: a customer's recent orders, and one order."
+    ),
+    paths(list_orders::handle, get_order::handle)
+)]
+struct Document;
+
+/// The OpenAPI document of the read side.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Everything that is served: path and handler. It is all GET.
+fn table<Q: OrderQueries>() -> [(&'static str, Route); 2] {
+    [
+        (CUSTOMER_ORDERS, web::route().to(list_orders::handle::<Q>)),
+        (ORDER, web::route().to(get_order::handle::<Q>)),
+    ]
+}
+
+/// The paths that are served, beside the probes, the dashboard and the document.
+#[must_use]
+pub fn paths<Q: OrderQueries>() -> Vec<&'static str> {
+    table::<Q>().iter().map(|(path, _)| *path).collect()
+}
+
+/// Adds the routes of the read side. The app must hold `web::Data` of a `Q`, a `VersionWait<Q>` and a [`CursorKey`].
 pub fn routes<Q: OrderQueries>(app: &mut web::ServiceConfig) {
     let invalid = |name: &'static str| {
         move |error: &dyn std::fmt::Display| problems::invalid_parameter(name, error.to_string()).into()
     };
     let (path, query) = (invalid("path"), invalid("query"));
     app.app_data(web::PathConfig::default().error_handler(move |error, _| path(&error)))
-        .app_data(web::QueryConfig::default().error_handler(move |error, _| query(&error)))
-        .service(readable("/customers/{customer_id}/orders", web::route().to(list_orders::handle::<Q>)))
-        .service(readable("/orders/{order_id}", web::route().to(get_order::handle::<Q>)));
+        .app_data(web::QueryConfig::default().error_handler(move |error, _| query(&error)));
+    for (path, route) in table::<Q>() {
+        app.service(readable(path, route));
+    }
+    runtime::openapi::serve(app, document());
 }

@@ -1,8 +1,14 @@
-//! The problems of the read side, one function a type.
+//! The problems of the read side: their types, and what becomes which.
 
-use runtime::problem::{FieldError, Problem, ProblemType};
+use std::collections::BTreeMap;
+
+use runtime::openapi;
+use runtime::problem::{FieldError, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE};
+use utoipa::IntoResponses;
+use utoipa::openapi::{RefOr, Response};
 
 use crate::port::QueryError;
+use crate::version_wait::WaitError;
 
 const NO_SUCH_ORDER: ProblemType = ProblemType {
     status: 404,
@@ -10,6 +16,31 @@ const NO_SUCH_ORDER: ProblemType = ProblemType {
     title: "No such order",
     when: "There is no order of this id, or it has not reached the read side yet.",
 };
+
+const PROJECTION_BEHIND: ProblemType = ProblemType {
+    status: 503,
+    slug: "projection-behind",
+    title: "Projection behind",
+    when: "The order has not reached `min_version` on the read side yet; ask again after `Retry-After`.",
+};
+
+/// The problems of `GET /customers/{customer_id}/orders`, and of its stream.
+pub(super) struct ListProblems;
+
+impl IntoResponses for ListProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        openapi::responses(&[INVALID_PARAMETER, INTERNAL, UNAVAILABLE])
+    }
+}
+
+/// The problems of `GET /orders/{order_id}`.
+pub(super) struct OrderProblems;
+
+impl IntoResponses for OrderProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        openapi::responses(&[INVALID_PARAMETER, NO_SUCH_ORDER, INTERNAL, UNAVAILABLE, PROJECTION_BEHIND])
+    }
+}
 
 pub(super) fn invalid_parameter(name: &str, detail: impl Into<String>) -> Problem {
     Problem::invalid_parameter(FieldError::parameter(name, detail))
@@ -28,4 +59,17 @@ pub(super) fn no_such_order() -> Problem {
 pub(super) fn of_query(error: &QueryError) -> Problem {
     tracing::warn!(error = runtime::telemetry::chain(error), "query failed");
     Problem::unavailable("The read model cannot be queried now. Send the same request again.")
+}
+
+/// What became of waiting for a version.
+pub(super) fn of_wait(error: &WaitError, min_version: i32) -> Problem {
+    match error {
+        WaitError::Behind => PROJECTION_BEHIND
+            .with(format!("The read side does not have version {min_version} of the order yet.")),
+        WaitError::Query(error) => of_query(error),
+        WaitError::TooMany => {
+            tracing::warn!(error = error.to_string(), "not waited for");
+            Problem::unavailable("Too many requests wait for a projection. Send the same request again.")
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The read model in PostgreSQL.
 
+mod coalesce;
+mod find;
+mod list;
 mod queries;
 mod row;
-mod schema;
 
 pub use queries::PgOrderQueries;

@@ -1,27 +1,58 @@
 //! The queries.
 
-use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use runtime::database::{Database, DatabaseError};
 use uuid::Uuid;
 
-use super::row::SummaryRow;
-use super::schema::order_summary;
-use crate::model::OrderSummary;
+use super::coalesce::Coalescer;
+use super::{find, list};
+use crate::model::{OrderSummary, Page, PageRequest};
 use crate::port::{OrderQueries, QueryError};
+
+/// How many statements of a kind are under way at once. With more, each would carry fewer questions.
+const LANES: usize = 2;
 
 /// Answers from `order_summary` in PostgreSQL. It locks nothing.
 pub struct PgOrderQueries {
     database: Database,
+    pages: Coalescer<PageRequest, Page>,
+    finds: Coalescer<Uuid, Option<OrderSummary>>,
 }
 
 impl PgOrderQueries {
     /// Asks `database`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
     #[must_use]
-    pub fn new(database: Database) -> Self {
-        Self { database }
+    pub fn start(database: Database) -> Self {
+        let (lists, orders) = (database.clone(), database.clone());
+        Self {
+            pages: Coalescer::start(LANES, database.longest_wait(), move |requests| {
+                let database = lists.clone();
+                async move { ask(&database, |connection| list::pages(connection, requests).boxed()).await }
+                    .boxed()
+            }),
+            finds: Coalescer::start(LANES, database.longest_wait(), move |order_ids: Vec<Uuid>| {
+                let database = orders.clone();
+                async move {
+                    let asked = order_ids.clone();
+                    let found = ask(&database, |connection| find::find(connection, asked).boxed()).await?;
+                    let found: HashMap<_, _> =
+                        found.into_iter().map(|order| (order.order_id, order)).collect();
+                    Ok(order_ids.iter().map(|order_id| found.get(order_id).cloned()).collect())
+                }
+                .boxed()
+            }),
+            database,
+        }
     }
 
     /// Whether questions could be answered now: the database answers and the table is there.
@@ -30,36 +61,30 @@ impl PgOrderQueries {
     ///
     /// [`DatabaseError`].
     pub async fn check(&self) -> Result<(), DatabaseError> {
-        let any = order_summary::table.select(order_summary::order_id).limit(0);
-        self.database.run(move |connection| any.execute(connection).boxed()).await.map(drop)
+        self.database.run(|connection| find::find(connection, Vec::new()).boxed()).await.map(drop)
     }
 }
 
 impl OrderQueries for PgOrderQueries {
-    async fn recent(&self, customer_id: &str, limit: i64) -> Result<Vec<OrderSummary>, QueryError> {
-        let newest_first = order_summary::table
-            .filter(order_summary::customer_id.eq(customer_id.to_owned()))
-            .order((order_summary::placed_at.desc(), order_summary::order_id.desc()))
-            .limit(limit)
-            .select(SummaryRow::as_select());
-        let rows: Vec<SummaryRow> = self.ask(move |connection| newest_first.load(connection).boxed()).await?;
-        Ok(rows.into_iter().map(OrderSummary::from).collect())
+    async fn page(&self, request: PageRequest) -> Result<Page, QueryError> {
+        if request.filter.statuses.is_empty() {
+            return self.pages.ask(request).await;
+        }
+        ask(&self.database, |connection| list::page_by_status(connection, request).boxed()).await
     }
 
     async fn find(&self, order_id: Uuid) -> Result<Option<OrderSummary>, QueryError> {
-        let one = order_summary::table.find(order_id).select(SummaryRow::as_select());
-        let row: Option<SummaryRow> = self
-            .ask(move |connection| one.first(connection).map(OptionalExtension::optional).boxed())
-            .await?;
-        Ok(row.map(OrderSummary::from))
+        self.finds.ask(order_id).await
+    }
+
+    async fn find_all(&self, order_ids: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
+        ask(&self.database, |connection| find::find(connection, order_ids).boxed()).await
     }
 }
 
-impl PgOrderQueries {
-    async fn ask<T, W>(&self, work: W) -> Result<T, QueryError>
-    where
-        W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
-    {
-        self.database.run(work).await.map_err(|error| QueryError(error.into()))
-    }
+async fn ask<T, W>(database: &Database, work: W) -> Result<T, QueryError>
+where
+    W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
+{
+    database.run(work).await.map_err(|error| QueryError(Arc::new(error)))
 }

@@ -1,37 +1,23 @@
-//! A row of `order_summary`.
+//! The columns of a summary.
 
 use chrono::{DateTime, Utc};
-use diesel::{Queryable, Selectable};
+use diesel::sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::schema::order_summary;
 use crate::model::OrderSummary;
 
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = order_summary, check_for_backend(diesel::pg::Pg))]
-pub(super) struct SummaryRow {
-    order_id: Uuid,
-    customer_id: String,
-    total_cents: i64,
-    status: String,
-    placed_at: DateTime<Utc>,
-    item_count: i32,
-    last_item_sku: String,
-    version: i32,
-}
+/// The columns besides the customer's id, which whoever asks for a customer knows. `o` is the summary.
+pub(super) const COLUMNS: &str =
+    "o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version";
 
-impl From<SummaryRow> for OrderSummary {
-    fn from(row: SummaryRow) -> Self {
-        let SummaryRow {
-            order_id,
-            customer_id,
-            total_cents,
-            status,
-            placed_at,
-            item_count,
-            last_item_sku,
-            version,
-        } = row;
-        Self { order_id, customer_id, status, version, total_cents, item_count, last_item_sku, placed_at }
-    }
+/// The types of [`COLUMNS`].
+pub(super) type Columns = (SqlUuid, BigInt, Text, Timestamptz, Integer, Text, Integer);
+
+/// The values of [`COLUMNS`].
+pub(super) type Row = (Uuid, i64, String, DateTime<Utc>, i32, String, i32);
+
+/// The customer's summary in these columns.
+pub(super) fn summary(customer_id: String, row: Row) -> OrderSummary {
+    let (order_id, total_cents, status, placed_at, item_count, last_item_sku, version) = row;
+    OrderSummary { order_id, customer_id, status, version, total_cents, item_count, last_item_sku, placed_at }
 }

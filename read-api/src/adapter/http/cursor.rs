@@ -1,0 +1,178 @@
+//! Cursors: where a page ended, in a form that only this service can make, and that fits one list only.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use runtime::config::ConfigError;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::model::{Filter, Position};
+
+/// What a cursor begins with; another layout would get another number.
+const VERSION: u8 = 1;
+
+const POSITION_BYTES: usize = 8 + 16;
+const SIGNED_BYTES: usize = 1 + POSITION_BYTES;
+/// Half of the MAC: 128 bits, which nobody guesses.
+const MAC_BYTES: usize = 16;
+
+/// The shortest key, in bytes: what `openssl rand -hex 16` gives.
+const MIN_KEY_BYTES: usize = 32;
+
+/// The secret that cursors are made with. All replicas share it, or they would refuse each other's cursors.
+#[derive(Clone)]
+pub struct CursorKey(Hmac<Sha256>);
+
+impl fmt::Debug for CursorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CursorKey")
+    }
+}
+
+impl CursorKey {
+    /// The key in `CURSOR_KEY`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is short enough to be guessed; it never shows the key.
+    pub fn new(secret: &SecretString) -> Result<Self, ConfigError> {
+        let bytes = secret.expose_secret().as_bytes();
+        let keyed = Hmac::new_from_slice(bytes).ok().filter(|_| bytes.len() >= MIN_KEY_BYTES);
+        let reason =
+            || format!("must have at least {MIN_KEY_BYTES} characters; `openssl rand -hex 32` makes one");
+        keyed.map(Self).ok_or_else(|| ConfigError::Invalid { variable: "CURSOR_KEY", reason: reason() })
+    }
+
+    /// The cursor of the page that begins behind `position` in this customer's orders under this filter.
+    pub(super) fn seal(&self, customer_id: &str, filter: &Filter, position: Position) -> String {
+        let mut cursor = Vec::with_capacity(SIGNED_BYTES + MAC_BYTES);
+        cursor.push(VERSION);
+        cursor.extend(position.placed_at.timestamp_micros().to_be_bytes());
+        cursor.extend(position.order_id.as_bytes());
+        let mac = self.mac(&cursor, customer_id, filter).finalize().into_bytes();
+        cursor.extend(mac.iter().take(MAC_BYTES));
+        BASE64_URL_SAFE_NO_PAD.encode(cursor)
+    }
+
+    /// The position in a cursor; `None` unless it was made with this key, for this customer and this filter.
+    pub(super) fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<Position> {
+        let cursor: [u8; SIGNED_BYTES + MAC_BYTES] =
+            BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
+        let (signed, mac) = cursor.split_at_checked(SIGNED_BYTES)?;
+        self.mac(signed, customer_id, filter).verify_truncated_left(mac).ok()?;
+        let ([VERSION], position) = signed.split_first_chunk()? else { return None };
+        let (micros, order_id) = position.split_first_chunk()?;
+        Some(Position {
+            placed_at: DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?,
+            order_id: Uuid::from_slice(order_id).ok()?,
+        })
+    }
+
+    /// Over everything that a cursor belongs to. Each part has a fixed length or says its own, so that no two lists make the
+    /// same bytes.
+    fn mac(&self, signed: &[u8], customer_id: &str, filter: &Filter) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(signed);
+        mac.update(&customer_id.len().to_be_bytes());
+        mac.update(customer_id.as_bytes());
+        for bound in [filter.placed_from, filter.placed_to] {
+            mac.update(&[u8::from(bound.is_some())]);
+            mac.update(&bound.as_ref().map_or(0, DateTime::<Utc>::timestamp_micros).to_be_bytes());
+        }
+        for status in &filter.statuses {
+            mac.update(status.as_str().as_bytes());
+            mac.update(&[0]);
+        }
+        mac
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::OrderStatus;
+
+    fn key(secret: &str) -> CursorKey {
+        CursorKey::new(&SecretString::from(secret)).unwrap()
+    }
+
+    fn position() -> Position {
+        Position {
+            placed_at: DateTime::from_timestamp_micros(1_763_900_000_123_456).unwrap(),
+            order_id: Uuid::from_u128(7),
+        }
+    }
+
+    fn filter(statuses: &[OrderStatus], from: Option<i64>, to: Option<i64>) -> Filter {
+        let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        Filter {
+            statuses: statuses.iter().copied().collect::<BTreeSet<_>>(),
+            placed_from: from.map(time),
+            placed_to: to.map(time),
+        }
+    }
+
+    const SECRET: &str = "a secret of thirty-two characters";
+
+    #[test]
+    fn a_cursor_gives_back_the_position_that_it_was_made_of() {
+        let (key, filter) = (key(SECRET), filter(&[OrderStatus::Paid], Some(1), None));
+        let cursor = key.seal("alice", &filter, position());
+        assert_eq!(key.open("alice", &filter, &cursor), Some(position()));
+    }
+
+    #[test]
+    fn a_cursor_fits_its_own_list_and_key_only() {
+        use OrderStatus::{Paid, Placed};
+        let made_for = filter(&[Paid], Some(1), None);
+        let cursor = key(SECRET).seal("alice", &made_for, position());
+        for (customer, other) in [
+            ("bob", made_for.clone()),
+            ("alice", filter(&[], Some(1), None)),
+            ("alice", filter(&[Placed], Some(1), None)),
+            ("alice", filter(&[Placed, Paid], Some(1), None)),
+            ("alice", filter(&[Paid], None, Some(1))),
+            ("alice", filter(&[Paid], Some(1), Some(1))),
+            ("alice", filter(&[Paid], Some(0), None)),
+            ("alice", filter(&[Paid], None, None)),
+        ] {
+            assert_eq!(key(SECRET).open(customer, &other, &cursor), None, "{customer} {other:?}");
+        }
+        assert_eq!(key("another secret of as many characters").open("alice", &made_for, &cursor), None);
+    }
+
+    #[test]
+    fn a_cursor_with_any_bit_changed_is_refused() {
+        let (key, filter) = (key(SECRET), Filter::default());
+        let cursor = BASE64_URL_SAFE_NO_PAD.decode(key.seal("alice", &filter, position())).unwrap();
+        for bit in 0..cursor.len() * 8 {
+            let mut changed = cursor.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                key.open("alice", &filter, &BASE64_URL_SAFE_NO_PAD.encode(changed)),
+                None,
+                "bit {bit}"
+            );
+        }
+        for text in ["", "x", "%%%", "AAAA", &"A".repeat(54), &"A".repeat(10_000)] {
+            assert_eq!(key.open("alice", &filter, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_key_is_refused_and_no_key_is_shown() {
+        let error = CursorKey::new(&SecretString::from("hunter2")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("CURSOR_KEY must have at least 32") && !error.contains("hunter2"),
+            "{error}"
+        );
+        assert_eq!(format!("{:?}", key(SECRET)), "CursorKey");
+    }
+}

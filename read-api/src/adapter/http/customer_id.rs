@@ -1,0 +1,26 @@
+//! Whose orders a path is about.
+
+use actix_web::HttpRequest;
+use percent_encoding::percent_decode_str;
+use runtime::problem::Problem;
+
+use super::problems;
+
+/// The longest that a customer id can be, in characters; the write side takes no longer ones.
+const MAX_CHARS: usize = 128;
+
+/// The customer id in the path, or what is wrong with it.
+pub(super) fn of_path(request: &HttpRequest, customer_id: String) -> Result<String, Problem> {
+    let invalid = |detail: &str| Err(problems::invalid_parameter("customer_id", detail));
+    // actix replaces bytes that are not UTF-8, so that ids which differ would be taken for the same.
+    if percent_decode_str(request.path()).decode_utf8().is_err() {
+        return invalid("must be UTF-8");
+    }
+    if customer_id.chars().nth(MAX_CHARS).is_some() {
+        return invalid(&format!("must have at most {MAX_CHARS} characters"));
+    }
+    if customer_id.chars().any(char::is_control) {
+        return invalid("must not contain control characters");
+    }
+    Ok(customer_id)
+}

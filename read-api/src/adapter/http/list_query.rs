@@ -1,0 +1,166 @@
+//! What the query of a list says.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use runtime::problem::{FieldError, INVALID_PARAMETER, Problem};
+
+use crate::model::{Filter, OrderStatus};
+
+const DEFAULT_LIMIT: u8 = 20;
+pub(super) const MAX_LIMIT: u8 = 100;
+
+/// The parameters of a list, each of the right form.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ListQuery {
+    limit: Option<u8>,
+    filter: Filter,
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// All faults are reported together.
+    pub(super) fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
+        let (mut query, mut faults) = (Self::default(), Vec::new());
+        for (name, value) in pairs {
+            if let Err(detail) = query.take(name, value) {
+                faults.push(FieldError::parameter(name, detail));
+            }
+        }
+        let Filter { placed_from, placed_to, .. } = query.filter;
+        if placed_from.zip(placed_to).is_some_and(|(from, to)| from >= to) {
+            faults.push(FieldError::parameter("placed_to", "must be later than placed_from"));
+        }
+        if !faults.is_empty() {
+            return Err(INVALID_PARAMETER.with(INVALID_PARAMETER.when).at(faults));
+        }
+        // All of them are none in particular.
+        if query.filter.statuses.len() == OrderStatus::ALL.len() {
+            query.filter.statuses.clear();
+        }
+        Ok(query)
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "limit" => once(&mut self.limit, limit(value)?),
+            "status" => {
+                self.filter.statuses.insert(status(value)?);
+                Ok(())
+            }
+            "placed_from" => once(&mut self.filter.placed_from, time(value)?),
+            "placed_to" => once(&mut self.filter.placed_to, time(value)?),
+            "cursor" => once(&mut self.cursor, value.to_owned()),
+            _ => Err("is not a parameter of this resource".to_owned()),
+        }
+    }
+
+    pub(super) fn limit(&self) -> u8 {
+        self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// The query of the next page: the same, from `cursor` on.
+    pub(super) fn next(&self, cursor: &str) -> String {
+        let mut text = format!("limit={}", self.limit());
+        let mut push = |name: &str, value: &str| {
+            // Writing to a string cannot fail.
+            let _ok = write!(text, "&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        };
+        for status in &self.filter.statuses {
+            push("status", status.as_str());
+        }
+        for (name, time) in [("placed_from", self.filter.placed_from), ("placed_to", self.filter.placed_to)] {
+            if let Some(time) = time {
+                push(name, &time.to_rfc3339());
+            }
+        }
+        push("cursor", cursor);
+        text
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err("must be given once".to_owned()),
+    }
+}
+
+fn limit(value: &str) -> Result<u8, String> {
+    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
+}
+
+fn status(value: &str) -> Result<OrderStatus, String> {
+    let names = || OrderStatus::ALL.map(OrderStatus::as_str).join(", ");
+    OrderStatus::from_name(value).ok_or_else(|| format!("must be one of {}", names()))
+}
+
+/// Orders are placed at whole microseconds, so that a limit between two of them is as good as the later one.
+fn time(value: &str) -> Result<DateTime<Utc>, String> {
+    let time = DateTime::parse_from_rfc3339(value).map_err(|_| {
+        "must be a time as in RFC 3339, such as 2026-11-23T10:00:00Z (a + is written as %2B)".to_owned()
+    })?;
+    let down = time.to_utc().trunc_subsecs(6);
+    Ok(if down < time { down + TimeDelta::microseconds(1) } else { down })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<ListQuery, Problem> {
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        ListQuery::parse(&pairs)
+    }
+
+    #[test]
+    fn the_next_page_is_asked_for_with_the_same_words() {
+        let query = parse(&[
+            ("status", "shipped"),
+            ("limit", "7"),
+            ("status", "paid"),
+            ("placed_from", "2026-11-23T10:00:00+01:00"),
+            ("cursor", "old"),
+        ])
+        .unwrap();
+        assert_eq!(
+            query.next("a_b-c"),
+            "limit=7&status=paid&status=shipped&placed_from=2026%2D11%2D23T09%3A00%3A00%2B00%3A00&cursor=a%5Fb%2Dc"
+        );
+    }
+
+    #[test]
+    fn all_statuses_are_no_filter_and_one_named_twice_counts_once() {
+        let all = OrderStatus::ALL.map(|status| ("status", status.as_str()));
+        assert_eq!(parse(&all).unwrap(), ListQuery::default());
+        assert_eq!(parse(&[("status", "paid"); 2]).unwrap(), parse(&[("status", "paid")]).unwrap());
+    }
+
+    #[test]
+    fn a_time_between_two_microseconds_counts_as_the_later_one() {
+        let from = |text| parse(&[("placed_from", text)]).unwrap().filter.placed_from;
+        assert_eq!(from("2026-11-23T10:00:00.0000001Z"), from("2026-11-23T10:00:00.000001Z"));
+        assert_ne!(from("2026-11-23T10:00:00Z"), from("2026-11-23T10:00:00.000001Z"));
+    }
+
+    #[test]
+    fn every_fault_is_reported() {
+        let problem =
+            parse(&[("limit", "0"), ("status", "lost"), ("placed_to", "noon"), ("sort", "up")]).unwrap_err();
+        let problem = serde_json::to_value(problem).unwrap();
+        let named: Vec<_> =
+            problem["errors"].as_array().unwrap().iter().map(|error| &error["parameter"]).collect();
+        assert_eq!(named, ["limit", "status", "placed_to", "sort"]);
+    }
+}

@@ -1,0 +1,61 @@
+//! `Prefer: wait=<seconds>` (RFC 7240).
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
+
+/// The request header.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// Tells which preference was honoured, and how far.
+pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// The longest wait, in seconds. A client that would wait longer gets this.
+pub(super) const MAX_WAIT_S: u64 = 10;
+
+/// How long the client would rather wait than be refused, in whole seconds. A preference is no command: one that cannot be
+/// understood is as good as none, and of two the first counts (RFC 7240, 2).
+pub(super) fn wait(request: &HttpRequest) -> Option<Duration> {
+    let values = request.headers().get_all(PREFER).filter_map(|value| value.to_str().ok());
+    let preferences = values.flat_map(|value| value.split(','));
+    let seconds = preferences.filter_map(|preference| {
+        // What follows a semicolon are parameters, of which `wait` has none.
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>().ok())
+    });
+    let seconds = { seconds }.next()??;
+    Some(Duration::from_secs(seconds.min(MAX_WAIT_S)))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_is_found_among_other_preferences_and_capped() {
+        for (headers, expected) in [
+            (&["wait=2"][..], Some(2)),
+            (&["respond-async, wait=3"], Some(3)),
+            (&["respond-async", "Wait = \"4\"; foo=bar, return=minimal"], Some(4)),
+            (&["wait=5, wait=6"], Some(5)),
+            (&["wait=0"], Some(0)),
+            (&["wait=99999"], Some(10)),
+            (&["wait"], None),
+            (&["wait=soon"], None),
+            (&["wait=-1"], None),
+            (&["wait=1.5"], None),
+            (&["await=1"], None),
+            (&[], None),
+        ] {
+            let request = headers
+                .iter()
+                .fold(TestRequest::get(), |request, value| request.append_header(("prefer", *value)));
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(wait(&request.to_http_request()), expected, "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Pages of customers' orders.
+
+use std::ops::Range;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::row::{COLUMNS, Columns, Row, summary};
+use crate::model::{OrderSummary, Page, PageRequest, Position};
+
+/// The pages of many requests at once, in the order of the requests, whose filters name no status. It locks nothing.
+pub(super) async fn pages(
+    connection: &mut AsyncPgConnection,
+    requests: Vec<PageRequest>,
+) -> QueryResult<Vec<Page>> {
+    let rows: Vec<(i64, Row)> = RunQueryDsl::load(Pages::of(&requests), connection).await?;
+    let mut lists: Vec<Vec<OrderSummary>> =
+        requests.iter().map(|request| Vec::with_capacity(rows_for(request))).collect();
+    for (number, row) in rows {
+        let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        if let (Some(list), Some(request)) = (lists.get_mut(index), requests.get(index)) {
+            list.push(summary(request.customer_id.clone(), row));
+        }
+    }
+    Ok(lists.into_iter().zip(requests).map(|(list, request)| Page::of(list, request.limit)).collect())
+}
+
+/// The page of one request whose filter names statuses. All of the customer's orders are passed in the index until the page is
+/// full, which may take long where few have the status: such a request shares its statement with no other.
+pub(super) async fn page_by_status(
+    connection: &mut AsyncPgConnection,
+    request: PageRequest,
+) -> QueryResult<Page> {
+    let rows: Vec<Row> = RunQueryDsl::load(ByStatus::of(&request), connection).await?;
+    let orders = rows.into_iter().map(|row| summary(request.customer_id.clone(), row)).collect();
+    Ok(Page::of(orders, request.limit))
+}
+
+/// One more than the page holds: whether there is a next one.
+fn rows_for(request: &PageRequest) -> usize {
+    usize::from(request.limit) + 1
+}
+
+/// The range of positions that a page is taken from: it begins behind `before`, and no order is placed earlier than `since`.
+struct Bounds {
+    before: Position,
+    since: DateTime<Utc>,
+}
+
+/// Where there is no lower bound. PostgreSQL's calendar goes further back, and chrono's even further.
+const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(1, 1, 1) {
+    Some(day) => day,
+    None => NaiveDate::MIN,
+};
+
+impl Bounds {
+    fn of(request: &PageRequest) -> Self {
+        let Range { start, end } = request.filter.placed_from..request.filter.placed_to;
+        // No order comes before the nil id: behind (`placed_to`, nil) is what was placed earlier.
+        let end = end.map(|placed_at| Position { placed_at, order_id: Uuid::nil() });
+        let newest = Position { placed_at: DateTime::<Utc>::MAX_UTC, order_id: Uuid::max() };
+        Self {
+            before: request.after.or(end).unwrap_or(newest),
+            since: start.unwrap_or_else(|| FIRST_DAY.and_time(NaiveTime::MIN).and_utc()),
+        }
+    }
+}
+
+/// One array a bound, so that the text is the same for any number of requests and stays prepared.
+#[derive(Default, QueryId)]
+struct Pages {
+    customer_id: Vec<String>,
+    before_placed_at: Vec<DateTime<Utc>>,
+    before_order_id: Vec<Uuid>,
+    since: Vec<DateTime<Utc>>,
+    rows: Vec<i64>,
+}
+
+impl Pages {
+    fn of(requests: &[PageRequest]) -> Self {
+        let mut pages = Self::default();
+        for request in requests {
+            let Bounds { before, since } = Bounds::of(request);
+            pages.customer_id.push(request.customer_id.clone());
+            pages.before_placed_at.push(before.placed_at);
+            pages.before_order_id.push(before.order_id);
+            pages.since.push(since);
+            pages.rows.push(i64::from(request.limit) + 1);
+        }
+        pages
+    }
+}
+
+impl Query for Pages {
+    type SqlType = (BigInt, Columns);
+}
+
+impl QueryFragment<Pg> for Pages {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT r.number, ");
+        out.push_sql(COLUMNS);
+        out.push_sql(" FROM unnest(");
+        out.push_bind_param::<Array<Text>, _>(&self.customer_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.before_placed_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.before_order_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.since)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.rows)?;
+        out.push_sql(
+            ") WITH ORDINALITY AS r(customer_id, before_placed_at, before_order_id, since, rows, number) \
+             CROSS JOIN LATERAL (SELECT ",
+        );
+        out.push_sql(COLUMNS);
+        out.push_sql(
+            " FROM order_summary o WHERE o.customer_id = r.customer_id \
+             AND (o.placed_at, o.order_id) < (r.before_placed_at, r.before_order_id) AND o.placed_at >= r.since \
+             ORDER BY o.placed_at DESC, o.order_id DESC LIMIT r.rows) AS o",
+        );
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for Pages {}
+
+#[derive(QueryId)]
+struct ByStatus {
+    customer_id: String,
+    bounds: Bounds,
+    statuses: Vec<&'static str>,
+    rows: i64,
+}
+
+impl ByStatus {
+    fn of(request: &PageRequest) -> Self {
+        Self {
+            customer_id: request.customer_id.clone(),
+            bounds: Bounds::of(request),
+            statuses: request.filter.statuses.iter().map(|status| status.as_str()).collect(),
+            rows: i64::from(request.limit) + 1,
+        }
+    }
+}
+
+impl Query for ByStatus {
+    type SqlType = Columns;
+}
+
+impl QueryFragment<Pg> for ByStatus {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT ");
+        out.push_sql(COLUMNS);
+        out.push_sql(" FROM order_summary o WHERE o.customer_id = ");
+        out.push_bind_param::<Text, _>(&self.customer_id)?;
+        out.push_sql(" AND (o.placed_at, o.order_id) < (");
+        out.push_bind_param::<Timestamptz, _>(&self.bounds.before.placed_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<SqlUuid, _>(&self.bounds.before.order_id)?;
+        out.push_sql(") AND o.placed_at >= ");
+        out.push_bind_param::<Timestamptz, _>(&self.bounds.since)?;
+        out.push_sql(" AND o.status = ANY(");
+        out.push_bind_param::<Array<Text>, _>(&self.statuses)?;
+        out.push_sql(") ORDER BY o.placed_at DESC, o.order_id DESC LIMIT ");
+        out.push_bind_param::<BigInt, _>(&self.rows)?;
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for ByStatus {}

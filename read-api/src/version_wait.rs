@@ -1,0 +1,149 @@
+//! Waiting until an order has reached a version: reading one's own write.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
+
+use crate::model::OrderSummary;
+use crate::port::{OrderQueries, QueryError};
+
+/// How long to let pass between two looks. A projection takes about as long.
+const TICK: Duration = Duration::from_millis(5);
+
+/// The most that wait at once; each holds a request, and none a database connection.
+const MAX_WAITERS: usize = 10_000;
+
+/// Why nobody waits any longer.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    /// The order has not reached the version in time.
+    #[error("the projection is behind")]
+    Behind,
+    /// The read model could not be asked.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// Too many wait already.
+    #[error("{MAX_WAITERS} requests wait for a projection already")]
+    TooMany,
+}
+
+/// Looks for all that wait by one query a tick, however many they are, and for nobody when nobody waits.
+pub struct VersionWait<Q> {
+    queries: Arc<Q>,
+    waiters: Arc<Waiters>,
+}
+
+#[derive(Default)]
+struct Waiters {
+    by_order: Mutex<HashMap<Uuid, Vec<Waiter>>>,
+    came: Notify,
+}
+
+struct Waiter {
+    min_version: i32,
+    tell: oneshot::Sender<Result<OrderSummary, QueryError>>,
+}
+
+impl<Q: OrderQueries> VersionWait<Q> {
+    /// Asks `queries`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn start(queries: Arc<Q>) -> Self {
+        let waiters = Arc::new(Waiters::default());
+        tokio::spawn(look_for_all(Arc::clone(&queries), Arc::clone(&waiters)));
+        Self { queries, waiters }
+    }
+
+    /// The order in `min_version` or a later one, as soon as it is there, but within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`].
+    pub async fn reach(
+        &self,
+        order_id: Uuid,
+        min_version: i32,
+        limit: Duration,
+    ) -> Result<OrderSummary, WaitError> {
+        match self.queries.find(order_id).await? {
+            Some(order) if order.version >= min_version => return Ok(order),
+            _ if limit.is_zero() => return Err(WaitError::Behind),
+            _ => {}
+        }
+        let told = self.waiters.add(order_id, min_version)?;
+        match tokio::time::timeout(limit, told).await {
+            Ok(Ok(order)) => Ok(order?),
+            _ => Err(WaitError::Behind),
+        }
+    }
+}
+
+impl Waiters {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<Waiter>>> {
+        // Nothing that holds it can panic half way.
+        self.by_order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(
+        &self,
+        order_id: Uuid,
+        min_version: i32,
+    ) -> Result<oneshot::Receiver<Result<OrderSummary, QueryError>>, WaitError> {
+        let (tell, told) = oneshot::channel();
+        let mut by_order = self.lock();
+        if by_order.values().map(Vec::len).sum::<usize>() >= MAX_WAITERS {
+            return Err(WaitError::TooMany);
+        }
+        by_order.entry(order_id).or_default().push(Waiter { min_version, tell });
+        drop(by_order);
+        self.came.notify_one();
+        Ok(told)
+    }
+
+    /// The orders that somebody still waits for.
+    fn order_ids(&self) -> Vec<Uuid> {
+        let mut by_order = self.lock();
+        by_order.retain(|_, waiters| {
+            waiters.retain(|waiter| !waiter.tell.is_closed());
+            !waiters.is_empty()
+        });
+        by_order.keys().copied().collect()
+    }
+
+    /// Tells those who wait for this version of the order or an earlier one.
+    fn tell(&self, order: &OrderSummary) {
+        let mut by_order = self.lock();
+        let Some(waiters) = by_order.get_mut(&order.order_id) else { return };
+        for waiter in waiters.extract_if(.., |waiter| waiter.min_version <= order.version) {
+            let _gone = waiter.tell.send(Ok(order.clone()));
+        }
+    }
+
+    /// Nobody is left to wait for something that cannot be asked.
+    fn tell_all(&self, error: &QueryError) {
+        for waiter in self.lock().drain().flat_map(|(_, waiters)| waiters) {
+            let _gone = waiter.tell.send(Err(error.clone()));
+        }
+    }
+}
+
+async fn look_for_all<Q: OrderQueries>(queries: Arc<Q>, waiters: Arc<Waiters>) {
+    loop {
+        let order_ids = waiters.order_ids();
+        if order_ids.is_empty() {
+            waiters.came.notified().await;
+            continue;
+        }
+        match queries.find_all(order_ids).await {
+            Ok(orders) => orders.iter().for_each(|order| waiters.tell(order)),
+            Err(error) => waiters.tell_all(&error),
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
