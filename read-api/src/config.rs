@@ -1,6 +1,8 @@
 //! Configuration of read-api: see [`DatabaseConfig`] and [`HttpConfig`] for the variables that all processes have.
 
-use runtime::config::{self, ConfigError, Vars};
+use std::time::Duration;
+
+use runtime::config::{self, ConfigError, Vars, in_range};
 use runtime::database::DatabaseConfig;
 use runtime::http::HttpConfig;
 use secrecy::SecretString;
@@ -18,11 +20,23 @@ pub struct Config {
     /// `CURSOR_KEY`: the secret that page cursors are made with, 32 characters or more. Required: with one that each process
     /// made for itself, replicas would refuse each other's cursors.
     pub cursor_key: CursorKey,
+    /// `LIVE_POLL_MS`: pause between two looks at what has changed, while anybody watches; 10 to 10 000. Default 100.
+    pub live_poll: Duration,
 }
 
 #[derive(Deserialize)]
-struct Own {
+struct Cursor {
     key: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Live {
+    #[serde(default = "default_poll_ms")]
+    poll_ms: u64,
+}
+
+const fn default_poll_ms() -> u64 {
+    100
 }
 
 impl Config {
@@ -34,7 +48,14 @@ impl Config {
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         let database = DatabaseConfig::from_vars(vars)?;
         let http = HttpConfig::from_vars(vars)?;
-        let own: Own = config::read("CURSOR_", vars)?;
-        Ok(Self { database, http, cursor_key: CursorKey::new(&own.key)? })
+        let Cursor { key } = config::read("CURSOR_", vars)?;
+        let Live { poll_ms } = config::read("LIVE_", vars)?;
+        in_range("LIVE_POLL_MS", &poll_ms, &(10..=10_000))?;
+        Ok(Self {
+            database,
+            http,
+            cursor_key: CursorKey::new(&key)?,
+            live_poll: Duration::from_millis(poll_ms),
+        })
     }
 }

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | [`model`] | what screens show: flat, public fields |
 //! | [`port`] | the questions that can be asked |
+//! | [`live`] | telling who watches a customer what changes |
 //! | [`version_wait`] | waiting until one's own write can be read |
 //! | [`adapter::http`] | routes and problem documents |
 //! | [`adapter::postgres`] | the queries |
 //!
-//! Dependencies point one way: adapter → `version_wait` → port → model.
+//! Dependencies point one way: adapter → `live`, `version_wait` → port → model.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web;
 use runtime::health::{Health, NotReady};
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
 mod config;
+pub mod live;
 pub mod model;
 pub mod port;
 pub mod version_wait;
@@ -26,15 +29,12 @@ pub mod version_wait;
 pub use config::Config;
 
 use crate::adapter::http;
-use crate::adapter::postgres::PgOrderQueries;
+use crate::adapter::postgres::{BY_KEY_ONLY, CONNECTIONS, PgOrderQueries, PgOrderWatch};
+use crate::live::Live;
 use crate::version_wait::VersionWait;
 
 /// The port that it listens on where `PORT` names no other.
 const DEFAULT_PORT: u16 = 8082;
-
-/// Every statement finds its rows by key and in order; a plan that is kept must not depend on what the tables held when it was
-/// made, nor be weighed anew for each call.
-const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "jit=off", "plan_cache_mode=force_generic_plan"];
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,25 +57,38 @@ pub enum StartError {
 ///
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
-    let database = config.database.clone().with_settings(BY_KEY_ONLY).open("read-api")?;
-    let queries = Arc::new(PgOrderQueries::start(database));
-    let checked = Arc::clone(&queries);
-    let health = Health::new(stop.clone(), move || {
-        let queries = Arc::clone(&checked);
+    let database = config.database.clone().with_settings(BY_KEY_ONLY);
+    let lanes = database.clone().with_pool_size(CONNECTIONS);
+    let lanes: Vec<_> =
+        (0..config.http.http_workers).map(|_| lanes.open("read-api")).collect::<Result<_, _>>()?;
+    let database = database.open("read-api")?;
+    let watch = Arc::new(PgOrderWatch::new(database.clone()));
+    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch)));
+    let live = web::Data::new(Live::start(Arc::clone(&watch), config.live_poll, stop.clone()));
+    let cursor_key = web::Data::new(config.cursor_key.clone());
+    let health = health(watch, stop.clone());
+    let worker = Arc::new(AtomicUsize::new(0));
+    // This is called once on each thread that serves HTTP; where one died and is replaced, the next takes over its lanes.
+    let server = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop, move |app| {
+        let worker = worker.fetch_add(1, Ordering::Relaxed) % lanes.len();
+        let lanes = lanes.get(worker).unwrap_or(&database).clone();
+        app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone())))
+            .app_data(version_wait.clone())
+            .app_data(live.clone())
+            .app_data(cursor_key.clone())
+            .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
+    })?;
+    Ok(server)
+}
+
+fn health(watch: Arc<PgOrderWatch>, stop: CancellationToken) -> Health {
+    Health::new(stop, move || {
+        let watch = Arc::clone(&watch);
         async move {
-            queries.check().await.map_err(|error| {
+            watch.check().await.map_err(|error| {
                 tracing::warn!(error = runtime::telemetry::chain(&error), "not ready: no working database");
                 NotReady("The database cannot be used.")
             })
         }
-    });
-    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&queries)));
-    let (queries, cursor_key) = (web::Data::from(queries), web::Data::new(config.cursor_key.clone()));
-    let server = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop, move |app| {
-        app.app_data(queries.clone())
-            .app_data(version_wait.clone())
-            .app_data(cursor_key.clone())
-            .configure(http::routes::<PgOrderQueries>);
-    })?;
-    Ok(server)
+    })
 }

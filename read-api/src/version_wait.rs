@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use crate::model::OrderSummary;
-use crate::port::{OrderQueries, QueryError};
+use crate::port::{OrderWatch, QueryError};
 
 /// How long to let pass between two looks. A projection takes about as long.
 const TICK: Duration = Duration::from_millis(5);
@@ -31,8 +31,7 @@ pub enum WaitError {
 }
 
 /// Looks for all that wait by one query a tick, however many they are, and for nobody when nobody waits.
-pub struct VersionWait<Q> {
-    queries: Arc<Q>,
+pub struct VersionWait {
     waiters: Arc<Waiters>,
 }
 
@@ -47,17 +46,17 @@ struct Waiter {
     tell: oneshot::Sender<Result<OrderSummary, QueryError>>,
 }
 
-impl<Q: OrderQueries> VersionWait<Q> {
-    /// Asks `queries`.
+impl VersionWait {
+    /// Asks `watch`.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start(queries: Arc<Q>) -> Self {
+    pub fn start<W: OrderWatch>(watch: Arc<W>) -> Self {
         let waiters = Arc::new(Waiters::default());
-        tokio::spawn(look_for_all(Arc::clone(&queries), Arc::clone(&waiters)));
-        Self { queries, waiters }
+        tokio::spawn(look_for_all(watch, Arc::clone(&waiters)));
+        Self { waiters }
     }
 
     /// The order in `min_version` or a later one, as soon as it is there, but within `limit`.
@@ -71,10 +70,8 @@ impl<Q: OrderQueries> VersionWait<Q> {
         min_version: i32,
         limit: Duration,
     ) -> Result<OrderSummary, WaitError> {
-        match self.queries.find(order_id).await? {
-            Some(order) if order.version >= min_version => return Ok(order),
-            _ if limit.is_zero() => return Err(WaitError::Behind),
-            _ => {}
+        if limit.is_zero() {
+            return Err(WaitError::Behind);
         }
         let told = self.waiters.add(order_id, min_version)?;
         match tokio::time::timeout(limit, told).await {
@@ -133,14 +130,14 @@ impl Waiters {
     }
 }
 
-async fn look_for_all<Q: OrderQueries>(queries: Arc<Q>, waiters: Arc<Waiters>) {
+async fn look_for_all<W: OrderWatch>(watch: Arc<W>, waiters: Arc<Waiters>) {
     loop {
         let order_ids = waiters.order_ids();
         if order_ids.is_empty() {
             waiters.came.notified().await;
             continue;
         }
-        match queries.find_all(order_ids).await {
+        match watch.find_all(order_ids).await {
             Ok(orders) => orders.iter().for_each(|order| waiters.tell(order)),
             Err(error) => waiters.tell_all(&error),
         }

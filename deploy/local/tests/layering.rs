@@ -25,7 +25,7 @@ const FORBIDDEN_BELOW_THE_CONTRACT: [&str; 4] = ["actix-web", "diesel", "tokio",
 const FORBIDDEN_EVERYWHERE: [&str; 3] = ["pq-sys", "openssl-sys", "native-tls"];
 
 /// What must not be named in the files of a layer.
-const FORBIDDEN_IN: [(&str, &[&str]); 14] = [
+const FORBIDDEN_IN: [(&str, &[&str]); 17] = [
     (
         "write-api/src/domain",
         &[
@@ -48,8 +48,11 @@ const FORBIDDEN_IN: [(&str, &[&str]); 14] = [
     ("write-api/src/adapter/postgres", &["adapter::http", "actix", "crate::command"]),
     ("read-api/src/model", &["crate::adapter", "crate::port", "actix", "diesel"]),
     ("read-api/src/port.rs", &["crate::adapter", "actix", "diesel"]),
+    ("read-api/src/version_wait.rs", &["crate::adapter", "actix", "diesel"]),
+    ("read-api/src/live.rs", &["crate::adapter", "actix", "diesel"]),
+    ("read-api/src/live", &["crate::adapter", "actix", "diesel"]),
     ("read-api/src/adapter/http", &["adapter::postgres", "diesel"]),
-    ("read-api/src/adapter/postgres", &["adapter::http", "actix"]),
+    ("read-api/src/adapter/postgres", &["adapter::http", "actix", "crate::live", "crate::version_wait"]),
     ("projector/src/projection", &["crate::adapter", "crate::drain", "crate::worker", "actix"]),
     (
         "projector/src/adapter/postgres",

@@ -1,13 +1,16 @@
 //! An HTTP server with its limits, the probes and a graceful stop.
 
+use std::any::Any;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error, HttpServer, web};
 use serde::Deserialize;
+use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 use tracing_actix_web::{RootSpanBuilder, TracingLogger};
@@ -35,6 +38,10 @@ pub struct HttpConfig {
     pub bind_address: IpAddr,
     /// `PORT`: TCP port to listen on; 0 takes a free one. The default differs by process.
     pub port: Option<u16>,
+    /// `HTTP_STALL_LIMIT_MS`: a client that takes nothing of what it is sent for so long loses its connection, 100 to 600 000.
+    /// Default 30 000.
+    #[serde(default = "default_stall_limit_ms")]
+    http_stall_limit_ms: u32,
     /// `HTTP_WORKERS`: threads that serve HTTP, 1 to 256. Default 2.
     #[serde(default = "default_workers")]
     pub http_workers: usize,
@@ -44,12 +51,16 @@ const fn loopback() -> IpAddr {
     IpAddr::V4(Ipv4Addr::LOCALHOST)
 }
 
+const fn default_stall_limit_ms() -> u32 {
+    30_000
+}
+
 const fn default_workers() -> usize {
     2
 }
 
 impl HttpConfig {
-    /// Reads and checks `BIND_ADDRESS`, `PORT` and `HTTP_WORKERS`.
+    /// Reads and checks `BIND_ADDRESS`, `PORT`, `HTTP_WORKERS` and `HTTP_STALL_LIMIT_MS`.
     ///
     /// # Errors
     ///
@@ -61,6 +72,7 @@ impl HttpConfig {
             return Err(ConfigError::Invalid { variable: "BIND_ADDRESS", reason });
         }
         let config: Self = config::read("", vars)?;
+        in_range("HTTP_STALL_LIMIT_MS", &config.http_stall_limit_ms, &(100..=600_000))?;
         in_range("HTTP_WORKERS", &config.http_workers, &(1..=256))?;
         Ok(config)
     }
@@ -90,6 +102,7 @@ where
 {
     let address = SocketAddr::new(config.bind_address, config.port.unwrap_or(default_port));
     let health = health.clone();
+    let stall_limit = Duration::from_millis(config.http_stall_limit_ms.into());
     let server = HttpServer::new(move || {
         App::new()
             .wrap(TracingLogger::<RequestSpan>::new())
@@ -97,6 +110,7 @@ where
             .configure(routes.clone())
             .default_service(web::to(|| async { Err::<&str, _>(Problem::no_such_resource()) }))
     })
+    .on_connect(move |connection, _| limit_stalls(connection, stall_limit))
     .workers(config.http_workers)
     .max_connections(MAX_CONNECTIONS_PER_WORKER)
     .backlog(BACKLOG)
@@ -107,6 +121,15 @@ where
     .bind(address)?;
     let address = server.addrs().first().copied().unwrap_or(address);
     Ok(BoundServer { address, server: server.run() })
+}
+
+/// The server itself waits for ever to send the rest of an answer.
+fn limit_stalls(connection: &dyn Any, limit: Duration) {
+    if let Some(stream) = connection.downcast_ref::<TcpStream>()
+        && let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(limit))
+    {
+        tracing::warn!(%error, "the time that a client may stall cannot be limited");
+    }
 }
 
 /// What a log line says about the request that it belongs to. The default says ten things more about each request, logged

@@ -36,6 +36,8 @@ impl Api {
             ("DATABASE_POOL_WAIT_MS", "500"),
             ("DATABASE_STATEMENT_TIMEOUT_MS", "500"),
             ("CURSOR_KEY", "a secret that all replicas have in common"),
+            // One thread, and so one connection where one request comes after the other.
+            ("HTTP_WORKERS", "1"),
             ("PORT", "0"),
         ];
         let config =

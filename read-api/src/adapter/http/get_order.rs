@@ -46,18 +46,23 @@ pub(super) async fn handle<Q: OrderQueries>(
     order_id: web::Path<String>,
     query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
-    version_wait: web::Data<VersionWait<Q>>,
+    version_wait: web::Data<VersionWait>,
 ) -> Result<HttpResponse, Problem> {
     let order_id =
         Uuid::try_parse(&order_id).map_err(|_| problems::invalid_parameter("order_id", "must be a UUID"))?;
-    let Some(min_version) = min_version(&query)? else {
-        let order = queries.find(order_id).await.map_err(|error| problems::of_query(&error))?;
-        let order = order.ok_or_else(problems::no_such_order)?;
-        return Ok(answer(&request, &order, None));
+    let min_version = min_version(&query)?;
+    let order = queries.find(order_id).await.map_err(|error| problems::of_query(&error))?;
+    let Some(min_version) = min_version else {
+        return Ok(answer(&request, &order.ok_or_else(problems::no_such_order)?, None));
     };
     let wait = preference::wait(&request);
-    let order = version_wait.reach(order_id, min_version, wait.unwrap_or_default()).await;
-    let order = order.map_err(|error| problems::of_wait(&error, min_version))?;
+    let order = match order.filter(|order| order.version >= min_version) {
+        Some(order) => order,
+        None => version_wait
+            .reach(order_id, min_version, wait.unwrap_or_default())
+            .await
+            .map_err(|error| problems::of_wait(&error, min_version))?,
+    };
     Ok(answer(&request, &order, wait))
 }
 

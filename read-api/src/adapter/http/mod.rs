@@ -7,15 +7,17 @@ mod list_orders;
 mod list_query;
 mod preference;
 mod problems;
+mod stream_orders;
 
 use actix_web::{Route, web};
 use runtime::resource::readable;
 use utoipa::OpenApi;
 
 pub use self::cursor::CursorKey;
-use crate::port::OrderQueries;
+use crate::port::{OrderQueries, OrderWatch};
 
 const CUSTOMER_ORDERS: &str = "/customers/{customer_id}/orders";
+const CUSTOMER_ORDERS_STREAM: &str = "/customers/{customer_id}/orders/stream";
 const ORDER: &str = "/orders/{order_id}";
 
 /// Whose order it is is nobody else's business, and a copy is asked about each time.
@@ -27,7 +29,7 @@ const CACHING: &str = "private, no-cache";
         title = "Orders: read-api",
         description = "Answers screens: a customer's recent orders, and one order."
     ),
-    paths(list_orders::handle, get_order::handle)
+    paths(list_orders::handle, stream_orders::handle, get_order::handle)
 )]
 struct Document;
 
@@ -38,28 +40,30 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// Everything that is served: path and handler. It is all GET.
-fn table<Q: OrderQueries>() -> [(&'static str, Route); 2] {
+fn table<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 3] {
     [
         (CUSTOMER_ORDERS, web::route().to(list_orders::handle::<Q>)),
+        (CUSTOMER_ORDERS_STREAM, web::route().to(stream_orders::handle::<W>)),
         (ORDER, web::route().to(get_order::handle::<Q>)),
     ]
 }
 
 /// The paths that are served, beside the probes, the dashboard and the document.
 #[must_use]
-pub fn paths<Q: OrderQueries>() -> Vec<&'static str> {
-    table::<Q>().iter().map(|(path, _)| *path).collect()
+pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
+    table::<Q, W>().iter().map(|(path, _)| *path).collect()
 }
 
-/// Adds the routes of the read side. The app must hold `web::Data` of a `Q`, a `VersionWait<Q>` and a [`CursorKey`].
-pub fn routes<Q: OrderQueries>(app: &mut web::ServiceConfig) {
+/// Adds the routes of the read side, and their document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a `Live<W>`
+/// and a [`CursorKey`].
+pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
     let invalid = |name: &'static str| {
         move |error: &dyn std::fmt::Display| problems::invalid_parameter(name, error.to_string()).into()
     };
     let (path, query) = (invalid("path"), invalid("query"));
     app.app_data(web::PathConfig::default().error_handler(move |error, _| path(&error)))
         .app_data(web::QueryConfig::default().error_handler(move |error, _| query(&error)));
-    for (path, route) in table::<Q>() {
+    for (path, route) in table::<Q, W>() {
         app.service(readable(path, route));
     }
     runtime::openapi::serve(app, document());

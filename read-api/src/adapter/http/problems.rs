@@ -7,6 +7,7 @@ use runtime::problem::{FieldError, INTERNAL, INVALID_PARAMETER, Problem, Problem
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
 
+use crate::live::SubscribeError;
 use crate::port::QueryError;
 use crate::version_wait::WaitError;
 
@@ -70,6 +71,17 @@ pub(super) fn of_wait(error: &WaitError, min_version: i32) -> Problem {
         WaitError::TooMany => {
             tracing::warn!(error = error.to_string(), "not waited for");
             Problem::unavailable("Too many requests wait for a projection. Send the same request again.")
+        }
+    }
+}
+
+/// Why nobody can watch now.
+pub(super) fn of_subscribe(error: &SubscribeError) -> Problem {
+    match error {
+        SubscribeError::Query(error) => of_query(error),
+        SubscribeError::Full => {
+            tracing::warn!(error = error.to_string(), "stream refused");
+            Problem::unavailable("There are too many streams here now. Send the same request again.")
         }
     }
 }

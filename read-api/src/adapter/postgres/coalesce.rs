@@ -1,4 +1,5 @@
-//! Coalescing: questions that come while others are being answered are asked together, in one statement.
+//! Coalescing: questions that come while others are being answered are asked together, in one statement, and those that are
+//! the same once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,11 @@ const QUEUE: usize = 4_096;
 #[derive(Debug, thiserror::Error)]
 enum NotAnswered {
     #[error("too many questions wait to be asked")]
-    TooMany,
+    QueueFull,
     #[error("no answer came in time")]
-    TooLate,
+    NoAnswer,
+    #[error("there are fewer answers than questions")]
+    Missing,
 }
 
 struct Asked<Q, A> {
@@ -35,7 +38,11 @@ pub(super) struct Coalescer<Q, A> {
     limit: Duration,
 }
 
-impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
+impl<Q, A> Coalescer<Q, A>
+where
+    Q: Clone + Eq + Send + 'static,
+    A: Clone + Send + 'static,
+{
     /// Asks with `ask`, which answers as many questions as it is given, in their order. Who asks waits `limit` at most.
     pub(super) fn start<F>(lanes: usize, limit: Duration, ask: F) -> Self
     where
@@ -54,10 +61,10 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
     pub(super) async fn ask(&self, question: Q) -> Result<A, QueryError> {
         let (answer, answered) = oneshot::channel();
         let not_answered = |reason: NotAnswered| QueryError(Arc::new(reason));
-        self.queue.try_send(Asked { question, answer }).map_err(|_| not_answered(NotAnswered::TooMany))?;
+        self.queue.try_send(Asked { question, answer }).map_err(|_| not_answered(NotAnswered::QueueFull))?;
         match tokio::time::timeout(self.limit, answered).await {
             Ok(Ok(result)) => result,
-            _ => Err(not_answered(NotAnswered::TooLate)),
+            _ => Err(not_answered(NotAnswered::NoAnswer)),
         }
     }
 }
@@ -65,30 +72,36 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
 /// Waits for questions and answers them; `None` once nobody can ask any more.
 async fn answer_next<Q, A, F>(asked: &Mutex<mpsc::Receiver<Asked<Q, A>>>, ask: &F) -> Option<()>
 where
+    Q: Clone + Eq,
+    A: Clone,
     F: Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<A>, QueryError>>,
 {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     if asked.lock().await.recv_many(&mut batch, MAX_BATCH).await == 0 {
         return None;
     }
-    batch.retain(|asked| !asked.answer.is_closed());
-    let (questions, callers): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|asked| (asked.question, asked.answer)).unzip();
+    let mut questions: Vec<Q> = Vec::with_capacity(batch.len());
+    let mut callers = Vec::with_capacity(batch.len());
+    for Asked { question, answer } in batch.into_iter().filter(|asked| !asked.answer.is_closed()) {
+        let known = questions.iter().position(|known| *known == question);
+        callers.push((known.unwrap_or(questions.len()), answer));
+        if known.is_none() {
+            questions.push(question);
+        }
+    }
     if questions.is_empty() {
         return Some(());
     }
-    // Who has gone meanwhile needs no answer.
-    match ask(questions).await {
-        Ok(answers) => {
-            for (caller, answer) in callers.into_iter().zip(answers) {
-                let _gone = caller.send(Ok(answer));
+    let answers = ask(questions).await;
+    for (index, caller) in callers {
+        let answer = match &answers {
+            Ok(answers) => {
+                answers.get(index).cloned().ok_or_else(|| QueryError(Arc::new(NotAnswered::Missing)))
             }
-        }
-        Err(error) => {
-            for caller in callers {
-                let _gone = caller.send(Err(error.clone()));
-            }
-        }
+            Err(error) => Err(error.clone()),
+        };
+        // Who has gone meanwhile needs no answer.
+        let _gone = caller.send(answer);
     }
     Some(())
 }

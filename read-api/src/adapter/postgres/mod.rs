@@ -1,9 +1,16 @@
 //! The read model in PostgreSQL.
 
+mod changes;
 mod coalesce;
 mod find;
 mod list;
 mod queries;
 mod row;
+mod watch;
 
-pub use queries::PgOrderQueries;
+pub use queries::{CONNECTIONS, PgOrderQueries};
+pub use watch::PgOrderWatch;
+
+/// Every statement finds its rows by key and in order: a plan that is kept must not depend on what the table held when it was
+/// made, and is not weighed anew for each call.
+pub const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "jit=off", "plan_cache_mode=force_generic_plan"];

@@ -1,22 +1,22 @@
-//! The queries.
+//! What requests ask.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use diesel::QueryResult;
-use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use runtime::database::{Database, DatabaseError};
+use runtime::database::Database;
 use uuid::Uuid;
 
 use super::coalesce::Coalescer;
+use super::watch::ask;
 use super::{find, list};
 use crate::model::{OrderSummary, Page, PageRequest};
 use crate::port::{OrderQueries, QueryError};
 
-/// How many statements of a kind are under way at once. With more, each would carry fewer questions.
+/// How many statements of a kind are under way at once. With more of them each would carry fewer questions.
 const LANES: usize = 2;
+
+/// How many connections the lanes use: pages and single orders have their own.
+pub const CONNECTIONS: usize = 2 * LANES;
 
 /// Answers from `order_summary` in PostgreSQL. It locks nothing.
 pub struct PgOrderQueries {
@@ -26,42 +26,34 @@ pub struct PgOrderQueries {
 }
 
 impl PgOrderQueries {
-    /// Asks `database`.
+    /// Asks `lanes` what is quick, many questions in a statement, and `database` what may take long. The lanes belong to the
+    /// thread that calls this: one for each that serves HTTP keeps every answer on the thread that asked.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start(database: Database) -> Self {
-        let (lists, orders) = (database.clone(), database.clone());
+    pub fn start(lanes: Database, database: Database) -> Self {
+        let (pages, limit) = (lanes.clone(), lanes.longest_wait());
         Self {
-            pages: Coalescer::start(LANES, database.longest_wait(), move |requests| {
-                let database = lists.clone();
-                async move { ask(&database, |connection| list::pages(connection, requests).boxed()).await }
+            database,
+            pages: Coalescer::start(LANES, limit, move |requests| {
+                let lanes = pages.clone();
+                async move { ask(&lanes, |connection| list::pages(connection, requests).boxed()).await }
                     .boxed()
             }),
-            finds: Coalescer::start(LANES, database.longest_wait(), move |order_ids: Vec<Uuid>| {
-                let database = orders.clone();
+            finds: Coalescer::start(LANES, limit, move |order_ids: Vec<Uuid>| {
+                let lanes = lanes.clone();
                 async move {
                     let asked = order_ids.clone();
-                    let found = ask(&database, |connection| find::find(connection, asked).boxed()).await?;
-                    let found: HashMap<_, _> =
+                    let found = ask(&lanes, |connection| find::find(connection, asked).boxed()).await?;
+                    let mut found: HashMap<_, _> =
                         found.into_iter().map(|order| (order.order_id, order)).collect();
-                    Ok(order_ids.iter().map(|order_id| found.get(order_id).cloned()).collect())
+                    Ok(order_ids.iter().map(|order_id| found.remove(order_id)).collect())
                 }
                 .boxed()
             }),
-            database,
         }
-    }
-
-    /// Whether questions could be answered now: the database answers and the table is there.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
-    pub async fn check(&self) -> Result<(), DatabaseError> {
-        self.database.run(|connection| find::find(connection, Vec::new()).boxed()).await.map(drop)
     }
 }
 
@@ -76,15 +68,4 @@ impl OrderQueries for PgOrderQueries {
     async fn find(&self, order_id: Uuid) -> Result<Option<OrderSummary>, QueryError> {
         self.finds.ask(order_id).await
     }
-
-    async fn find_all(&self, order_ids: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
-        ask(&self.database, |connection| find::find(connection, order_ids).boxed()).await
-    }
-}
-
-async fn ask<T, W>(database: &Database, work: W) -> Result<T, QueryError>
-where
-    W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
-{
-    database.run(work).await.map_err(|error| QueryError(Arc::new(error)))
 }

@@ -1,0 +1,94 @@
+//! What the process asks on behalf of requests that wait.
+
+use std::sync::Arc;
+
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use runtime::database::{Database, DatabaseError};
+use uuid::Uuid;
+
+use super::{changes, find, list};
+use crate::model::{Filter, OrderSummary, PageRequest};
+use crate::port::{OrderWatch, QueryError, Read};
+
+/// Answers from `order_summary` in PostgreSQL. It locks nothing.
+#[derive(Clone)]
+pub struct PgOrderWatch {
+    database: Database,
+}
+
+impl PgOrderWatch {
+    /// Asks `database`.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Whether questions could be answered now: the database answers and the table is there.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub async fn check(&self) -> Result<(), DatabaseError> {
+        self.database.run(|connection| find::find(connection, Vec::new()).boxed()).await.map(drop)
+    }
+
+    /// Reads behind a mark, on one connection: another one may lead to another standby, which has not come as far.
+    async fn read<W>(&self, orders: W) -> Result<Read, QueryError>
+    where
+        W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<Vec<OrderSummary>>>
+            + Send
+            + 'static,
+    {
+        ask(&self.database, |connection| {
+            async move {
+                let mark = changes::mark(connection).await?;
+                Ok(Read { mark, orders: orders(connection).await? })
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
+impl OrderWatch for PgOrderWatch {
+    async fn find_all(&self, order_ids: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
+        ask(&self.database, |connection| find::find(connection, order_ids).boxed()).await
+    }
+
+    async fn newest(&self, customer_id: &str, limit: u8) -> Result<Read, QueryError> {
+        let request = PageRequest {
+            customer_id: customer_id.to_owned(),
+            filter: Filter::default(),
+            after: None,
+            limit,
+        };
+        self.read(|connection| {
+            async move {
+                let pages = list::pages(connection, vec![request]).await?;
+                Ok(pages.into_iter().flat_map(|page| page.orders).collect())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn changes_of(&self, customer_id: &str, settled: i64, limit: usize) -> Result<Read, QueryError> {
+        let (customer_id, limit) = (customer_id.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
+        self.read(move |connection| changes::of_customer(connection, customer_id, settled, limit).boxed())
+            .await
+    }
+
+    async fn changes(&self, customer_ids: Vec<String>, settled: i64) -> Result<Read, QueryError> {
+        self.read(move |connection| changes::of_customers(connection, customer_ids, settled).boxed()).await
+    }
+}
+
+pub(super) async fn ask<T, W>(database: &Database, work: W) -> Result<T, QueryError>
+where
+    W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
+{
+    database.run(work).await.map_err(|error| QueryError(Arc::new(error)))
+}
