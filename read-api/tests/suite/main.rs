@@ -2,5 +2,9 @@
 
 mod bad_input;
 mod failure;
+mod live;
+mod paging;
 mod queries;
+mod read_your_write;
+mod slow_client;
 mod support;

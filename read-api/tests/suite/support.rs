@@ -1,76 +1,151 @@
 //! A read-api of one test's own, on a database of its own.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 use local::fault_proxy::FaultProxy;
 use local::test_database::TestDatabase;
 use read_api::Config;
 use reqwest::Response;
 use reqwest::header::HeaderValue;
 use serde_json::Value;
+use tokio_postgres::Client;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+/// How long anything may take that should happen at once.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
 /// A running read-api; it stops with this value.
-pub(crate) struct Api {
+pub(crate) struct Replica {
     pub(crate) url: String,
-    pub(crate) database: TestDatabase,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
-impl Api {
-    pub(crate) async fn start() -> Result<Self> {
-        let database = TestDatabase::create().await?;
-        let url = database.url("orders_read_api");
-        Self::start_on(database, &url)
-    }
-
-    /// On a wire that the test can cut.
-    pub(crate) async fn start_behind_a_proxy() -> Result<(Self, FaultProxy)> {
-        let database = TestDatabase::create().await?;
-        let (proxy, url) = database.behind_a_proxy("orders_read_api").await?;
-        Ok((Self::start_on(database, &url)?, proxy))
-    }
-
-    fn start_on(database: TestDatabase, database_url: &str) -> Result<Self> {
-        let vars = [
+impl Replica {
+    /// Asks the database at `database_url`; `vars` are set besides, or in place of, what tests have in common.
+    pub(crate) fn start(database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
+        let common = [
             ("DATABASE_URL", database_url),
             ("DATABASE_POOL_WAIT_MS", "500"),
             ("DATABASE_STATEMENT_TIMEOUT_MS", "500"),
             ("CURSOR_KEY", "a secret that all replicas have in common"),
+            ("LIVE_POLL_MS", "10"),
             // One thread, and so one connection where one request comes after the other.
             ("HTTP_WORKERS", "1"),
             ("PORT", "0"),
         ];
-        let config =
-            Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
+        let common = common.iter().filter(|(name, _)| vars.iter().all(|(other, _)| name != other));
+        let vars = common.chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let stop = CancellationToken::new();
-        let server = read_api::bind(&config, stop.clone())?;
+        let server = read_api::bind(&Config::from_vars(&vars.collect())?, stop.clone())?;
         let url = format!("http://{}", server.address());
         tokio::spawn(server.run());
-        Ok(Self { url, database, _stop: stop.drop_guard() })
+        Ok(Self { url, stop: stop.drop_guard() })
+    }
+
+    /// As SIGTERM does.
+    pub(crate) fn stop(self) {
+        drop(self.stop);
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Response> {
         Ok(reqwest::get(format!("{}{path}", self.url)).await?)
     }
 
-    /// Puts orders into the read model: number, customer, and minutes after the first.
-    pub(crate) async fn insert(&self, orders: &[(i32, &str, i32)]) -> Result<()> {
-        let insert = "INSERT INTO order_summary
-            (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
-            SELECT lpad($1::int::text, 32, '0')::uuid, $2, 100 * $1::int, 'placed',
-                   timestamptz '2026-11-23 10:00:00.123456Z' + $3::int * interval '1 minute', 2, 'SKU', 1";
-        let session = self.database.connect().await?;
-        for (number, customer, minutes) in orders {
-            session.execute(insert, &[number, customer, minutes]).await?;
+    /// Opens the stream of a customer, behind the event with this id.
+    pub(crate) async fn watch(&self, customer: &str, last_event_id: Option<&str>) -> Result<Events> {
+        let url = format!("{}/customers/{customer}/orders/stream", self.url);
+        let mut request = reqwest::Client::new().get(url);
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
         }
-        Ok(())
+        let response = request.send().await?.error_for_status()?;
+        Ok(Events { response, text: String::new() })
     }
 }
 
-/// The numbers of the orders in a list, in its order.
+/// A running read-api and the database that it asks.
+pub(crate) struct Api {
+    replica: Replica,
+    pub(crate) database: TestDatabase,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Replica;
+
+    fn deref(&self) -> &Replica {
+        &self.replica
+    }
+}
+
+impl Api {
+    pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(vars: &[(&str, &str)]) -> Result<Self> {
+        let database = TestDatabase::create().await?;
+        let replica = Replica::start(&database.url("orders_read_api"), vars)?;
+        Ok(Self { replica, database })
+    }
+
+    /// On a wire that the test can cut.
+    pub(crate) async fn start_behind_a_proxy() -> Result<(Self, FaultProxy)> {
+        let database = TestDatabase::create().await?;
+        let (proxy, url) = database.behind_a_proxy("orders_read_api").await?;
+        Ok((Self { replica: Replica::start(&url, &[])?, database }, proxy))
+    }
+
+    /// Another one on the same database.
+    pub(crate) fn start_replica(&self) -> Result<Replica> {
+        Replica::start(&self.database.url("orders_read_api"), &[])
+    }
+
+    /// Ends the process and keeps the database.
+    pub(crate) fn stop(self) -> TestDatabase {
+        self.replica.stop();
+        self.database
+    }
+
+    /// Puts orders into the read model: number, customer, and minutes after the first.
+    pub(crate) async fn insert(&self, orders: &[(i32, &str, i32)]) -> Result<()> {
+        insert(&self.database.connect().await?, orders).await
+    }
+}
+
+/// Puts orders into the read model, as [`Api::insert`] does.
+pub(crate) async fn insert(session: &Client, orders: &[(i32, &str, i32)]) -> Result<()> {
+    let insert = "INSERT INTO order_summary
+        (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+        SELECT lpad($1::int::text, 32, '0')::uuid, $2, 100 * $1::int, 'placed',
+               timestamptz '2026-11-23 10:00:00.123456Z' + $3::int * interval '1 minute', 2, 'SKU', 1";
+    for (number, customer, minutes) in orders {
+        session.execute(insert, &[number, customer, minutes]).await?;
+    }
+    Ok(())
+}
+
+/// Takes orders whose numbers lie in the range to their next version, as the projector does.
+pub(crate) async fn change(session: &Client, first: i32, last: i32) -> Result<u64> {
+    let change = "UPDATE order_summary
+        SET version = version + 1, status = 'paid', changed_in = pg_current_xact_id()::text::bigint
+        WHERE total_cents BETWEEN 100 * $1::int AND 100 * $2::int";
+    Ok(session.execute(change, &[&first, &last]).await?)
+}
+
+/// The path of an order by its number.
+pub(crate) fn order(number: i32) -> String {
+    format!("/orders/00000000-0000-0000-0000-{number:012}")
+}
+
+/// Numbers of the orders in a list, in its order.
 pub(crate) fn numbers(list: &Value) -> Vec<i64> {
     let orders = list.get("orders").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    orders.iter().filter_map(|order| Some(order.get("total_cents")?.as_i64()? / 100)).collect()
+    orders.iter().filter_map(number).collect()
+}
+
+fn number(order: &Value) -> Option<i64> {
+    Some(order.get("total_cents")?.as_i64()? / 100)
 }
 
 /// The problem document of an answer, after checking what all of them have in common.
@@ -81,4 +156,64 @@ pub(crate) async fn problem(response: Response) -> Result<Value> {
     let problem: Value = response.json().await?;
     assert_eq!(problem.get("status"), Some(&status.as_u16().into()), "{problem}");
     Ok(problem)
+}
+
+/// A stream of server-sent events.
+pub(crate) struct Events {
+    pub(crate) response: Response,
+    text: String,
+}
+
+/// One event of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) data: Value,
+}
+
+impl Event {
+    /// Number and version of the order that it tells.
+    pub(crate) fn order(&self) -> Option<(i64, i64)> {
+        (self.name == "order").then_some(())?;
+        Some((number(&self.data)?, self.data.get("version")?.as_i64()?))
+    }
+}
+
+impl Events {
+    /// The next event, or `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            while let Some(end) = self.text.find("\n\n") {
+                let rest = self.text.split_off(end + 2);
+                let event = parse(&std::mem::replace(&mut self.text, rest))?;
+                if let Some(event) = event {
+                    return Ok(Some(event));
+                }
+            }
+            let chunk =
+                tokio::time::timeout(SOON, self.response.chunk()).await.context("no event came")??;
+            let Some(chunk) = chunk else { return Ok(None) };
+            self.text.push_str(std::str::from_utf8(&chunk)?);
+        }
+    }
+
+    /// The next order that is told: its number and version, and the id of the event.
+    pub(crate) async fn next_order(&mut self) -> Result<((i64, i64), String)> {
+        loop {
+            let event = self.next().await?.context("the stream has ended")?;
+            if let Some(order) = event.order() {
+                return Ok((order, event.id));
+            }
+        }
+    }
+}
+
+/// An event's lines; `None` for what is no event, such as `retry`.
+fn parse(block: &str) -> Result<Option<Event>> {
+    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let Some(name) = field("event") else { return Ok(None) };
+    let data = serde_json::from_str(field("data").context("an event without data")?)?;
+    let id = field("id").context("an event without id")?.to_owned();
+    Ok(Some(Event { name: name.to_owned(), id, data }))
 }

@@ -1,0 +1,219 @@
+//! The stream: a snapshot, then every change, and nothing missed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::time::timeout;
+
+use crate::support::{Api, Replica, SOON, change, insert, numbers};
+
+#[tokio::test]
+async fn a_stream_begins_with_a_snapshot_and_goes_on_with_each_change() -> Result<()> {
+    let api = Api::start().await?;
+    let orders: Vec<_> = (1..=30).map(|number| (number, "alice", number)).collect();
+    api.insert(&orders).await?;
+    let session = api.database.connect().await?;
+    let mut events = api.watch("alice", None).await?;
+    assert_eq!(events.response.headers()["content-type"], "text/event-stream");
+    assert_eq!(events.response.headers()["cache-control"], "no-store");
+    let snapshot = events.next().await?.context("no snapshot")?;
+    assert_eq!(snapshot.name, "snapshot");
+    assert_eq!(numbers(&snapshot.data), (11..=30).rev().collect::<Vec<_>>());
+
+    // One that is too old for the snapshot, a new one, and somebody else's.
+    change(&session, 1, 1).await?;
+    assert_eq!(events.next_order().await?.0, (1, 2));
+    insert(&session, &[(31, "bob", 31), (32, "alice", 32)]).await?;
+    assert_eq!(events.next_order().await?.0, (32, 1));
+    change(&session, 32, 32).await?;
+    assert_eq!(events.next_order().await?.0, (32, 2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_transaction_that_commits_late_is_told_although_later_ones_were_told_before() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
+    let mut slow = api.database.connect().await?;
+    let slow = slow.transaction().await?;
+    slow.batch_execute("SELECT pg_current_xact_id()").await?;
+    slow.batch_execute(
+        "UPDATE order_summary SET version = 7, changed_in = pg_current_xact_id()::text::bigint WHERE total_cents = 100",
+    )
+    .await?;
+
+    let session = api.database.connect().await?;
+    let mut events = api.watch("alice", None).await?;
+    for version in 2..=9 {
+        change(&session, 2, 2).await?;
+        assert_eq!(events.next_order().await?.0, (2, version), "told once, and in its time");
+    }
+    slow.commit().await?;
+    assert_eq!(events.next_order().await?.0, (1, 7));
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_comes_back_with_the_last_id_is_told_what_has_changed_and_nothing_else() -> Result<()> {
+    let api = Api::start().await?;
+    let orders: Vec<_> = (1..=30).map(|number| (number, "alice", number)).collect();
+    api.insert(&orders).await?;
+    let session = api.database.connect().await?;
+    let mut events = api.watch("alice", None).await?;
+    let id = events.next().await?.context("no snapshot")?.id;
+    drop(events);
+    change(&session, 3, 5).await?;
+
+    // On another replica, which has never seen the client, by the header and by the parameter.
+    let replica = api.start_replica()?;
+    let mut events = replica.watch("alice", Some(&id)).await?;
+    let mut told = BTreeMap::new();
+    for _ in 3..=5 {
+        let event = events.next().await?.context("the stream has ended")?;
+        assert_eq!(event.id, id, "until all has been told, the place is the old one");
+        told.extend(event.order());
+    }
+    assert_eq!(told, BTreeMap::from([(3, 2), (4, 2), (5, 2)]));
+    let heartbeat = events.next().await?.context("the stream has ended")?;
+    assert!(heartbeat.name == "heartbeat" && heartbeat.id != id, "{heartbeat:?}");
+
+    let path = format!("/customers/alice/orders/stream?last_event_id={}", heartbeat.id);
+    let mut response = replica.get(&path).await?.error_for_status()?;
+    let mut text = String::new();
+    while !text.contains("heartbeat") {
+        let chunk = timeout(SOON, response.chunk()).await??.context("the stream has ended")?;
+        text.push_str(std::str::from_utf8(&chunk)?);
+    }
+    assert!(!text.contains("event: order") && !text.contains("snapshot"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_it_cannot_be_told_what_was_missed_there_is_a_snapshot_again() -> Result<()> {
+    let api = Api::start().await?;
+    let orders: Vec<_> = (1..=1_001).map(|number| (number, "alice", number)).collect();
+    api.insert(&orders).await?;
+    let id = api.watch("alice", None).await?.next().await?.context("no snapshot")?.id;
+    let (system, rest) = id.split_once('.').context("not an id of ours")?;
+    let (timeline, settled) = rest.split_once('.').context("not an id of ours")?;
+    change(&api.database.connect().await?, 1, 1_001).await?;
+    for (last, why) in [
+        (id.clone(), "more has changed than is told one by one"),
+        (format!("1{system}.{timeline}.{settled}"), "another database"),
+        (format!("{system}.2{timeline}.{settled}"), "another turn of its history"),
+        ("41".to_owned(), "no id of ours"),
+        ("x".repeat(1_000), "no id at all"),
+    ] {
+        let first = api.watch("alice", Some(&last)).await?.next().await?.context("no event")?;
+        assert_eq!(first.name, "snapshot", "{why}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_is_cut_off_again_and_again_misses_nothing() -> Result<()> {
+    let api = Api::start().await?;
+    let replicas = [api.start_replica()?, api.start_replica()?];
+    let orders: Vec<_> = (1..=50).map(|number| (number, "alice", number)).collect();
+    api.insert(&orders).await?;
+    let mut known: BTreeMap<i64, i64> = (1..=50).map(|number| (number, 1)).collect();
+    let writer = api.database.connect().await?;
+    let writing = tokio::spawn(async move {
+        for round in 0..300 {
+            let first = (round * 7) % 48 + 1;
+            change(&writer, first, first + 2).await?;
+        }
+        anyhow::Ok(())
+    });
+
+    let mut id = None;
+    for turn in 0.. {
+        let is_over = writing.is_finished();
+        let replica: &Replica = replicas.get(turn % 2).context("two replicas")?;
+        let mut events = replica.watch("alice", id.as_deref()).await?;
+        // It is cut off after some events, wherever that is; at last it listens until it is told that this is all.
+        let mut left = if is_over { usize::MAX } else { turn % 13 + 1 };
+        loop {
+            let event = events.next().await?.context("the stream has ended")?;
+            if let Some((number, version)) = event.order() {
+                let known = known.entry(number).or_default();
+                *known = version.max(*known);
+            }
+            id = Some(event.id);
+            left -= 1;
+            if left == 0 || event.name == "heartbeat" {
+                break;
+            }
+        }
+        if is_over {
+            break;
+        }
+    }
+    writing.await??;
+    let stored = "SELECT (total_cents / 100)::bigint, version::bigint FROM order_summary";
+    let stored = api.database.connect().await?.query(stored, &[]).await?;
+    assert_eq!(known, stored.iter().map(|row| (row.get(0), row.get(1))).collect());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_heartbeat_comes_while_nothing_happens() -> Result<()> {
+    let api = Api::start().await?;
+    let mut events = api.watch("nobody", None).await?;
+    assert_eq!(events.next().await?.context("no snapshot")?.name, "snapshot");
+    assert_eq!(events.next().await?.context("no heartbeat")?.name, "heartbeat");
+    Ok(())
+}
+
+#[tokio::test]
+async fn streams_end_when_the_process_stops() -> Result<()> {
+    let api = Api::start().await?;
+    let mut events = api.watch("alice", None).await?;
+    events.next().await?;
+    let _database = api.stop();
+    assert_eq!(timeout(Duration::from_secs(2), events.next()).await??, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_outlives_a_short_outage_and_tells_what_happened_meanwhile() -> Result<()> {
+    let (api, proxy) = Api::start_behind_a_proxy().await?;
+    api.insert(&[(1, "alice", 0)]).await?;
+    let mut events = api.watch("alice", None).await?;
+    events.next().await?;
+    proxy.set(local::fault_proxy::Wire::RequestsLost);
+    change(&api.database.connect().await?, 1, 1).await?;
+    proxy.heal_for_new_connections();
+    assert_eq!(events.next_order().await?.0, (1, 2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_query_a_tick_serves_all_who_watch() -> Result<()> {
+    let api = Api::start_with(&[("LIVE_POLL_MS", "100"), ("DATABASE_POOL_SIZE", "1")]).await?;
+    let session = api.database.connect().await?;
+    let mut all = Vec::new();
+    for watcher in 0..200 {
+        let mut events = api.watch(&format!("customer-{}", watcher % 100), None).await?;
+        assert_eq!(events.next().await?.context("no snapshot")?.name, "snapshot");
+        all.push(events);
+    }
+    let orders: Vec<_> = (0..100).map(|number| (number, format!("customer-{number}"))).collect();
+    let orders: Vec<_> = orders.iter().map(|(number, customer)| (*number, customer.as_str(), 0)).collect();
+    insert(&session, &orders).await?;
+    for (watcher, events) in all.iter_mut().enumerate() {
+        assert_eq!(events.next_order().await?.0, (i64::try_from(watcher % 100)?, 1));
+    }
+    let calls = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+    let count = || async { anyhow::Ok(session.query_one(calls, &[]).await?.get::<_, i64>(0)) };
+    // Heartbeats come every five seconds. PostgreSQL counts late: what was before the first of them is counted by then.
+    let first = all.first_mut().context("nobody watches")?;
+    assert_eq!(first.next().await?.context("no heartbeat")?.name, "heartbeat");
+    let (before, start) = (count().await?, std::time::Instant::now());
+    assert_eq!(first.next().await?.context("no heartbeat")?.name, "heartbeat");
+    let (statements, ticks) = (count().await? - before, start.elapsed().as_millis() / 100);
+    // A tick asks for the mark and for the changes.
+    assert!(statements <= i64::try_from(2 * ticks)? + 60, "{statements} statements in {ticks} ticks");
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Pages and filters.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use reqwest::StatusCode;
+use serde_json::Value;
+use tokio_postgres::Client;
+
+use crate::support::{Api, change, insert, numbers, problem};
+
+async fn page(api: &Api, path: &str) -> Result<Value> {
+    Ok(api.get(path).await?.error_for_status()?.json().await?)
+}
+
+fn cursor(page: &Value) -> Option<&str> {
+    page.get("next_cursor").and_then(Value::as_str)
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_by_cursor_and_by_link_to_the_last() -> Result<()> {
+    let api = Api::start().await?;
+    // Many placed in the same minute: the id decides between them.
+    let orders: Vec<_> = (1..=45).map(|number| (number, "ålice/ö", number / 10)).collect();
+    api.insert(&orders).await?;
+    let path = "/customers/%C3%A5lice%2F%C3%B6/orders?limit=20&status=placed&placed_from=2026-11-23T11:00:00%2B01:00";
+    let (mut by_cursor, mut by_link) = (Vec::new(), Vec::new());
+    let mut next = Some(path.to_owned());
+    while let Some(path) = next.take() {
+        let list = page(&api, &path).await?;
+        by_cursor.push(numbers(&list));
+        next = cursor(&list)
+            .map(|cursor| format!("{}&cursor={cursor}", path.split("&cursor").next().unwrap_or_default()));
+    }
+    let mut next = Some(path.to_owned());
+    while let Some(path) = next.take() {
+        let response = api.get(&path).await?;
+        let link = response.headers().get("link").map(|link| link.to_str().map(str::to_owned)).transpose()?;
+        next = link
+            .as_deref()
+            .and_then(|link| link.strip_prefix('<')?.strip_suffix(">; rel=\"next\""))
+            .map(str::to_owned);
+        by_link.push(numbers(&response.json().await?));
+    }
+    let newest_first: Vec<i64> = (1..=45).rev().collect();
+    assert_eq!(by_cursor.concat(), newest_first);
+    assert_eq!(by_cursor.iter().map(Vec::len).collect::<Vec<_>>(), [20, 20, 5]);
+    assert_eq!(by_link, by_cursor);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_last_page_is_the_last() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
+    let response = api.get("/customers/alice/orders?limit=2").await?;
+    assert_eq!(response.headers().get("link"), None);
+    let list: Value = response.json().await?;
+    assert_eq!((numbers(&list), list.get("next_cursor")), (vec![2, 1], Some(&Value::Null)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn filters_narrow_a_list() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0), (2, "alice", 1), (3, "alice", 2), (4, "alice", 3), (5, "bob", 1)]).await?;
+    let session = api.database.connect().await?;
+    for (number, status) in [(1, "delivered"), (2, "paid"), (3, "shipped")] {
+        let update =
+            format!("UPDATE order_summary SET status = '{status}' WHERE total_cents = {}", number * 100);
+        session.batch_execute(&update).await?;
+    }
+    let placed = |minute: i32| format!("2026-11-23T10:0{minute}:00.123456Z");
+    for (query, expected) in [
+        ("status=paid".to_owned(), vec![2]),
+        ("status=paid&status=shipped".to_owned(), vec![3, 2]),
+        ("status=cancelled".to_owned(), vec![]),
+        (
+            "status=placed&status=paid&status=shipped&status=delivered&status=cancelled".to_owned(),
+            vec![4, 3, 2, 1],
+        ),
+        (format!("placed_from={}", placed(1)), vec![4, 3, 2]),
+        ("placed_from=2026-11-23T10:01:00.1234561Z".to_owned(), vec![4, 3]),
+        (format!("placed_to={}", placed(2)), vec![2, 1]),
+        ("placed_to=2026-11-23T10:02:00.1234561Z".to_owned(), vec![3, 2, 1]),
+        (format!("placed_from={}&placed_to={}", placed(1), placed(3)), vec![3, 2]),
+        (format!("placed_from={}&placed_to={}&status=paid", placed(1), placed(3)), vec![2]),
+        ("placed_from=0001-01-01T00:00:00Z&placed_to=9999-12-31T23:59:59Z".to_owned(), vec![4, 3, 2, 1]),
+    ] {
+        assert_eq!(
+            numbers(&page(&api, &format!("/customers/alice/orders?{query}")).await?),
+            expected,
+            "{query}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_on_every_replica_and_for_its_own_list_only() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0), (2, "alice", 1), (3, "bob", 0), (4, "bob", 1)]).await?;
+    let first = page(&api, "/customers/alice/orders?limit=1").await?;
+    let cursor = cursor(&first).context("no next page")?;
+
+    let replica = api.start_replica()?;
+    let next: Value =
+        replica.get(&format!("/customers/alice/orders?limit=9&cursor={cursor}")).await?.json().await?;
+    assert_eq!(numbers(&next), [1], "another page size is no other list");
+
+    let tampered = format!("{}A", &cursor[..cursor.len() - 1]);
+    for path in [
+        format!("/customers/bob/orders?cursor={cursor}"),
+        format!("/customers/alice/orders?status=paid&cursor={cursor}"),
+        format!("/customers/alice/orders?placed_to=2027-01-01T00:00:00Z&cursor={cursor}"),
+        format!("/customers/alice/orders?cursor={tampered}"),
+        format!("/customers/alice/orders?cursor={cursor}A"),
+        "/customers/alice/orders?cursor=".to_owned(),
+        "/customers/alice/orders?cursor=%00".to_owned(),
+    ] {
+        let response = api.get(&path).await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(problem(response).await?["errors"][0]["parameter"], "cursor", "{path}");
+    }
+    Ok(())
+}
+
+/// What happens between two pages.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    /// An order is placed so many minutes after the first of all, which may be in the midst of the list: orders are not always
+    /// projected in the order of their placing.
+    Placed(i32),
+    /// An order that was there changes.
+    Changed(i32),
+}
+
+fn meanwhile() -> impl Strategy<Value = Vec<Meanwhile>> {
+    let one = prop_oneof![(0..40).prop_map(Meanwhile::Placed), (1..40).prop_map(Meanwhile::Changed)];
+    prop::collection::vec(one, 0..4)
+}
+
+/// Goes through all pages while orders are placed and changed, and counts how often each was shown.
+async fn shown(
+    api: &Api,
+    session: &Client,
+    customer: &str,
+    limit: usize,
+    steps: &[Vec<Meanwhile>],
+) -> Result<BTreeMap<i64, usize>> {
+    let mut shown = BTreeMap::new();
+    let mut path = Some(format!("/customers/{customer}/orders?limit={limit}"));
+    let (mut steps, mut number) = (steps.iter(), 1_000);
+    while let Some(current) = path.take() {
+        let list = page(api, &current).await?;
+        for order in numbers(&list) {
+            *shown.entry(order).or_default() += 1;
+        }
+        for step in steps.next().into_iter().flatten() {
+            match *step {
+                Meanwhile::Placed(minutes) => {
+                    number += 1;
+                    insert(session, &[(number, customer, minutes)]).await?;
+                }
+                Meanwhile::Changed(order) => drop(change(session, order, order).await?),
+            }
+        }
+        path =
+            cursor(&list).map(|cursor| format!("/customers/{customer}/orders?limit={limit}&cursor={cursor}"));
+    }
+    Ok(shown)
+}
+
+#[tokio::test]
+async fn whatever_happens_meanwhile_each_order_that_was_there_is_shown_exactly_once() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    let at_start = prop::collection::vec(0..40_i32, 1..40);
+    let strategy = (at_start, 1..12_usize, prop::collection::vec(meanwhile(), 0..20));
+    let mut runner = TestRunner::deterministic();
+    for case in 0..64 {
+        let (minutes, limit, steps) = strategy.new_tree(&mut runner).map_err(anyhow::Error::msg)?.current();
+        session.batch_execute("TRUNCATE order_summary").await?;
+        let orders: Vec<_> =
+            (1..).zip(&minutes).map(|(number, minutes)| (number, "alice", *minutes)).collect();
+        insert(&session, &orders).await?;
+        let shown = shown(&api, &session, "alice", limit, &steps).await?;
+        for (number, ..) in orders {
+            assert_eq!(
+                shown.get(&number.into()),
+                Some(&1),
+                "case {case}: order {number}, limit {limit}, {steps:?}"
+            );
+        }
+        assert!(shown.values().all(|times| *times == 1), "case {case}: {shown:?}");
+    }
+    Ok(())
+}
