@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod failure;
+mod golden;
 mod live;
 mod paging;
 mod queries;

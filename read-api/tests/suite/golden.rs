@@ -1,0 +1,150 @@
+//! The statements word for word, and how PostgreSQL runs them over two million orders: by index and in its order, whatever is
+//! asked.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use local::wait;
+use read_api::adapter::postgres::BY_KEY_ONLY;
+use serde_json::Value;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::support::{Api, SOON, order};
+
+/// The version of PostgreSQL whose plans are committed.
+const PLANS_OF: i32 = 15;
+
+/// Two million orders of 100,000 customers, one of whom has twenty thousand; every order was written by a transaction of its own.
+const FILL: &str = "INSERT INTO order_summary
+    (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version, changed_in)
+    SELECT md5(n::text)::uuid, CASE n % 100 WHEN 0 THEN 'whale' ELSE 'customer-' || n * 7919::bigint % 100000 END, 1000 + n,
+           (ARRAY['placed', 'paid', 'shipped', 'delivered', 'cancelled'])[1 + (n + n / 100000) % 5],
+           timestamptz '2020-01-01 00:00:00Z' + n * interval '1 minute', 3, 'SKU-' || n % 1000, 1, n
+    FROM generate_series(1, 2000000) AS n";
+
+/// Compares with the file; `UPDATE_GOLDEN=1` writes it instead, to be looked at before it is committed.
+fn compare(file: &str, found: &str) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, format!("{found}\n"))?;
+    }
+    assert_eq!(std::fs::read_to_string(&path)?.trim_end(), found, "{file}");
+    Ok(())
+}
+
+/// Makes the indexes after the rows, which is several times as fast.
+async fn fill(session: &Client) -> Result<()> {
+    let secondary = "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+                     WHERE indrelid = 'order_summary'::regclass AND NOT indisprimary ORDER BY 1";
+    let indexes = session.query(secondary, &[]).await?;
+    for index in &indexes {
+        session.batch_execute(&format!("DROP INDEX {}", index.get::<_, String>(0))).await?;
+    }
+    session.batch_execute(FILL).await?;
+    for index in &indexes {
+        session.batch_execute(index.get(1)).await?;
+    }
+    session.batch_execute("VACUUM ANALYZE order_summary").await?;
+    Ok(())
+}
+
+/// What the process has asked: the last statement of a session that looks so.
+async fn asked(session: &Client, pattern: &str) -> Result<String> {
+    wait::until("the statement", SOON, || async {
+        let query = "SELECT query FROM pg_stat_activity
+                     WHERE datname = current_database() AND usename = 'orders_read_api' AND query LIKE $1";
+        match session.query(query, &[&pattern]).await {
+            Ok(rows) => rows.first().map(|row| row.get(0)).ok_or_else(|| "not asked".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await
+    .with_context(|| pattern.to_owned())
+}
+
+async fn check(session: &Client, name: &str, types: &str, pattern: &str, arguments: &str) -> Result<()> {
+    let statement = asked(session, pattern).await?;
+    compare(&format!("{name}.sql"), &statement)?;
+    session.batch_execute(&format!("PREPARE {name}({types}) AS {statement}")).await?;
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {name}({arguments})");
+    let plan = session.query(&explain, &[]).await?;
+    let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+    let is_bad = |line: &String| ["Seq Scan", "Sort", "Bitmap"].iter().any(|node| line.contains(node));
+    assert!(!plan.iter().any(is_bad), "{name}: {plan:#?}");
+    // Each major version words its plans in its own way. The rule above holds for all of them.
+    let major = "SELECT current_setting('server_version_num')::int / 10000";
+    let major: i32 = session.query_one(major, &[]).await?.get(0);
+    if major == PLANS_OF { compare(&format!("{name}.plan"), &plan.join("\n")) } else { Ok(()) }
+}
+
+/// How many pages the statement reads, and how many rows it answers with.
+async fn cost(session: &Client, name: &str, arguments: &str) -> Result<(i64, i64)> {
+    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}({arguments})");
+    let answer = session.simple_query(&explain).await?;
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    let plan: Value = serde_json::from_str(row.context("no plan")?)?;
+    let count = |field| plan.pointer(&format!("/0/Plan/{field}")).and_then(Value::as_i64).context(field);
+    Ok((count("Shared Hit Blocks")? + count("Shared Read Blocks")?, count("Actual Rows")?))
+}
+
+#[tokio::test]
+async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    fill(&session).await?;
+    for setting in BY_KEY_ONLY {
+        session.batch_execute(&format!("SET {setting}")).await?;
+    }
+
+    api.get("/customers/customer-7/orders").await?.error_for_status()?;
+    let many = "ARRAY['customer-7', 'whale'], ARRAY['infinity', '2022-01-01']::timestamptz[],
+                ARRAY['ffffffff-ffff-ffff-ffff-ffffffffffff', '00000000-0000-0000-0000-000000000000']::uuid[],
+                ARRAY['-infinity', '2021-01-01']::timestamptz[], ARRAY[11, 101]";
+    check(
+        &session,
+        "pages",
+        "text[], timestamptz[], uuid[], timestamptz[], bigint[]",
+        "SELECT r.number%",
+        many,
+    )
+    .await?;
+    let (pages, rows) = cost(&session, "pages", many).await?;
+    assert!(rows == 112 && pages <= 40, "{pages} pages for {rows} orders of two customers");
+
+    api.get("/customers/customer-7/orders?status=paid").await?.error_for_status()?;
+    let paid =
+        "'customer-7', '2023-01-01', '00000000-0000-0000-0000-000000000000', '-infinity', ARRAY['paid'], 11";
+    check(
+        &session,
+        "page_by_status",
+        "text, timestamptz, uuid, timestamptz, text[], bigint",
+        "SELECT o.order_id%status%",
+        paid,
+    )
+    .await?;
+    let (pages, rows) = cost(&session, "page_by_status", paid).await?;
+    assert!(rows <= 11 && pages <= 40, "{pages} pages for {rows} orders of one status");
+
+    api.get(&order(1)).await?;
+    let orders = "ARRAY[md5('1'), md5('2'), md5('3')]::uuid[]";
+    check(&session, "orders", "uuid[]", "SELECT o.customer_id%order_id = %", orders).await?;
+    let (pages, rows) = cost(&session, "orders", orders).await?;
+    assert!(rows == 3 && pages <= 3 * 5, "{pages} pages for {rows} orders");
+
+    let id = api.watch("customer-7", None).await?.next().await?.context("no snapshot")?.id;
+    let last_hundred = "1999901, ARRAY['customer-7', 'whale']";
+    check(&session, "changes", "bigint, text[]", "SELECT o.customer_id%changed_in%", last_hundred).await?;
+    let (pages, rows) = cost(&session, "changes", last_hundred).await?;
+    assert!(rows <= 3 && pages <= 20, "{pages} pages for {rows} of a hundred changes");
+
+    api.watch("customer-7", Some(&id)).await?.next().await?;
+    let missed = "'customer-7', 1, 1001";
+    check(&session, "changes_of_customer", "text, bigint, bigint", "SELECT o.order_id%changed_in%", missed)
+        .await?;
+    let (pages, rows) = cost(&session, "changes_of_customer", missed).await?;
+    assert!(rows == 20 && pages <= 40, "{pages} pages for {rows} changes of a customer");
+    Ok(())
+}
