@@ -9,6 +9,7 @@ use crate::support::{Api, problem};
 async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
     let api = Api::start().await?;
     let too_long = format!("/customers/{}/orders", "c".repeat(129));
+    let backwards = "/customers/alice/orders?placed_from=2026-11-23T10:00:00Z&placed_to=2026-11-23T10:00:00Z";
     for (path, parameter) in [
         ("/customers/alice/orders?limit=0", "limit"),
         ("/customers/alice/orders?limit=101", "limit"),
@@ -19,13 +20,30 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
         ("/customers/alice/orders?limit=5&limit=6", "limit"),
         ("/customers/alice/orders?Limit=5", "Limit"),
         ("/customers/alice/orders?limit=5&page=2", "page"),
+        ("/customers/alice/orders?status=Paid", "status"),
+        ("/customers/alice/orders?status=", "status"),
+        ("/customers/alice/orders?status=paid,shipped", "status"),
+        ("/customers/alice/orders?status=paid%00", "status"),
+        ("/customers/alice/orders?placed_from=2026-11-23", "placed_from"),
+        ("/customers/alice/orders?placed_from=2026-02-30T00:00:00Z", "placed_from"),
+        ("/customers/alice/orders?placed_from=2026-11-23T10:00:00+01:00", "placed_from"),
+        ("/customers/alice/orders?placed_to=yesterday", "placed_to"),
+        ("/customers/alice/orders?placed_to=%00", "placed_to"),
+        (backwards, "placed_to"),
+        ("/customers/alice/orders?cursor=abc", "cursor"),
         ("/customers/a%00b/orders", "customer_id"),
         ("/customers/a%0Ab/orders", "customer_id"),
         (&too_long, "customer_id"),
+        ("/customers/a%00b/orders/stream", "customer_id"),
+        ("/customers/alice/orders/stream?limit=5", "limit"),
+        ("/customers/alice/orders/stream?last_event_id=1&last_event_id=1", "last_event_id"),
         ("/orders/1", "order_id"),
         ("/orders/00000000-0000-0000-0000-00000000000g", "order_id"),
         ("/orders/%00", "order_id"),
         ("/orders/00000000-0000-0000-0000-000000000001?min_verison=2", "min_verison"),
+        ("/orders/00000000-0000-0000-0000-000000000001?min_version=0", "min_version"),
+        ("/orders/00000000-0000-0000-0000-000000000001?min_version=99999999999", "min_version"),
+        ("/orders/00000000-0000-0000-0000-000000000001?min_version=1&min_version=1", "min_version"),
     ] {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
@@ -37,9 +55,25 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
 }
 
 #[tokio::test]
+async fn all_faults_of_a_query_are_told_together() -> Result<()> {
+    let api = Api::start().await?;
+    let problem =
+        problem(api.get("/customers/alice/orders?limit=0&status=new&placed_to=now&page=2").await?).await?;
+    let named = problem["errors"].as_array().into_iter().flatten().map(|error| error["parameter"].clone());
+    assert_eq!(named.collect::<Vec<_>>(), ["limit", "status", "placed_to", "page"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn bytes_that_are_not_utf8_are_400() -> Result<()> {
     let api = Api::start().await?;
-    for path in ["/customers/%FF/orders", "/orders/%FF", "/customers/alice/orders?limit=%FF"] {
+    for path in [
+        "/customers/%FF/orders",
+        "/customers/%FF/orders/stream",
+        "/orders/%FF",
+        "/customers/alice/orders?limit=%FF",
+        "/customers/alice/orders?cursor=%FF",
+    ] {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
         assert_eq!(problem(response).await?["type"], "/problems/invalid-parameter", "{path}");

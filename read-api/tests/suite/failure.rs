@@ -54,10 +54,23 @@ async fn a_database_that_goes_silent_is_503_and_not_a_hang() -> Result<()> {
 
 #[test]
 fn a_bad_configuration_ends_the_process_at_once_and_names_the_variable() -> Result<()> {
-    let vars = [("DATABASE_URL", "postgres://orders_read_api@localhost/orders"), ("PORT", "-1")];
-    let mut program = Command::new(env!("CARGO_BIN_EXE_read-api"));
-    let output = program.env_clear().envs(vars).stdin(Stdio::null()).output()?;
-    let said = String::from_utf8(output.stderr)?;
-    assert!(!output.status.success() && said.contains("PORT"), "{said}");
+    let url = ("DATABASE_URL", "postgres://orders_read_api@localhost/orders");
+    let key = ("CURSOR_KEY", "a secret that all replicas have in common");
+    for (vars, named) in [
+        (vec![key], "DATABASE_URL"),
+        (vec![url], "CURSOR_KEY"),
+        (vec![url, ("CURSOR_KEY", "too short")], "CURSOR_KEY"),
+        (vec![url, key, ("PORT", "-1")], "PORT"),
+        (vec![url, key, ("LIVE_POLL_MS", "9")], "LIVE_POLL_MS"),
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_read-api"));
+        let output = program.env_clear().envs(vars).stdin(Stdio::null()).output()?;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(!output.status.success() && said.contains(named), "{named}: {said}");
+        assert!(
+            !said.contains("too short") && !said.contains("a secret"),
+            "secrets do not belong into logs: {said}"
+        );
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A private PostgreSQL server: on a Unix socket in a directory that only its user can enter, and gone with its user.
 
 mod binaries;
+mod layout;
 mod scratch;
 mod server;
 mod shared;

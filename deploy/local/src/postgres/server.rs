@@ -1,21 +1,18 @@
 //! Starts and stops one private server.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use nix::unistd::{Gid, Uid};
 
-use super::scratch::{Scratch, private_dir, server_user};
-use super::{Binaries, BinariesError, SUPERUSER, socket_url};
-use crate::process::{self, last_lines, spawn_bound};
-use crate::wait::{TimedOut, until_blocking};
+use super::layout::{Layout, prepare};
+use super::scratch::Scratch;
+use super::{BinariesError, SUPERUSER, socket_url};
+use crate::process::{self, spawn_bound};
+use crate::wait::TimedOut;
 
-const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a server is for.
@@ -62,9 +59,14 @@ pub enum ServerError {
     /// The data directory holds something else.
     #[error("{} is neither empty nor a PostgreSQL data directory; it was left as it is", .0.display())]
     NotADataDir(PathBuf),
-    /// `initdb` could not create the data directory.
-    #[error("initdb failed: {0}")]
-    Initdb(String),
+    /// The data directory could not be created.
+    #[error("{program} failed: {said}")]
+    Create {
+        /// Which program of PostgreSQL.
+        program: &'static str,
+        /// What it said.
+        said: String,
+    },
     /// The server ended before it was ready.
     #[error("the server ended before it was ready; its log says:\n{0}")]
     Ended(String),
@@ -82,19 +84,25 @@ impl PrivateServer {
     ///
     /// [`ServerError`]; nothing is left running.
     pub fn start(options: &ServerOptions) -> Result<Self, ServerError> {
-        let binaries = Binaries::find()?;
-        let scratch = Scratch::create().map_err(prepare("a temporary directory"))?;
-        let user = server_user().map_err(prepare("a user for the server"))?;
-        let data_dir = options.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
-        require_ours(&data_dir)?;
-        let data_dir = private_dir(&data_dir, user).map_err(prepare(data_dir.display().to_string()))?;
-        // Sockets have short paths; data directories may not.
-        let socket_dir = scratch.path().join("socket");
-        let socket_dir = private_dir(&socket_dir, user).map_err(prepare(socket_dir.display().to_string()))?;
-        let layout =
-            Layout { binaries, user, data_dir, socket_dir, log: scratch.path().join("postgres.log") };
+        let (scratch, layout) = Layout::create(options.data_dir.as_deref())?;
         layout.initdb_if_new()?;
-        let mut child = spawn_bound(&mut layout.command(options.tuning)?, Signal::SIGINT)
+        Self::run(scratch, layout, options.tuning)
+    }
+
+    /// Starts a standby that follows `primary` by streaming and answers questions meanwhile; it keeps nothing. Blocks until
+    /// it is ready, and is bound to the calling thread as [`PrivateServer::start`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`]; nothing is left running.
+    pub fn start_standby_of(primary: &Self) -> Result<Self, ServerError> {
+        let (scratch, layout) = Layout::create(None)?;
+        layout.base_backup_of(&primary.socket_dir)?;
+        Self::run(scratch, layout, Tuning::Throwaway)
+    }
+
+    fn run(scratch: Scratch, layout: Layout, tuning: Tuning) -> Result<Self, ServerError> {
+        let mut child = spawn_bound(&mut layout.command(tuning)?, Signal::SIGINT)
             .map_err(prepare("the server process"))?;
         if let Err(error) = layout.wait_until_ready(&mut child) {
             process::kill_now(&mut child);
@@ -137,93 +145,5 @@ impl Drop for PrivateServer {
     fn drop(&mut self) {
         // SIGINT is a fast shutdown: sessions are ended, everything is written. One that hangs is killed; both are the end.
         let _killed_if_slow = process::stop(&mut self.child, Signal::SIGINT, STOP_LIMIT);
-    }
-}
-
-/// A directory that holds anything else must not be taken over.
-fn require_ours(data_dir: &Path) -> Result<(), ServerError> {
-    let is_new = fs::read_dir(data_dir).map_or(true, |mut entries| entries.next().is_none());
-    if is_new || data_dir.join("PG_VERSION").is_file() {
-        return Ok(());
-    }
-    Err(ServerError::NotADataDir(data_dir.to_path_buf()))
-}
-
-pub(super) fn prepare(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServerError {
-    let what = what.into();
-    move |source| ServerError::Prepare { what, source }
-}
-
-/// Everything about a server but its process.
-pub(super) struct Layout {
-    pub(super) binaries: Binaries,
-    pub(super) user: Option<(Uid, Gid)>,
-    pub(super) data_dir: PathBuf,
-    pub(super) socket_dir: PathBuf,
-    pub(super) log: PathBuf,
-}
-
-impl Layout {
-    pub(super) fn initdb_if_new(&self) -> Result<(), ServerError> {
-        if self.data_dir.join("PG_VERSION").exists() {
-            return Ok(());
-        }
-        let output = self
-            .program("initdb")
-            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"])
-            .args(["--username", SUPERUSER, "--pgdata"])
-            .arg(&self.data_dir)
-            .output()
-            .map_err(prepare("initdb"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(ServerError::Initdb(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
-    }
-
-    pub(super) fn command(&self, tuning: Tuning) -> Result<Command, ServerError> {
-        let log = File::create(&self.log).map_err(prepare(self.log.display().to_string()))?;
-        let stderr = log.try_clone().map_err(prepare(self.log.display().to_string()))?;
-        let mut command = self.program("postgres");
-        command.arg("-D").arg(&self.data_dir).arg("-k").arg(&self.socket_dir);
-        // No TCP: whoever cannot enter the socket's directory cannot connect, and no port can be taken.
-        let mut settings = vec!["listen_addresses=", "max_connections=200"];
-        if tuning == Tuning::Throwaway {
-            settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
-        }
-        for setting in settings {
-            command.arg("-c").arg(setting);
-        }
-        command.stdin(Stdio::null()).stdout(log).stderr(stderr);
-        Ok(command)
-    }
-
-    pub(super) fn wait_until_ready(&self, child: &mut Child) -> Result<(), ServerError> {
-        let mut ended = false;
-        let ready = until_blocking("PostgreSQL to be ready", START_LIMIT, || {
-            ended = !matches!(child.try_wait(), Ok(None));
-            let is_ready = self.ready_pid() == Some(child.id());
-            if ended || is_ready { Ok(()) } else { Err(last_lines(&self.log)) }
-        });
-        ready.map_err(ServerError::NotReady)?;
-        if ended { Err(ServerError::Ended(last_lines(&self.log))) } else { Ok(()) }
-    }
-
-    /// The process id of a server that takes connections. PostgreSQL writes its id into the first line of this file and
-    /// its state into the eighth. A server that was killed leaves the file, so whoever asks must know the id.
-    pub(super) fn ready_pid(&self) -> Option<u32> {
-        let pid_file = fs::read_to_string(self.data_dir.join("postmaster.pid")).ok()?;
-        let is_ready = pid_file.lines().nth(7).is_some_and(|state| state.trim() == "ready");
-        pid_file.lines().next()?.parse().ok().filter(|_| is_ready)
-    }
-
-    fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.binaries.program(name));
-        // The server's user may not be able to enter the directory that we were started in.
-        command.current_dir("/").env_clear().env("PATH", "/usr/bin:/bin");
-        if let Some((uid, gid)) = self.user {
-            command.uid(uid.as_raw()).gid(gid.as_raw());
-        }
-        command
     }
 }

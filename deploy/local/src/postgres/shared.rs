@@ -16,8 +16,9 @@ use nix::sys::signal::kill;
 use nix::unistd::{Pid, geteuid, getpid, getppid};
 
 use super::Binaries;
+use super::layout::{Layout, prepare};
 use super::scratch::{private_dir, server_user};
-use super::server::{Layout, ServerError, Tuning, prepare};
+use super::server::{ServerError, Tuning};
 
 const PREFIX: &str = "orders-tests-";
 const KEEPER: &str = include_str!("keeper.sh");

@@ -1,0 +1,139 @@
+//! Where a server's files lie, and how its programs are called.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::unistd::{Gid, Uid};
+
+use super::scratch::{Scratch, private_dir, server_user};
+use super::server::{ServerError, Tuning};
+use super::{Binaries, SUPERUSER};
+use crate::process::last_lines;
+use crate::wait::until_blocking;
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A directory that holds anything else must not be taken over.
+fn require_ours(data_dir: &Path) -> Result<(), ServerError> {
+    let is_new = fs::read_dir(data_dir).map_or(true, |mut entries| entries.next().is_none());
+    if is_new || data_dir.join("PG_VERSION").is_file() {
+        return Ok(());
+    }
+    Err(ServerError::NotADataDir(data_dir.to_path_buf()))
+}
+
+pub(super) fn prepare(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServerError {
+    let what = what.into();
+    move |source| ServerError::Prepare { what, source }
+}
+
+/// Everything about a server but its process.
+pub(super) struct Layout {
+    pub(super) binaries: Binaries,
+    pub(super) user: Option<(Uid, Gid)>,
+    pub(super) data_dir: PathBuf,
+    pub(super) socket_dir: PathBuf,
+    pub(super) log: PathBuf,
+}
+
+impl Layout {
+    /// For a server on `data_dir`, or on one that goes with the scratch directory.
+    pub(super) fn create(data_dir: Option<&Path>) -> Result<(Scratch, Self), ServerError> {
+        let binaries = Binaries::find()?;
+        let scratch = Scratch::create().map_err(prepare("a temporary directory"))?;
+        let user = server_user().map_err(prepare("a user for the server"))?;
+        let data_dir = data_dir.map_or_else(|| scratch.path().join("data"), Path::to_path_buf);
+        require_ours(&data_dir)?;
+        let data_dir = private_dir(&data_dir, user).map_err(prepare(data_dir.display().to_string()))?;
+        // Sockets have short paths; data directories may not.
+        let socket_dir = scratch.path().join("socket");
+        let socket_dir = private_dir(&socket_dir, user).map_err(prepare(socket_dir.display().to_string()))?;
+        let log = scratch.path().join("postgres.log");
+        Ok((scratch, Self { binaries, user, data_dir, socket_dir, log }))
+    }
+
+    pub(super) fn initdb_if_new(&self) -> Result<(), ServerError> {
+        if self.data_dir.join("PG_VERSION").exists() {
+            return Ok(());
+        }
+        self.create_data("initdb", |initdb| {
+            initdb
+                .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"])
+                .args(["--username", SUPERUSER]);
+        })
+    }
+
+    /// Copies the server with this socket, and says in the copy whom to follow.
+    pub(super) fn base_backup_of(&self, socket_dir: &Path) -> Result<(), ServerError> {
+        self.create_data("pg_basebackup", |copy| {
+            copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username", SUPERUSER])
+                .arg("--host")
+                .arg(socket_dir);
+        })
+    }
+
+    fn create_data(
+        &self,
+        program: &'static str,
+        arguments: impl FnOnce(&mut Command),
+    ) -> Result<(), ServerError> {
+        let mut command = self.program(program);
+        arguments(command.arg("--pgdata").arg(&self.data_dir));
+        let output = command.output().map_err(prepare(program))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(ServerError::Create { program, said: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+    }
+
+    pub(super) fn command(&self, tuning: Tuning) -> Result<Command, ServerError> {
+        let log = File::create(&self.log).map_err(prepare(self.log.display().to_string()))?;
+        let stderr = log.try_clone().map_err(prepare(self.log.display().to_string()))?;
+        let mut command = self.program("postgres");
+        command.arg("-D").arg(&self.data_dir).arg("-k").arg(&self.socket_dir);
+        // No TCP: whoever cannot enter the socket's directory cannot connect, and no port can be taken.
+        let mut settings = vec!["listen_addresses=", "max_connections=200"];
+        if tuning == Tuning::Throwaway {
+            settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
+        }
+        for setting in settings {
+            command.arg("-c").arg(setting);
+        }
+        command.stdin(Stdio::null()).stdout(log).stderr(stderr);
+        Ok(command)
+    }
+
+    pub(super) fn wait_until_ready(&self, child: &mut Child) -> Result<(), ServerError> {
+        let mut ended = false;
+        let ready = until_blocking("PostgreSQL to be ready", START_LIMIT, || {
+            ended = !matches!(child.try_wait(), Ok(None));
+            let is_ready = self.ready_pid() == Some(child.id());
+            if ended || is_ready { Ok(()) } else { Err(last_lines(&self.log)) }
+        });
+        ready.map_err(ServerError::NotReady)?;
+        if ended { Err(ServerError::Ended(last_lines(&self.log))) } else { Ok(()) }
+    }
+
+    /// The process id of a server that takes connections. PostgreSQL writes its id into the first line of this file and
+    /// its state into the eighth. A server that was killed leaves the file, so whoever asks must know the id.
+    pub(super) fn ready_pid(&self) -> Option<u32> {
+        let pid_file = fs::read_to_string(self.data_dir.join("postmaster.pid")).ok()?;
+        let is_ready =
+            pid_file.lines().nth(7).is_some_and(|state| matches!(state.trim(), "ready" | "standby"));
+        pid_file.lines().next()?.parse().ok().filter(|_| is_ready)
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.binaries.program(name));
+        // The server's user may not be able to enter the directory that we were started in.
+        command.current_dir("/").env_clear().env("PATH", "/usr/bin:/bin");
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid.as_raw()).gid(gid.as_raw());
+        }
+        command
+    }
+}
