@@ -1,5 +1,6 @@
 //! A read-api of one test's own, on a database of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -60,7 +61,7 @@ impl Replica {
             request = request.header("last-event-id", id);
         }
         let response = request.send().await?.error_for_status()?;
-        Ok(Events { response, text: String::new() })
+        Ok(Events { response, text: String::new(), known: BTreeMap::new() })
     }
 }
 
@@ -162,6 +163,8 @@ pub(crate) async fn problem(response: Response) -> Result<Value> {
 pub(crate) struct Events {
     pub(crate) response: Response,
     text: String,
+    /// The highest version of each order that was told.
+    known: BTreeMap<i64, i64>,
 }
 
 /// One event of a stream.
@@ -175,8 +178,7 @@ pub(crate) struct Event {
 impl Event {
     /// Number and version of the order that it tells.
     pub(crate) fn order(&self) -> Option<(i64, i64)> {
-        (self.name == "order").then_some(())?;
-        Some((number(&self.data)?, self.data.get("version")?.as_i64()?))
+        (self.name == "order").then(|| number_and_version(&self.data))?
     }
 }
 
@@ -188,6 +190,8 @@ impl Events {
                 let rest = self.text.split_off(end + 2);
                 let event = parse(&std::mem::replace(&mut self.text, rest))?;
                 if let Some(event) = event {
+                    let snapshot = event.data.get("orders").and_then(Value::as_array).into_iter().flatten();
+                    self.known.extend(snapshot.filter_map(number_and_version));
                     return Ok(Some(event));
                 }
             }
@@ -198,15 +202,22 @@ impl Events {
         }
     }
 
-    /// The next order that is told: its number and version, and the id of the event.
+    /// The next order that is news, and the id of the event. While some transaction of another test runs on the same server, what
+    /// it might hide is told again: as for every client, the version decides.
     pub(crate) async fn next_order(&mut self) -> Result<((i64, i64), String)> {
         loop {
             let event = self.next().await?.context("the stream has ended")?;
-            if let Some(order) = event.order() {
-                return Ok((order, event.id));
+            let Some((number, version)) = event.order() else { continue };
+            if self.known.get(&number).is_none_or(|known| *known < version) {
+                self.known.insert(number, version);
+                return Ok(((number, version), event.id));
             }
         }
     }
+}
+
+fn number_and_version(order: &Value) -> Option<(i64, i64)> {
+    Some((number(order)?, order.get("version")?.as_i64()?))
 }
 
 /// An event's lines; `None` for what is no event, such as `retry`.
