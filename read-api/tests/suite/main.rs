@@ -1,6 +1,7 @@
 //! read-api over HTTP, against a real PostgreSQL.
 
 mod bad_input;
+mod dashboard;
 mod failure;
 mod golden;
 mod live;

@@ -2,6 +2,7 @@
 
 mod cursor;
 mod customer_id;
+mod dashboard;
 mod get_order;
 mod list_orders;
 mod list_query;
@@ -54,7 +55,7 @@ pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
     table::<Q, W>().iter().map(|(path, _)| *path).collect()
 }
 
-/// Adds the routes of the read side, and their document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a `Live<W>`
+/// Adds the routes of the read side, the dashboard, and the document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a `Live<W>`
 /// and a [`CursorKey`].
 pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
     let invalid = |name: &'static str| {
@@ -66,5 +67,6 @@ pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
     for (path, route) in table::<Q, W>() {
         app.service(readable(path, route));
     }
+    dashboard::serve(app);
     runtime::openapi::serve(app, document());
 }

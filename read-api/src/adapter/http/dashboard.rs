@@ -1,0 +1,37 @@
+//! The page for whoever is on the phone with a customer. It uses the same API as everybody else.
+
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::{HttpResponse, web};
+use runtime::resource::readable;
+
+/// Nothing but what this process serves itself; `data:` is the empty icon, without which browsers ask for one.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Path, type and text.
+const FILES: [(&str, &str, &str); 3] = [
+    ("/", "text/html; charset=utf-8", include_str!("dashboard/index.html")),
+    ("/dashboard.css", "text/css; charset=utf-8", include_str!("dashboard/dashboard.css")),
+    ("/dashboard.js", "text/javascript; charset=utf-8", include_str!("dashboard/dashboard.js")),
+];
+
+/// Adds the page and what belongs to it.
+pub(super) fn serve(app: &mut web::ServiceConfig) {
+    for (path, content_type, text) in FILES {
+        let get = web::route().to(move || async move { answer(content_type, text) });
+        app.service(readable(path, get));
+    }
+}
+
+fn answer(content_type: &'static str, text: &'static str) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, content_type))
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        // Page and script belong together, and change with the binary.
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(text)
+}
