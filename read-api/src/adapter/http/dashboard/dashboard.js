@@ -84,6 +84,7 @@ function go() {
   here = placeOf(location.hash.slice(1));
   versions = new Map();
   rows.replaceChildren();
+  byId("detail").close();
   byId("customer").value = here.customer;
   document.querySelectorAll("#statuses input").forEach((box) => (box.checked = here.statuses.includes(box.value)));
   byId("last-change").textContent = "";
@@ -186,7 +187,7 @@ function fill(row, order) {
   if (row.order?.version >= order.version) return row;
   row.order = order;
   const part = (selector) => row.querySelector(selector);
-  part(".open").textContent = `…${order.order_id.slice(-12)}`;
+  part(".open").textContent = `…${order.order_id.slice(-8)}`;
   part(".open").setAttribute("aria-label", `Order ${order.order_id}`);
   part("time").dateTime = order.placed_at;
   part("time").textContent = moment.format(new Date(order.placed_at));

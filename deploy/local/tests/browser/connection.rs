@@ -1,0 +1,67 @@
+//! Live, and honest about it.
+
+use anyhow::Result;
+
+use crate::scene::Scene;
+
+#[tokio::test]
+async fn what_happens_is_shown_and_marked() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.see("#state", &["live"]).await?;
+    assert_eq!(scene.browser.texts("#last-change").await?, [""], "nothing has changed yet");
+    assert_eq!(scene.browser.texts("tr.changed").await?, [""; 0]);
+    scene.change(30, "delivered").await?;
+    scene.browser.see("tr.changed .status", &["delivered"]).await?;
+    scene
+        .browser
+        .until("return document.getElementById('last-change').textContent.startsWith('last change ')")
+        .await?;
+    scene.place(46).await?;
+    scene.see_orders((26..=46).rev()).await?;
+    // An older one that is not on this page is left to the page that it is on.
+    scene.change(3, "shipped").await?;
+    scene.change(29, "shipped").await?;
+    scene.browser.see("tr:has(.status[data-status=shipped]) .open", &["…00000029"]).await?;
+    scene.see_orders((26..=46).rev()).await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn an_older_page_changes_in_place_and_takes_in_nothing_new() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.click("#older").await?;
+    scene.see_orders((6..=25).rev()).await?;
+    scene.browser.see("#state", &["live"]).await?;
+    scene.place(46).await?;
+    scene.change(10, "cancelled").await?;
+    scene.browser.see("tr:has(.status[data-status=cancelled]) .open", &["…00000010"]).await?;
+    scene.see_orders((6..=25).rev()).await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn a_restart_of_the_server_is_told_and_survived_and_nothing_is_missed() -> Result<()> {
+    let Some(mut scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.see("#state", &["live"]).await?;
+    scene.is_quiet().await?;
+
+    scene.stop()?;
+    scene.browser.see("#state", &["reconnecting…"]).await?;
+    scene.change(40, "delivered").await?;
+    scene.place(46).await?;
+    scene.start_again().await?;
+    scene.browser.see("#state", &["live"]).await?;
+    scene.see_orders((26..=46).rev()).await?;
+    scene.browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+    // The browser itself complains about a server that is not there, and nothing else does.
+    let complaints = scene.browser.console().await?;
+    let is_expected = |line: &String| line.contains("/orders/stream") && line.contains("net::ERR_");
+    assert!(complaints.iter().all(is_expected), "{complaints:?}");
+    Ok(())
+}

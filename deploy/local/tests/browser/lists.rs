@@ -1,0 +1,101 @@
+//! Search, filter, pages, one order.
+
+use anyhow::Result;
+
+use crate::scene::Scene;
+
+/// As `WebDriver` names keys.
+const ENTER: &str = "\u{E007}";
+const ESCAPE: &str = "\u{E00C}";
+
+#[tokio::test]
+async fn a_customer_is_searched_and_the_newest_orders_come() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("").await?;
+    scene.browser.see("#state", &["not watching"]).await?;
+    scene.browser.fill("#customer", "alice").await?;
+    scene.browser.press(ENTER).await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.see("#state", &["live"]).await?;
+    scene.browser.see("caption", &["alice: orders, newest first"]).await?;
+    let first = scene.browser.texts("tbody tr:first-child td").await?;
+    assert!(
+        matches!(first.as_slice(), [order, status, items, total]
+        if order.starts_with("…00000045 Nov 23, 2026") && status == "paid"
+            && items == "1 item TEA-EARL-GREY" && total == "64.99"),
+        "{first:?}"
+    );
+
+    scene.browser.fill("#customer", "bob").await?;
+    scene.browser.click("#search button").await?;
+    scene.browser.see("caption", &["bob: no orders"]).await?;
+    scene.see_orders([]).await?;
+    scene.browser.back().await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn pages_lead_to_older_orders_and_back() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.see("nav a[href]", &["Older →"]).await?;
+    scene.browser.click("#older").await?;
+    scene.see_orders((6..=25).rev()).await?;
+    scene.browser.click("#older").await?;
+    scene.see_orders((1..=5).rev()).await?;
+    scene.browser.see("nav a[href]", &["← Newest"]).await?;
+    scene.browser.back().await?;
+    scene.see_orders((6..=25).rev()).await?;
+    scene.browser.click("#newest").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn a_status_narrows_the_list() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.click("#statuses label:has([value=paid])").await?;
+    scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
+    scene.browser.see("caption", &["alice: paid orders, newest first"]).await?;
+    // One that does not fit any more leaves, another one comes in where it belongs.
+    scene.browser.see("#state", &["live"]).await?;
+    scene.change(42, "shipped").await?;
+    scene.change(44, "paid").await?;
+    scene.see_orders([45, 44].into_iter().chain((1..=13).rev().map(|number| 3 * number))).await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn an_order_is_opened_with_the_keyboard_and_follows_its_changes() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.see("#state", &["live"]).await?;
+    scene.browser.run("document.activeElement.blur()").await?;
+    for key in ["j", "j", "k", "j", ENTER] {
+        scene.browser.press(key).await?;
+    }
+    let id = "00000000-0000-0000-0000-000000000044";
+    scene.browser.see("#detail dd:nth-of-type(1)", &[id]).await?;
+    scene.browser.see("#detail dd:nth-of-type(3)", &["placed"]).await?;
+    scene.change(44, "cancelled").await?;
+    scene.browser.see("#detail dd:nth-of-type(3)", &["cancelled"]).await?;
+    scene.browser.press(ESCAPE).await?;
+    scene.browser.until("return !document.getElementById('detail').open").await?;
+    scene.browser.press("/").await?;
+    scene.browser.until("return document.activeElement.id === 'customer'").await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_is_told_in_words() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open(&format!("customer={}", "c".repeat(129))).await?;
+    let problem = "A parameter or header breaks the rule named in `errors`. customer_id must have at most 128 characters";
+    scene.browser.see("#problem", &[problem]).await?;
+    scene.browser.see("#state", &["not watching"]).await
+}

@@ -1,0 +1,102 @@
+//! A read-api with orders, and a browser that looks at it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use local::services::{Service, ServiceBinaries, ServiceKind};
+use local::test_database::TestDatabase;
+use tokio::sync::OnceCell;
+use tokio_postgres::Client;
+
+use crate::browser::Browser;
+
+/// The directory for what is built.
+pub(crate) fn target() -> Result<PathBuf> {
+    Ok(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target directory")?.to_owned())
+}
+
+pub(crate) struct Scene {
+    pub(crate) browser: Browser,
+    /// A session that may do anything.
+    pub(crate) session: Client,
+    pub(crate) url: String,
+    service: Option<Service>,
+    database: TestDatabase,
+    logs: tempfile::TempDir,
+}
+
+impl Scene {
+    /// With 45 orders of alice, numbered and placed one a minute, and none of anybody else. `None` where there is no browser.
+    pub(crate) async fn create() -> Result<Option<Self>> {
+        let Some(browser) = Browser::start().await? else { return Ok(None) };
+        let (database, logs) = (TestDatabase::create().await?, tempfile::tempdir()?);
+        let session = database.connect().await?;
+        let mut scene = Self { browser, session, url: String::new(), service: None, database, logs };
+        for number in 1..=45 {
+            scene.place(number).await?;
+        }
+        scene.start(0).await?;
+        Ok(Some(scene))
+    }
+
+    async fn start(&mut self, port: u16) -> Result<()> {
+        static BUILT: OnceCell<ServiceBinaries> = OnceCell::const_new();
+        let binaries = BUILT.get_or_try_init(ServiceBinaries::build).await?;
+        let kind = ServiceKind::ReadApi;
+        let program = binaries.program(kind);
+        let mut service =
+            Service::start(kind, &program, &self.database.url(kind.role()), port, self.logs.path())?;
+        service.wait_until_ready().await?;
+        service.url().clone_into(&mut self.url);
+        self.service = Some(service);
+        Ok(())
+    }
+
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.service.take().map(Service::stop).transpose()?;
+        Ok(())
+    }
+
+    /// On the port that it had before.
+    pub(crate) async fn start_again(&mut self) -> Result<()> {
+        let port = self.url.rsplit(':').next().context("no port")?.parse()?;
+        self.start(port).await
+    }
+
+    pub(crate) async fn open(&self, fragment: &str) -> Result<()> {
+        self.browser.open(&format!("{}/#{fragment}", self.url)).await
+    }
+
+    /// A new order of alice's; every third one has been paid.
+    pub(crate) async fn place(&self, number: i32) -> Result<()> {
+        let insert = "INSERT INTO order_summary
+            (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+            SELECT lpad($1::int::text, 32, '0')::uuid, 'alice', 1999 + 100 * $1::int,
+                   CASE $1::int % 3 WHEN 0 THEN 'paid' ELSE 'placed' END,
+                   timestamptz '2026-11-23 10:00:00.123456Z' + $1::int * interval '1 minute', 1 + $1::int % 3,
+                   (ARRAY['TEA-EARL-GREY', 'POT-IRON', 'CUP-PORCELAIN-BLUE-200ML'])[1 + $1::int % 3], 1";
+        self.session.execute(insert, &[&number]).await?;
+        Ok(())
+    }
+
+    /// As the projector does.
+    pub(crate) async fn change(&self, number: i32, status: &str) -> Result<()> {
+        let change = "UPDATE order_summary
+            SET version = version + 1, status = $2, changed_in = pg_current_xact_id()::text::bigint
+            WHERE order_id = lpad($1::int::text, 32, '0')::uuid";
+        self.session.execute(change, &[&number, &status]).await?;
+        Ok(())
+    }
+
+    /// Waits until the list shows these orders.
+    pub(crate) async fn see_orders(&self, numbers: impl IntoIterator<Item = i32>) -> Result<()> {
+        let names: Vec<_> = numbers.into_iter().map(|number| format!("…{number:08}")).collect();
+        self.browser.see(".open", &names).await
+    }
+
+    /// The end of every test: the page has complained about nothing.
+    pub(crate) async fn is_quiet(&self) -> Result<()> {
+        assert_eq!(self.browser.console().await?, [""; 0]);
+        Ok(())
+    }
+}
