@@ -155,6 +155,7 @@ Place an order:
     -d '{{\"customer_id\": \"{customer}\", \"items\": [{{\"sku\": \"TEA-EARL-GREY\", \"quantity\": 2, \"price_cents\": 450}}]}}'
 See it:
   curl -i '{read}/customers/{customer}/orders?limit=20'
+  or in a browser: {read}/#customer={customer}
 Look into the database, and at the logs:
   {psql}
   tail -f {logs}/*.log
