@@ -1,6 +1,5 @@
 //! `cargo run -p local`: the whole system, and a demonstration.
 
-mod database;
 mod demonstration;
 mod ports;
 
@@ -11,8 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
-use self::database::Database;
 use self::ports::Ports;
+use crate::database::Database;
+use crate::postgres::{ServerOptions, Tuning};
 use crate::services::{Service, ServiceBinaries, ServiceKind};
 
 /// What the launcher can be told.
@@ -64,7 +64,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<()> {
 async fn launch(options: Options) -> Result<(System, Database)> {
     let ports = Ports::check(options.write_port, options.read_port, options.admin_port)?;
     let binaries = binaries(options.no_build).await?;
-    let database = Database::start(options.database_url, options.data_dir).await?;
+    let database = database(options.database_url, options.data_dir).await?;
     let system = System::start(&binaries, &database, &ports).await?;
     demonstration::run(system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi)).await?;
     Ok((system, database))
@@ -90,6 +90,23 @@ async fn binaries(no_build: bool) -> Result<ServiceBinaries> {
     let binaries = ServiceBinaries::build().await?;
     say(&format!("built in {:.1} s", start.elapsed().as_secs_f64()))?;
     Ok(binaries)
+}
+
+async fn database(existing: Option<String>, data_dir: Option<PathBuf>) -> Result<Database> {
+    let start = Instant::now();
+    let database = match existing {
+        Some(url) => Database::existing(url).await?,
+        None => Database::private(&ServerOptions { tuning: Tuning::Durable, data_dir }).await?,
+    };
+    if let Some(server) = database.private_server() {
+        say(&format!(
+            "PostgreSQL  ready in {:.1} s, private, in {}",
+            start.elapsed().as_secs_f64(),
+            server.socket_dir().display()
+        ))?;
+    }
+    say(&format!("migrations  {} applied", database.migrations()))?;
+    Ok(database)
 }
 
 /// The three services. They are dropped, and so ended, before the database that they use.

@@ -3,12 +3,14 @@
 //! | Module | For |
 //! |---|---|
 //! | [`postgres`] | a private PostgreSQL server, found or fetched, that never outlives its user |
+//! | [`database`] | the database of the services, migrated, on a private server or where there is one already |
 //! | [`services`] | the three real binaries as child processes |
 //! | [`launcher`] | `cargo run -p local`: all of them together, and a demonstration |
 //! | [`test_database`] | for tests: a database of their own on one shared server |
 //! | [`fault_proxy`] | for tests: a wire to the database that can be cut or go silent |
 //! | [`wait`] | for tests and start-up: wait for a condition, with a deadline |
 
+pub mod database;
 pub mod fault_proxy;
 pub mod launcher;
 pub mod postgres;

@@ -116,12 +116,29 @@ impl Service {
         port: u16,
         log_dir: &Path,
     ) -> Result<Self, ServiceError> {
+        Self::start_with(&[], kind, program, database_url, port, log_dir)
+    }
+
+    /// The same with more variables in its environment, each as name and value.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Start`].
+    pub fn start_with(
+        variables: &[(&str, &str)],
+        kind: ServiceKind,
+        program: &Path,
+        database_url: &str,
+        port: u16,
+        log_dir: &Path,
+    ) -> Result<Self, ServiceError> {
         let log = log_dir.join(format!("{}.log", kind.name()));
         let start = || -> io::Result<(Child, u64)> {
             let out = File::options().create(true).append(true).open(&log)?;
             let log_start = out.metadata()?.len();
             let mut command = Command::new(program);
             command
+                .envs(variables.iter().copied())
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")
                 .env("PORT", port.to_string())
@@ -197,6 +214,12 @@ impl Service {
     #[must_use]
     pub fn kind(&self) -> ServiceKind {
         self.kind
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it is still running.

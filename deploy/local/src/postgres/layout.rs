@@ -97,9 +97,11 @@ impl Layout {
         command.arg("-D").arg(&self.data_dir).arg("-k").arg(&self.socket_dir);
         // No TCP: whoever cannot enter the socket's directory cannot connect, and no port can be taken.
         let mut settings = vec!["listen_addresses=", "max_connections=200"];
-        if tuning == Tuning::Throwaway {
-            settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
-        }
+        settings.extend(match tuning {
+            Tuning::Durable => &[][..],
+            Tuning::Measured => &["track_commit_timestamp=on"],
+            Tuning::Throwaway => &["fsync=off", "synchronous_commit=off", "full_page_writes=off"],
+        });
         for setting in settings {
             command.arg("-c").arg(setting);
         }

@@ -20,6 +20,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub enum Tuning {
     /// As safe as PostgreSQL is by default: what is committed survives a crash of the machine.
     Durable,
+    /// Durable, and it keeps when each transaction was committed: for benchmarks.
+    Measured,
     /// Fast and forgetful, for tests.
     Throwaway,
 }
@@ -109,6 +111,11 @@ impl PrivateServer {
             return Err(error);
         }
         Ok(Self { child, socket_dir: layout.socket_dir, scratch })
+    }
+
+    /// Ends it as a crash would: nothing more is written, and the next start recovers.
+    pub fn crash(self) {
+        process::send(&self.child, Signal::SIGQUIT);
     }
 
     /// The URL of `database` for `role`. Everybody who can enter the socket's directory is trusted; nobody else can.

@@ -1,21 +1,23 @@
 //! The database that the services use: on a private server, or one that is already there.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use tokio_postgres::NoTls;
 
-use super::say;
-use crate::postgres::{PrivateServer, Scratch, ServerOptions, Tuning};
+use crate::postgres::{PrivateServer, Scratch, ServerOptions};
 
 const NAME: &str = "orders";
 
-pub(super) struct Database {
+/// A migrated database. A private server ends when this is dropped.
+#[derive(Debug)]
+pub struct Database {
     place: Place,
     log_dir: PathBuf,
+    migrations: usize,
 }
 
+#[derive(Debug)]
 enum Place {
     Private(PrivateServer),
     /// The directory is removed with this value.
@@ -26,43 +28,56 @@ enum Place {
 }
 
 impl Database {
-    pub(super) async fn start(existing: Option<String>, data_dir: Option<PathBuf>) -> Result<Self> {
-        let database = match existing {
-            Some(url) => {
-                let logs = Scratch::create()?;
-                Self { log_dir: logs.path().to_path_buf(), place: Place::Existing { url, _logs: logs } }
-            }
-            None => Self::start_private(data_dir).await?,
-        };
-        database.migrate().await?;
-        Ok(database)
-    }
-
-    async fn start_private(data_dir: Option<PathBuf>) -> Result<Self> {
-        let start = Instant::now();
-        let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Durable, data_dir })?;
+    /// On a server of its own, which is bound to the calling **thread** as [`PrivateServer::start`] says.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the server from starting or the schema from being brought up to date.
+    pub async fn private(options: &ServerOptions) -> Result<Self> {
+        let server = PrivateServer::start(options)?;
         create_if_new(&server).await.context("the database cannot be created")?;
-        say(&format!(
-            "PostgreSQL  ready in {:.1} s, private, in {}",
-            start.elapsed().as_secs_f64(),
-            server.socket_dir().display()
-        ))?;
         let log_dir = server.scratch_dir().join("logs");
         std::fs::create_dir(&log_dir)?;
-        Ok(Self { place: Place::Private(server), log_dir })
+        Self { place: Place::Private(server), log_dir, migrations: 0 }.migrated().await
     }
 
-    async fn migrate(&self) -> Result<()> {
-        let url = match &self.place {
+    /// The one at `url`, whose user migrates and must be able to `SET ROLE` to the process roles.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the schema from being brought up to date.
+    pub async fn existing(url: String) -> Result<Self> {
+        let logs = Scratch::create()?;
+        let log_dir = logs.path().to_path_buf();
+        Self { place: Place::Existing { url, _logs: logs }, log_dir, migrations: 0 }.migrated().await
+    }
+
+    async fn migrated(mut self) -> Result<Self> {
+        self.migrations = migrate::up(&self.admin_url()).await?.len();
+        Ok(self)
+    }
+
+    /// How many migrations it lacked.
+    #[must_use]
+    pub fn migrations(&self) -> usize {
+        self.migrations
+    }
+
+    /// A URL for the user who migrates.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        match &self.place {
             Place::Private(server) => server.superuser_url(NAME),
             Place::Existing { url, .. } => url.clone(),
-        };
-        let steps = migrate::up(&url).await?;
-        say(&format!("migrations  {} applied", steps.len()))
+        }
     }
 
     /// A URL under which a process gets exactly the rights of `role`.
-    pub(super) fn url_for(&self, role: &str) -> Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// When the URL of an existing server cannot say so.
+    pub fn url_for(&self, role: &str) -> Result<String> {
         match &self.place {
             Place::Private(server) => Ok(server.url(role, NAME)),
             Place::Existing { url, .. } => with_role(url, role),
@@ -70,22 +85,34 @@ impl Database {
     }
 
     /// Whether it is still there, as far as that is ours to know.
-    pub(super) fn is_running(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         match &mut self.place {
             Place::Private(server) => server.is_running(),
             Place::Existing { .. } => true,
         }
     }
 
-    pub(super) fn log_dir(&self) -> &Path {
+    /// The private server, if it has one.
+    #[must_use]
+    pub fn private_server(&self) -> Option<&PrivateServer> {
+        match &self.place {
+            Place::Private(server) => Some(server),
+            Place::Existing { .. } => None,
+        }
+    }
+
+    /// Where the services that use it write their logs; it goes with this value.
+    #[must_use]
+    pub fn log_dir(&self) -> &Path {
         &self.log_dir
     }
 
     /// A command to look into the database with. It never shows a URL, which may hold a password.
-    pub(super) fn psql(&self) -> String {
-        match &self.place {
-            Place::Private(server) => format!("psql -h {} -U postgres {NAME}", server.socket_dir().display()),
-            Place::Existing { .. } => "psql \"$DATABASE_URL\"".to_owned(),
+    #[must_use]
+    pub fn psql(&self) -> String {
+        match self.private_server() {
+            Some(server) => format!("psql -h {} -U postgres {NAME}", server.socket_dir().display()),
+            None => "psql \"$DATABASE_URL\"".to_owned(),
         }
     }
 }
