@@ -65,3 +65,41 @@ async fn a_restart_of_the_server_is_told_and_survived_and_nothing_is_missed() ->
     assert!(complaints.iter().all(is_expected), "{complaints:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_read_model_that_cannot_be_read_is_told_and_what_was_told_goes_with_it() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.see("#state", &["live"]).await?;
+
+    scene.let_nobody_connect().await?;
+    scene.browser.see("#state", &["reconnecting…"]).await?;
+    let problem = "The read model cannot be queried now. Send the same request again.";
+    scene.browser.see("#problem", &[problem]).await?;
+    scene.change(40, "delivered").await?;
+    scene.let_everybody_connect().await?;
+    scene.browser.see("#state", &["live"]).await?;
+    scene.browser.see("#problem", &[""; 0]).await?;
+    scene.browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_come_is_not_called_live() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("").await?;
+    // The stream comes, the list does not, until the page has given up on it once.
+    let hold_back = "const real = window.fetch; let held = 0;
+        window.fetch = (path, options) => path.includes('/orders?') && held++ === 0
+            ? new Promise((_, refuse) => options.signal.addEventListener('abort', () => refuse(options.signal.reason)))
+            : real(path, options);
+        window.heldBack = () => held;";
+    scene.browser.run(hold_back).await?;
+    scene.browser.run("location.hash = 'customer=alice'").await?;
+    scene.browser.until("return window.heldBack() === 1").await?;
+    scene.browser.see("#state", &["connecting…"]).await?;
+    scene.browser.see("#state", &["reconnecting…"]).await?;
+    scene.see_orders((26..=45).rev()).await?;
+    scene.browser.see("#state", &["live"]).await
+}

@@ -99,3 +99,49 @@ async fn what_the_server_refuses_is_told_in_words() -> Result<()> {
     scene.browser.see("#problem", &[problem]).await?;
     scene.browser.see("#state", &["not watching"]).await
 }
+
+#[tokio::test]
+async fn a_page_that_a_filter_empties_is_filled_from_older_ones() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice&status=placed").await?;
+    let placed: Vec<_> = (1..=45).rev().filter(|number| number % 3 != 0).collect();
+    scene.see_orders(placed.iter().copied().take(20)).await?;
+    scene.browser.see("#state", &["live"]).await?;
+    for number in placed.iter().take(20) {
+        scene.change(*number, "paid").await?;
+    }
+    scene.see_orders(placed.iter().copied().skip(20)).await?;
+    scene.place(46).await?;
+    scene.see_orders([46].into_iter().chain(placed.iter().copied().skip(20))).await?;
+    scene.browser.see("caption", &["alice: placed orders, newest first"]).await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn statuses_that_are_ticked_before_the_search_count() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("").await?;
+    scene.browser.click("#statuses label:has([value=paid])").await?;
+    scene.browser.fill("#customer", "alice").await?;
+    scene.browser.press(ENTER).await?;
+    scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn the_keyboard_stays_where_it_was_when_rows_come_and_go() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    scene.open("customer=alice&status=paid").await?;
+    scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
+    scene.browser.see("#state", &["live"]).await?;
+    scene.browser.run("document.querySelectorAll('.open')[1].focus()").await?;
+    scene.change(45, "shipped").await?;
+    scene.see_orders((1..=14).rev().map(|number| 3 * number)).await?;
+    let focus = "return document.activeElement.textContent";
+    scene.browser.until(&format!("{focus} === '…00000042'")).await?;
+    // Its own order leaves: the next one takes its place.
+    scene.change(42, "shipped").await?;
+    scene.see_orders((1..=13).rev().map(|number| 3 * number)).await?;
+    scene.browser.until(&format!("{focus} === '…00000039'")).await?;
+    scene.is_quiet().await
+}

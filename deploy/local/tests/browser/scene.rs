@@ -88,6 +88,24 @@ impl Scene {
         Ok(())
     }
 
+    /// The service's connections end, and it gets no new ones. The scene's own session goes on.
+    pub(crate) async fn let_nobody_connect(&self) -> Result<()> {
+        self.with_connecting("REVOKE CONNECT ON DATABASE %I FROM PUBLIC").await?;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.session.execute(end, &[]).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn let_everybody_connect(&self) -> Result<()> {
+        self.with_connecting("GRANT CONNECT ON DATABASE %I TO PUBLIC").await
+    }
+
+    async fn with_connecting(&self, statement: &str) -> Result<()> {
+        let block = format!("DO $$ BEGIN EXECUTE format('{statement}', current_database()); END $$");
+        Ok(self.session.batch_execute(&block).await?)
+    }
+
     /// Waits until the list shows these orders.
     pub(crate) async fn see_orders(&self, numbers: impl IntoIterator<Item = i32>) -> Result<()> {
         let names: Vec<_> = numbers.into_iter().map(|number| format!("…{number:08}")).collect();

@@ -57,6 +57,8 @@ async function* events(last, signal) {
     }
   } finally {
     clearTimeout(timer);
+    // Whoever stops listening hangs up.
+    silence.abort();
   }
 }
 
@@ -105,8 +107,10 @@ async function watch(signal) {
       for await (const event of events(last, signal)) {
         pause = FIRST_PAUSE;
         last = event.id;
-        connection("live");
         await hear(event, signal);
+        // What cannot be loaded now is loaded at the next event.
+        connection(isStale ? "reconnecting" : "live");
+        if (!isStale) complain(null);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -126,6 +130,7 @@ async function hear({ event, data }, signal) {
   if (isSnapshot) JSON.parse(data).orders.forEach((order) => take(order));
   if (event === "order" && take(JSON.parse(data))) {
     byId("last-change").textContent = `last change ${clock.format(new Date())}`;
+    if (isStale) await load(signal);
   }
 }
 
@@ -134,9 +139,10 @@ async function load(signal) {
   const query = new URLSearchParams(here.statuses.map((status) => ["status", status]));
   if (here.cursor) query.set("cursor", here.cursor);
   try {
-    const list = await (await ask(`${customerPath()}?${query}`, signal)).json();
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(SILENCE)]);
+    const list = await (await ask(`${customerPath()}?${query}`, limited)).json();
+    if (signal.aborted) return;
     isStale = false;
-    complain(null);
     showPage(list);
   } catch (error) {
     if (signal.aborted || !(error instanceof Problem)) throw error;
@@ -160,7 +166,8 @@ function complain(problem) {
 
 function showPage({ orders, next_cursor }) {
   const known = new Map([...rows.rows].map((row) => [row.order.order_id, row]));
-  rows.replaceChildren(...orders.map((order) => fill(known.get(order.order_id) ?? newRow(), order)));
+  const shown = orders.map((order) => fill(known.get(order.order_id) ?? newRow(), order));
+  keepFocus(() => rows.replaceChildren(...shown));
   orders.forEach((order) => versions.set(order.order_id, order.version));
   hasOlder = next_cursor !== null;
   byId("list").hidden = byId("pages").hidden = false;
@@ -177,7 +184,18 @@ function link(id, place) {
 function caption() {
   const which = here.statuses.length ? `${here.statuses.join(" or ")} orders` : "orders";
   const none = here.cursor ? `no older ${which}` : `no ${which}`;
-  byId("list").caption.textContent = `${here.customer}: ${rows.rows.length ? which + ", newest first" : none}`;
+  const some = rows.rows.length > 0 || hasOlder;
+  byId("list").caption.textContent = `${here.customer}: ${some ? which + ", newest first" : none}`;
+}
+
+// Changes the rows. The focus stays on the order that has it, or goes to the one that takes its place.
+function keepFocus(change) {
+  const focused = [...rows.rows].find((row) => row.contains(document.activeElement));
+  const place = focused?.sectionRowIndex;
+  change();
+  if (!focused) return;
+  const row = focused.isConnected ? focused : rows.rows[Math.min(place, rows.rows.length - 1)];
+  (row?.querySelector(".open") ?? byId("customer")).focus();
 }
 
 const newRow = () => byId("row").content.firstElementChild.cloneNode(true);
@@ -200,14 +218,16 @@ function fill(row, order) {
 
 // Takes in a summary that was told; whether it was news.
 function take(order) {
-  if (versions.get(order.order_id) >= order.version) return false;
+  if (order.customer_id !== here.customer || versions.get(order.order_id) >= order.version) return false;
   versions.set(order.order_id, order.version);
   if (byId("detail").open && byId("detail").dataset.order === order.order_id) showDetail(order);
   const row = [...rows.rows].find((shown) => shown.order.order_id === order.order_id);
   const fits = here.statuses.length === 0 || here.statuses.includes(order.status);
-  if (row && !fits) row.remove();
+  if (row && !fits) keepFocus(() => row.remove());
   else if (row) highlight(fill(row, order));
   else if (fits && belongsHere(order)) highlight(insert(order));
+  // What has left makes room for an older one; on a page without rows there is no telling what belongs on it.
+  isStale ||= (row && !fits && hasOlder) || (fits && rows.rows.length === 0);
   caption();
   return true;
 }
@@ -256,7 +276,8 @@ async function open(order) {
   byId("detail").dataset.order = order.order_id;
   showDetail(order);
   byId("detail").showModal();
-  const now = await ask(`/orders/${order.order_id}`, leave.signal).then((answer) => answer.json(), () => order);
+  const limited = AbortSignal.any([leave.signal, AbortSignal.timeout(SILENCE)]);
+  const now = await ask(`/orders/${order.order_id}`, limited).then((answer) => answer.json()).catch(() => order);
   if (now.version > order.version) take(now);
 }
 
@@ -266,16 +287,17 @@ function step(by) {
   buttons[Math.max(0, Math.min(next, buttons.length - 1))]?.focus();
 }
 
+const tickedStatuses = () => [...document.querySelectorAll("#statuses :checked")].map((box) => box.value);
+
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const customer = byId("customer").value.trim();
   const before = location.hash;
-  location.hash = fragmentOf({ ...here, customer, cursor: null });
+  location.hash = fragmentOf({ customer, statuses: tickedStatuses(), cursor: null });
   if (location.hash === before) go();
 });
 byId("statuses").addEventListener("change", () => {
-  const statuses = [...document.querySelectorAll("#statuses :checked")].map((box) => box.value);
-  if (here.customer) location.hash = fragmentOf({ ...here, statuses, cursor: null });
+  if (here.customer) location.hash = fragmentOf({ ...here, statuses: tickedStatuses(), cursor: null });
 });
 rows.addEventListener("click", (event) => open(event.target.closest("tr").order));
 addEventListener("keydown", (event) => {
