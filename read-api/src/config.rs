@@ -20,7 +20,7 @@ pub struct Config {
     /// `CURSOR_KEY`: the secret that page cursors are made with, 32 characters or more. Required: with one that each process
     /// made for itself, replicas would refuse each other's cursors.
     pub cursor_key: CursorKey,
-    /// `LIVE_POLL_MS`: pause between two looks at what has changed, while anybody watches; 10 to 10 000. Default 100.
+    /// `LIVE_POLL_MS`: pause between two looks at what has changed, while anybody watches; 10 to 2 000. Default 100.
     pub live_poll: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Config {
         let http = HttpConfig::from_vars(vars)?;
         let Cursor { key } = config::read("CURSOR_", vars)?;
         let Live { poll_ms } = config::read("LIVE_", vars)?;
-        in_range("LIVE_POLL_MS", &poll_ms, &(10..=10_000))?;
+        in_range("LIVE_POLL_MS", &poll_ms, &(10..=2_000))?;
         Ok(Self {
             database,
             http,

@@ -29,7 +29,7 @@ pub mod version_wait;
 pub use config::Config;
 
 use crate::adapter::http;
-use crate::adapter::postgres::{BY_KEY_ONLY, CONNECTIONS, PgOrderQueries, PgOrderWatch};
+use crate::adapter::postgres::{BY_KEY_ONLY, CONNECTIONS, PgOrderQueries, PgOrderWatch, WATCH_CONNECTIONS};
 use crate::live::Live;
 use crate::version_wait::VersionWait;
 
@@ -61,10 +61,13 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, Sta
     let lanes = database.clone().with_pool_size(CONNECTIONS);
     let lanes: Vec<_> =
         (0..config.http.http_workers).map(|_| lanes.open("read-api")).collect::<Result<_, _>>()?;
+    let watching = database.clone().with_pool_size(WATCH_CONNECTIONS).open("read-api")?;
     let database = database.open("read-api")?;
-    let watch = Arc::new(PgOrderWatch::new(database.clone()));
-    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch)));
-    let live = web::Data::new(Live::start(Arc::clone(&watch), config.live_poll, stop.clone()));
+    let watch = Arc::new(PgOrderWatch::new(watching));
+    // Half of the connections are left to requests that are answered at once, probes among them.
+    let share = config.http.max_connections() / 4;
+    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), share));
+    let live = web::Data::new(Live::start(Arc::clone(&watch), config.live_poll, share, stop.clone()));
     let cursor_key = web::Data::new(config.cursor_key.clone());
     let health = health(watch, stop.clone());
     let worker = Arc::new(AtomicUsize::new(0));

@@ -22,9 +22,6 @@ const SNAPSHOT: u8 = 20;
 /// The most changes that are told at once. Where there were more, a snapshot tells less and says the same.
 const MAX_CHANGES: usize = 1_000;
 
-/// The most streams at once; each holds a connection of a client, and none of the database.
-const MAX_STREAMS: usize = 10_000;
-
 /// How many ticks with news a client may be behind before it is dropped.
 const MAX_BATCHES: usize = 64;
 
@@ -64,7 +61,7 @@ pub enum SubscribeError {
     #[error(transparent)]
     Query(#[from] QueryError),
     /// Too many watch already, or the process stops.
-    #[error("there are {MAX_STREAMS} streams already, or the process is stopping")]
+    #[error("there are as many streams as there may be, or the process is stopping")]
     Full,
 }
 
@@ -76,18 +73,19 @@ pub struct Live<W> {
 }
 
 impl<W: OrderWatch> Live<W> {
-    /// Asks `watch` every `tick`, as long as anybody watches, until `stop`.
+    /// Asks `watch` every `tick`, as long as anybody watches, until `stop`. There are up to `max_streams` at once; each holds a
+    /// connection of a client, and none of the database.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start(watch: Arc<W>, tick: Duration, stop: CancellationToken) -> Self {
-        let (subscribers, came) = mpsc::channel(MAX_STREAMS);
+    pub fn start(watch: Arc<W>, tick: Duration, max_streams: usize, stop: CancellationToken) -> Self {
+        let (subscribers, came) = mpsc::channel(max_streams);
         let feed = Feed::new(Arc::clone(&watch), tick, came);
         // Its end is the end of every stream.
         tokio::spawn(async move { stop.run_until_cancelled(feed.run()).await });
-        Self { watch, subscribers, slots: Arc::new(Semaphore::new(MAX_STREAMS)) }
+        Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)) }
     }
 
     /// Tells what happens to this customer's orders: since `told`, where that can be found out, else from a snapshot on.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use uuid::Uuid;
 
 use crate::model::OrderSummary;
@@ -12,9 +12,6 @@ use crate::port::{OrderWatch, QueryError};
 
 /// How long to let pass between two looks. A projection takes about as long.
 const TICK: Duration = Duration::from_millis(5);
-
-/// The most that wait at once; each holds a request, and none a database connection.
-const MAX_WAITERS: usize = 10_000;
 
 /// Why nobody waits any longer.
 #[derive(Debug, thiserror::Error)]
@@ -26,13 +23,14 @@ pub enum WaitError {
     #[error(transparent)]
     Query(#[from] QueryError),
     /// Too many wait already.
-    #[error("{MAX_WAITERS} requests wait for a projection already")]
+    #[error("as many requests wait for a projection as may wait")]
     TooMany,
 }
 
 /// Looks for all that wait by one query a tick, however many they are, and for nobody when nobody waits.
 pub struct VersionWait {
     waiters: Arc<Waiters>,
+    slots: Semaphore,
 }
 
 #[derive(Default)]
@@ -47,16 +45,16 @@ struct Waiter {
 }
 
 impl VersionWait {
-    /// Asks `watch`.
+    /// Asks `watch`. Up to `max_waiters` wait at once; each holds a connection of a client, and none of the database.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start<W: OrderWatch>(watch: Arc<W>) -> Self {
+    pub fn start<W: OrderWatch>(watch: Arc<W>, max_waiters: usize) -> Self {
         let waiters = Arc::new(Waiters::default());
         tokio::spawn(look_for_all(watch, Arc::clone(&waiters)));
-        Self { waiters }
+        Self { waiters, slots: Semaphore::new(max_waiters) }
     }
 
     /// The order in `min_version` or a later one, as soon as it is there, but within `limit`.
@@ -73,7 +71,8 @@ impl VersionWait {
         if limit.is_zero() {
             return Err(WaitError::Behind);
         }
-        let told = self.waiters.add(order_id, min_version)?;
+        let _slot = self.slots.try_acquire().map_err(|_| WaitError::TooMany)?;
+        let told = self.waiters.add(order_id, min_version);
         match tokio::time::timeout(limit, told).await {
             Ok(Ok(order)) => Ok(order?),
             _ => Err(WaitError::Behind),
@@ -87,20 +86,11 @@ impl Waiters {
         self.by_order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(
-        &self,
-        order_id: Uuid,
-        min_version: i32,
-    ) -> Result<oneshot::Receiver<Result<OrderSummary, QueryError>>, WaitError> {
+    fn add(&self, order_id: Uuid, min_version: i32) -> oneshot::Receiver<Result<OrderSummary, QueryError>> {
         let (tell, told) = oneshot::channel();
-        let mut by_order = self.lock();
-        if by_order.values().map(Vec::len).sum::<usize>() >= MAX_WAITERS {
-            return Err(WaitError::TooMany);
-        }
-        by_order.entry(order_id).or_default().push(Waiter { min_version, tell });
-        drop(by_order);
+        self.lock().entry(order_id).or_default().push(Waiter { min_version, tell });
         self.came.notify_one();
-        Ok(told)
+        told
     }
 
     /// The orders that somebody still waits for.

@@ -47,6 +47,14 @@ pub struct HttpConfig {
     pub http_workers: usize,
 }
 
+impl HttpConfig {
+    /// How many connections are served at once, by all workers together.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.http_workers * MAX_CONNECTIONS_PER_WORKER
+    }
+}
+
 const fn loopback() -> IpAddr {
     IpAddr::V4(Ipv4Addr::LOCALHOST)
 }

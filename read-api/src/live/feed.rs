@@ -18,9 +18,12 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Streams that have been told nothing for so long, because the read model cannot be read, are ended.
 const FAILING_LIMIT: Duration = Duration::from_secs(10);
 
-/// The pause between two questions is at least this many times as long as the last answer took: on a standby, what was
-/// written since a long transaction began is read again and again.
+/// The pause between two questions is at least this many times as long as the last answer took: what was written since a long
+/// transaction began is read again and again.
 const PAUSE_PER_ANSWER: u32 = 4;
+
+/// But no longer than this, so that heartbeats come when they are expected.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A client that watches a customer.
 pub(super) struct Subscriber {
@@ -76,7 +79,8 @@ impl<W: OrderWatch> Feed<W> {
         while self.wait_for_subscribers().await {
             let start = Instant::now();
             self.look().await;
-            tokio::time::sleep(self.tick.max(start.elapsed() * PAUSE_PER_ANSWER)).await;
+            let pause = (start.elapsed() * PAUSE_PER_ANSWER).min(LONGEST_PAUSE);
+            tokio::time::sleep(self.tick.max(pause)).await;
         }
     }
 

@@ -1,1 +1,1 @@
-SELECT o.customer_id, o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version FROM (SELECT * FROM order_summary WHERE changed_in >= $1 ORDER BY changed_in OFFSET 0) AS o WHERE o.customer_id = ANY($2)
+SELECT o.customer_id, o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version FROM (SELECT * FROM order_summary WHERE changed_in >= $1 AND changed_in < pg_snapshot_xmax(pg_current_snapshot())::text::bigint ORDER BY changed_in OFFSET 0) AS o WHERE o.customer_id = ANY($2)

@@ -62,6 +62,7 @@ fn a_bad_configuration_ends_the_process_at_once_and_names_the_variable() -> Resu
         (vec![url, ("CURSOR_KEY", "too short")], "CURSOR_KEY"),
         (vec![url, key, ("PORT", "-1")], "PORT"),
         (vec![url, key, ("LIVE_POLL_MS", "9")], "LIVE_POLL_MS"),
+        (vec![url, key, ("LIVE_POLL_MS", "2001")], "LIVE_POLL_MS"),
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_read-api"));
         let output = program.env_clear().envs(vars).stdin(Stdio::null()).output()?;

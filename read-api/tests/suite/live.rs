@@ -219,3 +219,13 @@ async fn one_query_a_tick_serves_all_who_watch() -> Result<()> {
     assert!(statements <= i64::try_from(2 * ticks)? + 60, "{statements} statements in {ticks} ticks");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_slow_tick_keeps_the_heartbeat() -> Result<()> {
+    let api = Api::start_with(&[("LIVE_POLL_MS", "2000")]).await?;
+    let mut events = api.watch("alice", None).await?;
+    events.next().await?.context("no snapshot")?;
+    let heartbeat = timeout(Duration::from_secs(9), events.next()).await??;
+    assert_eq!(heartbeat.context("the stream has ended")?.name, "heartbeat");
+    Ok(())
+}

@@ -1,14 +1,17 @@
 //! read-api over HTTP, against a real PostgreSQL.
 
 mod bad_input;
+mod crash;
 mod dashboard;
 mod failure;
 mod golden;
+mod limits;
 mod live;
 mod openapi;
 mod paging;
 mod queries;
 mod read_your_write;
+mod restored_dump;
 mod slow_client;
 mod standby;
 mod support;

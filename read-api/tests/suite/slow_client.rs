@@ -1,6 +1,6 @@
 //! Clients that do not take what they are sent.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -41,10 +41,6 @@ async fn a_client_that_reads_nothing_is_dropped_and_its_connection_closed() -> R
     let mut client = connect(&api)?;
     // Writing does not touch what has been received; a connection that the server has reset fails.
     change_until(&api, || client.write_all(b"\r\n").is_err()).await?;
-    client.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut received = Vec::new();
-    let end = client.read_to_end(&mut received);
-    assert!(end.is_err() || !received.is_empty(), "{end:?}");
     Ok(())
 }
 

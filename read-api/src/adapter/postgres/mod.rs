@@ -8,8 +8,9 @@ mod queries;
 mod row;
 mod watch;
 
+pub use changes::MARK;
 pub use queries::{CONNECTIONS, PgOrderQueries};
-pub use watch::PgOrderWatch;
+pub use watch::{PgOrderWatch, WATCH_CONNECTIONS};
 
 /// Every statement finds its rows by key and in order: a plan that is kept must not depend on what the table held when it was
 /// made, and is not weighed anew for each call.

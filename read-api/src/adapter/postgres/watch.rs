@@ -13,6 +13,10 @@ use super::{changes, find, list};
 use crate::model::{Filter, OrderSummary, PageRequest};
 use crate::port::{OrderWatch, QueryError, Read};
 
+/// How many connections it needs: for who waits, for who watches, and for those who begin to. They are its own, so that lists
+/// which take long keep nobody waiting who has been promised an answer in time.
+pub const WATCH_CONNECTIONS: usize = 4;
+
 /// Answers from `order_summary` in PostgreSQL. It locks nothing.
 #[derive(Clone)]
 pub struct PgOrderWatch {

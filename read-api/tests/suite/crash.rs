@@ -1,0 +1,56 @@
+//! PostgreSQL crashes, and forgets which transaction ids it had given to those who wrote nothing.
+
+use anyhow::Result;
+use local::postgres::{PrivateServer, ServerOptions, Tuning};
+use read_api::adapter::postgres::PgOrderWatch;
+use read_api::port::OrderWatch;
+use runtime::database::DatabaseConfig;
+use tokio_postgres::{Client, NoTls};
+
+use crate::support::{change, insert};
+
+async fn connect(server: &PrivateServer) -> Result<Client> {
+    let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
+    tokio::spawn(connection);
+    Ok(session)
+}
+
+fn watch(server: &PrivateServer) -> Result<PgOrderWatch> {
+    let url = server.url("orders_read_api", "postgres");
+    let database = DatabaseConfig::from_vars(&[("DATABASE_URL".to_owned(), url)].into())?;
+    Ok(PgOrderWatch::new(database.open("test")?))
+}
+
+#[tokio::test]
+async fn a_change_is_told_although_its_transaction_has_an_id_that_was_seen_before_the_crash() -> Result<()> {
+    let dir = tempfile::tempdir_in("/tmp")?;
+    // The server's own user has to get there.
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let options = ServerOptions { tuning: Tuning::Durable, data_dir: Some(dir.path().join("data")) };
+    let server = PrivateServer::start(&options)?;
+    migrate::up(&server.superuser_url("postgres")).await?;
+    let session = connect(&server).await?;
+    // What is not asked to be on disk stays in memory for a while.
+    session.batch_execute("ALTER SYSTEM SET wal_writer_delay = '10s'").await?;
+    session.batch_execute("SELECT pg_reload_conf()").await?;
+    insert(&session, &[(1, "alice", 1)]).await?;
+    for _ in 0..20 {
+        session.batch_execute("BEGIN; SELECT pg_current_xact_id(); ROLLBACK").await?;
+    }
+    let query = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+    let before: i64 = session.query_one(query, &[]).await?.get(0);
+    let read = watch(&server)?.newest("alice", 20).await?;
+    assert_eq!(read.orders.len(), 1);
+    server.crash();
+
+    let server = PrivateServer::start(&options)?;
+    let session = connect(&server).await?;
+    change(&session, 1, 1).await?;
+    let changed_in: i64 = session.query_one("SELECT max(changed_in) FROM order_summary", &[]).await?.get(0);
+    assert!(changed_in < before, "{changed_in} was not given before the crash, when {before} came next");
+    let told = watch(&server)?.changes(vec!["alice".to_owned()], read.mark.settled).await?;
+    assert_eq!(told.mark.history, read.mark.history);
+    let told: Vec<_> = told.orders.iter().map(|order| order.version).collect();
+    assert_eq!(told, [2]);
+    Ok(())
+}
