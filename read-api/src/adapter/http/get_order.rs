@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use runtime::problem::Problem;
 use uuid::Uuid;
 
+use super::list_query::digits;
 use super::preference::{self, PREFERENCE_APPLIED};
 use super::problems::{self, OrderProblems};
 use super::{CACHING, ORDER};
@@ -72,7 +73,7 @@ fn min_version(query: &[(String, String)]) -> Result<Option<i32>, Problem> {
         if name != "min_version" {
             return Err(problems::unknown_parameter(name));
         }
-        let number = value.parse().ok().filter(|number| *number >= 1);
+        let number = digits(value).filter(|number| *number >= 1);
         let detail = || format!("must be a whole number from 1 to {}", i32::MAX);
         let number: i32 = number.ok_or_else(|| problems::invalid_parameter(name, detail()))?;
         if min_version.replace(number).is_some() {

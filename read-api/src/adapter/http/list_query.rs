@@ -1,6 +1,7 @@
 //! What the query of a list says.
 
 use std::fmt::Write;
+use std::str::FromStr;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -96,8 +97,13 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
 }
 
 fn limit(value: &str) -> Result<u8, String> {
-    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    let limit = digits(value).filter(|limit| (1..=MAX_LIMIT).contains(limit));
     limit.ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
+}
+
+/// A number as a query has it: digits, and no sign.
+pub(super) fn digits<N: FromStr>(value: &str) -> Option<N> {
+    value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn status(value: &str) -> Result<OrderStatus, String> {
