@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each package may use of this workspace, outside its tests.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("shared-events", &[]),
     ("runtime", &[]),
     ("write-api", &["runtime", "shared-events"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 7] = [
     ("read-api", &["runtime"]),
     ("migrate", &["runtime"]),
     ("local", &["migrate"]),
+    ("bench", &["local"]),
 ];
 
 /// Libraries that the event contract must not have anywhere below it.

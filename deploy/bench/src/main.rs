@@ -1,0 +1,119 @@
+//! `bench`: the real binaries under load, each figure beside what PostgreSQL does by itself in the same run.
+
+mod machine;
+mod outbox;
+mod pgbench;
+mod plan;
+mod report;
+mod rows;
+mod scenario;
+mod stage;
+mod usage;
+mod wrk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+use crate::plan::Plan;
+use crate::scenario::Scenario;
+use crate::stage::Stage;
+
+/// Measures the services beside PostgreSQL, prints a table, and fails if a target was not met.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// What to measure.
+    scenario: Selection,
+    /// How long one measurement takes; `latency` takes 6 times as long, and `mixed` 30 times.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// How often a measurement is repeated.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Also write the figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Use this database rather than a private server. It must be empty, and is emptied again and again. Its user migrates,
+    /// and must be able to SET ROLE to the process roles.
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// A hundredth of the rows, to see that everything works: the figures mean nothing, and are not judged.
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Selection {
+    Write,
+    Drain,
+    Read,
+    Latency,
+    Bloat,
+    Mixed,
+    Scale,
+    All,
+}
+
+impl Selection {
+    fn scenarios(self) -> &'static [Scenario] {
+        match self {
+            Self::Write => &[Scenario::Write],
+            Self::Drain => &[Scenario::Drain],
+            Self::Read => &[Scenario::Read],
+            Self::Latency => &[Scenario::Latency],
+            Self::Bloat => &[Scenario::Bloat],
+            Self::Mixed => &[Scenario::Mixed],
+            Self::Scale => &[Scenario::Scale],
+            Self::All => &Scenario::ALL,
+        }
+    }
+}
+
+// Children are bound to the thread that starts them: the main one, which lives as long as the process.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
+async fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    tokio::select! {
+        done = run(cli) => done,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool: results here, progress there"
+)]
+async fn run(cli: Cli) -> Result<ExitCode> {
+    let judged = !cli.quick && !cfg!(debug_assertions);
+    let plan = Plan {
+        time: Duration::from_secs(cli.seconds),
+        rounds: cli.rounds,
+        shrink: if cli.quick { 100 } else { 1 },
+    };
+    let stage = Stage::start(cli.database_url).await?;
+    println!("{}\n", machine::describe(&stage).await?);
+    let mut figures = Vec::new();
+    for scenario in cli.scenario.scenarios() {
+        eprintln!("{} …", scenario.name());
+        stage.empty().await?;
+        figures.extend(scenario.measure(&stage, plan).await.with_context(|| scenario.name())?);
+    }
+    stage.empty().await?;
+    if !judged {
+        for figure in &mut figures {
+            figure.target = None;
+        }
+        println!("A quick run or a debug build: these figures mean nothing.\n");
+    }
+    print!("{}", report::table(&figures));
+    if let Some(file) = cli.json {
+        std::fs::write(&file, report::json(&figures)?).with_context(|| file.display().to_string())?;
+    }
+    let all_met = figures.iter().all(|figure| figure.met() != Some(false));
+    Ok(if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

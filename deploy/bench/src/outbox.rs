@@ -1,0 +1,44 @@
+//! Waiting until the outbox is empty, and making sure of what came of it.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use local::wait;
+
+use crate::stage::Stage;
+
+/// Far more than any backlog here takes.
+const LIMIT: Duration = Duration::from_mins(5);
+
+/// The highest id that an event has been given, whether it is still there or not.
+pub(crate) async fn last_id(stage: &Stage) -> Result<i64> {
+    Ok(stage.session.query_one("SELECT last_value FROM outbox_id_seq", &[]).await?.get(0))
+}
+
+/// Waits until no event with an id from `first` to `last` is left. To look costs little as long as `last` is there.
+pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> Result<()> {
+    for range in [last..=last, first..=last] {
+        wait::until("the outbox to be drained", LIMIT, || async {
+            let look = "SELECT id FROM outbox WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT 1";
+            match stage.session.query_opt(look, &[range.start(), range.end()]).await {
+                Ok(None) => Ok(()),
+                Ok(Some(row)) => Err(format!("event {} is still there", row.get::<_, i64>(0))),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Everything was projected, and nothing else.
+pub(crate) async fn check_projected(stage: &Stage, orders: u64) -> Result<()> {
+    let left = stage.count("outbox").await?;
+    let parked = stage.count("parked_events").await?;
+    let projected = stage.count("order_summary").await?;
+    ensure!(
+        (left, parked, projected) == (0, 0, orders),
+        "of {orders} orders {projected} were projected; {left} events are left, {parked} were parked"
+    );
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What PostgreSQL does by itself, by pgbench.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use local::postgres::Binaries;
+use tokio::process::Command;
+
+/// Plans are made as the services have them made: by key, once.
+const SETTINGS: &str = "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
+
+/// One run of a script, with `-M prepared`.
+#[derive(Debug)]
+pub(crate) struct Pgbench<'a> {
+    /// The transaction, in pgbench's own language.
+    pub(crate) script: &'a str,
+    /// Sessions at once.
+    pub(crate) clients: u16,
+    /// How much of it.
+    pub(crate) length: Length,
+    /// Variables of the script.
+    pub(crate) variables: &'a [(&'a str, u32)],
+}
+
+/// How long a run goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Length {
+    Seconds(u64),
+    TransactionsOfEach(u32),
+}
+
+/// What came of it. No transaction failed.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Ran {
+    pub(crate) transactions: u64,
+    /// Transactions per second, without the time for connecting.
+    pub(crate) per_second: f64,
+}
+
+impl Pgbench<'_> {
+    /// # Errors
+    ///
+    /// When pgbench cannot be run, or any transaction failed.
+    pub(crate) async fn run(&self, database_url: &str) -> Result<Ran> {
+        let script = tempfile::NamedTempFile::new()?;
+        std::fs::write(script.path(), self.script)?;
+        let mut command = Command::new(Binaries::find()?.program("pgbench"));
+        command.args(["--no-vacuum", "--protocol=prepared", "--jobs=2"]);
+        command.arg(format!("--client={}", self.clients));
+        match self.length {
+            Length::Seconds(seconds) => command.arg(format!("--time={seconds}")),
+            Length::TransactionsOfEach(count) => command.arg(format!("--transactions={count}")),
+        };
+        for (name, value) in self.variables {
+            command.arg(format!("--define={name}={value}"));
+        }
+        let output = command
+            .arg("--file")
+            .arg(script.path())
+            .arg(database_url)
+            .env("PGOPTIONS", SETTINGS)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("pgbench cannot be run (it comes with PostgreSQL's server package)")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr));
+        parse(&said).with_context(|| format!("pgbench said: {said}"))
+    }
+}
+
+fn parse(said: &str) -> Result<Ran> {
+    let value = |name: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.trim_start().split([' ', '/']).next());
+        number.with_context(|| format!("no `{name}`"))
+    };
+    let failed = value("number of failed transactions:")?;
+    ensure!(failed == "0", "{failed} transactions failed");
+    Ok(Ran {
+        transactions: value("number of transactions actually processed:")?.parse()?,
+        per_second: value("tps =")?.parse()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = "number of transactions actually processed: 480/480\n\
+                        number of failed transactions: 0 (0.000%)\n\
+                        latency average = 1.5 ms\n\
+                        tps = 41234.567890 (without initial connection time)\n";
+
+    #[test]
+    fn counts_are_read_with_and_without_a_number_that_was_asked_for() {
+        let ran = Ran { transactions: 480, per_second: 41_234.567_89 };
+        assert_eq!(parse(SAID).unwrap(), ran);
+        assert_eq!(parse(&SAID.replace("480/480", "480")).unwrap(), ran);
+    }
+
+    #[test]
+    fn a_failed_transaction_fails_the_run() {
+        assert!(parse(&SAID.replace(": 0 (", ": 2 (")).is_err());
+        assert!(parse("").is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! A backlog of events projected, beside the same done by SQL inside the server.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use local::services::ServiceKind;
+
+use crate::outbox::{check_projected, last_id, wait_until_drained};
+use crate::pgbench::{Length, Pgbench};
+use crate::plan::Plan;
+use crate::report::{Figure, Target};
+use crate::rows::{Owners, fill_outbox};
+use crate::stage::Stage;
+
+pub(super) const NAME: &str = "drain";
+
+const EVENTS: u32 = 500_000;
+/// As many as the projector takes at once.
+const BATCH: u32 = 1_000;
+const WORKERS: [u16; 3] = [1, 2, 4];
+const CUSTOMERS: Owners = Owners::Uniform(100_000);
+
+/// Claims, decodes, projects and deletes so many events in one statement, and remembers how far it has come.
+const ONE_BATCH: &str = include_str!("drain.pgbench.sql");
+
+pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
+    let events = plan.rows(EVENTS);
+    let mut figures = Vec::new();
+    for workers in WORKERS {
+        let (mut ours, mut comparator) = (Vec::new(), Vec::new());
+        for _ in 0..plan.rounds {
+            ours.push(project(stage, workers, events).await?);
+            comparator.push(project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
+        }
+        figures.push(Figure {
+            scenario: NAME,
+            name: format!("{workers} workers"),
+            unit: "events/s",
+            ours,
+            comparator,
+            target: Some(Target::RatioAtLeast(0.8)),
+        });
+    }
+    Ok(figures)
+}
+
+async fn fill(stage: &Stage, events: u32) -> Result<()> {
+    stage.empty().await?;
+    fill_outbox(stage, 1..events + 1, CUSTOMERS).await?;
+    stage.settle().await
+}
+
+/// From the start of the process until the last event has been projected.
+pub(super) async fn project(stage: &Stage, workers: u16, events: u32) -> Result<f64> {
+    fill(stage, events).await?;
+    let last = last_id(stage).await?;
+    let workers = workers.to_string();
+    let start = Instant::now();
+    let projector = stage.service(ServiceKind::Projector, &[("WORKERS", &workers)]).await?;
+    wait_until_drained(stage, 0, last).await?;
+    let took = start.elapsed();
+    projector.stop()?;
+    check_projected(stage, events.into()).await?;
+    Ok(f64::from(events) / took.as_secs_f64())
+}
+
+async fn project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {
+    fill(stage, events).await?;
+    let share = events / u32::from(sessions);
+    ensure!(share.is_multiple_of(batch), "{events} events cannot be shared by {sessions} sessions");
+    let run = Pgbench {
+        script: ONE_BATCH,
+        clients: sessions,
+        length: Length::TransactionsOfEach(share / batch),
+        variables: &[("batch", batch), ("start", 0)],
+    };
+    let ran = run.run(&stage.database_url()).await?;
+    check_projected(stage, events.into()).await?;
+    Ok(ran.per_second * f64::from(batch))
+}

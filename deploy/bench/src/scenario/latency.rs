@@ -1,0 +1,111 @@
+//! How long it takes from the commit of an order until readers see it, and what it costs to wait for orders.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use local::services::ServiceKind;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::outbox::check_projected;
+use crate::plan::Plan;
+use crate::report::{Figure, Target};
+use crate::stage::Stage;
+use crate::usage::share_of_a_core;
+
+pub(super) const NAME: &str = "latency";
+
+const ORDERS_PER_SECOND: u32 = 50;
+
+/// So many measurements' time.
+const LENGTH: u32 = 6;
+
+pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
+    ensure!(
+        stage.setting("track_commit_timestamp").await? == "on",
+        "the server must have track_commit_timestamp = on, to tell when an order was committed"
+    );
+    let write_api = stage.service(ServiceKind::WriteApi, &[]).await?;
+    let projector = stage.service(ServiceKind::Projector, &[]).await?;
+    let read_api = stage.service(ServiceKind::ReadApi, &[]).await?;
+    let (mut p50, mut p99, mut seen_p50, mut seen_p99, mut idle) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..plan.rounds {
+        stage.empty().await?;
+        let mut seen = place_and_see(write_api.url(), read_api.url(), plan.times(LENGTH)).await?;
+        check_projected(stage, u64::try_from(seen.len())?).await?;
+        let [median, late] = commit_to_visible(stage).await?;
+        p50.push(median);
+        p99.push(late);
+        seen.sort_unstable();
+        seen_p50.push(percentile_ms(&seen, 50));
+        seen_p99.push(percentile_ms(&seen, 99));
+        idle.push(100.0 * share_of_a_core(&projector, plan.time).await?);
+    }
+    for service in [write_api, projector, read_api] {
+        service.stop()?;
+    }
+    let figure = |name: &str, unit, ours, target| Figure {
+        scenario: NAME,
+        name: name.to_owned(),
+        unit,
+        ours,
+        comparator: Vec::new(),
+        target,
+    };
+    Ok(vec![
+        figure("commit to visible, p50", "ms", p50, Some(Target::AtMost(2.0))),
+        figure("commit to visible, p99", "ms", p99, Some(Target::AtMost(5.0))),
+        figure("answered by write-api to shown by read-api, p50", "ms", seen_p50, None),
+        figure("answered by write-api to shown by read-api, p99", "ms", seen_p99, None),
+        figure("projector that has nothing to do", "% of a core", idle, Some(Target::AtMost(2.0))),
+    ])
+}
+
+/// Places an order every 20 ms, however long answers take, and reads each back. Returns how long after write-api's answer
+/// read-api showed it.
+async fn place_and_see(write_url: &str, read_url: &str, time: Duration) -> Result<Vec<Duration>> {
+    let client = Client::new();
+    let mut tick = tokio::time::interval(Duration::from_secs(1) / ORDERS_PER_SECOND);
+    let mut orders = JoinSet::new();
+    for number in 0..u64::from(ORDERS_PER_SECOND) * time.as_secs() {
+        tick.tick().await;
+        let (client, write_url, read_url) = (client.clone(), write_url.to_owned(), read_url.to_owned());
+        orders.spawn(async move { place_and_see_one(&client, &write_url, &read_url, number).await });
+    }
+    orders.join_all().await.into_iter().collect()
+}
+
+async fn place_and_see_one(
+    client: &Client,
+    write_url: &str,
+    read_url: &str,
+    number: u64,
+) -> Result<Duration> {
+    let item = |sku: &str| json!({"sku": sku, "quantity": 1, "price_cents": 450});
+    let items = ["A", "B", "C"].map(item);
+    let order = json!({"customer_id": format!("customer-{number}"), "items": items});
+    let placed = client.post(format!("{write_url}/orders")).json(&order).send().await?;
+    let placed: Value = placed.error_for_status()?.json().await?;
+    let answered = Instant::now();
+    let order_id = placed.get("order_id").and_then(Value::as_str).unwrap_or_default();
+    let seen = client.get(format!("{read_url}/orders/{order_id}?min_version=1")).header("prefer", "wait=10");
+    seen.send().await?.error_for_status()?;
+    Ok(answered.elapsed())
+}
+
+/// The median and the 99th percentile, in milliseconds, of the time between the two commits as PostgreSQL has noted them.
+async fn commit_to_visible(stage: &Stage) -> Result<[f64; 2]> {
+    let query = "SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM
+                     pg_xact_commit_timestamp(s.xmin) - pg_xact_commit_timestamp(o.xmin))::float8)
+                 FROM orders o JOIN order_summary s USING (order_id)";
+    let percentiles: Vec<f64> = stage.session.query_one(query, &[]).await?.get(0);
+    percentiles.try_into().map_err(|_| anyhow::anyhow!("no percentiles"))
+}
+
+/// Of times in ascending order.
+fn percentile_ms(times: &[Duration], percent: usize) -> f64 {
+    let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    times.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+}

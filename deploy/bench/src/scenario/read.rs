@@ -1,0 +1,83 @@
+//! A customer's 20 newest orders over HTTP, beside the bare SELECT.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use local::services::ServiceKind;
+use serde_json::Value;
+
+use crate::pgbench::{Length, Pgbench};
+use crate::plan::Plan;
+use crate::report::{Figure, Target};
+use crate::rows::{Owners, fill_summaries};
+use crate::stage::Stage;
+use crate::wrk::{self, Answered, Customers, Load, Pace};
+
+pub(super) const NAME: &str = "read";
+
+pub(super) const ROWS: u32 = 2_000_000;
+pub(super) const CUSTOMERS: u32 = 100_000;
+pub(super) const CONNECTIONS: u16 = 64;
+const SESSIONS: u16 = 8;
+
+const ONE_LIST: &str = include_str!("read.pgbench.sql");
+
+pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
+    let customers = plan.rows(CUSTOMERS);
+    fill_summaries(stage, 1..plan.rows(ROWS) + 1, Owners::Zipf(customers)).await?;
+    stage.settle().await?;
+    let (mut ours, mut p99, mut comparator) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..plan.rounds {
+        let answered = list_orders(stage, Customers::Zipf(customers), plan.time).await?;
+        ours.push(answered.per_second());
+        p99.push(answered.p99_ms());
+        comparator.push(select_orders(stage, customers, plan).await?);
+    }
+    let figure = |name: &str, unit, ours, comparator, target| Figure {
+        scenario: NAME,
+        name: name.to_owned(),
+        unit,
+        ours,
+        comparator,
+        target,
+    };
+    Ok(vec![
+        figure("64 connections", "lists/s", ours, comparator, Some(Target::RatioAtLeast(0.75))),
+        figure("64 connections, p99", "ms", p99, Vec::new(), None),
+    ])
+}
+
+/// What a read-api of its own answers, after it has been seen that its answers are right.
+pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<Answered> {
+    let service = stage.service(ServiceKind::ReadApi, &[]).await?;
+    check_answers(stage, service.url()).await?;
+    let pace = Pace { connections: CONNECTIONS, time, pause: Duration::ZERO };
+    let load = Load::ListOrders(customers);
+    wrk::run(load, Pace { time: Duration::from_secs(1), ..pace }, service.url()).await?;
+    let answered = wrk::run(load, pace, service.url()).await?;
+    service.stop()?;
+    Ok(answered)
+}
+
+/// The lists of some customers hold the very orders that SQL finds.
+async fn check_answers(stage: &Stage, url: &str) -> Result<()> {
+    for number in [1, 2, 3, 10, 100, 1_000] {
+        let customer = format!("customer-{number}");
+        let list = reqwest::get(format!("{url}/customers/{customer}/orders?limit=20")).await?;
+        let list: Value = list.error_for_status()?.json().await?;
+        let orders = list.get("orders").and_then(Value::as_array).context("no orders in the answer")?;
+        let listed: Vec<_> = orders.iter().filter_map(|order| order.get("order_id")?.as_str()).collect();
+        let select = "SELECT order_id::text FROM order_summary WHERE customer_id = $1
+                      ORDER BY placed_at DESC, order_id DESC LIMIT 20";
+        let rows = stage.session.query(select, &[&customer]).await?;
+        let stored: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+        ensure!(listed == stored, "{customer} has {stored:?}, and was shown {listed:?}");
+    }
+    Ok(())
+}
+
+async fn select_orders(stage: &Stage, customers: u32, plan: Plan) -> Result<f64> {
+    let length = Length::Seconds(plan.seconds());
+    let run = Pgbench { script: ONE_LIST, clients: SESSIONS, length, variables: &[("customers", customers)] };
+    Ok(run.run(&stage.database_url()).await?.per_second)
+}

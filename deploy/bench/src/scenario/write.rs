@@ -1,0 +1,85 @@
+//! Orders placed over HTTP, beside the same rows stored by pgbench, one order a commit.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use local::services::ServiceKind;
+
+use crate::pgbench::{Length, Pgbench};
+use crate::plan::Plan;
+use crate::report::{Figure, Target};
+use crate::stage::Stage;
+use crate::wrk::{self, Answered, Load, Pace};
+
+pub(super) const NAME: &str = "write";
+
+const CONNECTIONS: [u16; 2] = [64, 256];
+
+/// Order row and event row in one statement, of the same size as ours. Ids grow with time, as ours do.
+const ONE_ORDER: &str = include_str!("write.pgbench.sql");
+
+pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for connections in CONNECTIONS {
+        let (mut ours, mut p99, mut comparator) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..plan.rounds {
+            let placed = place_orders(stage, connections, plan.time).await?;
+            ours.push(placed.per_second());
+            p99.push(placed.p99_ms());
+            comparator.push(store_orders(stage, plan).await?);
+        }
+        let figure = |name: String, unit, ours, comparator, target| Figure {
+            scenario: NAME,
+            name,
+            unit,
+            ours,
+            comparator,
+            target,
+        };
+        let name = format!("{connections} connections");
+        figures.push(figure(name.clone(), "orders/s", ours, comparator, Some(Target::RatioAtLeast(2.0))));
+        figures.push(figure(format!("{name}, p99"), "ms", p99, Vec::new(), None));
+    }
+    Ok(figures)
+}
+
+async fn place_orders(stage: &Stage, connections: u16, time: Duration) -> Result<Answered> {
+    stage.empty().await?;
+    stage.settle().await?;
+    let service = stage.service(ServiceKind::WriteApi, &[]).await?;
+    let pace = Pace { connections, time, pause: Duration::ZERO };
+    let warm_up = Pace { time: Duration::from_secs(1), ..pace };
+    let before = wrk::run(Load::PlaceOrders, warm_up, service.url()).await?;
+    let answered = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
+    // It finishes what is under way.
+    service.stop()?;
+    check_stored(stage, 0, before.requests + answered.requests, 2 * u64::from(connections)).await?;
+    Ok(answered)
+}
+
+/// Beside those that were there `before`, as many orders are stored as were acknowledged, or a few more: those on whose
+/// requests wrk hung up. Each has its event.
+pub(super) async fn check_stored(stage: &Stage, before: u64, acknowledged: u64, hung_up: u64) -> Result<()> {
+    let stored = stage.count("orders").await?.saturating_sub(before);
+    ensure!(
+        (acknowledged..=acknowledged + hung_up).contains(&stored),
+        "{acknowledged} orders were acknowledged, {stored} are stored"
+    );
+    let events = stage.count("outbox").await?;
+    let told = stage.count("(SELECT DISTINCT payload -> 'order' ->> 'order_id' FROM outbox) AS told").await?;
+    ensure!((events, told) == (stored, stored), "{stored} orders have {events} events, of {told} orders");
+    Ok(())
+}
+
+async fn store_orders(stage: &Stage, plan: Plan) -> Result<f64> {
+    stage.empty().await?;
+    stage.settle().await?;
+    let length = Length::Seconds(plan.seconds());
+    let run = Pgbench { script: ONE_ORDER, clients: 64, length, variables: &[("n", 0)] };
+    let ran = run.run(&stage.database_url()).await?;
+    for table in ["orders", "outbox"] {
+        let stored = stage.count(table).await?;
+        ensure!(stored == ran.transactions, "{table} has {stored} rows of {} transactions", ran.transactions);
+    }
+    Ok(ran.per_second)
+}

@@ -1,0 +1,80 @@
+//! Where everything happens: a database, and the real binaries on it.
+
+use anyhow::{Context, Result, ensure};
+use local::database::Database;
+use local::postgres::{ServerOptions, Tuning};
+use local::services::{Service, ServiceBinaries, ServiceKind};
+use tokio_postgres::{Client, NoTls};
+
+const TABLES: [&str; 4] = ["orders", "outbox", "order_summary", "parked_events"];
+
+/// A migrated database and the services' binaries. The server is bound to the calling thread.
+pub(crate) struct Stage {
+    /// Of the user who owns everything.
+    pub(crate) session: Client,
+    binaries: ServiceBinaries,
+    database: Database,
+}
+
+impl Stage {
+    /// On a private server, or in the empty database at `existing`.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be built or started, or the database is not empty: everything in it would be lost.
+    pub(crate) async fn start(existing: Option<String>) -> Result<Self> {
+        let binaries = ServiceBinaries::build().await?;
+        let database = match existing {
+            Some(url) => Database::existing(url).await?,
+            None => Database::private(&ServerOptions { tuning: Tuning::Measured, data_dir: None }).await?,
+        };
+        let (session, connection) = tokio_postgres::connect(&database.admin_url(), NoTls).await?;
+        tokio::spawn(connection);
+        let stage = Self { session, binaries, database };
+        for table in TABLES {
+            let rows = stage.count(table).await?;
+            ensure!(rows == 0, "{table} has {rows} rows, and benchmarks empty it: use another database");
+        }
+        Ok(stage)
+    }
+
+    /// For pgbench.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.admin_url()
+    }
+
+    /// A service on a port of its own that is ready for work, with these variables beside the usual ones.
+    pub(crate) async fn service(&self, kind: ServiceKind, variables: &[(&str, &str)]) -> Result<Service> {
+        let url = self.database.url_for(kind.role())?;
+        let program = self.binaries.program(kind);
+        let mut service = Service::start_with(variables, kind, &program, &url, 0, self.database.log_dir())?;
+        service.wait_until_ready().await?;
+        Ok(service)
+    }
+
+    /// Takes all rows out of all tables.
+    pub(crate) async fn empty(&self) -> Result<()> {
+        Ok(self.session.batch_execute(&format!("TRUNCATE {}", TABLES.join(", "))).await?)
+    }
+
+    /// Has PostgreSQL do now what it would otherwise do while something is measured.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        for statement in
+            ["VACUUM (ANALYZE) orders", "VACUUM (ANALYZE) order_summary", "ANALYZE outbox", "CHECKPOINT"]
+        {
+            self.session.batch_execute(statement).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> Result<u64> {
+        let row = self.session.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?;
+        Ok(row.get::<_, i64>(0).try_into()?)
+    }
+
+    /// A setting of the server.
+    pub(crate) async fn setting(&self, name: &str) -> Result<String> {
+        let row = self.session.query_one("SELECT current_setting($1)", &[&name]).await;
+        Ok(row.with_context(|| format!("no setting {name}"))?.get(0))
+    }
+}

@@ -1,0 +1,52 @@
+//! What a process uses, as Linux counts it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use local::services::Service;
+
+/// In what Linux counts the time of processes, wherever it runs on hardware of this century.
+const TICKS_PER_SECOND: u32 = 100;
+
+/// How much of one core the process uses while `time` passes.
+pub(crate) async fn share_of_a_core(service: &Service, time: Duration) -> Result<f64> {
+    let (start, before) = (Instant::now(), cpu_ticks(service)?);
+    tokio::time::sleep(time).await;
+    let ticks = cpu_ticks(service)?.saturating_sub(before);
+    Ok(f64::from(ticks) / f64::from(TICKS_PER_SECOND) / start.elapsed().as_secs_f64())
+}
+
+fn cpu_ticks(service: &Service) -> Result<u32> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", service.pid()))?;
+    ticks_in(&stat).context("no CPU time in /proc/<pid>/stat")
+}
+
+/// Fields 14 and 15, time as a user and in the system (proc(5)). The name, field 2, may hold anything, a ) included.
+fn ticks_in(stat: &str) -> Option<u32> {
+    let (_, behind_the_name) = stat.rsplit_once(") ")?;
+    let mut fields = behind_the_name.split(' ').skip(11);
+    let [user, system] = [fields.next()?, fields.next()?].map(str::parse::<u32>);
+    Some(user.ok()? + system.ok()?)
+}
+
+/// The memory that the process holds, in MB.
+pub(crate) fn resident_mb(service: &Service) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb =
+        line.and_then(|rest| rest.split_whitespace().next()).context("no VmRSS in /proc/<pid>/status")?;
+    Ok(kb.parse::<f64>()? / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_found_behind_whatever_the_name_is() {
+        let stat = "4711 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 50 13 14";
+        assert_eq!(ticks_in(stat), Some(300));
+        assert_eq!(ticks_in("4711"), None);
+    }
+}

@@ -1,0 +1,15 @@
+-- Places orders of three items. The service names them, so that each is a new one.
+
+function init(args)
+  prepare(5000, function()
+    local item = '{"sku": "SKU-%05d", "quantity": %d, "price_cents": %d}'
+    local items = {}
+    for n = 1, 3 do
+      items[n] = string.format(item, math.random(99999), math.random(5), math.random(20000))
+    end
+    local customer = draw_customer("uniform", 100000)
+    local body = string.format('{"customer_id": "customer-%d", "items": [%s]}', customer, table.concat(items, ", "))
+    return wrk.format("POST", "/orders", { ["content-type"] = "application/json" }, body)
+  end)
+  pause(tonumber(args[1]))
+end
