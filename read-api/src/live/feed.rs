@@ -131,13 +131,14 @@ impl<W: OrderWatch> Feed<W> {
         let told: HashMap<_, _> = orders.iter().map(|order| (order.order_id, order.version)).collect();
         let told_before = std::mem::replace(&mut self.told, told);
         let is_known = |order: &OrderSummary| told_before.get(&order.order_id) == Some(&order.version);
-        let mut by_customer: HashMap<String, Vec<(Arc<OrderSummary>, bool)>> = HashMap::new();
+        let mut by_customer: HashMap<Arc<str>, Vec<(Arc<OrderSummary>, bool)>> = HashMap::new();
         for order in orders {
             let known = is_known(&order);
-            by_customer.entry(order.customer_id.clone()).or_default().push((Arc::new(order), known));
+            by_customer.entry(Arc::clone(&order.customer_id)).or_default().push((Arc::new(order), known));
         }
         self.subscribers.retain_mut(|subscriber| {
-            let changes = by_customer.get(&subscriber.customer_id).map(Vec::as_slice).unwrap_or_default();
+            let changes =
+                by_customer.get(subscriber.customer_id.as_str()).map(Vec::as_slice).unwrap_or_default();
             subscriber.tell(changes, mark, is_heartbeat_due)
         });
     }

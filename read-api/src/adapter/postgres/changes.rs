@@ -1,5 +1,7 @@
 //! What was written since somebody last looked.
 
+use std::sync::Arc;
+
 use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -38,9 +40,10 @@ pub(super) async fn of_customer(
     since: i64,
     limit: i64,
 ) -> QueryResult<Vec<OrderSummary>> {
-    let query = OfCustomer { customer_id: customer_id.clone(), since, limit };
+    let customer: Arc<str> = customer_id.as_str().into();
+    let query = OfCustomer { customer_id, since, limit };
     let rows: Vec<Row> = RunQueryDsl::load(query, connection).await?;
-    Ok(rows.into_iter().map(|row| summary(customer_id.clone(), row)).collect())
+    Ok(rows.into_iter().map(|row| summary(Arc::clone(&customer), row)).collect())
 }
 
 /// The orders of these customers that were written by transaction `since` or a later one, in the order of their writing. It
@@ -52,7 +55,7 @@ pub(super) async fn of_customers(
 ) -> QueryResult<Vec<OrderSummary>> {
     let query = OfCustomers { customer_ids, since };
     let rows: Vec<(String, Row)> = RunQueryDsl::load(query, connection).await?;
-    Ok(rows.into_iter().map(|(customer_id, row)| summary(customer_id, row)).collect())
+    Ok(rows.into_iter().map(|(customer_id, row)| summary(customer_id.into(), row)).collect())
 }
 
 #[derive(QueryId)]

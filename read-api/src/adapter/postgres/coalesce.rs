@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::port::QueryError;
 
 /// The most questions in one statement. More gain little, and each waits for all of them.
-const MAX_BATCH: usize = 16;
+const MAX_BATCH: usize = 32;
 
 /// The most questions that wait. What comes then is refused at once rather than answered late.
 const QUEUE: usize = 4_096;
@@ -28,8 +28,10 @@ enum NotAnswered {
 
 struct Asked<Q, A> {
     question: Q,
-    answer: oneshot::Sender<Result<A, QueryError>>,
+    answer: Caller<A>,
 }
+
+type Caller<A> = oneshot::Sender<Result<A, QueryError>>;
 
 /// Asks many questions in few statements. Each of its lanes has one statement under way; whatever waits when a lane becomes
 /// free goes into its next one. A lone question goes at once: there is no timer.
@@ -81,27 +83,37 @@ where
         return None;
     }
     let mut questions: Vec<Q> = Vec::with_capacity(batch.len());
-    let mut callers = Vec::with_capacity(batch.len());
+    let mut callers: Vec<Vec<Caller<A>>> = Vec::with_capacity(batch.len());
     for Asked { question, answer } in batch.into_iter().filter(|asked| !asked.answer.is_closed()) {
         let known = questions.iter().position(|known| *known == question);
-        callers.push((known.unwrap_or(questions.len()), answer));
-        if known.is_none() {
+        if let Some(others) = known.and_then(|index| callers.get_mut(index)) {
+            others.push(answer);
+        } else {
             questions.push(question);
+            callers.push(vec![answer]);
         }
     }
     if questions.is_empty() {
         return Some(());
     }
-    let answers = ask(questions).await;
-    for (index, caller) in callers {
-        let answer = match &answers {
-            Ok(answers) => {
-                answers.get(index).cloned().ok_or_else(|| QueryError(Arc::new(NotAnswered::Missing)))
-            }
-            Err(error) => Err(error.clone()),
-        };
-        // Who has gone meanwhile needs no answer.
-        let _gone = caller.send(answer);
+    match ask(questions).await {
+        Ok(answers) => {
+            let missing = || Err(QueryError(Arc::new(NotAnswered::Missing)));
+            let answers = answers.into_iter().map(Ok).chain(std::iter::repeat_with(missing));
+            callers.into_iter().zip(answers).for_each(|(callers, answer)| tell(callers, answer));
+        }
+        Err(error) => callers.into_iter().for_each(|callers| tell(callers, Err(error.clone()))),
     }
     Some(())
+}
+
+/// All get the same answer, the last one without a copy. Who has gone meanwhile needs none.
+fn tell<A: Clone>(mut callers: Vec<Caller<A>>, answer: Result<A, QueryError>) {
+    let last = callers.pop();
+    for caller in callers {
+        let _gone = caller.send(answer.clone());
+    }
+    if let Some(last) = last {
+        let _gone = last.send(answer);
+    }
 }

@@ -16,7 +16,7 @@ pub(super) async fn find(
     order_ids: Vec<Uuid>,
 ) -> QueryResult<Vec<OrderSummary>> {
     let rows: Vec<(String, Row)> = RunQueryDsl::load(Find { order_ids }, connection).await?;
-    Ok(rows.into_iter().map(|(customer_id, row)| summary(customer_id, row)).collect())
+    Ok(rows.into_iter().map(|(customer_id, row)| summary(customer_id.into(), row)).collect())
 }
 
 #[derive(QueryId)]

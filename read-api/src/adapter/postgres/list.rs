@@ -1,6 +1,7 @@
 //! Pages of customers' orders.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use diesel::QueryResult;
@@ -19,15 +20,17 @@ pub(super) async fn pages(
     requests: Vec<PageRequest>,
 ) -> QueryResult<Vec<Page>> {
     let rows: Vec<(i64, Row)> = RunQueryDsl::load(Pages::of(&requests), connection).await?;
-    let mut lists: Vec<Vec<OrderSummary>> =
-        requests.iter().map(|request| Vec::with_capacity(rows_for(request))).collect();
+    let mut lists: Vec<(Arc<str>, Vec<OrderSummary>)> = requests
+        .iter()
+        .map(|request| (request.customer_id.as_str().into(), Vec::with_capacity(rows_for(request))))
+        .collect();
     for (number, row) in rows {
         let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
-        if let (Some(list), Some(request)) = (lists.get_mut(index), requests.get(index)) {
-            list.push(summary(request.customer_id.clone(), row));
+        if let Some((customer_id, list)) = lists.get_mut(index) {
+            list.push(summary(Arc::clone(customer_id), row));
         }
     }
-    Ok(lists.into_iter().zip(requests).map(|(list, request)| Page::of(list, request.limit)).collect())
+    Ok(lists.into_iter().zip(requests).map(|((_, list), request)| Page::of(list, request.limit)).collect())
 }
 
 /// The page of one request whose filter names statuses. All of the customer's orders are passed in the index until the page is
@@ -37,7 +40,8 @@ pub(super) async fn page_by_status(
     request: PageRequest,
 ) -> QueryResult<Page> {
     let rows: Vec<Row> = RunQueryDsl::load(ByStatus::of(&request), connection).await?;
-    let orders = rows.into_iter().map(|row| summary(request.customer_id.clone(), row)).collect();
+    let customer_id: Arc<str> = request.customer_id.into();
+    let orders = rows.into_iter().map(|row| summary(Arc::clone(&customer_id), row)).collect();
     Ok(Page::of(orders, request.limit))
 }
 

@@ -1,10 +1,15 @@
 //! The columns of a summary.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::pg::{Pg, PgValue};
 use diesel::sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::model::OrderSummary;
+use crate::model::{OrderStatus, OrderSummary};
 
 /// The columns besides the customer's id, which whoever asks for a customer knows. `o` is the summary.
 pub(super) const COLUMNS: &str =
@@ -14,10 +19,22 @@ pub(super) const COLUMNS: &str =
 pub(super) type Columns = (SqlUuid, BigInt, Text, Timestamptz, Integer, Text, Integer);
 
 /// The values of [`COLUMNS`].
-pub(super) type Row = (Uuid, i64, String, DateTime<Utc>, i32, String, i32);
+pub(super) type Row = (Uuid, i64, Status, DateTime<Utc>, i32, String, i32);
+
+/// The name of a status. Those that are known are not copied, twenty times a list.
+#[derive(Debug, FromSqlRow)]
+pub(super) struct Status(Cow<'static, str>);
+
+impl FromSql<Text, Pg> for Status {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let name = std::str::from_utf8(value.as_bytes())?;
+        let known = OrderStatus::from_name(name).map(OrderStatus::as_str);
+        Ok(Self(known.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)))
+    }
+}
 
 /// The customer's summary in these columns.
-pub(super) fn summary(customer_id: String, row: Row) -> OrderSummary {
-    let (order_id, total_cents, status, placed_at, item_count, last_item_sku, version) = row;
+pub(super) fn summary(customer_id: Arc<str>, row: Row) -> OrderSummary {
+    let (order_id, total_cents, Status(status), placed_at, item_count, last_item_sku, version) = row;
     OrderSummary { order_id, customer_id, status, version, total_cents, item_count, last_item_sku, placed_at }
 }
