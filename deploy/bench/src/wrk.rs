@@ -12,7 +12,7 @@ const PLACE_ORDERS: &str = include_str!("wrk/place_orders.lua");
 const LIST_ORDERS: &str = include_str!("wrk/list_orders.lua");
 
 /// One for each core of a small machine; more would only take time from what is measured.
-const THREADS: u16 = 2;
+const THREADS: u16 = 1;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]

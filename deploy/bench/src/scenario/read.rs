@@ -24,7 +24,7 @@ const ONE_LIST: &str = include_str!("read.pgbench.sql");
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let customers = plan.rows(CUSTOMERS);
-    fill_summaries(stage, 1..plan.rows(ROWS) + 1, Owners::Zipf(customers)).await?;
+    fill_summaries(stage, 1..plan.rows(ROWS) + 1, Owners::Uniform(customers)).await?;
     stage.settle().await?;
     let (mut ours, mut p99, mut comparator) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
