@@ -13,6 +13,7 @@ mod wrk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -26,7 +27,7 @@ use crate::stage::Stage;
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// What to measure.
+    /// What to measure: `write`, `drain`, `read`, `latency`, `bloat`, `mixed`, `scale` or `all`.
     scenario: Selection,
     /// How long one measurement takes; `latency` takes 6 times as long, and `mixed` 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -46,30 +47,20 @@ struct Cli {
     quick: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Selection {
-    Write,
-    Drain,
-    Read,
-    Latency,
-    Bloat,
-    Mixed,
-    Scale,
-    All,
-}
+/// One scenario, or all of them.
+#[derive(Debug, Clone)]
+struct Selection(Vec<Scenario>);
 
-impl Selection {
-    fn scenarios(self) -> &'static [Scenario] {
-        match self {
-            Self::Write => &[Scenario::Write],
-            Self::Drain => &[Scenario::Drain],
-            Self::Read => &[Scenario::Read],
-            Self::Latency => &[Scenario::Latency],
-            Self::Bloat => &[Scenario::Bloat],
-            Self::Mixed => &[Scenario::Mixed],
-            Self::Scale => &[Scenario::Scale],
-            Self::All => &Scenario::ALL,
+impl FromStr for Selection {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "all" {
+            return Ok(Self(Scenario::ALL.to_vec()));
         }
+        let one = Scenario::ALL.into_iter().find(|scenario| scenario.name() == name);
+        let names = || Scenario::ALL.map(Scenario::name).join(", ");
+        one.map(|one| Self(vec![one])).ok_or_else(|| format!("must be one of {}, all", names()))
     }
 }
 
@@ -98,7 +89,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     let stage = Stage::start(cli.database_url).await?;
     println!("{}\n", machine::describe(&stage).await?);
     let mut figures = Vec::new();
-    for scenario in cli.scenario.scenarios() {
+    for scenario in cli.scenario.0 {
         eprintln!("{} …", scenario.name());
         stage.empty().await?;
         figures.extend(scenario.measure(&stage, plan).await.with_context(|| scenario.name())?);

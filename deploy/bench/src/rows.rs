@@ -12,39 +12,25 @@ const PLACED_AT: &str = "(timestamptz '2026-01-01 00:00Z' + n * interval '1 seco
 const ITEMS: &str = r#"[{"sku": "SKU-00001", "quantity": 1, "price_cents": 450}, {"sku": "SKU-00002", "quantity": 2, "price_cents": 1999}, {"sku": "SKU-00003", "quantity": 1, "price_cents": 5900}]"#;
 const TOTAL_CENTS: u32 = 10_348;
 
-/// To whom orders belong.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Owners {
-    /// Customer k of so many has about 1/k as many orders as the first.
-    Zipf(u32),
-    /// Each of so many has as many orders as any other, and they lie as far apart as they can.
-    Uniform(u32),
-}
-
-impl Owners {
-    /// SQL for the customer of order n.
-    fn customer_id(self) -> String {
-        match self {
-            Self::Zipf(customers) => format!("'customer-' || floor(exp(random() * ln({customers})))::int"),
-            Self::Uniform(customers) => format!("'customer-' || n % {customers} + 1"),
-        }
-    }
+/// SQL for the customer of order n: each of so many has as many orders as any other, and they lie as far apart as they can.
+fn customer_id(customers: u32) -> String {
+    format!("'customer-' || n % {customers} + 1")
 }
 
 /// Stores these orders on the write side, without any event.
-pub(crate) async fn fill_orders(stage: &Stage, orders: Range<u32>, owners: Owners) -> Result<()> {
+pub(crate) async fn fill_orders(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
     let insert = format!(
         "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at)
          SELECT {ORDER_ID}, {customer_id}, '{ITEMS}', {TOTAL_CENTS}, 'placed', 1, {PLACED_AT}, {PLACED_AT}
          FROM {numbers} AS n",
-        customer_id = owners.customer_id(),
+        customer_id = customer_id(customers),
         numbers = series(&orders),
     );
     Ok(stage.session.batch_execute(&insert).await?)
 }
 
 /// Stores these orders on the read side. The index of customers is built afterwards: entry by entry would take minutes.
-pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, owners: Owners) -> Result<()> {
+pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
     let index =
         stage.session.query_one("SELECT pg_get_indexdef('order_summary_by_customer'::regclass)", &[]).await?;
     let insert = format!(
@@ -54,7 +40,7 @@ pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, owners: Ow
          SELECT {ORDER_ID}, {customer_id}, {TOTAL_CENTS}, 'placed', {PLACED_AT}, 3, 'SKU-00003', 1
          FROM {numbers} AS n;
          {index}",
-        customer_id = owners.customer_id(),
+        customer_id = customer_id(customers),
         numbers = series(&orders),
         index = index.get::<_, &str>(0),
     );
@@ -62,7 +48,7 @@ pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, owners: Ow
 }
 
 /// Puts the events of these orders, each of another one, into the outbox in one transaction.
-pub(crate) async fn fill_outbox(stage: &Stage, orders: Range<u32>, owners: Owners) -> Result<()> {
+pub(crate) async fn fill_outbox(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
     let event = format!(
         r#"{{"event_id":"%1$s","schema_version":1,"occurred_at":"%3$s","order":{{"order_id":"%1$s","customer_id":"%2$s","status":"placed","version":1,"total_cents":{TOTAL_CENTS},"item_count":3,"last_item_sku":"SKU-00003","placed_at":"%3$s"}},"items":{ITEMS}}}"#
     );
@@ -71,7 +57,7 @@ pub(crate) async fn fill_outbox(stage: &Stage, orders: Range<u32>, owners: Owner
          SELECT 'order_placed', format('{event}', {ORDER_ID}, {customer_id},
              to_char({PLACED_AT} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))::json
          FROM {numbers} AS n ORDER BY n",
-        customer_id = owners.customer_id(),
+        customer_id = customer_id(customers),
         numbers = series(&orders),
     );
     Ok(stage.session.batch_execute(&insert).await?)

@@ -9,7 +9,7 @@ use tokio_postgres::{IsolationLevel, NoTls};
 use crate::outbox::{check_projected, last_id, wait_until_drained};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::rows::{Owners, fill_outbox};
+use crate::rows::fill_outbox;
 use crate::stage::Stage;
 
 pub(super) const NAME: &str = "bloat";
@@ -61,7 +61,7 @@ async fn drain_by_tenths(stage: &Stage, events: u32) -> Result<Vec<f64>> {
 /// From the commit of these orders' events until the last has been projected, in events per second.
 async fn drain(stage: &Stage, orders: std::ops::Range<u32>) -> Result<f64> {
     let events = orders.len();
-    fill_outbox(stage, orders, Owners::Uniform(100_000)).await?;
+    fill_outbox(stage, orders, 100_000).await?;
     let start = Instant::now();
     let last = last_id(stage).await?;
     wait_until_drained(stage, last - i64::try_from(events)? + 1, last).await?;

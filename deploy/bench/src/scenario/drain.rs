@@ -9,7 +9,7 @@ use crate::outbox::{check_projected, last_id, wait_until_drained};
 use crate::pgbench::{Length, Pgbench};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::rows::{Owners, fill_outbox};
+use crate::rows::fill_outbox;
 use crate::stage::Stage;
 
 pub(super) const NAME: &str = "drain";
@@ -18,7 +18,7 @@ const EVENTS: u32 = 500_000;
 /// As many as the projector takes at once.
 const BATCH: u32 = 1_000;
 const WORKERS: [u16; 3] = [1, 2, 4];
-const CUSTOMERS: Owners = Owners::Uniform(100_000);
+const CUSTOMERS: u32 = 100_000;
 
 /// Claims, decodes, projects and deletes so many events in one statement, and remembers how far it has come.
 const ONE_BATCH: &str = include_str!("drain.pgbench.sql");

@@ -9,7 +9,7 @@ use super::read::{CONNECTIONS, CUSTOMERS, ROWS};
 use crate::outbox::{last_id, wait_until_drained};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::rows::{Owners, fill_summaries};
+use crate::rows::fill_summaries;
 use crate::stage::Stage;
 use crate::usage::resident_mb;
 use crate::wrk::{self, Answered, Customers, Load, Pace};
@@ -36,7 +36,7 @@ struct Sample {
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let customers = plan.rows(CUSTOMERS);
-    fill_summaries(stage, 1..plan.rows(ROWS) + 1, Owners::Zipf(customers)).await?;
+    fill_summaries(stage, 1..plan.rows(ROWS) + 1, customers).await?;
     stage.settle().await?;
     let services = Services {
         write_api: stage.service(ServiceKind::WriteApi, &[]).await?,

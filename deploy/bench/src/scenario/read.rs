@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::pgbench::{Length, Pgbench};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::rows::{Owners, fill_summaries};
+use crate::rows::fill_summaries;
 use crate::stage::Stage;
 use crate::wrk::{self, Answered, Customers, Load, Pace};
 
@@ -24,7 +24,7 @@ const ONE_LIST: &str = include_str!("read.pgbench.sql");
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let customers = plan.rows(CUSTOMERS);
-    fill_summaries(stage, 1..plan.rows(ROWS) + 1, Owners::Uniform(customers)).await?;
+    fill_summaries(stage, 1..plan.rows(ROWS) + 1, customers).await?;
     stage.settle().await?;
     let (mut ours, mut p99, mut comparator) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {

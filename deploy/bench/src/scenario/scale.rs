@@ -9,7 +9,7 @@ use super::read::list_orders;
 use crate::outbox::{last_id, wait_until_drained};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::rows::{Owners, fill_orders, fill_outbox, fill_summaries};
+use crate::rows::{fill_orders, fill_outbox, fill_summaries};
 use crate::stage::Stage;
 use crate::wrk::{self, Customers, Load, Pace};
 
@@ -61,10 +61,9 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 /// Reads come first, as they add nothing; writes last, as they add most.
 async fn costs_at(stage: &Stage, plan: Plan, size: u32) -> Result<Costs> {
     let customers = (size / ORDERS_PER_CUSTOMER).max(1);
-    let owners = Owners::Uniform(customers);
     stage.empty().await?;
-    fill_orders(stage, 1..size + 1, owners).await?;
-    fill_summaries(stage, 1..size + 1, owners).await?;
+    fill_orders(stage, 1..size + 1, customers).await?;
+    fill_summaries(stage, 1..size + 1, customers).await?;
     stage.settle().await?;
     let mut costs = Costs { size, read: Vec::new(), drain: Vec::new(), write: Vec::new() };
     for _ in 0..plan.rounds {
@@ -73,7 +72,7 @@ async fn costs_at(stage: &Stage, plan: Plan, size: u32) -> Result<Costs> {
     }
     for round in 0..plan.rounds {
         let start = size + 1 + round * plan.rows(EVENTS);
-        costs.drain.push(drain(stage, start..start + plan.rows(EVENTS), owners).await?);
+        costs.drain.push(drain(stage, start..start + plan.rows(EVENTS), customers).await?);
     }
     for _ in 0..plan.rounds {
         costs.write.push(write(stage, plan.time).await?);
@@ -81,9 +80,9 @@ async fn costs_at(stage: &Stage, plan: Plan, size: u32) -> Result<Costs> {
     Ok(costs)
 }
 
-async fn drain(stage: &Stage, orders: std::ops::Range<u32>, owners: Owners) -> Result<f64> {
+async fn drain(stage: &Stage, orders: std::ops::Range<u32>, customers: u32) -> Result<f64> {
     let events = u32::try_from(orders.len())?;
-    fill_outbox(stage, orders, owners).await?;
+    fill_outbox(stage, orders, customers).await?;
     stage.settle().await?;
     let last = last_id(stage).await?;
     let before = stage.count("order_summary").await?;

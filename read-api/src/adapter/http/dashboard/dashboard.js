@@ -85,6 +85,7 @@ function go() {
   leave = new AbortController();
   here = placeOf(location.hash.slice(1));
   versions = new Map();
+  hasOlder = isStale = false;
   rows.replaceChildren();
   byId("detail").close();
   byId("customer").value = here.customer;
