@@ -5,15 +5,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::Server;
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, Error, HttpServer, web};
+use actix_web::{App, HttpServer, web};
 use serde::Deserialize;
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
-use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use crate::config::{self, ConfigError, Vars, in_range};
 use crate::health::Health;
@@ -113,7 +110,6 @@ where
     let stall_limit = Duration::from_millis(config.http_stall_limit_ms.into());
     let server = HttpServer::new(move || {
         App::new()
-            .wrap(TracingLogger::<RequestSpan>::new())
             .configure(|app| health.routes(app))
             .configure(routes.clone())
             .default_service(web::to(|| async { Err::<&str, _>(Problem::no_such_resource()) }))
@@ -138,19 +134,6 @@ fn limit_stalls(connection: &dyn Any, limit: Duration) {
     {
         tracing::warn!(%error, "the time that a client may stall cannot be limited");
     }
-}
-
-/// What a log line says about the request that it belongs to. The default says ten things more about each request, logged
-/// or not, which took a third of the throughput here.
-struct RequestSpan;
-
-impl RootSpanBuilder for RequestSpan {
-    fn on_request_start(request: &ServiceRequest) -> Span {
-        let route = request.match_pattern();
-        tracing::info_span!("request", http.method = request.method().as_str(), http.route = route)
-    }
-
-    fn on_request_end<B: MessageBody>(_: Span, _: &Result<ServiceResponse<B>, Error>) {}
 }
 
 impl BoundServer {

@@ -1,21 +1,93 @@
 //! Resources that answer to the right methods, and tell so where another one is tried.
 
-use actix_web::{Resource, Route, guard, web};
+use actix_web::body::MessageBody;
+use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::guard::Guard;
+use actix_web::{Error, Route, guard, web};
+use tracing::Span;
+use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use crate::problem::Problem;
 
 /// A resource that is read: GET, HEAD, and a 405 for every other method.
 #[must_use]
-pub fn readable(path: &str, get: Route) -> Resource {
-    web::resource(path)
-        .route(get.guard(guard::Any(guard::Get()).or(guard::Head())))
-        .default_service(web::to(|| async { Err::<&str, _>(Problem::method_not_allowed("GET, HEAD")) }))
+pub fn readable(path: &str, get: Route) -> impl HttpServiceFactory + 'static {
+    resource(path, get, guard::Any(guard::Get()).or(guard::Head()), "GET, HEAD")
 }
 
 /// A resource that is told to do something: POST, and a 405 for every other method.
 #[must_use]
-pub fn actionable(path: &str, post: Route) -> Resource {
+pub fn actionable(path: &str, post: Route) -> impl HttpServiceFactory + 'static {
+    resource(path, post, guard::Post(), "POST")
+}
+
+fn resource(
+    path: &str,
+    route: Route,
+    methods: impl Guard + 'static,
+    allow: &'static str,
+) -> impl HttpServiceFactory + 'static {
     web::resource(path)
-        .route(post.guard(guard::Post()))
-        .default_service(web::to(|| async { Err::<&str, _>(Problem::method_not_allowed("POST")) }))
+        .app_data(Pattern(path.to_owned()))
+        .route(route.guard(methods))
+        .default_service(web::to(move || async move { Err::<&str, _>(Problem::method_not_allowed(allow)) }))
+        .wrap(TracingLogger::<RequestSpan>::new())
+}
+
+/// The path of a resource as it was registered.
+struct Pattern(String);
+
+/// What a log line says about the request that it belongs to. The default says ten things more about each request, logged
+/// or not, which took a third of the throughput here; asking the request for its pattern matched its path a second time,
+/// which took a thirtieth.
+struct RequestSpan;
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let route = request.app_data().map(|Pattern(path)| path);
+        tracing::info_span!("request", http.method = request.method().as_str(), http.route = route)
+    }
+
+    fn on_request_end<B: MessageBody>(_: Span, _: &Result<ServiceResponse<B>, Error>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, HttpResponse};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_log_line_says_which_resource_was_asked_and_not_by_which_path() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let get = web::route().to(|| async {
+            tracing::info!("here");
+            HttpResponse::NoContent().finish()
+        });
+        let app = init_service(App::new().service(readable("/things/{id}", get))).await;
+        call_service(&app, TestRequest::get().uri("/things/secret").to_request()).await;
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains(r#""http.method":"GET","http.route":"/things/{id}""#), "{log}");
+        assert!(!log.contains("secret"), "{log}");
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::port::QueryError;
 
@@ -33,8 +33,8 @@ struct Asked<Q, A> {
 
 type Caller<A> = oneshot::Sender<Result<A, QueryError>>;
 
-/// Asks many questions in few statements. Each of its lanes has one statement under way; whatever waits when a lane becomes
-/// free goes into its next one. A lone question goes at once: there is no timer.
+/// Asks many questions in few statements, one after the other: whatever waits when one is answered goes into the next. A lone
+/// question goes at once: there is no timer.
 pub(super) struct Coalescer<Q, A> {
     queue: mpsc::Sender<Asked<Q, A>>,
     limit: Duration,
@@ -46,16 +46,16 @@ where
     A: Clone + Send + 'static,
 {
     /// Asks with `ask`, which answers as many questions as it is given, in their order. Who asks waits `limit` at most.
-    pub(super) fn start<F>(lanes: usize, limit: Duration, ask: F) -> Self
+    pub(super) fn start<F>(limit: Duration, ask: F) -> Self
     where
         F: Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<A>, QueryError>> + Send + Sync + 'static,
     {
-        let (queue, asked) = mpsc::channel(QUEUE);
-        let (asked, ask) = (Arc::new(Mutex::new(asked)), Arc::new(ask));
-        for _ in 0..lanes {
-            let (asked, ask) = (Arc::clone(&asked), Arc::clone(&ask));
-            tokio::spawn(async move { while answer_next(&asked, &*ask).await.is_some() {} });
-        }
+        let (queue, mut asked) = mpsc::channel(QUEUE);
+        tokio::spawn(async move {
+            while let Some(batch) = next_batch(&mut asked).await {
+                answer(batch, &ask).await;
+            }
+        });
         Self { queue, limit }
     }
 
@@ -71,17 +71,27 @@ where
     }
 }
 
-/// Waits for questions and answers them; `None` once nobody can ask any more.
-async fn answer_next<Q, A, F>(asked: &Mutex<mpsc::Receiver<Asked<Q, A>>>, ask: &F) -> Option<()>
+/// Waits for questions; `None` once nobody can ask any more. After the first one, all that the thread has at hand comes before
+/// the statement: of requests that arrive together, one would otherwise be asked by itself and the others wait for it.
+async fn next_batch<T>(asked: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    batch.push(asked.recv().await?);
+    let mut seen = 0;
+    while seen < batch.len() && batch.len() < MAX_BATCH {
+        seen = batch.len();
+        tokio::task::yield_now().await;
+        batch.extend(std::iter::from_fn(|| asked.try_recv().ok()).take(MAX_BATCH - seen));
+    }
+    Some(batch)
+}
+
+/// Asks what is still waited for, and tells the answers.
+async fn answer<Q, A, F>(batch: Vec<Asked<Q, A>>, ask: &F)
 where
     Q: Clone + Eq,
     A: Clone,
     F: Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<A>, QueryError>>,
 {
-    let mut batch = Vec::with_capacity(MAX_BATCH);
-    if asked.lock().await.recv_many(&mut batch, MAX_BATCH).await == 0 {
-        return None;
-    }
     let mut questions: Vec<Q> = Vec::with_capacity(batch.len());
     let mut callers: Vec<Vec<Caller<A>>> = Vec::with_capacity(batch.len());
     for Asked { question, answer } in batch.into_iter().filter(|asked| !asked.answer.is_closed()) {
@@ -94,7 +104,7 @@ where
         }
     }
     if questions.is_empty() {
-        return Some(());
+        return;
     }
     match ask(questions).await {
         Ok(answers) => {
@@ -104,7 +114,6 @@ where
         }
         Err(error) => callers.into_iter().for_each(|callers| tell(callers, Err(error.clone()))),
     }
-    Some(())
 }
 
 /// All get the same answer, the last one without a copy. Who has gone meanwhile needs none.

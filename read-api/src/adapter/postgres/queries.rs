@@ -12,12 +12,9 @@ use super::{find, list};
 use crate::model::{OrderSummary, Page, PageRequest};
 use crate::port::{OrderQueries, QueryError};
 
-/// How many statements of a kind each thread has under way at once. With two of them each carried fewer questions, and a tenth
-/// fewer lists were answered.
-const LANES: usize = 1;
-
-/// How many connections the lanes use: pages and single orders have their own.
-pub const CONNECTIONS: usize = 2 * LANES;
+/// How many connections each thread uses for what is quick: pages and single orders have their own, with one statement under way.
+/// With two of them each carried fewer questions, and a tenth fewer lists were answered.
+pub const CONNECTIONS: usize = 2;
 
 /// Answers from `order_summary` in PostgreSQL. It locks nothing.
 pub struct PgOrderQueries {
@@ -38,12 +35,12 @@ impl PgOrderQueries {
         let (pages, limit) = (lanes.clone(), lanes.longest_wait());
         Self {
             database,
-            pages: Coalescer::start(LANES, limit, move |requests| {
+            pages: Coalescer::start(limit, move |requests| {
                 let lanes = pages.clone();
                 async move { ask(&lanes, |connection| list::pages(connection, requests).boxed()).await }
                     .boxed()
             }),
-            finds: Coalescer::start(LANES, limit, move |order_ids: Vec<Uuid>| {
+            finds: Coalescer::start(limit, move |order_ids: Vec<Uuid>| {
                 let lanes = lanes.clone();
                 async move {
                     let asked = order_ids.clone();
