@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 use uuid::Uuid;
@@ -10,8 +10,10 @@ use uuid::Uuid;
 use crate::model::OrderSummary;
 use crate::port::{OrderWatch, QueryError};
 
-/// How long to let pass between two looks. A projection takes about as long.
-const TICK: Duration = Duration::from_millis(5);
+/// How long to let pass between two looks: at first less than a projection takes.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
+/// And later, when nobody has come for a while: a projection that is behind is asked less often.
+const LONGEST_TICK: Duration = Duration::from_millis(10);
 
 /// Why nobody waits any longer.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +37,14 @@ pub struct VersionWait {
 
 #[derive(Default)]
 struct Waiters {
-    by_order: Mutex<HashMap<Uuid, Vec<Waiter>>>,
+    waiting: Mutex<Waiting>,
     came: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    by_order: HashMap<Uuid, Vec<Waiter>>,
+    last_came: Option<Instant>,
 }
 
 struct Waiter {
@@ -81,21 +89,24 @@ impl VersionWait {
 }
 
 impl Waiters {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<Waiter>>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Nothing that holds it can panic half way.
-        self.by_order.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, order_id: Uuid, min_version: i32) -> oneshot::Receiver<Result<OrderSummary, QueryError>> {
         let (tell, told) = oneshot::channel();
-        self.lock().entry(order_id).or_default().push(Waiter { min_version, tell });
+        let mut waiting = self.lock();
+        waiting.by_order.entry(order_id).or_default().push(Waiter { min_version, tell });
+        waiting.last_came = Some(Instant::now());
+        drop(waiting);
         self.came.notify_one();
         told
     }
 
     /// The orders that somebody still waits for.
     fn order_ids(&self) -> Vec<Uuid> {
-        let mut by_order = self.lock();
+        let by_order = &mut self.lock().by_order;
         by_order.retain(|_, waiters| {
             waiters.retain(|waiter| !waiter.tell.is_closed());
             !waiters.is_empty()
@@ -105,16 +116,22 @@ impl Waiters {
 
     /// Tells those who wait for this version of the order or an earlier one.
     fn tell(&self, order: &OrderSummary) {
-        let mut by_order = self.lock();
-        let Some(waiters) = by_order.get_mut(&order.order_id) else { return };
+        let mut waiting = self.lock();
+        let Some(waiters) = waiting.by_order.get_mut(&order.order_id) else { return };
         for waiter in waiters.extract_if(.., |waiter| waiter.min_version <= order.version) {
             let _gone = waiter.tell.send(Ok(order.clone()));
         }
     }
 
+    /// The pause until the next look: a quarter of the time since somebody came, and so no more than that of anybody's wait.
+    fn tick(&self) -> Duration {
+        let since = self.lock().last_came.map_or(LONGEST_TICK, |came| came.elapsed());
+        (since / 4).clamp(SHORTEST_TICK, LONGEST_TICK)
+    }
+
     /// Nobody is left to wait for something that cannot be asked.
     fn tell_all(&self, error: &QueryError) {
-        for waiter in self.lock().drain().flat_map(|(_, waiters)| waiters) {
+        for waiter in self.lock().by_order.drain().flat_map(|(_, waiters)| waiters) {
             let _gone = waiter.tell.send(Err(error.clone()));
         }
     }
@@ -131,6 +148,6 @@ async fn look_for_all<W: OrderWatch>(watch: Arc<W>, waiters: Arc<Waiters>) {
             Ok(orders) => orders.iter().for_each(|order| waiters.tell(order)),
             Err(error) => waiters.tell_all(&error),
         }
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(waiters.tick()).await;
     }
 }
