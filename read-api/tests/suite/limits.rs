@@ -1,19 +1,21 @@
-//! How many may wait or watch at once.
+//! How many may wait or watch at once, and that long lists keep nobody from it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use local::test_database::TestDatabase;
 use local::wait;
 use read_api::adapter::postgres::PgOrderWatch;
 use read_api::live::{Live, SubscribeError};
 use read_api::version_wait::{VersionWait, WaitError};
+use reqwest::StatusCode;
 use runtime::database::DatabaseConfig;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::support::SOON;
+use crate::support::{Api, SOON, change, order};
 
 fn watch(database: &TestDatabase) -> Result<Arc<PgOrderWatch>> {
     let vars = [("DATABASE_URL".to_owned(), database.url("orders_read_api"))].into();
@@ -47,4 +49,46 @@ async fn one_waiter_more_than_there_may_be_is_refused_until_another_one_is_done(
     let third = waits.reach(Uuid::from_u128(3), 1, Duration::from_millis(1)).await;
     assert!(matches!(third, Err(WaitError::Behind)), "the place is free again");
     Ok(())
+}
+
+/// As a filter does that few of a customer's million orders pass: each look at an order of `slow` takes ten seconds.
+const SLOW_ORDERS: &str = "ALTER TABLE order_summary ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY slow ON order_summary TO orders_read_api
+        USING (customer_id <> 'slow' OR pg_sleep(10) IS NOT NULL)";
+
+#[tokio::test]
+async fn lists_that_take_long_keep_nobody_else_waiting() -> Result<()> {
+    let vars = [("DATABASE_POOL_SIZE", "2"), ("DATABASE_STATEMENT_TIMEOUT_MS", "60000")];
+    let api = Api::start_with(&vars).await?;
+    api.insert(&[(1, "slow", 0), (2, "alice", 0)]).await?;
+    let session = api.database.connect().await?;
+    session.batch_execute(SLOW_ORDERS).await?;
+
+    let client = reqwest::Client::new();
+    let slow = format!("{}/customers/slow/orders?status=placed", api.url);
+    let _slow: Vec<_> =
+        (0..8).map(|_| AbortOnDropHandle::new(tokio::spawn(client.get(&slow).send()))).collect();
+    wait::until("the pool to be taken by slow lists", SOON, || async {
+        let sleeping = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        let row = session.query_one(sleeping, &[]).await.map_err(|error| error.to_string())?;
+        Some(()).filter(|()| row.get::<_, i64>(0) == 2).ok_or_else(|| format!("{row:?}"))
+    })
+    .await?;
+
+    let others = async {
+        for path in ["/readyz", "/customers/alice/orders", &order(2), &format!("{}?min_version=1", order(2))]
+        {
+            assert_eq!(api.get(path).await?.status(), StatusCode::OK, "{path}");
+        }
+        let mut events = api.watch("alice", None).await?;
+        assert_eq!(events.next().await?.context("no snapshot")?.name, "snapshot");
+        let later = format!("{}{}?min_version=2", api.url, order(2));
+        let waiting = tokio::spawn(client.get(later).header("prefer", "wait=10").send());
+        change(&session, 2, 2).await?;
+        assert_eq!(waiting.await??.status(), StatusCode::OK);
+        assert_eq!(events.next_order().await?.0, (2, 2));
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(5), others).await.context("they wait for the slow lists")?
 }
