@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::model::OrderSummary;
 use crate::port::{OrderWatch, QueryError};
 
-/// How long to let pass between two looks: at first less than a projection takes.
-const SHORTEST_TICK: Duration = Duration::from_millis(1);
-/// And later, when nobody has come for a while: a projection that is behind is asked less often.
-const LONGEST_TICK: Duration = Duration::from_millis(10);
+/// How long to let pass between two looks. A projection takes about as long.
+const TICK: Duration = Duration::from_millis(2);
+
+/// But at least this many times as long as the last look took, so that looking for many never takes more than a fifth of what
+/// a connection can do.
+const PAUSE_PER_LOOK: u32 = 4;
 
 /// Why nobody waits any longer.
 #[derive(Debug, thiserror::Error)]
@@ -37,14 +40,8 @@ pub struct VersionWait {
 
 #[derive(Default)]
 struct Waiters {
-    waiting: Mutex<Waiting>,
+    by_order: Mutex<HashMap<Uuid, Vec<Waiter>>>,
     came: Notify,
-}
-
-#[derive(Default)]
-struct Waiting {
-    by_order: HashMap<Uuid, Vec<Waiter>>,
-    last_came: Option<Instant>,
 }
 
 struct Waiter {
@@ -89,24 +86,21 @@ impl VersionWait {
 }
 
 impl Waiters {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<Waiter>>> {
         // Nothing that holds it can panic half way.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, order_id: Uuid, min_version: i32) -> oneshot::Receiver<Result<OrderSummary, QueryError>> {
         let (tell, told) = oneshot::channel();
-        let mut waiting = self.lock();
-        waiting.by_order.entry(order_id).or_default().push(Waiter { min_version, tell });
-        waiting.last_came = Some(Instant::now());
-        drop(waiting);
+        self.lock().entry(order_id).or_default().push(Waiter { min_version, tell });
         self.came.notify_one();
         told
     }
 
     /// The orders that somebody still waits for.
     fn order_ids(&self) -> Vec<Uuid> {
-        let by_order = &mut self.lock().by_order;
+        let mut by_order = self.lock();
         by_order.retain(|_, waiters| {
             waiters.retain(|waiter| !waiter.tell.is_closed());
             !waiters.is_empty()
@@ -116,22 +110,16 @@ impl Waiters {
 
     /// Tells those who wait for this version of the order or an earlier one.
     fn tell(&self, order: &OrderSummary) {
-        let mut waiting = self.lock();
-        let Some(waiters) = waiting.by_order.get_mut(&order.order_id) else { return };
+        let mut by_order = self.lock();
+        let Some(waiters) = by_order.get_mut(&order.order_id) else { return };
         for waiter in waiters.extract_if(.., |waiter| waiter.min_version <= order.version) {
             let _gone = waiter.tell.send(Ok(order.clone()));
         }
     }
 
-    /// The pause until the next look: a quarter of the time since somebody came, and so no more than that of anybody's wait.
-    fn tick(&self) -> Duration {
-        let since = self.lock().last_came.map_or(LONGEST_TICK, |came| came.elapsed());
-        (since / 4).clamp(SHORTEST_TICK, LONGEST_TICK)
-    }
-
     /// Nobody is left to wait for something that cannot be asked.
     fn tell_all(&self, error: &QueryError) {
-        for waiter in self.lock().by_order.drain().flat_map(|(_, waiters)| waiters) {
+        for waiter in self.lock().drain().flat_map(|(_, waiters)| waiters) {
             let _gone = waiter.tell.send(Err(error.clone()));
         }
     }
@@ -144,10 +132,67 @@ async fn look_for_all<W: OrderWatch>(watch: Arc<W>, waiters: Arc<Waiters>) {
             waiters.came.notified().await;
             continue;
         }
+        let start = Instant::now();
         match watch.find_all(order_ids).await {
             Ok(orders) => orders.iter().for_each(|order| waiters.tell(order)),
             Err(error) => waiters.tell_all(&error),
         }
-        tokio::time::sleep(waiters.tick()).await;
+        tokio::time::sleep(TICK.max(start.elapsed() * PAUSE_PER_LOOK)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::port::Read;
+
+    /// Finds nothing, and takes its time for it.
+    struct NothingThere {
+        takes: Duration,
+        looks: AtomicU32,
+    }
+
+    impl OrderWatch for NothingThere {
+        async fn find_all(&self, _: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
+            self.looks.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(self.takes).await;
+            Ok(Vec::new())
+        }
+
+        async fn newest(&self, _: &str, _: u8) -> Result<Read, QueryError> {
+            panic!("nobody watches")
+        }
+
+        async fn changes_of(&self, _: &str, _: i64, _: usize) -> Result<Read, QueryError> {
+            panic!("nobody watches")
+        }
+
+        async fn changes(&self, _: Vec<String>, _: i64) -> Result<Read, QueryError> {
+            panic!("nobody watches")
+        }
+    }
+
+    /// How many looks the two who wait for ten seconds cost.
+    async fn looks_that_take(takes: Duration) -> u32 {
+        let watch = Arc::new(NothingThere { takes, looks: AtomicU32::new(0) });
+        let waits = VersionWait::start(Arc::clone(&watch), 2);
+        let reach = |id| waits.reach(Uuid::from_u128(id), 1, Duration::from_secs(10));
+        let (first, second) = tokio::join!(reach(1), reach(2));
+        assert!(matches!((first, second), (Err(WaitError::Behind), Err(WaitError::Behind))));
+        watch.looks.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_are_a_tick_apart_however_many_wait() {
+        let looks = looks_that_take(Duration::ZERO).await;
+        assert!((3_000..=5_001).contains(&looks), "{looks}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_that_take_long_come_less_often() {
+        let looks = looks_that_take(Duration::from_millis(100)).await;
+        assert!((15..=21).contains(&looks), "{looks}");
     }
 }

@@ -11,7 +11,7 @@ const COMMON: &str = include_str!("wrk/common.lua");
 const PLACE_ORDERS: &str = include_str!("wrk/place_orders.lua");
 const LIST_ORDERS: &str = include_str!("wrk/list_orders.lua");
 
-/// One for each core of a small machine; more would only take time from what is measured.
+/// One asks for more than two cores can answer; another would only take time from what is measured. The pace is a thread's.
 const THREADS: u16 = 1;
 
 /// What is asked for.
@@ -37,8 +37,8 @@ pub(crate) enum Customers {
 pub(crate) struct Pace {
     pub(crate) connections: u16,
     pub(crate) time: Duration,
-    /// How long each connection waits between two requests, on average.
-    pub(crate) pause: Duration,
+    /// Requests a second; 0 for as many as possible.
+    pub(crate) per_second: u32,
 }
 
 /// What came of it. No request failed.
@@ -54,6 +54,11 @@ pub(crate) struct Answered {
 impl Answered {
     pub(crate) fn per_second(&self) -> f64 {
         self.requests_f64() / Duration::from_micros(self.micros).as_secs_f64()
+    }
+
+    /// Half as many.
+    pub(crate) fn half_per_second(&self) -> u32 {
+        u32::try_from(self.requests * 500_000 / self.micros.max(1)).unwrap_or(u32::MAX)
     }
 
     fn requests_f64(&self) -> f64 {
@@ -84,7 +89,7 @@ pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
     std::fs::write(script.path(), [COMMON, own].concat())?;
     let mut command = Command::new("wrk");
     command
-        .arg(format!("--threads={}", THREADS.min(pace.connections)))
+        .arg(format!("--threads={THREADS}"))
         .arg(format!("--connections={}", pace.connections))
         .arg(format!("--duration={}s", pace.time.as_secs().max(1)))
         .arg("--timeout=10s")
@@ -92,7 +97,7 @@ pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
         .arg(script.path())
         .arg(url)
         .arg("--")
-        .arg(pace.pause.as_millis().to_string());
+        .arg(pace.per_second.to_string());
     match load {
         Load::PlaceOrders => {}
         Load::ListOrders(Customers::Zipf(customers)) => {

@@ -89,7 +89,8 @@ pub struct BoundServer {
     server: Server,
 }
 
-/// Listens at `config`'s address, or at `default_port` where it names none, and serves the probes beside `routes`.
+/// Listens at `config`'s address, or at `default_port` where it names none, and serves the probes beside `routes`, whose
+/// resources are made by [`crate::resource`]: it gives their log lines a request to belong to.
 /// Once `stop` is cancelled readiness goes off, nothing new is accepted, and requests in flight get 20 s to finish.
 ///
 /// # Errors

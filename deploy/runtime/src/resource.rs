@@ -1,4 +1,5 @@
-//! Resources that answer to the right methods, and tell so where another one is tried.
+//! Resources that answer to the right methods, and tell so where another one is tried. Whatever is logged while one answers
+//! belongs to a span with the request's method and the resource's path, without its values.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
@@ -84,10 +85,18 @@ mod tests {
             tracing::info!("here");
             HttpResponse::NoContent().finish()
         });
-        let app = init_service(App::new().service(readable("/things/{id}", get))).await;
+        let other = web::route().to(|| async {
+            tracing::info!("there");
+            HttpResponse::NoContent().finish()
+        });
+        let app =
+            App::new().service(readable("/things/{id}", get)).service(actionable("/things/{id}/use", other));
+        let app = init_service(app).await;
         call_service(&app, TestRequest::get().uri("/things/secret").to_request()).await;
+        call_service(&app, TestRequest::post().uri("/things/secret/use").to_request()).await;
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert!(log.contains(r#""http.method":"GET","http.route":"/things/{id}""#), "{log}");
+        assert!(log.contains(r#""http.method":"POST","http.route":"/things/{id}/use""#), "{log}");
         assert!(!log.contains("secret"), "{log}");
     }
 }

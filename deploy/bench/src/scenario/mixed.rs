@@ -46,15 +46,12 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let (write_url, read_url) = (services.write_api.url(), services.read_api.url());
     let (place, list) = (Load::PlaceOrders, Load::ListOrders(Customers::Zipf(customers)));
 
-    let flat_out = Pace { connections: CONNECTIONS, time: plan.time, pause: Duration::ZERO };
+    let flat_out = Pace { connections: CONNECTIONS, time: plan.time, per_second: 0 };
     let most_reads = wrk::run(list, flat_out, read_url).await?;
     let most_writes = wrk::run(place, flat_out, write_url).await?;
     wait_until_drained(stage, 0, last_id(stage).await?).await?;
-    let half = |most: &Answered| Pace {
-        pause: Duration::from_secs_f64(f64::from(2 * CONNECTIONS) / most.per_second()),
-        time: plan.times(LENGTH),
-        ..flat_out
-    };
+    let half =
+        |most: &Answered| Pace { per_second: most.half_per_second(), time: plan.times(LENGTH), ..flat_out };
 
     let alone = wrk::run(list, half(&most_reads), read_url).await?;
     let (reads, writes, samples) = tokio::join!(

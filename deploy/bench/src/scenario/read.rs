@@ -51,7 +51,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<Answered> {
     let service = stage.service(ServiceKind::ReadApi, &[]).await?;
     check_answers(stage, service.url()).await?;
-    let pace = Pace { connections: CONNECTIONS, time, pause: Duration::ZERO };
+    let pace = Pace { connections: CONNECTIONS, time, per_second: 0 };
     let load = Load::ListOrders(customers);
     wrk::run(load, Pace { time: Duration::from_secs(1), ..pace }, service.url()).await?;
     let answered = wrk::run(load, pace, service.url()).await?;

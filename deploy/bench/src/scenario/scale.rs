@@ -100,7 +100,7 @@ async fn write(stage: &Stage, time: Duration) -> Result<f64> {
     stage.settle().await?;
     let before = stage.count("orders").await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
-    let pace = Pace { connections: 64, time, pause: Duration::ZERO };
+    let pace = Pace { connections: 64, time, per_second: 0 };
     let answered = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
     service.stop()?;
     super::write::check_stored(stage, before, answered.requests, 64).await?;

@@ -47,7 +47,7 @@ async fn place_orders(stage: &Stage, connections: u16, time: Duration) -> Result
     stage.empty().await?;
     stage.settle().await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
-    let pace = Pace { connections, time, pause: Duration::ZERO };
+    let pace = Pace { connections, time, per_second: 0 };
     let warm_up = Pace { time: Duration::from_secs(1), ..pace };
     let before = wrk::run(Load::PlaceOrders, warm_up, service.url()).await?;
     let answered = wrk::run(Load::PlaceOrders, pace, service.url()).await?;

@@ -1,4 +1,4 @@
--- What both loads have in common: random customers, pauses between requests, and the result as one line of JSON.
+-- What both loads have in common: random customers, an even pace, and the result as one line of JSON.
 
 local threads = 0
 
@@ -28,10 +28,22 @@ function prepare(count, make)
   end
 end
 
--- Each connection pauses between two requests, so long on average.
-function pause(mean_ms)
-  if mean_ms > 0 then
-    function delay() return math.random(0, 2 * mean_ms) end
+-- So many requests a second by this thread, evenly, whichever connection has its turn; as many as possible if it is 0.
+function keep_to(rate)
+  if rate == 0 then return end
+  local ffi = require("ffi")
+  ffi.cdef("typedef struct { long s, ns; } moment; int clock_gettime(int, moment *);")
+  local CLOCK_MONOTONIC, moment = 1, ffi.new("moment")
+  local function now_ms()
+    ffi.C.clock_gettime(CLOCK_MONOTONIC, moment)
+    return tonumber(moment.s) * 1e3 + tonumber(moment.ns) / 1e6
+  end
+  local due = now_ms()
+  -- In milliseconds, without fractions: those are made up for by the next ones. Time that was lost is not.
+  function delay()
+    local now = now_ms()
+    due = math.max(due + 1e3 / rate, now)
+    return math.floor(due - now)
   end
 end
 

@@ -5,5 +5,5 @@ function init(args)
     local customer = draw_customer(args[2], tonumber(args[3]))
     return wrk.format("GET", "/customers/customer-" .. customer .. "/orders?limit=20")
   end)
-  pause(tonumber(args[1]))
+  keep_to(tonumber(args[1]))
 end

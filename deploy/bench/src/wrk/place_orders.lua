@@ -11,5 +11,5 @@ function init(args)
     local body = string.format('{"customer_id": "customer-%d", "items": [%s]}', customer, table.concat(items, ", "))
     return wrk.format("POST", "/orders", { ["content-type"] = "application/json" }, body)
   end)
-  pause(tonumber(args[1]))
+  keep_to(tonumber(args[1]))
 end

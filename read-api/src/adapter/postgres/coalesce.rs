@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::port::QueryError;
@@ -20,6 +21,8 @@ const QUEUE: usize = 4_096;
 enum NotAnswered {
     #[error("too many questions wait to be asked")]
     QueueFull,
+    #[error("nothing is asked any more")]
+    Closed,
     #[error("no answer came in time")]
     NoAnswer,
     #[error("there are fewer answers than questions")]
@@ -33,8 +36,8 @@ struct Asked<Q, A> {
 
 type Caller<A> = oneshot::Sender<Result<A, QueryError>>;
 
-/// Asks many questions in few statements, one after the other: whatever waits when one is answered goes into the next. A lone
-/// question goes at once: there is no timer.
+/// Asks many questions in few statements, one after the other: whatever waits when one is answered goes into the next. There
+/// is no timer.
 pub(super) struct Coalescer<Q, A> {
     queue: mpsc::Sender<Asked<Q, A>>,
     limit: Duration,
@@ -63,7 +66,12 @@ where
     pub(super) async fn ask(&self, question: Q) -> Result<A, QueryError> {
         let (answer, answered) = oneshot::channel();
         let not_answered = |reason: NotAnswered| QueryError(Arc::new(reason));
-        self.queue.try_send(Asked { question, answer }).map_err(|_| not_answered(NotAnswered::QueueFull))?;
+        self.queue.try_send(Asked { question, answer }).map_err(|refused| {
+            not_answered(match refused {
+                TrySendError::Full(_) => NotAnswered::QueueFull,
+                TrySendError::Closed(_) => NotAnswered::Closed,
+            })
+        })?;
         match tokio::time::timeout(self.limit, answered).await {
             Ok(Ok(result)) => result,
             _ => Err(not_answered(NotAnswered::NoAnswer)),
@@ -71,16 +79,17 @@ where
     }
 }
 
-/// Waits for questions; `None` once nobody can ask any more. After the first one, all that the thread has at hand comes before
-/// the statement: of requests that arrive together, one would otherwise be asked by itself and the others wait for it.
+/// Waits for questions; `None` once nobody can ask any more. Requests come to a thread in crowds, of which the first would be
+/// asked by itself while the others wait for it: so the thread has turns until one brings no further question. A turn takes
+/// microseconds, where a statement takes a hundred of them.
 async fn next_batch<T>(asked: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     batch.push(asked.recv().await?);
-    let mut seen = 0;
-    while seen < batch.len() && batch.len() < MAX_BATCH {
-        seen = batch.len();
+    let mut known = 0;
+    while known < batch.len() && batch.len() < MAX_BATCH {
+        known = batch.len();
         tokio::task::yield_now().await;
-        batch.extend(std::iter::from_fn(|| asked.try_recv().ok()).take(MAX_BATCH - seen));
+        batch.extend(std::iter::from_fn(|| asked.try_recv().ok()).take(MAX_BATCH - known));
     }
     Some(batch)
 }
@@ -124,5 +133,73 @@ fn tell<A: Clone>(mut callers: Vec<Caller<A>>, answer: Result<A, QueryError>) {
     }
     if let Some(last) = last {
         let _gone = last.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// What was asked, one list a statement. The answer to n is 2n.
+    type Statements = Arc<Mutex<Vec<Vec<u32>>>>;
+
+    fn start() -> (Coalescer<u32, u32>, Statements) {
+        let statements = Statements::default();
+        let recorded = Arc::clone(&statements);
+        let coalescer = Coalescer::start(Duration::from_secs(5), move |questions: Vec<u32>| {
+            recorded.lock().unwrap().push(questions.clone());
+            async move {
+                tokio::task::yield_now().await;
+                Ok(questions.into_iter().map(|question| 2 * question).collect())
+            }
+            .boxed()
+        });
+        (coalescer, statements)
+    }
+
+    fn sizes(statements: &Statements) -> Vec<usize> {
+        statements.lock().unwrap().iter().map(Vec::len).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_together_goes_into_one_statement_as_far_as_it_fits() {
+        let (coalescer, statements) = start();
+        let answers = join_all((0..40).map(|question| coalescer.ask(question))).await;
+        let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers, (0..40).map(|question| 2 * question).collect::<Vec<_>>(), "each its own");
+        assert_eq!(sizes(&statements), [MAX_BATCH, 40 - MAX_BATCH]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_turn_after_turn_shares_the_statement() {
+        let (coalescer, statements) = start();
+        let later = async {
+            tokio::task::yield_now().await;
+            coalescer.ask(2).await
+        };
+        let (first, second) = tokio::join!(coalescer.ask(1), later);
+        assert_eq!((first.unwrap(), second.unwrap()), (2, 4));
+        assert_eq!(sizes(&statements), [2]);
+    }
+
+    #[tokio::test]
+    async fn the_same_question_is_asked_once_and_answered_to_all() {
+        let (coalescer, statements) = start();
+        let answers = join_all([7, 8, 7, 7].map(|question| coalescer.ask(question))).await;
+        assert_eq!(answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [14, 16, 14, 14]);
+        assert_eq!(*statements.lock().unwrap(), [[7, 8]]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_for_who_has_gone() {
+        let (coalescer, statements) = start();
+        assert!(coalescer.ask(1).now_or_never().is_none());
+        assert_eq!(coalescer.ask(2).await.unwrap(), 4);
+        assert_eq!(*statements.lock().unwrap(), [[2]]);
     }
 }

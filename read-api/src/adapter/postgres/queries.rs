@@ -12,8 +12,8 @@ use super::{find, list};
 use crate::model::{OrderSummary, Page, PageRequest};
 use crate::port::{OrderQueries, QueryError};
 
-/// How many connections each thread uses for what is quick: pages and single orders have their own, with one statement under way.
-/// With two of them each carried fewer questions, and a tenth fewer lists were answered.
+/// How many connections each thread uses for what is quick: one for pages and one for single orders. With two statements under
+/// way for pages each carried fewer questions, and a tenth fewer lists were answered.
 pub const CONNECTIONS: usize = 2;
 
 /// Answers from `order_summary` in PostgreSQL. It locks nothing.
