@@ -37,22 +37,30 @@ impl Worker {
         self.run(Source::Parked, PARKED_BATCH_MAX, |_idle_for| PARKED_EVERY).await;
     }
 
-    /// Batch after batch: at once while there is work, with pauses as `idle_pause` says for how long there has been none, and
-    /// with growing ones while the database does not work.
+    /// Batch after batch: at once while there is a backlog, with short pauses while it keeps up with what comes, with pauses as
+    /// `idle_pause` says for how long nothing has come, and with growing ones while the database does not work.
     async fn run(self, source: Source, batch_max: i64, idle_pause: impl Fn(Duration) -> Duration) {
         let mut size = BatchSize::up_to(batch_max);
         let mut outage = retry::outage();
         let mut last_event = Instant::now();
+        let mut is_busy = false;
         loop {
             let start = Instant::now();
             let Some(outcome) = self.run_once(source, size.get()).await else { return };
             let pause = match outcome {
                 Ok(BatchOutcome::Drained { applied, parked }) => {
-                    size.drained(applied + parked, start.elapsed());
+                    let (took, events) = (start.elapsed(), applied + parked);
+                    let keeps_up = i64::try_from(events).is_ok_and(|events| events < size.get());
+                    let pause = if keeps_up && is_busy { retry::busy(took) } else { Duration::ZERO };
+                    size.drained(events, took);
+                    is_busy = true;
                     last_event = Instant::now();
-                    Duration::ZERO
+                    pause
                 }
-                Ok(BatchOutcome::Empty) => idle_pause(last_event.elapsed()),
+                Ok(BatchOutcome::Empty) => {
+                    is_busy = false;
+                    idle_pause(last_event.elapsed())
+                }
                 Err(_) => {
                     size.failed();
                     outage.next().unwrap_or_default()

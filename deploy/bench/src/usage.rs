@@ -17,6 +17,35 @@ pub(crate) async fn share_of_a_core(service: &Service, time: Duration) -> Result
     Ok(f64::from(ticks) / f64::from(TICKS_PER_SECOND) / start.elapsed().as_secs_f64())
 }
 
+/// The machine's time so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MachineTime {
+    busy: u64,
+    all: u64,
+}
+
+impl MachineTime {
+    pub(crate) fn now() -> Result<Self> {
+        Self::in_stat(&fs::read_to_string("/proc/stat")?).context("no time in /proc/stat")
+    }
+
+    /// How much of all cores has been busy since then, in percent.
+    pub(crate) fn busy_since(self) -> Result<f64> {
+        let now = Self::now()?;
+        let [busy, all] =
+            [now.busy - self.busy, now.all - self.all].map(|ticks| u32::try_from(ticks).map(f64::from));
+        Ok(100.0 * busy? / all?)
+    }
+
+    /// The first line: time as a user, nice, in the system, idle, waiting for disks, in interrupts, stolen (proc(5)).
+    fn in_stat(stat: &str) -> Option<Self> {
+        let times = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+        let times: Vec<u64> = times.map(str::parse).collect::<Result<_, _>>().ok()?;
+        let all = times.iter().sum();
+        Some(Self { busy: all - times.get(3)? - times.get(4)?, all })
+    }
+}
+
 fn cpu_ticks(service: &Service) -> Result<u32> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", service.pid()))?;
     ticks_in(&stat).context("no CPU time in /proc/<pid>/stat")
@@ -48,5 +77,12 @@ mod tests {
         let stat = "4711 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 50 13 14";
         assert_eq!(ticks_in(stat), Some(300));
         assert_eq!(ticks_in("4711"), None);
+    }
+
+    #[test]
+    fn idle_time_and_waiting_for_disks_are_not_busy() {
+        let time =
+            MachineTime::in_stat("cpu  10 20 30 400 500 6 7 8 9 9\ncpu0 1 2 3 4 5 6 7 8 9 9\n").unwrap();
+        assert_eq!((time.busy, time.all), (81, 981));
     }
 }

@@ -56,9 +56,8 @@ impl Answered {
         self.requests_f64() / Duration::from_micros(self.micros).as_secs_f64()
     }
 
-    /// Half as many.
-    pub(crate) fn half_per_second(&self) -> u32 {
-        u32::try_from(self.requests * 500_000 / self.micros.max(1)).unwrap_or(u32::MAX)
+    pub(crate) fn whole_per_second(&self) -> u32 {
+        u32::try_from(self.requests * 1_000_000 / self.micros.max(1)).unwrap_or(u32::MAX)
     }
 
     fn requests_f64(&self) -> f64 {

@@ -11,13 +11,13 @@ use crate::plan::Plan;
 use crate::report::{Figure, Target};
 use crate::rows::fill_summaries;
 use crate::stage::Stage;
-use crate::usage::resident_mb;
+use crate::usage::{MachineTime, resident_mb};
 use crate::wrk::{self, Answered, Customers, Load, Pace};
 
 pub(super) const NAME: &str = "mixed";
 
-/// So many measurements' time.
-const LENGTH: u32 = 30;
+/// How long writes are measured alone, in measurements' times.
+const WRITES_ALONE: u32 = 3;
 
 /// The gauge of the projector that tells how old the oldest event is.
 const BACKLOG_AGE: &str = "orders_outbox_oldest_event_age_seconds ";
@@ -28,11 +28,36 @@ struct Services {
     read_api: Service,
 }
 
+impl Services {
+    fn stop(self) -> Result<()> {
+        for service in [self.write_api, self.projector, self.read_api] {
+            service.stop()?;
+        }
+        Ok(())
+    }
+}
+
 /// What was seen in one look at the running system.
 struct Sample {
     backlog_age: f64,
     resident_mb: f64,
 }
+
+/// Part of what each side reaches flat out.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    name: &'static str,
+    divisor: u32,
+    /// So many measurements' time.
+    length: u32,
+    is_judged: bool,
+}
+
+/// Where halves ask for more than the machine has, quarters tell whether the sides disturb each other while it has enough.
+const PARTS: [Part; 2] = [
+    Part { name: "half", divisor: 2, length: 30, is_judged: true },
+    Part { name: "a quarter", divisor: 4, length: 6, is_judged: false },
+];
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let customers = plan.rows(CUSTOMERS);
@@ -43,71 +68,124 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         projector: stage.service(ServiceKind::Projector, &[]).await?,
         read_api: stage.service(ServiceKind::ReadApi, &[]).await?,
     };
-    let (write_url, read_url) = (services.write_api.url(), services.read_api.url());
-    let (place, list) = (Load::PlaceOrders, Load::ListOrders(Customers::Zipf(customers)));
+    let mixed = Mixed { stage, plan, services, lists: Load::ListOrders(Customers::Zipf(customers)) };
 
-    let flat_out = Pace { connections: CONNECTIONS, time: plan.time, per_second: 0 };
-    let most_reads = wrk::run(list, flat_out, read_url).await?;
-    let most_writes = wrk::run(place, flat_out, write_url).await?;
-    wait_until_drained(stage, 0, last_id(stage).await?).await?;
-    let half =
-        |most: &Answered| Pace { per_second: most.half_per_second(), time: plan.times(LENGTH), ..flat_out };
+    let most_reads = mixed.read(0, plan.time).await?;
+    let most_writes = mixed.write(0, plan.time).await?;
+    let (mut figures, mut placed) = (Vec::new(), most_writes.requests);
+    for part in PARTS {
+        let measured = mixed.measure(part, &most_reads, &most_writes).await?;
+        placed += measured.placed;
+        figures.extend(measured.figures);
+    }
+    check(stage, placed, plan.rows(ROWS)).await?;
+    mixed.services.stop()?;
+    Ok(figures)
+}
 
-    let alone = wrk::run(list, half(&most_reads), read_url).await?;
-    let (reads, writes, samples) = tokio::join!(
-        wrk::run(list, half(&most_reads), read_url),
-        wrk::run(place, half(&most_writes), write_url),
-        watch(&services, plan.times(LENGTH)),
-    );
-    let (reads, writes, samples) = (reads?, writes?, samples?);
-    check(stage, most_writes.requests + writes.requests, plan.rows(ROWS)).await?;
-    for service in [services.write_api, services.projector, services.read_api] {
-        service.stop()?;
+struct Mixed<'a> {
+    stage: &'a Stage,
+    plan: Plan,
+    services: Services,
+    lists: Load,
+}
+
+struct Measured {
+    figures: Vec<Figure>,
+    placed: u64,
+}
+
+impl Mixed<'_> {
+    async fn read(&self, per_second: u32, time: Duration) -> Result<Answered> {
+        let pace = Pace { connections: CONNECTIONS, time, per_second };
+        wrk::run(self.lists, pace, self.services.read_api.url()).await
     }
 
-    let age = samples.iter().map(|sample| sample.backlog_age).fold(0.0, f64::max);
-    let [early, late] = [1, 3].map(|quarter| mean_mb(&samples, quarter));
-    let figure = |name: &str, unit, ours, comparator: Option<f64>, target| Figure {
-        scenario: NAME,
-        name: name.to_owned(),
-        unit,
-        ours: vec![ours],
-        comparator: comparator.into_iter().collect(),
-        target,
-    };
-    Ok(vec![
-        figure(
-            "p99 of reads, beside reads alone",
-            "ms",
-            reads.p99_ms(),
-            Some(alone.p99_ms()),
-            Some(Target::RatioAtMost(1.5)),
-        ),
-        figure("p50 of reads, beside reads alone", "ms", reads.p50_ms(), Some(alone.p50_ms()), None),
-        figure(
-            "reads, beside what they reach flat out",
-            "lists/s",
-            reads.per_second(),
-            Some(most_reads.per_second()),
-            None,
-        ),
-        figure(
-            "writes, beside what they reach flat out",
-            "orders/s",
-            writes.per_second(),
-            Some(most_writes.per_second()),
-            None,
-        ),
-        figure("p99 of writes", "ms", writes.p99_ms(), None, None),
-        figure("age of the oldest event, at most", "s", age, None, Some(Target::AtMost(1.0))),
-        figure(
-            "memory in the last quarter, beside the second",
-            "MB",
-            late,
-            Some(early),
-            Some(Target::RatioAtMost(1.1)),
-        ),
-    ])
+    /// Until everything has been projected.
+    async fn write(&self, per_second: u32, time: Duration) -> Result<Answered> {
+        let pace = Pace { connections: CONNECTIONS, time, per_second };
+        let answered = wrk::run(Load::PlaceOrders, pace, self.services.write_api.url()).await?;
+        wait_until_drained(self.stage, 0, last_id(self.stage).await?).await?;
+        Ok(answered)
+    }
+
+    /// Reads alone, writes alone, and both together.
+    async fn measure(&self, part: Part, most_reads: &Answered, most_writes: &Answered) -> Result<Measured> {
+        let [reads, writes] = [most_reads, most_writes].map(|most| most.whole_per_second() / part.divisor);
+        let time = self.plan.times(part.length);
+
+        let start = MachineTime::now()?;
+        let reads_alone = self.read(reads, time).await?;
+        let busy_reading = start.busy_since()?;
+
+        let start = MachineTime::now()?;
+        let writes_alone = self.write(writes, self.plan.times(WRITES_ALONE)).await?;
+        let busy_writing = start.busy_since()?;
+
+        let start = MachineTime::now()?;
+        let (read, written, samples) =
+            tokio::join!(self.read(reads, time), self.write(writes, time), watch(&self.services, time));
+        let (read, written, samples) = (read?, written?, samples?);
+        let busy = start.busy_since()?;
+
+        let age = samples.iter().map(|sample| sample.backlog_age).fold(0.0, f64::max);
+        let [early, late] = [1, 3].map(|quarter| mean_mb(&samples, quarter));
+        let figure = |name: &str, unit, ours, comparator: Option<f64>, target: Option<Target>| Figure {
+            scenario: NAME,
+            name: format!("{}: {name}", part.name),
+            unit,
+            ours: vec![ours],
+            comparator: comparator.into_iter().collect(),
+            target: target.filter(|_| part.is_judged),
+        };
+        let figures = vec![
+            figure(
+                "p99 of reads, beside reads alone",
+                "ms",
+                read.p99_ms(),
+                Some(reads_alone.p99_ms()),
+                Some(Target::RatioAtMost(1.5)),
+            ),
+            figure("p50 of reads, beside reads alone", "ms", read.p50_ms(), Some(reads_alone.p50_ms()), None),
+            figure(
+                "p99 of writes, beside writes alone",
+                "ms",
+                written.p99_ms(),
+                Some(writes_alone.p99_ms()),
+                None,
+            ),
+            figure(
+                "reads, beside what was asked for",
+                "lists/s",
+                read.per_second(),
+                Some(reads.into()),
+                None,
+            ),
+            figure(
+                "writes, beside what was asked for",
+                "orders/s",
+                written.per_second(),
+                Some(writes.into()),
+                None,
+            ),
+            figure(
+                "busy cores, beside the sum of both alone",
+                "% of all",
+                busy,
+                Some(busy_reading + busy_writing),
+                None,
+            ),
+            figure("age of the oldest event, at most", "s", age, None, Some(Target::AtMost(1.0))),
+            figure(
+                "memory in the last quarter, beside the second",
+                "MB",
+                late,
+                Some(early),
+                Some(Target::RatioAtMost(1.1)),
+            ),
+        ];
+        Ok(Measured { figures, placed: writes_alone.requests + written.requests })
+    }
 }
 
 /// Once a second.
@@ -140,7 +218,8 @@ fn mean_mb(samples: &[Sample], quarter: usize) -> f64 {
 async fn check(stage: &Stage, acknowledged: u64, filled: u32) -> Result<()> {
     wait_until_drained(stage, 0, last_id(stage).await?).await?;
     let orders = stage.count("orders").await?;
-    let hung_up = 2 * u64::from(CONNECTIONS);
+    // By each connection of each of the runs.
+    let hung_up = 5 * u64::from(CONNECTIONS);
     ensure!(
         (acknowledged..=acknowledged + hung_up).contains(&orders),
         "{acknowledged} orders were acknowledged, {orders} are stored"
