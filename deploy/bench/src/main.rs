@@ -88,20 +88,23 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     };
     let stage = Stage::start(cli.database_url).await?;
     println!("{}\n", machine::describe(&stage).await?);
+    if !judged {
+        println!("A quick run or a debug build: these figures mean nothing.\n");
+    }
+    print!("{}", report::TABLE_HEAD);
     let mut figures = Vec::new();
     for scenario in cli.scenario.0 {
         eprintln!("{} …", scenario.name());
         stage.empty().await?;
-        figures.extend(scenario.measure(&stage, plan).await.with_context(|| scenario.name())?);
+        let mut measured = scenario.measure(&stage, plan).await.with_context(|| scenario.name())?;
+        if !judged {
+            measured.iter_mut().for_each(|figure| figure.target = None);
+        }
+        // At once: the next one may take half an hour, and fail.
+        print!("{}", report::table_rows(&measured));
+        figures.extend(measured);
     }
     stage.empty().await?;
-    if !judged {
-        for figure in &mut figures {
-            figure.target = None;
-        }
-        println!("A quick run or a debug build: these figures mean nothing.\n");
-    }
-    print!("{}", report::table(&figures));
     if let Some(file) = cli.json {
         std::fs::write(&file, report::json(&figures)?).with_context(|| file.display().to_string())?;
     }
