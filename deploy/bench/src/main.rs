@@ -98,7 +98,9 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         stage.empty().await?;
         let mut measured = scenario.measure(&stage, plan).await.with_context(|| scenario.name())?;
         if !judged {
-            measured.iter_mut().for_each(|figure| figure.target = None);
+            for figure in &mut measured {
+                figure.target = None;
+            }
         }
         // At once: the next one may take half an hour, and fail.
         print!("{}", report::table_rows(&measured));

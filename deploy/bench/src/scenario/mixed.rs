@@ -16,8 +16,8 @@ use crate::wrk::{self, Answered, Customers, Load, Pace};
 
 pub(super) const NAME: &str = "mixed";
 
-/// How long writes are measured alone, in measurements' times.
-const WRITES_ALONE: u32 = 3;
+/// How long each side is measured alone, in measurements' times.
+const ALONE: u32 = 6;
 
 /// The gauge of the projector that tells how old the oldest event is.
 const BACKLOG_AGE: &str = "orders_outbox_oldest_event_age_seconds ";
@@ -112,14 +112,14 @@ impl Mixed<'_> {
     /// Reads alone, writes alone, and both together.
     async fn measure(&self, part: Part, most_reads: &Answered, most_writes: &Answered) -> Result<Measured> {
         let [reads, writes] = [most_reads, most_writes].map(|most| most.whole_per_second() / part.divisor);
-        let time = self.plan.times(part.length);
+        let (time, alone) = (self.plan.times(part.length), self.plan.times(ALONE.min(part.length)));
 
         let start = MachineTime::now()?;
-        let reads_alone = self.read(reads, time).await?;
+        let reads_alone = self.read(reads, alone).await?;
         let busy_reading = start.busy_since()?;
 
         let start = MachineTime::now()?;
-        let writes_alone = self.write(writes, self.plan.times(WRITES_ALONE)).await?;
+        let writes_alone = self.write(writes, alone).await?;
         let busy_writing = start.busy_since()?;
 
         let start = MachineTime::now()?;
