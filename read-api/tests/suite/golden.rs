@@ -105,14 +105,20 @@ async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
     }
 
     api.get("/customers/customer-7/orders").await?.error_for_status()?;
-    let many = "ARRAY['customer-7', 'whale'], ARRAY['infinity', '2022-01-01']::timestamptz[],
+    let newest = "ARRAY['customer-7', 'whale'], ARRAY[11, 101]";
+    check(&session, "newest", "text[], bigint[]", "SELECT r.number%", newest).await?;
+    let (pages, rows) = cost(&session, "newest", &format!("({newest})")).await?;
+    assert!(rows == 112 && pages <= 40, "{pages} pages for {rows} orders of two customers");
+
+    api.get("/customers/customer-7/orders?placed_from=2020-01-01T00:00:00Z").await?.error_for_status()?;
+    let many = "ARRAY['customer-7', 'whale'], ARRAY[11, 101], ARRAY['infinity', '2022-01-01']::timestamptz[],
                 ARRAY['ffffffff-ffff-ffff-ffff-ffffffffffff', '00000000-0000-0000-0000-000000000000']::uuid[],
-                ARRAY['-infinity', '2021-01-01']::timestamptz[], ARRAY[11, 101]";
+                ARRAY['-infinity', '2021-01-01']::timestamptz[]";
     check(
         &session,
         "pages",
-        "text[], timestamptz[], uuid[], timestamptz[], bigint[]",
-        "SELECT r.number%",
+        "text[], bigint[], timestamptz[], uuid[], timestamptz[]",
+        "SELECT r.number%before_placed_at%",
         many,
     )
     .await?;

@@ -77,29 +77,52 @@ impl Bounds {
     }
 }
 
-/// One array a bound, so that the text is the same for any number of requests and stays prepared.
-#[derive(Default, QueryId)]
+/// One array a value, so that the text is the same for any number of requests and stays prepared.
 struct Pages {
     customer_id: Vec<String>,
+    rows: Vec<i64>,
+    bounds: Option<PageBounds>,
+}
+
+#[derive(Default)]
+struct PageBounds {
     before_placed_at: Vec<DateTime<Utc>>,
     before_order_id: Vec<Uuid>,
     since: Vec<DateTime<Utc>>,
-    rows: Vec<i64>,
 }
 
 impl Pages {
+    /// Most requests are for a customer's newest orders. Where all of them are, nothing is compared with bounds, which took a
+    /// tenth of PostgreSQL's time.
     fn of(requests: &[PageRequest]) -> Self {
-        let mut pages = Self::default();
-        for request in requests {
-            let Bounds { before, since } = Bounds::of(request);
-            pages.customer_id.push(request.customer_id.clone());
-            pages.before_placed_at.push(before.placed_at);
-            pages.before_order_id.push(before.order_id);
-            pages.since.push(since);
-            pages.rows.push(i64::from(request.limit) + 1);
+        Self {
+            customer_id: requests.iter().map(|request| request.customer_id.clone()).collect(),
+            rows: requests.iter().map(|request| i64::from(request.limit) + 1).collect(),
+            bounds: requests.iter().any(is_bounded).then(|| PageBounds::of(requests)),
         }
-        pages
     }
+}
+
+fn is_bounded(PageRequest { filter, after, .. }: &PageRequest) -> bool {
+    after.is_some() || filter.placed_from.is_some() || filter.placed_to.is_some()
+}
+
+impl PageBounds {
+    fn of(requests: &[PageRequest]) -> Self {
+        let mut bounds = Self::default();
+        for Bounds { before, since } in requests.iter().map(Bounds::of) {
+            bounds.before_placed_at.push(before.placed_at);
+            bounds.before_order_id.push(before.order_id);
+            bounds.since.push(since);
+        }
+        bounds
+    }
+}
+
+/// There are two texts of it: its prepared statement is found by the text.
+impl QueryId for Pages {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
 }
 
 impl Query for Pages {
@@ -113,23 +136,28 @@ impl QueryFragment<Pg> for Pages {
         out.push_sql(" FROM unnest(");
         out.push_bind_param::<Array<Text>, _>(&self.customer_id)?;
         out.push_sql(", ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&self.before_placed_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<SqlUuid>, _>(&self.before_order_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&self.since)?;
-        out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.rows)?;
-        out.push_sql(
-            ") WITH ORDINALITY AS r(customer_id, before_placed_at, before_order_id, since, rows, number) \
-             CROSS JOIN LATERAL (SELECT ",
-        );
+        if let Some(bounds) = &self.bounds {
+            out.push_sql(", ");
+            out.push_bind_param::<Array<Timestamptz>, _>(&bounds.before_placed_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Array<SqlUuid>, _>(&bounds.before_order_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Array<Timestamptz>, _>(&bounds.since)?;
+        }
+        out.push_sql(") WITH ORDINALITY AS r(customer_id, rows, ");
+        if self.bounds.is_some() {
+            out.push_sql("before_placed_at, before_order_id, since, ");
+        }
+        out.push_sql("number) CROSS JOIN LATERAL (SELECT ");
         out.push_sql(COLUMNS);
-        out.push_sql(
-            " FROM order_summary o WHERE o.customer_id = r.customer_id \
-             AND (o.placed_at, o.order_id) < (r.before_placed_at, r.before_order_id) AND o.placed_at >= r.since \
-             ORDER BY o.placed_at DESC, o.order_id DESC LIMIT r.rows) AS o",
-        );
+        out.push_sql(" FROM order_summary o WHERE o.customer_id = r.customer_id");
+        if self.bounds.is_some() {
+            out.push_sql(
+                " AND (o.placed_at, o.order_id) < (r.before_placed_at, r.before_order_id) AND o.placed_at >= r.since",
+            );
+        }
+        out.push_sql(" ORDER BY o.placed_at DESC, o.order_id DESC LIMIT r.rows) AS o");
         Ok(())
     }
 }
