@@ -25,13 +25,15 @@ impl BatchSize {
         self.size
     }
 
-    /// `events` were drained in one batch.
-    pub(crate) fn drained(&mut self, events: usize, took: Duration) {
+    /// `events` were drained in one batch. Returns whether it was full.
+    pub(crate) fn drained(&mut self, events: usize, took: Duration) -> bool {
+        let is_full = i64::try_from(events).is_ok_and(|events| events >= self.size);
         if took > TARGET {
             self.failed();
-        } else if i64::try_from(events).is_ok_and(|events| events >= self.size) {
+        } else if is_full {
             self.size = self.size.saturating_mul(2).min(self.max);
         }
+        is_full
     }
 
     /// A batch has failed.
@@ -62,7 +64,7 @@ mod tests {
     #[test]
     fn it_stays_while_batches_are_not_full_and_never_exceeds_a_small_maximum() {
         let mut size = BatchSize::up_to(1_000);
-        size.drained(99, FAST);
+        assert!(!size.drained(99, FAST));
         assert_eq!(size.get(), 100);
         assert_eq!(BatchSize::up_to(7).get(), 7);
     }
@@ -76,7 +78,7 @@ mod tests {
             size.failed();
         }
         assert_eq!(size.get(), 1);
-        size.drained(1, FAST);
+        assert!(size.drained(1, FAST));
         assert_eq!(size.get(), 2);
     }
 }

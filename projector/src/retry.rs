@@ -10,11 +10,12 @@ const SHORTEST_IDLE_PAUSE: Duration = Duration::from_micros(200);
 /// A worker pauses for this part of the time for which no event has come. An event then waits about that much longer than
 /// the gap before it, at most, and a quiet outbox is looked at less and less often.
 const IDLE_PART: u32 = 64;
-/// Where a batch comes right after another and is not full, the pause after it, in what it took itself. Most of a small batch
-/// costs the same for one event as for ten: with more of them in each, some milliseconds later, a projector that keeps up
-/// leaves more of the machine to writers and readers.
+/// Most of a small batch costs the same for one event as for ten. A worker that keeps up and finds this many events at once
+/// pauses for so many times as long as it worked: the next batch is larger, some milliseconds later, and more of the machine is
+/// left to writers and readers. With fewer events nothing is gained, and each is projected at once.
+const MANY_EVENTS: usize = 10;
 const PAUSE_PER_BATCH: u32 = 3;
-const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// The first and the longest pause after a failure, without jitter. Short enough that work goes on within two seconds of
 /// the database's return.
 const SHORTEST_OUTAGE_PAUSE: Duration = Duration::from_millis(50);
@@ -25,9 +26,13 @@ pub(crate) fn idle(since: Duration, longest: Duration) -> Duration {
     (since / IDLE_PART).max(SHORTEST_IDLE_PAUSE).min(longest)
 }
 
-/// How long a worker that keeps up with events that keep coming pauses after a batch that took so long.
-pub(crate) fn busy(took: Duration) -> Duration {
-    (took * PAUSE_PER_BATCH).min(LONGEST_BUSY_PAUSE)
+/// How long a worker pauses, up to `longest`, after a batch of so many events that took so long; full ones are a backlog, in
+/// which it does not pause.
+pub(crate) fn busy(events: usize, is_full: bool, took: Duration, longest: Duration) -> Duration {
+    if is_full || events < MANY_EVENTS {
+        return Duration::ZERO;
+    }
+    (took * PAUSE_PER_BATCH).min(LONGEST_BUSY_PAUSE).min(longest)
 }
 
 /// Pauses while the database does not work: from 50 ms, doubling up to 500 ms, with jitter of up to as much again, so that
@@ -82,9 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_keeps_up_pauses_longer_than_it_works_but_not_for_long() {
-        let pauses = [0, 1, 2, 5, 1_000].map(|took| busy(Duration::from_millis(took)).as_millis());
-        assert_eq!(pauses, [0, 3, 6, 10, 10]);
+    fn a_worker_that_keeps_up_with_many_events_pauses_for_a_moment() {
+        let ms = Duration::from_millis;
+        assert_eq!(busy(10, false, ms(1), ms(20)), ms(3));
+        assert_eq!(busy(99, false, ms(1_000), ms(20)), LONGEST_BUSY_PAUSE);
+        assert_eq!(busy(99, false, ms(1_000), ms(1)), ms(1), "no longer than when it is idle");
+        assert_eq!(busy(9, false, ms(1), ms(20)), Duration::ZERO, "few events are not made to wait");
+        assert_eq!(busy(100, true, ms(1), ms(20)), Duration::ZERO, "nor is a backlog");
     }
 
     #[test]

@@ -29,38 +29,39 @@ pub(crate) struct Worker {
 impl Worker {
     /// Drains the outbox until told to stop: less and less often while there is nothing in it.
     pub(crate) async fn drain_outbox(self, batch_max: i64, longest_pause: Duration) {
-        self.run(Source::Outbox, batch_max, |idle_for| retry::idle(idle_for, longest_pause)).await;
+        let busy = |events, is_full, took| retry::busy(events, is_full, took, longest_pause);
+        self.run(Source::Outbox, batch_max, busy, |idle_for| retry::idle(idle_for, longest_pause)).await;
     }
 
     /// Tries parked events again when they are due, until told to stop.
     pub(crate) async fn retry_parked(self) {
-        self.run(Source::Parked, PARKED_BATCH_MAX, |_idle_for| PARKED_EVERY).await;
+        let at_once = |_events, _is_full, _took| Duration::ZERO;
+        self.run(Source::Parked, PARKED_BATCH_MAX, at_once, |_idle_for| PARKED_EVERY).await;
     }
 
-    /// Batch after batch: at once while there is a backlog, with short pauses while it keeps up with what comes, with pauses as
+    /// Batch after batch, with pauses as `busy_pause` says for the events in one, whether it was full and how long it took, as
     /// `idle_pause` says for how long nothing has come, and with growing ones while the database does not work.
-    async fn run(self, source: Source, batch_max: i64, idle_pause: impl Fn(Duration) -> Duration) {
+    async fn run(
+        self,
+        source: Source,
+        batch_max: i64,
+        busy_pause: impl Fn(usize, bool, Duration) -> Duration,
+        idle_pause: impl Fn(Duration) -> Duration,
+    ) {
         let mut size = BatchSize::up_to(batch_max);
         let mut outage = retry::outage();
         let mut last_event = Instant::now();
-        let mut is_busy = false;
         loop {
             let start = Instant::now();
             let Some(outcome) = self.run_once(source, size.get()).await else { return };
             let pause = match outcome {
                 Ok(BatchOutcome::Drained { applied, parked }) => {
-                    let (took, events) = (start.elapsed(), applied + parked);
-                    let keeps_up = i64::try_from(events).is_ok_and(|events| events < size.get());
-                    let pause = if keeps_up && is_busy { retry::busy(took) } else { Duration::ZERO };
-                    size.drained(events, took);
-                    is_busy = true;
+                    let (events, took) = (applied + parked, start.elapsed());
+                    let is_full = size.drained(events, took);
                     last_event = Instant::now();
-                    pause
+                    busy_pause(events, is_full, took)
                 }
-                Ok(BatchOutcome::Empty) => {
-                    is_busy = false;
-                    idle_pause(last_event.elapsed())
-                }
+                Ok(BatchOutcome::Empty) => idle_pause(last_event.elapsed()),
                 Err(_) => {
                     size.failed();
                     outage.next().unwrap_or_default()
