@@ -1,10 +1,12 @@
 //! Waiting until the outbox is empty, and making sure of what came of it.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use local::wait;
 
+use crate::rows::fill_outbox;
 use crate::stage::Stage;
 
 /// Far more than any backlog here takes.
@@ -29,6 +31,17 @@ pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> 
         .await?;
     }
     Ok(())
+}
+
+/// Puts the events of these orders into the outbox in one transaction. Returns how long a projector that runs takes from its
+/// commit until the last has been projected.
+pub(crate) async fn fill_and_drain(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<Duration> {
+    let events = i64::try_from(orders.len())?;
+    fill_outbox(stage, orders, customers).await?;
+    let start = Instant::now();
+    let last = last_id(stage).await?;
+    wait_until_drained(stage, last - events + 1, last).await?;
+    Ok(start.elapsed())
 }
 
 /// Everything was projected, and nothing else.

@@ -1,12 +1,15 @@
 //! What PostgreSQL does by itself, by pgbench.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use local::postgres::Binaries;
+use reqwest::Url;
 use tokio::process::Command;
 
-/// Plans are made as the services have them made: by key, once.
+/// Plans are made as read-api has them made, by key and once; the other scripts have the same plans without it.
 const SETTINGS: &str = "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
 /// One run of a script, with `-M prepared`.
@@ -57,8 +60,9 @@ impl Pgbench<'_> {
         let output = command
             .arg("--file")
             .arg(script.path())
-            .arg(database_url)
+            .arg(without_password(database_url))
             .env("PGOPTIONS", SETTINGS)
+            .envs(password(database_url)?)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()
@@ -66,8 +70,21 @@ impl Pgbench<'_> {
             .context("pgbench cannot be run (it comes with PostgreSQL's server package)")?;
         let said = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr));
-        parse(&said).with_context(|| format!("pgbench said: {said}"))
+        let ran = parse(&said).with_context(|| format!("pgbench said: {said}"))?;
+        ensure!(ran.transactions > 0, "pgbench did nothing; it said: {said}");
+        Ok(ran)
     }
+}
+
+/// Arguments can be seen by everybody on the machine.
+fn without_password(database_url: &str) -> String {
+    let url = Url::parse(database_url).map(|mut url| url.set_password(None).map(|()| url.to_string()));
+    url.ok().and_then(Result::ok).unwrap_or_else(|| database_url.to_owned())
+}
+
+fn password(database_url: &str) -> Result<Option<(&'static str, OsString)>> {
+    let config: tokio_postgres::Config = database_url.parse()?;
+    Ok(config.get_password().map(|password| ("PGPASSWORD", OsString::from_vec(password.to_vec()))))
 }
 
 fn parse(said: &str) -> Result<Ran> {

@@ -9,7 +9,8 @@ pub(crate) struct Plan {
     pub(crate) time: Duration,
     /// How often each is repeated.
     pub(crate) rounds: u32,
-    /// Rows are divided by this: more than 1 only shows that everything works.
+    /// Rows are divided by this, and no measurement takes longer than another, if it is more than 1: that only shows that
+    /// everything works.
     pub(crate) shrink: u32,
 }
 
@@ -19,9 +20,9 @@ impl Plan {
         (rows / self.shrink).max(1)
     }
 
-    /// So many measurements' time.
+    /// So many measurements' time, or that of one.
     pub(crate) fn times(self, count: u32) -> Duration {
-        self.time * count
+        if self.shrink > 1 { self.time } else { self.time * count }
     }
 
     pub(crate) fn seconds(self) -> u64 {

@@ -12,13 +12,13 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// One value a round; never empty.
     pub(crate) ours: Vec<f64>,
-    /// One value a round, measured right beside ours; empty where there is nothing to compare with.
+    /// One value a round, measured beside ours; empty where there is nothing to compare with.
     pub(crate) comparator: Vec<f64>,
     /// `None` where it is told for orientation only.
     pub(crate) target: Option<Target>,
 }
 
-/// When a figure is good enough. Ratios are ours to the comparator's, taken in each round: machines change their speed.
+/// When a figure is good enough. Ratios are ours to the comparator's of the same round: machines change their speed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
     RatioAtLeast(f64),
@@ -143,10 +143,6 @@ fn number(value: f64) -> String {
 }
 
 /// The same for programs: a list with one object a figure.
-///
-/// # Errors
-///
-/// None is known.
 pub(crate) fn json(figures: &[Figure]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&figures.iter().map(Figure::row).collect::<Vec<_>>())
 }

@@ -1,10 +1,12 @@
 //! Where everything happens: a database, and the real binaries on it.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use local::database::Database;
 use local::postgres::{ServerOptions, Tuning};
 use local::services::{Service, ServiceBinaries, ServiceKind};
 use tokio_postgres::{Client, NoTls};
+
+use crate::own_database::OwnDatabase;
 
 const TABLES: [&str; 4] = ["orders", "outbox", "order_summary", "parked_events"];
 
@@ -14,28 +16,37 @@ pub(crate) struct Stage {
     pub(crate) session: Client,
     binaries: ServiceBinaries,
     database: Database,
+    /// Where the server is not ours.
+    own: Option<OwnDatabase>,
 }
 
 impl Stage {
-    /// On a private server, or in the empty database at `existing`.
+    /// On a private server, or in a new database on the server of the one at `existing`.
     ///
     /// # Errors
     ///
-    /// When something cannot be built or started, or the database is not empty: everything in it would be lost.
-    pub(crate) async fn start(existing: Option<String>) -> Result<Self> {
+    /// When something cannot be built or started.
+    pub(crate) async fn start(existing: Option<&str>) -> Result<Self> {
         let binaries = ServiceBinaries::build().await?;
-        let database = match existing {
-            Some(url) => Database::existing(url).await?,
+        let own = match existing {
+            Some(url) => Some(OwnDatabase::create(url).await?),
+            None => None,
+        };
+        let database = match &own {
+            Some(own) => Database::existing(own.url()).await?,
             None => Database::private(&ServerOptions { tuning: Tuning::Measured, data_dir: None }).await?,
         };
         let (session, connection) = tokio_postgres::connect(&database.admin_url(), NoTls).await?;
         tokio::spawn(connection);
-        let stage = Self { session, binaries, database };
-        for table in TABLES {
-            let rows = stage.count(table).await?;
-            ensure!(rows == 0, "{table} has {rows} rows, and benchmarks empty it: use another database");
+        Ok(Self { session, binaries, database, own })
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) async fn end(self) -> Result<()> {
+        match self.own {
+            Some(own) => own.remove().await,
+            None => Ok(()),
         }
-        Ok(stage)
     }
 
     /// For pgbench.
@@ -59,9 +70,12 @@ impl Stage {
 
     /// Has PostgreSQL do now what it would otherwise do while something is measured.
     pub(crate) async fn settle(&self) -> Result<()> {
-        for statement in
-            ["VACUUM (ANALYZE) orders", "VACUUM (ANALYZE) order_summary", "ANALYZE outbox", "CHECKPOINT"]
-        {
+        for statement in [
+            "VACUUM (ANALYZE) orders",
+            "VACUUM (ANALYZE) order_summary",
+            "VACUUM (ANALYZE) outbox",
+            "CHECKPOINT",
+        ] {
             self.session.batch_execute(statement).await?;
         }
         Ok(())

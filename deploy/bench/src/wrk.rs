@@ -14,6 +14,9 @@ const LIST_ORDERS: &str = include_str!("wrk/list_orders.lua");
 /// One asks for more than two cores can answer; another would only take time from what is measured. The pace is a thread's.
 const THREADS: u16 = 1;
 
+/// How long the last answers to orders may take.
+const LAST_ANSWERS_S: u64 = 1;
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Load {
@@ -42,10 +45,18 @@ pub(crate) struct Pace {
 }
 
 /// What came of it. No request failed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) requests: u64,
-    micros: u64,
+    time: Duration,
+    said: Said,
+}
+
+/// What the script says in the end.
+#[derive(Debug, Deserialize)]
+struct Said {
+    requests: u64,
+    bytes: u64,
     failed: u64,
     p50_micros: u64,
     p99_micros: u64,
@@ -53,32 +64,35 @@ pub(crate) struct Answered {
 
 impl Answered {
     pub(crate) fn per_second(&self) -> f64 {
-        self.requests_f64() / Duration::from_micros(self.micros).as_secs_f64()
+        f64::from(u32::try_from(self.requests).unwrap_or(u32::MAX)) / self.time.as_secs_f64()
     }
 
     pub(crate) fn whole_per_second(&self) -> u32 {
-        u32::try_from(self.requests * 1_000_000 / self.micros.max(1)).unwrap_or(u32::MAX)
+        u32::try_from(self.requests / self.time.as_secs().max(1)).unwrap_or(u32::MAX)
     }
 
-    fn requests_f64(&self) -> f64 {
-        u32::try_from(self.requests).map_or(f64::INFINITY, f64::from)
+    /// How long an answer is, on average.
+    pub(crate) fn bytes_each(&self) -> u64 {
+        self.said.bytes / self.requests.max(1)
     }
 
     pub(crate) fn p50_ms(&self) -> f64 {
-        Duration::from_micros(self.p50_micros).as_secs_f64() * 1e3
+        Duration::from_micros(self.said.p50_micros).as_secs_f64() * 1e3
     }
 
+    /// From when a request is sent. Where requests follow upon answers wrk adds those that a slow one has kept from being sent.
     pub(crate) fn p99_ms(&self) -> f64 {
-        Duration::from_micros(self.p99_micros).as_secs_f64() * 1e3
+        Duration::from_micros(self.said.p99_micros).as_secs_f64() * 1e3
     }
 }
 
-/// Sends requests to `url` for a while. When time is up, wrk hangs up on requests that are under way, at most one a
-/// connection; they are not counted.
+/// Sends requests to `url` for a while. All orders that were placed have been answered in the end. Of lists wrk drops those
+/// that are under way when time is up.
 ///
 /// # Errors
 ///
-/// When wrk cannot be run, or any request failed.
+/// When wrk cannot be run, or any request failed as far as wrk can tell: one on a connection that was closed without an answer
+/// is sent again and not counted.
 pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
     let script = tempfile::NamedTempFile::with_suffix(".lua")?;
     let own = match load {
@@ -86,17 +100,22 @@ pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
         Load::ListOrders(_) => LIST_ORDERS,
     };
     std::fs::write(script.path(), [COMMON, own].concat())?;
+    let seconds = pace.time.as_secs().max(1);
+    let until = match load {
+        Load::PlaceOrders => seconds + LAST_ANSWERS_S,
+        Load::ListOrders(_) => seconds,
+    };
     let mut command = Command::new("wrk");
     command
         .arg(format!("--threads={THREADS}"))
         .arg(format!("--connections={}", pace.connections))
-        .arg(format!("--duration={}s", pace.time.as_secs().max(1)))
+        .arg(format!("--duration={until}s"))
         .arg("--timeout=10s")
         .arg("--script")
         .arg(script.path())
         .arg(url)
         .arg("--")
-        .arg(pace.per_second.to_string());
+        .args([pace.per_second, u32::try_from(seconds)?, fastrand::u32(..)].map(|number| number.to_string()));
     match load {
         Load::PlaceOrders => {}
         Load::ListOrders(Customers::Zipf(customers)) => {
@@ -112,15 +131,15 @@ pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
         .output()
         .await
         .context("wrk cannot be run (Debian's package `wrk` has it)")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "wrk failed: {said}{}", String::from_utf8_lossy(&output.stderr));
-    let answered = parse(&said).with_context(|| format!("wrk said: {said}"))?;
-    ensure!(answered.failed == 0, "{} requests failed; wrk said: {said}", answered.failed);
-    ensure!(answered.requests > 0, "no request was answered");
-    Ok(answered)
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+    let said = parse(&text).with_context(|| format!("wrk said: {text}"))?;
+    ensure!(said.failed == 0, "{} requests failed; wrk said: {text}", said.failed);
+    ensure!(said.requests > 0, "no request was answered");
+    Ok(Answered { requests: said.requests, time: Duration::from_secs(seconds), said })
 }
 
-fn parse(said: &str) -> Result<Answered> {
+fn parse(said: &str) -> Result<Said> {
     let line = said.lines().find_map(|line| line.strip_prefix("RESULT ")).context("no result")?;
     Ok(serde_json::from_str(line)?)
 }
@@ -131,12 +150,14 @@ mod tests {
 
     #[test]
     fn the_result_is_found_among_what_wrk_says() {
-        let said = "Running 1s test\nRESULT {\"requests\": 3000, \"micros\": 1500000, \"failed\": 1, \
+        let said = "Running 1s test\nRESULT {\"requests\": 3000, \"bytes\": 6000, \"failed\": 1, \
                     \"p50_micros\": 800, \"p99_micros\": 4200}\n";
-        let answered = parse(said).unwrap();
-        assert!((answered.per_second() - 2000.0).abs() < 1e-9);
+        let said = parse(said).unwrap();
+        assert_eq!(said.failed, 1);
+        let answered = Answered { requests: said.requests, time: Duration::from_secs(2), said };
+        assert!((answered.per_second() - 1500.0).abs() < 1e-9);
         assert!((answered.p99_ms() - 4.2).abs() < 1e-9);
-        assert_eq!(answered.failed, 1);
+        assert_eq!((answered.whole_per_second(), answered.bytes_each()), (1500, 2));
         assert!(parse("Running 1s test\n").is_err());
     }
 }

@@ -57,7 +57,7 @@ pub(super) async fn project(stage: &Stage, workers: u16, events: u32) -> Result<
     let workers = workers.to_string();
     let start = Instant::now();
     let projector = stage.service(ServiceKind::Projector, &[("WORKERS", &workers)]).await?;
-    wait_until_drained(stage, 0, last).await?;
+    wait_until_drained(stage, last - i64::from(events) + 1, last).await?;
     let took = start.elapsed();
     projector.stop()?;
     check_projected(stage, events.into()).await?;

@@ -63,14 +63,19 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Places an order every 20 ms, however long answers take, and reads each back. Returns how long after write-api's answer
-/// read-api showed it.
+/// Places orders one by one at random moments, however long answers take, and reads each back. Returns how long after
+/// write-api's answer read-api showed it.
 async fn place_and_see(write_url: &str, read_url: &str, time: Duration) -> Result<Vec<Duration>> {
     let client = Client::new();
-    let mut tick = tokio::time::interval(Duration::from_secs(1) / ORDERS_PER_SECOND);
     let mut orders = JoinSet::new();
-    for number in 0..u64::from(ORDERS_PER_SECOND) * time.as_secs() {
-        tick.tick().await;
+    let start = tokio::time::Instant::now();
+    let mut due = Duration::ZERO;
+    let mut number = 0_u64;
+    while due < time {
+        tokio::time::sleep_until(start + due).await;
+        // The gaps of a Poisson process, so that some orders come right behind others. 1 - x is never 0.
+        due += (Duration::from_secs(1) / ORDERS_PER_SECOND).mul_f64(-(1.0 - fastrand::f64()).ln());
+        number += 1;
         let (client, write_url, read_url) = (client.clone(), write_url.to_owned(), read_url.to_owned());
         orders.spawn(async move { place_and_see_one(&client, &write_url, &read_url, number).await });
     }
@@ -95,7 +100,8 @@ async fn place_and_see_one(
     Ok(answered.elapsed())
 }
 
-/// The median and the 99th percentile, in milliseconds, of the time between the two commits as PostgreSQL has noted them.
+/// The median and the 99th percentile, in milliseconds, of the time between the two commits as PostgreSQL has noted them: each
+/// before its record is flushed, so that the order's flush is in it, and the summary's is not.
 async fn commit_to_visible(stage: &Stage) -> Result<[f64; 2]> {
     let query = "SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM
                      pg_xact_commit_timestamp(s.xmin) - pg_xact_commit_timestamp(o.xmin))::float8)

@@ -15,7 +15,8 @@ use crate::wrk::{self, Answered, Customers, Load, Pace};
 
 pub(super) const NAME: &str = "read";
 
-pub(super) const ROWS: u32 = 2_000_000;
+/// One order more each than a page holds: every list has a next page.
+pub(super) const ROWS: u32 = 21 * CUSTOMERS;
 pub(super) const CUSTOMERS: u32 = 100_000;
 pub(super) const CONNECTIONS: u16 = 64;
 const SESSIONS: u16 = 8;
@@ -50,30 +51,39 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 /// What a read-api of its own answers, after it has been seen that its answers are right.
 pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<Answered> {
     let service = stage.service(ServiceKind::ReadApi, &[]).await?;
-    check_answers(stage, service.url()).await?;
+    let bytes = check_answers(stage, service.url(), customers).await?;
     let pace = Pace { connections: CONNECTIONS, time, per_second: 0 };
     let load = Load::ListOrders(customers);
     wrk::run(load, Pace { time: Duration::from_secs(1), ..pace }, service.url()).await?;
     let answered = wrk::run(load, pace, service.url()).await?;
     service.stop()?;
+    let each = answered.bytes_each();
+    ensure!(each >= bytes, "answers have {each} bytes on average, and no list is shorter than {bytes}");
     Ok(answered)
 }
 
-/// The lists of some customers hold the very orders that SQL finds.
-async fn check_answers(stage: &Stage, url: &str) -> Result<()> {
-    for number in [1, 2, 3, 10, 100, 1_000] {
+/// The lists of some customers hold the very orders that SQL finds. Returns how long the body of the shortest is.
+async fn check_answers(stage: &Stage, url: &str, customers: Customers) -> Result<u64> {
+    let (Customers::Zipf(count) | Customers::Uniform(count)) = customers;
+    let mut shortest = u64::MAX;
+    for number in [1, 2, 3, 10, 100, 1_000].into_iter().filter(|number| *number <= count) {
         let customer = format!("customer-{number}");
         let list = reqwest::get(format!("{url}/customers/{customer}/orders?limit=20")).await?;
-        let list: Value = list.error_for_status()?.json().await?;
+        let list = list.error_for_status()?.bytes().await?;
+        shortest = shortest.min(u64::try_from(list.len())?);
+        let list: Value = serde_json::from_slice(&list)?;
         let orders = list.get("orders").and_then(Value::as_array).context("no orders in the answer")?;
         let listed: Vec<_> = orders.iter().filter_map(|order| order.get("order_id")?.as_str()).collect();
         let select = "SELECT order_id::text FROM order_summary WHERE customer_id = $1
                       ORDER BY placed_at DESC, order_id DESC LIMIT 20";
         let rows = stage.session.query(select, &[&customer]).await?;
         let stored: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
-        ensure!(listed == stored, "{customer} has {stored:?}, and was shown {listed:?}");
+        ensure!(
+            !stored.is_empty() && listed == stored,
+            "{customer} has {stored:?}, and was shown {listed:?}"
+        );
     }
-    Ok(())
+    Ok(shortest)
 }
 
 async fn select_orders(stage: &Stage, customers: u32, plan: Plan) -> Result<f64> {

@@ -1,9 +1,10 @@
 -- Reads the 20 newest orders of random customers.
 
 function init(args)
-  prepare(100000, function()
-    local customer = draw_customer(args[2], tonumber(args[3]))
+  local rate, _, seed, distribution, customers = unpack(args, 1, 5)
+  prepare(300000, tonumber(seed), function()
+    local customer = draw_customer(distribution, tonumber(customers))
     return wrk.format("GET", "/customers/customer-" .. customer .. "/orders?limit=20")
   end)
-  keep_to(tonumber(args[1]))
+  pace(tonumber(rate))
 end

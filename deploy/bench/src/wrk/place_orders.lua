@@ -1,7 +1,8 @@
 -- Places orders of three items. The service names them, so that each is a new one.
 
 function init(args)
-  prepare(5000, function()
+  local rate, seconds, seed = unpack(args, 1, 3)
+  prepare(5000, tonumber(seed), function()
     local item = '{"sku": "SKU-%05d", "quantity": %d, "price_cents": %d}'
     local items = {}
     for n = 1, 3 do
@@ -11,5 +12,5 @@ function init(args)
     local body = string.format('{"customer_id": "customer-%d", "items": [%s]}', customer, table.concat(items, ", "))
     return wrk.format("POST", "/orders", { ["content-type"] = "application/json" }, body)
   end)
-  keep_to(tonumber(args[1]))
+  pace(tonumber(rate), tonumber(seconds))
 end

@@ -1,0 +1,83 @@
+//! The benchmarks themselves: every scenario runs, programs can read its figures, and a server in use is left as it was.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use local::test_database::TestDatabase;
+use serde_json::Value;
+
+const SCENARIOS: [&str; 7] = ["bloat", "drain", "latency", "mixed", "read", "scale", "write"];
+
+fn bench(arguments: &[&str]) -> Result<Output> {
+    let bench = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["--quick", "--seconds=1", "--rounds=1"])
+        .args(arguments)
+        .output();
+    bench.context("the benchmark cannot be run")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// `false` where the machine has no generator of HTTP load, and that is said.
+#[expect(clippy::print_stderr, reason = "cargo shows it beside the name of the test")]
+fn has_wrk() -> Result<bool> {
+    // It tells how it is to be used, as an error.
+    if Command::new("wrk").arg("-v").output().is_ok() {
+        return Ok(true);
+    }
+    let missing = "no wrk: install Debian's package `wrk`";
+    ensure!(std::env::var_os("REQUIRE_WRK").is_none(), missing);
+    eprintln!("NOT TESTED, {missing}");
+    Ok(false)
+}
+
+#[test]
+fn every_scenario_tells_figures_and_judges_none_of_a_quick_run() -> Result<()> {
+    if !has_wrk()? {
+        return Ok(());
+    }
+    let file = tempfile::NamedTempFile::new()?;
+    let output = bench(&["all", "--json", file.path().to_str().context("a path that is no text")?])?;
+    ensure!(output.status.success(), "{}", stderr(&output));
+
+    let figures: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file.path())?)?;
+    let scenarios: BTreeSet<_> =
+        figures.iter().filter_map(|figure| figure.get("scenario")?.as_str()).collect();
+    assert_eq!(scenarios, BTreeSet::from(SCENARIOS));
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    for figure in &figures {
+        assert!(
+            figure.get("ours").is_some_and(|ours| ours.as_f64().is_some_and(|ours| ours >= 0.0)),
+            "{figure}"
+        );
+        assert_eq!((&figure["target"], &figure["met"]), (&Value::Null, &Value::Null), "{figure}");
+        let name = figure["figure"].as_str().context("no name")?;
+        assert!(table.contains(name), "{name} is not in {table}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_is_named_keeps_what_is_in_it_and_its_server_nothing_else() -> Result<()> {
+    if !has_wrk()? {
+        return Ok(());
+    }
+    let database = TestDatabase::create().await?;
+    let session = database.connect().await?;
+    let insert = "INSERT INTO order_summary
+        (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+        VALUES (gen_random_uuid(), 'alice', 1, 'placed', now(), 1, 'SKU', 1)";
+    session.execute(insert, &[]).await?;
+
+    let url = database.superuser_url();
+    let output = tokio::task::spawn_blocking(move || bench(&["read", "--database-url", &url])).await??;
+    ensure!(output.status.success(), "{}", stderr(&output));
+    let rows: i64 = session.query_one("SELECT count(*) FROM order_summary", &[]).await?.get(0);
+    assert_eq!(rows, 1);
+    let left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'orders\\_bench\\_%'";
+    assert_eq!(session.query_one(left, &[]).await?.get::<_, i64>(0), 0);
+    Ok(())
+}
