@@ -32,13 +32,15 @@ impl Stage {
             Some(url) => Some(OwnDatabase::create(url).await?),
             None => None,
         };
-        let database = match &own {
-            Some(own) => Database::existing(own.url()).await?,
-            None => Database::private(&ServerOptions { tuning: Tuning::Measured, data_dir: None }).await?,
-        };
-        let (session, connection) = tokio_postgres::connect(&database.admin_url(), NoTls).await?;
-        tokio::spawn(connection);
-        Ok(Self { session, binaries, database, own })
+        match open(own.as_ref()).await {
+            Ok((database, session)) => Ok(Self { session, binaries, database, own }),
+            Err(error) => {
+                if let Some(own) = own {
+                    own.remove().await?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Leaves nothing behind.
@@ -91,4 +93,14 @@ impl Stage {
         let row = self.session.query_one("SELECT current_setting($1)", &[&name]).await;
         Ok(row.with_context(|| format!("no setting {name}"))?.get(0))
     }
+}
+
+async fn open(own: Option<&OwnDatabase>) -> Result<(Database, Client)> {
+    let database = match own {
+        Some(own) => Database::existing(own.url()).await?,
+        None => Database::private(&ServerOptions { tuning: Tuning::Measured, data_dir: None }).await?,
+    };
+    let (session, connection) = tokio_postgres::connect(&database.admin_url(), NoTls).await?;
+    tokio::spawn(connection);
+    Ok((database, session))
 }

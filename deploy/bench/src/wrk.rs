@@ -47,7 +47,6 @@ pub(crate) struct Pace {
 /// What came of it. No request failed.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    pub(crate) requests: u64,
     time: Duration,
     said: Said,
 }
@@ -63,17 +62,21 @@ struct Said {
 }
 
 impl Answered {
+    pub(crate) fn requests(&self) -> u64 {
+        self.said.requests
+    }
+
     pub(crate) fn per_second(&self) -> f64 {
-        f64::from(u32::try_from(self.requests).unwrap_or(u32::MAX)) / self.time.as_secs_f64()
+        f64::from(u32::try_from(self.requests()).unwrap_or(u32::MAX)) / self.time.as_secs_f64()
     }
 
     pub(crate) fn whole_per_second(&self) -> u32 {
-        u32::try_from(self.requests / self.time.as_secs().max(1)).unwrap_or(u32::MAX)
+        u32::try_from(self.requests() / self.time.as_secs().max(1)).unwrap_or(u32::MAX)
     }
 
     /// How long an answer is, on average.
     pub(crate) fn bytes_each(&self) -> u64 {
-        self.said.bytes / self.requests.max(1)
+        self.said.bytes / self.requests().max(1)
     }
 
     pub(crate) fn p50_ms(&self) -> f64 {
@@ -136,7 +139,7 @@ pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
     let said = parse(&text).with_context(|| format!("wrk said: {text}"))?;
     ensure!(said.failed == 0, "{} requests failed; wrk said: {text}", said.failed);
     ensure!(said.requests > 0, "no request was answered");
-    Ok(Answered { requests: said.requests, time: Duration::from_secs(seconds), said })
+    Ok(Answered { time: Duration::from_secs(seconds), said })
 }
 
 fn parse(said: &str) -> Result<Said> {
@@ -154,7 +157,7 @@ mod tests {
                     \"p50_micros\": 800, \"p99_micros\": 4200}\n";
         let said = parse(said).unwrap();
         assert_eq!(said.failed, 1);
-        let answered = Answered { requests: said.requests, time: Duration::from_secs(2), said };
+        let answered = Answered { time: Duration::from_secs(2), said };
         assert!((answered.per_second() - 1500.0).abs() < 1e-9);
         assert!((answered.p99_ms() - 4.2).abs() < 1e-9);
         assert_eq!((answered.whole_per_second(), answered.bytes_each()), (1500, 2));

@@ -78,10 +78,10 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 
     let most_reads = mixed.read(0, plan.time).await?;
     let most_writes = mixed.write(0, plan.time).await?;
-    let (mut figures, mut placed) = (Vec::new(), most_writes.requests);
+    let (mut figures, mut placed) = (Vec::new(), most_writes.requests());
     for part in PARTS {
         let measured = mixed.measure(part, &most_reads, &most_writes).await?;
-        placed += measured.writes.iter().map(|writes| writes.requests).sum::<u64>();
+        placed += measured.writes.iter().map(Answered::requests).sum::<u64>();
         figures.extend(measured.figures(part));
     }
     check(stage, placed, plan.rows(ROWS)).await?;

@@ -96,6 +96,6 @@ async fn write(stage: &Stage, time: Duration) -> Result<f64> {
     let pace = Pace { connections: 64, time, per_second: 0 };
     let answered = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
     service.stop()?;
-    super::write::check_stored(stage, before, answered.requests).await?;
+    super::write::check_stored(stage, before, answered.requests()).await?;
     Ok(1e6 / answered.per_second())
 }

@@ -53,7 +53,7 @@ async fn place_orders(stage: &Stage, connections: u16, time: Duration) -> Result
     let before = wrk::run(Load::PlaceOrders, warm_up, service.url()).await?;
     let answered = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
     service.stop()?;
-    check_stored(stage, 0, before.requests + answered.requests).await?;
+    check_stored(stage, 0, before.requests() + answered.requests()).await?;
     Ok(answered)
 }
 
