@@ -36,7 +36,7 @@ const DEFAULT_PORT: u16 = 8081;
 /// Every statement of this process finds its rows by key. A plan that was made while the table was small must not scan
 /// or hash the whole of it later. Where there is no other way it would count as so costly that PostgreSQL compiles the
 /// statement first, which takes longer than running it.
-const BY_KEY_ONLY: &[&str] =
+pub const BY_KEY_ONLY: &[&str] =
     &["enable_seqscan=off", "enable_hashjoin=off", "enable_mergejoin=off", "jit=off"];
 
 /// Why the process could not start.

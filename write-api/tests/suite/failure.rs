@@ -3,18 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use chrono::Utc;
 use local::wait;
 use reqwest::StatusCode;
-use runtime::database::DatabaseConfig;
-use shared_events::OrderEvent;
 use tokio_postgres::Client;
-use uuid::Uuid;
-use write_api::adapter::postgres::{Limits, PgOrderWriter};
-use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
 use write_api::port::{OrderWriter, Saved};
 
-use crate::support::{Api, order, problem};
+use crate::support::{Api, OneConnection, order, problem, some_order};
 
 #[tokio::test]
 async fn when_the_event_cannot_be_stored_neither_is_the_order() -> Result<()> {
@@ -86,28 +80,16 @@ async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()>
     Ok(())
 }
 
-fn some_order() -> Result<(Order, OrderEvent)> {
-    let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(1)?, Cents::new(1)?)?;
-    let customer = CustomerId::new("customer".to_owned())?;
-    Ok(Order::place(Uuid::now_v7(), customer, OrderLines::new(vec![line])?, Utc::now()))
-}
-
 #[tokio::test]
 async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
-    let database = local::test_database::TestDatabase::create().await?;
-    let vars = [("DATABASE_URL", database.url("orders_write_api")), ("DATABASE_POOL_SIZE", "1".to_owned())];
-    let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
-    let opened = DatabaseConfig::from_vars(&vars)?.open("test")?;
-    let limits = Limits { queue: 16, command: Duration::from_secs(5) };
-    // One connection for everything, so that one session has seen all statements.
-    let writer = PgOrderWriter::start(opened.clone(), opened.clone(), limits);
+    let OneConnection { server: _server, database, writer } = OneConnection::open().await?;
     for _ in 0..10 {
         let (order, event) = some_order()?;
         assert_eq!(writer.save(&order, &event).await?, Saved::Stored);
         assert!(matches!(writer.save(&order, &event).await?, Saved::Superseded(_)));
         assert!(writer.find(order.id()).await?.is_some());
     }
-    let mut connection = opened.pool().get().await?;
+    let mut connection = database.pool().get().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
                 WHERE statement LIKE 'WITH input AS (%' OR statement LIKE 'SELECT \"orders\"%' ORDER BY 1";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;

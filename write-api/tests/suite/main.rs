@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod failure;
+mod golden;
 mod group_commit;
 mod idempotency;
 mod lifecycle;

@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chrono::Utc;
 use local::fault_proxy::FaultProxy;
 use local::test_database::TestDatabase;
 use local::wait;
 use reqwest::{Response, StatusCode};
+use runtime::database::{Database, DatabaseConfig};
 use serde_json::{Value, json};
+use shared_events::OrderEvent;
 use tokio_postgres::Client;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use write_api::Config;
+use uuid::Uuid;
+use write_api::adapter::postgres::{Limits, PgOrderWriter};
+use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
+use write_api::{BY_KEY_ONLY, Config};
 
 /// A running write-api; it stops with this value.
 pub(crate) struct Api {
@@ -74,6 +80,32 @@ impl Api {
         let row = self.database.connect().await?.query_one(counts, &[]).await?;
         Ok((row.get(0), row.get(1)))
     }
+}
+
+/// A writer that does everything over one connection, so that one session has seen all statements.
+pub(crate) struct OneConnection {
+    pub(crate) server: TestDatabase,
+    pub(crate) database: Database,
+    pub(crate) writer: PgOrderWriter,
+}
+
+impl OneConnection {
+    pub(crate) async fn open() -> Result<Self> {
+        let server = TestDatabase::create().await?;
+        let vars = [("DATABASE_URL", server.url("orders_write_api")), ("DATABASE_POOL_SIZE", "1".to_owned())];
+        let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
+        let limits = Limits { queue: 16, command: Duration::from_secs(5) };
+        let writer = PgOrderWriter::start(database.clone(), database.clone(), limits);
+        Ok(Self { server, database, writer })
+    }
+}
+
+/// A new order, and the event that tells of it.
+pub(crate) fn some_order() -> Result<(Order, OrderEvent)> {
+    let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(1)?, Cents::new(1)?)?;
+    let customer = CustomerId::new("customer".to_owned())?;
+    Ok(Order::place(Uuid::now_v7(), customer, OrderLines::new(vec![line])?, Utc::now()))
 }
 
 pub(crate) fn order() -> Value {

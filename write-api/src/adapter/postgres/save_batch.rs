@@ -75,6 +75,8 @@ impl SaveRow {
 ///   elsewhere is waited for. Rows come sorted by id, so that two batches cannot wait for each other.
 /// - `free` locks the rows that are to change and still have the version that the change was computed from. A row that
 ///   somebody else has locked is left out rather than waited for: it must not hold up its neighbours.
+/// - `ANY (ARRAY(…))` repeats what the join says, for a plan that begins with `orders`. That is as good as any while the table
+///   is empty; without a condition it would later read the whole index for every batch.
 /// - Events are inserted from what was stored: no order, no event. By that dependency a transaction also has its id from
 ///   writing an order before it draws an outbox id, which the projector relies on to tell which ids can still appear.
 ///   `IS TRUE` keeps the planner from turning the look-up, which it hashes, into a join, which it may not hash here.
@@ -153,10 +155,12 @@ impl QueryFragment<Pg> for SaveBatch {
              free AS (\
              SELECT i.order_id, i.status, i.version, i.updated_at \
              FROM input i JOIN orders o ON o.order_id = i.order_id AND o.version = i.version - 1 \
-             WHERE i.version > 1 FOR UPDATE OF o SKIP LOCKED), \
+             WHERE i.version > 1 AND o.order_id = ANY (ARRAY(SELECT order_id FROM input WHERE version > 1)) \
+             FOR UPDATE OF o SKIP LOCKED), \
              changed AS (\
              UPDATE orders o SET status = free.status, version = free.version, updated_at = free.updated_at \
-             FROM free WHERE o.order_id = free.order_id RETURNING o.order_id), \
+             FROM free WHERE o.order_id = free.order_id AND o.order_id = ANY (ARRAY(SELECT order_id FROM free)) \
+             RETURNING o.order_id), \
              saved AS (SELECT order_id FROM placed UNION ALL SELECT order_id FROM changed), \
              told AS (\
              INSERT INTO outbox (kind, payload) SELECT kind, payload::json FROM input \
