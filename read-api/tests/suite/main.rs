@@ -1,6 +1,7 @@
 //! read-api over HTTP, against a real PostgreSQL.
 
 mod bad_input;
+mod batches;
 mod crash;
 mod dashboard;
 mod failure;

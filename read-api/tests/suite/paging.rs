@@ -64,6 +64,27 @@ async fn a_full_last_page_is_the_last() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_order_as_early_as_postgresql_knows_is_shown_wherever_it_belongs() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
+    let session = api.database.connect().await?;
+    let earliest = "UPDATE order_summary SET placed_at = '4714-11-24 00:00:00Z BC' WHERE total_cents = 100";
+    session.batch_execute(earliest).await?;
+    let first = page(&api, "/customers/alice/orders?limit=1").await?;
+    let behind = format!("limit=1&cursor={}", cursor(&first).context("no next page")?);
+    for (query, expected) in [
+        ("", vec![2, 1]),
+        (&behind, vec![1]),
+        ("placed_to=0000-01-01T00:00:00Z", vec![1]),
+        ("status=placed", vec![2, 1]),
+    ] {
+        let list = page(&api, &format!("/customers/alice/orders?{query}")).await?;
+        assert_eq!(numbers(&list), expected, "{query}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn filters_narrow_a_list() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 1), (3, "alice", 2), (4, "alice", 3), (5, "bob", 1)]).await?;

@@ -24,7 +24,7 @@ pub(super) async fn pages(
     let mut rows = RunQueryDsl::load_stream::<(i64, Row)>(Pages::of(&requests), connection).await?;
     let mut lists: Vec<(Arc<str>, Vec<OrderSummary>)> = requests
         .iter()
-        .map(|request| (request.customer_id.as_str().into(), Vec::with_capacity(rows_for(request))))
+        .map(|request| (request.customer_id.as_str().into(), Vec::with_capacity(rows_for(request).into())))
         .collect();
     while let Some((number, row)) = rows.try_next().await? {
         let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
@@ -48,8 +48,8 @@ pub(super) async fn page_by_status(
 }
 
 /// One more than the page holds: whether there is a next one.
-fn rows_for(request: &PageRequest) -> usize {
-    usize::from(request.limit) + 1
+fn rows_for(request: &PageRequest) -> u16 {
+    u16::from(request.limit) + 1
 }
 
 /// The range of positions that a page is taken from: it begins behind `before`, and no order is placed earlier than `since`.
@@ -58,8 +58,8 @@ struct Bounds {
     since: DateTime<Utc>,
 }
 
-/// Where there is no lower bound. PostgreSQL's calendar goes further back, and chrono's even further.
-const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(1, 1, 1) {
+/// Where there is no lower bound: PostgreSQL's calendar begins here, in 4714 BC. It refuses earlier times, which chrono has.
+const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(-4713, 11, 24) {
     Some(day) => day,
     None => NaiveDate::MIN,
 };
@@ -97,7 +97,7 @@ impl Pages {
     fn of(requests: &[PageRequest]) -> Self {
         Self {
             customer_id: requests.iter().map(|request| request.customer_id.clone()).collect(),
-            rows: requests.iter().map(|request| i64::from(request.limit) + 1).collect(),
+            rows: requests.iter().map(|request| rows_for(request).into()).collect(),
             bounds: requests.iter().any(is_bounded).then(|| PageBounds::of(requests)),
         }
     }
@@ -178,7 +178,7 @@ impl ByStatus {
             customer_id: request.customer_id.clone(),
             bounds: Bounds::of(request),
             statuses: request.filter.statuses.iter().map(|status| status.as_str()).collect(),
-            rows: i64::from(request.limit) + 1,
+            rows: rows_for(request).into(),
         }
     }
 }
