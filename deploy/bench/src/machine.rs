@@ -3,10 +3,13 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use local::postgres::Binaries;
 
+use crate::pgbench;
+use crate::plan::Plan;
 use crate::stage::Stage;
+use crate::wrk;
 
 /// The settings of PostgreSQL on which the figures depend.
 const SETTINGS: [&str; 9] = [
@@ -22,15 +25,21 @@ const SETTINGS: [&str; 9] = [
 ];
 
 /// Machine, programs and settings, a line each.
-pub(crate) async fn describe(stage: &Stage) -> Result<String> {
+///
+/// # Errors
+///
+/// When a program that is needed is not there.
+pub(crate) async fn describe(stage: &Stage, plan: Plan) -> Result<String> {
+    let pgbench = Binaries::find()?.program("pgbench").display().to_string();
     let mut lines = vec![
         format!("machine: {} × {}, {}", cores(), processor(), memory()),
-        format!("system: {}", first_line("uname", &["-sr"])),
-        format!("build: {}, {}", if cfg!(debug_assertions) { "debug" } else { "release" }, commit()),
+        format!("system: {}, data on {}", first_line("uname", &["-sr"])?, file_system(stage).await?),
+        format!("build: {}, {}, {}", build(), first_line("rustc", &["--version"])?, commit()),
         format!("PostgreSQL {}", stage.setting("server_version").await?),
-        first_line(&Binaries::find()?.program("pgbench").display().to_string(), &["--version"]),
+        format!("{}, with {}", first_line(&pgbench, &["--version"])?, pgbench::SETTINGS),
         // It tells its version together with how it is to be used, as an error.
-        first_line("wrk", &["-v"]),
+        format!("{}; threads: {}", first_line("wrk", &["-v"])?, wrk::THREADS),
+        format!("measured: {} × {} s", plan.rounds, plan.seconds()),
     ];
     let mut settings = Vec::new();
     for name in SETTINGS {
@@ -38,6 +47,26 @@ pub(crate) async fn describe(stage: &Stage) -> Result<String> {
     }
     lines.push(format!("settings: {}", settings.join(", ")));
     Ok(lines.join("\n"))
+}
+
+/// Whether what the server has acknowledged survives a loss of power, as far as it can be told from here.
+pub(crate) async fn is_durable(stage: &Stage) -> Result<bool> {
+    let settings = [stage.setting("fsync").await?, stage.setting("synchronous_commit").await?];
+    Ok(settings == ["on", "on"] && file_system(stage).await? != "tmpfs")
+}
+
+/// Of the server's data, if they are on this machine.
+async fn file_system(stage: &Stage) -> Result<String> {
+    let directory = stage.setting("data_directory").await?;
+    if fs::exists(&directory)? {
+        first_line("stat", &["--file-system", "--format=%T", &directory])
+    } else {
+        Ok("another machine".to_owned())
+    }
+}
+
+fn build() -> &'static str {
+    if cfg!(debug_assertions) { "debug" } else { "release" }
 }
 
 fn cores() -> usize {
@@ -55,7 +84,8 @@ fn memory() -> String {
 
 /// The commit, and whether the tree differs from it.
 fn commit() -> String {
-    format!("commit {}", first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]))
+    let commit = first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]);
+    format!("commit {}", commit.unwrap_or_else(|_no_repository| "unknown".to_owned()))
 }
 
 fn value_in(file: &str, name: &str) -> String {
@@ -65,9 +95,12 @@ fn value_in(file: &str, name: &str) -> String {
     value.unwrap_or_else(|| "unknown".to_owned())
 }
 
-fn first_line(program: &str, arguments: &[&str]) -> String {
+fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    let said = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    let output = output.with_context(|| format!("{program} cannot be run"))?;
+    let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    said.lines().next().map_or_else(|| format!("{program}: unknown"), |line| line.trim().to_owned())
+    let line = said.lines().next().unwrap_or_default().trim();
+    ensure!(!line.is_empty() && !line.starts_with("fatal:"), "{program} says nothing of use: {line}");
+    Ok(line.to_owned())
 }

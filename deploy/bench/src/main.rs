@@ -5,6 +5,7 @@ mod outbox;
 mod own_database;
 mod pgbench;
 mod plan;
+mod program;
 mod report;
 mod rows;
 mod scenario;
@@ -19,12 +20,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
+use local::services::ServiceBinaries;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Plan;
+use crate::report::Figure;
 use crate::scenario::Scenario;
-use crate::stage::Stage;
+use crate::stage::{Stage, both};
 
-/// Measures the services beside PostgreSQL, prints a table, and fails if a target was not met.
+/// Measures the services beside PostgreSQL and prints a table. The exit status is 3 if a target was not met, and 1 if something
+/// failed: then there is no figure of it.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -39,8 +44,9 @@ struct Cli {
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Use the server of this database rather than a private one, with a new database that is removed again. The user must be
-    /// able to create databases and roles, to SET ROLE to them, and to CHECKPOINT; `latency` needs `track_commit_timestamp`.
+    /// Use the server of this database rather than a private one, with a new database that is removed again; the services' roles
+    /// stay. The user must be able to create databases and roles, to SET ROLE to them, and to CHECKPOINT; `latency` needs
+    /// `track_commit_timestamp`.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// A hundredth of the rows and none of the longer times, to see that everything works: the figures mean nothing, and are
@@ -66,46 +72,58 @@ impl FromStr for Selection {
     }
 }
 
-/// The exit status where everything worked, and a target was not met.
-const TARGET_MISSED: u8 = 2;
+/// The exit status where everything worked, and a target was not met. (clap's own, for wrong arguments, is 2.)
+const TARGET_MISSED: u8 = 3;
 
 // Children are bound to the thread that starts them: the main one, which lives as long as the process.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    let stage = Stage::start(cli.database_url.as_deref()).await?;
+    let binaries = ServiceBinaries::build().await?;
+    // From here on there is something to clear up.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stage = Stage::start(binaries, cli.database_url.as_deref()).await?;
     let done = tokio::select! {
         done = measure(&stage, &cli) => done,
-        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+        _ = interrupt.recv() => Err(anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow!("terminated")),
     };
-    stage.end().await?;
-    Ok(if done? { ExitCode::SUCCESS } else { ExitCode::from(TARGET_MISSED) })
+    Ok(exit_code(&both(done, stage.end().await)?))
 }
 
-/// Returns whether all targets were met.
+fn exit_code(figures: &[Figure]) -> ExitCode {
+    let are_met = figures.iter().all(|figure| figure.met() != Some(false));
+    if are_met { ExitCode::SUCCESS } else { ExitCode::from(TARGET_MISSED) }
+}
+
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command-line tool: results here, progress there"
 )]
-async fn measure(stage: &Stage, cli: &Cli) -> Result<bool> {
-    let judged = !cli.quick && !cfg!(debug_assertions);
+async fn measure(stage: &Stage, cli: &Cli) -> Result<Vec<Figure>> {
     let plan = Plan {
         time: Duration::from_secs(cli.seconds),
         rounds: cli.rounds,
         shrink: if cli.quick { 100 } else { 1 },
     };
-    println!("{}\n", machine::describe(stage).await?);
-    if !judged {
-        println!("A quick run or a debug build: these figures mean nothing.\n");
+    for scenario in &cli.scenario.0 {
+        scenario.check(stage).await?;
+    }
+    println!("{}\n", machine::describe(stage, plan).await?);
+    let is_judged = !cli.quick && !cfg!(debug_assertions) && machine::is_durable(stage).await?;
+    if !is_judged {
+        println!("A quick run, a debug build or a server that may lose data: these figures mean nothing.\n");
     }
     print!("{}", report::TABLE_HEAD);
     let mut figures = Vec::new();
+    // What an earlier run has written must not be taken for the result of this one.
+    write_json(cli, &figures)?;
     for scenario in &cli.scenario.0 {
         eprintln!("{} …", scenario.name());
         stage.empty().await?;
         let mut measured = scenario.measure(stage, plan).await.with_context(|| scenario.name())?;
-        if !judged {
+        if !is_judged {
             for figure in &mut measured {
                 figure.target = None;
             }
@@ -113,9 +131,26 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<bool> {
         // At once: the next one may take half an hour, and fail.
         print!("{}", report::table_rows(&measured));
         figures.extend(measured);
-        if let Some(file) = &cli.json {
-            std::fs::write(file, report::json(&figures)?).with_context(|| file.display().to_string())?;
-        }
+        write_json(cli, &figures)?;
     }
-    Ok(figures.iter().all(|figure| figure.met() != Some(false)))
+    Ok(figures)
+}
+
+fn write_json(cli: &Cli, figures: &[Figure]) -> Result<()> {
+    let Some(file) = &cli.json else { return Ok(()) };
+    std::fs::write(file, report::json(figures)?).with_context(|| file.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Target;
+
+    #[test]
+    fn one_target_that_was_missed_makes_the_exit_status() {
+        let figure = |ours| Figure::new("p99", "ms", vec![ours]).with(Target::AtMost(5.0));
+        let orientation = Figure::new("p50", "ms", vec![9.0]);
+        assert_eq!(exit_code(&[figure(4.0), orientation.clone()]), ExitCode::SUCCESS);
+        assert_eq!(exit_code(&[figure(6.0), orientation, figure(4.0)]), ExitCode::from(TARGET_MISSED));
+    }
 }

@@ -9,7 +9,7 @@ use local::wait;
 use crate::rows::fill_outbox;
 use crate::stage::Stage;
 
-/// Far more than any backlog here takes.
+/// More than any backlog here takes, unless measurements are much longer than by default.
 const LIMIT: Duration = Duration::from_mins(5);
 
 /// The highest id that an event has been given, whether it is still there or not.
@@ -49,9 +49,26 @@ pub(crate) async fn check_projected(stage: &Stage, orders: u64) -> Result<()> {
     let left = stage.count("outbox").await?;
     let parked = stage.count("parked_events").await?;
     let projected = stage.count("order_summary").await?;
+    compare(orders, [left, parked, projected])
+}
+
+fn compare(orders: u64, [left, parked, projected]: [u64; 3]) -> Result<()> {
     ensure!(
         (left, parked, projected) == (0, 0, orders),
         "of {orders} orders {projected} were projected; {left} events are left, {parked} were parked"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_result_where_anything_is_left_missing_or_too_much() {
+        assert!(compare(3, [0, 0, 3]).is_ok());
+        for counts in [[1, 0, 3], [0, 1, 3], [0, 0, 2], [0, 0, 4]] {
+            assert!(compare(3, counts).is_err(), "{counts:?}");
+        }
+    }
 }

@@ -2,15 +2,17 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::process::Stdio;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use local::postgres::Binaries;
 use reqwest::Url;
-use tokio::process::Command;
+
+use crate::program;
 
 /// Plans are made as read-api has them made, by key and once; the other scripts have the same plans without it.
-const SETTINGS: &str = "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
+pub(crate) const SETTINGS: &str = "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
 /// One run of a script, with `-M prepared`.
 #[derive(Debug)]
@@ -24,6 +26,9 @@ pub(crate) struct Pgbench<'a> {
     /// Variables of the script.
     pub(crate) variables: &'a [(&'a str, u32)],
 }
+
+/// More than any number of transactions takes that is asked for here.
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// How long a run goes on.
 #[derive(Debug, Clone, Copy)]
@@ -50,26 +55,22 @@ impl Pgbench<'_> {
         let mut command = Command::new(Binaries::find()?.program("pgbench"));
         command.args(["--no-vacuum", "--protocol=prepared", "--jobs=2"]);
         command.arg(format!("--client={}", self.clients));
-        match self.length {
-            Length::Seconds(seconds) => command.arg(format!("--time={seconds}")),
-            Length::TransactionsOfEach(count) => command.arg(format!("--transactions={count}")),
+        let time = match self.length {
+            Length::Seconds(seconds) => {
+                command.arg(format!("--time={seconds}"));
+                Duration::from_secs(seconds)
+            }
+            Length::TransactionsOfEach(count) => {
+                command.arg(format!("--transactions={count}"));
+                LONGEST
+            }
         };
         for (name, value) in self.variables {
             command.arg(format!("--define={name}={value}"));
         }
-        let output = command
-            .arg("--file")
-            .arg(script.path())
-            .arg(without_password(database_url))
-            .env("PGOPTIONS", SETTINGS)
-            .envs(password(database_url)?)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .context("pgbench cannot be run (it comes with PostgreSQL's server package)")?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr));
+        command.arg("--file").arg(script.path()).arg(without_password(database_url)?);
+        command.env("PGOPTIONS", SETTINGS).envs(password(database_url)?);
+        let said = program::run(command, time).await?;
         let ran = parse(&said).with_context(|| format!("pgbench said: {said}"))?;
         ensure!(ran.transactions > 0, "pgbench did nothing; it said: {said}");
         Ok(ran)
@@ -77,9 +78,14 @@ impl Pgbench<'_> {
 }
 
 /// Arguments can be seen by everybody on the machine.
-fn without_password(database_url: &str) -> String {
-    let url = Url::parse(database_url).map(|mut url| url.set_password(None).map(|()| url.to_string()));
-    url.ok().and_then(Result::ok).unwrap_or_else(|| database_url.to_owned())
+fn without_password(database_url: &str) -> Result<String> {
+    let mut url = Url::parse(database_url)?;
+    if url.password().is_some() {
+        url.set_password(None).ok().context("a URL that cannot be without a password")?;
+    }
+    let others: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "password").collect();
+    url.query_pairs_mut().clear().extend_pairs(others);
+    Ok(url.into())
 }
 
 fn password(database_url: &str) -> Result<Option<(&'static str, OsString)>> {
@@ -115,6 +121,14 @@ mod tests {
         let ran = Ran { transactions: 480, per_second: 41_234.567_89 };
         assert_eq!(parse(SAID).unwrap(), ran);
         assert_eq!(parse(&SAID.replace("480/480", "480")).unwrap(), ran);
+    }
+
+    #[test]
+    fn a_password_is_no_argument_wherever_it_stands() {
+        let without = |url| without_password(url).unwrap();
+        assert_eq!(without("postgres://u:secret@h/d?host=%2Ftmp"), "postgres://u@h/d?host=%2Ftmp");
+        assert_eq!(without("postgres://h/d?user=u&password=secret"), "postgres://h/d?user=u");
+        assert!(without_password("host=h password=secret").is_err());
     }
 
     #[test]

@@ -9,18 +9,18 @@ pub(crate) struct Plan {
     pub(crate) time: Duration,
     /// How often each is repeated.
     pub(crate) rounds: u32,
-    /// Rows are divided by this, and no measurement takes longer than another, if it is more than 1: that only shows that
-    /// everything works.
+    /// What numbers of rows are divided by. If it is more than 1 the longer measurements take as long as any other, too: such
+    /// a run only shows that everything works.
     pub(crate) shrink: u32,
 }
 
 impl Plan {
-    /// So many rows, or as many of them as this run is about.
+    /// So many rows, divided by [`Self::shrink`].
     pub(crate) fn rows(self, rows: u32) -> u32 {
         (rows / self.shrink).max(1)
     }
 
-    /// So many measurements' time, or that of one.
+    /// So many times [`Self::time`]; once, if everything is shrunk.
     pub(crate) fn times(self, count: u32) -> Duration {
         if self.shrink > 1 { self.time } else { self.time * count }
     }

@@ -7,13 +7,14 @@ use serde::Serialize;
 /// One figure, measured in several rounds.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
+    /// Set by whoever runs scenarios.
     pub(crate) scenario: &'static str,
-    pub(crate) name: String,
-    pub(crate) unit: &'static str,
+    name: String,
+    unit: &'static str,
     /// One value a round; never empty.
-    pub(crate) ours: Vec<f64>,
+    ours: Vec<f64>,
     /// One value a round, measured beside ours; empty where there is nothing to compare with.
-    pub(crate) comparator: Vec<f64>,
+    comparator: Vec<f64>,
     /// `None` where it is told for orientation only.
     pub(crate) target: Option<Target>,
 }
@@ -48,6 +49,27 @@ struct Row<'a> {
 }
 
 impl Figure {
+    /// Of one value a round, at least one, for orientation.
+    pub(crate) fn new(name: impl Into<String>, unit: &'static str, ours: Vec<f64>) -> Self {
+        Self { scenario: "", name: name.into(), unit, ours, comparator: Vec::new(), target: None }
+    }
+
+    /// With what was measured beside it, one value a round.
+    pub(crate) fn beside(self, comparator: Vec<f64>) -> Self {
+        Self { comparator, ..self }
+    }
+
+    /// To be judged.
+    pub(crate) fn with(self, target: Target) -> Self {
+        Self { target: Some(target), ..self }
+    }
+
+    /// As one of a part of a scenario; without a target unless that is judged.
+    pub(crate) fn of(self, part: &str, is_judged: bool) -> Self {
+        let target = self.target.filter(|_| is_judged);
+        Self { name: format!("{part}: {}", self.name), target, ..self }
+    }
+
     /// Whether the target was met; `None` without one.
     pub(crate) fn met(&self) -> Option<bool> {
         let ratio = spread(&self.ratios()).map(|ratio| ratio.median);
@@ -152,14 +174,8 @@ mod tests {
     use super::*;
 
     fn figure(ours: &[f64], comparator: &[f64], target: Target) -> Figure {
-        Figure {
-            scenario: "write",
-            name: "64 connections".to_owned(),
-            unit: "orders/s",
-            ours: ours.to_vec(),
-            comparator: comparator.to_vec(),
-            target: Some(target),
-        }
+        let figure = Figure::new("64 connections", "orders/s", ours.to_vec());
+        Figure { scenario: "write", ..figure.beside(comparator.to_vec()).with(target) }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Where everything happens: a database, and the real binaries on it.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use local::database::Database;
 use local::postgres::{ServerOptions, Tuning};
 use local::services::{Service, ServiceBinaries, ServiceKind};
@@ -8,12 +10,17 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::own_database::OwnDatabase;
 
+/// For one request of ours, rather than of wrk.
+const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+
 const TABLES: [&str; 4] = ["orders", "outbox", "order_summary", "parked_events"];
 
 /// A migrated database and the services' binaries. The server is bound to the calling thread.
 pub(crate) struct Stage {
     /// Of the user who owns everything.
     pub(crate) session: Client,
+    /// For single requests to the services.
+    pub(crate) http: reqwest::Client,
     binaries: ServiceBinaries,
     database: Database,
     /// Where the server is not ours.
@@ -25,25 +32,26 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// When something cannot be built or started.
-    pub(crate) async fn start(existing: Option<&str>) -> Result<Self> {
-        let binaries = ServiceBinaries::build().await?;
+    /// When something cannot be started.
+    pub(crate) async fn start(binaries: ServiceBinaries, existing: Option<&str>) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(LONGEST_REQUEST).build()?;
         let own = match existing {
             Some(url) => Some(OwnDatabase::create(url).await?),
             None => None,
         };
         match open(own.as_ref()).await {
-            Ok((database, session)) => Ok(Self { session, binaries, database, own }),
+            Ok((database, session)) => Ok(Self { session, http, binaries, database, own }),
             Err(error) => {
-                if let Some(own) = own {
-                    own.remove().await?;
-                }
-                Err(error)
+                let removed = match own {
+                    Some(own) => own.remove().await,
+                    None => Ok(()),
+                };
+                both(Err(error), removed)
             }
         }
     }
 
-    /// Leaves nothing behind.
+    /// Leaves nothing behind, but for the roles of the services on a server that was named: others may have them in use.
     pub(crate) async fn end(self) -> Result<()> {
         match self.own {
             Some(own) => own.remove().await,
@@ -92,6 +100,23 @@ impl Stage {
     pub(crate) async fn setting(&self, name: &str) -> Result<String> {
         let row = self.session.query_one("SELECT current_setting($1)", &[&name]).await;
         Ok(row.with_context(|| format!("no setting {name}"))?.get(0))
+    }
+}
+
+/// Ends a service, which must have run until now, and must end in good order.
+pub(crate) fn stop(mut service: Service) -> Result<()> {
+    let name = service.kind().name();
+    ensure!(service.is_running(), "{name} has ended by itself");
+    let status = service.stop()?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}
+
+/// What was done, if the clearing up afterwards worked too. Of two errors both are told.
+pub(crate) fn both<T>(done: Result<T>, cleared_up: Result<()>) -> Result<T> {
+    match (done, cleared_up) {
+        (Err(error), Err(left)) => Err(error.context(format!("{left:#}"))),
+        (done, cleared_up) => cleared_up.and(done),
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`services`] | the three real binaries as child processes |
 //! | [`launcher`] | `cargo run -p local`: all of them together, and a demonstration |
 //! | [`test_database`] | for tests: a database of their own on one shared server |
+//! | [`process`] | child processes that never outlive this one |
 //! | [`fault_proxy`] | for tests: a wire to the database that can be cut or go silent |
 //! | [`wait`] | for tests and start-up: wait for a condition, with a deadline |
 
@@ -14,7 +15,7 @@ pub mod database;
 pub mod fault_proxy;
 pub mod launcher;
 pub mod postgres;
-mod process;
+pub mod process;
 pub mod services;
 pub mod test_database;
 pub mod wait;

@@ -22,12 +22,13 @@ pub(crate) fn spawn_bound(command: &mut Command, at_death: Signal) -> io::Result
     command.spawn()
 }
 
+/// Has the kernel send `at_death` to the child when the spawning **thread** ends.
 #[cfg(target_os = "linux")]
 #[expect(
     unsafe_code,
     reason = "the only way to run prctl in the child; the closure makes two system calls and allocates nothing"
 )]
-pub(crate) fn bind_to_this_thread(command: &mut Command, at_death: Signal) {
+pub fn bind_to_this_thread(command: &mut Command, at_death: Signal) {
     let parent = nix::unistd::getpid();
     let bind = move || {
         nix::sys::prctl::set_pdeathsig(at_death)?;
@@ -40,7 +41,7 @@ pub(crate) fn bind_to_this_thread(command: &mut Command, at_death: Signal) {
 
 /// Elsewhere a killed launcher leaves its children; what Ctrl-C, errors and panics do is the same.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn bind_to_this_thread(_command: &mut Command, _at_death: Signal) {}
+pub fn bind_to_this_thread(_command: &mut Command, _at_death: Signal) {}
 
 /// Sends `signal`; a child that has ended by itself is as good.
 pub(crate) fn send(child: &Child, signal: Signal) {

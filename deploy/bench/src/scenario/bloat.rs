@@ -7,9 +7,7 @@ use tokio_postgres::{IsolationLevel, NoTls};
 use crate::outbox::{check_projected, fill_and_drain};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::stage::Stage;
-
-pub(super) const NAME: &str = "bloat";
+use crate::stage::{Stage, stop};
 
 /// In and out, a tenth at a time.
 const EVENTS: u32 = 300_000;
@@ -23,14 +21,8 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         first.push(*rates.first().context("no tenth")?);
         last.push(*rates.last().context("no tenth")?);
     }
-    Ok(vec![Figure {
-        scenario: NAME,
-        name: "the last tenth beside the first".to_owned(),
-        unit: "events/s",
-        ours: last,
-        comparator: first,
-        target: Some(Target::RatioAtLeast(0.9)),
-    }])
+    let figure = Figure::new("the last tenth beside the first", "events/s", last);
+    Ok(vec![figure.beside(first).with(Target::RatioAtLeast(0.9))])
 }
 
 /// Events per second of each tenth.
@@ -52,7 +44,7 @@ async fn drain_by_tenths(stage: &Stage, events: u32) -> Result<Vec<f64>> {
         let took = fill_and_drain(stage, start..start + tenth, CUSTOMERS).await?;
         rates.push(f64::from(tenth) / took.as_secs_f64());
     }
-    projector.stop()?;
+    stop(projector)?;
     old.rollback().await?;
     check_projected(stage, u64::from(tenth) * u64::from(TENTHS + 1)).await?;
     Ok(rates)

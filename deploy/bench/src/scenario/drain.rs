@@ -10,9 +10,7 @@ use crate::pgbench::{Length, Pgbench};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
 use crate::rows::fill_outbox;
-use crate::stage::Stage;
-
-pub(super) const NAME: &str = "drain";
+use crate::stage::{Stage, stop};
 
 const EVENTS: u32 = 500_000;
 /// As many as the projector takes at once.
@@ -32,14 +30,8 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
             ours.push(project(stage, workers, events).await?);
             comparator.push(project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
         }
-        figures.push(Figure {
-            scenario: NAME,
-            name: format!("{workers} workers"),
-            unit: "events/s",
-            ours,
-            comparator,
-            target: Some(Target::RatioAtLeast(0.8)),
-        });
+        let figure = Figure::new(format!("{workers} workers"), "events/s", ours);
+        figures.push(figure.beside(comparator).with(Target::RatioAtLeast(0.8)));
     }
     Ok(figures)
 }
@@ -59,7 +51,7 @@ pub(super) async fn project(stage: &Stage, workers: u16, events: u32) -> Result<
     let projector = stage.service(ServiceKind::Projector, &[("WORKERS", &workers)]).await?;
     wait_until_drained(stage, last - i64::from(events) + 1, last).await?;
     let took = start.elapsed();
-    projector.stop()?;
+    stop(projector)?;
     check_projected(stage, events.into()).await?;
     Ok(f64::from(events) / took.as_secs_f64())
 }

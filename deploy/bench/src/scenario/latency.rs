@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use local::services::ServiceKind;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -11,10 +11,8 @@ use tokio::task::JoinSet;
 use crate::outbox::check_projected;
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::stage::Stage;
+use crate::stage::{Stage, stop};
 use crate::usage::share_of_a_core;
-
-pub(super) const NAME: &str = "latency";
 
 const ORDERS_PER_SECOND: u32 = 50;
 
@@ -22,10 +20,6 @@ const ORDERS_PER_SECOND: u32 = 50;
 const LENGTH: u32 = 6;
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
-    ensure!(
-        stage.setting("track_commit_timestamp").await? == "on",
-        "the server must have track_commit_timestamp = on, to tell when an order was committed"
-    );
     let write_api = stage.service(ServiceKind::WriteApi, &[]).await?;
     let projector = stage.service(ServiceKind::Projector, &[]).await?;
     let read_api = stage.service(ServiceKind::ReadApi, &[]).await?;
@@ -33,7 +27,8 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
         stage.empty().await?;
-        let mut seen = place_and_see(write_api.url(), read_api.url(), plan.times(LENGTH)).await?;
+        let mut seen =
+            place_and_see(&stage.http, write_api.url(), read_api.url(), plan.times(LENGTH)).await?;
         check_projected(stage, u64::try_from(seen.len())?).await?;
         let [median, late] = commit_to_visible(stage).await?;
         p50.push(median);
@@ -44,29 +39,25 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         idle.push(100.0 * share_of_a_core(&projector, plan.time).await?);
     }
     for service in [write_api, projector, read_api] {
-        service.stop()?;
+        stop(service)?;
     }
-    let figure = |name: &str, unit, ours, target| Figure {
-        scenario: NAME,
-        name: name.to_owned(),
-        unit,
-        ours,
-        comparator: Vec::new(),
-        target,
-    };
     Ok(vec![
-        figure("commit to visible, p50", "ms", p50, Some(Target::AtMost(2.0))),
-        figure("commit to visible, p99", "ms", p99, Some(Target::AtMost(5.0))),
-        figure("answered by write-api to shown by read-api, p50", "ms", seen_p50, None),
-        figure("answered by write-api to shown by read-api, p99", "ms", seen_p99, None),
-        figure("projector that has nothing to do", "% of a core", idle, Some(Target::AtMost(2.0))),
+        Figure::new("commit to visible, p50", "ms", p50).with(Target::AtMost(2.0)),
+        Figure::new("commit to visible, p99", "ms", p99).with(Target::AtMost(5.0)),
+        Figure::new("answered by write-api to shown by read-api, p50", "ms", seen_p50),
+        Figure::new("answered by write-api to shown by read-api, p99", "ms", seen_p99),
+        Figure::new("projector that has nothing to do", "% of a core", idle).with(Target::AtMost(2.0)),
     ])
 }
 
 /// Places orders one by one at random moments, however long answers take, and reads each back. Returns how long after
 /// write-api's answer read-api showed it.
-async fn place_and_see(write_url: &str, read_url: &str, time: Duration) -> Result<Vec<Duration>> {
-    let client = Client::new();
+async fn place_and_see(
+    client: &Client,
+    write_url: &str,
+    read_url: &str,
+    time: Duration,
+) -> Result<Vec<Duration>> {
     let mut orders = JoinSet::new();
     let start = tokio::time::Instant::now();
     let mut due = Duration::ZERO;

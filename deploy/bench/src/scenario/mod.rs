@@ -8,7 +8,7 @@ mod read;
 mod scale;
 mod write;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::plan::Plan;
 use crate::report::Figure;
@@ -39,14 +39,27 @@ impl Scenario {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Write => write::NAME,
-            Self::Drain => drain::NAME,
-            Self::Read => read::NAME,
-            Self::Latency => latency::NAME,
-            Self::Bloat => bloat::NAME,
-            Self::Mixed => mixed::NAME,
-            Self::Scale => scale::NAME,
+            Self::Write => "write",
+            Self::Drain => "drain",
+            Self::Read => "read",
+            Self::Latency => "latency",
+            Self::Bloat => "bloat",
+            Self::Mixed => "mixed",
+            Self::Scale => "scale",
         }
+    }
+
+    /// Whether the server has what this needs, before hours have gone into others.
+    ///
+    /// # Errors
+    ///
+    /// What it does not have.
+    pub(crate) async fn check(self, stage: &Stage) -> Result<()> {
+        ensure!(
+            !matches!(self, Self::Latency) || stage.setting("track_commit_timestamp").await? == "on",
+            "the server must have track_commit_timestamp = on, to tell when an order was committed"
+        );
+        Ok(())
     }
 
     /// Begins with empty tables.
@@ -55,7 +68,7 @@ impl Scenario {
     ///
     /// Whenever a request failed, or a table does not hold what was acknowledged: then there is no figure.
     pub(crate) async fn measure(self, stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
-        match self {
+        let mut figures = match self {
             Self::Write => write::measure(stage, plan).await,
             Self::Drain => drain::measure(stage, plan).await,
             Self::Read => read::measure(stage, plan).await,
@@ -63,6 +76,10 @@ impl Scenario {
             Self::Bloat => bloat::measure(stage, plan).await,
             Self::Mixed => mixed::measure(stage, plan).await,
             Self::Scale => scale::measure(stage, plan).await,
+        }?;
+        for figure in &mut figures {
+            figure.scenario = self.name();
         }
+        Ok(figures)
     }
 }

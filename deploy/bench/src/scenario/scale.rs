@@ -1,4 +1,4 @@
-//! Whether an operation costs more where there are more orders.
+//! Whether an operation costs more where there are more orders. What is drained and written comes on top of them.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,10 +11,8 @@ use crate::outbox::{check_projected, fill_and_drain};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
 use crate::rows::{fill_orders, fill_summaries};
-use crate::stage::Stage;
+use crate::stage::{Stage, stop};
 use crate::wrk::{self, Customers, Load, Pace};
-
-pub(super) const NAME: &str = "scale";
 
 const SIZES: [u32; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
@@ -43,13 +41,14 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         }
     }
     let [smallest, larger @ ..] = &sizes;
-    let figure = |what: &str, size: u32, unit, ours: &[f64], comparator: &[f64]| Figure {
-        scenario: NAME,
-        name: format!("{what} with {size} orders, beside {}", smallest.size),
-        unit,
-        ours: ours.to_vec(),
-        comparator: comparator.to_vec(),
-        target: Some(Target::RatioAtMost(1.3)),
+    let figure = |what: &str, size: u32, unit, ours: &[f64], comparator: &[f64]| {
+        Figure::new(
+            format!("{what}, from {size} orders on, beside from {}", smallest.size),
+            unit,
+            ours.to_vec(),
+        )
+        .beside(comparator.to_vec())
+        .with(Target::RatioAtMost(1.3))
     };
     Ok(larger
         .iter()
@@ -84,7 +83,7 @@ async fn drain(stage: &Stage, size: u32, new: Range<u32>, customers: u32) -> Res
     let events = u32::try_from(new.len())?;
     let projector = stage.service(ServiceKind::Projector, &[]).await?;
     let took = fill_and_drain(stage, new, customers).await?;
-    projector.stop()?;
+    stop(projector)?;
     check_projected(stage, u64::from(size) + u64::from(events)).await?;
     Ok(took.as_secs_f64() * 1e6 / f64::from(events))
 }
@@ -93,9 +92,8 @@ async fn write(stage: &Stage, time: Duration) -> Result<f64> {
     stage.settle().await?;
     let before = stage.count("orders").await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
-    let pace = Pace { connections: 64, time, per_second: 0 };
-    let answered = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
-    service.stop()?;
+    let answered = wrk::run(Load::PlaceOrders, Pace::flat_out(64, time), service.url()).await?;
+    stop(service)?;
     super::write::check_stored(stage, before, answered.requests()).await?;
     Ok(1e6 / answered.per_second())
 }

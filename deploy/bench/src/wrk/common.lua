@@ -9,23 +9,30 @@ function draw_customer(distribution, customers)
   return math.random(customers)
 end
 
+local threads = {}
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
 -- Requests are made beforehand, so that the load costs as little as it can.
 function prepare(count, seed, make)
   math.randomseed(seed)
   local requests = {}
   for n = 1, count do requests[n] = make() end
-  local n = 0
+  -- The first one is not sent: wrk only looks at it.
+  sent = -1
   function request()
-    n = n % count + 1
-    return requests[n]
+    sent = sent + 1
+    return requests[sent % count + 1]
   end
 end
 
 -- So many requests a second, evenly, whichever connection has its turn, or as many as possible if it is 0. What could not be
--- sent in time is sent later. If `for_seconds` is given nothing is sent after them, so that every request has its answer before
--- wrk ends; this costs wrk a little.
+-- sent in time is sent later. After `for_seconds`, if they are not 0, nothing more is sent, so that every request has its answer
+-- before wrk ends; this costs wrk a little.
 function pace(rate, for_seconds)
-  if rate == 0 and not for_seconds then return end
+  if rate == 0 and for_seconds == 0 then return end
   local ffi = require("ffi")
   ffi.cdef("typedef struct { long s, ns; } moment; int clock_gettime(int, moment *);")
   local CLOCK_MONOTONIC, now = 1, ffi.new("moment")
@@ -37,7 +44,7 @@ function pace(rate, for_seconds)
   -- In whole milliseconds; fractions are made up for by the next ones.
   function delay()
     local now = now_ms()
-    if for_seconds then
+    if for_seconds > 0 then
       last = last or now + for_seconds * 1e3
       if now >= last then return 3600 * 1e3 end
     end
@@ -48,10 +55,11 @@ function pace(rate, for_seconds)
 end
 
 function done(summary, latency, requests)
-  local errors = summary.errors
+  local errors, sent = summary.errors, 0
+  for _, thread in ipairs(threads) do sent = sent + thread:get("sent") end
   io.write(string.format(
-    'RESULT {"requests": %d, "bytes": %d, "failed": %d, "p50_micros": %d, "p99_micros": %d}\n',
-    summary.requests, summary.bytes,
+    'RESULT {"sent": %d, "requests": %d, "bytes": %d, "micros": %d, "failed": %d, "p50_micros": %d, "p99_micros": %d}\n',
+    sent, summary.requests, summary.bytes, summary.duration,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout,
     latency:percentile(50), latency:percentile(99)))
 end

@@ -1,0 +1,79 @@
+//! What can be seen of the services while they are under load.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use local::services::Service;
+
+use crate::stage::Stage;
+use crate::usage::resident_mb;
+
+/// The gauge of the projector that tells how old the oldest event is.
+const BACKLOG_AGE: &str = "orders_outbox_oldest_event_age_seconds ";
+
+/// One look.
+#[derive(Debug)]
+struct Sample {
+    backlog_age: f64,
+    /// Of each process.
+    resident_mb: Vec<f64>,
+}
+
+/// What was seen over some time.
+#[derive(Debug)]
+pub(super) struct Seen(Vec<Sample>);
+
+/// Looks five times a second at the age of the projector's backlog and at the memory of all.
+pub(super) async fn watch(
+    stage: &Stage,
+    projector: &Service,
+    all: [&Service; 3],
+    time: Duration,
+) -> Result<Seen> {
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    let mut samples = Vec::new();
+    for _ in 0..5 * time.as_secs().max(1) {
+        tick.tick().await;
+        let metrics = stage.http.get(format!("{}/metrics", projector.url())).send().await?.text().await?;
+        let gauge = metrics.lines().find_map(|line| line.strip_prefix(BACKLOG_AGE));
+        let backlog_age: f64 =
+            gauge.context("the projector does not tell how old its backlog is")?.parse()?;
+        ensure!(backlog_age.is_finite(), "the projector does not know how old its backlog is");
+        let resident_mb = all.into_iter().map(resident_mb).collect::<Result<_>>()?;
+        samples.push(Sample { backlog_age, resident_mb });
+    }
+    Ok(Seen(samples))
+}
+
+impl Seen {
+    /// The greatest age of the oldest event, in seconds.
+    pub(super) fn backlog_age(&self) -> f64 {
+        self.0.iter().map(|sample| sample.backlog_age).fold(0.0, f64::max)
+    }
+
+    /// The mean memory of one process in one quarter of the time, counted from 0.
+    pub(super) fn mean_mb(&self, process: usize, quarter: usize) -> f64 {
+        let Self(samples) = self;
+        let (start, end) = (samples.len() * quarter / 4, samples.len() * (quarter + 1) / 4);
+        let part = samples.get(start..end.max(start + 1)).unwrap_or(samples);
+        let sum: f64 = part.iter().filter_map(|sample| sample.resident_mb.get(process)).sum();
+        sum / f64::from(u32::try_from(part.len()).unwrap_or(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_event_and_the_memory_of_each_quarter_are_found() {
+        let sample = |number: u8| Sample {
+            backlog_age: f64::from(number % 5),
+            resident_mb: vec![1.0, f64::from(number)],
+        };
+        let seen = Seen((0..8).map(sample).collect());
+        assert!((seen.backlog_age() - 4.0).abs() < 1e-9);
+        assert!((seen.mean_mb(1, 1) - 2.5).abs() < 1e-9);
+        assert!((seen.mean_mb(1, 3) - 6.5).abs() < 1e-9);
+    }
+}
