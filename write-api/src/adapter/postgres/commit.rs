@@ -38,13 +38,9 @@ impl Committer {
         Self { commits, database }
     }
 
-    /// Stores the batch in one transaction and answers its commands, all but those that it returns: they are to be
-    /// settled.
-    pub(super) async fn attempt(&self, batch: Vec<Job>) -> Vec<Job> {
-        if batch.is_empty() {
-            return batch;
-        }
-        attempt_over(&self.commits, batch).await
+    /// Stores the batch in one transaction.
+    pub(super) async fn attempt(&self, batch: Vec<Job>) -> Attempt {
+        Attempt::over(&self.commits, batch).await
     }
 
     /// Answers commands by what is stored, in one look for all; what that does not settle is tried alone.
@@ -59,7 +55,7 @@ impl Committer {
     async fn settle(self: Arc<Self>, mut job: Job) {
         let mut pauses = pauses();
         while Instant::now() < job.deadline {
-            let unsettled = attempt_over(&self.database, vec![job]).await;
+            let unsettled = Attempt::over(&self.database, vec![job]).await.answer();
             let Some(unsettled) = self.explain(unsettled).await.pop() else { return };
             job = unsettled;
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
@@ -93,16 +89,34 @@ impl Committer {
     }
 }
 
-/// Stores the batch over `database`, and returns the commands that this did not settle.
-async fn attempt_over(database: &Database, batch: Vec<Job>) -> Vec<Job> {
-    let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
-    match database.run(move |connection| RunQueryDsl::load::<Uuid>(statement, connection).boxed()).await {
-        Ok(saved) => answer_saved(batch, &saved.into_iter().collect()),
-        Err(DatabaseError::Connect(error)) => give_up_the_known(batch, error),
-        Err(DatabaseError::Statement(error)) if !is_lost_connection(&error) => refuse(batch, error),
-        // Everything or nothing of the batch is stored.
-        Err(DatabaseError::Statement(_) | DatabaseError::Silent) => {
-            batch.into_iter().map(|job| Job { unknown: true, ..job }).collect()
+/// A batch, and what PostgreSQL said to it.
+pub(super) struct Attempt {
+    batch: Vec<Job>,
+    saved: Result<Vec<Uuid>, DatabaseError>,
+}
+
+impl Attempt {
+    async fn over(database: &Database, batch: Vec<Job>) -> Self {
+        if batch.is_empty() {
+            return Self { batch, saved: Ok(Vec::new()) };
+        }
+        let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
+        let saved =
+            database.run(move |connection| RunQueryDsl::load::<Uuid>(statement, connection).boxed()).await;
+        Self { batch, saved }
+    }
+
+    /// Answers the commands, all but those that it returns: they are to be settled.
+    pub(super) fn answer(self) -> Vec<Job> {
+        let Self { batch, saved } = self;
+        match saved {
+            Ok(saved) => answer_saved(batch, &saved.into_iter().collect()),
+            Err(DatabaseError::Connect(error)) => give_up_the_known(batch, error),
+            Err(DatabaseError::Statement(error)) if !is_lost_connection(&error) => refuse(batch, error),
+            // Everything or nothing of the batch is stored.
+            Err(DatabaseError::Statement(_) | DatabaseError::Silent) => {
+                batch.into_iter().map(|job| Job { unknown: true, ..job }).collect()
+            }
         }
     }
 }

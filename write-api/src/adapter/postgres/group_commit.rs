@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::commit::Committer;
+use super::commit::{Attempt, Committer};
 use super::job::Job;
 
 /// The most commands that share a transaction. More gain little: from here on PostgreSQL's work per order counts.
@@ -17,8 +17,11 @@ const MAX_BATCH: usize = 256;
 /// timer, the transaction in flight is all that gathers a batch.
 pub(super) async fn run(mut queue: mpsc::Receiver<Job>, committer: Arc<Committer>) {
     let mut waiting = Vec::new();
+    let mut done = Done::default();
     loop {
-        if waiting.is_empty() {
+        // Nothing is on its way any more: whoever has an outcome gets it now.
+        if waiting.is_empty() && queue.is_empty() {
+            done.answer(&committer);
             let Some(job) = queue.recv().await else { return };
             waiting.push(job);
         }
@@ -29,11 +32,31 @@ pub(super) async fn run(mut queue: mpsc::Receiver<Job>, committer: Arc<Committer
         }
         let batch = take_batch(&mut waiting);
         let versions: HashMap<_, _> = batch.iter().map(|job| (job.row.order_id, job.row.version)).collect();
-        let mut unsettled = committer.attempt(batch).await;
-        unsettled.extend(take_overtaken(&mut waiting, &versions));
+        let answering = async {
+            // The next batch is on its way first: PostgreSQL works on it while the one before is answered.
+            tokio::task::yield_now().await;
+            done.answer(&committer);
+        };
+        let (attempt, ()) = tokio::join!(biased; committer.attempt(batch), answering);
+        done = Done { attempt: Some(attempt), overtaken: take_overtaken(&mut waiting, &versions) };
+    }
+}
+
+/// Commands whose outcome is known, and that have not been told it.
+#[derive(Default)]
+struct Done {
+    attempt: Option<Attempt>,
+    overtaken: Vec<Job>,
+}
+
+impl Done {
+    fn answer(&mut self, committer: &Arc<Committer>) {
+        let Self { attempt, overtaken } = std::mem::take(self);
+        let mut unsettled = attempt.map(Attempt::answer).unwrap_or_default();
+        unsettled.extend(overtaken);
         if !unsettled.is_empty() {
             // What was not stored is looked into beside the next commit, and holds nobody up.
-            tokio::spawn(Arc::clone(&committer).settle_all(unsettled));
+            tokio::spawn(Arc::clone(committer).settle_all(unsettled));
         }
     }
 }
