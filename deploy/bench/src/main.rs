@@ -38,8 +38,8 @@ struct Cli {
     /// How long one measurement takes; those of `latency` take 6 times as long, and those of `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// How often a measurement is repeated, but for those of `mixed`.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// How often a measurement is repeated; those of `scale` half as often, and those of `mixed` not at all.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]

@@ -30,7 +30,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
             ours.push(project(stage, workers, events).await?);
             comparator.push(project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
         }
-        let figure = Figure::new(format!("{workers} workers"), "events/s", ours);
+        let figure = Figure::new(format!("workers: {workers}"), "events/s", ours);
         figures.push(figure.beside(comparator).with(Target::RatioAtLeast(0.8)));
     }
     Ok(figures)
