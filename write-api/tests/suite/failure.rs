@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use tokio_postgres::Client;
 use write_api::port::{OrderWriter, Saved};
 
-use crate::support::{Api, OneConnection, order, problem, some_order};
+use crate::support::{Api, LoneWriter, order, problem, some_order};
 
 #[tokio::test]
 async fn when_the_event_cannot_be_stored_neither_is_the_order() -> Result<()> {
@@ -82,7 +82,7 @@ async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()>
 
 #[tokio::test]
 async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
-    let OneConnection { server: _server, database, writer } = OneConnection::open().await?;
+    let LoneWriter { test_database: _kept, database, writer } = LoneWriter::open().await?;
     for _ in 0..10 {
         let (order, event) = some_order()?;
         assert_eq!(writer.save(&order, &event).await?, Saved::Stored);

@@ -50,6 +50,44 @@ async fn what_waits_while_a_commit_is_in_flight_shares_the_next_one() -> Result<
 }
 
 #[tokio::test]
+async fn who_has_been_stored_is_answered_while_the_next_batch_hangs() -> Result<()> {
+    let long = [("DATABASE_LOCK_TIMEOUT_MS", "9000"), ("DATABASE_STATEMENT_TIMEOUT_MS", "9000")];
+    let api = Api::start_with(&long).await?;
+    let (mut session, watcher) = (api.database.connect().await?, api.database.connect().await?);
+    let holder = api.database.connect().await?;
+    session
+        .batch_execute(
+            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END';
+             CREATE TRIGGER hold BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.customer_id = 'held')
+             EXECUTE FUNCTION hold()",
+        )
+        .await?;
+    holder.batch_execute("SELECT pg_advisory_lock(7)").await?;
+    let lock = session.transaction().await?;
+    lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
+    let (first, held) = (order_of("first"), order_of("held"));
+    let first = async {
+        let answer = tokio::time::timeout(Duration::from_secs(4), api.place(&first)).await??;
+        wait_for_blocked(&watcher, 1).await?;
+        holder.batch_execute("SELECT pg_advisory_unlock(7)").await?;
+        anyhow::Ok(answer.status())
+    };
+    let held = async {
+        wait_for_blocked(&watcher, 1).await?;
+        let unlock = async {
+            // The order was sent before this, on the same runtime.
+            api.get("/livez").await?;
+            Ok(lock.rollback().await?)
+        };
+        let (answer, ()) = tokio::try_join!(api.place(&held), unlock)?;
+        anyhow::Ok(answer.status())
+    };
+    assert_eq!(tokio::try_join!(first, held)?, (StatusCode::CREATED, StatusCode::CREATED));
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_bad_command_does_not_fail_its_neighbours() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;

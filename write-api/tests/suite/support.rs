@@ -83,21 +83,22 @@ impl Api {
 }
 
 /// A writer that does everything over one connection, so that one session has seen all statements.
-pub(crate) struct OneConnection {
-    pub(crate) server: TestDatabase,
+pub(crate) struct LoneWriter {
+    pub(crate) test_database: TestDatabase,
     pub(crate) database: Database,
     pub(crate) writer: PgOrderWriter,
 }
 
-impl OneConnection {
+impl LoneWriter {
     pub(crate) async fn open() -> Result<Self> {
-        let server = TestDatabase::create().await?;
-        let vars = [("DATABASE_URL", server.url("orders_write_api")), ("DATABASE_POOL_SIZE", "1".to_owned())];
+        let test_database = TestDatabase::create().await?;
+        let vars =
+            [("DATABASE_URL", test_database.url("orders_write_api")), ("DATABASE_POOL_SIZE", "1".to_owned())];
         let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
         let limits = Limits { queue: 16, command: Duration::from_secs(5) };
         let writer = PgOrderWriter::start(database.clone(), database.clone(), limits);
-        Ok(Self { server, database, writer })
+        Ok(Self { test_database, database, writer })
     }
 }
 

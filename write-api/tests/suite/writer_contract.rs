@@ -10,6 +10,7 @@ use local::test_database::TestDatabase;
 use runtime::database::DatabaseConfig;
 use shared_events::OrderEvent;
 use uuid::Uuid;
+use write_api::BY_KEY_ONLY;
 use write_api::adapter::postgres::{Limits, PgOrderWriter};
 use write_api::command::{ChangeStatus, ChangeStatusError, PlaceOrder, PlaceOrderError, Precondition};
 use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Shipment, Sku, Step};
@@ -68,7 +69,7 @@ impl InPostgres {
     async fn start() -> Result<Self> {
         let database = TestDatabase::create().await?;
         let vars = vec![("DATABASE_URL".to_owned(), database.url("orders_write_api"))];
-        let opened = DatabaseConfig::from_vars(&vars)?.open("contract")?;
+        let opened = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("contract")?;
         let limits = Limits { queue: 64, command: Duration::from_secs(5) };
         Ok(Self { writer: PgOrderWriter::start(opened.clone(), opened, limits), database })
     }

@@ -90,6 +90,7 @@ impl Committer {
 }
 
 /// A batch, and what PostgreSQL said to it.
+#[must_use = "its callers wait for their answers"]
 pub(super) struct Attempt {
     batch: Vec<Job>,
     saved: Result<Vec<Uuid>, DatabaseError>,

@@ -1,4 +1,5 @@
-//! Group commit: while one transaction is in flight, further commands wait; when it ends, all that wait go in the next.
+//! Group commit: while one transaction is in flight, further commands wait; when it ends, all that wait go in the next, and those
+//! that were in it are answered.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,11 +18,11 @@ const MAX_BATCH: usize = 256;
 /// timer, the transaction in flight is all that gathers a batch.
 pub(super) async fn run(mut queue: mpsc::Receiver<Job>, committer: Arc<Committer>) {
     let mut waiting = Vec::new();
-    let mut done = Done::default();
+    let mut tried = Tried::default();
     loop {
-        // Nothing is on its way any more: whoever has an outcome gets it now.
+        // There is no next batch to send first.
         if waiting.is_empty() && queue.is_empty() {
-            done.answer(&committer);
+            tried.answer(&committer);
             let Some(job) = queue.recv().await else { return };
             waiting.push(job);
         }
@@ -33,23 +34,24 @@ pub(super) async fn run(mut queue: mpsc::Receiver<Job>, committer: Arc<Committer
         let batch = take_batch(&mut waiting);
         let versions: HashMap<_, _> = batch.iter().map(|job| (job.row.order_id, job.row.version)).collect();
         let answering = async {
-            // The next batch is on its way first: PostgreSQL works on it while the one before is answered.
+            // PostgreSQL is to work on the next batch while the one before is answered: with this turn the connection's task
+            // sends it. If it cannot be sent yet nobody waits for that.
             tokio::task::yield_now().await;
-            done.answer(&committer);
+            tried.answer(&committer);
         };
         let (attempt, ()) = tokio::join!(biased; committer.attempt(batch), answering);
-        done = Done { attempt: Some(attempt), overtaken: take_overtaken(&mut waiting, &versions) };
+        tried = Tried { attempt: Some(attempt), overtaken: take_overtaken(&mut waiting, &versions) };
     }
 }
 
-/// Commands whose outcome is known, and that have not been told it.
+/// Commands that were tried, or overtaken by those, and have not been answered.
 #[derive(Default)]
-struct Done {
+struct Tried {
     attempt: Option<Attempt>,
     overtaken: Vec<Job>,
 }
 
-impl Done {
+impl Tried {
     fn answer(&mut self, committer: &Arc<Committer>) {
         let Self { attempt, overtaken } = std::mem::take(self);
         let mut unsettled = attempt.map(Attempt::answer).unwrap_or_default();

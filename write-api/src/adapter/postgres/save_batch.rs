@@ -75,8 +75,9 @@ impl SaveRow {
 ///   elsewhere is waited for. Rows come sorted by id, so that two batches cannot wait for each other.
 /// - `free` locks the rows that are to change and still have the version that the change was computed from. A row that
 ///   somebody else has locked is left out rather than waited for: it must not hold up its neighbours.
-/// - `ANY (ARRAY(…))` repeats what the join says, for a plan that begins with `orders`. That is as good as any while the table
-///   is empty; without a condition it would later read the whole index for every batch.
+/// - No plan may begin with `orders` and read all of it. While the table is empty such a plan is as good as any, and it is kept
+///   when the table grows. So `free` looks each of them up in a subquery, which is never made a join because it locks rows, and
+///   `changed` goes to the places of these rows: they cannot move while they are locked.
 /// - Events are inserted from what was stored: no order, no event. By that dependency a transaction also has its id from
 ///   writing an order before it draws an outbox id, which the projector relies on to tell which ids can still appear.
 ///   `IS TRUE` keeps the planner from turning the look-up, which it hashes, into a join, which it may not hash here.
@@ -152,15 +153,14 @@ impl QueryFragment<Pg> for SaveBatch {
              INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at) \
              SELECT order_id, customer_id, items::jsonb, total_cents, status, version, placed_at, updated_at \
              FROM input WHERE version = 1 ON CONFLICT (order_id) DO NOTHING RETURNING order_id), \
+             step AS (SELECT order_id, status, version, updated_at FROM input WHERE version > 1), \
              free AS (\
-             SELECT i.order_id, i.status, i.version, i.updated_at \
-             FROM input i JOIN orders o ON o.order_id = i.order_id AND o.version = i.version - 1 \
-             WHERE i.version > 1 AND o.order_id = ANY (ARRAY(SELECT order_id FROM input WHERE version > 1)) \
-             FOR UPDATE OF o SKIP LOCKED), \
+             SELECT step.*, found.place FROM step CROSS JOIN LATERAL (\
+             SELECT o.ctid AS place FROM orders o WHERE o.order_id = step.order_id AND o.version = step.version - 1 \
+             FOR UPDATE SKIP LOCKED) AS found), \
              changed AS (\
              UPDATE orders o SET status = free.status, version = free.version, updated_at = free.updated_at \
-             FROM free WHERE o.order_id = free.order_id AND o.order_id = ANY (ARRAY(SELECT order_id FROM free)) \
-             RETURNING o.order_id), \
+             FROM free WHERE o.ctid = free.place RETURNING o.order_id), \
              saved AS (SELECT order_id FROM placed UNION ALL SELECT order_id FROM changed), \
              told AS (\
              INSERT INTO outbox (kind, payload) SELECT kind, payload::json FROM input \
