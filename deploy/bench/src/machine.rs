@@ -37,8 +37,7 @@ pub(crate) async fn describe(stage: &Stage, plan: Plan) -> Result<String> {
         format!("build: {}, {}, {}", build(), first_line("rustc", &["--version"])?, commit()),
         format!("PostgreSQL {}", stage.setting("server_version").await?),
         format!("{}, with {}", first_line(&pgbench, &["--version"])?, pgbench::SETTINGS),
-        // It tells its version together with how it is to be used, as an error.
-        format!("{}; threads: {}", first_line("wrk", &["-v"])?, wrk::THREADS),
+        format!("{}; threads: {}", wrk_version()?, wrk::THREADS),
         format!("measured: {} × {} s", plan.rounds, plan.seconds()),
     ];
     let mut settings = Vec::new();
@@ -63,6 +62,11 @@ async fn file_system(stage: &Stage) -> Result<String> {
     } else {
         Ok("another machine".to_owned())
     }
+}
+
+/// It tells its version together with how it is to be used, as an error.
+fn wrk_version() -> Result<String> {
+    first_line("wrk", &["-v"]).context("Debian's package `wrk` has it")
 }
 
 fn build() -> &'static str {
