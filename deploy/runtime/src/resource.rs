@@ -1,4 +1,4 @@
-//! Resources that answer to the right methods, and tell so where another one is tried. Whatever is logged while one answers
+//! Resources that answer to the right methods, and tell so where another one is tried. Whatever is logged until an answer begins
 //! belongs to a span with the request's method and the resource's path, without its values.
 
 use actix_web::body::MessageBody;

@@ -151,7 +151,8 @@ fn explain_one(stored: Option<&Result<Order, RowError>>, job: Job) -> Option<Job
             job.answer(Err(refused(reason)));
         }
         Some(Ok(order)) if job.unknown && job.row.is_stored_as(order) => job.answer(Ok(Saved::Stored)),
-        // The row still has the version that this change was computed from, so somebody had it locked.
+        // The row still has the version that this change was computed from, so somebody had it locked, or has touched it
+        // without a new version.
         Some(Ok(order)) if order.version() == job.row.version - 1 => return Some(job),
         Some(Ok(order)) => job.answer(Ok(Saved::Superseded(Box::new(order.clone())))),
     }

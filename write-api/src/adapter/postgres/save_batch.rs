@@ -77,7 +77,10 @@ impl SaveRow {
 ///   somebody else has locked is left out rather than waited for: it must not hold up its neighbours.
 /// - No plan may begin with `orders` and read all of it. While the table is empty such a plan is as good as any, and it is kept
 ///   when the table grows. So `free` looks each of them up in a subquery, which is never made a join because it locks rows, and
-///   `changed` goes to the places of these rows: they cannot move while they are locked.
+///   `changed` goes to the places of these rows: they cannot move while they are locked. (A row that somebody has touched
+///   since the statement began is locked at its new place, where the statement does not see it: it is left out, too.) Together
+///   with [`BY_KEY_ONLY`](crate::BY_KEY_ONLY) that is by index and by place only. Places are those of one table: `orders` has
+///   no partitions.
 /// - Events are inserted from what was stored: no order, no event. By that dependency a transaction also has its id from
 ///   writing an order before it draws an outbox id, which the projector relies on to tell which ids can still appear.
 ///   `IS TRUE` keeps the planner from turning the look-up, which it hashes, into a join, which it may not hash here.
