@@ -8,11 +8,13 @@
 //! | [`launcher`] | `cargo run -p local`: all of them together, and a demonstration |
 //! | [`test_database`] | for tests: a database of their own on one shared server |
 //! | [`process`] | child processes that never outlive this one |
+//! | [`golden`] | for tests: statements and plans word for word |
 //! | [`fault_proxy`] | for tests: a wire to the database that can be cut or go silent |
 //! | [`wait`] | for tests and start-up: wait for a condition, with a deadline |
 
 pub mod database;
 pub mod fault_proxy;
+pub mod golden;
 pub mod launcher;
 pub mod postgres;
 pub mod process;

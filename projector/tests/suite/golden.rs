@@ -1,15 +1,13 @@
 //! The statements that matter, word for word, and how PostgreSQL runs them: by index, whatever the statistics say.
 
-use std::path::Path;
-
 use anyhow::Result;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use local::golden::Golden;
 use projector::adapter::postgres::frontier;
 
 use crate::support::{AT_ONCE, Scene, Worker, drain, event};
 
-/// The version of PostgreSQL whose plans are committed.
-const PLANS_OF: i32 = 15;
+const GOLDEN: Golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
 
 #[derive(diesel::QueryableByName)]
 struct Prepared {
@@ -31,30 +29,19 @@ struct PlanLine {
     line: String,
 }
 
-/// Compares with the file; `UPDATE_GOLDEN=1` writes it instead, to be looked at before it is committed.
-fn compare(file: &str, found: &str) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, format!("{found}\n"))?;
-    }
-    assert_eq!(std::fs::read_to_string(&path)?.trim_end(), found, "{file}");
-    Ok(())
-}
-
 async fn check(connection: &mut AsyncPgConnection, name: &str, begin: &str, arguments: &str) -> Result<()> {
     let query = format!("SELECT name, statement FROM pg_prepared_statements WHERE statement LIKE '{begin}%'");
     let prepared: Prepared = diesel::sql_query(query).get_result(connection).await?;
-    compare(&format!("{name}.sql"), &prepared.statement)?;
+    GOLDEN.compare(&format!("{name}.sql"), &prepared.statement)?;
     let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {}({arguments})", prepared.name);
     let plan: Vec<PlanLine> = diesel::sql_query(explain).load(connection).await?;
     let plan: Vec<_> = plan.into_iter().map(|row| row.line).collect();
     assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{plan:?}");
-    // Each major version words its plans in its own way. The rule above holds for all of them.
     let major: Major =
         diesel::sql_query("SELECT current_setting('server_version_num')::int / 10000 AS major")
             .get_result(connection)
             .await?;
-    if major.major == PLANS_OF { compare(&format!("{name}.plan"), &plan.join("\n")) } else { Ok(()) }
+    Ok(GOLDEN.compare_plan(&format!("{name}.plan"), &plan.join("\n"), major.major)?)
 }
 
 #[tokio::test]

@@ -1,9 +1,8 @@
 //! The statements word for word, and how PostgreSQL runs them over two million orders: by index and in its order, whatever is
 //! asked.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
+use local::golden::Golden;
 use local::wait;
 use read_api::adapter::postgres::{BY_KEY_ONLY, MARK};
 use serde_json::Value;
@@ -11,8 +10,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::support::{Api, SOON, order};
 
-/// The version of PostgreSQL whose plans are committed.
-const PLANS_OF: i32 = 15;
+const GOLDEN: Golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
 
 /// Two million orders of 100,000 customers, one of whom has twenty thousand; every order was written by a transaction of its own, which was before
 /// all others.
@@ -22,16 +20,6 @@ const FILL: &str = "INSERT INTO order_summary
            (ARRAY['placed', 'paid', 'shipped', 'delivered', 'cancelled'])[1 + (n + n / 100000) % 5],
            timestamptz '2020-01-01 00:00:00Z' + n * interval '1 minute', 3, 'SKU-' || n % 1000, 1, n - 2000000
     FROM generate_series(1, 2000000) AS n";
-
-/// Compares with the file; `UPDATE_GOLDEN=1` writes it instead, to be looked at before it is committed.
-fn compare(file: &str, found: &str) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, format!("{found}\n"))?;
-    }
-    assert_eq!(std::fs::read_to_string(&path)?.trim_end(), found, "{file}");
-    Ok(())
-}
 
 /// Makes the indexes after the rows, which is several times as fast.
 async fn fill(session: &Client) -> Result<()> {
@@ -65,7 +53,7 @@ async fn asked(session: &Client, pattern: &str) -> Result<String> {
 
 async fn check(session: &Client, name: &str, types: &str, pattern: &str, arguments: &str) -> Result<()> {
     let statement = asked(session, pattern).await?;
-    compare(&format!("{name}.sql"), &statement)?;
+    GOLDEN.compare(&format!("{name}.sql"), &statement)?;
     session.batch_execute(&format!("PREPARE {name}({types}) AS {statement}")).await?;
     check_plan(session, name, &format!("({arguments})")).await
 }
@@ -76,10 +64,9 @@ async fn check_plan(session: &Client, name: &str, arguments: &str) -> Result<()>
     let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
     let is_bad = |line: &String| ["Seq Scan", "Sort", "Bitmap"].iter().any(|node| line.contains(node));
     assert!(!plan.iter().any(is_bad), "{name}: {plan:#?}");
-    // Each major version words its plans in its own way. The rule above holds for all of them.
     let major = "SELECT current_setting('server_version_num')::int / 10000";
     let major: i32 = session.query_one(major, &[]).await?.get(0);
-    if major == PLANS_OF { compare(&format!("{name}.plan"), &plan.join("\n")) } else { Ok(()) }
+    Ok(GOLDEN.compare_plan(&format!("{name}.plan"), &plan.join("\n"), major)?)
 }
 
 /// How many pages the statement reads, and how many rows it answers with.

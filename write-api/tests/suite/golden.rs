@@ -1,15 +1,13 @@
 //! The statement that everything is stored with, word for word, and how PostgreSQL runs it: by key, whatever the statistics say.
 
-use std::path::Path;
-
 use anyhow::Result;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use local::golden::Golden;
 use write_api::port::{OrderWriter, Saved};
 
 use crate::support::{LoneWriter, some_order};
 
-/// The version of PostgreSQL whose plans are committed.
-const PLANS_OF: i32 = 15;
+const GOLDEN: Golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
 
 #[derive(diesel::QueryableByName)]
 struct Prepared {
@@ -25,16 +23,6 @@ struct Prepared {
 struct PlanLine {
     #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
     line: String,
-}
-
-/// Compares with the file; `UPDATE_GOLDEN=1` writes it instead, to be looked at before it is committed.
-fn compare(file: &str, found: &str) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, format!("{found}\n"))?;
-    }
-    assert_eq!(std::fs::read_to_string(&path)?.trim_end(), found, "{file}");
-    Ok(())
 }
 
 /// How PostgreSQL runs the statement for all arguments. Orders are found by their keys and places only.
@@ -63,7 +51,7 @@ async fn a_batch_finds_its_orders_by_key_even_by_a_plan_that_was_made_for_empty_
     let query = "SELECT name, statement, current_setting('server_version_num')::int / 10000 AS major
                  FROM pg_prepared_statements WHERE statement LIKE 'WITH input AS (%'";
     let save: Prepared = diesel::sql_query(query).get_result(&mut connection).await?;
-    compare("save_batch.sql", &save.statement)?;
+    GOLDEN.compare("save_batch.sql", &save.statement)?;
 
     // Made when PostgreSQL knows that there is nothing to find, and when it knows that there is much.
     let owner = test_database.connect().await?;
@@ -73,10 +61,7 @@ async fn a_batch_finds_its_orders_by_key_even_by_a_plan_that_was_made_for_empty_
         owner.batch_execute(fill).await?;
         owner.batch_execute("VACUUM ANALYZE").await?;
         let plan = plan(&mut connection, &save.name).await?;
-        // Each major version words its plans in its own way.
-        if save.major == PLANS_OF {
-            compare("save_batch.plan", &plan)?;
-        }
+        GOLDEN.compare_plan("save_batch.plan", &plan, save.major)?;
     }
     Ok(())
 }

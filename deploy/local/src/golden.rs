@@ -1,0 +1,52 @@
+//! For tests: statements and plans word for word, as they are committed in a package's `tests/golden`.
+
+use std::io;
+use std::path::Path;
+
+/// The version of PostgreSQL whose plans are committed. Each major version words its plans in its own way.
+const PLANS_OF: i32 = 15;
+
+/// The golden files of one package.
+#[derive(Debug, Clone, Copy)]
+pub struct Golden {
+    package: &'static str,
+}
+
+impl Golden {
+    /// Of the package in this directory: `env!("CARGO_MANIFEST_DIR")`.
+    #[must_use]
+    pub const fn of(package: &'static str) -> Self {
+        Self { package }
+    }
+
+    /// Compares with the file; `UPDATE_GOLDEN=1` writes it instead, to be looked at before it is committed.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or written.
+    ///
+    /// # Panics
+    ///
+    /// When it says something else.
+    pub fn compare(self, file: &str, found: &str) -> io::Result<()> {
+        let path = Path::new(self.package).join("tests/golden").join(file);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, format!("{found}\n"))?;
+        }
+        assert_eq!(std::fs::read_to_string(&path)?.trim_end(), found, "{file}");
+        Ok(())
+    }
+
+    /// The same for a plan, where the server is of the major version whose plans are committed.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or written.
+    ///
+    /// # Panics
+    ///
+    /// When it says something else.
+    pub fn compare_plan(self, file: &str, plan: &str, server_major: i32) -> io::Result<()> {
+        if server_major == PLANS_OF { self.compare(file, plan) } else { Ok(()) }
+    }
+}
