@@ -14,7 +14,7 @@ use crate::stage::{Stage, stop};
 
 const EVENTS: u32 = 500_000;
 /// As many as the projector takes at once.
-const BATCH: u32 = 1_000;
+pub(super) const BATCH: u32 = 1_000;
 const WORKERS: [u16; 3] = [1, 2, 4];
 const CUSTOMERS: u32 = 100_000;
 
@@ -58,6 +58,13 @@ pub(super) async fn project(stage: &Stage, workers: u16, events: u32) -> Result<
 
 async fn project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {
     fill(stage, events).await?;
+    let per_second = run_sql(stage, sessions, events, batch).await?;
+    check_projected(stage, events.into()).await?;
+    Ok(per_second)
+}
+
+/// Events a second of those that are in the outbox.
+pub(super) async fn run_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {
     let share = events / u32::from(sessions);
     ensure!(share.is_multiple_of(batch), "{events} events cannot be shared by {sessions} sessions");
     let run = Pgbench {
@@ -67,6 +74,5 @@ async fn project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -
         variables: &[("batch", batch), ("start", 0)],
     };
     let ran = run.run(&stage.database_url()).await?;
-    check_projected(stage, events.into()).await?;
     Ok(ran.per_second * f64::from(batch))
 }

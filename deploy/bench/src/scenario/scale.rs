@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::Result;
 use local::services::ServiceKind;
 
+use super::drain::{BATCH, run_sql};
 use super::read::list_orders;
 use crate::outbox::{check_projected, fill_and_drain};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::rows::{fill_orders, fill_summaries};
+use crate::rows::{fill_orders, fill_outbox, fill_summaries};
 use crate::stage::{Stage, stop};
 use crate::wrk::{self, Customers, Load, Pace};
 
@@ -28,6 +29,8 @@ struct Costs {
     size: u32,
     read: Vec<f64>,
     drain: Vec<f64>,
+    /// The same in SQL inside the server: how much of what is added is PostgreSQL's.
+    drain_by_sql: Vec<f64>,
     write: Vec<f64>,
 }
 
@@ -48,15 +51,16 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
             ours.to_vec(),
         )
         .beside(comparator.to_vec())
-        .with(Target::RatioAtMost(1.3))
     };
+    let target = Target::RatioAtMost(1.3);
     Ok(larger
         .iter()
         .flat_map(|at| {
             [
-                figure("write", at.size, "µs an order", &at.write, &smallest.write),
-                figure("drain", at.size, "µs an event", &at.drain, &smallest.drain),
-                figure("read", at.size, "µs a list", &at.read, &smallest.read),
+                figure("write", at.size, "µs an order", &at.write, &smallest.write).with(target),
+                figure("drain", at.size, "µs an event", &at.drain, &smallest.drain).with(target),
+                figure("drain by SQL", at.size, "µs an event", &at.drain_by_sql, &smallest.drain_by_sql),
+                figure("read", at.size, "µs a list", &at.read, &smallest.read).with(target),
             ]
         })
         .collect())
@@ -72,20 +76,34 @@ impl Costs {
         stage.settle().await?;
         let answered = list_orders(stage, Customers::Uniform(customers), plan.time).await?;
         self.read.push(1e6 / answered.per_second());
-        let new = self.size + 1..self.size + 1 + plan.rows(EVENTS);
-        self.drain.push(drain(stage, self.size, new, customers).await?);
+        let (size, events) = (self.size, plan.rows(EVENTS));
+        self.drain.push(drain(stage, size, events, customers).await?);
+        let batch = plan.rows(BATCH);
+        self.drain_by_sql.push(drain_by_sql(stage, size + events, events, customers, batch).await?);
         self.write.push(write(stage, plan.time).await?);
         Ok(())
     }
 }
 
-async fn drain(stage: &Stage, size: u32, new: Range<u32>, customers: u32) -> Result<f64> {
-    let events = u32::try_from(new.len())?;
+async fn drain(stage: &Stage, size: u32, events: u32, customers: u32) -> Result<f64> {
     let projector = stage.service(ServiceKind::Projector, &[]).await?;
-    let took = fill_and_drain(stage, new, customers).await?;
+    let took = fill_and_drain(stage, behind(size, events), customers).await?;
     stop(projector)?;
     check_projected(stage, u64::from(size) + u64::from(events)).await?;
     Ok(took.as_secs_f64() * 1e6 / f64::from(events))
+}
+
+async fn drain_by_sql(stage: &Stage, size: u32, events: u32, customers: u32, batch: u32) -> Result<f64> {
+    fill_outbox(stage, behind(size, events), customers).await?;
+    stage.settle().await?;
+    let per_second = run_sql(stage, 1, events, batch).await?;
+    check_projected(stage, u64::from(size) + u64::from(events)).await?;
+    Ok(1e6 / per_second)
+}
+
+/// The next orders where there are so many.
+fn behind(size: u32, events: u32) -> Range<u32> {
+    size + 1..size + 1 + events
 }
 
 async fn write(stage: &Stage, time: Duration) -> Result<f64> {
