@@ -53,9 +53,10 @@ impl Query for Claim {
 
 impl QueryFragment<Pg> for Claim {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // By place rather than by id, which saves searching the index once more: a locked row stays where it is.
         // `= ANY(ARRAY(…))` rather than `IN (…)`: under a generic plan or stale statistics the latter becomes a join that
         // reads the whole table.
-        out.push_sql("DELETE FROM outbox WHERE id = ANY(ARRAY(SELECT id FROM outbox WHERE id >= ");
+        out.push_sql("DELETE FROM outbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM outbox WHERE id >= ");
         out.push_bind_param::<sql_types::BigInt, _>(&self.from)?;
         out.push_sql(" ORDER BY id LIMIT ");
         out.push_bind_param::<sql_types::BigInt, _>(&self.limit)?;
