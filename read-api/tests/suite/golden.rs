@@ -8,7 +8,7 @@ use read_api::adapter::postgres::{BY_KEY_ONLY, MARK};
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::support::{Api, SOON, order};
+use crate::support::{Api, SOON};
 
 const GOLDEN: Golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
 
@@ -37,27 +37,40 @@ async fn fill(session: &Client) -> Result<()> {
     Ok(())
 }
 
-/// What the process asks: the last statement of a session that looks so. It is asked for again until it is seen, because the next
-/// statement over the same connection, as the one for live updates, hides it.
-async fn asked(session: &Client, pattern: &str, ask: impl AsyncFn() -> Result<()>) -> Result<String> {
-    let look = async || {
-        ask().await?;
+/// A question that somebody can ask of the API, and how the statement looks that it leads to.
+struct Question<A> {
+    ask: A,
+    pattern: &'static str,
+}
+
+impl<A: AsyncFn() -> Result<()>> Question<A> {
+    /// The last statement of a session that looks so. The question is asked again until it is seen, because the next statement
+    /// over the same connection, as the one for live updates, hides it.
+    async fn statement(&self, session: &Client) -> Result<String> {
+        let look = async || match self.look(session).await {
+            Ok(Some(statement)) => Ok(Ok(statement)),
+            Ok(None) => Err("not asked"),
+            Err(error) => Ok(Err(error)),
+        };
+        wait::until("the statement", SOON, look).await.context(self.pattern)?
+    }
+
+    async fn look(&self, session: &Client) -> Result<Option<String>> {
+        (self.ask)().await?;
         let query = "SELECT query FROM pg_stat_activity
-                     WHERE datname = current_database() AND usename = 'orders_read_api' AND query LIKE $1";
-        let statement = session.query_opt(&format!("{query} LIMIT 1"), &[&pattern]).await?;
-        statement.map(|row| row.get(0)).context("not asked")
-    };
-    wait::until("the statement", SOON, look).await.with_context(|| pattern.to_owned())
+                     WHERE datname = current_database() AND usename = 'orders_read_api' AND query LIKE $1 LIMIT 1";
+        Ok(session.query_opt(query, &[&self.pattern]).await?.map(|row| row.get(0)))
+    }
 }
 
 async fn check(
     session: &Client,
     name: &str,
     types: &str,
-    (pattern, ask): (&str, impl AsyncFn() -> Result<()>),
+    question: Question<impl AsyncFn() -> Result<()>>,
     arguments: &str,
 ) -> Result<()> {
-    let statement = asked(session, pattern, ask).await?;
+    let statement = question.statement(session).await?;
     GOLDEN.compare(&format!("{name}.sql"), &statement)?;
     session.batch_execute(&format!("PREPARE {name}({types}) AS {statement}")).await?;
     check_plan(session, name, &format!("({arguments})")).await
@@ -99,7 +112,8 @@ async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
     let get = async |path: &str| api.get(path).await?.error_for_status().map(drop).map_err(Error::from);
     let ask = async || get("/customers/customer-7/orders").await;
     let newest = "ARRAY['customer-7', 'whale'], ARRAY[11, 101]";
-    check(&session, "newest", "text[], bigint[]", ("SELECT r.number%", ask), newest).await?;
+    check(&session, "newest", "text[], bigint[]", Question { ask, pattern: "SELECT r.number%" }, newest)
+        .await?;
     let (pages, rows) = cost(&session, "newest", &format!("({newest})")).await?;
     assert!(rows == 112 && pages <= 40, "{pages} pages for {rows} orders of two customers");
 
@@ -111,7 +125,7 @@ async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
         &session,
         "pages",
         "text[], bigint[], timestamptz[], uuid[], timestamptz[]",
-        ("SELECT r.number%before_placed_at%", ask),
+        Question { ask, pattern: "SELECT r.number%before_placed_at%" },
         many,
     )
     .await?;
@@ -125,16 +139,24 @@ async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
         &session,
         "page_by_status",
         "text, timestamptz, uuid, timestamptz, text[], bigint",
-        ("SELECT o.order_id%status%", ask),
+        Question { ask, pattern: "SELECT o.order_id%status%" },
         paid,
     )
     .await?;
     let (pages, rows) = cost(&session, "page_by_status", &format!("({paid})")).await?;
     assert!(rows <= 11 && pages <= 40, "{pages} pages for {rows} orders of one status");
 
-    let ask = async || api.get(&order(1)).await.map(drop);
+    // Order 1, as md5 makes it.
+    let ask = async || get("/orders/c4ca4238-a0b9-2382-0dcc-509a6f75849b").await;
     let orders = "ARRAY[md5('1'), md5('2'), md5('3')]::uuid[]";
-    check(&session, "orders", "uuid[]", ("SELECT o.customer_id%order_id = %", ask), orders).await?;
+    check(
+        &session,
+        "orders",
+        "uuid[]",
+        Question { ask, pattern: "SELECT o.customer_id%order_id = %" },
+        orders,
+    )
+    .await?;
     let (pages, rows) = cost(&session, "orders", &format!("({orders})")).await?;
     assert!(rows == 3 && pages <= 3 * 5, "{pages} pages for {rows} orders");
 
@@ -146,8 +168,14 @@ async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
     let snapshot = async |behind| api.watch("customer-7", behind).await?.next().await?.context("no snapshot");
     let ask = async || snapshot(None).await.map(drop);
     let last_hundred = "-99, ARRAY['customer-7', 'whale']";
-    check(&session, "changes", "bigint, text[]", ("SELECT o.customer_id%changed_in%", ask), last_hundred)
-        .await?;
+    check(
+        &session,
+        "changes",
+        "bigint, text[]",
+        Question { ask, pattern: "SELECT o.customer_id%changed_in%" },
+        last_hundred,
+    )
+    .await?;
     let (pages, rows) = cost(&session, "changes", &format!("({last_hundred})")).await?;
     assert!(rows <= 3 && pages <= 20, "{pages} pages for {rows} of a hundred changes");
 
@@ -158,7 +186,7 @@ async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
         &session,
         "changes_of_customer",
         "text, bigint, bigint",
-        ("SELECT o.order_id%changed_in%", ask),
+        Question { ask, pattern: "SELECT o.order_id%changed_in%" },
         missed,
     )
     .await?;
