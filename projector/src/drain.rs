@@ -44,7 +44,7 @@ pub enum Source {
 /// What one batch did. Everything in it is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchOutcome {
-    /// There was nothing that another worker was not already at.
+    /// There was nothing that nobody else was at.
     Empty,
     /// Events were taken away from where they were.
     Drained {

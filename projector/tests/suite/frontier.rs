@@ -209,7 +209,7 @@ async fn under_an_old_snapshot_a_claim_does_not_walk_over_what_was_deleted() -> 
         let session = &scene.session;
         async move {
             let claim = format!(
-                "SELECT id FROM outbox WHERE id >= {from} ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED"
+                "SELECT ctid FROM outbox WHERE id >= {from} ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED"
             );
             let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}");
             let plan: serde_json::Value = serde_json::from_str(&explained(session, &explain).await?)?;

@@ -1,4 +1,4 @@
-//! The statements that matter, word for word, and how PostgreSQL runs them: by index, whatever the statistics say.
+//! The statements that matter, word for word, and how PostgreSQL runs them: by index or by place, whatever the statistics say.
 
 use anyhow::Result;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -45,7 +45,7 @@ async fn check(connection: &mut AsyncPgConnection, name: &str, begin: &str, argu
 }
 
 #[tokio::test]
-async fn the_statements_that_matter_are_the_committed_ones_and_use_their_indexes() -> Result<()> {
+async fn the_statements_that_matter_are_the_committed_ones_and_scan_no_table() -> Result<()> {
     let scene = Scene::create().await?;
     let database = scene.open_one()?;
     scene.emit([event(1, 1)]).await?;

@@ -10,7 +10,7 @@ pub mod outbox;
 pub mod parked_events;
 pub mod parking;
 
-/// Every statement finds its rows by key. The outbox is empty at one moment and full at the next, and a plan that was
+/// Every statement finds its rows by key or by place. The outbox is empty at one moment and full at the next, and a plan that was
 /// made while it was empty is kept: it must not scan the whole table. Where there is no other way, as with a sequence, the
 /// scan counts as so costly that PostgreSQL would compile the statement first, for 50 ms.
 const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "jit=off"];

@@ -53,7 +53,9 @@ impl Query for Claim {
 
 impl QueryFragment<Pg> for Claim {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // By place rather than by id, which saves searching the index once more: a locked row stays where it is.
+        // By place rather than by id, which saves searching the index once more: a locked row stays where it is. A row that
+        // somebody has updated since the statement began is locked at its new place, which the statement does not see: it is
+        // left for the next claim. Places are those of one table; in partitions they would not tell rows apart.
         // `= ANY(ARRAY(…))` rather than `IN (…)`: under a generic plan or stale statistics the latter becomes a join that
         // reads the whole table.
         out.push_sql("DELETE FROM outbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM outbox WHERE id >= ");
