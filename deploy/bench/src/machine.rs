@@ -36,9 +36,14 @@ pub(crate) async fn describe(stage: &Stage, plan: Plan) -> Result<String> {
         format!("system: {}, data on {}", first_line("uname", &["-sr"])?, file_system(stage).await?),
         format!("build: {}, {}, {}", build(), first_line("rustc", &["--version"])?, commit()),
         format!("PostgreSQL {}", stage.setting("server_version").await?),
-        format!("{}, with {}", first_line(&pgbench, &["--version"])?, pgbench::SETTINGS),
+        format!("{}, with {}", first_line(&pgbench, &["--version"])?, pgbench::settings()),
         format!("{}; threads: {}", wrk_version()?, wrk::THREADS),
-        format!("measured: {} × {} s", plan.rounds, plan.seconds()),
+        "services: one process each, with the defaults of the README".to_owned(),
+        format!(
+            "measured: {} × {} s; latency 6 times as long, scale half as often, mixed once and up to 30 times as long",
+            plan.rounds,
+            plan.seconds()
+        ),
     ];
     let mut settings = Vec::new();
     for name in SETTINGS {
@@ -50,8 +55,15 @@ pub(crate) async fn describe(stage: &Stage, plan: Plan) -> Result<String> {
 
 /// Whether what the server has acknowledged survives a loss of power, as far as it can be told from here.
 pub(crate) async fn is_durable(stage: &Stage) -> Result<bool> {
-    let settings = [stage.setting("fsync").await?, stage.setting("synchronous_commit").await?];
-    Ok(settings == ["on", "on"] && file_system(stage).await? != "tmpfs")
+    for name in ["fsync", "synchronous_commit", "full_page_writes"] {
+        if stage.setting(name).await? != "on" {
+            return Ok(false);
+        }
+    }
+    // Of one role or database, which this session does not see.
+    let spared = "SELECT FROM pg_db_role_setting WHERE setconfig::text LIKE '%synchronous_commit%'";
+    Ok(stage.session.query_opt(&format!("{spared} LIMIT 1"), &[]).await?.is_none()
+        && file_system(stage).await? != "tmpfs")
 }
 
 /// Of the server's data, if they are on this machine.

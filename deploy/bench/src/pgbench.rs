@@ -12,9 +12,11 @@ use reqwest::Url;
 use crate::program;
 
 /// Plans are made as read-api has them made, by key and once; the other scripts have the same plans without it.
-pub(crate) const SETTINGS: &str = "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
+const SETTINGS: &str = "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
-/// One run of a script, with `-M prepared`.
+const PROTOCOL: &str = "--protocol=prepared";
+
+/// One run of a script, with prepared statements.
 #[derive(Debug)]
 pub(crate) struct Pgbench<'a> {
     /// The transaction, in pgbench's own language.
@@ -25,6 +27,16 @@ pub(crate) struct Pgbench<'a> {
     pub(crate) length: Length,
     /// Variables of the script.
     pub(crate) variables: &'a [(&'a str, u32)],
+}
+
+/// As many threads as there are cores, so that pgbench itself holds nothing back.
+fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How it is run, for people.
+pub(crate) fn settings() -> String {
+    format!("{PROTOCOL} --jobs={} {SETTINGS}", jobs())
 }
 
 /// More than any number of transactions takes that is asked for here.
@@ -53,7 +65,7 @@ impl Pgbench<'_> {
         let script = tempfile::NamedTempFile::new()?;
         std::fs::write(script.path(), self.script)?;
         let mut command = Command::new(Binaries::find()?.program("pgbench"));
-        command.args(["--no-vacuum", "--protocol=prepared", "--jobs=2"]);
+        command.args(["--no-vacuum", PROTOCOL]).arg(format!("--jobs={}", jobs()));
         command.arg(format!("--client={}", self.clients));
         let time = match self.length {
             Length::Seconds(seconds) => {

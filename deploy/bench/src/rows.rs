@@ -47,6 +47,16 @@ pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, customers:
     Ok(stage.session.batch_execute(&insert).await?)
 }
 
+/// Takes away again the summaries of order `first` and of those after it, as if they had never been there.
+pub(crate) async fn remove_summaries(stage: &Stage, first: u32) -> Result<()> {
+    let delete = format!(
+        "DELETE FROM order_summary WHERE order_id >= (SELECT {ORDER_ID} FROM (VALUES ({first})) AS first (n))"
+    );
+    stage.session.batch_execute(&delete).await?;
+    // Of few dead rows VACUUM would leave the entries in indexes.
+    Ok(stage.session.batch_execute("VACUUM (INDEX_CLEANUP ON) order_summary").await?)
+}
+
 /// Puts the events of these orders, each of another one, into the outbox in one transaction.
 pub(crate) async fn fill_outbox(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
     let event = format!(

@@ -28,7 +28,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         let (mut ours, mut comparator) = (Vec::new(), Vec::new());
         for _ in 0..plan.rounds {
             ours.push(project(stage, workers, events).await?);
-            comparator.push(project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
+            comparator.push(fill_and_project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
         }
         let figure = Figure::new(format!("workers: {workers}"), "events/s", ours);
         figures.push(figure.beside(comparator).with(Target::RatioAtLeast(0.8)));
@@ -56,15 +56,15 @@ pub(super) async fn project(stage: &Stage, workers: u16, events: u32) -> Result<
     Ok(f64::from(events) / took.as_secs_f64())
 }
 
-async fn project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {
+async fn fill_and_project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {
     fill(stage, events).await?;
-    let per_second = run_sql(stage, sessions, events, batch).await?;
+    let per_second = project_by_sql(stage, sessions, events, batch).await?;
     check_projected(stage, events.into()).await?;
     Ok(per_second)
 }
 
-/// Events a second of those that are in the outbox.
-pub(super) async fn run_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {
+/// Projects so many events, which are in the outbox, by SQL alone. Returns how many a second.
+pub(super) async fn project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {
     let share = events / u32::from(sessions);
     ensure!(share.is_multiple_of(batch), "{events} events cannot be shared by {sessions} sessions");
     let run = Pgbench {

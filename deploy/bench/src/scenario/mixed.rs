@@ -96,13 +96,13 @@ struct Mixed<'a> {
 
 impl Mixed<'_> {
     async fn read(&self, per_second: u32, time: Duration) -> Result<Answered> {
-        let pace = Pace { per_second, ..Pace::flat_out(CONNECTIONS, time) };
+        let pace = Pace::at(per_second, CONNECTIONS, time);
         wrk::run(self.lists, pace, self.services.read_api.url()).await
     }
 
     /// Until everything has been projected.
     async fn write(&self, per_second: u32, time: Duration) -> Result<Answered> {
-        let pace = Pace { per_second, ..Pace::flat_out(CONNECTIONS, time) };
+        let pace = Pace::at(per_second, CONNECTIONS, time);
         let answered = wrk::run(Load::PlaceOrders, pace, self.services.write_api.url()).await?;
         wait_until_drained(self.stage, 0, last_id(self.stage).await?).await?;
         Ok(answered)

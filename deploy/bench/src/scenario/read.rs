@@ -43,7 +43,7 @@ pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Durat
     let service = stage.service(ServiceKind::ReadApi, &[]).await?;
     let bytes = check_answers(stage, service.url(), customers).await?;
     let load = Load::ListOrders(customers);
-    let warm_up = Pace { until_answered: true, ..Pace::flat_out(CONNECTIONS, Duration::from_secs(1)) };
+    let warm_up = Pace::flat_out(CONNECTIONS, Duration::from_secs(1));
     wrk::run(load, warm_up, service.url()).await?;
     // A request that hangs keeps its connection from sending further ones: that makes us slower, not faster.
     let pace = Pace { until_answered: false, ..Pace::flat_out(CONNECTIONS, time) };

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::Result;
 use local::services::ServiceKind;
 
-use super::drain::{BATCH, run_sql};
-use super::read::list_orders;
+use super::drain::{BATCH, project_by_sql};
+use super::read::{CONNECTIONS, list_orders};
 use crate::outbox::{check_projected, fill_and_drain};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
-use crate::rows::{fill_orders, fill_outbox, fill_summaries};
+use crate::rows::{fill_orders, fill_outbox, fill_summaries, remove_summaries};
 use crate::stage::{Stage, stop};
 use crate::wrk::{self, Customers, Load, Pace};
 
@@ -29,7 +29,7 @@ struct Costs {
     size: u32,
     read: Vec<f64>,
     drain: Vec<f64>,
-    /// The same in SQL inside the server: how much of what is added is PostgreSQL's.
+    /// The same events drained by SQL inside the server: how much of what is added is PostgreSQL's.
     drain_by_sql: Vec<f64>,
     write: Vec<f64>,
 }
@@ -44,26 +44,8 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         }
     }
     let [smallest, larger @ ..] = &sizes;
-    let figure = |what: &str, size: u32, unit, ours: &[f64], comparator: &[f64]| {
-        Figure::new(
-            format!("{what}, from {size} orders on, beside from {}", smallest.size),
-            unit,
-            ours.to_vec(),
-        )
-        .beside(comparator.to_vec())
-    };
-    let target = Target::RatioAtMost(1.3);
-    Ok(larger
-        .iter()
-        .flat_map(|at| {
-            [
-                figure("write", at.size, "µs an order", &at.write, &smallest.write).with(target),
-                figure("drain", at.size, "µs an event", &at.drain, &smallest.drain).with(target),
-                figure("drain by SQL", at.size, "µs an event", &at.drain_by_sql, &smallest.drain_by_sql),
-                figure("read", at.size, "µs a list", &at.read, &smallest.read).with(target),
-            ]
-        })
-        .collect())
+    let beside_smallest = larger.iter().flat_map(|costs| costs.beside(smallest));
+    Ok(beside_smallest.chain(sizes.iter().map(Costs::beside_sql)).collect())
 }
 
 impl Costs {
@@ -76,41 +58,74 @@ impl Costs {
         stage.settle().await?;
         let answered = list_orders(stage, Customers::Uniform(customers), plan.time).await?;
         self.read.push(1e6 / answered.per_second());
-        let (size, events) = (self.size, plan.rows(EVENTS));
-        self.drain.push(drain(stage, size, events, customers).await?);
-        let batch = plan.rows(BATCH);
-        self.drain_by_sql.push(drain_by_sql(stage, size + events, events, customers, batch).await?);
+
+        let new = NewOrders { stage, present: self.size, count: plan.rows(EVENTS), customers };
+        self.drain.push(new.drain().await?);
+        remove_summaries(stage, self.size + 1).await?;
+        stage.settle().await?;
+        self.drain_by_sql.push(new.drain_by_sql(plan.rows(BATCH)).await?);
+
         self.write.push(write(stage, plan.time).await?);
         Ok(())
     }
+
+    fn beside(&self, smallest: &Self) -> [Figure; 3] {
+        [
+            ("write", "µs an order", &self.write, &smallest.write),
+            ("drain", "µs an event", &self.drain, &smallest.drain),
+            ("read", "µs a list", &self.read, &smallest.read),
+        ]
+        .map(|(what, unit, ours, comparator)| {
+            let name = format!("{what}, from {} orders on, beside from {}", self.size, smallest.size);
+            let figure = Figure::new(name, unit, ours.clone()).beside(comparator.clone());
+            figure.with(Target::RatioAtMost(1.3))
+        })
+    }
+
+    fn beside_sql(&self) -> Figure {
+        let name = format!("drain, from {} orders on, beside the same by SQL", self.size);
+        Figure::new(name, "µs an event", self.drain.clone()).beside(self.drain_by_sql.clone())
+    }
 }
 
-async fn drain(stage: &Stage, size: u32, events: u32, customers: u32) -> Result<f64> {
-    let projector = stage.service(ServiceKind::Projector, &[]).await?;
-    let took = fill_and_drain(stage, behind(size, events), customers).await?;
-    stop(projector)?;
-    check_projected(stage, u64::from(size) + u64::from(events)).await?;
-    Ok(took.as_secs_f64() * 1e6 / f64::from(events))
+/// Orders on top of those that are there.
+struct NewOrders<'a> {
+    stage: &'a Stage,
+    present: u32,
+    count: u32,
+    customers: u32,
 }
 
-async fn drain_by_sql(stage: &Stage, size: u32, events: u32, customers: u32, batch: u32) -> Result<f64> {
-    fill_outbox(stage, behind(size, events), customers).await?;
-    stage.settle().await?;
-    let per_second = run_sql(stage, 1, events, batch).await?;
-    check_projected(stage, u64::from(size) + u64::from(events)).await?;
-    Ok(1e6 / per_second)
-}
+impl NewOrders<'_> {
+    async fn drain(&self) -> Result<f64> {
+        let projector = self.stage.service(ServiceKind::Projector, &[]).await?;
+        let took = fill_and_drain(self.stage, self.numbers(), self.customers).await?;
+        stop(projector)?;
+        self.check_projected().await?;
+        Ok(took.as_secs_f64() * 1e6 / f64::from(self.count))
+    }
 
-/// The next orders where there are so many.
-fn behind(size: u32, events: u32) -> Range<u32> {
-    size + 1..size + 1 + events
+    async fn drain_by_sql(&self, batch: u32) -> Result<f64> {
+        fill_outbox(self.stage, self.numbers(), self.customers).await?;
+        let per_second = project_by_sql(self.stage, 1, self.count, batch).await?;
+        self.check_projected().await?;
+        Ok(1e6 / per_second)
+    }
+
+    fn numbers(&self) -> Range<u32> {
+        self.present + 1..self.present + 1 + self.count
+    }
+
+    async fn check_projected(&self) -> Result<()> {
+        check_projected(self.stage, u64::from(self.present) + u64::from(self.count)).await
+    }
 }
 
 async fn write(stage: &Stage, time: Duration) -> Result<f64> {
     stage.settle().await?;
     let before = stage.count("orders").await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
-    let answered = wrk::run(Load::PlaceOrders, Pace::flat_out(64, time), service.url()).await?;
+    let answered = wrk::run(Load::PlaceOrders, Pace::flat_out(CONNECTIONS, time), service.url()).await?;
     stop(service)?;
     super::write::check_stored(stage, before, answered.requests()).await?;
     Ok(1e6 / answered.per_second())

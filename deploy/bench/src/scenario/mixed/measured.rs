@@ -27,7 +27,7 @@ impl Measured {
     pub(super) fn figures(&self, part: Part) -> Vec<Figure> {
         let mut figures = self.answers();
         figures.push(pair("busy cores, beside the sum of both alone", "% of all", self.busy));
-        let age = Figure::new("age of the oldest event, at most", "s", vec![self.seen.backlog_age()]);
+        let age = Figure::new("no event was older than", "s", vec![self.seen.backlog_age()]);
         figures.push(age.with(Target::AtMost(1.0)));
         figures.extend(ServiceKind::ALL.into_iter().enumerate().map(|(process, kind)| {
             let name = format!("memory of {} in the last quarter, beside the second", kind.name());

@@ -1,6 +1,6 @@
 //! What can be seen of the services while they are under load.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use local::services::Service;
@@ -11,9 +11,11 @@ use crate::usage::resident_mb;
 /// The gauge of the projector that tells how old the oldest event is.
 const BACKLOG_AGE: &str = "orders_outbox_oldest_event_age_seconds ";
 
-/// One look.
+/// One look, and when it was asked for and answered.
 #[derive(Debug)]
 struct Sample {
+    asked: Instant,
+    answered: Instant,
     backlog_age: f64,
     /// Of each process.
     resident_mb: Vec<f64>,
@@ -23,32 +25,39 @@ struct Sample {
 #[derive(Debug)]
 pub(super) struct Seen(Vec<Sample>);
 
-/// Looks five times a second at the age of the projector's backlog and at the memory of all.
+/// Looks ten times a second at the age of the projector's backlog and at the memory of all.
 pub(super) async fn watch(
     stage: &Stage,
     projector: &Service,
     all: [&Service; 3],
     time: Duration,
 ) -> Result<Seen> {
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
     let mut samples = Vec::new();
-    for _ in 0..5 * time.as_secs().max(1) {
+    for _ in 0..10 * time.as_secs().max(1) {
         tick.tick().await;
+        let asked = Instant::now();
         let metrics = stage.http.get(format!("{}/metrics", projector.url())).send().await?.text().await?;
+        let answered = Instant::now();
         let gauge = metrics.lines().find_map(|line| line.strip_prefix(BACKLOG_AGE));
         let backlog_age: f64 =
             gauge.context("the projector does not tell how old its backlog is")?.parse()?;
         ensure!(backlog_age.is_finite(), "the projector does not know how old its backlog is");
         let resident_mb = all.into_iter().map(resident_mb).collect::<Result<_>>()?;
-        samples.push(Sample { backlog_age, resident_mb });
+        samples.push(Sample { asked, answered, backlog_age, resident_mb });
     }
     Ok(Seen(samples))
 }
 
 impl Seen {
-    /// The greatest age of the oldest event, in seconds.
+    /// No event was older than that at any time, in seconds: what was the oldest at one look may have aged until the next.
     pub(super) fn backlog_age(&self) -> f64 {
-        self.0.iter().map(|sample| sample.backlog_age).fold(0.0, f64::max)
+        let Self(samples) = self;
+        let until_next = |(one, next): (&Sample, &Sample)| {
+            one.backlog_age + next.answered.duration_since(one.asked).as_secs_f64()
+        };
+        let last = samples.last().map(|sample| sample.backlog_age);
+        samples.iter().zip(samples.iter().skip(1)).map(until_next).chain(last).fold(0.0, f64::max)
     }
 
     /// The mean memory of one process in one quarter of the time, counted from 0.
@@ -67,12 +76,15 @@ mod tests {
 
     #[test]
     fn the_oldest_event_and_the_memory_of_each_quarter_are_found() {
+        let start = Instant::now();
         let sample = |number: u8| Sample {
+            asked: start + Duration::from_millis(100) * number.into(),
+            answered: start + Duration::from_millis(100) * number.into() + Duration::from_millis(1),
             backlog_age: f64::from(number % 5),
             resident_mb: vec![1.0, f64::from(number)],
         };
         let seen = Seen((0..8).map(sample).collect());
-        assert!((seen.backlog_age() - 4.0).abs() < 1e-9);
+        assert!((seen.backlog_age() - 4.101).abs() < 1e-9);
         assert!((seen.mean_mb(1, 1) - 2.5).abs() < 1e-9);
         assert!((seen.mean_mb(1, 3) - 6.5).abs() < 1e-9);
     }
