@@ -11,8 +11,9 @@ use reqwest::Url;
 
 use crate::program;
 
-/// Plans are made as read-api has them made, by key and once; the other scripts have the same plans without it.
-const SETTINGS: &str = "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
+/// Plans are made as our services have them made, by key and once.
+const SETTINGS: &str =
+    "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
 const PROTOCOL: &str = "--protocol=prepared";
 

@@ -10,10 +10,11 @@ pub mod outbox;
 pub mod parked_events;
 pub mod parking;
 
-/// Every statement finds its rows by key or by place. The outbox is empty at one moment and full at the next, and a plan that was
-/// made while it was empty is kept: it must not scan the whole table. Where there is no other way, as with a sequence, the
-/// scan counts as so costly that PostgreSQL would compile the statement first, for 50 ms.
-const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "jit=off"];
+/// Every statement finds its rows by key, in the order of the key, or by place. The outbox is empty at one moment and full at
+/// the next, and a plan that was made while it was empty is kept: it must not scan the whole table, nor read all that waits
+/// by a bitmap and sort it for each batch. Where there is no other way than a scan, as with a sequence, that counts as so costly
+/// that PostgreSQL would compile the statement first, for 50 ms.
+const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_bitmapscan=off", "jit=off"];
 
 /// The database as the projector uses it.
 ///
