@@ -61,9 +61,8 @@ pub(crate) async fn is_durable(stage: &Stage) -> Result<bool> {
         }
     }
     // Of one role or database, which this session does not see.
-    let spared = "SELECT FROM pg_db_role_setting WHERE setconfig::text LIKE '%synchronous_commit%'";
-    Ok(stage.session.query_opt(&format!("{spared} LIMIT 1"), &[]).await?.is_none()
-        && file_system(stage).await? != "tmpfs")
+    let spared = "SELECT FROM pg_db_role_setting WHERE setconfig::text LIKE '%synchronous_commit%' LIMIT 1";
+    Ok(stage.session.query_opt(spared, &[]).await?.is_none() && file_system(stage).await? != "tmpfs")
 }
 
 /// Of the server's data, if they are on this machine.
