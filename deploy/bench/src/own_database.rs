@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use tokio_postgres::NoTls;
 
@@ -21,6 +21,11 @@ impl OwnDatabase {
     pub(crate) async fn create(url: &str) -> Result<Self> {
         let mut own =
             Url::parse(url).ok().context("the database URL must be like postgres://user@host/database")?;
+        // It would outdo the name in the path, and that database be emptied.
+        ensure!(
+            own.query_pairs().all(|(name, _)| name != "dbname"),
+            "the database URL must name its database in the path, and not as `dbname`"
+        );
         let name = format!("orders_bench_{:016x}", fastrand::u64(..));
         execute(url, &format!("CREATE DATABASE {name}")).await.context("no database can be created")?;
         own.set_path(&name);
