@@ -38,12 +38,9 @@ pub(crate) async fn describe(stage: &Stage, plan: Plan) -> Result<String> {
         format!("PostgreSQL {}", stage.setting("server_version").await?),
         format!("{}, with {}", first_line(&pgbench, &["--version"])?, pgbench::settings()),
         format!("{}; threads: {}", wrk_version()?, wrk::THREADS),
-        "services: one process each, with the defaults of the README".to_owned(),
-        format!(
-            "measured: {} × {} s; latency 6 times as long, scale half as often, mixed once and up to 30 times as long",
-            plan.rounds,
-            plan.seconds()
-        ),
+        "services: one process each, with the defaults of the README but for the number of workers"
+            .to_owned(),
+        format!("measured: {} × {} s{}", plan.rounds, plan.seconds(), exceptions(plan)),
     ];
     let mut settings = Vec::new();
     for name in SETTINGS {
@@ -51,6 +48,14 @@ pub(crate) async fn describe(stage: &Stage, plan: Plan) -> Result<String> {
     }
     lines.push(format!("settings: {}", settings.join(", ")));
     Ok(lines.join("\n"))
+}
+
+fn exceptions(plan: Plan) -> &'static str {
+    if plan.shrink > 1 {
+        ", of a part of the rows"
+    } else {
+        "; latency 6 times as long, scale half as often, mixed once and up to 30 times as long"
+    }
 }
 
 /// Whether what the server has acknowledged survives a loss of power, as far as it can be told from here.
@@ -61,7 +66,8 @@ pub(crate) async fn is_durable(stage: &Stage) -> Result<bool> {
         }
     }
     // Of one role or database, which this session does not see.
-    let spared = "SELECT FROM pg_db_role_setting WHERE setconfig::text LIKE '%synchronous_commit%' LIMIT 1";
+    let spared = "SELECT FROM pg_db_role_setting, unnest(setconfig) AS setting
+                  WHERE setting LIKE 'synchronous_commit=%' AND setting <> 'synchronous_commit=on' LIMIT 1";
     Ok(stage.session.query_opt(spared, &[]).await?.is_none() && file_system(stage).await? != "tmpfs")
 }
 

@@ -13,6 +13,7 @@ mod stage;
 mod usage;
 mod wrk;
 
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -28,8 +29,9 @@ use crate::report::Figure;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, both};
 
-/// Measures the services beside PostgreSQL and prints a table. The exit status is 3 if a target was not met, and 1 if something
-/// failed: then there is no figure of it.
+/// Measures the services beside PostgreSQL and prints a table. The exit status is 3 if a target was not met, 4 if no
+/// target was judged because of what was measured (a debug build, or a server that may lose data), and 1 if something failed: then
+/// there is no figure of it.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -45,12 +47,12 @@ struct Cli {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Use the server of this database rather than a private one, with a new database that is removed again; the services' roles
-    /// stay. The user must be able to create databases and roles, to SET ROLE to them, and to CHECKPOINT; `latency` needs
-    /// `track_commit_timestamp`.
+    /// stay. The user must be able to create databases and roles, to SET ROLE to them, to CHECKPOINT, and to read all settings;
+    /// `latency` needs `track_commit_timestamp`.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// A hundredth of the rows and none of the longer times, to see that everything works: the figures mean nothing, and are
-    /// not judged.
+    /// not judged, which is no error here.
     #[arg(long)]
     quick: bool,
 }
@@ -75,10 +77,15 @@ impl FromStr for Selection {
 /// The exit status where everything worked, and a target was not met. (clap's own, for wrong arguments, is 2.)
 const TARGET_MISSED: u8 = 3;
 
+/// The exit status where targets should have been judged, and could not.
+const NOT_JUDGED: u8 = 4;
+
 // Children are bound to the thread that starts them: the main one, which lives as long as the process.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
+    // What an earlier run has written must not be taken for the result of this one.
+    write_json(&cli, &[])?;
     let binaries = ServiceBinaries::build().await?;
     // From here on there is something to clear up.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -88,20 +95,19 @@ async fn main() -> Result<ExitCode> {
         _ = interrupt.recv() => Err(anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow!("terminated")),
     };
-    Ok(exit_code(&both(done, stage.end().await)?))
+    both(done, stage.end().await)
 }
 
-fn exit_code(figures: &[Figure]) -> ExitCode {
+fn exit_code(figures: &[Figure], is_as_asked_for: bool) -> ExitCode {
+    if !is_as_asked_for {
+        return ExitCode::from(NOT_JUDGED);
+    }
     let are_met = figures.iter().all(|figure| figure.met() != Some(false));
     if are_met { ExitCode::SUCCESS } else { ExitCode::from(TARGET_MISSED) }
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command-line tool: results here, progress there"
-)]
-async fn measure(stage: &Stage, cli: &Cli) -> Result<Vec<Figure>> {
+#[expect(clippy::print_stderr, reason = "a command-line tool: results go elsewhere, this is its progress")]
+async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
     let plan = Plan {
         time: Duration::from_secs(cli.seconds),
         rounds: cli.rounds,
@@ -110,15 +116,15 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<Vec<Figure>> {
     for scenario in &cli.scenario.0 {
         scenario.check(stage).await?;
     }
-    println!("{}\n", machine::describe(stage, plan).await?);
+    // Not by `print!`, which panics when nobody reads on: then nothing would be cleared up.
+    writeln!(stdout(), "{}\n", machine::describe(stage, plan).await?)?;
     let is_judged = !cli.quick && !cfg!(debug_assertions) && machine::is_durable(stage).await?;
     if !is_judged {
-        println!("A quick run, a debug build or a server that may lose data: these figures mean nothing.\n");
+        let reason = "A quick run, a debug build or a server that may lose data: these figures mean nothing.";
+        writeln!(stdout(), "{reason}\n")?;
     }
-    print!("{}", report::TABLE_HEAD);
+    write!(stdout(), "{}", report::TABLE_HEAD)?;
     let mut figures = Vec::new();
-    // What an earlier run has written must not be taken for the result of this one.
-    write_json(cli, &figures)?;
     for scenario in &cli.scenario.0 {
         eprintln!("{} …", scenario.name());
         stage.empty().await?;
@@ -129,11 +135,11 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<Vec<Figure>> {
             }
         }
         // At once: the next one may take half an hour, and fail.
-        print!("{}", report::table_rows(&measured));
+        write!(stdout(), "{}", report::table_rows(&measured))?;
         figures.extend(measured);
         write_json(cli, &figures)?;
     }
-    Ok(figures)
+    Ok(exit_code(&figures, is_judged || cli.quick))
 }
 
 fn write_json(cli: &Cli, figures: &[Figure]) -> Result<()> {
@@ -147,10 +153,14 @@ mod tests {
     use crate::report::Target;
 
     #[test]
-    fn one_target_that_was_missed_makes_the_exit_status() {
+    fn one_target_that_was_missed_or_could_not_be_judged_makes_the_exit_status() {
         let figure = |ours| Figure::new("p99", "ms", vec![ours]).with(Target::AtMost(5.0));
         let orientation = Figure::new("p50", "ms", vec![9.0]);
-        assert_eq!(exit_code(&[figure(4.0), orientation.clone()]), ExitCode::SUCCESS);
-        assert_eq!(exit_code(&[figure(6.0), orientation, figure(4.0)]), ExitCode::from(TARGET_MISSED));
+        assert_eq!(exit_code(&[figure(4.0), orientation.clone()], true), ExitCode::SUCCESS);
+        assert_eq!(
+            exit_code(&[figure(6.0), orientation.clone(), figure(4.0)], true),
+            ExitCode::from(TARGET_MISSED)
+        );
+        assert_eq!(exit_code(&[orientation], false), ExitCode::from(NOT_JUDGED));
     }
 }
