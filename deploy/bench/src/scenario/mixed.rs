@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use local::services::{Service, ServiceKind};
 
 use self::measured::Measured;
-use self::watch::watch;
+use self::watch::watch_during;
 use super::read::{CONNECTIONS, CUSTOMERS, ROWS, check_answers};
 use crate::outbox::{check_projected, last_id, wait_until_drained};
 use crate::plan::Plan;
@@ -47,8 +47,8 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         projector: stage.service(ServiceKind::Projector, &[]).await?,
         read_api: stage.service(ServiceKind::ReadApi, &[]).await?,
     };
-    check_answers(stage, services.read_api.url(), customers).await?;
-    let mixed = Mixed { stage, plan, services, lists: Load::ListOrders(customers) };
+    let shortest = check_answers(stage, services.read_api.url(), customers).await?;
+    let mixed = Mixed { stage, plan, services, lists: Load::ListOrders(customers), shortest };
 
     let most_reads = mixed.read(0, plan.time).await?;
     // What is placed is projected at the same time: this is less than write-api reaches by itself.
@@ -92,12 +92,21 @@ struct Mixed<'a> {
     plan: Plan,
     services: Services,
     lists: Load,
+    /// The shortest list before any order was placed, in bytes.
+    shortest: u64,
 }
 
 impl Mixed<'_> {
     async fn read(&self, per_second: u32, time: Duration) -> Result<Answered> {
         let pace = Pace::at(per_second, CONNECTIONS, time);
-        wrk::run(self.lists, pace, self.services.read_api.url()).await
+        let answered = wrk::run(self.lists, pace, self.services.read_api.url()).await?;
+        // Empty lists would be fast. Orders that are placed meanwhile are shown a little shorter than those before.
+        let (each, shortest) = (answered.bytes_each(), self.shortest);
+        ensure!(
+            each > shortest / 2,
+            "lists have {each} bytes on average; the shortest had {shortest} before"
+        );
+        Ok(answered)
     }
 
     /// Until everything has been projected.
@@ -122,11 +131,9 @@ impl Mixed<'_> {
         let busy_writing = start.busy_since()?;
 
         let start = MachineTime::now()?;
-        let (reads_beside, writes_beside, seen) = tokio::try_join!(
-            self.read(reads, time),
-            self.write(writes, time),
-            watch(self.stage, &self.services.projector, self.services.each(), time)
-        )?;
+        let both = async { tokio::try_join!(self.read(reads, time), self.write(writes, time)) };
+        let ((reads_beside, writes_beside), seen) =
+            watch_during(both, self.stage, &self.services.projector, self.services.each()).await?;
         let busy = start.busy_since()?;
         Ok(Measured {
             asked: [reads, writes],

@@ -1,5 +1,6 @@
 //! What can be seen of the services while they are under load.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -25,28 +26,36 @@ struct Sample {
 #[derive(Debug)]
 pub(super) struct Seen(Vec<Sample>);
 
-/// Looks ten times a second at the age of the projector's backlog and at the memory of all.
-pub(super) async fn watch(
+/// Does the `work`, and looks ten times a second at the age of the projector's backlog and at the memory of all, for the last
+/// time when it is done.
+pub(super) async fn watch_during<T>(
+    work: impl Future<Output = Result<T>>,
     stage: &Stage,
     projector: &Service,
     all: [&Service; 3],
-    time: Duration,
-) -> Result<Seen> {
+) -> Result<(T, Seen)> {
+    let mut work = pin!(work);
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let mut samples = Vec::new();
-    for _ in 0..10 * time.as_secs().max(1) {
-        tick.tick().await;
-        let asked = Instant::now();
-        let metrics = stage.http.get(format!("{}/metrics", projector.url())).send().await?.text().await?;
-        let answered = Instant::now();
-        let gauge = metrics.lines().find_map(|line| line.strip_prefix(BACKLOG_AGE));
-        let backlog_age: f64 =
-            gauge.context("the projector does not tell how old its backlog is")?.parse()?;
-        ensure!(backlog_age.is_finite(), "the projector does not know how old its backlog is");
-        let resident_mb = all.into_iter().map(resident_mb).collect::<Result<_>>()?;
-        samples.push(Sample { asked, answered, backlog_age, resident_mb });
-    }
-    Ok(Seen(samples))
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break done?,
+            _ = tick.tick() => samples.push(look(stage, projector, all).await?),
+        }
+    };
+    samples.push(look(stage, projector, all).await?);
+    Ok((done, Seen(samples)))
+}
+
+async fn look(stage: &Stage, projector: &Service, all: [&Service; 3]) -> Result<Sample> {
+    let asked = Instant::now();
+    let metrics = stage.http.get(format!("{}/metrics", projector.url())).send().await?.text().await?;
+    let answered = Instant::now();
+    let gauge = metrics.lines().find_map(|line| line.strip_prefix(BACKLOG_AGE));
+    let backlog_age: f64 = gauge.context("the projector does not tell how old its backlog is")?.parse()?;
+    ensure!(backlog_age.is_finite(), "the projector does not know how old its backlog is");
+    let resident_mb = all.into_iter().map(resident_mb).collect::<Result<_>>()?;
+    Ok(Sample { asked, answered, backlog_age, resident_mb })
 }
 
 impl Seen {
