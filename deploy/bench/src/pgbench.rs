@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use crate::program;
 
-/// Plans are made as our services have them made, by key and once.
+/// Each script gets the plan that ours gets: by key, and made once.
 const SETTINGS: &str =
     "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
@@ -98,6 +98,9 @@ fn without_password(database_url: &str) -> Result<String> {
     }
     let others: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "password").collect();
     url.query_pairs_mut().clear().extend_pairs(others);
+    // As in forms, which libpq does not know; a plus itself has become %2B.
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
     Ok(url.into())
 }
 
@@ -139,6 +142,7 @@ mod tests {
     #[test]
     fn a_password_is_no_argument_wherever_it_stands() {
         let without = |url| without_password(url).unwrap();
+        assert_eq!(without("postgres://h/d?host=%2Fa%20b%2Bc"), "postgres://h/d?host=%2Fa%20b%2Bc");
         assert_eq!(without("postgres://u:secret@h/d?host=%2Ftmp"), "postgres://u@h/d?host=%2Ftmp");
         assert_eq!(without("postgres://h/d?user=u&password=secret"), "postgres://h/d?user=u");
         assert!(without_password("host=h password=secret").is_err());
