@@ -216,7 +216,7 @@ async fn under_an_old_snapshot_a_claim_does_not_walk_over_what_was_deleted() -> 
             plan.pointer("/0/Plan/Shared Hit Blocks").and_then(serde_json::Value::as_u64).context("no figure")
         }
     };
-    scene.session.batch_execute("SET enable_seqscan = off").await?;
+    scene.session.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").await?;
     let (from_lowest, from_start) = (pages(0).await?, pages(worker.start()).await?);
     ensure!(from_lowest > 100, "{from_lowest} pages: nothing is dead here, so that this shows nothing");
     ensure!(from_start < 10, "{from_start} of {from_lowest} pages");

@@ -68,7 +68,7 @@ async fn the_statements_that_matter_are_the_committed_ones_and_scan_no_table() -
     scene.session.batch_execute(backlog).await?;
     scene.session.batch_execute("ANALYZE outbox").await?;
     scene.session.batch_execute("DELETE FROM outbox").await?;
-    // Not at once where autovacuum looks at a table here, which keeps deleted rows for that long.
+    // Not at once where autovacuum looks at a table here: for that long nobody else vacuums it, and deleted rows are kept.
     wait::until("the outbox to be known as empty", Duration::from_secs(20), async || {
         scene.session.batch_execute("VACUUM ANALYZE").await?;
         let known = "SELECT relpages > 0 AND reltuples = 0 FROM pg_class WHERE oid = 'outbox'::regclass";
