@@ -13,7 +13,7 @@ mod stage;
 mod usage;
 mod wrk;
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -106,7 +106,6 @@ fn exit_code(figures: &[Figure], is_as_asked_for: bool) -> ExitCode {
     if are_met { ExitCode::SUCCESS } else { ExitCode::from(TARGET_MISSED) }
 }
 
-#[expect(clippy::print_stderr, reason = "a command-line tool: results go elsewhere, this is its progress")]
 async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
     let plan = Plan {
         time: Duration::from_secs(cli.seconds),
@@ -116,7 +115,7 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
     for scenario in &cli.scenario.0 {
         scenario.check(stage).await?;
     }
-    // Not by `print!`, which panics when nobody reads on: then nothing would be cleared up.
+    // Not by `println!` or `eprintln!`, which panic when nobody reads on: then nothing would be cleared up.
     writeln!(stdout(), "{}\n", machine::describe(stage, plan).await?)?;
     let is_judged = !cli.quick && !cfg!(debug_assertions) && machine::is_durable(stage).await?;
     if !is_judged {
@@ -126,7 +125,7 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
     write!(stdout(), "{}", report::TABLE_HEAD)?;
     let mut figures = Vec::new();
     for scenario in &cli.scenario.0 {
-        eprintln!("{} …", scenario.name());
+        writeln!(stderr(), "{} …", scenario.name())?;
         stage.empty().await?;
         let mut measured = scenario.measure(stage, plan).await.with_context(|| scenario.name())?;
         if !is_judged {

@@ -19,17 +19,10 @@ pub(crate) struct OwnDatabase {
 impl OwnDatabase {
     /// On the server of the database at `url`, which is not touched itself.
     pub(crate) async fn create(url: &str) -> Result<Self> {
-        let mut own =
-            Url::parse(url).ok().context("the database URL must be like postgres://user@host/database")?;
-        // It would outdo the name in the path, and that database be emptied.
-        ensure!(
-            own.query_pairs().all(|(name, _)| name != "dbname"),
-            "the database URL must name its database in the path, and not as `dbname`"
-        );
         let name = format!("orders_bench_{:016x}", fastrand::u64(..));
+        let own = with_database(url, &name)?;
         execute(url, &format!("CREATE DATABASE {name}")).await.context("no database can be created")?;
-        own.set_path(&name);
-        Ok(Self { server: url.to_owned(), name, url: own.into() })
+        Ok(Self { server: url.to_owned(), name, url: own })
     }
 
     /// Where it is.
@@ -44,6 +37,20 @@ impl OwnDatabase {
     }
 }
 
+/// The URL with another database.
+fn with_database(url: &str, name: &str) -> Result<String> {
+    let mut other =
+        Url::parse(url).ok().context("the database URL must be like postgres://user@host/database")?;
+    other.set_path(name);
+    // Whoever connects reads it by other rules. A name in another place would outdo this one, and that database be emptied.
+    let read: tokio_postgres::Config = other.as_str().parse()?;
+    ensure!(
+        read.get_dbname() == Some(name),
+        "the database URL must name its database in the path alone, not as `dbname`, and have no `#`"
+    );
+    Ok(other.into())
+}
+
 async fn execute(url: &str, statement: &str) -> Result<()> {
     let work = async {
         let (session, connection) = tokio_postgres::connect(url, NoTls).await?;
@@ -51,4 +58,30 @@ async fn execute(url: &str, statement: &str) -> Result<()> {
         session.batch_execute(statement).await
     };
     Ok(tokio::time::timeout(LIMIT, work).await.context("the server does not answer")??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_is_another_one_or_the_url_is_refused() {
+        let other = |url| with_database(url, "other").ok();
+        assert_eq!(other("postgres://u@h/shop").as_deref(), Some("postgres://u@h/other"));
+        assert_eq!(
+            other("postgres:///?host=%2Ftmp&user=u").as_deref(),
+            Some("postgres:///other?host=%2Ftmp&user=u")
+        );
+        for url in [
+            "postgres://h/d?dbname=shop",
+            "postgres://h/d?db%6eame=shop",
+            "postgres://h/d?application_name=x#&dbname=shop",
+            "postgres://h/d#?dbname=shop",
+            "postgres://u:1#w@h/shop",
+            "postgres://u:1?w@h/shop",
+            "host=h dbname=shop",
+        ] {
+            assert_eq!(other(url), None, "{url}");
+        }
+    }
 }

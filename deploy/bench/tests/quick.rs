@@ -81,14 +81,3 @@ async fn a_database_that_is_named_keeps_what_is_in_it_and_its_server_nothing_els
     assert_eq!(session.query_one(left, &[]).await?.get::<_, i64>(0), 0);
     Ok(())
 }
-
-/// That would be the database of every connection, whatever the path says, and its tables would be emptied.
-#[tokio::test]
-async fn a_database_that_is_not_named_in_the_path_is_not_touched() -> Result<()> {
-    let database = TestDatabase::create().await?;
-    let url = format!("{}?dbname=postgres", database.superuser_url());
-    let output = tokio::task::spawn_blocking(move || bench(&["read", "--database-url", &url])).await??;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("`dbname`"), "{}", stderr(&output));
-    Ok(())
-}
