@@ -98,8 +98,8 @@ async fn main() -> Result<ExitCode> {
     both(done, stage.end().await)
 }
 
-fn exit_code(figures: &[Figure], is_as_asked_for: bool) -> ExitCode {
-    if !is_as_asked_for {
+fn exit_code(figures: &[Figure], could_not_judge: bool) -> ExitCode {
+    if could_not_judge {
         return ExitCode::from(NOT_JUDGED);
     }
     let are_met = figures.iter().all(|figure| figure.met() != Some(false));
@@ -138,7 +138,7 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
         figures.extend(measured);
         write_json(cli, &figures)?;
     }
-    Ok(exit_code(&figures, is_judged || cli.quick))
+    Ok(exit_code(&figures, !is_judged && !cli.quick))
 }
 
 fn write_json(cli: &Cli, figures: &[Figure]) -> Result<()> {
@@ -155,11 +155,11 @@ mod tests {
     fn one_target_that_was_missed_or_could_not_be_judged_makes_the_exit_status() {
         let figure = |ours| Figure::new("p99", "ms", vec![ours]).with(Target::AtMost(5.0));
         let orientation = Figure::new("p50", "ms", vec![9.0]);
-        assert_eq!(exit_code(&[figure(4.0), orientation.clone()], true), ExitCode::SUCCESS);
+        assert_eq!(exit_code(&[figure(4.0), orientation.clone()], false), ExitCode::SUCCESS);
         assert_eq!(
-            exit_code(&[figure(6.0), orientation.clone(), figure(4.0)], true),
+            exit_code(&[figure(6.0), orientation.clone(), figure(4.0)], false),
             ExitCode::from(TARGET_MISSED)
         );
-        assert_eq!(exit_code(&[orientation], false), ExitCode::from(NOT_JUDGED));
+        assert_eq!(exit_code(&[orientation], true), ExitCode::from(NOT_JUDGED));
     }
 }

@@ -131,7 +131,7 @@ impl Mixed<'_> {
         let busy_writing = start.busy_since()?;
 
         let start = MachineTime::now()?;
-        let both = async { tokio::try_join!(self.read(reads, time), self.write(writes, time)) };
+        let both = Box::pin(async { tokio::try_join!(self.read(reads, time), self.write(writes, time)) });
         let ((reads_beside, writes_beside), seen) =
             watch_during(both, self.stage, &self.services.projector, self.services.each()).await?;
         let busy = start.busy_since()?;

@@ -26,25 +26,33 @@ struct Sample {
 #[derive(Debug)]
 pub(super) struct Seen(Vec<Sample>);
 
-/// Does the `work`, and looks ten times a second at the age of the projector's backlog and at the memory of all, for the last
-/// time when it is done.
+/// Does the `work`, and looks meanwhile at the age of the projector's backlog and at the memory of all.
 pub(super) async fn watch_during<T>(
     work: impl Future<Output = Result<T>>,
     stage: &Stage,
     projector: &Service,
     all: [&Service; 3],
 ) -> Result<(T, Seen)> {
+    let (done, samples) = look_during(work, async || look(stage, projector, all).await).await?;
+    Ok((done, Seen(samples)))
+}
+
+/// Looks ten times a second, and for the last time when the `work` is done.
+async fn look_during<T, S>(
+    work: impl Future<Output = Result<T>>,
+    look: impl AsyncFn() -> Result<S>,
+) -> Result<(T, Vec<S>)> {
     let mut work = pin!(work);
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let mut samples = Vec::new();
     let done = loop {
         tokio::select! {
             done = &mut work => break done?,
-            _ = tick.tick() => samples.push(look(stage, projector, all).await?),
+            _ = tick.tick() => samples.push(look().await?),
         }
     };
-    samples.push(look(stage, projector, all).await?);
-    Ok((done, Seen(samples)))
+    samples.push(look().await?);
+    Ok((done, samples))
 }
 
 async fn look(stage: &Stage, projector: &Service, all: [&Service; 3]) -> Result<Sample> {
@@ -81,7 +89,33 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use tokio::sync::Notify;
+
     use super::*;
+
+    #[tokio::test]
+    async fn it_is_looked_until_the_work_is_done_and_once_after_that() -> Result<()> {
+        let (looks, third, is_done) = (Cell::new(0), Notify::new(), Cell::new(false));
+        let work = async {
+            third.notified().await;
+            is_done.set(true);
+            Ok("done")
+        };
+        let look = async || {
+            looks.set(looks.get() + 1);
+            if looks.get() == 3 {
+                third.notify_one();
+            }
+            Ok(is_done.get())
+        };
+        let (done, samples) = look_during(work, look).await?;
+        assert_eq!(done, "done");
+        assert!(samples.len() > 3, "{samples:?}");
+        assert_eq!((samples.first(), samples.last()), (Some(&false), Some(&true)));
+        Ok(())
+    }
 
     #[test]
     fn the_oldest_event_and_the_memory_of_each_quarter_are_found() {
