@@ -7,10 +7,18 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::wait::{TimedOut, until_blocking};
+
+/// Raises the soft limit of open files to the hard one. The usual soft limit of 1,024 is less than a test with a thousand
+/// clients needs.
+pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
+    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}
 
 /// Starts `command` in a process group of its own, so that a Ctrl-C meant for us does not reach it, and has the kernel
 /// send it `at_death` when the spawning **thread** ends: however this process dies, `kill -9` included.

@@ -96,7 +96,11 @@ async fn cost(session: &Client, name: &str, arguments: &str) -> Result<(i64, i64
         _ => None,
     });
     let plan: Value = serde_json::from_str(row.context("no plan")?)?;
-    let count = |field| plan.pointer(&format!("/0/Plan/{field}")).and_then(Value::as_i64).context(field);
+    let count = |field: &'static str| -> Result<i64> {
+        let value = plan.pointer(&format!("/0/Plan/{field}")).and_then(Value::as_f64).context(field)?;
+        // PostgreSQL 18 writes row counts with decimals.
+        Ok(format!("{value:.0}").parse()?)
+    };
     Ok((count("Shared Hit Blocks")? + count("Shared Read Blocks")?, count("Actual Rows")?))
 }
 

@@ -19,6 +19,7 @@ use super::Binaries;
 use super::layout::{Layout, prepare};
 use super::scratch::{private_dir, server_user};
 use super::server::{ServerError, Tuning};
+use crate::process::raise_descriptor_limit;
 
 const PREFIX: &str = "orders-tests-";
 const KEEPER: &str = include_str!("keeper.sh");
@@ -42,6 +43,7 @@ pub(crate) fn shared_server() -> Result<SharedServer, ServerError> {
 }
 
 fn find_or_start() -> Result<SharedServer, ServerError> {
+    raise_descriptor_limit().map_err(prepare("the limit of open files"))?;
     sweep(&std::env::temp_dir());
     let run = test_run();
     let dir = std::env::temp_dir().join(format!("{PREFIX}{run}"));
