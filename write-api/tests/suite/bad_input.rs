@@ -182,6 +182,10 @@ async fn a_body_that_is_not_json_is_400() -> Result<()> {
         "[]",
         r#"[null, "alice", [["A", 1, 1]]]"#,
         "\u{feff}{}",
+        "\u{feff}",
+        &format!("\u{feff}\u{feff}{whole}"),
+        &format!(" \u{feff}{whole}"),
+        &format!("{whole}\u{feff}"),
         &whole[..whole.len() - 1],
         &format!("{whole} {{}}"),
         &deep,
@@ -206,11 +210,15 @@ async fn a_body_of_another_kind_is_415() -> Result<()> {
         }
         let response = request.send().await?;
         assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
-        assert_eq!(problem(response).await?["type"], "/problems/unsupported-media-type");
+        let problem = problem(response).await?;
+        assert_eq!(problem["type"], "/problems/unsupported-media-type");
+        assert_eq!(problem["errors"][0]["header"], "Content-Type", "{content_type:?}");
     }
     let request =
         api.client.post(format!("{}/orders", api.url)).json(&order()).header("content-encoding", "gzip");
-    assert_eq!(request.send().await?.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let response = request.send().await?;
+    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(problem(response).await?["errors"][0]["header"], "Content-Encoding");
     let request = api.client.post(format!("{}/orders", api.url)).body(order().to_string());
     let response = request.header("content-type", "application/json; charset=utf-8").send().await?;
     assert_eq!(response.status(), StatusCode::CREATED);

@@ -122,6 +122,27 @@ async fn a_whole_number_may_be_written_with_a_point() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_before_a_body_is_ignored() -> Result<()> {
+    let api = Api::start().await?;
+    let post = |path: String, body: String| {
+        let request =
+            api.client.post(format!("{}{path}", api.url)).header("content-type", "application/json");
+        request.body(body).send()
+    };
+    let placed = post("/orders".to_owned(), format!("\u{feff}{}", order())).await?;
+    assert_eq!(placed.status(), StatusCode::CREATED);
+    let location = header(&placed, "location").unwrap().to_owned();
+    // Also where a body may be left out, or be null.
+    for (step, body) in
+        [("pay", "\u{feff}"), ("ship", "\u{feff}{\"carrier\": \"DHL\"}"), ("deliver", "\u{feff}null")]
+    {
+        let response = post(format!("{location}/{step}"), body.to_owned()).await?;
+        assert_eq!(response.status(), StatusCode::OK, "{step}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn concurrent_twins_become_one_order_with_one_event_and_one_answer() -> Result<()> {
     let api = Api::start().await?;
     let mut order = order();

@@ -8,7 +8,7 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use runtime::problem::Problem;
+use runtime::problem::{FieldError, Problem};
 use serde::de::DeserializeOwned;
 
 use super::explain::Explain;
@@ -18,6 +18,8 @@ use super::validation::Faults;
 
 /// The largest body that is read.
 const MAX_BYTES: usize = 1024 * 1024;
+/// What some programs put in front of UTF-8 text. A parser of JSON may ignore it (RFC 8259, 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// How long the whole body may take to arrive. The server's own limit ends with the head of the request.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -67,18 +69,20 @@ fn require_json(request: &HttpRequest) -> Result<(), Problem> {
     // A compressed body would have to be unpacked under limits of its own; nobody needs that for an order.
     let encoding = request.headers().get(CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(unsupported_media_type());
+        return Err(unsupported_media_type("Content-Encoding", "must be `identity` or be left out"));
     }
-    let mime = request.mime_type().ok().flatten().ok_or_else(unsupported_media_type)?;
-    if mime.essence_str() == mime::APPLICATION_JSON.essence_str() {
+    let mime = request.mime_type().ok().flatten();
+    if mime.is_some_and(|mime| mime.essence_str() == mime::APPLICATION_JSON.essence_str()) {
         Ok(())
     } else {
-        Err(unsupported_media_type())
+        Err(unsupported_media_type("Content-Type", "must be `application/json`"))
     }
 }
 
-fn unsupported_media_type() -> Problem {
-    problems::UNSUPPORTED_MEDIA_TYPE.with(problems::UNSUPPORTED_MEDIA_TYPE.when)
+fn unsupported_media_type(header: &str, detail: &str) -> Problem {
+    problems::UNSUPPORTED_MEDIA_TYPE
+        .with(problems::UNSUPPORTED_MEDIA_TYPE.when)
+        .at(vec![FieldError::header(header, detail)])
 }
 
 async fn read(
@@ -96,7 +100,12 @@ async fn read(
         .await
         .map_err(|_elapsed| problems::BODY_TOO_SLOW.with(problems::BODY_TOO_SLOW.when))?
         .map_err(|_too_large| problems::BODY_TOO_LARGE.with(problems::BODY_TOO_LARGE.when))?
+        .map(without_byte_order_mark)
         .map_err(|_broken| incomplete())
+}
+
+fn without_byte_order_mark(mut bytes: web::Bytes) -> web::Bytes {
+    if bytes.starts_with(BYTE_ORDER_MARK) { bytes.split_off(BYTE_ORDER_MARK.len()) } else { bytes }
 }
 
 fn incomplete() -> Problem {

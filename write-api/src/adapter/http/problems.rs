@@ -31,7 +31,7 @@ problem_types! {
         "The order has another version than `If-Match` names.";
     BODY_TOO_LARGE = 413 "body-too-large", "Body too large", "The body has more than 1 MiB.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type", "Unsupported media type",
-        "The body is not `application/json`.";
+        "The body is not `application/json`, or is compressed.";
     INVALID_BODY = 422 "invalid-body", "Invalid body",
         "Values break the rules named in `errors`, all that were found; nothing was stored.";
     ORDER_ID_TAKEN = 422 "order-id-taken", "Order id taken",
