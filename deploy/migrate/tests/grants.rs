@@ -134,12 +134,16 @@ async fn the_projector_can_lock_and_delete_events_but_not_alter_them() -> Result
 }
 
 #[tokio::test]
-async fn only_the_projector_sees_how_far_ids_are_drawn_and_how_old_transactions_are() -> Result<()> {
+async fn only_the_projector_sees_what_the_server_says_of_ids_transactions_and_its_history() -> Result<()> {
     let database = TestDatabase::create().await?;
     for role in ROLES {
         let session = database.connect_as(role).await?;
         let is_projector = role == "orders_projector";
-        for statement in ["SELECT last_value FROM outbox_id_seq", "SELECT oldest_transaction_seconds()"] {
+        for statement in [
+            "SELECT last_value FROM outbox_id_seq",
+            "SELECT oldest_transaction_seconds()",
+            "SELECT current_history()",
+        ] {
             assert_eq!(is_allowed(&session, statement).await?, is_projector, "{role}: {statement}");
         }
         for statement in ["SELECT nextval('outbox_id_seq')", "SELECT setval('outbox_id_seq', 1)"] {

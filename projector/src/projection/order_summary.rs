@@ -52,7 +52,8 @@ fn newest_states(events: &[OrderEvent]) -> BTreeMap<Uuid, &OrderState> {
     newest
 }
 
-/// One array a column, so that the text is the same for a batch of any size and stays prepared.
+/// One array a column, so that the text is the same for a batch of any size and stays prepared. The subquery around
+/// `current_history()` makes PostgreSQL call it once a statement, not once a row: it reads a file.
 #[derive(Default, QueryId)]
 struct Upsert {
     order_id: Vec<Uuid>,
@@ -87,8 +88,8 @@ impl QueryFragment<Pg> for Upsert {
         use sql_types::{Array, BigInt, Integer, Text, Timestamptz};
         out.push_sql(
             "INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at, item_count, \
-             last_item_sku, version, projected_at, changed_in) \
-             SELECT t.*, now(), pg_current_xact_id()::text::bigint FROM unnest(",
+             last_item_sku, version, projected_at, changed_in, history) \
+             SELECT t.*, now(), pg_current_xact_id()::text::bigint, (SELECT current_history()) FROM unnest(",
         );
         out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.order_id)?;
         out.push_sql(", ");
@@ -110,7 +111,7 @@ impl QueryFragment<Pg> for Upsert {
              customer_id = EXCLUDED.customer_id, total_cents = EXCLUDED.total_cents, status = EXCLUDED.status, \
              placed_at = EXCLUDED.placed_at, item_count = EXCLUDED.item_count, \
              last_item_sku = EXCLUDED.last_item_sku, version = EXCLUDED.version, projected_at = EXCLUDED.projected_at, \
-             changed_in = EXCLUDED.changed_in \
+             changed_in = EXCLUDED.changed_in, history = EXCLUDED.history \
              WHERE order_summary.version <= EXCLUDED.version",
         );
         Ok(())

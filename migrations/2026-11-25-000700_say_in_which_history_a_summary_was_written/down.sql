@@ -1,0 +1,2 @@
+ALTER TABLE order_summary DROP COLUMN history;
+DROP FUNCTION current_history();

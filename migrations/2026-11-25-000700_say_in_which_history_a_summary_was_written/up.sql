@@ -1,0 +1,18 @@
+-- The history in which a row was written: which database cluster (a hash of its system identifier, the high half), and on which
+-- of its timelines (the low half). A promoted standby starts a new timeline, on which transaction ids come again that were lost
+-- with the old primary. Readers take the history from the newest change, so that it reaches each standby together with the
+-- rows: what a standby reports about itself may be as old as its last restartpoint.
+--
+-- VOLATILE, which its parts are, lets PostgreSQL inline it. It fails on a standby, where nothing is written.
+CREATE FUNCTION current_history() RETURNS bigint
+    LANGUAGE sql VOLATILE
+    RETURN (hashint8((pg_control_system()).system_identifier)::bigint << 32)
+        | ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+
+REVOKE EXECUTE ON FUNCTION current_history() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION current_history() TO orders_projector;
+
+-- NULL: written before this column existed. The default serves inserts of projectors that do not know the column. Their updates
+-- leave the old value, which is wrong only for what they change after a failover.
+ALTER TABLE order_summary ADD COLUMN history bigint;
+ALTER TABLE order_summary ALTER COLUMN history SET DEFAULT current_history();
