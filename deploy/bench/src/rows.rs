@@ -36,8 +36,9 @@ pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, customers:
     let insert = format!(
         "DROP INDEX order_summary_by_customer;
          INSERT INTO order_summary
-         (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
-         SELECT {ORDER_ID}, {customer_id}, {TOTAL_CENTS}, 'placed', {PLACED_AT}, 3, 'SKU-00003', 1
+         (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version, history)
+         SELECT {ORDER_ID}, {customer_id}, {TOTAL_CENTS}, 'placed', {PLACED_AT}, 3, 'SKU-00003', 1,
+                (SELECT current_history())
          FROM {numbers} AS n;
          {index}",
         customer_id = customer_id(customers),
