@@ -11,6 +11,8 @@ pub(crate) enum Blame {
     /// code, so that "value too long" cannot be told from "permission denied"; and a constraint may be of the events or of a
     /// mistake in the schema.
     Events,
+    /// A lock that another session holds, if leaving out locked rows helps, which has to be tried.
+    Lock,
     /// The database failed to do its work: trying again later may succeed.
     Database,
 }
@@ -42,6 +44,7 @@ pub(crate) fn blame(error: &Error, took: Duration, shortest_timeout: Duration) -
             _,
         ) => Blame::Database,
         Error::DatabaseError(_, _) if took < shortest_timeout.min(DEADLOCK_TIMEOUT) => Blame::Events,
+        Error::DatabaseError(_, _) => Blame::Lock,
         _ => Blame::Database,
     }
 }
@@ -77,8 +80,8 @@ mod tests {
     #[test]
     fn an_error_without_a_code_may_be_the_events_fault_only_if_it_came_sooner_than_any_timeout() {
         assert_eq!(of(DatabaseErrorKind::Unknown, LIMIT / 2), Blame::Events);
-        assert_eq!(of(DatabaseErrorKind::Unknown, LIMIT), Blame::Database);
+        assert_eq!(of(DatabaseErrorKind::Unknown, LIMIT), Blame::Lock);
         let error = Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new("deadlock".to_owned()));
-        assert_eq!(blame(&error, DEADLOCK_TIMEOUT, DEADLOCK_TIMEOUT * 5), Blame::Database);
+        assert_eq!(blame(&error, DEADLOCK_TIMEOUT, DEADLOCK_TIMEOUT * 5), Blame::Lock);
     }
 }

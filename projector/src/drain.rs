@@ -1,20 +1,41 @@
-//! One batch: claimed, applied to every projection, taken away, in one transaction.
+//! One batch, in one transaction: claim, check, apply, settle.
+//!
+//! | File | Step |
+//! |---|---|
+//! | `drain.rs` | claim, and the transaction around all steps |
+//! | `ready` | decode, and ask each projection what it refuses |
+//! | `locks` | skip rows that another session has locked, while there are any |
+//! | `apply` | apply what is ready in one go |
+//! | `isolate` | find the events that PostgreSQL refuses, within the claim |
+//! | `control` | prove that it is the events, not the database |
+//! | `deferred` | check deferrable constraints before the batch ends |
+//! | `settle` | park what was refused, set aside what waits for a lock |
 
 mod apply;
+mod control;
+mod deferred;
+mod isolate;
+mod locks;
 mod parked;
+mod ready;
+mod settle;
 
+use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 
 use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use futures_util::FutureExt;
 use runtime::database::{Database, DatabaseError, PoolError};
 use runtime::telemetry::chain;
-use shared_events::{OrderEvent, UndecodableEvent};
 
-use self::apply::Approach;
+use self::deferred::Deferred;
+use self::isolate::Isolation;
+use self::locks::SkipLocked;
 use self::parked::Parked;
 use crate::adapter::postgres::claimed::ClaimedEvent;
-use crate::adapter::postgres::{outbox, parking};
+use crate::adapter::postgres::{outbox, parking, waiting};
+use crate::blame::Blame;
 use crate::frontier::Frontier;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
@@ -30,6 +51,14 @@ pub struct Drain {
     retries: RetryPolicy,
     frontier: Frontier,
     metrics: Metrics,
+    skip_locked: SkipLocked,
+    isolation: Isolation,
+    /// Parked events are refused far more often than others.
+    isolation_of_parked: Isolation,
+    deferred: Deferred,
+    set_aside: tokio::sync::Notify,
+    /// The id of the last waiting event that was tried without knowing whether its row is locked.
+    last_probed: AtomicI64,
 }
 
 /// Where events are taken from.
@@ -39,19 +68,23 @@ pub enum Source {
     Outbox,
     /// The parked events that are due to be tried again.
     Parked,
+    /// The events that wait for the end of a lock.
+    Waiting,
 }
 
 /// What one batch did. Everything in it is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchOutcome {
-    /// There was nothing that nobody else was at.
+    /// Nothing to claim: there are no events, or other workers hold all of them.
     Empty,
     /// Events were taken away from where they were.
     Drained {
         /// Applied to every projection.
         applied: usize,
-        /// Set aside in `parked_events`, because they cannot be decoded or PostgreSQL refuses what they say.
+        /// Moved to `parked_events`, because they cannot be decoded or the read model refuses what they say.
         parked: usize,
+        /// Wait for the end of a lock on their order's row. Those of the outbox were moved to `waiting_events`.
+        waiting: usize,
     },
 }
 
@@ -78,13 +111,37 @@ pub enum DrainError {
         #[source]
         source: DieselError,
     },
+    /// The rows of a projection could not be locked, not even those that nobody else has locked.
+    #[error("the rows of projection {projection} cannot be locked, and the batch was rolled back")]
+    Lock {
+        /// Its name.
+        projection: &'static str,
+        /// What the database said.
+        #[source]
+        source: DieselError,
+    },
+    /// Finding the refused events of this batch takes too many savepoints. A smaller batch will do.
+    #[error("too many events were refused, and the batch was rolled back")]
+    TooManySavepoints,
 }
 
-/// What a transaction has done, to be told once it is committed.
+/// How a batch is applied. The usual way is `Mode::default()`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mode {
+    /// Lock the rows first, and leave out those that another session has locked.
+    skip_locked: bool,
+    /// Apply in parts of this size, each in a savepoint, so that one that is refused is found.
+    part: Option<usize>,
+    /// Check deferrable constraints before the batch ends.
+    check_deferred: bool,
+}
+
+/// What a transaction has done, to be counted and logged once it is committed.
 struct Batch {
     claimed_at: Instant,
     applied: Vec<ClaimedEvent>,
     parked: Vec<Parked>,
+    waiting: usize,
 }
 
 impl Drain {
@@ -96,26 +153,33 @@ impl Drain {
         retries: RetryPolicy,
         metrics: Metrics,
     ) -> Self {
-        Self { database, projections, retries, frontier: Frontier::new(), metrics }
+        Self {
+            database,
+            projections,
+            retries,
+            frontier: Frontier::new(),
+            metrics,
+            skip_locked: SkipLocked::default(),
+            isolation: Isolation::default(),
+            isolation_of_parked: Isolation::default(),
+            deferred: Deferred::default(),
+            set_aside: tokio::sync::Notify::new(),
+            last_probed: AtomicI64::new(i64::MIN),
+        }
     }
 
     /// Claims up to `limit` events, applies them and takes them away, in one transaction. Events that cannot be
-    /// projected are parked in the same transaction.
+    /// projected are parked, and those whose rows are locked are set aside, in the same transaction.
     ///
     /// # Errors
     ///
     /// [`DrainError`] when the database does not work; nothing has happened then.
     pub async fn run_once(&self, source: Source, limit: i64) -> Result<BatchOutcome, DrainError> {
-        let batch = match self.batch(source, limit, Approach::Together).await {
-            Err(error) if self.may_be_an_events_fault(&error) => {
-                self.batch(source, limit, Approach::Bisecting).await
-            }
-            batch => batch,
-        };
-        match batch {
+        match self.careful_batch(source, limit).await {
             Ok(batch) => Ok(self.tell(source, batch).await),
             Err(error) => {
                 self.metrics.failed();
+                self.deferred.forget();
                 if matches!(error, DrainError::Database(_)) && source == Source::Outbox {
                     log_survey(self.frontier.survey_after_failure(&self.database).await);
                 }
@@ -129,55 +193,98 @@ impl Drain {
         self.frontier.start()
     }
 
-    async fn batch(&self, source: Source, limit: i64, approach: Approach) -> Result<Batch, DrainError> {
+    /// Up to `limit` events are claimed at once; fewer while many are refused.
+    pub(crate) fn batch_limit(&self, source: Source, limit: i64) -> i64 {
+        self.isolation_of(source).batch_limit(limit)
+    }
+
+    /// Returns when this process has set events aside since the last call.
+    pub(crate) async fn until_set_aside(&self) {
+        self.set_aside.notified().await;
+    }
+
+    /// Whether events wait for the end of a lock.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn is_anything_waiting(&self) -> Result<bool, DatabaseError> {
+        self.database.run(|connection| waiting::is_any(connection).boxed()).await
+    }
+
+    /// Rows have been locked for longer than two workers keep each other waiting: locked rows go on being skipped.
+    pub(crate) fn rows_are_still_locked(&self) {
+        self.skip_locked.switch_on();
+    }
+
+    /// A batch in the usual way. What goes wrong decides whether it is done again with more care.
+    async fn careful_batch(&self, source: Source, limit: i64) -> Result<Batch, DrainError> {
+        let isolation = self.isolation_of(source);
+        let is_outbox = source == Source::Outbox;
+        let mut mode = Mode {
+            skip_locked: !is_outbox || self.skip_locked.is_on(),
+            part: isolation.part(),
+            check_deferred: false,
+        };
+        loop {
+            let error = match self.batch(source, isolation.batch_limit(limit), mode).await {
+                Ok(batch) => return Ok(batch),
+                Err(error) => error,
+            };
+            match self.blame(&error) {
+                _ if matches!(error, DrainError::TooManySavepoints) => {
+                    isolation.shrink();
+                    mode.part = isolation.part();
+                }
+                Blame::Lock if !mode.skip_locked => {
+                    self.skip_locked.switch_on();
+                    mode.skip_locked = true;
+                }
+                Blame::Lock | Blame::Events if mode.part.is_none() => {
+                    isolation.switch_on();
+                    mode.part = isolation.part();
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn isolation_of(&self, source: Source) -> &Isolation {
+        match source {
+            Source::Outbox | Source::Waiting => &self.isolation,
+            Source::Parked => &self.isolation_of_parked,
+        }
+    }
+
+    async fn batch(&self, source: Source, limit: i64, mode: Mode) -> Result<Batch, DrainError> {
         let mut connection = self.database.pool().get().await?;
-        let transaction = connection
-            .transaction(async |connection| self.claim_and_apply(connection, source, limit, approach).await);
+        let transaction =
+            connection.transaction(async |connection| self.steps(connection, source, limit, mode).await);
         // A transaction that is dropped half way breaks its connection, which the pool then does not keep.
         tokio::time::timeout(BATCH_LIMIT, transaction).await.map_err(|_| DrainError::Silent)?
     }
 
-    async fn claim_and_apply(
+    async fn steps(
         &self,
         connection: &mut AsyncPgConnection,
         source: Source,
         limit: i64,
-        approach: Approach,
+        mode: Mode,
     ) -> Result<Batch, DrainError> {
+        let mode = Mode { check_deferred: self.deferred.look_up(connection).await?, ..mode };
         let claimed_at = Instant::now();
         let claimed = self.claim(connection, source, limit).await?;
-        let mut batch = Batch { claimed_at, applied: Vec::with_capacity(claimed.len()), parked: Vec::new() };
-        let mut events = Vec::with_capacity(claimed.len());
-        for event in claimed {
-            match OrderEvent::decode(&event.kind, &event.payload) {
-                Ok(decoded) => {
-                    events.push(decoded);
-                    batch.applied.push(event);
-                }
-                Err(UndecodableEvent { reason, .. }) => {
-                    batch.parked.push(Parked::new(event, &chain(&reason), &self.retries));
-                }
-            }
+        let (mut ready, mut parked) = self.sort_out(claimed);
+        let mut waiting = self.take_locked(connection, &mut ready, mode).await?;
+        let found = self.apply_ready(connection, &ready.events, mode).await?;
+        if source == Source::Outbox {
+            self.isolation.record(ready.events.len(), found.refused.len());
         }
-        let mut refused = self.apply_all(connection, &events, approach).await?;
-        if !refused.is_empty() {
-            for (position, event) in std::mem::take(&mut batch.applied).into_iter().enumerate() {
-                match refused.remove(&position) {
-                    Some(reason) => batch.parked.push(Parked::new(event, &reason, &self.retries)),
-                    None => batch.applied.push(event),
-                }
-            }
-        }
-        let parked: Vec<_> = batch.parked.iter().map(Parked::parking).collect();
-        match source {
-            Source::Outbox if parked.is_empty() => {}
-            Source::Outbox => parking::park(connection, &parked).await?,
-            Source::Parked => {
-                let applied: Vec<_> = batch.applied.iter().map(|event| event.id).collect();
-                parking::settle(connection, &applied, &parked).await?;
-            }
-        }
-        Ok(batch)
+        let (locked, refused) = ready.split_off(found);
+        waiting.extend(locked);
+        parked.extend(refused.into_iter().map(|(event, why)| Parked::new(event, &why, &self.retries)));
+        settle::settle(connection, source, &ready.claimed, &parked, &waiting).await?;
+        Ok(Batch { claimed_at, applied: ready.claimed, parked, waiting: waiting.len() })
     }
 
     async fn claim(
@@ -189,23 +296,27 @@ impl Drain {
         match source {
             Source::Outbox => outbox::claim(connection, self.frontier.start(), limit).await,
             Source::Parked => parking::claim_due(connection, limit).await,
+            Source::Waiting => self.claim_waiting(connection, limit).await,
         }
     }
 
     /// Counts and logs what is committed, and moves on to where the next claim may begin.
     async fn tell(&self, source: Source, batch: Batch) -> BatchOutcome {
-        let Batch { claimed_at, applied, parked } = batch;
+        let Batch { claimed_at, applied, parked, waiting } = batch;
         self.metrics.batch(source, applied.len(), parked.len());
         self.metrics.lags(&applied, claimed_at.elapsed());
-        parked.iter().for_each(Parked::log);
-        let drained = applied.len() + parked.len();
+        parked::log(&parked);
+        let taken = applied.len() + parked.len() + waiting;
         if source == Source::Outbox {
-            log_survey(self.frontier.survey(&self.database, drained).await);
+            log_survey(self.frontier.survey(&self.database, taken).await);
+            if waiting > 0 {
+                self.set_aside.notify_one();
+            }
         }
-        if drained == 0 {
+        if taken == 0 {
             BatchOutcome::Empty
         } else {
-            BatchOutcome::Drained { applied: applied.len(), parked: parked.len() }
+            BatchOutcome::Drained { applied: applied.len(), parked: parked.len(), waiting }
         }
     }
 }

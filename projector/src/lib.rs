@@ -94,7 +94,7 @@ impl Projector {
         projections: Vec<Box<dyn Projection>>,
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
-        let database = adapter::postgres::open(&config.database, "projector")?;
+        let database = adapter::postgres::open_for_draining(&config.database, "projector")?;
         let pulse = Pulse::start(config.longest_pause);
         let registry = Registry::new(&metrics::BUCKETS)?;
         let metrics = Metrics::register(&registry);
@@ -107,6 +107,7 @@ impl Projector {
         for _ in 0..config.workers {
             workers.spawn(worker.clone().drain_outbox(config.batch_max, config.longest_pause));
         }
+        workers.spawn(worker.clone().apply_waiting());
         workers.spawn(worker.retry_parked());
         tokio::spawn(stop.clone().run_until_cancelled_owned(registry.keep_up()));
         tracing::info!(workers = config.workers, batch_max = config.batch_max, "projecting");

@@ -91,7 +91,7 @@ impl Metrics {
     /// A batch was committed.
     pub(crate) fn batch(&self, source: Source, applied: usize, parked: usize) {
         let (applied_of, parked_of) = match source {
-            Source::Outbox => (&self.applied, &self.parked),
+            Source::Outbox | Source::Waiting => (&self.applied, &self.parked),
             Source::Parked => (&self.retried_applied, &self.retried_refused),
         };
         applied_of.increment(widen(applied));
@@ -104,7 +104,7 @@ impl Metrics {
     /// These events were claimed and committed, `since_claim` after the claim was sent.
     pub(crate) fn lags(&self, applied: &[ClaimedEvent], since_claim: Duration) {
         for event in applied {
-            if let Origin::Outbox { age } = event.origin {
+            if let Origin::Outbox { age } | Origin::Waiting { age } = event.origin {
                 self.lag.record(age + since_claim);
             }
         }
@@ -126,6 +126,7 @@ pub(crate) struct Gauges {
     up: Gauge,
     backlog: Gauge,
     oldest: Gauge,
+    waiting: Gauge,
     parked_retrying: Gauge,
     parked_for_good: Gauge,
     dead_rows: Gauge,
@@ -148,6 +149,10 @@ impl Gauges {
                 "Age of the event that waits first; 0 where none waits."
             );
             describe_gauge!(
+                "orders_waiting_events",
+                "Events that wait for the end of a lock on their order's row; they are part of the backlog."
+            );
+            describe_gauge!(
                 "orders_parked_events",
                 "Events that could not be projected: tried again by themselves, or left for an operator."
             );
@@ -164,6 +169,7 @@ impl Gauges {
                 up: gauge!("orders_database_up"),
                 backlog: gauge!("orders_outbox_backlog_events"),
                 oldest: gauge!("orders_outbox_oldest_event_age_seconds"),
+                waiting: gauge!("orders_waiting_events"),
                 parked_retrying: gauge!("orders_parked_events", "state" => "retrying"),
                 parked_for_good: gauge!("orders_parked_events", "state" => "waiting_for_operator"),
                 dead_rows: gauge!("orders_outbox_dead_rows"),
@@ -176,6 +182,7 @@ impl Gauges {
         self.up.set(1.0);
         self.backlog.set(inexact(observed.backlog));
         self.oldest.set(observed.oldest_seconds);
+        self.waiting.set(inexact(observed.waiting));
         self.parked_retrying.set(inexact(observed.parked_retrying));
         self.parked_for_good.set(inexact(observed.parked_for_good));
         self.dead_rows.set(inexact(observed.dead_rows));
@@ -188,6 +195,7 @@ impl Gauges {
         for gauge in [
             &self.backlog,
             &self.oldest,
+            &self.waiting,
             &self.parked_retrying,
             &self.parked_for_good,
             &self.dead_rows,

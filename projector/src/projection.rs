@@ -4,6 +4,7 @@ mod order_summary;
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use shared_events::OrderEvent;
 
@@ -17,12 +18,31 @@ pub use order_summary::OrderSummary;
 /// - **Any order.** Events of one order may come in any order and in several batches at once, from workers that know
 ///   nothing of each other. A model that shows the latest state compares versions.
 /// - **Deadlock.** Two workers may write the same rows: write them in a fixed order, such as by primary key.
-/// - **A plain order.** Before events are parked because this refuses them, an order of one item, placed now by the customer
-///   `control`, is applied and rolled back, to see that it is not the database that fails. It has to be accepted.
+/// - **A control.** Before events are parked because the database refuses them, an order placed now by nobody, with texts as
+///   long as theirs, is applied and rolled back, to see that it is not the database that fails. It has to be accepted.
 /// - **Cost.** It is called once a batch, and should take a number of statements that does not depend on its size.
 pub trait Projection: Send + Sync {
     /// The name of the read model, for logs.
     fn name(&self) -> &'static str;
+
+    /// Why the read model's table would refuse `event`, as far as that can be known without the database. The event is then parked
+    /// without any statement, so that this should cover all CHECKs of the table.
+    fn refuses(&self, _event: &OrderEvent) -> Option<String> {
+        None
+    }
+
+    /// Locks the rows that exist and that [`Projection::apply`] would write, except those that another session has locked, and
+    /// returns the positions of the events that need these. It never waits for a row.
+    ///
+    /// Called before `apply` while rows are known to be locked. Without it events wait for a lock like everything else does: as
+    /// in an outage.
+    fn lock_rows<'a>(
+        &'a self,
+        _connection: &'a mut AsyncPgConnection,
+        _events: &'a [OrderEvent],
+    ) -> BoxFuture<'a, QueryResult<Vec<usize>>> {
+        std::future::ready(Ok(Vec::new())).boxed()
+    }
 
     /// Brings the read model up to date with `events`, using `connection` and nothing else.
     ///

@@ -21,6 +21,11 @@ const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(5);
 const SHORTEST_OUTAGE_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 
+/// The shortest and the longest pause before a locked row is tried again, and at least so many times as long as a try takes.
+const SHORTEST_WAITING_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_WAITING_PAUSE: Duration = Duration::from_millis(200);
+const WAITING_PAUSE_PER_TRY: u32 = 4;
+
 /// How long an idle worker pauses when no event has come `since`, up to `longest`.
 pub(crate) fn idle(since: Duration, longest: Duration) -> Duration {
     (since / IDLE_PART).max(SHORTEST_IDLE_PAUSE).min(longest)
@@ -45,6 +50,13 @@ pub(crate) fn outage() -> ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+/// How long to pause before waiting events are tried again that have been locked for so long, where a try takes so long. Two workers
+/// keep each other waiting for milliseconds; what is locked for longer is seen at the latest [`LONGEST_WAITING_PAUSE`] after the
+/// lock has ended, unless there is so much of it that looking takes long.
+pub(crate) fn waiting(locked_for: Duration, took: Duration) -> Duration {
+    locked_for.clamp(SHORTEST_WAITING_PAUSE, LONGEST_WAITING_PAUSE).max(took * WAITING_PAUSE_PER_TRY)
 }
 
 /// When a parked event is tried again: after a pause that doubles with each attempt, plus jitter of up to as much again.
@@ -94,6 +106,13 @@ mod tests {
         assert_eq!(busy(99, false, ms(1_000), ms(1)), ms(1), "no longer than when it is idle");
         assert_eq!(busy(9, false, ms(1), ms(20)), Duration::ZERO, "few events are not made to wait");
         assert_eq!(busy(100, true, ms(1), ms(20)), Duration::ZERO, "nor is a backlog");
+    }
+
+    #[test]
+    fn a_locked_row_is_tried_again_soon_and_then_less_often() {
+        let ms = Duration::from_millis;
+        assert_eq!([0, 7, 50, 60_000].map(|ago| waiting(ms(ago), ms(1))), [5, 7, 50, 200].map(ms));
+        assert_eq!(waiting(ms(60_000), ms(100)), ms(400), "most of the time is left to others");
     }
 
     #[test]

@@ -15,6 +15,13 @@ use crate::retry;
 const PARKED_EVERY: Duration = Duration::from_secs(1);
 const PARKED_BATCH_MAX: i64 = 100;
 
+/// How many waiting events are tried in one batch at most, and how often it is looked whether another process left some behind.
+const WAITING_BATCH_MAX: i64 = 1_000;
+const WAITING_EVERY: Duration = Duration::from_millis(500);
+
+/// A row that is locked for longer than this is not just in the hands of another worker.
+const LOCKED_FOR_LONG: Duration = Duration::from_millis(100);
+
 /// How long the batch in flight may take once the process is told to stop. Then it is rolled back, which loses nothing.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
 
@@ -39,6 +46,45 @@ impl Worker {
         self.run(Source::Parked, PARKED_BATCH_MAX, at_once, |_idle_for| PARKED_EVERY).await;
     }
 
+    /// Applies events whose rows were locked, soon after the locks end, until told to stop.
+    pub(crate) async fn apply_waiting(self) {
+        let mut outage = retry::outage();
+        let mut locked_since = None;
+        loop {
+            let start = Instant::now();
+            let Some(outcome) = self.run_once(Source::Waiting, WAITING_BATCH_MAX).await else { return };
+            let is_waiting = match outcome {
+                // There may be more that are free.
+                Ok(BatchOutcome::Drained { applied, parked, .. }) if applied + parked > 0 => continue,
+                Ok(BatchOutcome::Drained { .. }) => Ok(true),
+                Ok(BatchOutcome::Empty) => self.drain.is_anything_waiting().await.map_err(drop),
+                Err(_) => Err(()),
+            };
+            let took = start.elapsed();
+            match is_waiting {
+                Err(()) => self.pause(outage.next().unwrap_or_default()).await,
+                Ok(false) => {
+                    (outage, locked_since) = (retry::outage(), None);
+                    self.pause_until_set_aside(WAITING_EVERY).await;
+                    self.pause(retry::waiting(Duration::ZERO, Duration::ZERO)).await;
+                }
+                Ok(true) => {
+                    outage = retry::outage();
+                    let locked_for = locked_since.get_or_insert(start).elapsed();
+                    if locked_for > LOCKED_FOR_LONG {
+                        self.drain.rows_are_still_locked();
+                    }
+                    self.pause(retry::waiting(locked_for, took)).await;
+                }
+            }
+        }
+    }
+
+    async fn pause_until_set_aside(&self, longest: Duration) {
+        let set_aside = tokio::time::timeout(longest, self.drain.until_set_aside());
+        drop(self.stop.run_until_cancelled(set_aside).await);
+    }
+
     /// Batch after batch, with pauses as `busy_pause` says for the events in one, whether it was full and how long it took, as
     /// `idle_pause` says for how long nothing has come, and with growing ones while the database does not work.
     async fn run(
@@ -53,11 +99,14 @@ impl Worker {
         let mut last_event = Instant::now();
         loop {
             let start = Instant::now();
+            let limit = self.drain.batch_limit(source, size.get());
             let Some(outcome) = self.run_once(source, size.get()).await else { return };
             let pause = match outcome {
-                Ok(BatchOutcome::Drained { applied, parked }) => {
-                    let (events, took) = (applied + parked, start.elapsed());
-                    let is_full = size.drained(events, took);
+                Ok(BatchOutcome::Drained { applied, parked, waiting }) => {
+                    let (events, took) = (applied + parked + waiting, start.elapsed());
+                    // The limit may be below the size while many events are refused.
+                    let is_full = size.drained(events, took)
+                        || i64::try_from(events).is_ok_and(|events| events >= limit);
                     last_event = Instant::now();
                     busy_pause(events, is_full, took)
                 }

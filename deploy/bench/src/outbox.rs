@@ -30,6 +30,13 @@ pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> 
         })
         .await?;
     }
+    wait::until("no event to wait for a lock", LIMIT, || async {
+        match stage.count("waiting_events").await {
+            Ok(0) => Ok(()),
+            waiting => Err(format!("{waiting:?}")),
+        }
+    })
+    .await?;
     Ok(())
 }
 
@@ -46,7 +53,7 @@ pub(crate) async fn fill_and_drain(stage: &Stage, orders: Range<u32>, customers:
 
 /// Everything was projected, and nothing else.
 pub(crate) async fn check_projected(stage: &Stage, orders: u64) -> Result<()> {
-    let left = stage.count("outbox").await?;
+    let left = stage.count("outbox").await? + stage.count("waiting_events").await?;
     let parked = stage.count("parked_events").await?;
     let projected = stage.count("order_summary").await?;
     compare(orders, [left, parked, projected])

@@ -13,7 +13,7 @@ use crate::own_database::OwnDatabase;
 /// For one request of ours, rather than of wrk.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
-const TABLES: [&str; 4] = ["orders", "outbox", "order_summary", "parked_events"];
+const TABLES: [&str; 5] = ["orders", "outbox", "order_summary", "waiting_events", "parked_events"];
 
 /// A migrated database and the services' binaries. The server is bound to the calling thread.
 pub(crate) struct Stage {

@@ -8,6 +8,8 @@ use crate::retry::RetryPolicy;
 
 /// Most characters of a reason that are kept with a parked event.
 const LONGEST_REASON: usize = 2_000;
+/// Most ids of a batch that are logged.
+const LOGGED_IDS: usize = 10;
 
 /// An event that was set aside.
 pub(super) struct Parked {
@@ -21,27 +23,35 @@ impl Parked {
     /// Sets `event` aside because of `reason`. This was one more attempt.
     pub(super) fn new(event: ClaimedEvent, reason: &str, retries: &RetryPolicy) -> Self {
         let before = match event.origin {
-            Origin::Outbox { .. } => 0,
+            Origin::Outbox { .. } | Origin::Waiting { .. } => 0,
             Origin::Parked { attempts } => attempts,
         };
         let attempts = before.saturating_add(1);
         Self { event, attempts, reason: storable(reason), retry_in: retries.wait_after(attempts) }
     }
 
+    pub(super) fn id(&self) -> i64 {
+        self.event.id
+    }
+
     pub(super) fn parking(&self) -> Parking<'_> {
         Parking { event: &self.event, attempts: self.attempts, error: &self.reason, retry_in: self.retry_in }
     }
+}
 
-    pub(super) fn log(&self) {
-        tracing::error!(
-            event.id = self.event.id,
-            event.kind = self.event.kind,
-            attempts = self.attempts,
-            retry_in_s = self.retry_in.map(|wait| wait.as_secs()),
-            reason = self.reason,
-            "event parked"
-        );
-    }
+/// One line a batch: a storm of refused events must not become a storm of lines.
+pub(super) fn log(parked: &[Parked]) {
+    let Some(first) = parked.first() else { return };
+    let ids: Vec<_> = parked.iter().take(LOGGED_IDS).map(|parked| parked.event.id).collect();
+    tracing::error!(
+        events = parked.len(),
+        first.ids = ?ids,
+        first.kind = first.event.kind,
+        first.attempts = first.attempts,
+        first.retry_in_s = first.retry_in.map(|wait| wait.as_secs()),
+        first.reason = first.reason,
+        "events parked"
+    );
 }
 
 /// What an event says may get into the reason, with characters that cannot be stored, or shown on a line.

@@ -1,5 +1,8 @@
 //! `order_summary`: the newest state of each order, in one flat row.
 
+mod limits;
+mod lock_rows;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +23,18 @@ pub struct OrderSummary;
 impl Projection for OrderSummary {
     fn name(&self) -> &'static str {
         "order_summary"
+    }
+
+    fn refuses(&self, event: &OrderEvent) -> Option<String> {
+        limits::broken_by(&event.order)
+    }
+
+    fn lock_rows<'a>(
+        &'a self,
+        connection: &'a mut AsyncPgConnection,
+        events: &'a [OrderEvent],
+    ) -> BoxFuture<'a, QueryResult<Vec<usize>>> {
+        lock_rows::lock_rows(connection, events).boxed()
     }
 
     fn apply<'a>(

@@ -12,7 +12,7 @@ async fn a_cycle_moves_an_event_from_the_outbox_into_the_read_model() -> Result<
     scene.emit([event(1, 1)]).await?;
     let worker = scene.worker(10)?;
 
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 });
     assert_eq!(worker.run_once().await?, BatchOutcome::Empty);
     assert_eq!(scene.count("outbox").await?, 0);
     let row = "SELECT order_id::text, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version,
@@ -31,10 +31,10 @@ async fn a_cycle_takes_the_oldest_events_up_to_its_batch_size() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     let worker = scene.worker(3)?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 3, parked: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 3, parked: 0, waiting: 0 });
     let seen: Vec<_> = scene.summaries().await?.into_iter().map(|(id, ..)| id).collect();
     assert_eq!(seen, [1, 2, 3].map(|order| order_id(order).to_string()));
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0, waiting: 0 });
     Ok(())
 }
 
@@ -67,7 +67,7 @@ async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was()
                   WHERE application_name = 'test' AND state = 'idle in transaction' AND datname = current_database()";
     assert_eq!(scene.session.query(killed, &[]).await?.len(), 1);
     assert_eq!(scene.count("outbox").await?, 2);
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0, waiting: 0 });
     Ok(())
 }
 

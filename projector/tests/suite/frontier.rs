@@ -99,7 +99,7 @@ async fn an_event_with_a_low_id_that_is_committed_late_is_claimed_by_the_next_ba
     assert!(worker.start() <= 1, "claims must not begin behind an id that may still come");
 
     late.commit().await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 });
     // Now nothing holds it up any more.
     move_past(&worker, 3_000).await
 }

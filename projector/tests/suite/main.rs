@@ -5,6 +5,7 @@ mod convergence;
 mod cycle;
 mod frontier;
 mod golden;
+mod locked_rows;
 mod metrics;
 mod outage;
 mod parked_command;

@@ -35,11 +35,12 @@ impl Scene {
 
     /// The same with one connection, whose prepared statements can be looked at.
     pub(crate) fn open_one(&self) -> Result<Database> {
-        Ok(postgres::open(&DatabaseConfig::from_vars(&self.vars())?.with_pool_size(1), "test")?)
+        let config = DatabaseConfig::from_vars(&self.vars())?.with_pool_size(1);
+        Ok(postgres::open_for_draining(&config, "test")?)
     }
 
     pub(crate) fn open(&self) -> Result<Database> {
-        Ok(postgres::open(&DatabaseConfig::from_vars(&self.vars())?, "test")?)
+        Ok(postgres::open_for_draining(&DatabaseConfig::from_vars(&self.vars())?, "test")?)
     }
 
     pub(crate) fn worker(&self, batch_size: i64) -> Result<Arc<Worker>> {
@@ -132,19 +133,30 @@ impl Worker {
         self.drain.start()
     }
 
+    /// Tries what waits for the end of a lock.
+    pub(crate) async fn apply_waiting_once(&self) -> Result<BatchOutcome, DrainError> {
+        self.drain.run_once(Source::Waiting, self.batch_size).await
+    }
+
     /// Tries what is parked and due.
     pub(crate) async fn retry_once(&self) -> Result<BatchOutcome, DrainError> {
         self.drain.run_once(Source::Parked, self.batch_size).await
     }
 }
 
-/// Cycles until nothing is left, and adds up what was applied and what was parked.
+/// Cycles until nothing is left, also of events whose rows were locked for a moment. Adds up what was applied and what was parked.
 pub(crate) async fn drain(worker: &Worker) -> Result<(usize, usize)> {
     let mut total = (0, 0);
-    while let BatchOutcome::Drained { applied, parked } = worker.run_once().await? {
-        total = (total.0 + applied, total.1 + parked);
+    loop {
+        let outcome = match worker.run_once().await? {
+            BatchOutcome::Empty if !worker.drain.is_anything_waiting().await? => return Ok(total),
+            BatchOutcome::Empty => worker.apply_waiting_once().await?,
+            outcome => outcome,
+        };
+        if let BatchOutcome::Drained { applied, parked, .. } = outcome {
+            total = (total.0 + applied, total.1 + parked);
+        }
     }
-    Ok(total)
 }
 
 pub(crate) fn order_id(number: u128) -> Uuid {

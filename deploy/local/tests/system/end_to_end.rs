@@ -73,7 +73,7 @@ async fn a_projector_that_is_killed_loses_nothing_and_repeats_nothing() -> Resul
 
     let session = system.database.connect().await?;
     assert_eq!(differences(&session).await?, 0, "I6");
-    for table in ["outbox", "parked_events"] {
+    for table in ["outbox", "waiting_events", "parked_events"] {
         let left: i64 = session.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0);
         assert_eq!(left, 0, "{table}");
     }

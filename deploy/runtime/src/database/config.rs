@@ -104,6 +104,14 @@ impl DatabaseConfig {
         self
     }
 
+    /// The same with a lock timeout of no more than `limit`.
+    #[must_use]
+    pub fn with_lock_timeout_up_to(mut self, limit: Duration) -> Self {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self.lock_timeout_ms = self.lock_timeout_ms.min(limit_ms);
+        self
+    }
+
     /// The database; no connection is opened before the first use. PostgreSQL sees `process` as application name.
     ///
     /// # Errors

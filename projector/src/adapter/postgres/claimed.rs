@@ -28,6 +28,11 @@ pub enum Origin {
         /// How old it was when it was claimed, by the database's clock.
         age: Duration,
     },
+    /// Among the events that wait for the end of a lock.
+    Waiting {
+        /// How old it was when it was claimed, by the database's clock.
+        age: Duration,
+    },
     /// Among the parked events.
     Parked {
         /// How often it has been tried.

@@ -78,6 +78,15 @@ pub async fn settle(
     Ok(())
 }
 
+/// Leaves parked events as they are and has them tried again in a moment: their rows are locked, which is no attempt.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn postpone(connection: &mut AsyncPgConnection, ids: &[i64]) -> QueryResult<()> {
+    RunQueryDsl::execute(Postpone { ids: ids.to_vec() }, connection).await.map(drop)
+}
+
 /// How events were tried, one array a column, so that a statement's text is the same for any number of events and stays
 /// prepared.
 #[derive(Default)]
@@ -110,6 +119,24 @@ impl<'a> Tried<'a> {
         out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.retry_in_ms)
     }
 }
+
+#[derive(QueryId)]
+struct Postpone {
+    ids: Vec<i64>,
+}
+
+impl QueryFragment<Pg> for Postpone {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "UPDATE parked_events SET next_attempt_at = now() + interval '500 milliseconds' WHERE id = ANY(",
+        );
+        out.push_bind_param::<Array<BigInt>, _>(&self.ids)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for Postpone {}
 
 struct ParkAgain<'a>(Tried<'a>);
 

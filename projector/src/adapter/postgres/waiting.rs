@@ -1,0 +1,229 @@
+//! Events that wait for the end of a lock on their order's row.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{self, Array, BigInt, Bool, Integer, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::claimed::{ClaimedEvent, Origin};
+
+/// An event to be set aside.
+#[derive(Debug)]
+pub struct SetAside<'a> {
+    /// The event, claimed from the outbox by this transaction.
+    pub event: &'a ClaimedEvent,
+    /// Its order.
+    pub order_id: Uuid,
+    /// The order's version after it.
+    pub version: i32,
+}
+
+/// Keeps events that were claimed from the outbox until their rows are free. An event whose id is taken is kept under a negative
+/// one, as parked events are.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn set_aside(connection: &mut AsyncPgConnection, events: &[SetAside<'_>]) -> QueryResult<()> {
+    RunQueryDsl::execute(Insert::of(events), connection).await.map(drop)
+}
+
+/// Locks up to `limit` events whose rows nobody else has locked, and these rows with them; by id. Nothing is written for the
+/// others. Call [`remove`] with those that are done.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn claim_unlocked(
+    connection: &mut AsyncPgConnection,
+    limit: i64,
+) -> QueryResult<Vec<ClaimedEvent>> {
+    Ok(claimed(RunQueryDsl::load(ClaimUnlocked { limit }, connection).await?))
+}
+
+/// Locks up to `limit` events with ids above `after` whose orders have no row yet, by id. Another session may have inserted the
+/// row and not committed it.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn claim_without_row(
+    connection: &mut AsyncPgConnection,
+    after: i64,
+    limit: i64,
+) -> QueryResult<Vec<ClaimedEvent>> {
+    Ok(claimed(RunQueryDsl::load(ClaimWithoutRow { after, limit }, connection).await?))
+}
+
+/// Removes events that do not wait any more.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn remove(connection: &mut AsyncPgConnection, ids: &[i64]) -> QueryResult<()> {
+    RunQueryDsl::execute(Remove { ids: ids.to_vec() }, connection).await.map(drop)
+}
+
+/// Whether any event waits.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn is_any(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
+    RunQueryDsl::get_result(IsAny, connection).await
+}
+
+type Row = (i64, String, String, DateTime<Utc>, DateTime<Utc>);
+
+fn claimed(rows: Vec<Row>) -> Vec<ClaimedEvent> {
+    let event = |(id, kind, payload, created_at, claimed_at): Row| ClaimedEvent {
+        id,
+        kind,
+        payload,
+        created_at,
+        origin: Origin::Waiting { age: (claimed_at - created_at).to_std().unwrap_or_default() },
+    };
+    rows.into_iter().map(event).collect()
+}
+
+/// One array a column, so that the text is the same for any number of events and stays prepared.
+struct Insert<'a> {
+    id: Vec<i64>,
+    order_id: Vec<Uuid>,
+    version: Vec<i32>,
+    kind: Vec<&'a str>,
+    payload: Vec<&'a str>,
+    created_at: Vec<DateTime<Utc>>,
+}
+
+impl<'a> Insert<'a> {
+    fn of(events: &[SetAside<'a>]) -> Self {
+        let each = || events.iter().map(|set_aside| set_aside.event);
+        Self {
+            id: each().map(|event| event.id).collect(),
+            order_id: events.iter().map(|set_aside| set_aside.order_id).collect(),
+            version: events.iter().map(|set_aside| set_aside.version).collect(),
+            kind: each().map(|event| event.kind.as_str()).collect(),
+            payload: each().map(|event| event.payload.as_str()).collect(),
+            created_at: each().map(|event| event.created_at).collect(),
+        }
+    }
+}
+
+impl QueryId for Insert<'_> {
+    type QueryId = Insert<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for Insert<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at) \
+             SELECT CASE WHEN EXISTS (SELECT FROM waiting_events AS known WHERE known.id = t.id) \
+             THEN least(0, (SELECT min(id) FROM waiting_events)) - row_number() OVER () ELSE id END, \
+             order_id, version, kind, payload::json, created_at FROM unnest(",
+        );
+        out.push_bind_param::<Array<BigInt>, _>(&self.id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.order_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Integer>, _>(&self.version)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.kind)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.payload)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.created_at)?;
+        out.push_sql(") AS t (id, order_id, version, kind, payload, created_at)");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for Insert<'_> {}
+
+#[derive(QueryId)]
+struct ClaimUnlocked {
+    limit: i64,
+}
+
+impl Query for ClaimUnlocked {
+    type SqlType = (BigInt, Text, Text, Timestamptz, Timestamptz);
+}
+
+impl QueryFragment<Pg> for ClaimUnlocked {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT w.id, w.kind, w.payload::text, w.created_at, statement_timestamp() FROM waiting_events AS w \
+             CROSS JOIN LATERAL (SELECT FROM order_summary AS o WHERE o.order_id = w.order_id \
+             FOR NO KEY UPDATE SKIP LOCKED) AS unlocked ORDER BY w.id LIMIT ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.limit)?;
+        out.push_sql(" FOR UPDATE OF w SKIP LOCKED");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for ClaimUnlocked {}
+
+#[derive(QueryId)]
+struct ClaimWithoutRow {
+    after: i64,
+    limit: i64,
+}
+
+impl Query for ClaimWithoutRow {
+    type SqlType = (BigInt, Text, Text, Timestamptz, Timestamptz);
+}
+
+impl QueryFragment<Pg> for ClaimWithoutRow {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT w.id, w.kind, w.payload::text, w.created_at, statement_timestamp() FROM waiting_events AS w \
+             WHERE w.id > ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.after)?;
+        out.push_sql(
+            " AND (SELECT true FROM order_summary AS o WHERE o.order_id = w.order_id) IS NULL ORDER BY w.id LIMIT ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.limit)?;
+        out.push_sql(" FOR UPDATE OF w SKIP LOCKED");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for ClaimWithoutRow {}
+
+#[derive(QueryId)]
+struct Remove {
+    ids: Vec<i64>,
+}
+
+impl QueryFragment<Pg> for Remove {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("DELETE FROM waiting_events WHERE id = ANY(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.ids)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for Remove {}
+
+#[derive(QueryId)]
+struct IsAny;
+
+impl Query for IsAny {
+    type SqlType = Bool;
+}
+
+impl QueryFragment<Pg> for IsAny {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT EXISTS (SELECT FROM waiting_events)");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for IsAny {}

@@ -1,0 +1,42 @@
+//! What the table `order_summary` refuses, known without asking it. A test compares this with the table's constraints.
+
+use chrono::{DateTime, Utc};
+use shared_events::OrderState;
+
+const CUSTOMER_ID_MAX: usize = 128;
+const SKU_MAX: usize = 64;
+/// PostgreSQL's earliest time, in microseconds since 1970: 4714-11-24 BC. Its latest is beyond what an event can say.
+const EARLIEST_MICROS: i64 = -210_866_803_200_000_000;
+
+/// The limit that `order` does not keep, if any, by the name of the constraint.
+pub(super) fn broken_by(order: &OrderState) -> Option<String> {
+    let broken = [
+        has_length("order_summary_customer_id_length", &order.customer_id, CUSTOMER_ID_MAX),
+        has_length("order_summary_last_item_sku_length", &order.last_item_sku, SKU_MAX),
+        is_at_least("order_summary_total_not_negative", order.total_cents, 0),
+        is_at_least("order_summary_item_count_positive", order.item_count.into(), 1),
+        is_at_least("order_summary_version_positive", order.version.into(), 1),
+        is_storable_text("customer_id", &order.customer_id),
+        is_storable_text("last_item_sku", &order.last_item_sku),
+        is_storable_time("placed_at", order.placed_at),
+    ];
+    broken.into_iter().flatten().next()
+}
+
+fn has_length(constraint: &str, text: &str, max: usize) -> Option<String> {
+    // No text has more characters than bytes.
+    let fits = !text.is_empty() && (text.len() <= max || text.chars().count() <= max);
+    (!fits).then(|| format!("{constraint}: {} characters", text.chars().count()))
+}
+
+fn is_at_least(constraint: &str, value: i64, least: i64) -> Option<String> {
+    (value < least).then(|| format!("{constraint}: {value}"))
+}
+
+fn is_storable_text(column: &str, text: &str) -> Option<String> {
+    text.contains('\0').then(|| format!("{column}: a text with a NUL character cannot be stored"))
+}
+
+fn is_storable_time(column: &str, time: DateTime<Utc>) -> Option<String> {
+    (time.timestamp_micros() < EARLIEST_MICROS).then(|| format!("{column}: {time} cannot be stored"))
+}
