@@ -82,7 +82,7 @@ impl Worker {
 
     async fn pause_until_set_aside(&self, longest: Duration) {
         let set_aside = tokio::time::timeout(longest, self.drain.until_set_aside());
-        drop(self.stop.run_until_cancelled(set_aside).await);
+        self.stop.run_until_cancelled(set_aside).await;
     }
 
     /// Batch after batch, with pauses as `busy_pause` says for the events in one, whether it was full and how long it took, as

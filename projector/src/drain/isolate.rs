@@ -146,7 +146,9 @@ impl Drain {
                 (Some((left, right)), _) => parts.extend([right, left]),
                 (None, Blame::Lock) => drop(found.locked.insert(part.start)),
                 (None, _) => {
-                    some.iter().for_each(|event| refused.add(event, &error));
+                    if let Some(event) = some.first() {
+                        refused.add(event, &error);
+                    }
                     found.refused.insert(part.start, reason(&error));
                 }
             }

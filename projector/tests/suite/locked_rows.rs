@@ -72,9 +72,9 @@ async fn a_row_that_another_session_has_inserted_but_not_committed_delays_only_i
             BatchOutcome::Drained { applied: 0, parked: 0, waiting: 1 }
         );
         if is_committed {
-            lock.commit().await?
+            lock.commit().await?;
         } else {
-            lock.rollback().await?
+            lock.rollback().await?;
         }
         assert_eq!(drain(&worker).await?, (1, 0));
         assert!(scene.summaries().await?.iter().all(|(_, version, _)| *version == 2));

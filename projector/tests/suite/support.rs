@@ -151,7 +151,7 @@ pub(crate) async fn drain(worker: &Worker) -> Result<(usize, usize)> {
         let outcome = match worker.run_once().await? {
             BatchOutcome::Empty if !worker.drain.is_anything_waiting().await? => return Ok(total),
             BatchOutcome::Empty => worker.apply_waiting_once().await?,
-            outcome => outcome,
+            outcome @ BatchOutcome::Drained { .. } => outcome,
         };
         if let BatchOutcome::Drained { applied, parked, .. } = outcome {
             total = (total.0 + applied, total.1 + parked);
