@@ -1,10 +1,10 @@
-//! Configuration of the projector: see [`DatabaseConfig`] and [`HttpConfig`] for the common variables.
+//! Configuration of the projector: see [`DatabaseConfig`] and [`AdminConfig`] for the common variables.
 
 use std::time::Duration;
 
 use runtime::config::{self, ConfigError, Vars, in_range};
 use runtime::database::DatabaseConfig;
-use runtime::http::HttpConfig;
+use runtime::http::AdminConfig;
 use serde::Deserialize;
 
 use crate::retry::RetryPolicy;
@@ -14,8 +14,8 @@ use crate::retry::RetryPolicy;
 pub struct Config {
     /// The `DATABASE_*` variables; the role is `orders_projector`. Each worker uses one connection at a time.
     pub database: DatabaseConfig,
-    /// `BIND_ADDRESS`, `PORT` (default 8083), `HTTP_WORKERS`: for the probes.
-    pub http: HttpConfig,
+    /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9083): for the probes and metrics.
+    pub admin: AdminConfig,
     /// `WORKERS`: batches that are drained at once in this process, 1 to 64, and no more than connections. Default 1.
     pub workers: usize,
     /// `BATCH_MAX`: most events that one batch takes, 1 to 10 000. Default 1 000. Batches grow up to this while they are full
@@ -97,7 +97,7 @@ impl Config {
         }
         Ok(Self {
             database,
-            http: HttpConfig::from_vars(vars)?,
+            admin: AdminConfig::from_vars(vars)?,
             workers: own.workers,
             batch_max: own.batch_max,
             longest_pause: Duration::from_millis(own.poll_max_ms),
@@ -128,7 +128,7 @@ mod tests {
             ("PARKED_ATTEMPTS", "0"),
             ("PARKED_RETRY_FIRST_MS", "0"),
             ("PARKED_RETRY_MAX_MS", "86400001"),
-            ("PORT", "65536"),
+            ("ADMIN_PORT", "65536"),
         ] {
             let error = config(name, value).unwrap_err().to_string();
             assert!(error.contains(name), "{name}={value}: {error}");

@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use runtime::config::ConfigError;
-use runtime::http::BoundServer;
+use runtime::http::{Admin, BindError};
 use runtime::metrics::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -39,15 +39,15 @@ mod worker;
 pub use config::Config;
 pub use retry::RetryPolicy;
 
-use crate::adapter::http::Admin;
+use crate::adapter::http::Probes;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::projection::{OrderSummary, Projection};
 use crate::pulse::Pulse;
 use crate::worker::Worker;
 
-/// The port of the probes and metrics where `PORT` names no other.
-const DEFAULT_PORT: u16 = 8083;
+/// The port of the probes and metrics where `ADMIN_PORT` names no other.
+const DEFAULT_ADMIN_PORT: u16 = 9083;
 
 /// All read models that are kept: add a projection here.
 #[must_use]
@@ -58,7 +58,7 @@ pub fn projections() -> Vec<Box<dyn Projection>> {
 /// A projector whose workers are at work.
 pub struct Projector {
     workers: JoinSet<()>,
-    admin: BoundServer,
+    admin: Admin,
     stop: CancellationToken,
 }
 
@@ -69,8 +69,8 @@ pub enum ProjectorError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The probes and metrics cannot be served.
-    #[error("cannot serve the probes and metrics")]
-    Admin(#[from] std::io::Error),
+    #[error(transparent)]
+    Admin(#[from] BindError),
     /// The metrics are wrong.
     #[error("cannot set up the metrics")]
     Metrics(#[from] runtime::metrics::RegistryError),
@@ -99,9 +99,9 @@ impl Projector {
         let registry = Registry::new(&metrics::BUCKETS)?;
         let metrics = Metrics::register(&registry);
         let drain = Arc::new(Drain::new(database.clone(), projections, config.retries, metrics));
-        let admin =
-            Admin { database, drain: Arc::clone(&drain), pulse: pulse.clone(), registry: registry.clone() };
-        let admin = admin.bind(&config.http, DEFAULT_PORT, stop.clone())?;
+        let probes =
+            Probes { database, drain: Arc::clone(&drain), pulse: pulse.clone(), registry: registry.clone() };
+        let admin = probes.serve(&config.admin, DEFAULT_ADMIN_PORT, stop.clone())?;
         let worker = Worker { drain, pulse, stop: stop.clone() };
         let mut workers = JoinSet::new();
         for _ in 0..config.workers {
@@ -127,17 +127,14 @@ impl Projector {
     /// [`ProjectorError::Worker`] when a worker panicked; the others are stopped first.
     pub async fn run(self) -> Result<(), ProjectorError> {
         let Self { mut workers, admin, stop } = self;
-        let end_with_workers = async {
-            let mut death = None;
-            // Workers end only when told to, or by panicking: a silent death would leave a process that looks alive.
-            while let Some(ended) = workers.join_next().await {
-                stop.cancel();
-                death = death.or(ended.err());
-            }
-            death.map_or(Ok(()), |death| Err(ProjectorError::Worker(death)))
-        };
-        let (worker_end, admin_end) = tokio::join!(end_with_workers, admin.run());
-        worker_end?;
-        Ok(admin_end?)
+        let mut death = None;
+        // Workers end only when told to, or by panicking: a silent death would leave a process that looks alive.
+        while let Some(ended) = workers.join_next().await {
+            stop.cancel();
+            death = death.or(ended.err());
+        }
+        // Whether it is alive can be asked until the last batch is done.
+        drop(admin);
+        death.map_or(Ok(()), |death| Err(ProjectorError::Worker(death)))
     }
 }

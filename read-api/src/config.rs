@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime::config::{self, ConfigError, Vars, in_range};
 use runtime::database::DatabaseConfig;
-use runtime::http::HttpConfig;
+use runtime::http::{AdminConfig, HttpConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -17,6 +17,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `BIND_ADDRESS`, `PORT` (default 8082), `HTTP_WORKERS`.
     pub http: HttpConfig,
+    /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9082).
+    pub admin: AdminConfig,
     /// `CURSOR_KEY`: the secret that page cursors are made with, 32 characters or more. Required: with one that each process
     /// made for itself, replicas would refuse each other's cursors.
     pub cursor_key: CursorKey,
@@ -48,12 +50,14 @@ impl Config {
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         let database = DatabaseConfig::from_vars(vars)?;
         let http = HttpConfig::from_vars(vars)?;
+        let admin = AdminConfig::from_vars(vars)?;
         let Cursor { key } = config::read("CURSOR_", vars)?;
         let Live { poll_ms } = config::read("LIVE_", vars)?;
         in_range("LIVE_POLL_MS", &poll_ms, &(10..=2_000))?;
         Ok(Self {
             database,
             http,
+            admin,
             cursor_key: CursorKey::new(&key)?,
             live_poll: Duration::from_millis(poll_ms),
         })

@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web;
 use runtime::health::{Health, NotReady};
-use runtime::http::BoundServer;
+use runtime::http::{Admin, BindError, BoundServer};
+use runtime::metrics::{Registry, RegistryError};
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
@@ -36,15 +37,21 @@ use crate::version_wait::VersionWait;
 /// The port that it listens on where `PORT` names no other.
 const DEFAULT_PORT: u16 = 8082;
 
+/// The port of its probes and metrics where `ADMIN_PORT` names no other.
+const DEFAULT_ADMIN_PORT: u16 = 9082;
+
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] runtime::config::ConfigError),
-    /// The address cannot be listened on.
-    #[error("cannot listen on the configured address")]
-    Listen(#[from] std::io::Error),
+    /// It cannot serve.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The metrics are wrong.
+    #[error("cannot set up the metrics")]
+    Metrics(#[from] RegistryError),
 }
 
 /// Wires the adapters to each other and listens. The database is not needed yet: `/readyz` tells when it is there.
@@ -70,9 +77,11 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, Sta
     let live = web::Data::new(Live::start(Arc::clone(&watch), config.live_poll, share, stop.clone()));
     let cursor_key = web::Data::new(config.cursor_key.clone());
     let health = health(watch, stop.clone());
+    let registry = Registry::new(&[])?;
+    let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let worker = Arc::new(AtomicUsize::new(0));
     // This is called once on each thread that serves HTTP; where one died and is replaced, the next takes over its lanes.
-    let server = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop, move |app| {
+    let server = runtime::http::bind(&config.http, DEFAULT_PORT, admin, stop, move |app| {
         let worker = worker.fetch_add(1, Ordering::Relaxed) % lanes.len();
         let lanes = lanes.get(worker).unwrap_or(&database).clone();
         app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone())))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime::config::{self, ConfigError, Vars, in_range};
 use runtime::database::DatabaseConfig;
-use runtime::http::HttpConfig;
+use runtime::http::{AdminConfig, HttpConfig};
 use serde::Deserialize;
 
 /// Everything that write-api can be told from outside.
@@ -14,6 +14,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `BIND_ADDRESS`, `PORT` (default 8081), `HTTP_WORKERS`.
     pub http: HttpConfig,
+    /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9081).
+    pub admin: AdminConfig,
     /// `WRITE_QUEUE`: commands that may wait to be committed, 1 to 100 000; further ones are answered 503. Default 4 096.
     pub queue: usize,
     /// `WRITE_DEADLINE_MS`: how long a command may take until its caller is told that it failed, or that its outcome is
@@ -50,6 +52,7 @@ impl Config {
         Ok(Self {
             database: DatabaseConfig::from_vars(vars)?,
             http: HttpConfig::from_vars(vars)?,
+            admin: AdminConfig::from_vars(vars)?,
             queue: own.write_queue,
             deadline: Duration::from_millis(own.write_deadline_ms),
         })

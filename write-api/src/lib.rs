@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use actix_web::web;
 use runtime::health::{Health, NotReady};
-use runtime::http::BoundServer;
+use runtime::http::{Admin, BindError, BoundServer};
+use runtime::metrics::{Registry, RegistryError};
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
@@ -33,6 +34,9 @@ use crate::adapter::postgres::{Limits, PgOrderWriter};
 /// The port that it listens on where `PORT` names no other.
 const DEFAULT_PORT: u16 = 8081;
 
+/// The port of its probes and metrics where `ADMIN_PORT` names no other.
+const DEFAULT_ADMIN_PORT: u16 = 9081;
+
 /// Every statement of this process finds its rows by key. A plan that was made while the table was small must not scan
 /// or hash the whole of it later. Where there is no other way it would count as so costly that PostgreSQL compiles the
 /// statement first, which takes longer than running it.
@@ -45,9 +49,12 @@ pub enum StartError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] runtime::config::ConfigError),
-    /// The address cannot be listened on.
-    #[error("cannot listen on the configured address")]
-    Listen(#[from] std::io::Error),
+    /// It cannot serve.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The metrics are wrong.
+    #[error("cannot set up the metrics")]
+    Metrics(#[from] RegistryError),
 }
 
 /// Wires the adapters to each other and listens. The database is not needed yet: `/readyz` tells when it is there.
@@ -74,8 +81,10 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, Sta
             })
         }
     });
+    let registry = Registry::new(&[])?;
+    let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let writer = web::Data::from(writer);
-    let server = runtime::http::bind(&config.http, DEFAULT_PORT, &health, stop, move |app| {
+    let server = runtime::http::bind(&config.http, DEFAULT_PORT, admin, stop, move |app| {
         app.app_data(writer.clone()).configure(http::routes::<PgOrderWriter>);
     })?;
     Ok(server)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
-use self::ports::Ports;
+use self::ports::{Pair, Ports};
 use crate::database::Database;
 use crate::postgres::{ServerOptions, Tuning};
 use crate::services::{Service, ServiceBinaries, ServiceKind};
@@ -24,7 +24,8 @@ pub struct Options {
     /// Port of read-api; 8082, or a free one where that is taken.
     #[arg(long, value_name = "PORT")]
     read_port: Option<u16>,
-    /// Port of the projector's probes; 8083, or a free one where that is taken.
+    /// Port of the projector's probes and metrics; 9083, or a free one where that is taken. Those of write-api and read-api are
+    /// 9081 and 9082, or free ones.
     #[arg(long, value_name = "PORT")]
     admin_port: Option<u16>,
     /// Exit after the demonstration, with a status other than 0 where it failed.
@@ -118,8 +119,9 @@ impl System {
     async fn start(binaries: &ServiceBinaries, database: &Database, ports: &Ports) -> Result<Self> {
         let mut system = Self { services: Vec::new() };
         for kind in ServiceKind::ALL {
-            let service = start_service(kind, &binaries.program(kind), database, &ports.of(kind)).await?;
-            say(&format!("{:<10}  {}", kind.name(), service.url()))?;
+            let service = start_service(kind, &binaries.program(kind), database, ports).await?;
+            say(format!("{:<10}  {:<21}  probes {}", kind.name(), service.url(), service.admin_url())
+                .as_str())?;
             system.services.push(service);
         }
         Ok(system)
@@ -141,17 +143,19 @@ impl System {
     }
 }
 
-/// On the first of the ports on which it can listen.
+/// On the first of the pairs of ports on which it can listen.
 async fn start_service(
     kind: ServiceKind,
     program: &Path,
     database: &Database,
-    ports: &[u16],
+    ports: &Ports,
 ) -> Result<Service> {
     let url = database.url_for(kind.role())?;
     let mut failure = None;
-    for port in ports {
-        let mut service = Service::start(kind, program, &url, *port, database.log_dir())?;
+    for Pair { api, admin } in ports.of(kind) {
+        let admin = admin.to_string();
+        let variables = [("ADMIN_PORT", admin.as_str())];
+        let mut service = Service::start_with(&variables, kind, program, &url, api, database.log_dir())?;
         match service.wait_until_ready().await {
             Ok(()) => return Ok(service),
             // Only one that has ended may have found its port taken.

@@ -66,6 +66,8 @@ pub struct Service {
     log_start: u64,
     /// Known once it is ready.
     url: String,
+    /// Known once it is ready.
+    admin_url: String,
 }
 
 /// Why a service is not running as it should.
@@ -103,8 +105,8 @@ pub enum ServiceError {
 }
 
 impl Service {
-    /// Starts the service's `program`, which listens on 127.0.0.1 and `port` (0 takes a free one) and logs to a file in
-    /// `log_dir`.
+    /// Starts the service's `program`, which serves its API on 127.0.0.1 and `port` (0 takes a free one), its probes and metrics
+    /// on a free port, and logs to a file in `log_dir`.
     ///
     /// # Errors
     ///
@@ -119,7 +121,7 @@ impl Service {
         Self::start_with(&[], kind, program, database_url, port, log_dir)
     }
 
-    /// The same with more variables in its environment, each as name and value.
+    /// The same with more variables in its environment, each as name and value; `ADMIN_PORT` among them counts.
     ///
     /// # Errors
     ///
@@ -138,6 +140,7 @@ impl Service {
             let log_start = out.metadata()?.len();
             let mut command = Command::new(program);
             command
+                .env("ADMIN_PORT", "0")
                 .envs(variables.iter().copied())
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")
@@ -152,10 +155,10 @@ impl Service {
         };
         let (child, log_start) =
             start().map_err(|source| ServiceError::Start { service: kind.name(), source })?;
-        Ok(Self { kind, child, log, log_start, url: String::new() })
+        Ok(Self { kind, child, log, log_start, url: String::new(), admin_url: String::new() })
     }
 
-    /// Waits until it has told its address and `/readyz` answers 200 there.
+    /// Waits until it has logged its addresses and `/readyz` answers 200.
     ///
     /// # Errors
     ///
@@ -165,23 +168,23 @@ impl Service {
         let ready = wait::until("readiness", READY_LIMIT, || {
             let ended = self.child.try_wait().ok().flatten();
             // From its own log: on a port that was chosen for it somebody else may be answering.
-            let url = self.own_address().map(|address| format!("http://{address}"));
+            let urls = self.own_urls();
             let client = &client;
             async move {
-                match (ended, url) {
+                match (ended, urls) {
                     (Some(status), _) => Ok(Err(status)),
                     (None, None) => Err("no address yet".to_owned()),
-                    (None, Some(url)) => {
-                        let answer = client.get(format!("{url}/readyz")).send().await;
+                    (None, Some((url, admin_url))) => {
+                        let answer = client.get(format!("{admin_url}/readyz")).send().await;
                         let answer = answer.and_then(reqwest::Response::error_for_status);
-                        answer.map(|_| Ok(url)).map_err(|error| error.to_string())
+                        answer.map(|_| Ok((url, admin_url))).map_err(|error| error.to_string())
                     }
                 }
             }
         });
         let source = match ready.await {
-            Ok(Ok(url)) => {
-                self.url = url;
+            Ok(Ok((url, admin_url))) => {
+                (self.url, self.admin_url) = (url, admin_url);
                 return Ok(());
             }
             Ok(Err(status)) => TimedOut {
@@ -194,20 +197,33 @@ impl Service {
         Err(ServiceError::NotReady { service: self.kind.name(), log: last_lines(&self.log), source })
     }
 
-    /// The address in the line that `runtime::http` logs once it listens.
-    fn own_address(&self) -> Option<String> {
+    /// Where it serves its API (nowhere, for the projector) and its probes, from the lines that `runtime::http` logs.
+    fn own_urls(&self) -> Option<(String, String)> {
         let log = fs::read(&self.log).ok()?;
         let own = log.get(usize::try_from(self.log_start).ok()?..)?;
-        own.split(|byte| *byte == b'\n').find_map(|line| {
-            let line: serde_json::Value = serde_json::from_slice(line).ok()?;
-            Some(line.get("http.address")?.as_str()?.to_owned())
-        })
+        let url = |field: &str| {
+            own.split(|byte| *byte == b'\n').find_map(|line| {
+                let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+                Some(format!("http://{}", line.get(field)?.as_str()?))
+            })
+        };
+        let api = match self.kind {
+            ServiceKind::WriteApi | ServiceKind::ReadApi => url("http.address")?,
+            ServiceKind::Projector => String::new(),
+        };
+        Some((api, url("admin.address")?))
     }
 
-    /// Where it listens; empty before it was ready.
+    /// Where it serves its API; empty before it was ready, and for the projector, which has none.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it serves its probes and metrics; empty before it was ready.
+    #[must_use]
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
     }
 
     /// Which one it is.

@@ -1,25 +1,27 @@
-//! An HTTP server with its limits, the probes and a graceful stop.
+//! An HTTP server with its limits and a graceful stop, and a second listener for the probes and the metrics.
+
+mod admin;
+mod config;
 
 use std::any::Any;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
-use serde::Deserialize;
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, ConfigError, Vars, in_range};
-use crate::health::Health;
+pub use self::admin::Admin;
+pub use self::config::{AdminConfig, HttpConfig};
 use crate::problem::Problem;
 
 /// Connections that one worker thread serves at once; further ones wait in the kernel's backlog.
 const MAX_CONNECTIONS_PER_WORKER: usize = 4_096;
 /// Connections that wait in the kernel to be accepted.
-const BACKLOG: u32 = 1_024;
+const BACKLOG: i32 = 1_024;
 /// How long a client may take to send the head of a request.
 const REQUEST_HEAD_LIMIT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept; longer than the 60 s of common load balancers, which must close first.
@@ -27,21 +29,20 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long requests in flight may take to finish once the process is told to stop.
 const DRAIN_LIMIT_S: u64 = 20;
 
-/// Where a process listens.
-#[derive(Debug, Clone, Deserialize)]
-pub struct HttpConfig {
-    /// `BIND_ADDRESS`: IP address to listen on. Default 127.0.0.1: reachable from outside only where that is asked for.
-    #[serde(default = "loopback")]
-    pub bind_address: IpAddr,
-    /// `PORT`: TCP port to listen on; 0 takes a free one. The default differs by process.
-    pub port: Option<u16>,
-    /// `HTTP_STALL_LIMIT_MS`: a client that takes nothing of what it is sent for so long loses its connection, 100 to 600 000.
-    /// Default 30 000.
-    #[serde(default = "default_stall_limit_ms")]
-    http_stall_limit_ms: u32,
-    /// `HTTP_WORKERS`: threads that serve HTTP, 1 to 256. Default 2.
-    #[serde(default = "default_workers")]
-    pub http_workers: usize,
+/// Why a process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// An address cannot be listened on.
+    #[error("cannot serve {what} at {address}")]
+    Listen {
+        /// What should be served there.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl HttpConfig {
@@ -52,80 +53,62 @@ impl HttpConfig {
     }
 }
 
-const fn loopback() -> IpAddr {
-    IpAddr::V4(Ipv4Addr::LOCALHOST)
-}
-
-const fn default_stall_limit_ms() -> u32 {
-    30_000
-}
-
-const fn default_workers() -> usize {
-    2
-}
-
-impl HttpConfig {
-    /// Reads and checks `BIND_ADDRESS`, `PORT`, `HTTP_WORKERS` and `HTTP_STALL_LIMIT_MS`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`], which names the variable.
-    pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        let bind_address = vars.iter().find(|(name, _)| name == "BIND_ADDRESS").map(|(_, value)| value);
-        if let Some(value) = bind_address.filter(|value| value.parse::<IpAddr>().is_err()) {
-            let reason = format!("must be an IP address, not {value:?}");
-            return Err(ConfigError::Invalid { variable: "BIND_ADDRESS", reason });
-        }
-        let config: Self = config::read("", vars)?;
-        in_range("HTTP_STALL_LIMIT_MS", &config.http_stall_limit_ms, &(100..=600_000))?;
-        in_range("HTTP_WORKERS", &config.http_workers, &(1..=256))?;
-        Ok(config)
-    }
-}
-
 /// A server that listens and is ready to be run.
 pub struct BoundServer {
     address: SocketAddr,
     server: Server,
+    admin: Admin,
 }
 
-/// Listens at `config`'s address, or at `default_port` where it names none, and serves the probes beside `routes`, whose
+/// Listens at `config`'s address, or at `default_port` where it names none, and serves `routes`, whose
 /// resources are made by [`crate::resource`]: it gives their log lines a request to belong to.
-/// Once `stop` is cancelled readiness goes off, nothing new is accepted, and requests in flight get 20 s to finish.
+/// Once `stop` is cancelled nothing new is accepted, and requests in flight get 20 s to finish. `admin` serves until then.
 ///
 /// # Errors
 ///
-/// The operating system's, when the address cannot be listened on.
+/// [`BindError`] when the address cannot be listened on.
 pub fn bind<F>(
     config: &HttpConfig,
     default_port: u16,
-    health: &Health,
+    admin: Admin,
     stop: CancellationToken,
     routes: F,
-) -> io::Result<BoundServer>
+) -> Result<BoundServer, BindError>
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let address = SocketAddr::new(config.bind_address, config.port.unwrap_or(default_port));
-    let health = health.clone();
-    let stall_limit = Duration::from_millis(config.http_stall_limit_ms.into());
+    let address = config.address(default_port);
+    let failed = |source| BindError::Listen { what: "the API", address, source };
+    let listener = listen(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let stall_limit = config.stall_limit();
     let server = HttpServer::new(move || {
-        App::new()
-            .configure(|app| health.routes(app))
-            .configure(routes.clone())
-            .default_service(web::to(|| async { Err::<&str, _>(Problem::no_such_resource()) }))
+        App::new().configure(routes.clone()).default_service(web::to(no_such_resource))
     })
     .on_connect(move |connection, _| limit_stalls(connection, stall_limit))
     .workers(config.http_workers)
     .max_connections(MAX_CONNECTIONS_PER_WORKER)
-    .backlog(BACKLOG)
     .client_request_timeout(REQUEST_HEAD_LIMIT)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(DRAIN_LIMIT_S)
     .shutdown_signal(stop.cancelled_owned())
-    .bind(address)?;
-    let address = server.addrs().first().copied().unwrap_or(address);
-    Ok(BoundServer { address, server: server.run() })
+    .listen(listener)
+    .map_err(failed)?;
+    Ok(BoundServer { address, server: server.run(), admin })
+}
+
+/// A socket that listens. An address that a process has just left can be taken again at once.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+async fn no_such_resource() -> Result<&'static str, Problem> {
+    Err(Problem::no_such_resource())
 }
 
 /// The server itself waits for ever to send the rest of an answer.
@@ -142,6 +125,12 @@ impl BoundServer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of the probes and metrics.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
     }
 
     /// Serves until stopped and drained.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use crate::resource::readable;
 
 /// Why a [`Registry`] could not be made.
 pub use metrics_exporter_prometheus::BuildError as RegistryError;
@@ -49,6 +51,13 @@ impl Registry {
             tick.tick().await;
             self.handle.run_upkeep();
         }
+    }
+
+    /// Adds `/metrics`, which answers [`Self::answer`].
+    pub fn routes(&self, config: &mut web::ServiceConfig) {
+        let registry = self.clone();
+        let get = web::route().to(move || std::future::ready(registry.answer()));
+        config.service(readable("/metrics", get));
     }
 
     /// All metrics as they are now.

@@ -72,7 +72,8 @@ async fn it_is_ready_once_a_cycle_has_completed_and_stops_when_told() -> Result<
 
 #[tokio::test]
 async fn without_a_database_it_is_alive_but_not_ready() -> Result<()> {
-    let vars = [("DATABASE_URL", "postgres://orders_projector@%2Fno%2Fsuch%2Fplace/orders"), ("PORT", "0")];
+    let vars =
+        [("DATABASE_URL", "postgres://orders_projector@%2Fno%2Fsuch%2Fplace/orders"), ("ADMIN_PORT", "0")];
     let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
     let stop = CancellationToken::new();
     let projector = Projector::start(&config, projector::projections(), stop.clone())?;
@@ -130,7 +131,7 @@ async fn a_scraper_that_keeps_its_connection_does_not_hold_up_the_end() -> Resul
     let mut service = Service::start(ServiceKind::Projector, Path::new(PROGRAM), &url, 0, logs.path())?;
     service.wait_until_ready().await?;
     let scraper = reqwest::Client::new();
-    scraper.get(format!("{}/metrics", service.url())).send().await?.error_for_status()?.text().await?;
+    scraper.get(format!("{}/metrics", service.admin_url())).send().await?.error_for_status()?.text().await?;
 
     let start = Instant::now();
     let status = service.stop()?;

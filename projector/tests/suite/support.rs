@@ -29,7 +29,7 @@ impl Scene {
     }
 
     pub(crate) fn vars(&self) -> Vec<(String, String)> {
-        let vars = [("DATABASE_URL", self.database.url("orders_projector")), ("PORT", "0".to_owned())];
+        let vars = [("DATABASE_URL", self.database.url("orders_projector")), ("ADMIN_PORT", "0".to_owned())];
         vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 

@@ -84,13 +84,16 @@ async fn bytes_that_are_not_utf8_are_400() -> Result<()> {
 #[tokio::test]
 async fn other_paths_and_methods_are_problems_too() -> Result<()> {
     let api = Api::start().await?;
-    for path in ["/customers", "/customers//orders", "/customers/alice", "/orders", "/orders/"] {
+    let probes = ["/livez", "/readyz", "/metrics"];
+    for path in
+        ["/customers", "/customers//orders", "/customers/alice", "/orders", "/orders/"].iter().chain(&probes)
+    {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         assert_eq!(problem(response).await?["type"], "/problems/no-such-resource", "{path}");
     }
     for path in
-        ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/livez", "/readyz"]
+        ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/", "/dashboard.js"]
     {
         let response = reqwest::Client::new().post(format!("{}{path}", api.url)).send().await?;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
@@ -105,7 +108,7 @@ async fn head_answers_as_get_does_without_the_body() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     for path in
-        ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/livez", "/readyz"]
+        ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/", "/dashboard.js"]
     {
         let get = api.get(path).await?;
         let head = reqwest::Client::new().head(format!("{}{path}", api.url)).send().await?;

@@ -89,7 +89,7 @@ impl Browser<'_> {
         let lists = pin!(try_join_all(paths.iter().map(|path| self.get(path))));
         let passing = async {
             // What is asked above was sent before this, on the same runtime.
-            self.client.get(format!("{}/livez", self.api.url)).send().await?;
+            self.client.get(format!("{}/dashboard.css", self.api.url)).send().await?;
             loop {
                 statements.push(turnstile.waiting().await?);
                 turnstile.pass().await?;

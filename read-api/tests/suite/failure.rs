@@ -11,9 +11,21 @@ use reqwest::StatusCode;
 use crate::support::{Api, problem};
 
 #[tokio::test]
+async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
+    let api = Api::start().await?;
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(api.probe(path).await?.status(), StatusCode::OK, "{path}");
+        assert_eq!(api.get(path).await?.status(), StatusCode::NOT_FOUND, "{path} on the port of the API");
+    }
+    let elsewhere = api.probe("/orders").await?;
+    assert_eq!(problem(elsewhere).await?["type"], "/problems/no-such-resource");
+    Ok(())
+}
+
+#[tokio::test]
 async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well() -> Result<()> {
     let api = Api::start().await?;
-    assert_eq!(api.get("/readyz").await?.status(), StatusCode::OK);
+    assert_eq!(api.probe("/readyz").await?.status(), StatusCode::OK);
     let session = api.database.connect().await?;
     let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
     session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await?;
@@ -22,12 +34,12 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     session.batch_execute(end_others).await?;
 
     for path in ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/readyz"] {
-        let response = api.get(path).await?;
+        let response = if path == "/readyz" { api.probe(path).await? } else { api.get(path).await? };
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert_eq!(response.headers()["retry-after"], "1", "{path}");
         assert_eq!(problem(response).await?["type"], "/problems/unavailable", "{path}");
     }
-    assert_eq!(api.get("/livez").await?.status(), StatusCode::OK, "a restart would not help");
+    assert_eq!(api.probe("/livez").await?.status(), StatusCode::OK, "a restart would not help");
 
     session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT -1")).await?;
     wait::until("an answer", Duration::from_secs(2), || async {
@@ -35,7 +47,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
         if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }
     })
     .await?;
-    assert_eq!(api.get("/readyz").await?.status(), StatusCode::OK);
+    assert_eq!(api.probe("/readyz").await?.status(), StatusCode::OK);
     Ok(())
 }
 
@@ -61,6 +73,7 @@ fn a_bad_configuration_ends_the_process_at_once_and_names_the_variable() -> Resu
         (vec![url], "CURSOR_KEY"),
         (vec![url, ("CURSOR_KEY", "too short")], "CURSOR_KEY"),
         (vec![url, key, ("PORT", "-1")], "PORT"),
+        (vec![url, key, ("ADMIN_PORT", "-1")], "ADMIN_PORT"),
         (vec![url, key, ("LIVE_POLL_MS", "9")], "LIVE_POLL_MS"),
         (vec![url, key, ("LIVE_POLL_MS", "2001")], "LIVE_POLL_MS"),
     ] {

@@ -19,6 +19,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// A running read-api; it stops with this value.
 pub(crate) struct Replica {
     pub(crate) url: String,
+    /// Where its probes and metrics are.
+    pub(crate) admin_url: String,
     stop: DropGuard,
 }
 
@@ -34,14 +36,16 @@ impl Replica {
             // One thread, and so one connection where one request comes after the other.
             ("HTTP_WORKERS", "1"),
             ("PORT", "0"),
+            ("ADMIN_PORT", "0"),
         ];
         let common = common.iter().filter(|(name, _)| vars.iter().all(|(other, _)| name != other));
         let vars = common.chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let stop = CancellationToken::new();
         let server = read_api::bind(&Config::from_vars(&vars.collect())?, stop.clone())?;
         let url = format!("http://{}", server.address());
+        let admin_url = format!("http://{}", server.admin_address());
         tokio::spawn(server.run());
-        Ok(Self { url, stop: stop.drop_guard() })
+        Ok(Self { url, admin_url, stop: stop.drop_guard() })
     }
 
     /// As SIGTERM does.
@@ -51,6 +55,11 @@ impl Replica {
 
     pub(crate) async fn get(&self, path: &str) -> Result<Response> {
         Ok(reqwest::get(format!("{}{path}", self.url)).await?)
+    }
+
+    /// Asks the listener of the probes and metrics.
+    pub(crate) async fn probe(&self, path: &str) -> Result<Response> {
+        Ok(reqwest::get(format!("{}{path}", self.admin_url)).await?)
     }
 
     /// Opens the stream of a customer, behind the event with this id.

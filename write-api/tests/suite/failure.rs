@@ -41,19 +41,31 @@ async fn reopen_database(session: &Client) -> Result<()> {
 }
 
 #[tokio::test]
+async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
+    let api = Api::start().await?;
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(api.probe(path).await?.status(), StatusCode::OK, "{path}");
+        assert_eq!(api.get(path).await?.status(), StatusCode::NOT_FOUND, "{path} on the port of the API");
+    }
+    let elsewhere = api.probe("/orders").await?;
+    assert_eq!(problem(elsewhere).await?["type"], "/problems/no-such-resource");
+    Ok(())
+}
+
+#[tokio::test]
 async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well() -> Result<()> {
     let api = Api::start().await?;
     assert_eq!(api.place(&order()).await?.status(), StatusCode::CREATED);
-    assert_eq!(api.get("/readyz").await?.status(), StatusCode::OK);
+    assert_eq!(api.probe("/readyz").await?.status(), StatusCode::OK);
     let session = api.database.connect().await?;
 
     close_database(&session).await?;
     wait::until("readiness to go off", Duration::from_secs(10), || async {
-        let status = api.get("/readyz").await.map(|response| response.status());
+        let status = api.probe("/readyz").await.map(|response| response.status());
         if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) { Ok(()) } else { Err(status) }
     })
     .await?;
-    assert_eq!(api.get("/livez").await?.status(), StatusCode::OK, "a restart would not help");
+    assert_eq!(api.probe("/livez").await?.status(), StatusCode::OK, "a restart would not help");
     let response = api.place(&order()).await?;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(problem(response).await?["type"], "/problems/unavailable");

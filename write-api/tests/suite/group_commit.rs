@@ -33,7 +33,7 @@ async fn what_waits_while_a_commit_is_in_flight_shares_the_next_one() -> Result<
         let placing = try_join_all(orders.iter().map(|order| api.place(order)));
         let unlock = async {
             // The fifty were sent before this, on the same runtime.
-            api.get("/livez").await?;
+            api.get("/no-such-path").await?;
             Ok(lock.rollback().await?)
         };
         let (answers, unlocked): (_, Result<()>) = tokio::join!(placing, unlock);
@@ -77,7 +77,7 @@ async fn who_has_been_stored_is_answered_while_the_next_batch_hangs() -> Result<
         wait_for_blocked(&watcher, 1).await?;
         let unlock = async {
             // The order was sent before this, on the same runtime.
-            api.get("/livez").await?;
+            api.get("/no-such-path").await?;
             Ok(lock.rollback().await?)
         };
         let (answer, ()) = tokio::try_join!(api.place(&held), unlock)?;

@@ -23,6 +23,8 @@ fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
         ("DATABASE_POOL_SIZE", vec![good, ("DATABASE_POOL_SIZE", "0")]),
         ("PORT", vec![good, ("PORT", "http")]),
         ("BIND_ADDRESS", vec![good, ("BIND_ADDRESS", "everywhere")]),
+        ("ADMIN_ADDRESS", vec![good, ("ADMIN_ADDRESS", "everywhere")]),
+        ("ADMIN_PORT", vec![good, ("ADMIN_PORT", "http")]),
         ("HTTP_WORKERS", vec![good, ("HTTP_WORKERS", "0")]),
         ("LOG_FORMAT", vec![good, ("LOG_FORMAT", "xml")]),
     ] {
@@ -55,7 +57,7 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     request.write_all(first_half.as_bytes()).await?;
     // Idle connections must not hold the process up: one that was used and kept, one that never was.
     let keep_alive = reqwest::Client::new();
-    keep_alive.get(format!("http://{address}/livez")).send().await?.bytes().await?;
+    keep_alive.get(format!("http://{address}/openapi.json")).send().await?.bytes().await?;
     let _unused = TcpStream::connect(&address).await?;
 
     let start = Instant::now();

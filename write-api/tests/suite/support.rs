@@ -21,6 +21,8 @@ use write_api::{BY_KEY_ONLY, Config};
 /// A running write-api; it stops with this value.
 pub(crate) struct Api {
     pub(crate) url: String,
+    /// Where its probes and metrics are.
+    pub(crate) admin_url: String,
     pub(crate) database: TestDatabase,
     pub(crate) client: reqwest::Client,
     _stop: DropGuard,
@@ -46,13 +48,19 @@ impl Api {
     }
 
     fn start_on(database: TestDatabase, database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
-        let common = [("DATABASE_URL", database_url), ("DATABASE_POOL_WAIT_MS", "500"), ("PORT", "0")];
+        let common = [
+            ("DATABASE_URL", database_url),
+            ("DATABASE_POOL_WAIT_MS", "500"),
+            ("PORT", "0"),
+            ("ADMIN_PORT", "0"),
+        ];
         let vars = common.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let stop = CancellationToken::new();
         let server = write_api::bind(&Config::from_vars(&vars.collect())?, stop.clone())?;
         let url = format!("http://{}", server.address());
+        let admin_url = format!("http://{}", server.admin_address());
         tokio::spawn(server.run());
-        Ok(Self { url, database, client: reqwest::Client::new(), _stop: stop.drop_guard() })
+        Ok(Self { url, admin_url, database, client: reqwest::Client::new(), _stop: stop.drop_guard() })
     }
 
     pub(crate) async fn place(&self, body: &Value) -> Result<Response> {
@@ -72,6 +80,11 @@ impl Api {
 
     pub(crate) async fn get(&self, path: &str) -> Result<Response> {
         Ok(self.client.get(format!("{}{path}", self.url)).send().await?)
+    }
+
+    /// Asks the listener of the probes and metrics.
+    pub(crate) async fn probe(&self, path: &str) -> Result<Response> {
+        Ok(self.client.get(format!("{}{path}", self.admin_url)).send().await?)
     }
 
     /// How many orders and how many events are stored.

@@ -26,15 +26,33 @@ impl Ports {
         Ok(Self { write, read, admin })
     }
 
-    /// The ports to try, in order: the one that was asked for and no other, or the default and then any free one.
-    pub(super) fn of(&self, kind: ServiceKind) -> Vec<u16> {
-        let (asked_for, default) = match kind {
-            ServiceKind::WriteApi => (self.write, 8081),
-            ServiceKind::ReadApi => (self.read, 8082),
-            ServiceKind::Projector => (self.admin, 8083),
+    /// The ports to try, in order: those that were asked for and no others; else the defaults that are free, and then any.
+    pub(super) fn of(&self, kind: ServiceKind) -> [Pair; 2] {
+        // Where the API's port is chosen so as to meet nobody, the other one is too.
+        let admin_of = |api: Option<u16>, default| if api == Some(0) { 0 } else { free_or_any(default) };
+        let (api, admin, default_api, default_admin) = match kind {
+            ServiceKind::WriteApi => (self.write, None, 8081, admin_of(self.write, 9081)),
+            ServiceKind::ReadApi => (self.read, None, 8082, admin_of(self.read, 9082)),
+            ServiceKind::Projector => (Some(0), self.admin, 0, free_or_any(9083)),
         };
-        asked_for.map_or(vec![default, 0], |port| vec![port])
+        let first = Pair {
+            api: api.unwrap_or_else(|| free_or_any(default_api)),
+            admin: admin.unwrap_or(default_admin),
+        };
+        // Somebody may have taken a default meanwhile.
+        [first, Pair { api: api.unwrap_or(0), admin: admin.unwrap_or(0) }]
     }
+}
+
+/// The ports of one service; 0 is any free one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) api: u16,
+    pub(super) admin: u16,
+}
+
+fn free_or_any(port: u16) -> u16 {
+    if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() { port } else { 0 }
 }
 
 #[cfg(test)]
@@ -51,8 +69,11 @@ mod tests {
 
     #[test]
     fn a_default_that_is_taken_gives_way_but_what_was_asked_for_does_not() {
-        let ports = Ports::check(None, Some(0), None).unwrap();
-        assert_eq!(ports.of(ServiceKind::WriteApi), [8081, 0]);
-        assert_eq!(ports.of(ServiceKind::ReadApi), [0]);
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert_eq!(free_or_any(taken.local_addr().unwrap().port()), 0);
+        let ports = Ports { write: None, read: Some(0), admin: Some(7) };
+        assert_eq!(ports.of(ServiceKind::WriteApi)[1], Pair { api: 0, admin: 0 });
+        assert_eq!(ports.of(ServiceKind::ReadApi), [Pair { api: 0, admin: 0 }; 2]);
+        assert_eq!(ports.of(ServiceKind::Projector), [Pair { api: 0, admin: 7 }; 2]);
     }
 }

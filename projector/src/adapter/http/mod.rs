@@ -1,16 +1,16 @@
 //! The probes and the metrics.
 
-use std::io;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use futures_util::FutureExt;
 use runtime::database::Database;
 use runtime::health::{Health, NotReady};
-use runtime::http::{BoundServer, HttpConfig};
+use runtime::http::{Admin, AdminConfig, BindError};
 use runtime::metrics::Registry;
 use runtime::resource::readable;
 use runtime::telemetry::chain;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapter::postgres::observation;
@@ -20,29 +20,39 @@ use crate::pulse::Pulse;
 
 /// What the listener tells about.
 #[derive(Clone)]
-pub(crate) struct Admin {
+pub(crate) struct Probes {
     pub(crate) database: Database,
     pub(crate) drain: Arc<Drain>,
     pub(crate) pulse: Pulse,
     pub(crate) registry: Registry,
 }
 
-impl Admin {
+impl Probes {
     /// Listens as `config` says.
-    pub(crate) fn bind(
+    pub(crate) fn serve(
         self,
-        config: &HttpConfig,
+        config: &AdminConfig,
         default_port: u16,
         stop: CancellationToken,
-    ) -> io::Result<BoundServer> {
-        let health = Health::new(stop.clone(), {
-            let admin = self.clone();
-            move || admin.clone().ready()
+    ) -> Result<Admin, BindError> {
+        let health = Health::new(stop, {
+            let probes = self.clone();
+            move || probes.clone().ready()
         });
         let gauges = Gauges::register(&self.registry);
-        runtime::http::bind(config, default_port, &health, stop, move |app| {
-            let (admin, gauges) = (self.clone(), gauges.clone());
-            let get = web::route().to(move || admin.clone().metrics(gauges.clone()));
+        // A connection is driven by the runtime that opened it; the listener's own ends before the process does.
+        let runtime = Handle::current();
+        Admin::start(config, default_port, &health, move |app| {
+            let (probes, gauges, runtime) = (self.clone(), gauges.clone(), runtime.clone());
+            let get = web::route().to(move || {
+                let observing = runtime.spawn(probes.clone().observe(gauges.clone()));
+                let registry = probes.registry.clone();
+                async move {
+                    // Where it panicked, the gauges are what they were.
+                    let _observed = observing.await;
+                    registry.answer()
+                }
+            });
             app.service(readable("/metrics", get));
         })
     }
@@ -53,7 +63,7 @@ impl Admin {
         ping.await.map_err(|_| NotReady("The database cannot be reached."))
     }
 
-    async fn metrics(self, gauges: Gauges) -> HttpResponse {
+    async fn observe(self, gauges: Gauges) {
         let start = self.drain.start();
         let observed = self.database.run(move |connection| observation::observe(connection, start).boxed());
         match observed.await {
@@ -63,6 +73,5 @@ impl Admin {
                 gauges.set_unknown();
             }
         }
-        self.registry.answer()
     }
 }

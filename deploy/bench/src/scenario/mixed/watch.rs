@@ -57,7 +57,7 @@ async fn look_during<T, S>(
 
 async fn look(stage: &Stage, projector: &Service, all: [&Service; 3]) -> Result<Sample> {
     let asked = Instant::now();
-    let metrics = stage.http.get(format!("{}/metrics", projector.url())).send().await?.text().await?;
+    let metrics = stage.http.get(format!("{}/metrics", projector.admin_url())).send().await?.text().await?;
     let answered = Instant::now();
     let gauge = metrics.lines().find_map(|line| line.strip_prefix(BACKLOG_AGE));
     let backlog_age: f64 = gauge.context("the projector does not tell how old its backlog is")?.parse()?;
