@@ -14,14 +14,18 @@ const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, 
     (1, 'k', '{}', now(), 1, 'e')";
 
 /// A good statement, what to replace in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 24] = [
+const BROKEN: [(&str, &str, &str, &str); 28] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
+    (ORDER, "'c'", "'.'", "orders_customer_id_addressable"),
+    (ORDER, "'c'", "'..'", "orders_customer_id_addressable"),
+    (ORDER, "'c'", "' c'", "orders_customer_id_addressable"),
     (ORDER, "'[{}]'", "'[]'", "orders_items_count"),
     (ORDER, "'[{}]'", "'{}'", "orders_items_count"),
     (ORDER, "'[{}]'", "'null'", "orders_items_count"),
     (ORDER, "'[{}]'", "to_jsonb(array_fill(1, ARRAY[501]))", "orders_items_count"),
     (ORDER, "1, 'placed'", "-1, 'placed'", "orders_total_not_negative"),
+    (ORDER, "1, 'placed'", "9007199254740992, 'placed'", "orders_total_exact"),
     (ORDER, "'placed', 1", "'lost', 2", "orders_status_known"),
     (ORDER, "'placed', 1", "'cancelled', 0", "orders_version_positive"),
     (ORDER, "'placed', 1", "'placed', 2", "orders_version_fits_status"),
