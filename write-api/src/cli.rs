@@ -75,7 +75,7 @@ pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
 }
 
 async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
-    let customer = args.customer.map(CustomerId::new).transpose().context("--customer")?;
+    let customer = args.customer.map(CustomerId::from_stored).transpose().context("--customer")?;
     let which = WhichOrders { customer, since: args.since, order_id: args.order_id };
     let command = Republish { which, after: args.after, batch: args.batch, max_backlog: args.max_backlog };
     let archive =

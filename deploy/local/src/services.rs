@@ -267,7 +267,7 @@ impl Service {
 /// One secret for all read-apis that this process starts: they are replicas of each other.
 fn cursor_key() -> &'static str {
     static KEY: OnceLock<String> = OnceLock::new();
-    let random = || format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple());
+    let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     KEY.get_or_init(|| std::env::var("CURSOR_KEY").unwrap_or_else(|_| random()))
 }
 

@@ -60,7 +60,7 @@ impl TestDatabase {
         // Also where it is not copied: it keeps the roles, which all databases share, from being dropped by one test
         // while another grants to them.
         ensure_template(&server).await?;
-        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let admin = connect(&server, SUPERUSER, "postgres").await?;
         let template = template.unwrap_or("template0");
         admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;

@@ -1,16 +1,15 @@
 //! A checkout places an order.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use crate::domain::{CustomerId, Order, OrderLines};
+use crate::domain::{CustomerId, Order, OrderId, OrderLines};
 use crate::port::{OrderWriter, Saved, WriteError};
 
 /// The wish to place an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceOrder {
     /// Identity of the order. Whoever repeats the command with the same one gets the same order, once.
-    pub order_id: Uuid,
+    pub order_id: OrderId,
     /// Who orders.
     pub customer: CustomerId,
     /// What is ordered.
@@ -37,17 +36,7 @@ pub enum PlaceOrderError {
     Write(#[from] WriteError),
 }
 
-/// The namespace (RFC 9562, 6.6) of order ids that are derived from idempotency keys. It must never change.
-const KEYS: Uuid = Uuid::from_u128(0x3f0c_7a52_8d4e_4b6f_9a1c_52d8_e07b_64c3);
-
 impl PlaceOrder {
-    /// The id of the order that `customer` places with this idempotency key (UUIDv5): the same whenever it is asked for.
-    #[must_use]
-    pub fn id_from_key(customer: &CustomerId, key: &str) -> Uuid {
-        // No customer id has a NUL in it, so that no two pairs run into the same name.
-        Uuid::new_v5(&KEYS, format!("{}\0{key}", customer.as_str()).as_bytes())
-    }
-
     /// Places the order, or finds that it was placed before.
     ///
     /// # Errors
@@ -58,7 +47,7 @@ impl PlaceOrder {
         writer: &impl OrderWriter,
         now: DateTime<Utc>,
     ) -> Result<PlacedOrder, PlaceOrderError> {
-        let (order, event) = Order::place(self.order_id, self.customer, self.lines, now);
+        let (order, event) = Order::place(self.order_id.get(), self.customer, self.lines, now);
         match writer.save(&order, &event).await? {
             Saved::Stored => Ok(PlacedOrder { order, replayed: false }),
             Saved::Superseded(earlier) if earlier.was_placed_with(order.customer(), order.lines()) => {

@@ -2,12 +2,14 @@
 
 mod money;
 mod order;
+mod order_id;
 mod order_line;
 mod step;
 mod text;
 
-pub use money::{Cents, NegativePrice};
+pub use money::{AmountError, Cents};
 pub use order::{CorruptOrder, Order, StoredOrder};
+pub use order_id::{OrderId, ReservedOrderId};
 pub use order_line::{LineTotalTooLarge, LinesError, OrderLine, OrderLines, Quantity, QuantityError};
 pub use step::{Shipment, Step, StepRefused};
 pub use text::{CancelReason, Carrier, CustomerId, Sku, TextError, TrackingNumber};

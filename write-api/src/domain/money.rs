@@ -4,26 +4,56 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cents(i64);
 
-/// An amount below zero.
+/// Why a number is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must not be negative")]
-pub struct NegativePrice;
+pub enum AmountError {
+    /// Below zero.
+    #[error("must not be negative")]
+    Negative,
+    /// More than [`Cents::MAX`].
+    #[error("must be at most {} cents", Cents::MAX.get())]
+    TooLarge,
+}
 
 impl Cents {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
+    /// The largest amount in an order that is placed now, 2^53 − 1: a client that reads numbers as 64-bit floats, as
+    /// JavaScript does, reads every amount up to it exactly.
+    pub const MAX: Self = Self(9_007_199_254_740_991);
+
+    /// The largest amount in an order that was placed before [`Self::MAX`] was introduced.
+    pub(super) const MAX_STORED: Self = Self(i64::MAX);
+
+    /// An amount in an order that is placed now.
+    ///
     /// # Errors
     ///
-    /// [`NegativePrice`] below zero.
-    pub fn new(cents: i64) -> Result<Self, NegativePrice> {
-        if cents < 0 { Err(NegativePrice) } else { Ok(Self(cents)) }
+    /// [`AmountError`] below zero and above [`Self::MAX`].
+    pub fn new(cents: i64) -> Result<Self, AmountError> {
+        Self::from_stored(cents)?.at_most(Self::MAX).ok_or(AmountError::TooLarge)
+    }
+
+    /// An amount in an order that was stored: any that fits into 64 bits.
+    ///
+    /// # Errors
+    ///
+    /// [`AmountError::Negative`].
+    pub fn from_stored(cents: i64) -> Result<Self, AmountError> {
+        if cents < 0 { Err(AmountError::Negative) } else { Ok(Self(cents)) }
     }
 
     /// The number of cents.
     #[must_use]
-    pub fn get(self) -> i64 {
+    pub const fn get(self) -> i64 {
         self.0
+    }
+
+    /// This amount, or `None` where it is more than `limit`.
+    #[must_use]
+    pub fn at_most(self, limit: Self) -> Option<Self> {
+        (self <= limit).then_some(self)
     }
 
     /// The sum, or `None` where it does not fit into 64 bits.

@@ -35,7 +35,7 @@ impl Quantity {
     }
 }
 
-/// One line of an order. Price × quantity fits into 64 bits.
+/// One line of an order, with price × quantity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderLine {
     sku: Sku,
@@ -44,17 +44,35 @@ pub struct OrderLine {
     total: Cents,
 }
 
-/// Price × quantity does not fit into 64 bits.
+/// Price × quantity is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("price times quantity must be at most {} cents", i64::MAX)]
-pub struct LineTotalTooLarge;
+#[error("price times quantity must be at most {limit} cents")]
+pub struct LineTotalTooLarge {
+    limit: i64,
+}
 
 impl OrderLine {
+    /// A line of an order that is placed now.
+    ///
     /// # Errors
     ///
-    /// [`LineTotalTooLarge`].
+    /// [`LineTotalTooLarge`] above [`Cents::MAX`].
     pub fn new(sku: Sku, quantity: Quantity, price: Cents) -> Result<Self, LineTotalTooLarge> {
-        let total = price.times(quantity.get()).ok_or(LineTotalTooLarge)?;
+        Self::limited(sku, quantity, price, Cents::MAX)
+    }
+
+    /// A line of an order that was stored, perhaps before [`Cents::MAX`] was introduced.
+    ///
+    /// # Errors
+    ///
+    /// [`LineTotalTooLarge`] where price × quantity does not fit into 64 bits.
+    pub fn from_stored(sku: Sku, quantity: Quantity, price: Cents) -> Result<Self, LineTotalTooLarge> {
+        Self::limited(sku, quantity, price, Cents::MAX_STORED)
+    }
+
+    fn limited(sku: Sku, quantity: Quantity, price: Cents, limit: Cents) -> Result<Self, LineTotalTooLarge> {
+        let total = price.times(quantity.get()).and_then(|total| total.at_most(limit));
+        let total = total.ok_or(LineTotalTooLarge { limit: limit.get() })?;
         Ok(Self { sku, quantity, price, total })
     }
 
@@ -77,7 +95,7 @@ impl OrderLine {
     }
 }
 
-/// All lines of an order: 1 to 500, with a total that fits into 64 bits.
+/// All lines of an order, 1 to 500, with their total.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderLines {
     lines: Vec<OrderLine>,
@@ -95,28 +113,45 @@ pub enum LinesError {
     /// More than 500.
     #[error("must have at most {} items", OrderLines::LIMIT)]
     TooMany,
-    /// Σ price × quantity does not fit into 64 bits.
-    #[error("must add up to at most {} cents", i64::MAX)]
-    TotalTooLarge,
+    /// Σ price × quantity is too large.
+    #[error("must add up to at most {limit} cents")]
+    TotalTooLarge {
+        /// The most that is allowed, in cents.
+        limit: i64,
+    },
 }
 
 impl OrderLines {
     /// The most lines that an order may have.
     pub const LIMIT: usize = 500;
 
+    /// The lines of an order that is placed now.
+    ///
     /// # Errors
     ///
-    /// [`LinesError`] for none, too many, or a total that does not fit.
+    /// [`LinesError`] for none, too many, or a total above [`Cents::MAX`].
     pub fn new(lines: Vec<OrderLine>) -> Result<Self, LinesError> {
+        Self::limited(lines, Cents::MAX)
+    }
+
+    /// The lines of an order that was stored, perhaps before [`Cents::MAX`] was introduced.
+    ///
+    /// # Errors
+    ///
+    /// [`LinesError`] for none, too many, or a total that does not fit into 64 bits.
+    pub fn from_stored(lines: Vec<OrderLine>) -> Result<Self, LinesError> {
+        Self::limited(lines, Cents::MAX_STORED)
+    }
+
+    fn limited(lines: Vec<OrderLine>, limit: Cents) -> Result<Self, LinesError> {
         let last_sku = lines.last().ok_or(LinesError::None)?.sku.clone();
         let count = i32::try_from(lines.len()).map_err(|_| LinesError::TooMany)?;
         if lines.len() > Self::LIMIT {
             return Err(LinesError::TooMany);
         }
-        let total = lines
-            .iter()
-            .try_fold(Cents::ZERO, |total, line| total.plus(line.total))
-            .ok_or(LinesError::TotalTooLarge)?;
+        let total = lines.iter().try_fold(Cents::ZERO, |total, line| total.plus(line.total));
+        let total = total.and_then(|total| total.at_most(limit));
+        let total = total.ok_or(LinesError::TotalTooLarge { limit: limit.get() })?;
         Ok(Self { lines, count, last_sku, total })
     }
 
@@ -146,54 +181,4 @@ impl OrderLines {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::NegativePrice;
-
-    fn line(quantity: i64, price: i64) -> OrderLine {
-        let sku = Sku::new("sku".to_owned()).unwrap();
-        OrderLine::new(sku, Quantity::new(quantity).unwrap(), Cents::new(price).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_quantity_is_at_least_one_and_has_a_limit() {
-        for (number, expected) in [
-            (i64::MIN, Err(QuantityError::BelowOne)),
-            (0, Err(QuantityError::BelowOne)),
-            (1, Ok(1)),
-            (i64::from(i32::MAX), Ok(i32::MAX)),
-            (i64::from(i32::MAX) + 1, Err(QuantityError::TooLarge)),
-        ] {
-            assert_eq!(Quantity::new(number).map(Quantity::get), expected);
-        }
-    }
-
-    #[test]
-    fn a_price_may_be_zero_but_not_negative() {
-        assert_eq!(Cents::new(-1), Err(NegativePrice));
-        assert_eq!(line(3, 0).total, Cents::ZERO);
-    }
-
-    #[test]
-    fn a_line_that_overflows_is_refused() {
-        let sku = Sku::new("sku".to_owned()).unwrap();
-        let two = Quantity::new(2).unwrap();
-        let half = Cents::new(i64::MAX / 2).unwrap();
-        let more = Cents::new(i64::MAX / 2 + 1).unwrap();
-        assert_eq!(OrderLine::new(sku.clone(), two, half).unwrap().total.get(), i64::MAX - 1);
-        assert_eq!(OrderLine::new(sku, two, more), Err(LineTotalTooLarge));
-    }
-
-    #[test]
-    fn an_order_has_one_to_five_hundred_lines() {
-        assert_eq!(OrderLines::new(vec![]), Err(LinesError::None));
-        assert_eq!(OrderLines::new(vec![line(1, 1); 500]).unwrap().count(), 500);
-        assert_eq!(OrderLines::new(vec![line(1, 1); 501]), Err(LinesError::TooMany));
-    }
-
-    #[test]
-    fn lines_that_overflow_together_are_refused() {
-        assert_eq!(OrderLines::new(vec![line(1, i64::MAX)]).unwrap().total().get(), i64::MAX);
-        assert_eq!(OrderLines::new(vec![line(1, i64::MAX), line(1, 1)]), Err(LinesError::TotalTooLarge));
-    }
-}
+mod tests;

@@ -57,20 +57,63 @@ async fn a_key_that_was_used_for_other_items_is_422() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_order_id_goes_before_a_key() -> Result<()> {
+async fn an_order_id_and_a_key_together_are_400_and_both_are_named() -> Result<()> {
     let api = Api::start().await?;
+    let order_id = Uuid::now_v7().to_string();
     let mut body = order();
-    let order_id = Uuid::now_v7();
     body["order_id"] = json!(order_id);
-    let placed: Value = place_with_key(&api, "cart-17", &body).await?.json().await?;
-    assert_eq!(placed["order_id"], json!(order_id));
+    // Also where they say the same, and where the order was placed before by either of them.
+    for (key, body) in [("cart-17", &body), (order_id.as_str(), &body)] {
+        let response = place_with_key(&api, key, body).await?;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{key}");
+        let problem = problem(response).await?;
+        assert_eq!(problem["type"], "/problems/two-identities");
+        assert_eq!(
+            (&problem["errors"][0]["header"], &problem["errors"][1]["pointer"]),
+            (&json!("Idempotency-Key"), &json!("/order_id"))
+        );
+    }
+    assert_eq!(api.stored().await?, (0, 0));
+    body["order_id"] = Value::Null;
+    assert_eq!(
+        place_with_key(&api, "cart-17", &body).await?.status(),
+        StatusCode::CREATED,
+        "null names nothing"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_can_take_the_order_of_another_customers_key() -> Result<()> {
+    let api = Api::start().await?;
+    // The id of a key is no secret: here it is learnt on another database.
+    let elsewhere = Api::start().await?;
+    let placed: Value = place_with_key(&elsewhere, "cart-4711", &order()).await?.json().await?;
+    let order_id = placed["order_id"].as_str().unwrap().to_owned();
+    assert_eq!(Uuid::parse_str(&order_id)?.get_version_num(), 8);
+
+    let mut attack = order();
+    attack["customer_id"] = json!("mallory");
+    attack["order_id"] = json!(order_id);
+    let response = api.place(&attack).await?;
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let problem = problem(response).await?;
+    assert_eq!(
+        (&problem["type"], &problem["errors"][0]["pointer"]),
+        (&json!("/problems/invalid-body"), &json!("/order_id"))
+    );
+    let own = place_with_key(&api, "cart-4711", &order()).await?;
+    assert_eq!((own.status(), header(&own, "idempotent-replayed")), (StatusCode::CREATED, None));
+    let own: Value = own.json().await?;
+    assert_eq!(own["order_id"], order_id, "an id depends on customer and key alone");
+    assert_eq!(api.stored().await?, (1, 1));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_bad_key_is_400_and_stores_nothing() -> Result<()> {
     let api = Api::start().await?;
-    for key in ["", "\"\"", "\"open", "ü", &"k".repeat(256)] {
+    for key in ["", "\"\"", "\"open", "ü", "a\tb", "\"a\tb\"", &"k".repeat(256)] {
         let response = place_with_key(&api, key, &order()).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{key:?}");
         assert_eq!(problem(response).await?["errors"][0]["header"], "Idempotency-Key", "{key:?}");

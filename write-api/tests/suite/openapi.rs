@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use write_api::adapter::http;
 use write_api::adapter::postgres::PgOrderWriter;
+use write_api::domain::{CancelReason, Carrier, Cents, CustomerId, Sku, TrackingNumber};
 
 use crate::support::Api;
 
@@ -53,5 +54,36 @@ async fn a_page_to_read_it_is_served_from_the_binary() -> Result<()> {
     for asset in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
         assert_eq!(api.get(&format!("/docs/{asset}")).await?.status(), StatusCode::OK, "{asset}");
     }
+    Ok(())
+}
+
+/// The same rules stand in the domain and in the document.
+#[tokio::test]
+async fn the_document_has_the_limits_of_the_domain() -> Result<()> {
+    let document = serde_json::to_value(http::document())?;
+    let at = |pointer: &str| {
+        document.pointer(&format!("/components/schemas/{pointer}")).cloned().unwrap_or_default()
+    };
+    let item = |rest: &str| at(&format!("ItemRequest/properties/{rest}"));
+    let max = Value::from(Cents::MAX.get());
+    assert_eq!((item("price_cents/minimum"), item("price_cents/maximum")), (Value::from(0), max.clone()));
+    assert_eq!(at("PlacedResponse/properties/total_cents/maximum"), max);
+    assert_eq!(item("sku/maxLength"), Value::from(Sku::MAX_CHARS));
+    for (pointer, limit) in [
+        ("PlaceOrderRequest/properties/customer_id", CustomerId::MAX_CHARS),
+        ("ShipRequest/properties/carrier", Carrier::MAX_CHARS),
+        ("ShipRequest/properties/tracking_number", TrackingNumber::MAX_CHARS),
+        ("CancelRequest/properties/reason", CancelReason::MAX_CHARS),
+    ] {
+        assert_eq!(at(&format!("{pointer}/maxLength")), Value::from(limit), "{pointer}");
+    }
+    let both = document.to_string();
+    assert!(both.contains("/problems/two-identities"), "what is refused is documented");
+    let order_id = at("PlaceOrderRequest/properties/order_id");
+    assert_eq!(order_id["format"], "uuid", "{order_id}");
+    assert!(
+        order_id["pattern"].as_str().is_some_and(|pattern| pattern.contains("[0-79a-fA-F]")),
+        "{order_id}"
+    );
     Ok(())
 }

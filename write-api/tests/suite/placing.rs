@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared_events::{OrderChange, OrderEvent, OrderItem, OrderStatus};
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 use crate::support::{Api, header, order, problem};
 
@@ -21,8 +21,10 @@ async fn a_placed_order_is_answered_with_its_location_version_and_total() -> Res
     let body: Value = response.json().await?;
     let order_id: Uuid = body["order_id"].as_str().unwrap().parse()?;
     assert_eq!(location, format!("/orders/{order_id}"));
-    assert_eq!(order_id.get_version_num(), 7, "ids made here sort by time");
+    assert_eq!((order_id.get_version_num(), order_id.get_variant()), (8, Variant::RFC4122), "{order_id}");
     let placed_at: DateTime<Utc> = body["placed_at"].as_str().unwrap().parse()?;
+    let first_bits = i64::try_from(order_id.as_u128() >> 80)?;
+    assert_eq!(first_bits, placed_at.timestamp_millis(), "an id without a key sorts by time");
     assert!((Utc::now() - placed_at).num_seconds().abs() < 60);
     assert_eq!(
         body,
@@ -118,6 +120,47 @@ async fn a_whole_number_may_be_written_with_a_point() -> Result<()> {
     let body = json!({"customer_id": "c", "items": [{"sku": "A", "quantity": 3.0, "price_cents": 1e2}]});
     let placed: Value = api.place(&body).await?.json().await?;
     assert_eq!(placed["total_cents"], 300);
+    // Up to the limit each of them is read exactly.
+    let body = |price: &str| {
+        let item = format!("{{\"sku\": \"A\", \"quantity\": 1, \"price_cents\": {price}}}");
+        format!("{{\"customer_id\": \"c\", \"items\": [{item}]}}")
+    };
+    for (price, total) in [
+        ("9007199254740991.0", 9_007_199_254_740_991_i64),
+        ("9007199254740990.0", 9_007_199_254_740_990),
+        ("9.007199254740991e15", 9_007_199_254_740_991),
+        ("9007199254740991", 9_007_199_254_740_991),
+        ("1e15", 1_000_000_000_000_000),
+        ("-0.0", 0),
+    ] {
+        let request =
+            api.client.post(format!("{}/orders", api.url)).header("content-type", "application/json");
+        let placed: Value = request.body(body(price)).send().await?.error_for_status()?.json().await?;
+        assert_eq!(placed["total_cents"], total, "{price}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn any_id_that_the_service_does_not_make_may_be_chosen() -> Result<()> {
+    let api = Api::start().await?;
+    for order_id in [
+        "c232ab00-9414-11ec-b3c8-9f6bdeced846",
+        "000003e8-9414-21ec-b300-325096b39f47",
+        "5df41881-3aed-3515-88a7-2f4a814cf09e",
+        "919108f7-52d1-4320-9bac-f847db4148a8",
+        "2ed6657d-e927-568b-95e1-2665a8aea6a2",
+        "1ec9414c-232a-6b00-b3c8-9f6bdeced846",
+        "0193a0c0-5f6e-7c1a-9d7e-2b6f3a1c4d5e",
+        "00000000-0000-0000-0000-000000000001",
+        "ffffffff-ffff-ffff-ffff-fffffffffffe",
+    ] {
+        let mut order = order();
+        order["order_id"] = json!(order_id);
+        let placed = api.place(&order).await?;
+        assert_eq!(placed.status(), StatusCode::CREATED, "{order_id}");
+        assert_eq!(header(&placed, "location"), Some(format!("/orders/{order_id}").as_str()));
+    }
     Ok(())
 }
 
@@ -165,11 +208,11 @@ async fn the_largest_order_that_the_rules_allow_is_accepted() -> Result<()> {
     let api = Api::start().await?;
     let item = json!({"sku": "s".repeat(64), "quantity": 2_147_483_647, "price_cents": 0});
     let mut items = vec![item; 499];
-    items.push(json!({"sku": "ü/~\"", "quantity": 1, "price_cents": i64::MAX}));
+    items.push(json!({"sku": "ü/~\"", "quantity": 1, "price_cents": 9_007_199_254_740_991_i64}));
     let body = json!({"customer_id": "c".repeat(128), "items": items});
     let response = api.place(&body).await?;
     assert_eq!(response.status(), StatusCode::CREATED);
     let body: Value = response.json().await?;
-    assert_eq!((&body["total_cents"], &body["item_count"]), (&json!(i64::MAX), &json!(500)));
+    assert_eq!((&body["total_cents"], &body["item_count"]), (&json!(9_007_199_254_740_991_i64), &json!(500)));
     Ok(())
 }

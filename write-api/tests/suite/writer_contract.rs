@@ -13,7 +13,9 @@ use uuid::Uuid;
 use write_api::BY_KEY_ONLY;
 use write_api::adapter::postgres::{Limits, PgOrderWriter};
 use write_api::command::{ChangeStatus, ChangeStatusError, PlaceOrder, PlaceOrderError, Precondition};
-use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Shipment, Sku, Step};
+use write_api::domain::{
+    Cents, CustomerId, Order, OrderId, OrderLine, OrderLines, Quantity, Shipment, Sku, Step,
+};
 use write_api::port::{OrderWriter, Saved, WriteError};
 
 /// Orders and events in memory.
@@ -159,7 +161,7 @@ async fn the_commands_work_on_it(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let order_id = Uuid::now_v7();
     let customer = CustomerId::new("customer".to_owned())?;
-    let place = PlaceOrder { order_id, customer, lines: lines(1)? };
+    let place = PlaceOrder { order_id: OrderId::chosen(order_id)?, customer, lines: lines(1)? };
     assert!(!place.clone().run(writer, now()).await?.replayed);
     assert!(place.clone().run(writer, now()).await?.replayed);
     let other = PlaceOrder { lines: lines(2)?, ..place };

@@ -1,6 +1,6 @@
 //! `POST /orders/{order_id}/pay`, `/ship`, `/deliver` and `/cancel`.
 
-use actix_web::http::header::{ETAG, EntityTag, Header, IF_MATCH, IfMatch};
+use actix_web::http::header::ETAG;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use runtime::problem::{FieldError, Problem};
@@ -10,11 +10,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::explain::{self, Explain};
+use super::if_match::{IfMatchHeader, etag};
 use super::json_body::OptionalJsonBody;
 use super::problems::{self, StepProblems};
 use super::validation::Faults;
 use super::{CANCEL, DELIVER, PAY, REPLAYED, SHIP};
-use crate::command::{ChangeStatus, Precondition};
+use crate::command::ChangeStatus;
 use crate::domain::{CancelReason, Carrier, Order, Shipment, Step, TrackingNumber};
 use crate::port::OrderWriter;
 
@@ -30,14 +31,14 @@ pub(super) struct ShipRequest {
     #[schema(
         min_length = 1,
         max_length = 64,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        pattern = r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]([^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])?$",
         example = "DHL"
     )]
     carrier: Option<String>,
     #[schema(
         min_length = 1,
         max_length = 128,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        pattern = r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]([^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])?$",
         example = "JD0146000"
     )]
     tracking_number: Option<String>,
@@ -50,7 +51,7 @@ pub(super) struct CancelRequest {
     #[schema(
         min_length = 1,
         max_length = 500,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000][^\u0000-\u001F\u007F-\u009F]*$",
         example = "wrong size"
     )]
     reason: Option<String>,
@@ -84,7 +85,7 @@ macro_rules! step {
             params(
                 ("order_id" = Uuid, Path, description = "Which order."),
                 ("If-Match" = Option<String>, Header, nullable = false, example = "\"1\"",
-                    description = "The `ETag` of the version that this is based on: then any other version is a 412, and so is what names none. Also a list of them, or `*`."),
+                    description = "The `ETag` of the version that this is based on: then any other version is a 412, and so is what names none, such as a weak tag. Also a list of them, or `*`."),
             ),
             responses(
                 (status = 200, description = "The order has taken the step.", body = ChangedResponse, headers(
@@ -130,29 +131,12 @@ async fn change(
 ) -> Result<HttpResponse, Problem> {
     let order_id = Uuid::try_parse(order_id)
         .map_err(|_| Problem::invalid_parameter(FieldError::parameter("order_id", "must be a UUID")))?;
-    let precondition = precondition(request);
+    let condition = IfMatchHeader::of(request);
     let step = step.map_err(|faults| problems::INVALID_BODY.with(problems::INVALID_BODY.when).at(faults))?;
-    let command = ChangeStatus { order_id, step, precondition };
-    let changed = command.run(writer, Utc::now()).await.map_err(problems::of_change)?;
+    let command = ChangeStatus { order_id, step, precondition: condition.precondition() };
+    let changed =
+        command.run(writer, Utc::now()).await.map_err(|error| problems::of_change(error, &condition))?;
     Ok(answer(&changed.order, changed.replayed))
-}
-
-/// `If-Match`: the versions that its tags name. What is weak, not one of ours, or no tag at all matches no version.
-fn precondition(request: &HttpRequest) -> Precondition {
-    if !request.headers().contains_key(IF_MATCH) {
-        return Precondition::AnyVersion;
-    }
-    let version =
-        |tag: &EntityTag| tag.tag().parse().ok().filter(|version: &i32| tag.strong_eq(&etag(*version)));
-    match IfMatch::parse(request) {
-        Ok(IfMatch::Any) => Precondition::AnyVersion,
-        Ok(IfMatch::Items(tags)) => Precondition::OneOf(tags.iter().filter_map(version).collect()),
-        Err(_) => Precondition::OneOf(Vec::new()),
-    }
-}
-
-fn etag(version: i32) -> EntityTag {
-    EntityTag::new_strong(version.to_string())
 }
 
 fn answer(order: &Order, replayed: bool) -> HttpResponse {

@@ -18,7 +18,9 @@ pub(super) fn of(request: &HttpRequest) -> Result<Option<String>, Problem> {
     if values.next().is_some() {
         return Err(invalid("must be given once"));
     }
-    let text = value.to_str().map_err(|_| invalid("must be visible ASCII"))?;
+    // `to_str` lets a tab pass, which no structured field has.
+    let text = value.to_str().ok().filter(|text| !text.trim().contains('\t'));
+    let text = text.ok_or_else(|| invalid("must be visible ASCII"))?;
     let key = unquote(text.trim())
         .ok_or_else(|| invalid("has a quote that is not closed, or more than a string"))?;
     if key.is_empty() || key.len() > MAX_BYTES {

@@ -3,6 +3,7 @@
 mod change_status;
 mod explain;
 mod idempotency_key;
+mod if_match;
 mod json_body;
 mod object;
 mod place_order;

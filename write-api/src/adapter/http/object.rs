@@ -16,7 +16,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A whole number. JSON knows one kind of number only, and some programs write 2 as `2.0`.
+/// A whole number. JSON knows one kind of number only, and some programs write 2 as `2.0`. Beyond 64 bits, and beyond what a
+/// float holds exactly, it is the nearest end of the range: the caller refuses both, as they are beyond every limit.
 pub(super) struct WholeNumber(pub(super) i64);
 
 impl<'de> Deserialize<'de> for WholeNumber {
@@ -31,7 +32,7 @@ impl Visitor<'_> for WholeNumberVisitor {
     type Value = i64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number of 64 bits")
+        f.write_str("a whole number")
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
@@ -39,14 +40,18 @@ impl Visitor<'_> for WholeNumberVisitor {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
-        i64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+        Ok(i64::try_from(number).unwrap_or(i64::MAX))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
-        // Above 2^53 the point has cost digits: what was meant can no longer be told.
-        let is_exact = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
-        let whole = if is_exact { format!("{number:.0}").parse().ok() } else { None };
-        whole.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+        if number.fract() != 0.0 {
+            return Err(E::invalid_value(Unexpected::Float(number), &self));
+        }
+        // 2^53 itself may have been written as 2^53 + 1.
+        if number.abs() < 9_007_199_254_740_992.0 {
+            return format!("{number:.0}").parse().map_err(E::custom);
+        }
+        Ok(if number < 0.0 { i64::MIN } else { i64::MAX })
     }
 }
 

@@ -1,7 +1,5 @@
 //! `POST /orders`.
 
-use std::convert::Infallible;
-
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
@@ -18,21 +16,28 @@ use super::problems::{self, Identity, PlaceProblems};
 use super::validation::Faults;
 use super::{ORDERS, idempotency_key};
 use crate::command::PlaceOrder;
-use crate::domain::{Cents, CustomerId, LinesError, Order, OrderLine, OrderLines, Quantity, Sku};
+use crate::domain::{Cents, CustomerId, LinesError, Order, OrderId, OrderLine, OrderLines, Quantity, Sku};
 use crate::port::OrderWriter;
 
 /// An order to place.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlaceOrderRequest {
-    /// Identity of the order, chosen by the client; whoever repeats it gets the same order. Left out, it is derived from
-    /// the `Idempotency-Key`, or made here.
+    /// Identity of the order, chosen by the client: a repeat gets the same order. Any UUID but nil, max and those of version
+    /// 8, which the service makes: from customer and `Idempotency-Key` where `order_id` is left out, else from the time.
+    /// Not together with an `Idempotency-Key`.
+    #[schema(
+        value_type = Option<String>,
+        format = Uuid,
+        pattern = r"^(?!(0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$)[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-79a-fA-F][0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
+        example = "0193a0c0-5f6e-7c1a-9d7e-2b6f3a1c4d5e"
+    )]
     order_id: Option<Uuid>,
-    /// Who orders; no control characters.
+    /// Who orders; no control characters, no white space at either end, and neither `.` nor `..`.
     #[schema(
         min_length = 1,
         max_length = 128,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        pattern = r"^(?!\.\.?$)[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]([^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])?$",
         example = "alice"
     )]
     customer_id: String,
@@ -40,15 +45,15 @@ pub(super) struct PlaceOrderRequest {
     items: Vec<Object<ItemRequest>>,
 }
 
-/// An item (line) of an order. Price × quantity, and the sum over all items, must fit into 64 bits.
+/// An item (line) of an order. Price × quantity, and the sum over all items, are at most 9007199254740991 (2^53 − 1) cents.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ItemRequest {
-    /// What is ordered; no control characters.
+    /// What is ordered; no control characters, no white space at either end.
     #[schema(
         min_length = 1,
         max_length = 64,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        pattern = r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]([^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])?$",
         example = "TEA-EARL-GREY"
     )]
     sku: String,
@@ -56,7 +61,7 @@ struct ItemRequest {
     #[schema(minimum = 1, maximum = 2_147_483_647_i64, example = 2, value_type = i64)]
     quantity: WholeNumber,
     /// The price of one, in cents.
-    #[schema(minimum = 0, example = 450, value_type = i64)]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 450, value_type = i64)]
     price_cents: WholeNumber,
 }
 
@@ -72,7 +77,7 @@ pub(super) struct PlacedResponse<'a> {
     #[schema(minimum = 1, maximum = 1)]
     version: i32,
     /// Σ price × quantity, in cents.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     total_cents: i64,
     /// How many items (lines) the order has; quantities are not added up.
     #[schema(minimum = 1, maximum = 500)]
@@ -88,7 +93,7 @@ pub(super) struct PlacedResponse<'a> {
     post, path = ORDERS, tag = "orders", operation_id = "place_order",
     request_body = PlaceOrderRequest,
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = r#"^("([ !#-\[\]-~]|\\["\\])+"|[!#-~]([ -~]*[!-~])?)$"#,
-        description = "Names the order where `order_id` does not: visible ASCII, may be quoted (RFC 8941 string).")),
+        description = "Names the order of this customer, instead of `order_id`: visible ASCII, may be quoted (RFC 8941 string). Not together with `order_id`.")),
     responses(
         (status = 201, description = "The order is stored.", body = PlacedResponse, headers(
             ("Location" = String, description = "Path of the order on the read side."),
@@ -104,14 +109,18 @@ pub(super) async fn handle<W: OrderWriter>(
     writer: web::Data<W>,
 ) -> Result<HttpResponse, Problem> {
     let key = idempotency_key::of(&request)?;
+    if body.order_id.is_some() && key.is_some() {
+        return Err(problems::two_identities());
+    }
+    let now = Utc::now();
     let (command, identity) = body
-        .into_command(key)
+        .into_command(key, now)
         .map_err(|faults| problems::INVALID_BODY.with(problems::INVALID_BODY.when).at(faults))?;
     let order_id = command.order_id;
     let placed = command
-        .run(writer.get_ref(), Utc::now())
+        .run(writer.get_ref(), now)
         .await
-        .map_err(|error| problems::of_placing(error, identity, order_id))?;
+        .map_err(|error| problems::of_placing(error, identity, order_id.get()))?;
     Ok(answer(&placed.order, placed.replayed))
 }
 
@@ -136,7 +145,7 @@ impl Explain for PlaceOrderRequest {
     fn explain(body: &Value, faults: &mut Faults) {
         let known = ["order_id", "customer_id", "items"];
         let Some(order) = explain::Object::at(String::new(), body, &known, faults) else { return };
-        order.optional("order_id", faults, Ok::<Option<Uuid>, Infallible>);
+        order.optional("order_id", faults, |id: Option<Uuid>| id.map(OrderId::chosen).transpose());
         order.required("customer_id", faults, CustomerId::new);
         for (pointer, item) in order.list("items", OrderLines::LIMIT, faults) {
             let known = ["sku", "quantity", "price_cents"];
@@ -150,8 +159,13 @@ impl Explain for PlaceOrderRequest {
 
 impl PlaceOrderRequest {
     /// Checks everything and reports all that is wrong, not only the first.
-    fn into_command(self, key: Option<String>) -> Result<(PlaceOrder, Identity), Vec<FieldError>> {
+    fn into_command(
+        self,
+        key: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<(PlaceOrder, Identity), Vec<FieldError>> {
         let mut faults = Faults::default();
+        let chosen = faults.check_optional("/order_id", self.order_id, OrderId::chosen);
         let customer = faults.check("/customer_id", CustomerId::new(self.customer_id));
         // An order with a broken item counts as broken there, not also for what the remaining items add up to.
         let given = self.items.len();
@@ -166,13 +180,18 @@ impl PlaceOrderRequest {
             None
         };
         let (customer, lines) = faults.or_else(customer.zip(lines))?;
-        let (order_id, identity) = match (self.order_id, key) {
+        let (order_id, identity) = match (chosen, key) {
             (Some(order_id), _) => (order_id, Identity::OrderId),
-            (None, Some(key)) => (PlaceOrder::id_from_key(&customer, &key), Identity::Key),
-            (None, None) => (Uuid::now_v7(), Identity::None),
+            (None, Some(key)) => (OrderId::from_key(&customer, &key), Identity::Key),
+            (None, None) => (OrderId::from_time(&customer, now, random()), Identity::None),
         };
         Ok((PlaceOrder { order_id, customer, lines }, identity))
     }
+}
+
+/// 62 random bits, and 2 that say that the UUID which they are taken from is one.
+fn random() -> u64 {
+    Uuid::new_v4().as_u64_pair().1
 }
 
 impl ItemRequest {

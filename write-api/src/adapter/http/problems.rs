@@ -8,6 +8,7 @@ use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
 use uuid::Uuid;
 
+use super::if_match::IfMatchHeader;
 use crate::command::{ChangeStatusError, PlaceOrderError};
 use crate::port::WriteError;
 
@@ -21,6 +22,8 @@ macro_rules! problem_types {
 problem_types! {
     MALFORMED_BODY = 400 "malformed-body", "Malformed body",
         "The body is not JSON, has an unknown field, or a value of the wrong type.";
+    TWO_IDENTITIES = 400 "two-identities", "Two identities",
+        "The order is named by `order_id` and by `Idempotency-Key`. Send one of them, the same with each repeat.";
     NO_SUCH_ORDER = 404 "no-such-order", "No such order", "There is no order of this id.";
     BODY_TOO_SLOW = 408 "body-too-slow", "Body too slow", "The body did not arrive within 5 seconds.";
     STEP_FORBIDDEN = 409 "step-forbidden", "Step forbidden",
@@ -39,7 +42,8 @@ problem_types! {
     IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused", "Idempotency key reused",
         "This customer has used the `Idempotency-Key` for other items; that order was left as it is.";
     OUTCOME_UNKNOWN = 503 "outcome-unknown", "Outcome unknown",
-        "The connection to the database was lost at the wrong moment. Send the same request again: that resolves it.";
+        "The connection to the database was lost at the wrong moment; `detail` says how to find out. A request that names its \
+         order is sent again: that resolves it.";
 }
 
 /// What can be wrong with any request that has a body and stores something.
@@ -60,7 +64,8 @@ pub(super) struct PlaceProblems;
 
 impl IntoResponses for PlaceProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        openapi::responses(&[COMMON.as_slice(), &[ORDER_ID_TAKEN, IDEMPOTENCY_KEY_REUSED]].concat())
+        let own = [TWO_IDENTITIES, ORDER_ID_TAKEN, IDEMPOTENCY_KEY_REUSED];
+        openapi::responses(&[COMMON.as_slice(), &own].concat())
     }
 }
 
@@ -74,6 +79,9 @@ impl IntoResponses for StepProblems {
     }
 }
 
+/// How the outcome of a request that names its order is learnt.
+const REPEAT_RESOLVES: &str = "Send the same request again: that resolves it.";
+
 /// By what a request names the order that it places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Identity {
@@ -85,6 +93,14 @@ pub(super) enum Identity {
     None,
 }
 
+/// The order of a repeat would depend on which of the two counts, so neither does.
+pub(super) fn two_identities() -> Problem {
+    TWO_IDENTITIES.with(TWO_IDENTITIES.when).at(vec![
+        FieldError::header("Idempotency-Key", "must not be sent together with `order_id`"),
+        FieldError::at("/order_id", "must not be sent together with `Idempotency-Key`"),
+    ])
+}
+
 pub(super) fn of_placing(error: PlaceOrderError, identity: Identity, order_id: Uuid) -> Problem {
     match (error, identity) {
         (PlaceOrderError::IdTaken, Identity::Key) => IDEMPOTENCY_KEY_REUSED
@@ -94,44 +110,65 @@ pub(super) fn of_placing(error: PlaceOrderError, identity: Identity, order_id: U
             .with(ORDER_ID_TAKEN.when)
             .at(vec![FieldError::at("/order_id", "belongs to another order")]),
         (PlaceOrderError::Write(error), Identity::None) => {
-            // Without an identity of its own a repeat would place a second order: lend it the one that was tried.
-            let repeat = format!("Send the same request again, with \"order_id\": \"{order_id}\".");
-            of_write(&error, &repeat)
+            // A repeat would be another order.
+            let resolve = format!(
+                "The order would have the id {order_id}: ask read-api for it before you place another one. Orders with an \
+                 `order_id` or an `Idempotency-Key` can be sent again instead."
+            );
+            of_write(&error, &resolve)
         }
-        (PlaceOrderError::Write(error), _) => of_write(&error, "Send the same request again."),
+        (PlaceOrderError::Write(error), _) => of_write(&error, REPEAT_RESOLVES),
     }
 }
 
-pub(super) fn of_change(error: ChangeStatusError) -> Problem {
+pub(super) fn of_change(error: ChangeStatusError, condition: &IfMatchHeader) -> Problem {
     match error {
         ChangeStatusError::NotFound => NO_SUCH_ORDER.with(NO_SUCH_ORDER.when),
-        ChangeStatusError::PreconditionFailed { current } => VERSION_MISMATCH
-            .with(format!("The order has version {current}."))
-            .at(vec![FieldError::header("If-Match", format!("does not name version \"{current}\""))]),
+        ChangeStatusError::PreconditionFailed { current } => version_mismatch(current, condition),
         ChangeStatusError::Forbidden { from, to } => {
             STEP_FORBIDDEN.with(format!("An order that is {from} cannot become {to}."))
         }
         ChangeStatusError::Contended => EDIT_CONFLICT.with(EDIT_CONFLICT.when),
-        ChangeStatusError::Write(error) => of_write(&error, "Send the same request again."),
+        ChangeStatusError::Write(error) => of_write(&error, REPEAT_RESOLVES),
     }
 }
 
-/// Logs the cause, which stays with us, and says what the client can do.
-fn of_write(error: &WriteError, repeat: &str) -> Problem {
+fn version_mismatch(current: i32, condition: &IfMatchHeader) -> Problem {
+    let (why, fault) = match condition {
+        IfMatchHeader::Readable { has_weak_tag: true, .. } => (
+            format!(" Weak tags never match: send `\"{current}\"`, without the `W/`, for this version."),
+            format!("has a weak tag, and weak tags never match; it does not name version \"{current}\""),
+        ),
+        IfMatchHeader::Unreadable => (
+            format!(" `If-Match` cannot be read: it takes tags in quotes, such as `\"{current}\"`."),
+            format!("is no list of quoted tags, and so does not name version \"{current}\""),
+        ),
+        IfMatchHeader::Absent | IfMatchHeader::Readable { .. } => {
+            (String::new(), format!("does not name version \"{current}\""))
+        }
+    };
+    VERSION_MISMATCH
+        .with(format!("The order has version {current}.{why}"))
+        .at(vec![FieldError::header("If-Match", fault)])
+}
+
+/// Logs the cause, which stays with us, and says what the client can do; `resolve` is how it learns an unknown outcome.
+fn of_write(error: &WriteError, resolve: &str) -> Problem {
     let cause = runtime::telemetry::chain(error);
     match error {
         WriteError::Busy => {
             tracing::warn!("not stored: too much is waiting");
-            UNAVAILABLE
-                .with(format!("Too many orders are waiting to be stored; nothing was stored. {repeat}"))
+            UNAVAILABLE.with(
+                "Too many orders are waiting to be stored; nothing was stored. Send the same request again.",
+            )
         }
         WriteError::Unavailable(_) => {
             tracing::warn!(error = cause, "not stored: storage is unavailable");
-            UNAVAILABLE.with(format!("Nothing was stored. {repeat}"))
+            UNAVAILABLE.with("Nothing was stored. Send the same request again.")
         }
         WriteError::OutcomeUnknown(_) => {
             tracing::warn!(error = cause, "may or may not be stored: no answer came");
-            OUTCOME_UNKNOWN.with(format!("The order may or may not be stored. {repeat} That resolves it."))
+            OUTCOME_UNKNOWN.with(format!("The order may or may not be stored. {resolve}"))
         }
         WriteError::Refused(_) => {
             tracing::error!(error = cause, "not stored: storage refused what the domain accepts");

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::schema::orders;
 use crate::domain::{
-    Cents, CorruptOrder, CustomerId, LineTotalTooLarge, LinesError, NegativePrice, Order, OrderLine,
+    AmountError, Cents, CorruptOrder, CustomerId, LineTotalTooLarge, LinesError, Order, OrderLine,
     OrderLines, Quantity, QuantityError, Sku, StoredOrder, TextError,
 };
 
@@ -44,7 +44,7 @@ pub(super) enum RowError {
     #[error("a quantity of a stored order is invalid")]
     Quantity(#[from] QuantityError),
     #[error("a price of a stored order is invalid")]
-    Price(#[from] NegativePrice),
+    Price(#[from] AmountError),
     #[error("an item of a stored order is invalid")]
     Line(#[from] LineTotalTooLarge),
     #[error("the items of a stored order are invalid")]
@@ -76,7 +76,8 @@ impl TryFrom<ItemColumn> for OrderLine {
 
     fn try_from(item: ItemColumn) -> Result<Self, RowError> {
         let quantity = Quantity::new(item.quantity.into())?;
-        Ok(Self::new(Sku::new(item.sku)?, quantity, Cents::new(item.price_cents)?)?)
+        let (sku, price) = (Sku::from_stored(item.sku)?, Cents::from_stored(item.price_cents)?);
+        Ok(Self::from_stored(sku, quantity, price)?)
     }
 }
 
@@ -88,8 +89,8 @@ impl TryFrom<OrderRow> for Order {
         let lines: Vec<_> = items.into_iter().map(OrderLine::try_from).collect::<Result<_, _>>()?;
         Ok(Self::restore(StoredOrder {
             id: row.order_id,
-            customer: CustomerId::new(row.customer_id)?,
-            lines: OrderLines::new(lines)?,
+            customer: CustomerId::from_stored(row.customer_id)?,
+            lines: OrderLines::from_stored(lines)?,
             total_cents: row.total_cents,
             status: row.status.parse()?,
             version: row.version,

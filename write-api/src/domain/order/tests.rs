@@ -98,7 +98,7 @@ proptest! {
     /// I4, against 128-bit arithmetic that cannot overflow.
     #[test]
     fn the_total_is_the_sum_of_price_times_quantity_or_the_order_does_not_exist(
-        raw in prop::collection::vec((1_i64..=i64::from(i32::MAX), 0_i64..=i64::MAX), 1..20)
+        raw in prop::collection::vec((1_i64..=i64::from(i32::MAX), 0_i64..=Cents::MAX.get()), 1..20)
     ) {
         let expected: i128 = raw.iter().map(|(quantity, price)| i128::from(*quantity) * i128::from(*price)).sum();
         let lines: Option<Vec<_>> = raw
@@ -109,7 +109,8 @@ proptest! {
             })
             .collect();
         let total = lines.and_then(|lines| OrderLines::new(lines).ok()).map(|lines| lines.total().get());
-        prop_assert_eq!(total, i64::try_from(expected).ok());
+        let expected = i64::try_from(expected).ok().filter(|total| *total <= Cents::MAX.get());
+        prop_assert_eq!(total, expected);
     }
 }
 
