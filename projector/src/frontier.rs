@@ -18,8 +18,16 @@
 //! A long transaction that only reads does not hold this up. One that writes does; claims then walk over what was deleted
 //! since it began.
 //!
+//! All of it holds within one run of the server. A crash takes back ids, of events and of transactions, that were not on disk
+//! yet, and they are given out again; so does a switch to a standby that lagged behind. Every answer names the run that it is
+//! about, and the first one of another run makes claims begin at the lowest id again: late by one survey.
+//!
 //! Each look is limited to a range of ids, so that it takes a moment even where millions of dead rows lie: what is left is
 //! for the next.
+
+mod known;
+#[cfg(test)]
+mod model;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,6 +36,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use runtime::database::{Database, DatabaseError};
 
+use self::known::Known;
 use crate::adapter::postgres::frontier::{self, Drawn, Look};
 
 /// The frontier is surveyed after this many drained events, or after this long.
@@ -51,21 +60,12 @@ pub(crate) struct Frontier {
 }
 
 struct Survey {
-    /// When the server was started that all of this is about; 0 before the first look.
-    server: i64,
-    pending: Option<Mark>,
+    known: Known,
     /// What is left to be looked through of the ids before the start, and when to begin again.
     review: Range<i64>,
     next_review: Instant,
     last: Instant,
     events: usize,
-}
-
-/// Once all transactions before `transaction` have ended, ids up to `newest` are settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    newest: i64,
-    transaction: i64,
 }
 
 /// All transactions have ended before this mark.
@@ -76,7 +76,7 @@ impl Frontier {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         let next_review = now + REVIEW_EVERY;
-        let survey = Survey { server: 0, pending: None, review: 0..0, next_review, last: now, events: 0 };
+        let survey = Survey { known: Known::default(), review: 0..0, next_review, last: now, events: 0 };
         Self { start: AtomicI64::new(0), survey: tokio::sync::Mutex::new(survey) }
     }
 
@@ -124,7 +124,7 @@ impl Frontier {
                 return Ok(());
             }
         }
-        if survey.pending.is_none() {
+        if survey.known.needs_a_mark() {
             self.make_mark(database, survey).await?;
         }
         while self.review(database, survey).await? && begun.elapsed() < limit {}
@@ -133,31 +133,18 @@ impl Frontier {
 
     /// Takes one look from the start on. Returns whether there is more to see up to the pending mark.
     async fn advance(&self, database: &Database, survey: &mut Survey) -> Result<bool, DatabaseError> {
-        let Some(mark) = survey.pending else { return Ok(false) };
-        let start = self.start();
-        let range = start..(mark.newest + 1).min(start.saturating_add(RANGE));
-        let seen = look(database, range.clone(), mark.transaction).await?;
-        if self.is_another_server(survey, seen.server) || !seen.settled {
-            return Ok(false);
-        }
-        self.start.store(seen.first.unwrap_or(range.end), Ordering::Relaxed);
-        let is_done = seen.first.is_some() || range.end > mark.newest;
-        if is_done {
-            survey.pending = None;
-        }
-        Ok(!is_done)
+        let Some((range, mark)) = survey.known.next_look() else { return Ok(false) };
+        let seen = look(database, range.clone(), mark).await?;
+        let is_more = survey.known.looked(&range, seen);
+        self.publish(survey);
+        Ok(is_more)
     }
 
     async fn make_mark(&self, database: &Database, survey: &mut Survey) -> Result<(), DatabaseError> {
-        let start = self.start();
+        let start = survey.known.start();
         let drawn: Drawn = database.run(move |connection| frontier::drawn(connection, start).boxed()).await?;
-        if drawn.newest + 1 < start {
-            tracing::warn!(newest = drawn.newest, start, "ids have gone back; claims begin anew");
-            self.start.store(0, Ordering::Relaxed);
-        }
-        if !self.is_another_server(survey, drawn.server) {
-            survey.pending = drawn.mark.map(|transaction| Mark { newest: drawn.newest, transaction });
-        }
+        survey.known.drew(drawn);
+        self.publish(survey);
         Ok(())
     }
 
@@ -174,29 +161,14 @@ impl Frontier {
         let end = survey.review.end.min(survey.review.start.saturating_add(RANGE));
         let seen = look(database, survey.review.start..end, LONG_AGO).await?;
         survey.review.start = end;
-        if let Some(missed) = seen.first.filter(|missed| *missed < self.start()) {
-            tracing::warn!(
-                event.id = missed,
-                start,
-                "an event was found before the place where claims begin"
-            );
-            self.start.store(missed, Ordering::Relaxed);
-            survey.pending = None;
-        }
+        survey.known.reviewed(seen);
+        self.publish(survey);
         Ok(!survey.review.is_empty())
     }
 
-    /// Forgets everything if `server` is not the one that it is about. A standby that took over may lack ids that had been
-    /// drawn, and will give them out again.
-    fn is_another_server(&self, survey: &mut Survey, server: i64) -> bool {
-        let known = std::mem::replace(&mut survey.server, server);
-        let is_another = known != 0 && known != server;
-        if is_another {
-            survey.pending = None;
-            survey.review = 0..0;
-            self.start.store(0, Ordering::Relaxed);
-        }
-        is_another
+    /// Lets the claims know.
+    fn publish(&self, survey: &Survey) {
+        self.start.store(survey.known.start(), Ordering::Relaxed);
     }
 }
 
@@ -212,6 +184,7 @@ mod tests {
 
     use super::*;
     use crate::adapter::postgres;
+    use crate::adapter::postgres::frontier::ServerRun;
 
     async fn scene() -> Result<(TestDatabase, Database, Frontier)> {
         let own = TestDatabase::create().await?;
@@ -272,7 +245,9 @@ mod tests {
         survey_until(&frontier, &database, 0).await?;
 
         survey_until(&frontier, &database, 21).await?;
-        frontier.survey.lock().await.server = 1;
+        let other = ServerRun { started: 1, counting_since: 1 };
+        let drawn = Drawn { newest: 20, mark: None, run: other };
+        frontier.survey.lock().await.known.drew(drawn);
         survey_until(&frontier, &database, 0).await
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::float_cmp, reason = "what metrics count is whole, and compared exactly")]
 
 mod convergence;
+mod crash;
 mod cycle;
 mod frontier;
 mod golden;

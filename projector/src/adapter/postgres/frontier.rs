@@ -16,8 +16,8 @@ pub struct Drawn {
     /// A transaction id. Every transaction that had drawn an id up to `newest` got its own id earlier, and so a lower one. It
     /// is only assigned where `newest` is at least what was asked for.
     pub mark: Option<i64>,
-    /// When the server was started, in microseconds since 1970: what is known of one server says nothing about another.
-    pub server: i64,
+    /// The run of the server that answered.
+    pub run: ServerRun,
 }
 
 /// Whether all transactions before a mark have ended, and what they left.
@@ -27,8 +27,20 @@ pub struct Look {
     pub settled: bool,
     /// The lowest id in the range that is there. Events that another worker has claimed but not committed are there.
     pub first: Option<i64>,
-    /// As in [`Drawn`].
-    pub server: i64,
+    /// The run of the server that answered.
+    pub run: ServerRun,
+}
+
+/// One run of a server, from its start or its last crash to its end. What is known of ids holds within one run: a standby that
+/// takes over may lack ids that were drawn, and so does a server that recovered from a crash, unless they were on disk. Both
+/// give them out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Queryable)]
+pub struct ServerRun {
+    /// When the postmaster was started, in microseconds since 1970. It survives a crash of the other processes.
+    pub started: i64,
+    /// Since when the server has counted its statistics, likewise. PostgreSQL begins anew when it recovers from a crash. An
+    /// operator may reset them too, which does no harm here.
+    pub counting_since: i64,
 }
 
 /// How far ids have been drawn. A mark is made only if that is `from` or further.
@@ -49,8 +61,9 @@ pub async fn look(connection: &mut AsyncPgConnection, range: Range<i64>, mark: i
     RunQueryDsl::get_result(LookQuery { range, mark }, connection).await
 }
 
-/// Of the server, as in [`Drawn`].
-const SERVER: &str = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
+/// A [`ServerRun`].
+const RUN: &str = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, \
+     coalesce((SELECT (extract(epoch FROM stats_reset) * 1000000)::bigint FROM pg_stat_archiver), 0)";
 
 #[derive(QueryId)]
 struct DrawnQuery {
@@ -58,7 +71,7 @@ struct DrawnQuery {
 }
 
 impl Query for DrawnQuery {
-    type SqlType = (BigInt, Nullable<BigInt>, BigInt);
+    type SqlType = (BigInt, Nullable<BigInt>, (BigInt, BigInt));
 }
 
 impl QueryFragment<Pg> for DrawnQuery {
@@ -71,7 +84,7 @@ impl QueryFragment<Pg> for DrawnQuery {
         );
         out.push_bind_param::<BigInt, _>(&self.from)?;
         out.push_sql(" THEN pg_current_xact_id()::text::bigint END, ");
-        out.push_sql(SERVER);
+        out.push_sql(RUN);
         out.push_sql(" FROM drawn");
         Ok(())
     }
@@ -86,7 +99,7 @@ struct LookQuery {
 }
 
 impl Query for LookQuery {
-    type SqlType = (Bool, Nullable<BigInt>, BigInt);
+    type SqlType = (Bool, Nullable<BigInt>, (BigInt, BigInt));
 }
 
 impl QueryFragment<Pg> for LookQuery {
@@ -97,7 +110,7 @@ impl QueryFragment<Pg> for LookQuery {
         out.push_sql(" AND id < ");
         out.push_bind_param::<BigInt, _>(&self.range.end)?;
         out.push_sql(" ORDER BY id LIMIT 1) END, ");
-        out.push_sql(SERVER);
+        out.push_sql(RUN);
         out.push_sql(" FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= ");
         out.push_bind_param::<BigInt, _>(&self.mark)?;
         out.push_sql(" AS settled) AS snapshot");

@@ -1,0 +1,99 @@
+//! A backend is killed, PostgreSQL restarts after the crash, and gives out ids again that were not on disk.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use local::postgres::{PrivateServer, ServerOptions, Tuning};
+use local::wait;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use projector::adapter::postgres;
+use projector::drain::BatchOutcome;
+use runtime::database::DatabaseConfig;
+use tokio_postgres::{Client, NoTls};
+
+use crate::support::{Worker, drain, event};
+
+async fn connect(server: &PrivateServer) -> Result<Client> {
+    let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
+    tokio::spawn(connection);
+    Ok(session)
+}
+
+fn worker(server: &PrivateServer) -> Result<Worker> {
+    let vars = [("DATABASE_URL".to_owned(), server.url("orders_projector", "postgres"))];
+    let database = postgres::open(&DatabaseConfig::from_vars(&vars.into())?, "test")?;
+    Ok(Worker::new(database, projector::projections(), 100))
+}
+
+/// Places an order's event, and returns its id.
+async fn emit(session: &Client, order: u128) -> Result<i64> {
+    let event = event(order, 1).encode()?;
+    let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::json) RETURNING id";
+    Ok(session.query_one(insert, &[&event.kind, &event.payload]).await?.get(0))
+}
+
+async fn started(session: &Client) -> Result<String> {
+    Ok(session.query_one("SELECT pg_postmaster_start_time()::text", &[]).await?.get(0))
+}
+
+/// Kills this session's backend, and returns a session once the server has recovered.
+async fn crash(server: &PrivateServer, session: Client) -> Result<Client> {
+    let before = started(&session).await?;
+    let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+    kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+    wait::until("the session to end", Duration::from_secs(10), async || {
+        if session.is_closed() { Ok(()) } else { Err("it is open") }
+    })
+    .await?;
+    let session = wait::until("the server to recover", Duration::from_secs(30), || connect(server)).await?;
+    assert_eq!(started(&session).await?, before, "the server as a whole was not restarted");
+    Ok(session)
+}
+
+#[tokio::test]
+async fn an_event_whose_id_was_drawn_before_a_crash_and_again_after_it_is_claimed_at_once() -> Result<()> {
+    let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Durable, data_dir: None })?;
+    migrate::up(&server.superuser_url("postgres")).await?;
+    let mut session = connect(&server).await?;
+    // What is not asked to be on disk stays in memory for a while.
+    session.batch_execute("ALTER SYSTEM SET wal_writer_delay = '10s'").await?;
+    session.batch_execute("SELECT pg_reload_conf()").await?;
+    let worker = worker(&server)?;
+
+    for attempt in 0..5 {
+        emit(&session, 100 + attempt).await?;
+        drain(&worker).await?;
+        for _ in 0..40 {
+            session.batch_execute("BEGIN; SELECT nextval('outbox_id_seq'); ROLLBACK").await?;
+        }
+        let newest: i64 = session.query_one("SELECT last_value FROM outbox_id_seq", &[]).await?.get(0);
+        wait::until("claims to begin later", Duration::from_secs(10), || async {
+            let outcome = worker.run_once().await;
+            if worker.start() > newest { Ok(()) } else { Err((outcome.is_ok(), worker.start())) }
+        })
+        .await?;
+        session = crash(&server, session).await?;
+        let id = emit(&session, 200 + attempt).await?;
+        if id > newest {
+            // The WAL was flushed in time.
+            continue;
+        }
+        // Others draw ids until nothing shows any more that they have gone back.
+        let others = "SELECT nextval('outbox_id_seq') FROM generate_series(1, $1::bigint)";
+        session.query(others, &[&(newest + 1 - id)]).await?;
+        // The review would find the event too, within a minute.
+        let back = Instant::now();
+        wait::until("the event to be applied", Duration::from_secs(5), || async {
+            match worker.run_once().await {
+                Ok(BatchOutcome::Drained { applied: 1, parked: 0, .. }) => Ok(()),
+                other => Err((other, worker.start())),
+            }
+        })
+        .await
+        .with_context(|| format!("event {id}"))?;
+        println!("event {id} was claimed {:?} after it was committed", back.elapsed());
+        return Ok(());
+    }
+    bail!("no id was given out again, so that this shows nothing")
+}
