@@ -10,11 +10,19 @@ const ORDER: &str = "INSERT INTO orders VALUES
 const SUMMARY: &str = "INSERT INTO order_summary VALUES
     (gen_random_uuid(), 'c', 1, 'placed', now(), 1, 'sku', 1, now())";
 const EVENT: &str = "INSERT INTO outbox (kind, payload, created_at) VALUES ('k', '{}', now())";
+const PARKED_AT: &str =
+    "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, parked_at) VALUES
+    (2, 'k', '{}', '2026-01-01', 1, 'e', now())";
+const RETRIED_AT: &str =
+    "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at) VALUES
+    (3, 'k', '{}', '2026-01-01', 1, 'e', now())";
+const WAITING: &str = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at) VALUES
+    (1, gen_random_uuid(), 1, 'k', '{}', now())";
 const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error) VALUES
     (1, 'k', '{}', now(), 1, 'e')";
 
 /// A good statement, what to replace in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 28] = [
+const BROKEN: [(&str, &str, &str, &str); 40] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
     (ORDER, "'c'", "'.'", "orders_customer_id_addressable"),
@@ -41,6 +49,18 @@ const BROKEN: [(&str, &str, &str, &str); 28] = [
     (EVENT, "'k'", "''", "outbox_kind_length"),
     (EVENT, "'k'", "repeat('k', 65)", "outbox_kind_length"),
     (EVENT, "now()", "'infinity'", "outbox_created_at_finite"),
+    (EVENT, "now()", "'-infinity'", "outbox_created_at_finite"),
+    (EVENT, "now()", "'290000-01-01'", "outbox_created_at_readable"),
+    (EVENT, "now()", "'10000-01-01 00:00:00+00'", "outbox_created_at_readable"),
+    (EVENT, "now()", "'0001-12-31 23:59:59+00 BC'", "outbox_created_at_readable"),
+    (PARKED, "now()", "'290000-01-01'", "parked_events_times_readable"),
+    (PARKED, "now()", "'infinity'", "parked_events_times_readable"),
+    (PARKED, "now()", "'-infinity'", "parked_events_times_readable"),
+    (PARKED_AT, "now()", "'290000-01-01'", "parked_events_times_readable"),
+    (RETRIED_AT, "now()", "'290000-01-01'", "parked_events_times_readable"),
+    (RETRIED_AT, "now()", "'-infinity'", "parked_events_times_readable"),
+    (WAITING, "now()", "'290000-01-01'", "waiting_events_created_at_readable"),
+    (WAITING, "now()", "'-infinity'", "waiting_events_created_at_readable"),
     (PARKED, "1, 'e'", "0, 'e'", "parked_events_attempts_positive"),
     (PARKED, "(1,", "(NULL,", ""),
 ];
@@ -55,7 +75,7 @@ async fn refusal(session: &Client, statement: &str) -> Result<(SqlState, String)
 async fn each_constraint_refuses_what_it_is_there_for() -> Result<()> {
     let database = TestDatabase::create().await?;
     let session = database.connect().await?;
-    for good in [ORDER, SUMMARY, EVENT, PARKED] {
+    for good in [ORDER, SUMMARY, EVENT, PARKED, PARKED_AT, RETRIED_AT, WAITING] {
         session.batch_execute(good).await.context(good)?;
     }
     for (good, part, broken_part, constraint) in BROKEN {

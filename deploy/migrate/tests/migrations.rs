@@ -103,7 +103,7 @@ async fn a_locked_table_makes_the_migration_give_up_and_say_which() -> Result<()
 
     // The newest migrations first, until one that changes this table.
     let error = migrate::down(&database.superuser_url(), usize::MAX).await.unwrap_err();
-    assert_eq!(error.to_string(), "migration 2026-11-23-001100_keep_payloads_as_written failed");
+    assert_eq!(error.to_string(), "migration 2026-11-25-000410_check_the_times_that_are_there failed");
     assert!(runtime::telemetry::chain(&error).contains("lock timeout"), "{error:?}");
     transaction.query("SELECT count(*) FROM parked_events", &[]).await?;
     Ok(())
@@ -125,6 +125,29 @@ async fn an_index_whose_building_was_interrupted_is_built_anew() -> Result<()> {
     let index = "SELECT indisvalid, indnatts::int FROM pg_index WHERE indexrelid = 'order_summary_by_customer'::regclass";
     let index = session.query_one(index, &[]).await?;
     assert_eq!((index.get::<_, bool>(0), index.get::<_, i32>(1)), (true, 9), "the unfinished one is gone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn times_that_no_program_reads_stop_the_migration_with_their_number() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let url = database.superuser_url();
+    while migrate::down(&url, 1).await?[0].name != "2026-11-25-000400_refuse_times_that_no_program_reads" {}
+    let session = database.connect().await?;
+    session
+        .batch_execute(
+            "INSERT INTO outbox (kind, payload, created_at) VALUES ('k', '{}', '290000-01-01'), ('k', '{}', now()),
+                 ('k', '{}', '0044-03-15 BC');
+             INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at) VALUES
+                 (1, 'k', '{}', now(), 1, 'e', NULL), (2, 'k', '{}', now(), 1, 'e', 'infinity')",
+        )
+        .await?;
+    let error = migrate::up(&url).await.unwrap_err();
+    let said = runtime::telemetry::chain(&error);
+    assert!(said.contains("2 rows of outbox, 1 of parked_events and 0 of waiting_events"), "{said}");
+    let repair = "UPDATE outbox SET created_at = now(); UPDATE parked_events SET next_attempt_at = now()";
+    session.batch_execute(repair).await?;
+    migrate::up(&url).await?;
     Ok(())
 }
 

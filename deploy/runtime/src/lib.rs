@@ -12,6 +12,7 @@
 //! | [`problem`] | RFC 9457 problem documents |
 //! | [`resource`] | resources that answer to the right methods |
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
+//! | [`stored_time`] | a `timestamptz` that can always be read |
 
 pub mod config;
 pub mod database;
@@ -22,4 +23,5 @@ pub mod openapi;
 pub mod problem;
 pub mod resource;
 pub mod shutdown;
+pub mod stored_time;
 pub mod telemetry;

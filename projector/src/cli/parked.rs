@@ -150,7 +150,7 @@ fn print_table(events: &[ParkedEvent]) -> Result<()> {
 
 fn line(event: &ParkedEvent) -> String {
     let next = event.next_attempt_at.map_or("waits for an operator".to_owned(), |at| {
-        format!("next attempt {}", at.format("%Y-%m-%d %H:%M:%S UTC"))
+        format!("next attempt {}", at.clamped().format("%Y-%m-%d %H:%M:%S UTC"))
     });
     let mut reason: String = event.error.chars().take(SHOWN_REASON).collect();
     if reason.len() < event.error.len() {

@@ -8,6 +8,7 @@ mod frontier;
 mod golden;
 mod locked_rows;
 mod metrics;
+mod odd_rows;
 mod outage;
 mod parked_command;
 mod parking;

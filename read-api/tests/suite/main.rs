@@ -8,6 +8,7 @@ mod failure;
 mod golden;
 mod limits;
 mod live;
+mod odd_rows;
 mod openapi;
 mod paging;
 mod queries;

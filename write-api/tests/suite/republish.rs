@@ -141,6 +141,32 @@ async fn an_order_that_is_corrupt_is_named_and_left_out_and_the_others_are_told(
     Ok(())
 }
 
+/// PostgreSQL stores times and numbers that no program can express.
+#[tokio::test]
+async fn an_order_with_an_odd_column_is_left_out_and_the_others_are_told() -> Result<()> {
+    let api = Api::start().await?;
+    let session = api.database.connect().await?;
+    let ids = three_orders(&api, &session).await?;
+    let deep = "('[' || repeat('[', 500) || repeat(']', 500) || ']')::jsonb";
+    for odd in [
+        "placed_at = 'infinity'",
+        "placed_at = '290000-01-01'",
+        "updated_at = '-infinity'",
+        r#"items = '[{"sku": "s", "quantity": 1, "price_cents": 1e400}]'"#,
+        &format!("items = {deep}"),
+    ] {
+        let order = format!("UPDATE orders SET {odd} WHERE order_id = '{}'", ids[1]);
+        session.batch_execute(&format!("DELETE FROM outbox; {order}")).await?;
+        let output = republish(&api, &[]).await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(!output.status.success() && said.contains("1 orders were left out"), "{odd}: {said}");
+        let told: Vec<_> =
+            events(&session).await?.iter().map(|event| event.order.order_id.to_string()).collect();
+        assert_eq!(told, [ids[0].clone(), ids[2].clone()], "{odd}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_interruption_is_a_failure_that_says_where_to_go_on() -> Result<()> {
     let api = Api::start().await?;

@@ -14,7 +14,7 @@ pub struct ClaimedEvent {
     pub kind: String,
     /// Its payload, as JSON text.
     pub payload: String,
-    /// When the transaction that wrote it began.
+    /// When the transaction that wrote it began, within the years 1 to 9999.
     pub created_at: DateTime<Utc>,
     /// Where it was.
     pub origin: Origin,

@@ -40,11 +40,13 @@ SELECT CASE WHEN counted < $2 THEN counted ELSE greatest(counted, newest - oldes
        greatest(oldest_seconds, oldest_waiting_seconds, 0) AS oldest_seconds, waiting, parked_retrying, parked_for_good,
        coalesce(dead_rows, 0) AS dead_rows, oldest_transaction_seconds() AS oldest_transaction_seconds
 FROM (SELECT count(*) AS counted FROM (SELECT FROM outbox WHERE id >= $1 LIMIT $2) AS waiting) AS count
-LEFT JOIN (SELECT id AS oldest, extract(epoch FROM clock_timestamp() - created_at)::float8 AS oldest_seconds
+LEFT JOIN (SELECT id AS oldest, greatest(0, extract(epoch FROM clock_timestamp()) - extract(epoch FROM created_at))::float8
+               AS oldest_seconds
            FROM outbox WHERE id >= $1 ORDER BY id LIMIT 1) AS first ON true
 LEFT JOIN (SELECT id AS newest FROM outbox WHERE id >= $1 ORDER BY id DESC LIMIT 1) AS last ON true
 CROSS JOIN (SELECT count(*) AS waiting FROM (SELECT FROM waiting_events LIMIT $2) AS locked) AS locked
-LEFT JOIN (SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 AS oldest_waiting_seconds
+LEFT JOIN (SELECT greatest(0, extract(epoch FROM clock_timestamp()) - extract(epoch FROM created_at))::float8
+               AS oldest_waiting_seconds
            FROM waiting_events ORDER BY id LIMIT 1) AS first_waiting ON true
 CROSS JOIN (SELECT count(next_attempt_at) AS parked_retrying, count(*) - count(next_attempt_at) AS parked_for_good
             FROM parked_events) AS parked

@@ -1,10 +1,10 @@
 //! Claiming events from the outbox.
 
-use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use runtime::stored_time::StoredTime;
 
 use super::claimed::{ClaimedEvent, Origin};
 
@@ -25,12 +25,10 @@ pub async fn claim(
     let rows: Vec<Row> = RunQueryDsl::load(Claim { from, limit }, connection).await?;
     let mut claimed: Vec<_> = rows
         .into_iter()
-        .map(|(id, kind, payload, created_at, claimed_at)| ClaimedEvent {
-            id,
-            kind,
-            payload,
-            created_at,
-            origin: Origin::Outbox { age: (claimed_at - created_at).to_std().unwrap_or_default() },
+        .map(|(id, kind, payload, created_at, claimed_at)| {
+            let created_at = created_at.clamped();
+            let age = (claimed_at.clamped() - created_at).to_std().unwrap_or_default();
+            ClaimedEvent { id, kind, payload, created_at, origin: Origin::Outbox { age } }
         })
         .collect();
     // RETURNING promises no order.
@@ -38,7 +36,8 @@ pub async fn claim(
     Ok(claimed)
 }
 
-type Row = (i64, String, String, DateTime<Utc>, DateTime<Utc>);
+/// No value of any column fails to be read: it would fail the claim of all the other events.
+type Row = (i64, String, String, StoredTime, StoredTime);
 
 #[derive(QueryId)]
 struct Claim {

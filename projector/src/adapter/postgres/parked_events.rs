@@ -1,12 +1,12 @@
 //! Parked events as an operator sees them.
 
-use chrono::{DateTime, Utc};
 use diesel::sql_types::{Bool, Timestamptz};
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, IntoSql, NullableExpressionMethods, QueryDsl, QueryResult,
     Queryable, Selectable, SelectableHelper,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use runtime::stored_time::StoredTime;
 use serde_json::value::RawValue;
 
 use self::schema::parked_events::dsl;
@@ -24,11 +24,11 @@ pub struct ParkedEvent {
     /// How often it has been tried.
     pub attempts: i32,
     /// When the transaction that wrote it began.
-    pub created_at: DateTime<Utc>,
+    pub created_at: StoredTime,
     /// When it was parked first.
-    pub parked_at: DateTime<Utc>,
+    pub parked_at: StoredTime,
     /// When it is tried again; without one it waits for an operator.
-    pub next_attempt_at: Option<DateTime<Utc>>,
+    pub next_attempt_at: Option<StoredTime>,
     /// What it says, as it was written. As a string where it is not JSON to the letter, such as half of a surrogate pair.
     #[serde(serialize_with = "as_written")]
     pub payload: String,

@@ -8,6 +8,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use runtime::stored_time::StoredTime;
 
 use super::claimed::{ClaimedEvent, Origin};
 use super::parked_events::schema::parked_events::dsl;
@@ -49,7 +50,7 @@ pub async fn claim_due(connection: &mut AsyncPgConnection, limit: i64) -> QueryR
             id,
             kind,
             payload,
-            created_at,
+            created_at: created_at.clamped(),
             origin: Origin::Parked { attempts },
         })
         .collect();
@@ -206,7 +207,8 @@ impl QueryFragment<Pg> for Park<'_> {
 
 impl<Connection> diesel::RunQueryDsl<Connection> for Park<'_> {}
 
-type DueRow = (i64, String, String, DateTime<Utc>, i32);
+/// No value of any column fails to be read, as with the outbox.
+type DueRow = (i64, String, String, StoredTime, i32);
 
 #[derive(QueryId)]
 struct ClaimDue {

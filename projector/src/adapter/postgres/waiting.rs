@@ -6,6 +6,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{self, Array, BigInt, Bool, Integer, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use runtime::stored_time::StoredTime;
 use uuid::Uuid;
 
 use super::claimed::{ClaimedEvent, Origin};
@@ -76,15 +77,14 @@ pub async fn is_any(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
     RunQueryDsl::get_result(IsAny, connection).await
 }
 
-type Row = (i64, String, String, DateTime<Utc>, DateTime<Utc>);
+/// No value of any column fails to be read, as with the outbox.
+type Row = (i64, String, String, StoredTime, StoredTime);
 
 fn claimed(rows: Vec<Row>) -> Vec<ClaimedEvent> {
-    let event = |(id, kind, payload, created_at, claimed_at): Row| ClaimedEvent {
-        id,
-        kind,
-        payload,
-        created_at,
-        origin: Origin::Waiting { age: (claimed_at - created_at).to_std().unwrap_or_default() },
+    let event = |(id, kind, payload, created_at, claimed_at): Row| {
+        let created_at = created_at.clamped();
+        let age = (claimed_at.clamped() - created_at).to_std().unwrap_or_default();
+        ClaimedEvent { id, kind, payload, created_at, origin: Origin::Waiting { age } }
     };
     rows.into_iter().map(event).collect()
 }

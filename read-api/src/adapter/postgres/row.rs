@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
 use diesel::sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use runtime::stored_time::StoredTime;
 use uuid::Uuid;
 
 use crate::model::{OrderStatus, OrderSummary};
@@ -18,8 +18,8 @@ pub(super) const COLUMNS: &str =
 /// The types of [`COLUMNS`].
 pub(super) type Columns = (SqlUuid, BigInt, Text, Timestamptz, Integer, Text, Integer);
 
-/// The values of [`COLUMNS`].
-pub(super) type Row = (Uuid, i64, Status, DateTime<Utc>, i32, String, i32);
+/// The values of [`COLUMNS`]. None of them fails to be read: a statement answers many requests, and all would fail.
+pub(super) type Row = (Uuid, i64, Status, StoredTime, i32, String, i32);
 
 /// The name of a status. Those that are known are not copied, twenty times a list.
 #[derive(Debug, FromSqlRow)]
@@ -36,5 +36,6 @@ impl FromSql<Text, Pg> for Status {
 /// The customer's summary in these columns.
 pub(super) fn summary(customer_id: Arc<str>, row: Row) -> OrderSummary {
     let (order_id, total_cents, Status(status), placed_at, item_count, last_item_sku, version) = row;
+    let placed_at = placed_at.clamped();
     OrderSummary { order_id, customer_id, status, version, total_cents, item_count, last_item_sku, placed_at }
 }

@@ -1,7 +1,10 @@
 //! How an order is laid out in its row, and read back from it.
 
-use chrono::{DateTime, Utc};
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::pg::{Pg, PgValue};
+use diesel::sql_types::Jsonb;
 use diesel::{Queryable, Selectable};
+use runtime::stored_time::StoredTime;
 use serde::{Deserialize, Serialize};
 use shared_events::UnknownOrderStatus;
 use uuid::Uuid;
@@ -12,18 +15,33 @@ use crate::domain::{
     OrderLines, Quantity, QuantityError, Sku, StoredOrder, TextError,
 };
 
-/// A row of `orders`.
+/// A row of `orders`. No value of any column fails to be read: it would fail the statement, and with it all the other rows.
+/// What is wrong with a row comes out when it becomes an [`Order`].
 #[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = orders, check_for_backend(diesel::pg::Pg))]
+#[diesel(table_name = orders, check_for_backend(Pg))]
 pub(super) struct OrderRow {
     order_id: Uuid,
     customer_id: String,
-    items: serde_json::Value,
+    items: JsonText,
     total_cents: i64,
     status: String,
     version: i32,
-    placed_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    placed_at: StoredTime,
+    updated_at: StoredTime,
+}
+
+/// A `jsonb` of any value. PostgreSQL's numbers and nesting have no limits; serde's have.
+#[derive(Debug, FromSqlRow)]
+pub(super) struct JsonText(String);
+
+impl FromSql<Jsonb, Pg> for JsonText {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        // A version precedes the text.
+        match value.as_bytes() {
+            [1, text @ ..] => Ok(Self(std::str::from_utf8(text)?.to_owned())),
+            _ => Err("unknown version of jsonb".into()),
+        }
+    }
 }
 
 /// One element of the column `items`.
@@ -51,6 +69,8 @@ pub(super) enum RowError {
     Lines(#[from] LinesError),
     #[error("the status of a stored order is invalid")]
     Status(#[from] UnknownOrderStatus),
+    #[error("a time of a stored order is out of range")]
+    Time,
     #[error("a stored order contradicts itself")]
     Corrupt(#[from] CorruptOrder),
 }
@@ -85,7 +105,7 @@ impl TryFrom<OrderRow> for Order {
     type Error = RowError;
 
     fn try_from(row: OrderRow) -> Result<Self, RowError> {
-        let items: Vec<ItemColumn> = serde_json::from_value(row.items)?;
+        let items: Vec<ItemColumn> = serde_json::from_str(&row.items.0)?;
         let lines: Vec<_> = items.into_iter().map(OrderLine::try_from).collect::<Result<_, _>>()?;
         Ok(Self::restore(StoredOrder {
             id: row.order_id,
@@ -94,8 +114,8 @@ impl TryFrom<OrderRow> for Order {
             total_cents: row.total_cents,
             status: row.status.parse()?,
             version: row.version,
-            placed_at: row.placed_at,
-            updated_at: row.updated_at,
+            placed_at: row.placed_at.exact().ok_or(RowError::Time)?,
+            updated_at: row.updated_at.exact().ok_or(RowError::Time)?,
         })?)
     }
 }

@@ -1,0 +1,3 @@
+ALTER TABLE waiting_events DROP CONSTRAINT waiting_events_created_at_readable;
+ALTER TABLE parked_events DROP CONSTRAINT parked_events_times_readable;
+ALTER TABLE outbox DROP CONSTRAINT outbox_created_at_readable;
