@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runtime::config::{self, ConfigError, Vars, in_range};
 use runtime::database::DatabaseConfig;
+use runtime::health::HealthConfig;
 use runtime::http::AdminConfig;
 use serde::Deserialize;
 
@@ -16,6 +17,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9083): for the probes and metrics.
     pub admin: AdminConfig,
+    /// The `READINESS_*` variables.
+    pub health: HealthConfig,
     /// `WORKERS`: batches that are drained at once in this process, 1 to 64, and no more than connections. Default 1.
     pub workers: usize,
     /// `BATCH_MAX`: most events that one batch takes, 1 to 10 000. Default 1 000. Batches grow up to this while they are full
@@ -98,6 +101,7 @@ impl Config {
         Ok(Self {
             database,
             admin: AdminConfig::from_vars(vars)?,
+            health: HealthConfig::from_vars(vars)?,
             workers: own.workers,
             batch_max: own.batch_max,
             longest_pause: Duration::from_millis(own.poll_max_ms),

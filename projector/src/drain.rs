@@ -257,11 +257,20 @@ impl Drain {
     }
 
     async fn batch(&self, source: Source, limit: i64, mode: Mode) -> Result<Batch, DrainError> {
-        let mut connection = self.database.pool().get().await?;
+        let mut session = self.database.session().await?;
         let transaction =
-            connection.transaction(async |connection| self.steps(connection, source, limit, mode).await);
-        // A transaction that is dropped half way breaks its connection, which the pool then does not keep.
-        tokio::time::timeout(BATCH_LIMIT, transaction).await.map_err(|_| DrainError::Silent)?
+            session.transaction(async |connection| self.steps(connection, source, limit, mode).await);
+        let batch = tokio::time::timeout(BATCH_LIMIT, transaction).await.map_err(|_| DrainError::Silent)?;
+        match &batch {
+            Ok(_) | Err(DrainError::TooManySavepoints) => session.give_back(),
+            Err(DrainError::Projection { source, took, .. }) => session.give_back_after(source, *took),
+            Err(DrainError::Lock { source, .. }) => {
+                session.give_back_after(source, self.database.shortest_timeout());
+            }
+            Err(DrainError::Database(error)) => session.give_back_after(error, Duration::ZERO),
+            Err(DrainError::Connect(_) | DrainError::Silent) => {}
+        }
+        batch
     }
 
     async fn steps(

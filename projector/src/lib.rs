@@ -18,6 +18,8 @@
 use std::sync::Arc;
 
 use runtime::config::ConfigError;
+use runtime::database::Checker;
+use runtime::health::Health;
 use runtime::http::{Admin, BindError};
 use runtime::metrics::Registry;
 use tokio::task::JoinSet;
@@ -32,7 +34,6 @@ pub mod drain;
 mod frontier;
 pub mod metrics;
 pub mod projection;
-mod pulse;
 mod retry;
 mod worker;
 
@@ -43,7 +44,6 @@ use crate::adapter::http::Probes;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::projection::{OrderSummary, Projection};
-use crate::pulse::Pulse;
 use crate::worker::Worker;
 
 /// The port of the probes and metrics where `ADMIN_PORT` names no other.
@@ -95,14 +95,23 @@ impl Projector {
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
         let database = adapter::postgres::open_for_draining(&config.database, "projector")?;
-        let pulse = Pulse::start(config.longest_pause);
+        // An idle worker pauses between two batches.
+        let health = Health::with_grace(config.health.grace() + config.longest_pause, stop.clone());
+        let lone = adapter::postgres::open(&config.database.clone().with_pool_size(1), "projector")?;
+        let checker = Checker::new(lone, adapter::postgres::NEEDS);
         let registry = Registry::new(&metrics::BUCKETS)?;
         let metrics = Metrics::register(&registry);
         let drain = Arc::new(Drain::new(database.clone(), projections, config.retries, metrics));
-        let probes =
-            Probes { database, drain: Arc::clone(&drain), pulse: pulse.clone(), registry: registry.clone() };
-        let admin = probes.serve(&config.admin, DEFAULT_ADMIN_PORT, stop.clone())?;
-        let worker = Worker { drain, pulse, stop: stop.clone() };
+        let probes = Probes {
+            database,
+            drain: Arc::clone(&drain),
+            health: health.clone(),
+            registry: registry.clone(),
+        };
+        let admin = probes.serve(&config.admin, DEFAULT_ADMIN_PORT)?;
+        // A batch that has completed says more than a check: it is the measure.
+        tokio::spawn(checker.keep_checking(health.clone(), false));
+        let worker = Worker { drain, health, stop: stop.clone() };
         let mut workers = JoinSet::new();
         for _ in 0..config.workers {
             workers.spawn(worker.clone().drain_outbox(config.batch_max, config.longest_pause));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use runtime::health::Health;
 use runtime::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch_size::BatchSize;
 use crate::drain::{BatchOutcome, Drain, DrainError, Source};
-use crate::pulse::Pulse;
 use crate::retry;
 
 /// How often parked events that are due are looked for, and how many are tried in one batch at most.
@@ -29,7 +29,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub(crate) struct Worker {
     pub(crate) drain: Arc<Drain>,
-    pub(crate) pulse: Pulse,
+    pub(crate) health: Health,
     pub(crate) stop: CancellationToken,
 }
 
@@ -120,7 +120,7 @@ impl Worker {
                 outage = retry::outage();
                 // Readiness is about the outbox.
                 if source == Source::Outbox {
-                    self.pulse.beat();
+                    self.health.succeeded();
                 }
             }
             self.pause(pause).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runtime::config::{self, ConfigError, Vars, in_range};
 use runtime::database::DatabaseConfig;
+use runtime::health::HealthConfig;
 use runtime::http::{AdminConfig, HttpConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -19,6 +20,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9082).
     pub admin: AdminConfig,
+    /// The `READINESS_*` variables.
+    pub health: HealthConfig,
     /// `CURSOR_KEY`: the secret that page cursors are made with, 32 characters or more. Required: with one that each process
     /// made for itself, replicas would refuse each other's cursors.
     pub cursor_key: CursorKey,
@@ -51,6 +54,7 @@ impl Config {
         let database = DatabaseConfig::from_vars(vars)?;
         let http = HttpConfig::from_vars(vars)?;
         let admin = AdminConfig::from_vars(vars)?;
+        let health = HealthConfig::from_vars(vars)?;
         let Cursor { key } = config::read("CURSOR_", vars)?;
         let Live { poll_ms } = config::read("LIVE_", vars)?;
         in_range("LIVE_POLL_MS", &poll_ms, &(10..=2_000))?;
@@ -58,6 +62,7 @@ impl Config {
             database,
             http,
             admin,
+            health,
             cursor_key: CursorKey::new(&key)?,
             live_poll: Duration::from_millis(poll_ms),
         })

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web;
-use runtime::health::{Health, NotReady};
+use runtime::database::Checker;
+use runtime::health::Health;
 use runtime::http::{Admin, BindError, BoundServer};
 use runtime::metrics::{Registry, RegistryError};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,9 @@ pub mod version_wait;
 pub use config::Config;
 
 use crate::adapter::http;
-use crate::adapter::postgres::{BY_KEY_ONLY, CONNECTIONS, PgOrderQueries, PgOrderWatch, WATCH_CONNECTIONS};
+use crate::adapter::postgres::{
+    BY_KEY_ONLY, CONNECTIONS, NEEDS, PgOrderQueries, PgOrderWatch, WATCH_CONNECTIONS,
+};
 use crate::live::Live;
 use crate::version_wait::VersionWait;
 
@@ -65,18 +68,20 @@ pub enum StartError {
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
     let database = config.database.clone().with_settings(BY_KEY_ONLY);
+    let health = Health::new(config.health, stop.clone());
+    let checker = Checker::new(database.clone().with_pool_size(1).open("read-api")?, NEEDS);
+    tokio::spawn(checker.keep_checking(health.clone(), true));
     let lanes = database.clone().with_pool_size(CONNECTIONS);
-    let lanes: Vec<_> =
-        (0..config.http.http_workers).map(|_| lanes.open("read-api")).collect::<Result<_, _>>()?;
+    let lanes = (0..config.http.http_workers).map(|_| Ok(lanes.open("read-api")?.reporting_to(&health)));
+    let lanes: Vec<_> = lanes.collect::<Result<_, StartError>>()?;
     let watching = database.clone().with_pool_size(WATCH_CONNECTIONS).open("read-api")?;
-    let database = database.open("read-api")?;
+    let database = database.open("read-api")?.reporting_to(&health);
     let watch = Arc::new(PgOrderWatch::new(watching));
     // Half of the connections are left to requests that are answered at once, probes among them.
     let share = config.http.max_connections() / 4;
     let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), share));
     let live = web::Data::new(Live::start(Arc::clone(&watch), config.live_poll, share, stop.clone()));
     let cursor_key = web::Data::new(config.cursor_key.clone());
-    let health = health(watch, stop.clone());
     let registry = Registry::new(&[])?;
     let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let worker = Arc::new(AtomicUsize::new(0));
@@ -91,16 +96,4 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, Sta
             .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
     })?;
     Ok(server)
-}
-
-fn health(watch: Arc<PgOrderWatch>, stop: CancellationToken) -> Health {
-    Health::new(stop, move || {
-        let watch = Arc::clone(&watch);
-        async move {
-            watch.check().await.map_err(|error| {
-                tracing::warn!(error = runtime::telemetry::chain(&error), "not ready: no working database");
-                NotReady("The database cannot be used.")
-            })
-        }
-    })
 }

@@ -78,8 +78,9 @@ async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
     let customer = args.customer.map(CustomerId::from_stored).transpose().context("--customer")?;
     let which = WhichOrders { customer, since: args.since, order_id: args.order_id };
     let command = Republish { which, after: args.after, batch: args.batch, max_backlog: args.max_backlog };
-    let archive =
-        PgOrderArchive::new(config.clone().with_settings(crate::BY_KEY_ONLY).open("write-api republish")?);
+    let archive = PgOrderArchive::new(
+        config.clone().with_settings(crate::BY_KEY_ONLY).for_writes().open("write-api republish")?,
+    );
     let mut display = Display::start(archive.estimate().await?);
     let stop = shutdown::on_signal()?;
 

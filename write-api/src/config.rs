@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runtime::config::{self, ConfigError, Vars, in_range};
 use runtime::database::DatabaseConfig;
+use runtime::health::HealthConfig;
 use runtime::http::{AdminConfig, HttpConfig};
 use serde::Deserialize;
 
@@ -16,6 +17,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9081).
     pub admin: AdminConfig,
+    /// The `READINESS_*` variables.
+    pub health: HealthConfig,
     /// `WRITE_QUEUE`: commands that may wait to be committed, 1 to 100 000; further ones are answered 503. Default 4 096.
     pub queue: usize,
     /// `WRITE_DEADLINE_MS`: how long a command may take until its caller is told that it failed, or that its outcome is
@@ -53,6 +56,7 @@ impl Config {
             database: DatabaseConfig::from_vars(vars)?,
             http: HttpConfig::from_vars(vars)?,
             admin: AdminConfig::from_vars(vars)?,
+            health: HealthConfig::from_vars(vars)?,
             queue: own.write_queue,
             deadline: Duration::from_millis(own.write_deadline_ms),
         })

@@ -14,7 +14,8 @@
 use std::sync::Arc;
 
 use actix_web::web;
-use runtime::health::{Health, NotReady};
+use runtime::database::Checker;
+use runtime::health::Health;
 use runtime::http::{Admin, BindError, BoundServer};
 use runtime::metrics::{Registry, RegistryError};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ pub mod port;
 pub use config::Config;
 
 use crate::adapter::http;
-use crate::adapter::postgres::{Limits, PgOrderWriter};
+use crate::adapter::postgres::{Limits, NEEDS, PgOrderWriter};
 
 /// The port that it listens on where `PORT` names no other.
 const DEFAULT_PORT: u16 = 8081;
@@ -67,20 +68,13 @@ pub enum StartError {
 ///
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
-    let database = config.database.clone().with_settings(BY_KEY_ONLY);
-    let commits = database.clone().with_pool_size(1).open("write-api")?;
+    let database = config.database.clone().with_settings(BY_KEY_ONLY).for_writes();
+    let health = Health::new(config.health, stop.clone());
+    let checker = Checker::new(database.clone().with_pool_size(1).open("write-api")?, NEEDS);
+    tokio::spawn(checker.keep_checking(health.clone(), true));
+    let commits = database.clone().with_pool_size(1).open("write-api")?.reporting_to(&health);
     let limits = Limits { queue: config.queue, command: config.deadline };
     let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits));
-    let checked = Arc::clone(&writer);
-    let health = Health::new(stop.clone(), move || {
-        let writer = Arc::clone(&checked);
-        async move {
-            writer.check().await.map_err(|error| {
-                tracing::warn!(error = runtime::telemetry::chain(&error), "not ready: no working database");
-                NotReady("The database cannot be used.")
-            })
-        }
-    });
     let registry = Registry::new(&[])?;
     let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let writer = web::Data::from(writer);

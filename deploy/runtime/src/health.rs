@@ -1,67 +1,165 @@
 //! What `/livez` and `/readyz` answer.
+//!
+//! Readiness says whether this process can do its work. The process records its own successes, and the probe only reads
+//! them: a probe that asked the database itself would take all replicas out together when one table is locked.
 
-use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{self, ConfigError, Vars, in_range};
 use crate::problem::Problem;
 use crate::resource::readable;
 
-/// A readiness check that has not answered by then counts as failed.
-const CHECK_LIMIT: Duration = Duration::from_secs(2);
+/// The `READINESS_*` variables.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct HealthConfig {
+    /// `READINESS_GRACE_MS`: how long a process stays ready without a success, 1 to 600 000. Default 10 000.
+    #[serde(default = "default_grace_ms")]
+    grace_ms: u64,
+}
+
+const fn default_grace_ms() -> u64 {
+    10_000
+}
+
+impl HealthConfig {
+    /// Reads and checks `READINESS_GRACE_MS`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the variable.
+    pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
+        let config: Self = config::read("READINESS_", vars)?;
+        in_range("READINESS_GRACE_MS", &config.grace_ms, &(1..=600_000))?;
+        Ok(config)
+    }
+
+    /// How long a process stays ready without a success.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+}
 
 /// Why the process should get no traffic, in words fit for anyone who can reach the probe.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotReady(pub &'static str);
+pub struct NotReady(pub Cow<'static, str>);
 
-/// The health of the process: alive while it answers, ready while its check passes and it is not stopping.
+/// The health of the process: alive while it answers, and ready while it has succeeded recently, nothing keeps it from its work
+/// for good, and it is not stopping.
 #[derive(Clone)]
 pub struct Health {
     stop: CancellationToken,
-    check: Arc<dyn Fn() -> BoxFuture<'static, Result<(), NotReady>> + Send + Sync>,
+    record: Arc<Record>,
+}
+
+struct Record {
+    grace: Duration,
+    epoch: Instant,
+    /// Milliseconds from `epoch` to the last success, plus one; 0 before the first.
+    last_success: AtomicU64,
+    obstacle: Mutex<Obstacle>,
+}
+
+#[derive(Default)]
+struct Obstacle {
+    reason: Option<NotReady>,
+    /// It does not pass by itself.
+    is_lasting: bool,
 }
 
 impl Health {
-    /// Ready while `check` passes and `stop` has not been cancelled.
-    pub fn new<F, C>(stop: CancellationToken, check: C) -> Self
-    where
-        C: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), NotReady>> + Send + 'static,
-    {
-        Self { stop, check: Arc::new(move || check().boxed()) }
+    /// Not ready until [`Self::succeeded`] is called for the first time, nor once `stop` is cancelled.
+    #[must_use]
+    pub fn new(config: HealthConfig, stop: CancellationToken) -> Self {
+        Self::with_grace(config.grace(), stop)
     }
 
-    /// Whether the process should get traffic now.
+    /// The same, ready for `grace` without a success.
+    #[must_use]
+    pub fn with_grace(grace: Duration, stop: CancellationToken) -> Self {
+        let record = Record {
+            grace,
+            epoch: Instant::now(),
+            last_success: AtomicU64::new(0),
+            obstacle: Mutex::default(),
+        };
+        Self { stop, record: Arc::new(record) }
+    }
+
+    /// The process has just done some of its work.
+    pub fn succeeded(&self) {
+        let elapsed = self.record.epoch.elapsed().as_millis();
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        self.record.last_success.store(elapsed.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Something keeps the process from its work. If it is lasting, readiness goes off at once, until [`Self::unobstructed`].
+    pub fn obstructed(&self, reason: impl Into<Cow<'static, str>>, is_lasting: bool) {
+        *self.obstacle() = Obstacle { reason: Some(NotReady(reason.into())), is_lasting };
+    }
+
+    /// Nothing keeps the process from its work.
+    pub fn unobstructed(&self) {
+        *self.obstacle() = Obstacle::default();
+    }
+
+    /// Whether the process should get traffic now. This only reads what was recorded.
     ///
     /// # Errors
     ///
     /// [`NotReady`] with the reason.
-    pub async fn ready(&self) -> Result<(), NotReady> {
+    pub fn ready(&self) -> Result<(), NotReady> {
         if self.stop.is_cancelled() {
-            return Err(NotReady("The process is stopping."));
+            return Err(NotReady("The process is stopping.".into()));
         }
-        tokio::time::timeout(CHECK_LIMIT, (self.check)())
-            .await
-            .unwrap_or(Err(NotReady("The readiness check did not answer in time.")))
+        let is_recent = self.since_last_success().is_some_and(|since| since <= self.record.grace);
+        let obstacle = self.obstacle();
+        if is_recent && !obstacle.is_lasting {
+            return Ok(());
+        }
+        let unknown = || NotReady("The process has not succeeded in its work recently.".into());
+        Err(obstacle.reason.clone().unwrap_or_else(unknown))
+    }
+
+    /// Completes once the process is to stop.
+    pub(crate) async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether [`Self::succeeded`] has been called.
+    pub(crate) fn has_succeeded(&self) -> bool {
+        self.since_last_success().is_some()
+    }
+
+    fn since_last_success(&self) -> Option<Duration> {
+        let last = self.record.last_success.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.record.epoch.elapsed().saturating_sub(Duration::from_millis(last)))
+    }
+
+    fn obstacle(&self) -> MutexGuard<'_, Obstacle> {
+        // No code that holds the lock can panic.
+        self.record.obstacle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn routes(&self, config: &mut web::ServiceConfig) {
         let health = self.clone();
         let readyz = web::route().to(move || {
             let health = health.clone();
-            async move { health.readyz().await }
+            async move { health.readyz() }
         });
         config.service(readable("/livez", web::route().to(livez))).service(readable("/readyz", readyz));
     }
 
-    async fn readyz(&self) -> Result<HttpResponse, Problem> {
-        match self.ready().await {
+    fn readyz(&self) -> Result<HttpResponse, Problem> {
+        match self.ready() {
             Ok(()) => Ok(HttpResponse::Ok().json(serde_json::json!({"status": "ready"}))),
             Err(NotReady(reason)) => Err(Problem::unavailable(reason)),
         }
@@ -70,4 +168,61 @@ impl Health {
 
 async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({"status": "alive"}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(grace_ms: u64) -> (Health, CancellationToken) {
+        let stop = CancellationToken::new();
+        (Health::with_grace(Duration::from_millis(grace_ms), stop.clone()), stop)
+    }
+
+    #[test]
+    fn it_is_off_until_the_first_success_and_from_the_stop_on() {
+        let (health, stop) = health(60_000);
+        assert!(health.ready().is_err());
+        health.succeeded();
+        assert_eq!(health.ready(), Ok(()));
+        stop.cancel();
+        assert_eq!(health.ready(), Err(NotReady("The process is stopping.".into())));
+    }
+
+    #[test]
+    fn it_stays_on_for_the_grace_and_then_names_the_obstacle() {
+        let (health, _stop) = health(1);
+        health.succeeded();
+        health.obstructed("The database cannot be used.", false);
+        while health.ready().is_ok() {}
+        assert_eq!(health.ready(), Err(NotReady("The database cannot be used.".into())));
+        health.succeeded();
+        health.unobstructed();
+        let (health, _stop) = self::health(60_000);
+        health.succeeded();
+        health.obstructed("The database cannot be used.", false);
+        assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[test]
+    fn it_is_off_at_once_for_what_does_not_pass_by_itself_however_well_the_work_goes() {
+        let (health, _stop) = health(60_000);
+        health.obstructed("The encoding is wrong.", true);
+        health.succeeded();
+        assert_eq!(health.ready(), Err(NotReady("The encoding is wrong.".into())));
+        health.unobstructed();
+        assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[test]
+    fn the_grace_is_checked_and_named() {
+        let grace =
+            |value: &str| HealthConfig::from_vars(&vec![("READINESS_GRACE_MS".to_owned(), value.to_owned())]);
+        assert_eq!(HealthConfig::from_vars(&Vec::new()).unwrap().grace(), Duration::from_secs(10));
+        assert_eq!(grace("250").unwrap().grace(), Duration::from_millis(250));
+        for value in ["0", "600001", "long"] {
+            let error = grace(value).unwrap_err().to_string();
+            assert!(error.contains("READINESS_GRACE_MS"), "{error}");
+        }
+    }
 }

@@ -106,14 +106,15 @@ async fn retry(database: &Database, args: &WhichArgs) -> Result<()> {
 /// Commits only what has been printed: an event that could not be shown, or that nobody read, is still there.
 async fn discard(database: &Database, args: &WhichArgs) -> Result<()> {
     let which = args.which();
-    let mut connection = database.pool().get().await.context("nothing was discarded")?;
-    let discarding = connection.transaction(async |connection| {
+    let mut session = database.session().await.context("nothing was discarded")?;
+    let discarding = session.transaction(async |connection| {
         let mut gone = parked_events::discard(connection, &which).await?;
         gone.sort_unstable_by_key(|event| event.id);
         print_whole(&gone, args.json)?;
         anyhow::Ok(gone)
     });
     let gone = discarding.await.context("nothing was discarded")?;
+    session.give_back();
     if !args.json {
         say(&format!("{} parked events were discarded", gone.len()))?;
     }

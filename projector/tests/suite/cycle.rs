@@ -55,7 +55,7 @@ async fn duplicates_and_late_events_change_nothing() -> Result<()> {
 async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit([event(1, 1), event(2, 1)]).await?;
-    let mut connection = scene.open()?.pool().get().await?;
+    let mut connection = scene.open()?.session().await?;
     diesel_async::SimpleAsyncConnection::batch_execute(&mut connection, "BEGIN").await?;
     assert_eq!(outbox::claim(&mut connection, 0, 10).await?.len(), 2);
 
@@ -80,7 +80,7 @@ async fn claim_and_upsert_are_prepared_once_and_used_again() -> Result<()> {
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     drain(&worker).await?;
 
-    let mut connection = database.pool().get().await?;
+    let mut connection = database.session().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
                 WHERE statement LIKE 'DELETE FROM outbox%' OR statement LIKE 'INSERT INTO order_summary%' ORDER BY 1";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;

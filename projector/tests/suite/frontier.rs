@@ -59,7 +59,7 @@ async fn claims_begin_behind_what_is_gone() -> Result<()> {
 #[tokio::test]
 async fn a_mark_is_not_settled_while_the_newest_transaction_of_all_is_running() -> Result<()> {
     let scene = Scene::create().await?;
-    let mut connection = scene.open()?.pool().get().await?;
+    let mut connection = scene.open()?.session().await?;
     let mut newest = scene.database.connect().await?;
     let newest = newest.transaction().await?;
     write(newest.client(), 1).await?;
@@ -108,7 +108,7 @@ async fn an_event_with_a_low_id_that_is_committed_late_is_claimed_by_the_next_ba
 async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_passed() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit((1..=10).map(|order| event(order, 1))).await?;
-    let mut dying = scene.open()?.pool().get().await?;
+    let mut dying = scene.open()?.session().await?;
     diesel_async::SimpleAsyncConnection::batch_execute(&mut dying, "BEGIN").await?;
     let claimed = postgres::outbox::claim(&mut dying, 0, 3).await?;
     assert_eq!(claimed.len(), 3);

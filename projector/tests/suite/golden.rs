@@ -58,7 +58,7 @@ async fn the_statements_that_matter_are_the_committed_ones_and_scan_no_table() -
     drain(&worker).await?;
     worker.retry_once().await?;
 
-    let mut connection = database.pool().get().await?;
+    let mut connection = database.session().await?;
     // The plan that PostgreSQL keeps for all arguments, made when nothing speaks for an index: the tables are empty, and
     // PostgreSQL knows it. The outbox has pages that were in use, as between two backlogs: where it is known to hold no event
     // at all, reading and sorting all that there may be seems cheapest.

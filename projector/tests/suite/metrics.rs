@@ -93,7 +93,7 @@ async fn a_backlog_beyond_what_is_counted_is_estimated() -> Result<()> {
     let scene = Scene::create().await?;
     let rows = "INSERT INTO outbox (kind, payload) SELECT 'kind', '{}' FROM generate_series(1, 120000)";
     scene.session.batch_execute(rows).await?;
-    let mut connection = scene.open()?.pool().get().await?;
+    let mut connection = scene.open()?.session().await?;
     let observed = projector::adapter::postgres::observation::observe(&mut connection, 0).await?;
     assert_eq!(observed.backlog, 120_000);
     let observed = projector::adapter::postgres::observation::observe(&mut connection, 119_000).await?;

@@ -60,7 +60,7 @@ async fn while_postgresql_is_stopped_the_loop_pauses_and_burns_no_attempts() -> 
     migrate::up(&server.superuser_url("postgres")).await?;
     let host = current.display().to_string().replace('/', "%2F");
     let url = format!("postgres://orders_projector@{host}/postgres");
-    let vars = [("DATABASE_URL", url.as_str()), ("PORT", "0")];
+    let vars = [("DATABASE_URL", url.as_str()), ("ADMIN_PORT", "0"), ("READINESS_GRACE_MS", "1500")];
     let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
     let stop = CancellationToken::new();
     let projector = Projector::start(&config, projector::projections(), stop.clone())?;

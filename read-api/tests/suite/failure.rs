@@ -13,6 +13,7 @@ use crate::support::{Api, problem};
 #[tokio::test]
 async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
     let api = Api::start().await?;
+    api.until_ready_is(StatusCode::OK).await?;
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(api.probe(path).await?.status(), StatusCode::OK, "{path}");
         assert_eq!(api.get(path).await?.status(), StatusCode::NOT_FOUND, "{path} on the port of the API");
@@ -25,7 +26,7 @@ async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
 #[tokio::test]
 async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well() -> Result<()> {
     let api = Api::start().await?;
-    assert_eq!(api.probe("/readyz").await?.status(), StatusCode::OK);
+    api.until_ready_is(StatusCode::OK).await?;
     let session = api.database.connect().await?;
     let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
     session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await?;
@@ -33,6 +34,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
     session.batch_execute(end_others).await?;
 
+    api.until_ready_is(StatusCode::SERVICE_UNAVAILABLE).await?;
     for path in ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/readyz"] {
         let response = if path == "/readyz" { api.probe(path).await? } else { api.get(path).await? };
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
@@ -47,7 +49,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
         if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }
     })
     .await?;
-    assert_eq!(api.probe("/readyz").await?.status(), StatusCode::OK);
+    api.until_ready_is(StatusCode::OK).await?;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ async fn a_standby_answers_waits_and_streams_until_it_is_promoted_and_afterwards
     let standby = PrivateServer::start_standby_of(&primary)?;
     let replica = Replica::start(&standby.url("orders_read_api", "postgres"), &[])?;
     assert_eq!(numbers_of_alice(&replica).await?, [2, 1]);
-    assert_eq!(replica.probe("/readyz").await?.status(), StatusCode::OK);
+    replica.until_ready_is(StatusCode::OK).await?;
 
     let mut events = replica.watch("alice", None).await?;
     assert_eq!(events.next().await?.context("no snapshot")?.name, "snapshot");

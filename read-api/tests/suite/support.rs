@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use local::fault_proxy::FaultProxy;
 use local::test_database::TestDatabase;
+use local::wait;
 use read_api::Config;
-use reqwest::Response;
 use reqwest::header::HeaderValue;
+use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio_postgres::Client;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -33,6 +34,7 @@ impl Replica {
             ("DATABASE_STATEMENT_TIMEOUT_MS", "500"),
             ("CURSOR_KEY", "a secret that all replicas have in common"),
             ("LIVE_POLL_MS", "10"),
+            ("READINESS_GRACE_MS", "1500"),
             // One thread, and so one connection where one request comes after the other.
             ("HTTP_WORKERS", "1"),
             ("PORT", "0"),
@@ -55,6 +57,16 @@ impl Replica {
 
     pub(crate) async fn get(&self, path: &str) -> Result<Response> {
         Ok(reqwest::get(format!("{}{path}", self.url)).await?)
+    }
+
+    /// Waits until `/readyz` answers with this status.
+    pub(crate) async fn until_ready_is(&self, expected: StatusCode) -> Result<()> {
+        wait::until("readiness to change", Duration::from_secs(10), || async {
+            let status = self.probe("/readyz").await.map(|response| response.status());
+            if matches!(status, Ok(status) if status == expected) { Ok(()) } else { Err(status) }
+        })
+        .await?;
+        Ok(())
     }
 
     /// Asks the listener of the probes and metrics.

@@ -43,6 +43,7 @@ async fn reopen_database(session: &Client) -> Result<()> {
 #[tokio::test]
 async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
     let api = Api::start().await?;
+    api.until_ready_is(StatusCode::OK).await?;
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(api.probe(path).await?.status(), StatusCode::OK, "{path}");
         assert_eq!(api.get(path).await?.status(), StatusCode::NOT_FOUND, "{path} on the port of the API");
@@ -54,17 +55,13 @@ async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
 
 #[tokio::test]
 async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well() -> Result<()> {
-    let api = Api::start().await?;
+    let api = Api::start_with(&[("READINESS_GRACE_MS", "1500")]).await?;
     assert_eq!(api.place(&order()).await?.status(), StatusCode::CREATED);
-    assert_eq!(api.probe("/readyz").await?.status(), StatusCode::OK);
+    api.until_ready_is(StatusCode::OK).await?;
     let session = api.database.connect().await?;
 
     close_database(&session).await?;
-    wait::until("readiness to go off", Duration::from_secs(10), || async {
-        let status = api.probe("/readyz").await.map(|response| response.status());
-        if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) { Ok(()) } else { Err(status) }
-    })
-    .await?;
+    api.until_ready_is(StatusCode::SERVICE_UNAVAILABLE).await?;
     assert_eq!(api.probe("/livez").await?.status(), StatusCode::OK, "a restart would not help");
     let response = api.place(&order()).await?;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -101,7 +98,7 @@ async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
         assert!(matches!(writer.save(&order, &event).await?, Saved::Superseded(_)));
         assert!(writer.find(order.id()).await?.is_some());
     }
-    let mut connection = database.pool().get().await?;
+    let mut connection = database.session().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
                 WHERE statement LIKE 'WITH input AS (%' OR statement LIKE 'SELECT \"orders\"%' ORDER BY 1";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;

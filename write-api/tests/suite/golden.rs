@@ -46,7 +46,7 @@ async fn a_batch_finds_its_orders_by_key_even_by_a_plan_that_was_made_for_empty_
     let LoneWriter { test_database, database, writer } = LoneWriter::open().await?;
     let (order, event) = some_order()?;
     assert_eq!(writer.save(&order, &event).await?, Saved::Stored);
-    let mut connection = database.pool().get().await?;
+    let mut connection = database.session().await?;
     connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
     let query = "SELECT name, statement, current_setting('server_version_num')::int / 10000 AS major
                  FROM pg_prepared_statements WHERE statement LIKE 'WITH input AS (%'";

@@ -151,13 +151,21 @@ async fn a_refusal_on_the_way_of_finding_out_does_not_count_as_not_stored() -> R
     let order = order();
     let fail_over = async {
         wait_until_stored(&api, 2).await?;
-        // As after a failover: the server can be read, and refuses to write.
+        // As in a failover: for a while the server only reads.
         let session = api.database.connect().await?;
         let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
         session
             .batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"))
             .await?;
+        let refused = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()";
+        let before: i64 = session.query_one(refused, &[]).await?.get(0);
         proxy.cut_once();
+        wait::until("connections to be refused", Duration::from_secs(5), || async {
+            let sessions = session.query_one(refused, &[]).await.map(|row| row.get::<_, i64>(0));
+            if matches!(sessions, Ok(sessions) if sessions > before + 3) { Ok(()) } else { Err(sessions) }
+        })
+        .await?;
+        session.batch_execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await?;
         anyhow::Ok(())
     };
     let (answer, failed_over) = tokio::join!(api.place(&order), fail_over);

@@ -82,6 +82,16 @@ impl Api {
         Ok(self.client.get(format!("{}{path}", self.url)).send().await?)
     }
 
+    /// Waits until `/readyz` answers with this status.
+    pub(crate) async fn until_ready_is(&self, expected: StatusCode) -> Result<()> {
+        wait::until("readiness to change", Duration::from_secs(10), || async {
+            let status = self.probe("/readyz").await.map(|response| response.status());
+            if matches!(status, Ok(status) if status == expected) { Ok(()) } else { Err(status) }
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Asks the listener of the probes and metrics.
     pub(crate) async fn probe(&self, path: &str) -> Result<Response> {
         Ok(self.client.get(format!("{}{path}", self.admin_url)).send().await?)

@@ -1,20 +1,19 @@
 //! How a database is reached, and the limits of every wait for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use diesel::ConnectionError;
-use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio_postgres::NoTls;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::TargetSessionAttrs;
 
-use super::{Database, Pool};
+use super::connect::Connector;
+use super::pooling::Pooling;
+use super::settings::Settings;
+use super::trust::Trust;
+use super::{Database, Limits, Pool, url};
 use crate::config::{self, ConfigError, Vars, in_range};
-use crate::telemetry::chain;
 
 /// A connection that goes silent is given up after this long: no answer to a keepalive, or sent data not acknowledged.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
@@ -45,6 +44,12 @@ pub struct DatabaseConfig {
     lock_timeout_ms: u64,
     #[serde(skip)]
     settings: &'static [&'static str],
+    #[serde(skip)]
+    writes: bool,
+    #[serde(skip)]
+    trust: Arc<Trust>,
+    #[serde(skip)]
+    pooling: Arc<Pooling>,
 }
 
 const fn default_pool_size() -> usize {
@@ -112,77 +117,74 @@ impl DatabaseConfig {
         self
     }
 
+    /// The same for a process that writes: a server that only reads is refused, as by `target_session_attrs=read-write`, unless
+    /// the URL asks for another kind of session.
+    #[must_use]
+    pub fn for_writes(mut self) -> Self {
+        self.writes = true;
+        self
+    }
+
     /// The database; no connection is opened before the first use. PostgreSQL sees `process` as application name.
+    ///
+    /// Databases that are opened from clones of one configuration share what they learn about their sessions: what spoils one
+    /// discards the idle connections of all.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when `DATABASE_URL` is not one.
     pub fn open(&self, process: &str) -> Result<Database, ConfigError> {
-        let answer_limit = Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE;
-        let shortest_timeout = Duration::from_millis(self.lock_timeout_ms.min(self.statement_timeout_ms));
-        let pool_wait = Duration::from_millis(self.pool_wait_ms);
-        Ok(Database { pool: self.pool(process)?, answer_limit, pool_wait, shortest_timeout })
+        let limits = Limits {
+            answer: Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE,
+            pool_wait: Duration::from_millis(self.pool_wait_ms),
+            connect: Duration::from_millis(self.connect_timeout_ms),
+            shortest_timeout: Duration::from_millis(self.lock_timeout_ms.min(self.statement_timeout_ms)),
+        };
+        let pool = self.pool(process, limits)?;
+        self.trust.add_pool(&pool);
+        Ok(Database {
+            pool,
+            trust: Arc::clone(&self.trust),
+            pooling: Arc::clone(&self.pooling),
+            limits,
+            health: None,
+        })
     }
 
-    fn pool(&self, process: &str) -> Result<Pool, ConfigError> {
-        let session = self.session(process)?;
-        let mut manager = ManagerConfig::default();
-        // The default asks the server at every checkout; a connection that died meanwhile is recognised without.
-        manager.recycling_method = RecyclingMethod::Fast;
-        manager.custom_setup = Box::new(move |_url| connect(session.clone()).boxed());
-        // The URL stays out of the manager: the session above already holds it.
-        let manager = AsyncDieselConnectionManager::new_with_config("", manager);
-        let connect_timeout = Duration::from_millis(self.connect_timeout_ms);
-        Pool::builder(manager)
+    fn pool(&self, process: &str, limits: Limits) -> Result<Pool, ConfigError> {
+        let (target, settings) = self.session(process)?;
+        let connector = Connector::new(target, settings, Arc::clone(&self.trust), Arc::clone(&self.pooling));
+        Pool::builder(connector)
             .max_size(self.pool_size)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(Duration::from_millis(self.pool_wait_ms)))
-            .create_timeout(Some(connect_timeout))
-            .recycle_timeout(Some(connect_timeout))
+            .wait_timeout(Some(limits.pool_wait))
+            .create_timeout(Some(limits.connect))
             .build()
-            .map_err(|error| invalid_url(error.to_string()))
+            .map_err(|error| url::invalid(error.to_string()))
     }
 
-    fn session(&self, process: &str) -> Result<tokio_postgres::Config, ConfigError> {
-        let mut session: tokio_postgres::Config =
-            self.url.expose_secret().parse().map_err(|_| invalid_url("is not a PostgreSQL URL"))?;
-        if session.get_hosts().is_empty() {
-            return Err(invalid_url("names no host"));
-        }
-        if session.get_ssl_mode() == SslMode::Require {
-            return Err(invalid_url("asks for TLS, which this build does not have"));
-        }
-        let mut options = format!(
-            "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
-            session.get_options().unwrap_or_default(),
-            self.statement_timeout_ms,
-            self.lock_timeout_ms,
-            SILENCE_LIMIT.as_millis(),
-        );
-        for setting in self.settings {
-            options.push_str(" -c ");
-            options.push_str(setting);
-        }
-        session
-            .options(options.trim_start())
+    fn session(&self, process: &str) -> Result<(tokio_postgres::Config, Settings), ConfigError> {
+        let (mut target, kind) = url::parse(self.url.expose_secret())?;
+        let options = target.get_options().unwrap_or_default().to_owned();
+        let own = [
+            format!("statement_timeout={}", self.statement_timeout_ms),
+            format!("lock_timeout={}", self.lock_timeout_ms),
+            format!("idle_in_transaction_session_timeout={}", SILENCE_LIMIT.as_millis()),
+        ];
+        let own = own.into_iter().chain(self.settings.iter().map(|setting| (*setting).to_owned()));
+        let settings = Settings::of(&options, own);
+        let default = if self.writes { TargetSessionAttrs::ReadWrite } else { TargetSessionAttrs::Any };
+        target
+            .options(settings.options(&options))
             .application_name(process)
             .connect_timeout(Duration::from_millis(self.connect_timeout_ms))
             .keepalives_idle(Duration::from_secs(2))
             .keepalives_interval(Duration::from_secs(1))
             .keepalives_retries(3)
-            .tcp_user_timeout(SILENCE_LIMIT);
-        Ok(session)
+            .tcp_user_timeout(SILENCE_LIMIT)
+            .target_session_attrs(kind.unwrap_or(default));
+        Ok((target, settings))
     }
-}
-
-async fn connect(session: tokio_postgres::Config) -> Result<AsyncPgConnection, ConnectionError> {
-    let (client, connection) =
-        session.connect(NoTls).await.map_err(|error| ConnectionError::BadConnection(chain(&error)))?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await
-}
-
-fn invalid_url(reason: impl Into<String>) -> ConfigError {
-    ConfigError::Invalid { variable: "DATABASE_URL", reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -221,13 +223,6 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_refused_rather_than_left_out() {
-        let error =
-            config(&[("DATABASE_URL", "postgres://app@db.example/orders?sslmode=require")]).unwrap_err();
-        assert_eq!(error.to_string(), "DATABASE_URL asks for TLS, which this build does not have");
-    }
-
-    #[test]
     fn the_password_does_not_show_in_debug_output() {
         assert!(!format!("{:?}", config(&[URL]).unwrap()).contains("hunter2"));
     }
@@ -237,11 +232,23 @@ mod tests {
         let url = "postgres://app@db.example/orders?options=-c%20role%3Dreader";
         let session = config(&[("DATABASE_URL", url)]).unwrap().session("test").unwrap();
         assert_eq!(
-            session.get_options(),
+            session.0.get_options(),
             Some(
                 "-c role=reader -c statement_timeout=4000 -c lock_timeout=300 \
                  -c idle_in_transaction_session_timeout=5000"
             )
         );
+    }
+
+    #[test]
+    fn a_writer_asks_for_a_session_that_writes_unless_the_url_says_otherwise() {
+        let kind = |parameters: &str, config: fn(DatabaseConfig) -> DatabaseConfig| {
+            let url = format!("postgres://app@db.example/orders{parameters}");
+            let own = config(self::config(&[("DATABASE_URL", &url)]).unwrap());
+            own.session("test").unwrap().0.get_target_session_attrs()
+        };
+        assert_eq!(kind("", DatabaseConfig::for_writes), TargetSessionAttrs::ReadWrite);
+        assert_eq!(kind("?target_session_attrs=any", DatabaseConfig::for_writes), TargetSessionAttrs::Any);
+        assert_eq!(kind("", |config| config), TargetSessionAttrs::Any);
     }
 }

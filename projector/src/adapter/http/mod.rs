@@ -5,40 +5,30 @@ use std::sync::Arc;
 use actix_web::web;
 use futures_util::FutureExt;
 use runtime::database::Database;
-use runtime::health::{Health, NotReady};
+use runtime::health::Health;
 use runtime::http::{Admin, AdminConfig, BindError};
 use runtime::metrics::Registry;
 use runtime::resource::readable;
 use runtime::telemetry::chain;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use crate::adapter::postgres::observation;
 use crate::drain::Drain;
 use crate::metrics::Gauges;
-use crate::pulse::Pulse;
 
 /// What the listener tells about.
 #[derive(Clone)]
 pub(crate) struct Probes {
     pub(crate) database: Database,
     pub(crate) drain: Arc<Drain>,
-    pub(crate) pulse: Pulse,
+    pub(crate) health: Health,
     pub(crate) registry: Registry,
 }
 
 impl Probes {
     /// Listens as `config` says.
-    pub(crate) fn serve(
-        self,
-        config: &AdminConfig,
-        default_port: u16,
-        stop: CancellationToken,
-    ) -> Result<Admin, BindError> {
-        let health = Health::new(stop, {
-            let probes = self.clone();
-            move || probes.clone().ready()
-        });
+    pub(crate) fn serve(self, config: &AdminConfig, default_port: u16) -> Result<Admin, BindError> {
+        let health = self.health.clone();
         let gauges = Gauges::register(&self.registry);
         // A connection is driven by the runtime that opened it; the listener's own ends before the process does.
         let runtime = Handle::current();
@@ -55,12 +45,6 @@ impl Probes {
             });
             app.service(readable("/metrics", get));
         })
-    }
-
-    async fn ready(self) -> Result<(), NotReady> {
-        self.pulse.check().map_err(|_stale| NotReady("No batch has completed recently."))?;
-        let ping = self.database.run(|connection| observation::ping(connection).boxed());
-        ping.await.map_err(|_| NotReady("The database cannot be reached."))
     }
 
     async fn observe(self, gauges: Gauges) {

@@ -5,9 +5,12 @@ use std::time::Duration;
 use runtime::config::ConfigError;
 use runtime::database::{Database, DatabaseConfig};
 
+pub use self::needs::NEEDS;
+
 pub mod claimed;
 pub mod deferred;
 pub mod frontier;
+mod needs;
 pub mod observation;
 pub mod outbox;
 pub mod parked_events;
@@ -26,7 +29,7 @@ const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_bitmapscan=off", "j
 ///
 /// [`ConfigError`] when `DATABASE_URL` is not one.
 pub fn open(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigError> {
-    config.clone().with_settings(BY_KEY_ONLY).open(process)
+    config.clone().with_settings(BY_KEY_ONLY).for_writes().open(process)
 }
 
 /// The same for draining: a lock is waited for only as long as two workers keep each other waiting. A row that is locked for

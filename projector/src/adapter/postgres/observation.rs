@@ -1,7 +1,7 @@
 //! How the outbox is doing.
 
-use diesel::sql_types::{BigInt, Double, Integer, Nullable};
-use diesel::{IntoSql, QueryResult, QueryableByName};
+use diesel::sql_types::{BigInt, Double, Nullable};
+use diesel::{QueryResult, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 /// Up to this many waiting events are counted. Beyond it the range of their ids is taken for their number, which it
@@ -60,13 +60,4 @@ LEFT JOIN (SELECT n_dead_tup AS dead_rows FROM pg_stat_user_tables WHERE relid =
 pub async fn observe(connection: &mut AsyncPgConnection, from: i64) -> QueryResult<Observation> {
     let observe = diesel::sql_query(OBSERVE).bind::<BigInt, _>(from).bind::<BigInt, _>(COUNTED);
     RunQueryDsl::get_result(observe, connection).await
-}
-
-/// Asks the database for an answer, whatever it is.
-///
-/// # Errors
-///
-/// The database's.
-pub async fn ping(connection: &mut AsyncPgConnection) -> QueryResult<()> {
-    RunQueryDsl::execute(diesel::select(1.into_sql::<Integer>()), connection).await.map(drop)
 }

@@ -4,11 +4,13 @@ mod changes;
 mod coalesce;
 mod find;
 mod list;
+mod needs;
 mod queries;
 mod row;
 mod watch;
 
 pub use changes::MARK;
+pub use needs::NEEDS;
 pub use queries::{CONNECTIONS, PgOrderQueries};
 pub use watch::{PgOrderWatch, WATCH_CONNECTIONS};
 

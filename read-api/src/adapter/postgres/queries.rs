@@ -1,6 +1,7 @@
 //! What requests ask.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use runtime::database::Database;
@@ -36,15 +37,17 @@ impl PgOrderQueries {
         Self {
             database,
             pages: Coalescer::start(limit, move |requests| {
-                let lanes = pages.clone();
-                async move { ask(&lanes, |connection| list::pages(connection, requests).boxed()).await }
-                    .boxed()
+                let (lanes, requests) = (pages.clone(), Arc::new(requests));
+                async move {
+                    ask(&lanes, |connection| list::pages(connection, Arc::clone(&requests)).boxed()).await
+                }
+                .boxed()
             }),
             finds: Coalescer::start(limit, move |order_ids: Vec<Uuid>| {
                 let lanes = lanes.clone();
                 async move {
-                    let asked = order_ids.clone();
-                    let found = ask(&lanes, |connection| find::find(connection, asked).boxed()).await?;
+                    let found =
+                        ask(&lanes, |connection| find::find(connection, order_ids.clone()).boxed()).await?;
                     let mut found: HashMap<_, _> =
                         found.into_iter().map(|order| (order.order_id, order)).collect();
                     Ok(order_ids.iter().map(|order_id| found.remove(order_id)).collect())
@@ -60,7 +63,7 @@ impl OrderQueries for PgOrderQueries {
         if request.filter.statuses.is_empty() {
             return self.pages.ask(request).await;
         }
-        ask(&self.database, |connection| list::page_by_status(connection, request).boxed()).await
+        ask(&self.database, |connection| list::page_by_status(connection, request.clone()).boxed()).await
     }
 
     async fn find(&self, order_id: Uuid) -> Result<Option<OrderSummary>, QueryError> {

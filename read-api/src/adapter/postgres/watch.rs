@@ -6,7 +6,7 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use runtime::database::{Database, DatabaseError};
+use runtime::database::Database;
 use uuid::Uuid;
 
 use super::{changes, find, list};
@@ -30,23 +30,16 @@ impl PgOrderWatch {
         Self { database }
     }
 
-    /// Whether questions could be answered now: the database answers and the table is there.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
-    pub async fn check(&self) -> Result<(), DatabaseError> {
-        self.database.run(|connection| find::find(connection, Vec::new()).boxed()).await.map(drop)
-    }
-
     /// Reads behind a mark, on one connection: another one may lead to another standby, which has not come as far.
     async fn read<W>(&self, orders: W) -> Result<Read, QueryError>
     where
-        W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<Vec<OrderSummary>>>
+        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<Vec<OrderSummary>>>
+            + Clone
             + Send
             + 'static,
     {
         ask(&self.database, |connection| {
+            let orders = orders.clone();
             async move {
                 let mark = changes::mark(connection).await?;
                 Ok(Read { mark, orders: orders(connection).await? })
@@ -59,7 +52,7 @@ impl PgOrderWatch {
 
 impl OrderWatch for PgOrderWatch {
     async fn find_all(&self, order_ids: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
-        ask(&self.database, |connection| find::find(connection, order_ids).boxed()).await
+        ask(&self.database, |connection| find::find(connection, order_ids.clone()).boxed()).await
     }
 
     async fn newest(&self, customer_id: &str, limit: u8) -> Result<Read, QueryError> {
@@ -69,9 +62,11 @@ impl OrderWatch for PgOrderWatch {
             after: None,
             limit,
         };
-        self.read(|connection| {
+        let requests = Arc::new(vec![request]);
+        self.read(move |connection| {
+            let requests = Arc::clone(&requests);
             async move {
-                let pages = list::pages(connection, vec![request]).await?;
+                let pages = list::pages(connection, requests).await?;
                 Ok(pages.into_iter().flat_map(|page| page.orders).collect())
             }
             .boxed()
@@ -81,18 +76,21 @@ impl OrderWatch for PgOrderWatch {
 
     async fn changes_of(&self, customer_id: &str, settled: i64, limit: usize) -> Result<Read, QueryError> {
         let (customer_id, limit) = (customer_id.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
-        self.read(move |connection| changes::of_customer(connection, customer_id, settled, limit).boxed())
-            .await
+        self.read(move |connection| {
+            changes::of_customer(connection, customer_id.clone(), settled, limit).boxed()
+        })
+        .await
     }
 
     async fn changes(&self, customer_ids: Vec<String>, settled: i64) -> Result<Read, QueryError> {
-        self.read(move |connection| changes::of_customers(connection, customer_ids, settled).boxed()).await
+        self.read(move |connection| changes::of_customers(connection, customer_ids.clone(), settled).boxed())
+            .await
     }
 }
 
 pub(super) async fn ask<T, W>(database: &Database, work: W) -> Result<T, QueryError>
 where
-    W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
+    W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
 {
-    database.run(work).await.map_err(|error| QueryError(Arc::new(error)))
+    database.read(work).await.map_err(|error| QueryError(Arc::new(error)))
 }

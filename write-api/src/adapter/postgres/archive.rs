@@ -28,31 +28,33 @@ impl PgOrderArchive {
         Self { database }
     }
 
-    async fn ask<T, W>(&self, work: W) -> Result<T, ArchiveError>
+    async fn read<T, W>(&self, work: W) -> Result<T, ArchiveError>
     where
-        W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
+        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
     {
-        self.database.run(work).await.map_err(|error| ArchiveError(error.into()))
+        self.database.read(work).await.map_err(|error| ArchiveError(error.into()))
     }
 
     /// The ids of the next orders, whichever are meant: a step's work is bounded, however rare those are.
     async fn next_ids(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, ArchiveError> {
-        let mut ids =
-            orders::table.select(orders::order_id).order(orders::order_id).limit(limit).into_boxed();
-        if let Some(after) = after {
-            ids = ids.filter(orders::order_id.gt(after));
-        }
-        self.ask(move |connection| ids.load(connection).boxed()).await
+        self.read(|connection| {
+            let mut ids =
+                orders::table.select(orders::order_id).order(orders::order_id).limit(limit).into_boxed();
+            if let Some(after) = after {
+                ids = ids.filter(orders::order_id.gt(after));
+            }
+            ids.load(connection).boxed()
+        })
+        .await
     }
 }
 
 impl OrderArchive for PgOrderArchive {
     async fn estimate(&self) -> Result<u64, ArchiveError> {
         // PostgreSQL's own estimate, which costs nothing; -1 stands for a table that was never looked at.
-        let estimate = diesel::sql_query(
-            "SELECT reltuples::bigint AS rows FROM pg_class WHERE oid = 'orders'::regclass",
-        );
-        let estimate: Estimate = self.ask(move |connection| estimate.get_result(connection).boxed()).await?;
+        let estimate = "SELECT reltuples::bigint AS rows FROM pg_class WHERE oid = 'orders'::regclass";
+        let estimate: Estimate =
+            self.read(|connection| diesel::sql_query(estimate).get_result(connection).boxed()).await?;
         Ok(u64::try_from(estimate.rows).unwrap_or(0))
     }
 
@@ -70,18 +72,22 @@ impl OrderArchive for PgOrderArchive {
         let (Some(&first), Some(&last)) = (ids.as_slice().first(), ids.as_slice().last()) else {
             return Ok(None);
         };
-        let mut meant = orders::table
-            .filter(orders::order_id.between(first, last))
-            .order(orders::order_id)
-            .select(OrderRow::as_select())
-            .into_boxed();
-        if let Some(customer) = &which.customer {
-            meant = meant.filter(orders::customer_id.eq(customer.as_str().to_owned()));
-        }
-        if let Some(since) = which.since {
-            meant = meant.filter(orders::updated_at.ge(since));
-        }
-        let rows: Vec<OrderRow> = self.ask(move |connection| meant.load(connection).boxed()).await?;
+        let rows: Vec<OrderRow> = self
+            .read(|connection| {
+                let mut meant = orders::table
+                    .filter(orders::order_id.between(first, last))
+                    .order(orders::order_id)
+                    .select(OrderRow::as_select())
+                    .into_boxed();
+                if let Some(customer) = &which.customer {
+                    meant = meant.filter(orders::customer_id.eq(customer.as_str().to_owned()));
+                }
+                if let Some(since) = which.since {
+                    meant = meant.filter(orders::updated_at.ge(since));
+                }
+                meant.load(connection).boxed()
+            })
+            .await?;
         let (mut orders, mut corrupt) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             let order_id = row.order_id();
@@ -96,14 +102,18 @@ impl OrderArchive for PgOrderArchive {
     async fn emit(&self, events: &[OrderEvent]) -> Result<(), ArchiveError> {
         let events = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>();
         let emit = Emit::of(events.map_err(|error| ArchiveError(error.into()))?);
-        self.ask(move |connection| RunQueryDsl::execute(emit, connection).boxed()).await.map(drop)
+        let emitted =
+            self.database.write(|connection| RunQueryDsl::execute(emit.clone(), connection).boxed());
+        emitted.await.map(drop).map_err(|error| ArchiveError(error.into()))
     }
 
     async fn backlog_exceeds(&self, limit: i64) -> Result<bool, ArchiveError> {
         // No more than one row beyond the limit is counted.
-        let one_more = outbox::table.select(outbox::id).offset(limit).limit(1);
         let found: Option<i64> = self
-            .ask(move |connection| one_more.first(connection).map(OptionalExtension::optional).boxed())
+            .read(|connection| {
+                let one_more = outbox::table.select(outbox::id).offset(limit).limit(1);
+                one_more.first(connection).map(OptionalExtension::optional).boxed()
+            })
             .await?;
         Ok(found.is_some())
     }
@@ -117,7 +127,7 @@ struct Estimate {
 
 /// Puts events into the outbox, all in one statement. The transaction asks for its id before it draws the first outbox
 /// id: the projector relies on that order to tell which ids can still appear.
-#[derive(QueryId)]
+#[derive(Clone, QueryId)]
 struct Emit {
     kinds: Vec<&'static str>,
     payloads: Vec<String>,

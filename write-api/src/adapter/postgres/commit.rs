@@ -74,9 +74,11 @@ impl Committer {
             return jobs;
         }
         let ids: Vec<_> = jobs.iter().map(|job| job.row.order_id).collect();
-        let query = orders::table.filter(orders::order_id.eq_any(ids)).select(OrderRow::as_select());
-        let rows = match self.database.run(move |connection| query.load::<OrderRow>(connection).boxed()).await
-        {
+        let look_up = self.database.read(|connection| {
+            let query = orders::table.filter(orders::order_id.eq_any(ids.clone()));
+            query.select(OrderRow::as_select()).load::<OrderRow>(connection).boxed()
+        });
+        let rows = match look_up.await {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::warn!(error = runtime::telemetry::chain(&error), "cannot look up what is stored");
@@ -101,9 +103,11 @@ impl Attempt {
         if batch.is_empty() {
             return Self { batch, saved: Ok(Vec::new()) };
         }
-        let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
-        let saved =
-            database.run(move |connection| RunQueryDsl::load::<Uuid>(statement, connection).boxed()).await;
+        let saved = database.write(|connection| {
+            let statement = SaveBatch::of(batch.iter().map(|job| &job.row));
+            RunQueryDsl::load::<Uuid>(statement, connection).boxed()
+        });
+        let saved = saved.await;
         Self { batch, saved }
     }
 
@@ -113,9 +117,9 @@ impl Attempt {
         match saved {
             Ok(saved) => answer_saved(batch, &saved.into_iter().collect()),
             Err(DatabaseError::Connect(error)) => give_up_the_known(batch, error),
-            Err(DatabaseError::Statement(error)) if !is_lost_connection(&error) => refuse(batch, error),
+            Err(DatabaseError::Statement(error)) => refuse(batch, error),
             // Everything or nothing of the batch is stored.
-            Err(DatabaseError::Statement(_) | DatabaseError::Silent) => {
+            Err(DatabaseError::Lost(_) | DatabaseError::Silent) => {
                 batch.into_iter().map(|job| Job { unknown: true, ..job }).collect()
             }
         }
@@ -190,11 +194,6 @@ fn refuse(mut batch: Vec<Job>, error: DieselError) -> Vec<Job> {
         }
     }
     Vec::new()
-}
-
-fn is_lost_connection(error: &DieselError) -> bool {
-    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
-    !matches!(error, DieselError::DatabaseError(kind, _) if !matches!(kind, ClosedConnection | UnableToSendCommand))
 }
 
 fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> WriteError {

@@ -4,10 +4,12 @@ mod archive;
 mod commit;
 mod group_commit;
 mod job;
+mod needs;
 mod row;
 mod save_batch;
 mod schema;
 mod writer;
 
 pub use archive::PgOrderArchive;
-pub use writer::{CheckError, Limits, PgOrderWriter};
+pub use needs::NEEDS;
+pub use writer::{Limits, PgOrderWriter};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
-use runtime::database::{Database, DatabaseError};
+use runtime::database::Database;
 use shared_events::OrderEvent;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -38,17 +38,6 @@ pub struct PgOrderWriter {
     command_limit: Duration,
 }
 
-/// Why orders cannot be stored now.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckError {
-    /// The task that commits has died.
-    #[error("the group commit task has ended")]
-    Dead,
-    /// The database cannot be used, or the table not read: not migrated yet, or not our role.
-    #[error("the orders table cannot be read")]
-    Database(#[from] DatabaseError),
-}
-
 /// The task that commits has died. What it had begun may be stored or not.
 #[derive(Debug, thiserror::Error)]
 #[error("the group commit task has ended")]
@@ -72,20 +61,6 @@ impl PgOrderWriter {
         let committer = Arc::new(Committer::new(commits, database.clone()));
         tokio::spawn(group_commit::run(receiver, committer));
         Self { database, queue, command_limit: limits.command }
-    }
-
-    /// Whether an order could be stored now: the database answers and the table is there.
-    ///
-    /// # Errors
-    ///
-    /// [`CheckError`].
-    pub async fn check(&self) -> Result<(), CheckError> {
-        if self.queue.is_closed() {
-            return Err(CheckError::Dead);
-        }
-        let any = orders::table.select(orders::order_id).limit(0);
-        self.database.run(move |connection| any.execute(connection).boxed()).await?;
-        Ok(())
     }
 }
 
@@ -112,10 +87,12 @@ impl OrderWriter for PgOrderWriter {
     }
 
     async fn find(&self, order_id: Uuid) -> Result<Option<Order>, WriteError> {
-        let one = orders::table.find(order_id).select(OrderRow::as_select());
         let row: Option<OrderRow> = self
             .database
-            .run(move |connection| one.first(connection).map(OptionalExtension::optional).boxed())
+            .read(|connection| {
+                let one = orders::table.find(order_id).select(OrderRow::as_select());
+                one.first(connection).map(OptionalExtension::optional).boxed()
+            })
             .await
             // This only reads: whatever happens, nothing was stored.
             .map_err(|error| WriteError::Unavailable(error.into()))?;

@@ -1,0 +1,255 @@
+//! Whether the database is what the process needs.
+//!
+//! Only the catalog is asked, whose tables nobody locks: a table that somebody has locked is not a database that cannot be
+//! used, however long the lock lasts.
+
+use std::time::{Duration, Instant};
+
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, Bool, Nullable, Text};
+use diesel_async::RunQueryDsl;
+use futures_util::FutureExt;
+use tokio::sync::Mutex;
+
+use super::connect::PooledConnection;
+use super::{ConnectError, Database, DatabaseError, PoolError, Repeat};
+use crate::health::Health;
+use crate::telemetry::chain;
+
+/// The pause between two checks, and the one until the first success.
+const EVERY: Duration = Duration::from_secs(1);
+const EVERY_AT_FIRST: Duration = Duration::from_millis(100);
+
+/// How long each of the two attempts of a check may take.
+const ATTEMPT_LIMIT: Duration = Duration::from_millis(1_500);
+
+/// What a process needs of its database.
+#[derive(Debug, Clone, Copy)]
+pub struct Needs {
+    /// Whether it writes.
+    pub writes: bool,
+    /// The columns that it uses, and the privilege that it needs on each: table, column, and `SELECT`, `INSERT`, `UPDATE`, or
+    /// `DELETE`, which is one on the table.
+    pub columns: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// Checks a database again and again.
+pub struct Checker {
+    database: Database,
+    needs: Needs,
+    /// The columns as they were at the last check.
+    last_shape: Mutex<Option<String>>,
+}
+
+/// Why the process cannot work with its database.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// It cannot be used now.
+    #[error("the database cannot be used")]
+    Database(#[from] DatabaseError),
+    /// A process that writes has reached a server that only reads.
+    #[error("the database is read-only: it is a standby, or default_transaction_read_only is on")]
+    ReadOnly,
+    /// The database cannot hold all text.
+    #[error(
+        "the database has the encoding {0}; only UTF8 can hold every order: create it anew with ENCODING 'UTF8'"
+    )]
+    Encoding(String),
+    /// The schema is not that of this build.
+    #[error("the database lacks the column {0}: apply the migrations of this version")]
+    MissingColumn(String),
+    /// The role of `DATABASE_URL` is not the one of this process.
+    #[error("the role of DATABASE_URL lacks the privilege {0}")]
+    MissingPrivilege(String),
+    /// A pooler gives each transaction another session.
+    #[error("{}", ConnectError::TransactionPooling)]
+    TransactionPooling,
+    /// A pooler takes the settings away from a session.
+    #[error(
+        "{0}: DATABASE_URL leads to a pooler that resets sessions; use session mode, or connect to PostgreSQL directly"
+    )]
+    LostSetting(String),
+}
+
+impl CheckError {
+    /// Whether it does not pass by itself.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        !matches!(self, Self::Database(_) | Self::ReadOnly)
+    }
+
+    fn of(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Connect(PoolError::Backend(ConnectError::TransactionPooling)) => {
+                Self::TransactionPooling
+            }
+            DatabaseError::Connect(PoolError::Backend(ConnectError::LostSetting(setting))) => {
+                Self::LostSetting(setting.to_string())
+            }
+            DatabaseError::Connect(PoolError::Backend(ConnectError::ReadOnly)) => Self::ReadOnly,
+            other => Self::Database(other),
+        }
+    }
+}
+
+struct Found {
+    encoding: String,
+    read_only: bool,
+    missing_column: Option<String>,
+    missing_privilege: Option<String>,
+    shape: Option<String>,
+    same_backend: bool,
+}
+
+impl Checker {
+    /// Checks that `database` is what `needs` says. It should have a connection of its own, which no other work can use up.
+    #[must_use]
+    pub fn new(database: Database, needs: Needs) -> Self {
+        Self { database, needs, last_shape: Mutex::new(None) }
+    }
+
+    /// Whether the process can work with its database now.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`].
+    pub async fn check(&self) -> Result<(), CheckError> {
+        let columns = self.needs.columns;
+        let asked = Instant::now();
+        let found = self.database.attempt_twice(Repeat::Reads, ATTEMPT_LIMIT, |session| {
+            async move { look(session, columns).await }.boxed()
+        });
+        let found = found.await.map_err(CheckError::of)?;
+        if !found.same_backend {
+            self.database.pooling.forget().await;
+            self.database.trust.discard_before(Instant::now(), "a pooler has exchanged the session");
+            return Err(CheckError::TransactionPooling);
+        }
+        if found.encoding != "UTF8" {
+            return Err(CheckError::Encoding(found.encoding));
+        }
+        if let Some(column) = found.missing_column {
+            return Err(CheckError::MissingColumn(column));
+        }
+        if let Some(privilege) = found.missing_privilege {
+            return Err(CheckError::MissingPrivilege(privilege));
+        }
+        if self.needs.writes && found.read_only {
+            self.database.trust.discard_before(Instant::now(), "the server has become read-only");
+            return Err(CheckError::ReadOnly);
+        }
+        self.compare_shape(found.shape, asked).await;
+        Ok(())
+    }
+
+    /// Checks every second until the process stops. What is found goes to `health`, and into the log when it changes. A check
+    /// that passes is a success of the process if `counts` says so: not where work of another kind is the measure.
+    pub async fn keep_checking(self, health: Health, counts: bool) {
+        let checking = async {
+            let mut last_error = None;
+            loop {
+                let checked = self.check().await;
+                if checked.is_ok() && counts {
+                    health.succeeded();
+                }
+                record(&health, checked, &mut last_error);
+                tokio::time::sleep(if health.has_succeeded() { EVERY } else { EVERY_AT_FIRST }).await;
+            }
+        };
+        tokio::select! {
+            () = health.stopping() => {}
+            () = checking => {}
+        }
+    }
+
+    /// Statements that were prepared before a column changed fail from then on.
+    async fn compare_shape(&self, shape: Option<String>, asked: Instant) {
+        let mut last = self.last_shape.lock().await;
+        if last.is_some() && *last != shape {
+            self.database.trust.discard_before(asked, "a column has changed");
+        }
+        *last = shape;
+    }
+}
+
+fn record(health: &Health, checked: Result<(), CheckError>, last_error: &mut Option<String>) {
+    let Err(error) = checked else {
+        health.unobstructed();
+        if last_error.take().is_some() {
+            tracing::info!("the database can be used again");
+        }
+        return;
+    };
+    let lasting = error.is_lasting();
+    let said = chain(&error);
+    // What the database itself says stays with us.
+    let reason = match error {
+        CheckError::Database(_) => "The database cannot be used.".to_owned(),
+        other => other.to_string(),
+    };
+    health.obstructed(reason, lasting);
+    if last_error.as_ref() != Some(&said) {
+        tracing::warn!(error = said, lasting, "the database cannot be used");
+        *last_error = Some(said);
+    }
+}
+
+async fn look(
+    session: &mut PooledConnection,
+    columns: &'static [(&'static str, &'static str, &'static str)],
+) -> QueryResult<Found> {
+    let query = Look {
+        tables: columns.iter().map(|(table, ..)| *table).collect(),
+        columns: columns.iter().map(|(_, column, _)| *column).collect(),
+        privileges: columns.iter().map(|(.., privilege)| *privilege).collect(),
+    };
+    let (backend, encoding, read_only, missing_column, missing_privilege, shape): Row =
+        RunQueryDsl::get_result(query, &mut session.connection).await?;
+    let same_backend = backend == session.backend;
+    Ok(Found { encoding, read_only, missing_column, missing_privilege, shape, same_backend })
+}
+
+type Row = (String, String, bool, Option<String>, Option<String>, Option<String>);
+
+#[derive(QueryId)]
+struct Look {
+    tables: Vec<&'static str>,
+    columns: Vec<&'static str>,
+    privileges: Vec<&'static str>,
+}
+
+impl Query for Look {
+    type SqlType = (Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>);
+}
+
+impl QueryFragment<Pg> for Look {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "WITH needed AS MATERIALIZED (SELECT n.relation, n.attribute, n.privilege, \
+             a.attrelid, a.attnum, a.atttypid, a.atttypmod FROM unnest(",
+        );
+        out.push_bind_param::<Array<Text>, _>(&self.tables)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.columns)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.privileges)?;
+        out.push_sql(
+            ") AS n (relation, attribute, privilege) LEFT JOIN pg_attribute AS a \
+             ON a.attrelid = to_regclass(n.relation) AND a.attname = n.attribute AND NOT a.attisdropped) \
+             SELECT pg_backend_pid()::text, current_setting('server_encoding'), \
+             current_setting('transaction_read_only') = 'on', \
+             (SELECT min(relation || '.' || attribute) FROM needed WHERE attnum IS NULL), \
+             (SELECT min(privilege || ' on ' || relation || '.' || attribute) FROM needed \
+             WHERE attnum IS NOT NULL AND NOT CASE privilege WHEN 'DELETE' \
+             THEN has_table_privilege(attrelid, privilege) \
+             ELSE has_column_privilege(attrelid, attnum, privilege) END), \
+             (SELECT string_agg(concat_ws(' ', attrelid, attnum, atttypid, atttypmod), ',' \
+             ORDER BY attrelid, attnum) FROM needed)",
+        );
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for Look {}

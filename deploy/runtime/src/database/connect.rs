@@ -1,0 +1,221 @@
+//! Opening a session, and checking that it is what was asked for.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use diesel::ConnectionError;
+use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::PoolableConnection;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::task::AbortHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow, Socket};
+
+use super::pooling::Pooling;
+use super::settings::{LostSetting, Settings};
+use super::trust::Trust;
+
+/// Opens the connections of a pool.
+pub(super) struct Connector {
+    target: tokio_postgres::Config,
+    settings: Settings,
+    trust: Arc<Trust>,
+    pooling: Arc<Pooling>,
+    /// Set when something in between refuses the start options, as `PgBouncer` does: the settings are then only set afterwards.
+    omits_options: AtomicBool,
+}
+
+/// A connection, and what is known of its session.
+pub(super) struct PooledConnection {
+    pub(super) connection: AsyncPgConnection,
+    /// When opening it began.
+    pub(super) opened: Instant,
+    /// Process id of the backend. A direct connection keeps its backend, and so does one over a pooler in session mode.
+    pub(super) backend: String,
+    /// Whether any statement has succeeded.
+    pub(super) has_worked: bool,
+    /// How many timeouts there were since the last success.
+    pub(super) timeouts: u32,
+    driver: AbortHandle,
+    is_closed: bool,
+}
+
+/// Why a connection cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The server cannot be reached, or refuses the connection.
+    #[error("cannot connect")]
+    Open(#[source] tokio_postgres::Error),
+    /// The server only reads, and a session that writes was asked for.
+    #[error("the server is read-only: it is a standby, or default_transaction_read_only is on")]
+    ReadOnly,
+    /// The connection ended while the session was set up.
+    #[error("the connection ended while the session was set up")]
+    Ended,
+    /// The session cannot be set up as it has to be.
+    #[error("the session cannot be set up")]
+    SetUp(#[source] tokio_postgres::Error),
+    /// The settings do not last.
+    #[error(transparent)]
+    LostSetting(#[from] LostSetting),
+    /// Each transaction gets another session.
+    #[error(
+        "DATABASE_URL leads to a pooler in transaction or statement mode, which loses session settings and prepared \
+         statements: use session mode (PgBouncer: pool_mode=session), or connect to PostgreSQL directly"
+    )]
+    TransactionPooling,
+    /// diesel cannot use the session.
+    #[error("the session cannot be used")]
+    Use(#[source] ConnectionError),
+}
+
+pub(super) type Wire = Connection<Socket, NoTlsStream>;
+
+impl Connector {
+    pub(super) fn new(
+        target: tokio_postgres::Config,
+        settings: Settings,
+        trust: Arc<Trust>,
+        pooling: Arc<Pooling>,
+    ) -> Self {
+        Self { target, settings, trust, pooling, omits_options: AtomicBool::new(false) }
+    }
+
+    /// Opens a connection whose session has all settings. It is boxed: every future that uses the database would else be as large
+    /// as what is needed here, and only rarely.
+    pub(super) fn open(&self) -> BoxFuture<'_, Result<PooledConnection, ConnectError>> {
+        self.open_now().boxed()
+    }
+
+    async fn open_now(&self) -> Result<PooledConnection, ConnectError> {
+        let opened = Instant::now();
+        let (client, mut wire) = self.dial().await?;
+        let set = query(&client, &mut wire, &self.settings.set()).await?;
+        // A check on its own would be answered by the same session, even where the next transaction gets another one.
+        let other = self.pooling.begin_other(self, &backend_of(&set)).await?;
+        let shown = query(&client, &mut wire, &self.settings.show()).await;
+        self.pooling.end_other(other, &set, &shown).await?;
+        self.settings.compare(&set, &shown?)?;
+        let driver = tokio::spawn(async move {
+            if let Err(error) = wire.await {
+                tracing::debug!(
+                    error = crate::telemetry::chain(&error),
+                    "a connection to the database ended"
+                );
+            }
+        });
+        let driver = driver.abort_handle();
+        let connection = AsyncPgConnection::try_from(client).await;
+        let connection = connection.inspect_err(|_| driver.abort()).map_err(ConnectError::Use)?;
+        let backend = backend_of(&set);
+        Ok(PooledConnection {
+            connection,
+            opened,
+            backend,
+            has_worked: false,
+            timeouts: 0,
+            driver,
+            is_closed: false,
+        })
+    }
+
+    /// Connects. The settings go with the start of the connection if nothing in between refuses them.
+    pub(super) async fn dial(&self) -> Result<(Client, Wire), ConnectError> {
+        if self.omits_options.load(Ordering::Relaxed) {
+            return self.dial_without_options().await;
+        }
+        match self.target.connect(NoTls).await {
+            Err(error) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
+                let dialled = self.dial_without_options().await?;
+                self.omits_options.store(true, Ordering::Relaxed);
+                Ok(dialled)
+            }
+            dialled => dialled.map_err(ConnectError::of_opening),
+        }
+    }
+
+    async fn dial_without_options(&self) -> Result<(Client, Wire), ConnectError> {
+        let mut target = self.target.clone();
+        target.options("");
+        target.connect(NoTls).await.map_err(ConnectError::of_opening)
+    }
+}
+
+impl ConnectError {
+    fn of_opening(error: tokio_postgres::Error) -> Self {
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        // tokio-postgres says so where the server is not of the kind that `target_session_attrs` asks for.
+        if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied) {
+            return Self::ReadOnly;
+        }
+        Self::Open(error)
+    }
+}
+
+/// Runs one statement on a connection that nobody drives yet, and returns its only row.
+pub(super) async fn query(
+    client: &Client,
+    wire: &mut Wire,
+    statement: &str,
+) -> Result<SimpleQueryRow, ConnectError> {
+    let messages = drive(wire, client.simple_query(statement)).await?;
+    let row = messages.into_iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    row.ok_or(ConnectError::Ended)
+}
+
+pub(super) async fn drive<T>(
+    wire: &mut Wire,
+    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, ConnectError> {
+    tokio::select! {
+        biased;
+        answered = asked => answered.map_err(ConnectError::SetUp),
+        ended = wire => Err(ended.map_or_else(ConnectError::SetUp, |()| ConnectError::Ended)),
+    }
+}
+
+/// Process id of the backend that answered.
+pub(super) fn backend_of(row: &SimpleQueryRow) -> String {
+    row.try_get(0).ok().flatten().unwrap_or_default().to_owned()
+}
+
+impl PooledConnection {
+    /// Closes the connection. Whatever runs on it is not waited for.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+        self.driver.abort();
+    }
+}
+
+impl Drop for PooledConnection {
+    /// The connection's task would wait for answers that are still to come.
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Manager for Connector {
+    type Type = PooledConnection;
+    type Error = ConnectError;
+
+    async fn create(&self) -> Result<PooledConnection, ConnectError> {
+        self.open().await
+    }
+
+    /// A connection that died meanwhile is recognised without asking the server.
+    async fn recycle(&self, session: &mut PooledConnection, _: &Metrics) -> RecycleResult<ConnectError> {
+        if session.is_closed || session.connection.is_broken() || self.trust.is_spoilt(session.opened) {
+            return Err(RecycleError::message("closed, or no longer to be used"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! What is accepted as `DATABASE_URL`. An error names the parameter that is wrong, and shows nothing that may be secret.
+
+use tokio_postgres::Config;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+
+use crate::config::ConfigError;
+
+/// Parameters that a connection understands.
+const PARAMETERS: &[&str] = &[
+    "user",
+    "password",
+    "dbname",
+    "options",
+    "application_name",
+    "sslmode",
+    "sslnegotiation",
+    "host",
+    "hostaddr",
+    "port",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "channel_binding",
+    "load_balance_hosts",
+];
+
+/// Parameters that libpq has besides, and that may stand in a connection string.
+const PARAMETERS_OF_LIBPQ: &[&str] = &[
+    "client_encoding",
+    "fallback_application_name",
+    "gssencmode",
+    "gsslib",
+    "krbsrvname",
+    "passfile",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "service",
+    "sslcert",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslkey",
+    "sslpassword",
+    "sslrootcert",
+    "sslsni",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "keepalives_count",
+];
+
+/// Checks that `url` is one that the processes can use.
+///
+/// # Errors
+///
+/// [`ConfigError`] for `DATABASE_URL`, which names the parameter that is wrong and never shows the URL.
+pub fn check_url(url: &str) -> Result<(), ConfigError> {
+    parse(url).map(drop)
+}
+
+/// The connection that `url` asks for, and whether it asks for a kind of session.
+pub(super) fn parse(url: &str) -> Result<(Config, Option<TargetSessionAttrs>), ConfigError> {
+    let parameters = parameters_of(url);
+    for (name, value) in &parameters {
+        if !PARAMETERS.contains(&name.as_str()) {
+            return Err(invalid(format!("has the parameter {name:?}, which is not supported")));
+        }
+        if name == "sslmode" && !["disable", "prefer", "require"].contains(&value.as_str()) {
+            return Err(invalid(format!("asks for sslmode={value}, but this build has no TLS")));
+        }
+    }
+    let config: Config = url.parse().map_err(|error| invalid(reason(&error)))?;
+    if config.get_hosts().is_empty() {
+        return Err(invalid("names no host"));
+    }
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(invalid("asks for TLS, which this build does not have"));
+    }
+    let names_a_kind = url.contains("target_session_attrs");
+    let kind = names_a_kind.then(|| config.get_target_session_attrs());
+    Ok((config, kind))
+}
+
+/// Names and values of the parameters behind the `?` of a URL. What looks like a name cannot be a part of a password: that is
+/// looked for behind the last `@`.
+fn parameters_of(url: &str) -> Vec<(String, String)> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Vec::new();
+    }
+    let behind_password = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    let Some((_, query)) = behind_password.split_once('?') else { return Vec::new() };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Names the parameter that cannot be parsed if it is one that is known; another word may belong to a password.
+fn reason(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let name = cause.split('`').nth(1).unwrap_or_default();
+    if PARAMETERS.contains(&name) {
+        format!("has an invalid value for the parameter {name:?}")
+    } else if PARAMETERS_OF_LIBPQ.contains(&name) {
+        format!("has the parameter {name:?}, which is not supported")
+    } else {
+        "is not a PostgreSQL URL".to_owned()
+    }
+}
+
+pub(super) fn invalid(reason: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid { variable: "DATABASE_URL", reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(url: &str) -> String {
+        parse(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_supported_is_named() {
+        for (parameter, said) in [
+            ("schema=public", r#"DATABASE_URL has the parameter "schema", which is not supported"#),
+            ("pgbouncer=true", r#"DATABASE_URL has the parameter "pgbouncer", which is not supported"#),
+            (
+                "connect_timeout=5&sslrootcert=x",
+                r#"DATABASE_URL has the parameter "sslrootcert", which is not supported"#,
+            ),
+            ("sslmode=verify-full", "DATABASE_URL asks for sslmode=verify-full, but this build has no TLS"),
+            ("sslmode=require", "DATABASE_URL asks for TLS, which this build does not have"),
+            (
+                "connect_timeout=soon",
+                r#"DATABASE_URL has an invalid value for the parameter "connect_timeout""#,
+            ),
+            (
+                "target_session_attrs=primary",
+                r#"DATABASE_URL has an invalid value for the parameter "target_session_attrs""#,
+            ),
+        ] {
+            assert_eq!(error(&format!("postgres://app:hunter2@db.example/orders?{parameter}")), said);
+        }
+        let string = "host=db.example user=app password=hunter2 sslrootcert=x";
+        assert_eq!(error(string), r#"DATABASE_URL has the parameter "sslrootcert", which is not supported"#);
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in [
+            "postgres://app:hunter2@db.example:port/orders",
+            "postgres://app:hun?ter2=x@db.example:port/orders",
+            "mysql://app:hunter2@db.example/orders",
+            "host=db.example password=hunter2 two=words",
+            "host=db.example password=a hunter2=b",
+        ] {
+            let error = error(url);
+            assert!(error.starts_with("DATABASE_URL ") && !error.contains("hun"), "{url:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_session_that_is_asked_for_is_told_from_the_default() {
+        let kind = |parameters| parse(&format!("postgres://app@db/orders{parameters}")).unwrap().1;
+        assert_eq!(kind(""), None);
+        assert_eq!(kind("?target_session_attrs=any"), Some(TargetSessionAttrs::Any));
+        assert_eq!(kind("?target_session_attrs=read-only"), Some(TargetSessionAttrs::ReadOnly));
+    }
+}

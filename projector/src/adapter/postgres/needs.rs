@@ -1,0 +1,46 @@
+//! What the statements of this process need of the database.
+
+use runtime::database::Needs;
+
+/// The columns that are read and written, each with a privilege that it takes. Read models that are added bring their own.
+pub const NEEDS: Needs = Needs {
+    writes: true,
+    columns: &[
+        ("outbox", "id", "DELETE"),
+        ("outbox", "id", "SELECT"),
+        ("outbox", "id", "UPDATE"),
+        ("outbox", "kind", "SELECT"),
+        ("outbox", "payload", "SELECT"),
+        ("outbox", "created_at", "SELECT"),
+        ("order_summary", "order_id", "INSERT"),
+        ("order_summary", "order_id", "SELECT"),
+        ("order_summary", "customer_id", "UPDATE"),
+        ("order_summary", "total_cents", "UPDATE"),
+        ("order_summary", "status", "UPDATE"),
+        ("order_summary", "placed_at", "UPDATE"),
+        ("order_summary", "item_count", "UPDATE"),
+        ("order_summary", "last_item_sku", "UPDATE"),
+        ("order_summary", "version", "SELECT"),
+        ("order_summary", "version", "UPDATE"),
+        ("order_summary", "projected_at", "UPDATE"),
+        ("order_summary", "changed_in", "UPDATE"),
+        ("order_summary", "history", "UPDATE"),
+        ("waiting_events", "id", "DELETE"),
+        ("waiting_events", "id", "INSERT"),
+        ("waiting_events", "id", "UPDATE"),
+        ("waiting_events", "order_id", "SELECT"),
+        ("waiting_events", "version", "SELECT"),
+        ("waiting_events", "kind", "SELECT"),
+        ("waiting_events", "payload", "SELECT"),
+        ("waiting_events", "created_at", "SELECT"),
+        ("parked_events", "id", "DELETE"),
+        ("parked_events", "id", "INSERT"),
+        ("parked_events", "id", "SELECT"),
+        ("parked_events", "kind", "SELECT"),
+        ("parked_events", "payload", "SELECT"),
+        ("parked_events", "created_at", "SELECT"),
+        ("parked_events", "attempts", "UPDATE"),
+        ("parked_events", "error", "UPDATE"),
+        ("parked_events", "next_attempt_at", "UPDATE"),
+    ],
+};

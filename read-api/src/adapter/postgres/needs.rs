@@ -1,0 +1,19 @@
+//! What the statements of this process need of the database.
+
+use runtime::database::Needs;
+
+/// The columns that are read.
+pub const NEEDS: Needs = Needs {
+    writes: false,
+    columns: &[
+        ("order_summary", "order_id", "SELECT"),
+        ("order_summary", "customer_id", "SELECT"),
+        ("order_summary", "total_cents", "SELECT"),
+        ("order_summary", "status", "SELECT"),
+        ("order_summary", "placed_at", "SELECT"),
+        ("order_summary", "item_count", "SELECT"),
+        ("order_summary", "last_item_sku", "SELECT"),
+        ("order_summary", "version", "SELECT"),
+        ("order_summary", "changed_in", "SELECT"),
+    ],
+};

@@ -1,0 +1,31 @@
+//! What the statements of this process need of the database.
+
+use runtime::database::Needs;
+
+/// The columns that are read and written, each with a privilege that it takes.
+pub const NEEDS: Needs = Needs {
+    writes: true,
+    columns: &[
+        ("orders", "order_id", "INSERT"),
+        ("orders", "order_id", "SELECT"),
+        ("orders", "customer_id", "INSERT"),
+        ("orders", "customer_id", "SELECT"),
+        ("orders", "items", "INSERT"),
+        ("orders", "items", "SELECT"),
+        ("orders", "total_cents", "INSERT"),
+        ("orders", "total_cents", "SELECT"),
+        ("orders", "status", "INSERT"),
+        ("orders", "status", "SELECT"),
+        ("orders", "status", "UPDATE"),
+        ("orders", "version", "INSERT"),
+        ("orders", "version", "SELECT"),
+        ("orders", "version", "UPDATE"),
+        ("orders", "placed_at", "INSERT"),
+        ("orders", "placed_at", "SELECT"),
+        ("orders", "updated_at", "INSERT"),
+        ("orders", "updated_at", "SELECT"),
+        ("orders", "updated_at", "UPDATE"),
+        ("outbox", "kind", "INSERT"),
+        ("outbox", "payload", "INSERT"),
+    ],
+};
