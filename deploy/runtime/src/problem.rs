@@ -60,6 +60,12 @@ pub const INTERNAL: ProblemType = ProblemType {
     when: "The service failed on this request; its operators can find out why.",
 };
 
+/// How many wrong parameters `detail` names.
+const MAX_NAMES: usize = 5;
+
+/// How much of a parameter's name `detail` repeats, in characters.
+const MAX_NAME_CHARS: usize = 64;
+
 /// An error as a client sees it. It carries nothing internal: causes are logged, not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -116,6 +122,12 @@ impl FieldError {
     pub fn header(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { place: Place::Header(name.into()), detail: detail.into() }
     }
+
+    /// A client chooses the names of its unknown parameters, and how long they are.
+    fn short_name(&self) -> String {
+        let (Place::Pointer(name) | Place::Parameter(name) | Place::Header(name)) = &self.place;
+        name.chars().take(MAX_NAME_CHARS).collect()
+    }
 }
 
 impl ProblemType {
@@ -149,7 +161,23 @@ impl Problem {
     /// 400 [`INVALID_PARAMETER`] at one place.
     #[must_use]
     pub fn invalid_parameter(error: FieldError) -> Self {
-        INVALID_PARAMETER.with(INVALID_PARAMETER.when).at(vec![error])
+        Self::invalid_parameters(vec![error])
+    }
+
+    /// 400 [`INVALID_PARAMETER`] at these places. `detail` names them too: it is what a person is shown, or what is logged.
+    #[must_use]
+    pub fn invalid_parameters(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [] => INVALID_PARAMETER.when.to_owned(),
+            [error] => format!("`{}` {}.", error.short_name(), error.detail),
+            errors => {
+                let names: Vec<_> =
+                    errors.iter().take(MAX_NAMES).map(|error| format!("`{}`", error.short_name())).collect();
+                let more = if errors.len() > MAX_NAMES { " and others" } else { "" };
+                format!("{}{more} break the rules named in `errors`.", names.join(", "))
+            }
+        };
+        INVALID_PARAMETER.with(detail).at(errors)
     }
 
     /// 503 [`UNAVAILABLE`].
@@ -217,6 +245,20 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn the_detail_names_the_parameters_that_are_wrong_and_is_short() {
+        let wrong = |name: &str| FieldError::parameter(name, "must be given once");
+        let detail = |errors| Problem::invalid_parameters(errors).detail;
+        assert_eq!(detail(vec![wrong("limit")]), "`limit` must be given once.");
+        let header = FieldError::header("Idempotency-Key", "must be given once");
+        assert_eq!(
+            detail(vec![wrong("limit"), header]),
+            "`limit`, `Idempotency-Key` break the rules named in `errors`."
+        );
+        let many = (0..5_000).map(|number| wrong(&format!("{number}{}", "x".repeat(20_000)))).collect();
+        assert!(detail(many).len() < 500);
     }
 
     #[test]

@@ -52,6 +52,18 @@ async fn pages_follow_each_other_by_cursor_and_by_link_to_the_last() -> Result<(
     Ok(())
 }
 
+/// Customers of before there were rules on white space and dots. (No client can ask for `.` and `..`.)
+#[tokio::test]
+async fn orders_of_customers_with_white_space_at_the_ends_of_their_id_are_found() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, " alice", 0), (2, "alice\u{3000}", 1), (3, " ", 2), (4, "alice", 3)]).await?;
+    for (path, number) in [("%20alice", 1), ("alice%E3%80%80", 2), ("%20", 3), ("alice", 4)] {
+        let list = page(&api, &format!("/customers/{path}/orders")).await?;
+        assert_eq!(numbers(&list), [number], "{path}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_full_last_page_is_the_last() -> Result<()> {
     let api = Api::start().await?;

@@ -116,7 +116,9 @@ async fn a_bad_key_is_400_and_stores_nothing() -> Result<()> {
     for key in ["", "\"\"", "\"open", "ü", "a\tb", "\"a\tb\"", &"k".repeat(256)] {
         let response = place_with_key(&api, key, &order()).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{key:?}");
-        assert_eq!(problem(response).await?["errors"][0]["header"], "Idempotency-Key", "{key:?}");
+        let problem = problem(response).await?;
+        assert_eq!(problem["errors"][0]["header"], "Idempotency-Key", "{key:?}");
+        assert!(problem["detail"].to_string().contains("`Idempotency-Key` "), "{problem}");
     }
     let request = api.client.post(format!("{}/orders", api.url)).header("idempotency-key", "a");
     let twice = request.header("idempotency-key", "b").json(&order()).send().await?;

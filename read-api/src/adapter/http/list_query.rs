@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use runtime::problem::{FieldError, INVALID_PARAMETER, Problem};
+use runtime::problem::{FieldError, Problem};
 
 use crate::model::{Filter, OrderStatus};
 
@@ -34,7 +34,7 @@ impl ListQuery {
             faults.push(FieldError::parameter("placed_to", "must be later than placed_from"));
         }
         if !faults.is_empty() {
-            return Err(INVALID_PARAMETER.with(INVALID_PARAMETER.when).at(faults));
+            return Err(Problem::invalid_parameters(faults));
         }
         // All of them are none in particular.
         if query.filter.statuses.len() == OrderStatus::ALL.len() {

@@ -58,12 +58,6 @@ pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
 /// Adds the routes of the read side, the dashboard, and the document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a `Live<W>`
 /// and a [`CursorKey`].
 pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
-    let invalid = |name: &'static str| {
-        move |error: &dyn std::fmt::Display| problems::invalid_parameter(name, error.to_string()).into()
-    };
-    let (path, query) = (invalid("path"), invalid("query"));
-    app.app_data(web::PathConfig::default().error_handler(move |error, _| path(&error)))
-        .app_data(web::QueryConfig::default().error_handler(move |error, _| query(&error)));
     for (path, route) in table::<Q, W>() {
         app.service(readable(path, route));
     }
