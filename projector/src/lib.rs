@@ -109,16 +109,19 @@ impl Projector {
             registry: registry.clone(),
         };
         let admin = probes.serve(&config.admin, DEFAULT_ADMIN_PORT)?;
-        // A batch that has completed says more than a check: it is the measure.
-        tokio::spawn(checker.keep_checking(health.clone(), false));
-        let worker = Worker { drain, health, stop: stop.clone() };
         let mut workers = JoinSet::new();
+        // A batch that has completed says more than a check: it is the measure.
+        workers.spawn(checker.keep_checking(health.clone(), false));
+        let worker = Worker { drain, health, stop: stop.clone() };
         for _ in 0..config.workers {
             workers.spawn(worker.clone().drain_outbox(config.batch_max, config.longest_pause));
         }
         workers.spawn(worker.clone().apply_waiting());
         workers.spawn(worker.retry_parked());
-        tokio::spawn(stop.clone().run_until_cancelled_owned(registry.keep_up()));
+        let upkeep = stop.clone().run_until_cancelled_owned(registry.keep_up());
+        workers.spawn(async move {
+            upkeep.await;
+        });
         tracing::info!(workers = config.workers, batch_max = config.batch_max, "projecting");
         Ok(Self { workers, admin, stop })
     }

@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix_web::web;
 use runtime::database::Checker;
 use runtime::health::Health;
-use runtime::http::{Admin, BindError, BoundServer};
+use runtime::http::{Admin, BindError};
 use runtime::metrics::{Registry, RegistryError};
+use runtime::tasks::{CriticalTasks, Service};
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
@@ -66,11 +67,12 @@ pub enum StartError {
 /// # Panics
 ///
 /// Outside a tokio runtime.
-pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
+pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartError> {
     let database = config.database.clone().with_settings(BY_KEY_ONLY);
+    let tasks = CriticalTasks::new(stop.clone());
     let health = Health::new(config.health, stop.clone());
     let checker = Checker::new(database.clone().with_pool_size(1).open("read-api")?, NEEDS);
-    tokio::spawn(checker.keep_checking(health.clone(), true));
+    tasks.spawn("database check", checker.keep_checking(health.clone(), true));
     let lanes = database.clone().with_pool_size(CONNECTIONS);
     let lanes = (0..config.http.http_workers).map(|_| Ok(lanes.open("read-api")?.reporting_to(&health)));
     let lanes: Vec<_> = lanes.collect::<Result<_, StartError>>()?;
@@ -79,21 +81,22 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, Sta
     let watch = Arc::new(PgOrderWatch::new(watching));
     // Half of the connections are left to requests that are answered at once, probes among them.
     let share = config.http.max_connections() / 4;
-    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), share));
-    let live = web::Data::new(Live::start(Arc::clone(&watch), config.live_poll, share, stop.clone()));
+    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), share, &tasks));
+    let live = web::Data::new(Live::start(Arc::clone(&watch), config.live_poll, share, &tasks));
     let cursor_key = web::Data::new(config.cursor_key.clone());
     let registry = Registry::new(&[])?;
     let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let worker = Arc::new(AtomicUsize::new(0));
+    let coalescing = tasks.clone();
     // This is called once on each thread that serves HTTP; where one died and is replaced, the next takes over its lanes.
     let server = runtime::http::bind(&config.http, DEFAULT_PORT, admin, stop, move |app| {
         let worker = worker.fetch_add(1, Ordering::Relaxed) % lanes.len();
         let lanes = lanes.get(worker).unwrap_or(&database).clone();
-        app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone())))
+        app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone(), &coalescing)))
             .app_data(version_wait.clone())
             .app_data(live.clone())
             .app_data(cursor_key.clone())
             .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
     })?;
-    Ok(server)
+    Ok(Service::new(server, tasks))
 }

@@ -9,8 +9,8 @@ mod feed;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::tasks::CriticalTasks;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
 
 use self::feed::{Feed, Subscriber};
 use crate::model::{Mark, OrderSummary};
@@ -73,18 +73,21 @@ pub struct Live<W> {
 }
 
 impl<W: OrderWatch> Live<W> {
-    /// Asks `watch` every `tick`, as long as anybody watches, until `stop`. There are up to `max_streams` at once; each holds a
+    /// Asks `watch` every `tick`, as long as anybody watches, until the process stops. There are up to `max_streams` at once; each holds a
     /// connection of a client, and none of the database.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start(watch: Arc<W>, tick: Duration, max_streams: usize, stop: CancellationToken) -> Self {
+    pub fn start(watch: Arc<W>, tick: Duration, max_streams: usize, tasks: &CriticalTasks) -> Self {
         let (subscribers, came) = mpsc::channel(max_streams);
         let feed = Feed::new(Arc::clone(&watch), tick, came);
         // Its end is the end of every stream.
-        tokio::spawn(async move { stop.run_until_cancelled(feed.run()).await });
+        let stop = tasks.stop().clone();
+        tasks.spawn("live feed", async move {
+            stop.run_until_cancelled(feed.run()).await;
+        });
         Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)) }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use runtime::tasks::CriticalTasks;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -56,9 +57,9 @@ impl VersionWait {
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start<W: OrderWatch>(watch: Arc<W>, max_waiters: usize) -> Self {
+    pub fn start<W: OrderWatch>(watch: Arc<W>, max_waiters: usize, tasks: &CriticalTasks) -> Self {
         let waiters = Arc::new(Waiters::default());
-        tokio::spawn(look_for_all(watch, Arc::clone(&waiters)));
+        tasks.spawn("version wait", look_for_all(watch, Arc::clone(&waiters)));
         Self { waiters, slots: Semaphore::new(max_waiters) }
     }
 
@@ -145,6 +146,8 @@ async fn look_for_all<W: OrderWatch>(watch: Arc<W>, waiters: Arc<Waiters>) {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::port::Read;
 
@@ -177,7 +180,7 @@ mod tests {
     /// How many looks the two who wait for ten seconds cost.
     async fn looks_that_take(takes: Duration) -> u32 {
         let watch = Arc::new(NothingThere { takes, looks: AtomicU32::new(0) });
-        let waits = VersionWait::start(Arc::clone(&watch), 2);
+        let waits = VersionWait::start(Arc::clone(&watch), 2, &CriticalTasks::new(CancellationToken::new()));
         let reach = |id| waits.reach(Uuid::from_u128(id), 1, Duration::from_secs(10));
         let (first, second) = tokio::join!(reach(1), reach(2));
         assert!(matches!((first, second), (Err(WaitError::Behind), Err(WaitError::Behind))));

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use actix_web::web;
 use runtime::database::Checker;
 use runtime::health::Health;
-use runtime::http::{Admin, BindError, BoundServer};
+use runtime::http::{Admin, BindError};
 use runtime::metrics::{Registry, RegistryError};
+use runtime::tasks::{CriticalTasks, Service};
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
@@ -67,19 +68,20 @@ pub enum StartError {
 /// # Panics
 ///
 /// Outside a tokio runtime.
-pub fn bind(config: &Config, stop: CancellationToken) -> Result<BoundServer, StartError> {
+pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartError> {
     let database = config.database.clone().with_settings(BY_KEY_ONLY).for_writes();
+    let tasks = CriticalTasks::new(stop.clone());
     let health = Health::new(config.health, stop.clone());
     let checker = Checker::new(database.clone().with_pool_size(1).open("write-api")?, NEEDS);
-    tokio::spawn(checker.keep_checking(health.clone(), true));
+    tasks.spawn("database check", checker.keep_checking(health.clone(), true));
     let commits = database.clone().with_pool_size(1).open("write-api")?.reporting_to(&health);
     let limits = Limits { queue: config.queue, command: config.deadline };
-    let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits));
+    let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits, &tasks));
     let registry = Registry::new(&[])?;
     let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let writer = web::Data::from(writer);
     let server = runtime::http::bind(&config.http, DEFAULT_PORT, admin, stop, move |app| {
         app.app_data(writer.clone()).configure(http::routes::<PgOrderWriter>);
     })?;
-    Ok(server)
+    Ok(Service::new(server, tasks))
 }

@@ -13,6 +13,7 @@
 //! | [`resource`] | resources that answer to the right methods |
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
 //! | [`stored_time`] | a `timestamptz` that can always be read |
+//! | [`tasks`] | background tasks whose death ends the process |
 
 pub mod config;
 pub mod database;
@@ -24,4 +25,5 @@ pub mod problem;
 pub mod resource;
 pub mod shutdown;
 pub mod stored_time;
+pub mod tasks;
 pub mod telemetry;

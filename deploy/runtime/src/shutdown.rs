@@ -18,14 +18,15 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();
-    let cancel = stop.clone();
+    // Also if this task dies: signals would be ignored from then on.
+    let cancel = stop.clone().drop_guard();
     tokio::spawn(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
         tracing::info!(signal = name, "stopping: finishing what is in flight");
-        cancel.cancel();
+        drop(cancel);
     });
     Ok(stop)
 }

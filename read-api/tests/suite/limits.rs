@@ -11,6 +11,7 @@ use read_api::live::{Live, SubscribeError};
 use read_api::version_wait::{VersionWait, WaitError};
 use reqwest::StatusCode;
 use runtime::database::DatabaseConfig;
+use runtime::tasks::CriticalTasks;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -25,7 +26,12 @@ fn watch(database: &TestDatabase) -> Result<Arc<PgOrderWatch>> {
 #[tokio::test]
 async fn one_stream_more_than_there_may_be_is_refused_until_another_one_ends() -> Result<()> {
     let database = TestDatabase::create().await?;
-    let live = Live::start(watch(&database)?, Duration::from_millis(10), 2, CancellationToken::new());
+    let live = Live::start(
+        watch(&database)?,
+        Duration::from_millis(10),
+        2,
+        &CriticalTasks::new(CancellationToken::new()),
+    );
     let first = live.subscribe("alice".to_owned(), None).await?;
     let _second = live.subscribe("bob".to_owned(), None).await?;
     let third = live.subscribe("carol".to_owned(), None).await;
@@ -41,7 +47,7 @@ async fn one_stream_more_than_there_may_be_is_refused_until_another_one_ends() -
 #[tokio::test]
 async fn one_waiter_more_than_there_may_be_is_refused_until_another_one_is_done() -> Result<()> {
     let database = TestDatabase::create().await?;
-    let waits = VersionWait::start(watch(&database)?, 1);
+    let waits = VersionWait::start(watch(&database)?, 1, &CriticalTasks::new(CancellationToken::new()));
     let first = waits.reach(Uuid::from_u128(1), 1, Duration::from_millis(300));
     // It is polled first, and so has its place.
     let (first, second) = tokio::join!(biased; first, waits.reach(Uuid::from_u128(2), 1, SOON));

@@ -7,8 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use local::services::{Service, ServiceKind};
 use local::test_database::TestDatabase;
+use runtime::config::Vars;
+use runtime::tasks::ServiceError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use write_api::Config;
 
 use crate::support::order;
 
@@ -75,5 +79,26 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     assert!(start.elapsed() < Duration::from_secs(10), "stopping took {:?}", start.elapsed());
     let stored: i64 = database.connect().await?.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
     assert_eq!(stored, 1);
+    Ok(())
+}
+
+/// The commit task runs where `bind` was called. It dies with that runtime, which the threads that serve HTTP outlive.
+#[test]
+fn when_the_task_that_commits_dies_the_process_ends_with_an_error() -> Result<()> {
+    let url = "postgres://orders_write_api@%2Fno%2Fsuch%2Fplace/orders";
+    let vars = [("DATABASE_URL", url), ("PORT", "0"), ("ADMIN_PORT", "0")];
+    let vars: Vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let config = Config::from_vars(&vars)?;
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let of_the_commit_task = runtime()?;
+    let service =
+        of_the_commit_task.block_on(async { write_api::bind(&config, CancellationToken::new()) })?;
+    drop(of_the_commit_task);
+    let run = async { tokio::time::timeout(Duration::from_secs(10), service.run()).await };
+    let error = runtime()?.block_on(run).context("it lives on")?.unwrap_err();
+    assert!(
+        matches!(&error, ServiceError::Task(died) if died.to_string().contains("group commit")),
+        "{error:?}"
+    );
     Ok(())
 }

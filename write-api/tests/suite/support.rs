@@ -9,6 +9,7 @@ use local::test_database::TestDatabase;
 use local::wait;
 use reqwest::{Response, StatusCode};
 use runtime::database::{Database, DatabaseConfig};
+use runtime::tasks::CriticalTasks;
 use serde_json::{Value, json};
 use shared_events::OrderEvent;
 use tokio_postgres::Client;
@@ -120,7 +121,12 @@ impl LoneWriter {
         let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
         let limits = Limits { queue: 16, command: Duration::from_secs(5) };
-        let writer = PgOrderWriter::start(database.clone(), database.clone(), limits);
+        let writer = PgOrderWriter::start(
+            database.clone(),
+            database.clone(),
+            limits,
+            &CriticalTasks::new(CancellationToken::new()),
+        );
         Ok(Self { test_database, database, writer })
     }
 }

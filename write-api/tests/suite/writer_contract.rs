@@ -8,7 +8,9 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use local::test_database::TestDatabase;
 use runtime::database::DatabaseConfig;
+use runtime::tasks::CriticalTasks;
 use shared_events::OrderEvent;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use write_api::BY_KEY_ONLY;
 use write_api::adapter::postgres::{Limits, PgOrderWriter};
@@ -73,7 +75,15 @@ impl InPostgres {
         let vars = vec![("DATABASE_URL".to_owned(), database.url("orders_write_api"))];
         let opened = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("contract")?;
         let limits = Limits { queue: 64, command: Duration::from_secs(5) };
-        Ok(Self { writer: PgOrderWriter::start(opened.clone(), opened, limits), database })
+        Ok(Self {
+            writer: PgOrderWriter::start(
+                opened.clone(),
+                opened,
+                limits,
+                &CriticalTasks::new(CancellationToken::new()),
+            ),
+            database,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use runtime::tasks::CriticalTasks;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,12 +50,12 @@ where
     A: Clone + Send + 'static,
 {
     /// Asks with `ask`, which answers as many questions as it is given, in their order. Who asks waits `limit` at most.
-    pub(super) fn start<F>(limit: Duration, ask: F) -> Self
+    pub(super) fn start<F>(tasks: &CriticalTasks, limit: Duration, ask: F) -> Self
     where
         F: Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<A>, QueryError>> + Send + Sync + 'static,
     {
         let (queue, mut asked) = mpsc::channel(QUEUE);
-        tokio::spawn(async move {
+        tasks.spawn("coalescer", async move {
             while let Some(batch) = next_batch(&mut asked).await {
                 answer(batch, &ask).await;
             }
@@ -142,6 +143,7 @@ mod tests {
 
     use futures_util::FutureExt;
     use futures_util::future::join_all;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
@@ -149,9 +151,10 @@ mod tests {
     type Statements = Arc<Mutex<Vec<Vec<u32>>>>;
 
     fn start() -> (Coalescer<u32, u32>, Statements) {
+        let tasks = CriticalTasks::new(CancellationToken::new());
         let statements = Statements::default();
         let recorded = Arc::clone(&statements);
-        let coalescer = Coalescer::start(Duration::from_secs(5), move |questions: Vec<u32>| {
+        let coalescer = Coalescer::start(&tasks, Duration::from_secs(5), move |questions: Vec<u32>| {
             recorded.lock().unwrap().push(questions.clone());
             async move {
                 tokio::task::yield_now().await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use runtime::database::Database;
+use runtime::tasks::CriticalTasks;
 use uuid::Uuid;
 
 use super::coalesce::Coalescer;
@@ -32,18 +33,18 @@ impl PgOrderQueries {
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start(lanes: Database, database: Database) -> Self {
+    pub fn start(lanes: Database, database: Database, tasks: &CriticalTasks) -> Self {
         let (pages, limit) = (lanes.clone(), lanes.longest_wait());
         Self {
             database,
-            pages: Coalescer::start(limit, move |requests| {
+            pages: Coalescer::start(tasks, limit, move |requests| {
                 let (lanes, requests) = (pages.clone(), Arc::new(requests));
                 async move {
                     ask(&lanes, |connection| list::pages(connection, Arc::clone(&requests)).boxed()).await
                 }
                 .boxed()
             }),
-            finds: Coalescer::start(limit, move |order_ids: Vec<Uuid>| {
+            finds: Coalescer::start(tasks, limit, move |order_ids: Vec<Uuid>| {
                 let lanes = lanes.clone();
                 async move {
                     let found =

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use runtime::database::Database;
+use runtime::tasks::CriticalTasks;
 use shared_events::OrderEvent;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -56,10 +57,10 @@ impl PgOrderWriter {
     ///
     /// Outside a tokio runtime: it starts the task that commits. That ends when the writer is dropped and its queue empty.
     #[must_use]
-    pub fn start(commits: Database, database: Database, limits: Limits) -> Self {
+    pub fn start(commits: Database, database: Database, limits: Limits, tasks: &CriticalTasks) -> Self {
         let (queue, receiver) = mpsc::channel(limits.queue);
         let committer = Arc::new(Committer::new(commits, database.clone()));
-        tokio::spawn(group_commit::run(receiver, committer));
+        tasks.spawn("group commit", group_commit::run(receiver, committer));
         Self { database, queue, command_limit: limits.command }
     }
 }
