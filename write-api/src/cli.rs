@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::Config;
 use crate::adapter::postgres::PgOrderArchive;
-use crate::command::{Progress, Republish};
+use crate::command::{CLOCK_MARGIN, Progress, Republish};
 use crate::domain::CustomerId;
 use crate::port::{OrderArchive, WhichOrders};
 
@@ -42,7 +42,8 @@ struct RepublishArgs {
     /// Only the orders of this customer.
     #[arg(long)]
     customer: Option<String>,
-    /// Only orders that were placed or changed at this time (RFC 3339) or later.
+    /// Only orders that were placed or changed at this time (RFC 3339) or later, or within 24 hours before it: clocks of writers
+    /// may be slow.
     #[arg(long)]
     since: Option<DateTime<Utc>>,
     /// Only this order.
@@ -76,7 +77,8 @@ pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
 
 async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
     let customer = args.customer.map(CustomerId::from_stored).transpose().context("--customer")?;
-    let which = WhichOrders { customer, since: args.since, order_id: args.order_id };
+    let since = args.since.map(|since| since.checked_sub_signed(CLOCK_MARGIN).unwrap_or(since));
+    let which = WhichOrders { customer, since, order_id: args.order_id };
     let command = Republish { which, after: args.after, batch: args.batch, max_backlog: args.max_backlog };
     let archive = PgOrderArchive::new(
         config.clone().with_settings(crate::BY_KEY_ONLY).for_writes().open("write-api republish")?,

@@ -23,7 +23,7 @@ pub trait OrderWriter: Send + Sync + 'static {
     fn save(
         &self,
         order: &Order,
-        event: &OrderEvent,
+        event: OrderEvent,
     ) -> impl Future<Output = Result<Saved, WriteError>> + Send;
 
     /// The order as it is stored, or `None` where there is none.
@@ -76,7 +76,7 @@ pub trait OrderArchive: Send + Sync + 'static {
 pub struct WhichOrders {
     /// Those of this customer.
     pub customer: Option<CustomerId>,
-    /// Those that were placed or changed at this time or later.
+    /// Those that were placed or changed at this time or later, by the clock of the writer that did it.
     pub since: Option<DateTime<Utc>>,
     /// This one.
     pub order_id: Option<Uuid>,
@@ -103,9 +103,9 @@ pub struct ArchiveError(#[source] pub BoxedError);
 /// What came of saving an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Saved {
-    /// Order and event are stored.
+    /// Order and event are stored. Later versions may have followed already.
     Stored,
-    /// Nothing was stored: this is stored instead. A new order's id was taken, or the version that a change was
+    /// Nothing was stored, certainly, and nothing of it will be: this is stored instead. A new order's id was taken, or the version that a change was
     /// computed from no longer stands.
     Superseded(Box<Order>),
 }
@@ -119,7 +119,7 @@ pub enum WriteError {
     /// Nothing was stored, and the same attempt may succeed later.
     #[error("storage is unavailable; nothing was stored")]
     Unavailable(#[source] BoxedError),
-    /// The connection was lost before the answer came: the order may be stored or not.
+    /// The connection was lost before the answer came, and what is stored does not tell what became of the order.
     #[error("the outcome is unknown; the order may or may not be stored")]
     OutcomeUnknown(#[source] BoxedError),
     /// Nothing was stored, and trying again will not help.

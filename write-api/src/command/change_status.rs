@@ -100,7 +100,7 @@ impl ChangeStatus {
                 Err(refused) => return self.refuse(current, refused),
             };
             self.check(&current)?;
-            match writer.save(&changed, &event).await? {
+            match writer.save(&changed, event).await? {
                 Saved::Stored => return Ok(ChangedOrder { order: changed, replayed: false }),
                 Saved::Superseded(newer) => current = *newer,
             }

@@ -6,4 +6,4 @@ mod republish;
 
 pub use change_status::{ChangeStatus, ChangeStatusError, ChangedOrder, Precondition};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder};
-pub use republish::{Progress, Republish, RepublishError};
+pub use republish::{CLOCK_MARGIN, Progress, Republish, RepublishError};

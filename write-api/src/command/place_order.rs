@@ -48,7 +48,7 @@ impl PlaceOrder {
         now: DateTime<Utc>,
     ) -> Result<PlacedOrder, PlaceOrderError> {
         let (order, event) = Order::place(self.order_id.get(), self.customer, self.lines, now);
-        match writer.save(&order, &event).await? {
+        match writer.save(&order, event).await? {
             Saved::Stored => Ok(PlacedOrder { order, replayed: false }),
             Saved::Superseded(earlier) if earlier.was_placed_with(order.customer(), order.lines()) => {
                 Ok(PlacedOrder { order: *earlier, replayed: true })

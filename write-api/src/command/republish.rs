@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::domain::Order;
@@ -9,6 +10,10 @@ use crate::port::{ArchiveError, OrderArchive, WhichOrders};
 
 /// How long to wait before the backlog is looked at again.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much earlier than asked for `since` begins. An order's time is that of the writer that changed it, whose clock may be
+/// slow: an order that changed just now may seem to have changed earlier. Orders that are republished needlessly do no harm.
+pub const CLOCK_MARGIN: TimeDelta = TimeDelta::hours(24);
 
 /// The wish to republish orders. It may be stopped at any point and begun again, also from the start: a summary that has
 /// been told twice is the same.

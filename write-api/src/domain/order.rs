@@ -1,11 +1,14 @@
 //! The aggregate.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
 use super::step::{fits, is_allowed, taken_from};
 use super::{CancelReason, CustomerId, OrderLine, OrderLines, Shipment, Step, StepRefused};
+
+/// The finest time that is kept.
+const MICROSECOND: TimeDelta = TimeDelta::microseconds(1);
 
 /// An order. Its fields are private: what is not a valid order cannot be made, and every change comes with its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +145,8 @@ impl Order {
         self.take(&Step::Cancel(reason), now)
     }
 
-    /// Takes any step: the order after it, one version further, and the event that tells of it.
+    /// Takes any step: the order after it, one version further, and the event that tells of it. Its time is `now`, but later
+    /// than the last change of the order: clocks of replicas differ, and no change may seem to come before an earlier one.
     ///
     /// # Errors
     ///
@@ -155,7 +159,8 @@ impl Order {
         if !is_allowed(from, to) {
             return Err(StepRefused::Forbidden { from, to });
         }
-        let updated_at = now.trunc_subsecs(6);
+        let after_last = self.updated_at.checked_add_signed(MICROSECOND).unwrap_or(self.updated_at);
+        let updated_at = now.trunc_subsecs(6).max(after_last);
         let order = Self { status: to, version: self.version + 1, updated_at, ..self.clone() };
         let event = order.event(step.change());
         Ok((order, event))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use chrono::Utc;
 use local::wait;
 use reqwest::StatusCode;
 use tokio_postgres::Client;
@@ -93,9 +94,9 @@ async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()>
 async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
     let LoneWriter { test_database: _kept, database, writer } = LoneWriter::open().await?;
     for _ in 0..10 {
-        let (order, event) = some_order()?;
-        assert_eq!(writer.save(&order, &event).await?, Saved::Stored);
-        assert!(matches!(writer.save(&order, &event).await?, Saved::Superseded(_)));
+        let (order, event) = some_order(Utc::now())?;
+        assert_eq!(writer.save(&order, event.clone()).await?, Saved::Stored);
+        assert!(matches!(writer.save(&order, event).await?, Saved::Superseded(_)));
         assert!(writer.find(order.id()).await?.is_some());
     }
     let mut connection = database.session().await?;

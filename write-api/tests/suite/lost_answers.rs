@@ -3,13 +3,20 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use chrono::Utc;
 use local::fault_proxy::{FaultProxy, Wire};
 use local::wait;
 use reqwest::StatusCode;
+use runtime::database::DatabaseConfig;
+use runtime::tasks::CriticalTasks;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use write_api::BY_KEY_ONLY;
+use write_api::adapter::postgres::{Limits, PgOrderWriter};
+use write_api::port::{OrderWriter, Saved};
 
-use crate::support::{Api, header, order, problem, wait_for_blocked};
+use crate::support::{Api, LoneWriter, header, order, problem, some_order, wait_for_blocked};
 
 async fn wait_until_stored(api: &Api, events: i64) -> Result<()> {
     wait::until("the commit", Duration::from_secs(5), || async {
@@ -196,5 +203,100 @@ async fn an_unknown_outcome_without_an_identity_names_the_id_to_look_for() -> Re
     let stored: String = api.database.connect().await?.query_one(newest, &[]).await?.get(0);
     assert!(detail.contains(&stored), "{stored}: {detail}");
     assert!(!detail.contains("same request"), "a repeat would be another order: {detail}");
+    Ok(())
+}
+
+/// Has an order paid so that the answer of the commit gets lost, and has `overtake` take the next step before the writer can
+/// find out. Returns what the caller was answered.
+async fn pay_and_be_overtaken(
+    api: &Api,
+    proxy: &FaultProxy,
+    order_id: &str,
+    overtake: &str,
+) -> Result<(StatusCode, Option<String>, serde_json::Value)> {
+    let mut session = api.database.connect().await?;
+    let lock = session.transaction().await?;
+    lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
+    let other = api.database.connect().await?;
+    let overtaking = async {
+        wait_for_blocked(&other, 1).await?;
+        proxy.set(Wire::AnswersLost);
+        lock.rollback().await?;
+        wait_until_stored(api, 2).await?;
+        wait_until_lost(proxy).await?;
+        anyhow::ensure!(other.execute(overtake, &[]).await? == 1, "nothing was overtaken");
+        proxy.cut_once();
+        anyhow::Ok(())
+    };
+    let (answer, overtaken) = tokio::join!(api.step(order_id, "pay"), overtaking);
+    overtaken?;
+    let answer = answer?;
+    let (status, replayed) = (answer.status(), header(&answer, "idempotent-replayed").map(str::to_owned));
+    Ok((status, replayed, answer.json().await?))
+}
+
+#[tokio::test]
+async fn a_step_whose_answer_got_lost_is_known_to_be_ours_although_the_next_step_was_taken() -> Result<()> {
+    let by_this_build = "write_attempts = 1::bigint || write_attempts";
+    let by_an_older_build = "updated_at = now()";
+    for overtake in [by_this_build, by_an_older_build] {
+        let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
+        let order_id = api.placed().await?;
+        let ship = format!("UPDATE orders SET status = 'shipped', version = 3, {overtake} WHERE version = 2");
+        let (status, replayed, body) = pay_and_be_overtaken(&api, &proxy, &order_id, &ship).await?;
+        assert_eq!((status, replayed), (StatusCode::OK, None), "{overtake}: {body}");
+        assert_eq!((&body["status"], &body["version"]), (&json!("paid"), &json!(2)), "{overtake}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_that_was_followed_by_too_many_others_to_be_found_is_said_to_be_unknown() -> Result<()> {
+    let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
+    let order_id = api.placed().await?;
+    let many_steps =
+        "UPDATE orders SET status = 'shipped', version = 10, write_attempts = ARRAY[1, 2, 3, 4, 5, 6, 7, 8]
+                      WHERE version = 2";
+    let (status, _, body) = pay_and_be_overtaken(&api, &proxy, &order_id, many_steps).await?;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+    assert_eq!(body["type"], "/problems/outcome-unknown");
+    Ok(())
+}
+
+/// Two callers take the same step from the same version at the same microsecond: what they would store does not differ.
+/// The request of one gets lost, so that the other's is stored; it must not be taken for the first one's.
+#[tokio::test]
+async fn what_another_caller_stored_at_the_same_moment_is_not_taken_for_ones_own() -> Result<()> {
+    for is_step in [false, true] {
+        let other = LoneWriter::open().await?;
+        let (proxy, url) = other.test_database.behind_a_proxy("orders_write_api").await?;
+        let vars = [("DATABASE_URL", url), ("DATABASE_POOL_SIZE", "1".to_owned())];
+        let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
+        let limits = Limits { queue: 16, command: Duration::from_secs(5) };
+        let tasks = CriticalTasks::new(CancellationToken::new());
+        let writer = PgOrderWriter::start(database.clone(), database, limits, &tasks);
+
+        let now = Utc::now();
+        let (placed, event) = some_order(now)?;
+        let (saved, event) = if is_step {
+            other.writer.save(&placed, event).await?;
+            placed.pay(now)?
+        } else {
+            // The connection is open from here on.
+            (placed, event)
+        };
+        writer.find(saved.id()).await?;
+        proxy.set(Wire::RequestsLost);
+        let overtake = async {
+            wait_until_lost(&proxy).await?;
+            assert_eq!(other.writer.save(&saved, event.clone()).await?, Saved::Stored);
+            proxy.cut_once();
+            anyhow::Ok(())
+        };
+        let (ours, overtaken) = tokio::join!(writer.save(&saved, event.clone()), overtake);
+        overtaken?;
+        assert_eq!(ours?, Saved::Superseded(Box::new(saved)), "a step: {is_step}");
+    }
     Ok(())
 }

@@ -4,16 +4,25 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
+use chrono::{TimeDelta, Utc};
+use local::test_database::TestDatabase;
 use local::wait;
 use shared_events::{OrderChange, OrderEvent};
 use tokio_postgres::Client;
 use uuid::Uuid;
+use write_api::command::{ChangeStatus, Precondition};
+use write_api::domain::Step;
+use write_api::port::OrderWriter;
 
-use crate::support::{Api, order};
+use crate::support::{Api, LoneWriter, order, some_order};
 
 async fn republish(api: &Api, args: &[&str]) -> Result<Output> {
+    republish_on(&api.database, args).await
+}
+
+async fn republish_on(database: &TestDatabase, args: &[&str]) -> Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_write-api"));
-    command.arg("republish").args(args).env("DATABASE_URL", api.database.url("orders_write_api"));
+    command.arg("republish").args(args).env("DATABASE_URL", database.url("orders_write_api"));
     command.stdin(Stdio::null());
     Ok(tokio::task::spawn_blocking(move || command.output()).await??)
 }
@@ -188,5 +197,24 @@ async fn an_interruption_is_a_failure_that_says_where_to_go_on() -> Result<()> {
     let output = tokio::task::spawn_blocking(move || running.wait_with_output()).await??;
     let said = String::from_utf8(output.stderr)?;
     assert!(!output.status.success() && said.contains(&format!("go on with --after {}", ids[0])), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_that_a_writer_with_a_slow_clock_changed_since_then_is_told() -> Result<()> {
+    let LoneWriter { test_database, writer, .. } = LoneWriter::open().await?;
+    let since = Utc::now();
+    let slow = since - TimeDelta::hours(2);
+    let (order, event) = some_order(slow)?;
+    writer.save(&order, event).await?;
+    let pay = ChangeStatus { order_id: order.id(), step: Step::Pay, precondition: Precondition::AnyVersion };
+    pay.run(&writer, slow).await?;
+    let session = test_database.connect().await?;
+    session.batch_execute("DELETE FROM outbox").await?;
+
+    let since = since.to_rfc3339();
+    let output = republish_on(&test_database, &["--since", &since]).await?;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(events(&session).await?.len(), 1);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use local::fault_proxy::FaultProxy;
 use local::test_database::TestDatabase;
 use local::wait;
@@ -132,10 +132,10 @@ impl LoneWriter {
 }
 
 /// A new order, and the event that tells of it.
-pub(crate) fn some_order() -> Result<(Order, OrderEvent)> {
+pub(crate) fn some_order(now: DateTime<Utc>) -> Result<(Order, OrderEvent)> {
     let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(1)?, Cents::new(1)?)?;
     let customer = CustomerId::new("customer".to_owned())?;
-    Ok(Order::place(Uuid::now_v7(), customer, OrderLines::new(vec![line])?, Utc::now()))
+    Ok(Order::place(Uuid::now_v7(), customer, OrderLines::new(vec![line])?, now))
 }
 
 pub(crate) fn order() -> Value {

@@ -25,7 +25,7 @@ use write_api::port::{OrderWriter, Saved, WriteError};
 struct InMemory(Mutex<(HashMap<Uuid, Order>, Vec<Uuid>)>);
 
 impl OrderWriter for InMemory {
-    async fn save(&self, order: &Order, event: &OrderEvent) -> Result<Saved, WriteError> {
+    async fn save(&self, order: &Order, event: OrderEvent) -> Result<Saved, WriteError> {
         let mut state = self.0.lock().map_err(|_| WriteError::Busy)?;
         let (orders, events) = &mut *state;
         match orders.get(&order.id()) {
@@ -118,10 +118,10 @@ async fn what_is_saved_is_found_again(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let (order, event) = new_order()?;
     assert_eq!(writer.find(order.id()).await?, None);
-    assert_eq!(writer.save(&order, &event).await?, Saved::Stored);
+    assert_eq!(writer.save(&order, event).await?, Saved::Stored);
     assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&order));
     let (paid, event) = order.pay(now())?;
-    assert_eq!(writer.save(&paid, &event).await?, Saved::Stored);
+    assert_eq!(writer.save(&paid, event).await?, Saved::Stored);
     assert_eq!(writer.find(order.id()).await?, Some(paid));
     assert_eq!(subject.events().await?, 2);
     Ok(())
@@ -132,13 +132,13 @@ async fn what_is_there_stays_and_is_told(subject: &impl Subject) -> Result<()> {
     let before = subject.events().await?;
     let (order, event) = new_order()?;
     let (twin, twin_event) = Order::place(order.id(), CustomerId::new("twin".to_owned())?, lines(2)?, now());
-    writer.save(&order, &event).await?;
-    assert_eq!(writer.save(&twin, &twin_event).await?, Saved::Superseded(Box::new(order.clone())));
+    writer.save(&order, event).await?;
+    assert_eq!(writer.save(&twin, twin_event).await?, Saved::Superseded(Box::new(order.clone())));
 
     let (paid, paid_event) = order.pay(now())?;
     let (cancelled, cancelled_event) = order.cancel(None, now())?;
-    writer.save(&paid, &paid_event).await?;
-    assert_eq!(writer.save(&cancelled, &cancelled_event).await?, Saved::Superseded(Box::new(paid.clone())));
+    writer.save(&paid, paid_event).await?;
+    assert_eq!(writer.save(&cancelled, cancelled_event).await?, Saved::Superseded(Box::new(paid.clone())));
     assert_eq!(writer.find(order.id()).await?, Some(paid));
     assert_eq!(subject.events().await? - before, 2, "what was not stored has no event");
     Ok(())
@@ -147,7 +147,7 @@ async fn what_is_there_stays_and_is_told(subject: &impl Subject) -> Result<()> {
 async fn a_change_of_an_order_that_is_not_there_is_refused(subject: &impl Subject) -> Result<()> {
     let (order, _) = new_order()?;
     let (paid, event) = order.pay(now())?;
-    let result = subject.writer().save(&paid, &event).await;
+    let result = subject.writer().save(&paid, event).await;
     assert!(matches!(result, Err(WriteError::Refused(_))), "{result:?}");
     assert_eq!(subject.writer().find(order.id()).await?, None);
     Ok(())
@@ -156,9 +156,9 @@ async fn a_change_of_an_order_that_is_not_there_is_refused(subject: &impl Subjec
 async fn many_saves_at_once_are_each_told_the_truth(subject: &impl Subject) -> Result<()> {
     let before = subject.events().await?;
     let (order, event) = new_order()?;
-    let twins = (0..20).map(|_| subject.writer().save(&order, &event));
+    let twins = (0..20).map(|_| subject.writer().save(&order, event.clone()));
     let others: Vec<_> = (0..20).map(|_| new_order()).collect::<Result<_>>()?;
-    let others = others.iter().map(|(order, event)| subject.writer().save(order, event));
+    let others = others.iter().map(|(order, event)| subject.writer().save(order, event.clone()));
     let (twins, others) =
         tokio::join!(futures_util::future::try_join_all(twins), futures_util::future::try_join_all(others));
     assert_eq!(twins?.iter().filter(|saved| **saved == Saved::Stored).count(), 1);

@@ -13,7 +13,7 @@ use runtime::database::{Database, DatabaseError, PoolError};
 use uuid::Uuid;
 
 use super::job::Job;
-use super::row::{OrderRow, RowError};
+use super::row::{RowError, TracedRow};
 use super::save_batch::SaveBatch;
 use super::schema::orders;
 use crate::domain::Order;
@@ -28,10 +28,22 @@ pub(super) struct Committer {
     database: Database,
 }
 
+/// A row keeps the ids of the attempts that made so many of its versions: see [`SaveBatch`].
+const KEPT_ATTEMPTS: i32 = 8;
+
 /// The deadline passed before a command could be stored, or before it was known whether it had been.
 #[derive(Debug, thiserror::Error)]
 #[error("the deadline has passed")]
 struct DeadlinePassed;
+
+/// What became of a command can no longer be told from what is stored.
+#[derive(Debug, thiserror::Error)]
+enum TraceLost {
+    #[error("the order has changed too often since then")]
+    Overwritten,
+    #[error("the order is gone")]
+    OrderGone,
+}
 
 impl Committer {
     pub(super) fn new(commits: Database, database: Database) -> Self {
@@ -60,11 +72,7 @@ impl Committer {
             job = unsettled;
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
-        let outcome = if job.unknown {
-            WriteError::OutcomeUnknown(DeadlinePassed.into())
-        } else {
-            unavailable(DeadlinePassed)
-        };
+        let outcome = if job.unknown { outcome_unknown(DeadlinePassed) } else { unavailable(DeadlinePassed) };
         job.answer(Err(outcome));
     }
 
@@ -76,7 +84,7 @@ impl Committer {
         let ids: Vec<_> = jobs.iter().map(|job| job.row.order_id).collect();
         let look_up = self.database.read(|connection| {
             let query = orders::table.filter(orders::order_id.eq_any(ids.clone()));
-            query.select(OrderRow::as_select()).load::<OrderRow>(connection).boxed()
+            query.select(TracedRow::as_select()).load::<TracedRow>(connection).boxed()
         });
         let rows = match look_up.await {
             Ok(rows) => rows,
@@ -86,7 +94,7 @@ impl Committer {
             }
         };
         let stored: HashMap<_, _> =
-            rows.into_iter().map(|row| (row.order_id(), Order::try_from(row))).collect();
+            rows.into_iter().map(|row| (row.order.order_id(), StoredState::from(row))).collect();
         jobs.into_iter().filter_map(|job| explain_one(stored.get(&job.row.order_id), job)).collect()
     }
 }
@@ -146,19 +154,60 @@ fn give_up_the_known(batch: Vec<Job>, error: PoolError) -> Vec<Job> {
     unknown
 }
 
-fn explain_one(stored: Option<&Result<Order, RowError>>, job: Job) -> Option<Job> {
-    match stored {
-        None if job.row.version > 1 => job.answer(Err(refused("the order is gone"))),
-        None => return Some(job),
-        Some(Err(error)) => {
+/// What is stored of an order.
+struct StoredState {
+    order: Result<Order, RowError>,
+    version: i32,
+    attempts: Vec<i64>,
+}
+
+impl From<TracedRow> for StoredState {
+    fn from(TracedRow { order, write_attempts }: TracedRow) -> Self {
+        Self {
+            version: order.version(),
+            order: order.try_into(),
+            attempts: write_attempts.unwrap_or_default(),
+        }
+    }
+}
+
+impl StoredState {
+    /// Whether this attempt at `version` was stored; `None` where that can no longer be told. No more attempts have been
+    /// written down since then than there are later versions: writers of older builds write none. So an id that was
+    /// written down is still there until that many have come after it.
+    fn contains(&self, version: i32, attempt: i64) -> Option<bool> {
+        if self.attempts.contains(&attempt) {
+            return Some(true);
+        }
+        (self.version.saturating_sub(version) < KEPT_ATTEMPTS).then_some(false)
+    }
+}
+
+fn explain_one(stored: Option<&StoredState>, job: Job) -> Option<Job> {
+    let Some(stored) = stored else { return explain_missing(job) };
+    // What certainly failed need not be looked for.
+    let found = if job.unknown { stored.contains(job.row.version, job.row.attempt) } else { Some(false) };
+    match (found, &stored.order) {
+        (Some(true), _) => job.answer(Ok(Saved::Stored)),
+        (None, _) => job.answer(Err(outcome_unknown(TraceLost::Overwritten))),
+        (Some(false), Err(error)) => {
             let reason = runtime::telemetry::chain(error);
             job.answer(Err(refused(reason)));
         }
-        Some(Ok(order)) if job.unknown && job.row.is_stored_as(order) => job.answer(Ok(Saved::Stored)),
         // The row still has the version that this change was computed from, so somebody had it locked, or has touched it
         // without a new version.
-        Some(Ok(order)) if order.version() == job.row.version - 1 => return Some(job),
-        Some(Ok(order)) => job.answer(Ok(Saved::Superseded(Box::new(order.clone())))),
+        (Some(false), Ok(order)) if order.version() == job.row.version - 1 => return Some(job),
+        (Some(false), Ok(order)) => job.answer(Ok(Saved::Superseded(Box::new(order.clone())))),
+    }
+    None
+}
+
+/// There is no such order: a new one may be tried again, a change may not.
+fn explain_missing(job: Job) -> Option<Job> {
+    match (job.row.version, job.unknown) {
+        (1, _) => return Some(job),
+        (_, true) => job.answer(Err(outcome_unknown(TraceLost::OrderGone))),
+        (_, false) => job.answer(Err(refused(TraceLost::OrderGone))),
     }
     None
 }
@@ -200,6 +249,34 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Wr
     WriteError::Unavailable(error.into())
 }
 
+fn outcome_unknown(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> WriteError {
+    WriteError::OutcomeUnknown(error.into())
+}
+
 fn refused(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> WriteError {
     WriteError::Refused(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_told_from_others_as_long_as_it_would_still_be_written_down() {
+        let stored = |version, attempts: &[i64]| StoredState {
+            order: Err(RowError::Status("x".parse::<shared_events::OrderStatus>().unwrap_err())),
+            version,
+            attempts: attempts.to_vec(),
+        };
+        for (name, version, attempts, expected) in [
+            ("ours is the newest", 2, &[7, 1][..], Some(true)),
+            ("another one took the step", 2, &[8, 1], Some(false)),
+            ("a writer of an older build took it", 2, &[], Some(false)),
+            ("ours was followed by others", 9, &[14, 13, 12, 11, 10, 9, 8, 7], Some(true)),
+            ("it is not among as many as came since", 9, &[14, 13, 12, 11, 10, 9, 8, 6], Some(false)),
+            ("it may have been pushed out", 10, &[15, 14, 13, 12, 11, 10, 9, 8], None),
+        ] {
+            assert_eq!(stored(version, attempts).contains(2, 7), expected, "{name}");
+        }
+    }
 }

@@ -75,7 +75,20 @@ pub(super) enum RowError {
     Corrupt(#[from] CorruptOrder),
 }
 
+/// A row of `orders` with the attempts that made it what it is.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = orders, check_for_backend(Pg))]
+pub(super) struct TracedRow {
+    #[diesel(embed)]
+    pub(super) order: OrderRow,
+    pub(super) write_attempts: Option<Vec<i64>>,
+}
+
 impl OrderRow {
+    pub(super) fn version(&self) -> i32 {
+        self.version
+    }
+
     pub(super) fn order_id(&self) -> Uuid {
         self.order_id
     }

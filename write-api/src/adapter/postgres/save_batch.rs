@@ -15,8 +15,10 @@ use crate::domain::Order;
 pub(super) struct SaveRow {
     pub(super) order_id: Uuid,
     pub(super) version: i32,
-    pub(super) placed_at: DateTime<Utc>,
-    pub(super) updated_at: DateTime<Utc>,
+    /// Tells this attempt to store the order from every other one.
+    pub(super) attempt: i64,
+    placed_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
     customer_id: String,
     /// JSON; only a new order brings its items, which never change.
     items: Option<String>,
@@ -43,6 +45,7 @@ impl SaveRow {
         Ok(Self {
             order_id: order.id(),
             version: order.version(),
+            attempt: fastrand::i64(..),
             placed_at: order.placed_at(),
             updated_at: order.updated_at(),
             customer_id: order.customer().as_str().to_owned(),
@@ -52,19 +55,6 @@ impl SaveRow {
             kind: event.kind,
             payload: event.payload,
         })
-    }
-
-    /// Whether the order that is stored is what this row would have stored: then an earlier attempt, whose answer was
-    /// lost, succeeded.
-    pub(super) fn is_stored_as(&self, stored: &Order) -> bool {
-        if self.version == 1 {
-            let same_request = (stored.customer().as_str(), stored.lines().total().get());
-            stored.placed_at() == self.placed_at
-                && same_request == (self.customer_id.as_str(), self.total_cents)
-        } else {
-            let now = (stored.version(), stored.status().as_str(), stored.updated_at());
-            now == (self.version, self.status, self.updated_at)
-        }
     }
 }
 
@@ -98,6 +88,7 @@ pub(super) struct SaveBatch {
     updated_at: Vec<DateTime<Utc>>,
     kind: Vec<&'static str>,
     payload: Vec<String>,
+    attempt: Vec<i64>,
 }
 
 impl SaveBatch {
@@ -117,6 +108,7 @@ impl SaveBatch {
             batch.updated_at.push(row.updated_at);
             batch.kind.push(row.kind);
             batch.payload.push(row.payload.clone());
+            batch.attempt.push(row.attempt);
         }
         batch
     }
@@ -150,19 +142,22 @@ impl QueryFragment<Pg> for SaveBatch {
         out.push_bind_param::<Array<Text>, _>(&self.kind)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Text>, _>(&self.payload)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.attempt)?;
         out.push_sql(
-            ") AS t (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, kind, payload)), \
+            ") AS t (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, kind, payload, attempt)), \
              placed AS (\
-             INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at) \
-             SELECT order_id, customer_id, items::jsonb, total_cents, status, version, placed_at, updated_at \
+             INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, write_attempts) \
+             SELECT order_id, customer_id, items::jsonb, total_cents, status, version, placed_at, updated_at, ARRAY[attempt] \
              FROM input WHERE version = 1 ON CONFLICT (order_id) DO NOTHING RETURNING order_id), \
-             step AS (SELECT order_id, status, version, updated_at FROM input WHERE version > 1), \
+             step AS (SELECT order_id, status, version, updated_at, attempt FROM input WHERE version > 1), \
              free AS (\
              SELECT step.*, found.place FROM step CROSS JOIN LATERAL (\
              SELECT o.ctid AS place FROM orders o WHERE o.order_id = step.order_id AND o.version = step.version - 1 \
              FOR UPDATE SKIP LOCKED) AS found), \
              changed AS (\
-             UPDATE orders o SET status = free.status, version = free.version, updated_at = free.updated_at \
+             UPDATE orders o SET status = free.status, version = free.version, updated_at = free.updated_at, \
+             write_attempts = (free.attempt || o.write_attempts)[1:8] \
              FROM free WHERE o.ctid = free.place RETURNING o.order_id), \
              saved AS (SELECT order_id FROM placed UNION ALL SELECT order_id FROM changed), \
              told AS (\

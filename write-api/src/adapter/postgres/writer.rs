@@ -66,8 +66,10 @@ impl PgOrderWriter {
 }
 
 impl OrderWriter for PgOrderWriter {
-    async fn save(&self, order: &Order, event: &OrderEvent) -> Result<Saved, WriteError> {
-        let row = SaveRow::new(order, event).map_err(|error| WriteError::Refused(error.into()))?;
+    async fn save(&self, order: &Order, event: OrderEvent) -> Result<Saved, WriteError> {
+        let row = SaveRow::new(order, &event).map_err(|error| WriteError::Refused(error.into()))?;
+        // The row has all of it.
+        drop(event);
         let (answer, answered) = oneshot::channel();
         let deadline = Instant::now() + self.command_limit;
         let decided = Arc::new(AtomicBool::new(false));

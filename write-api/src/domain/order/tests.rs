@@ -120,7 +120,7 @@ fn placed() -> Order {
 
 #[test]
 fn each_step_moves_the_order_on_and_tells_of_it() {
-    let later = now() + chrono::TimeDelta::hours(1);
+    let later = now() + TimeDelta::hours(1);
     let shipment = Shipment {
         carrier: Some(Carrier::new("DHL".to_owned()).unwrap()),
         tracking_number: Some(TrackingNumber::new("JD01".to_owned()).unwrap()),
@@ -155,7 +155,9 @@ fn each_step_moves_the_order_on_and_tells_of_it() {
         assert_eq!((order.status(), order.version()), (status, version));
         assert_eq!((event.order.status, event.order.version), (status, version));
         assert_eq!(event.change, change);
-        assert_eq!((order.placed_at(), order.updated_at()), (placed().placed_at(), later.trunc_subsecs(6)));
+        // All by the same clock reading, and yet one after the other.
+        let updated_at = later.trunc_subsecs(6) + TimeDelta::microseconds((version - 2).into());
+        assert_eq!((order.placed_at(), order.updated_at()), (placed().placed_at(), updated_at));
         assert_eq!((event.order.total_cents, order.lines()), (600, placed().lines()));
     }
 }
@@ -229,5 +231,19 @@ proptest! {
             }
         }
         prop_assert_eq!(usize::try_from(order.version()).unwrap(), model.0.len());
+    }
+}
+
+#[test]
+fn a_step_by_a_slow_clock_still_comes_after_the_last_change() {
+    let (placed, _) = Order::place(Uuid::from_u128(7), customer(), lines(&[("red", 1, 1)]), now());
+    let two_hours_slow = now() - TimeDelta::hours(2);
+    let (paid, event) = placed.pay(two_hours_slow).unwrap();
+    assert_eq!(paid.updated_at(), placed.updated_at() + TimeDelta::microseconds(1));
+    assert_eq!(event.occurred_at, paid.updated_at());
+    let (shipped, _) = paid.ship(Shipment::default(), two_hours_slow).unwrap();
+    let (cancelled, _) = paid.cancel(None, paid.updated_at()).unwrap();
+    for next in [shipped, cancelled] {
+        assert_eq!(next.updated_at(), paid.updated_at() + TimeDelta::microseconds(1));
     }
 }

@@ -1,0 +1,3 @@
+-- A writer that lost the connection during a commit finds out by its attempt's random id whether the commit took place, also
+-- after later changes. The newest id comes first; only the last eight changes are kept. Writers of older builds leave it alone.
+ALTER TABLE orders ADD COLUMN write_attempts bigint[];
