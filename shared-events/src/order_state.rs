@@ -12,13 +12,13 @@ use uuid::Uuid;
 pub struct OrderState {
     /// Identity of the order.
     pub order_id: Uuid,
-    /// Who ordered; 1 to 128 characters.
+    /// Who ordered; 1 to 128 characters. White space at the ends, `.` and `..` only in orders of before they were refused.
     pub customer_id: String,
     /// Where the order stands.
     pub status: OrderStatus,
     /// 1 when placed, one more with each change. The only thing that orders an order's events.
     pub version: i32,
-    /// Σ price × quantity over the items, in cents; never negative.
+    /// Σ price × quantity over the items, in cents; never negative. Above 2^53 − 1 only in orders of before that limit.
     pub total_cents: i64,
     /// How many items (lines) the order has, at least 1; quantities are not added up.
     pub item_count: i32,

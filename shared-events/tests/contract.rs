@@ -164,3 +164,23 @@ fn every_status_is_read_back_from_its_name() {
     }
     assert!("Placed".parse::<OrderStatus>().is_err(), "names are exact");
 }
+
+/// The write side has become stricter; events that it wrote before are still good.
+#[test]
+fn an_event_of_before_the_limits_on_amounts_and_white_space_is_read_and_written_as_it_is() {
+    for (customer_id, sku, cents) in [
+        ("alice", "A", 9_007_199_254_740_992),
+        ("alice", "A", i64::MAX),
+        (" alice\u{3000}", " ", 1),
+        ("..", "\u{a0}A", 0),
+    ] {
+        let items = vec![OrderItem { sku: sku.to_owned(), quantity: 1, price_cents: cents }];
+        let mut event = event(1, OrderStatus::Placed, OrderChange::Placed { items });
+        event.order.customer_id = customer_id.to_owned();
+        event.order.last_item_sku = sku.to_owned();
+        event.order.total_cents = cents;
+        let encoded = event.encode().expect("it can be written");
+        let decoded = OrderEvent::decode(encoded.kind, &encoded.payload).expect("it can be read");
+        assert_eq!(decoded, event);
+    }
+}

@@ -10,6 +10,7 @@ mod lost_answers;
 mod older_orders;
 mod openapi;
 mod order_ids;
+mod patterns;
 mod placing;
 mod process;
 mod republish;
