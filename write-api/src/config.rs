@@ -1,4 +1,4 @@
-//! Configuration of write-api: see [`DatabaseConfig`] and [`HttpConfig`] for the variables.
+//! Configuration of write-api: see [`DatabaseConfig`] and [`HttpConfig`] for the other variables.
 
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ pub struct Config {
     pub health: HealthConfig,
     /// `WRITE_QUEUE`: commands that may wait to be committed, 1 to 100 000; further ones are answered 503. Default 4 096.
     pub queue: usize,
+    /// `WRITE_BUDGET_BYTES`: memory for bodies that are being read, commands that wait and the batch in flight, 16 MiB to 64 GiB;
+    /// what does not fit is answered 503. Default 192 MiB.
+    pub budget: usize,
     /// `WRITE_DEADLINE_MS`: how long a command may take until its caller is told that it failed, or that its outcome is
     /// unknown; 100 to 60 000. Default 10 000.
     pub deadline: Duration,
@@ -29,13 +32,22 @@ pub struct Config {
 #[derive(Deserialize)]
 struct Own {
     #[serde(default = "default_queue")]
-    write_queue: usize,
+    queue: usize,
+    #[serde(default = "default_budget_bytes")]
+    budget_bytes: usize,
     #[serde(default = "default_deadline_ms")]
-    write_deadline_ms: u64,
+    deadline_ms: u64,
 }
 
 const fn default_queue() -> usize {
     4_096
+}
+
+const MIB: usize = 1024 * 1024;
+
+/// A process that holds this much, and as much again as allocator and connections need, fits into 512 MB.
+const fn default_budget_bytes() -> usize {
+    192 * MIB
 }
 
 const fn default_deadline_ms() -> u64 {
@@ -49,16 +61,18 @@ impl Config {
     ///
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        let own: Own = config::read("", vars)?;
-        in_range("WRITE_QUEUE", &own.write_queue, &(1..=100_000))?;
-        in_range("WRITE_DEADLINE_MS", &own.write_deadline_ms, &(100..=60_000))?;
+        let own: Own = config::read("WRITE_", vars)?;
+        in_range("WRITE_QUEUE", &own.queue, &(1..=100_000))?;
+        in_range("WRITE_BUDGET_BYTES", &own.budget_bytes, &(16 * MIB..=65_536 * MIB))?;
+        in_range("WRITE_DEADLINE_MS", &own.deadline_ms, &(100..=60_000))?;
         Ok(Self {
             database: DatabaseConfig::from_vars(vars)?,
             http: HttpConfig::from_vars(vars)?,
             admin: AdminConfig::from_vars(vars)?,
             health: HealthConfig::from_vars(vars)?,
-            queue: own.write_queue,
-            deadline: Duration::from_millis(own.write_deadline_ms),
+            queue: own.queue,
+            budget: own.budget_bytes,
+            deadline: Duration::from_millis(own.deadline_ms),
         })
     }
 }

@@ -6,6 +6,8 @@
 //! | [`command`] | one use case a file |
 //! | [`cli`] | `write-api` and `write-api republish` |
 //! | [`port`] | what the commands need from storage |
+//! | [`budget`] | the memory for everything that waits |
+//! | `memory` | gives back to the operating system what large orders took |
 //! | [`adapter::http`] | routes, requests and answers, problem documents |
 //! | [`adapter::postgres`] | order rows and their events, all that wait in one statement |
 //!
@@ -22,16 +24,19 @@ use runtime::tasks::{CriticalTasks, Service};
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
+pub mod budget;
 pub mod cli;
 pub mod command;
 mod config;
 pub mod domain;
+mod memory;
 pub mod port;
 
 pub use config::Config;
 
 use crate::adapter::http;
 use crate::adapter::postgres::{Limits, NEEDS, PgOrderWriter};
+use crate::budget::Budget;
 
 /// The port that it listens on where `PORT` names no other.
 const DEFAULT_PORT: u16 = 8081;
@@ -75,13 +80,18 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let checker = Checker::new(database.clone().with_pool_size(1).open("write-api")?, NEEDS);
     tasks.spawn("database check", checker.keep_checking(health.clone(), true));
     let commits = database.clone().with_pool_size(1).open("write-api")?.reporting_to(&health);
-    let limits = Limits { queue: config.queue, command: config.deadline };
+    let budget = Budget::new(config.budget);
+    let limits = Limits { queue: config.queue, budget: budget.clone(), command: config.deadline };
+    tasks.spawn("memory", memory::keep_giving_back(budget.clone()));
     let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits, &tasks));
     let registry = Registry::new(&[])?;
     let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let writer = web::Data::from(writer);
+    let collecting = tasks.clone();
     let server = runtime::http::bind(&config.http, DEFAULT_PORT, admin, stop, move |app| {
-        app.app_data(writer.clone()).configure(http::routes::<PgOrderWriter>);
+        // Each thread has memory of its own.
+        collecting.spawn("memory", memory::keep_giving_back(budget.clone()));
+        app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
     })?;
     Ok(Service::new(server, tasks))
 }

@@ -1,5 +1,7 @@
 //! What an order consists of.
 
+use std::sync::Arc;
+
 use super::{Cents, Sku};
 
 /// How many of one thing: 1 to 2 147 483 647.
@@ -98,7 +100,8 @@ impl OrderLine {
 /// All lines of an order, 1 to 500, with their total.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderLines {
-    lines: Vec<OrderLine>,
+    /// Lines never change: an order before and after a step share them.
+    lines: Arc<Vec<OrderLine>>,
     count: i32,
     last_sku: Sku,
     total: Cents,
@@ -152,7 +155,7 @@ impl OrderLines {
         let total = lines.iter().try_fold(Cents::ZERO, |total, line| total.plus(line.total));
         let total = total.and_then(|total| total.at_most(limit));
         let total = total.ok_or(LinesError::TotalTooLarge { limit: limit.get() })?;
-        Ok(Self { lines, count, last_sku, total })
+        Ok(Self { lines: Arc::new(lines), count, last_sku, total })
     }
 
     /// The lines, in the order in which they were given.

@@ -92,7 +92,7 @@ async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()>
 
 #[tokio::test]
 async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
-    let LoneWriter { test_database: _kept, database, writer } = LoneWriter::open().await?;
+    let LoneWriter { test_database: _kept, database, writer, .. } = LoneWriter::open().await?;
     for _ in 0..10 {
         let (order, event) = some_order(Utc::now())?;
         assert_eq!(writer.save(&order, event.clone()).await?, Saved::Stored);

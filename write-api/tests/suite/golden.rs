@@ -55,7 +55,7 @@ async fn plan(connection: &mut AsyncPgConnection, name: &str) -> Result<String> 
 
 #[tokio::test]
 async fn a_batch_finds_its_orders_by_key_even_by_a_plan_that_was_made_for_empty_tables() -> Result<()> {
-    let LoneWriter { test_database, database, writer } = LoneWriter::open().await?;
+    let LoneWriter { test_database, database, writer, .. } = LoneWriter::open().await?;
     let (order, event) = some_order(Utc::now())?;
     assert_eq!(writer.save(&order, event).await?, Saved::Stored);
     let mut connection = database.session().await?;

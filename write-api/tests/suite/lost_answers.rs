@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use write_api::BY_KEY_ONLY;
 use write_api::adapter::postgres::{Limits, PgOrderWriter};
+use write_api::budget::Budget;
 use write_api::port::{OrderWriter, Saved};
 
 use crate::support::{Api, LoneWriter, header, order, problem, some_order, wait_for_blocked};
@@ -273,7 +274,7 @@ async fn what_another_caller_stored_at_the_same_moment_is_not_taken_for_ones_own
         let vars = [("DATABASE_URL", url), ("DATABASE_POOL_SIZE", "1".to_owned())];
         let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
-        let limits = Limits { queue: 16, command: Duration::from_secs(5) };
+        let limits = Limits { queue: 16, budget: Budget::new(1 << 24), command: Duration::from_secs(5) };
         let tasks = CriticalTasks::new(CancellationToken::new());
         let writer = PgOrderWriter::start(database.clone(), database, limits, &tasks);
 

@@ -7,6 +7,7 @@ mod group_commit;
 mod idempotency;
 mod lifecycle;
 mod lost_answers;
+mod memory;
 mod older_orders;
 mod openapi;
 mod order_ids;

@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use local::services::{Service, ServiceKind};
 use local::test_database::TestDatabase;
 use runtime::config::Vars;
-use runtime::tasks::ServiceError;
+use runtime::tasks::{CriticalTasks, ServiceError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use write_api::Config;
 
-use crate::support::order;
+use crate::support::{LoneWriter, order};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_write-api");
 
@@ -82,23 +82,34 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     Ok(())
 }
 
-/// The commit task runs where `bind` was called. It dies with that runtime, which the threads that serve HTTP outlive.
+fn some_runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// Its tasks run where `bind` was called. They die with that runtime, which the threads that serve HTTP outlive.
 #[test]
-fn when_the_task_that_commits_dies_the_process_ends_with_an_error() -> Result<()> {
+fn when_its_tasks_die_the_process_ends_with_an_error() -> Result<()> {
     let url = "postgres://orders_write_api@%2Fno%2Fsuch%2Fplace/orders";
     let vars = [("DATABASE_URL", url), ("PORT", "0"), ("ADMIN_PORT", "0")];
     let vars: Vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let config = Config::from_vars(&vars)?;
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let of_the_commit_task = runtime()?;
-    let service =
-        of_the_commit_task.block_on(async { write_api::bind(&config, CancellationToken::new()) })?;
-    drop(of_the_commit_task);
+    let of_the_tasks = some_runtime()?;
+    let service = of_the_tasks.block_on(async { write_api::bind(&config, CancellationToken::new()) })?;
+    drop(of_the_tasks);
     let run = async { tokio::time::timeout(Duration::from_secs(10), service.run()).await };
-    let error = runtime()?.block_on(run).context("it lives on")?.unwrap_err();
-    assert!(
-        matches!(&error, ServiceError::Task(died) if died.to_string().contains("group commit")),
-        "{error:?}"
-    );
+    let error = some_runtime()?.block_on(run).context("it lives on")?.unwrap_err();
+    assert!(matches!(&error, ServiceError::Task(_)), "{error:?}");
+    Ok(())
+}
+
+#[test]
+fn the_task_that_commits_is_one_without_which_the_process_ends() -> Result<()> {
+    let tasks = CriticalTasks::new(CancellationToken::new());
+    let of_the_writer = some_runtime()?;
+    let _writer = of_the_writer.block_on(async { LoneWriter::open_with(&tasks).await })?;
+    drop(of_the_writer);
+    let died = tasks.check().unwrap_err();
+    assert!(died.to_string().contains("group commit"), "{died}");
+    assert!(tasks.stop().is_cancelled());
     Ok(())
 }

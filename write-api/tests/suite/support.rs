@@ -16,6 +16,7 @@ use tokio_postgres::Client;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 use write_api::adapter::postgres::{Limits, PgOrderWriter};
+use write_api::budget::Budget;
 use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
 use write_api::{BY_KEY_ONLY, Config};
 
@@ -111,23 +112,24 @@ pub(crate) struct LoneWriter {
     pub(crate) test_database: TestDatabase,
     pub(crate) database: Database,
     pub(crate) writer: PgOrderWriter,
+    pub(crate) budget: Budget,
 }
 
 impl LoneWriter {
     pub(crate) async fn open() -> Result<Self> {
+        Self::open_with(&CriticalTasks::new(CancellationToken::new())).await
+    }
+
+    pub(crate) async fn open_with(tasks: &CriticalTasks) -> Result<Self> {
         let test_database = TestDatabase::create().await?;
         let vars =
             [("DATABASE_URL", test_database.url("orders_write_api")), ("DATABASE_POOL_SIZE", "1".to_owned())];
         let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
-        let limits = Limits { queue: 16, command: Duration::from_secs(5) };
-        let writer = PgOrderWriter::start(
-            database.clone(),
-            database.clone(),
-            limits,
-            &CriticalTasks::new(CancellationToken::new()),
-        );
-        Ok(Self { test_database, database, writer })
+        let budget = Budget::new(1 << 24);
+        let limits = Limits { queue: 16, budget: budget.clone(), command: Duration::from_secs(5) };
+        let writer = PgOrderWriter::start(database.clone(), database.clone(), limits, tasks);
+        Ok(Self { test_database, database, writer, budget })
     }
 }
 
@@ -136,6 +138,24 @@ pub(crate) fn some_order(now: DateTime<Utc>) -> Result<(Order, OrderEvent)> {
     let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(1)?, Cents::new(1)?)?;
     let customer = CustomerId::new("customer".to_owned())?;
     Ok(Order::place(Uuid::now_v7(), customer, OrderLines::new(vec![line])?, now))
+}
+
+/// The longest SKU.
+fn long_sku() -> String {
+    "🫖".repeat(64)
+}
+
+/// A new order with as much in it as may be.
+pub(crate) fn some_large_order(now: DateTime<Utc>) -> Result<(Order, OrderEvent)> {
+    let line = OrderLine::new(Sku::new(long_sku())?, Quantity::new(1)?, Cents::new(1)?)?;
+    let lines = OrderLines::new(vec![line; OrderLines::LIMIT])?;
+    Ok(Order::place(Uuid::now_v7(), CustomerId::new("customer".to_owned())?, lines, now))
+}
+
+/// The same as a request: about 147 kB.
+pub(crate) fn large_order() -> Value {
+    let item = json!({"sku": long_sku(), "quantity": 1, "price_cents": 1});
+    json!({"customer_id": "large", "items": vec![item; OrderLines::LIMIT]})
 }
 
 pub(crate) fn order() -> Value {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use write_api::BY_KEY_ONLY;
 use write_api::adapter::postgres::{Limits, PgOrderWriter};
+use write_api::budget::Budget;
 use write_api::command::{ChangeStatus, ChangeStatusError, PlaceOrder, PlaceOrderError, Precondition};
 use write_api::domain::{
     Cents, CustomerId, Order, OrderId, OrderLine, OrderLines, Quantity, Shipment, Sku, Step,
@@ -74,7 +75,7 @@ impl InPostgres {
         let database = TestDatabase::create().await?;
         let vars = vec![("DATABASE_URL".to_owned(), database.url("orders_write_api"))];
         let opened = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("contract")?;
-        let limits = Limits { queue: 64, command: Duration::from_secs(5) };
+        let limits = Limits { queue: 64, budget: Budget::new(1 << 24), command: Duration::from_secs(5) };
         Ok(Self {
             writer: PgOrderWriter::start(
                 opened.clone(),

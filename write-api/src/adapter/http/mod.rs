@@ -1,5 +1,6 @@
 //! Routes, requests and answers, problem documents.
 
+mod body;
 mod change_status;
 mod explain;
 mod idempotency_key;
@@ -61,7 +62,8 @@ pub fn paths<W: OrderWriter>() -> Vec<&'static str> {
     table::<W>().iter().map(|(path, _)| *path).collect()
 }
 
-/// Adds the routes of the write side, and their document. The app must hold a `web::Data<W>`.
+/// Adds the routes of the write side, and their document. The app must hold a `web::Data<W>` and a
+/// [`Budget`](crate::budget::Budget).
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
     for (path, route) in table::<W>() {
         app.service(actionable(path, route));

@@ -152,6 +152,11 @@ fn version_mismatch(current: i32, condition: &IfMatchHeader) -> Problem {
         .at(vec![FieldError::header("If-Match", fault)])
 }
 
+/// There is no memory for a body: it was not read, and nothing was stored.
+pub(super) fn busy() -> Problem {
+    of_write(&WriteError::Busy, REPEAT_RESOLVES)
+}
+
 /// Logs the cause, which stays with us, and says what the client can do; `resolve` is how it learns an unknown outcome.
 fn of_write(error: &WriteError, resolve: &str) -> Problem {
     let cause = runtime::telemetry::chain(error);

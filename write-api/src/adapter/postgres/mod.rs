@@ -1,6 +1,7 @@
 //! Orders and their outbox in PostgreSQL.
 
 mod archive;
+mod batch_bytes;
 mod commit;
 mod group_commit;
 mod job;
@@ -8,6 +9,8 @@ mod needs;
 mod row;
 mod save_batch;
 mod schema;
+mod shared_text;
+mod waiting;
 mod writer;
 
 pub use archive::PgOrderArchive;

@@ -8,6 +8,7 @@ use shared_events::OrderEvent;
 use uuid::Uuid;
 
 use super::row::ItemColumn;
+use super::shared_text::SharedText;
 use crate::domain::Order;
 
 /// One order to store, as its row and its event's row.
@@ -19,13 +20,13 @@ pub(super) struct SaveRow {
     pub(super) attempt: i64,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    customer_id: String,
+    customer_id: SharedText,
     /// JSON; only a new order brings its items, which never change.
-    items: Option<String>,
+    items: Option<SharedText>,
     total_cents: i64,
     status: &'static str,
     kind: &'static str,
-    payload: String,
+    payload: SharedText,
 }
 
 /// An order or event that cannot be written as JSON. No value of either is known to cause it.
@@ -48,13 +49,19 @@ impl SaveRow {
             attempt: fastrand::i64(..),
             placed_at: order.placed_at(),
             updated_at: order.updated_at(),
-            customer_id: order.customer().as_str().to_owned(),
-            items,
+            customer_id: order.customer().as_str().to_owned().into(),
+            items: items.map(SharedText::from),
             total_cents: order.lines().total().get(),
             status: order.status().as_str(),
             kind: event.kind,
-            payload: event.payload,
+            payload: event.payload.into(),
         })
+    }
+
+    /// About how many bytes it has, in memory as on the way to PostgreSQL.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [Some(&self.customer_id), self.items.as_ref(), Some(&self.payload)];
+        size_of::<Self>() + texts.into_iter().flatten().map(SharedText::bytes).sum::<usize>()
     }
 }
 
@@ -79,15 +86,15 @@ impl SaveRow {
 #[derive(Default, QueryId)]
 pub(super) struct SaveBatch {
     order_id: Vec<Uuid>,
-    customer_id: Vec<String>,
-    items: Vec<Option<String>>,
+    customer_id: Vec<SharedText>,
+    items: Vec<Option<SharedText>>,
     total_cents: Vec<i64>,
     status: Vec<&'static str>,
     version: Vec<i32>,
     placed_at: Vec<DateTime<Utc>>,
     updated_at: Vec<DateTime<Utc>>,
     kind: Vec<&'static str>,
-    payload: Vec<String>,
+    payload: Vec<SharedText>,
     attempt: Vec<i64>,
 }
 

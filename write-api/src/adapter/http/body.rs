@@ -1,0 +1,85 @@
+//! Reads a body within limits of size, time and memory.
+
+use std::future::Future;
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::{HttpRequest, web};
+use futures_util::StreamExt;
+use runtime::problem::Problem;
+
+use super::problems;
+use crate::budget::{Budget, Share};
+
+/// The largest body that is read.
+const MAX_BYTES: usize = 1024 * 1024;
+/// How long the whole body may take to arrive. The server's own limit ends with the head of the request.
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
+/// How long a client may take to send the rest of a body that is thrown away. Most clients read no answer before they have sent
+/// everything, and a connection that is closed earlier may take the answer with it.
+const DISCARD_LIMIT: Duration = Duration::from_secs(1);
+/// A buffer that grows has up to this many times the bytes that are in it.
+const ROOM_TO_GROW: usize = 2;
+/// What some programs put in front of UTF-8 text. A parser of JSON may ignore it (RFC 8259, 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The whole body. Its share of the budget follows what has arrived, and ends with this: what becomes of the body takes a share
+/// of its own.
+pub(super) async fn read(
+    request: &HttpRequest,
+    payload: impl Future<Output = Result<web::Payload, actix_web::Error>>,
+) -> Result<Vec<u8>, Problem> {
+    // What says beforehand that it is too large is not read at all.
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > MAX_BYTES) {
+        return Err(too_large());
+    }
+    let budget = request.app_data::<Budget>().ok_or_else(Problem::internal)?;
+    let payload = payload.await.map_err(|_broken| incomplete())?;
+    tokio::time::timeout(ARRIVAL_LIMIT, collect(payload, budget.share()))
+        .await
+        .map_err(|_elapsed| problems::BODY_TOO_SLOW.with(problems::BODY_TOO_SLOW.when))?
+}
+
+async fn collect(mut payload: web::Payload, mut share: Share) -> Result<Vec<u8>, Problem> {
+    let mut body = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_broken| incomplete())?;
+        if body.len() + chunk.len() > MAX_BYTES {
+            return Err(too_large());
+        }
+        if share.grow(chunk.len() * ROOM_TO_GROW).is_err() {
+            drop((body, share));
+            discard(payload).await;
+            return Err(problems::busy());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if body.starts_with(BYTE_ORDER_MARK) {
+        body.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(body)
+}
+
+/// Takes the rest and keeps nothing of it.
+async fn discard(mut payload: web::Payload) {
+    let mut left = MAX_BYTES;
+    let rest = async {
+        while let Some(Ok(chunk)) = payload.next().await
+            && chunk.len() <= left
+        {
+            left -= chunk.len();
+        }
+    };
+    // What is still to come then is left to the server.
+    let _is_all_gone = tokio::time::timeout(DISCARD_LIMIT, rest).await;
+}
+
+fn too_large() -> Problem {
+    problems::BODY_TOO_LARGE.with(problems::BODY_TOO_LARGE.when)
+}
+
+fn incomplete() -> Problem {
+    problems::MALFORMED_BODY.with("The body ended before it was whole.")
+}

@@ -1,0 +1,221 @@
+//! What waits is limited in bytes, and large orders leave room and time to small ones.
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use chrono::Utc;
+use futures_util::future::try_join_all;
+use local::fault_proxy::Wire;
+use local::services::{Service, ServiceKind};
+use local::test_database::TestDatabase;
+use local::wait;
+use reqwest::StatusCode;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use write_api::port::{OrderWriter, Saved, WriteError};
+
+use crate::support::{
+    Api, LoneWriter, large_order, order, problem, some_large_order, some_order, wait_for_blocked,
+};
+
+const MIB: usize = 1024 * 1024;
+
+/// A line of `/proc/<pid>/status`, in bytes.
+fn memory(pid: u32, name: &str) -> Result<usize> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
+    let kilobytes: usize = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?;
+    Ok(kilobytes * 1024)
+}
+
+#[tokio::test]
+async fn while_the_database_is_frozen_memory_stays_within_its_budget_and_comes_back() -> Result<()> {
+    const BUDGET: usize = 32 * MIB;
+    const CLIENTS: usize = 600;
+    /// What the server reads ahead.
+    const CONNECTION: usize = 256 * 1024;
+    let database = TestDatabase::create().await?;
+    let (proxy, url) = database.behind_a_proxy("orders_write_api").await?;
+    let (budget, logs) = (BUDGET.to_string(), tempfile::tempdir()?);
+    let variables =
+        [("WRITE_BUDGET_BYTES", budget.as_str()), ("WRITE_DEADLINE_MS", "4000"), ("RUST_LOG", "error")];
+    let program = Path::new(env!("CARGO_BIN_EXE_write-api"));
+    let mut service = Service::start_with(&variables, ServiceKind::WriteApi, program, &url, 0, logs.path())?;
+    service.wait_until_ready().await?;
+    let (client, orders) = (reqwest::Client::new(), format!("{}/orders", service.url()));
+    let place = async |body: &'static str| {
+        client.post(&orders).header("content-type", "application/json").body(body).send().await
+    };
+    let (small, large): (&str, &str) = (order().to_string().leak(), large_order().to_string().leak());
+    assert_eq!(place(small).await?.status(), StatusCode::CREATED);
+    let before = memory(service.pid(), "VmRSS")?;
+
+    proxy.set(Wire::RequestsLost);
+    let start = Instant::now();
+    let waited = AtomicUsize::new(0);
+    let placing = (0..CLIENTS).map(|_| async {
+        let answer = place(large).await?;
+        // On a busy machine a body may also arrive too slowly.
+        if answer.status() != StatusCode::REQUEST_TIMEOUT {
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let problem = problem(answer).await?;
+            if !problem["detail"].as_str().is_some_and(|detail| detail.contains("Too many orders")) {
+                waited.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(placing).await?;
+    let most = memory(service.pid(), "VmHWM")?;
+    let waited = waited.into_inner();
+    println!("{waited} waited; {before} bytes before, {most} at most; {:?}", start.elapsed());
+    // Each takes about 450 kB.
+    assert!((20..=BUDGET / 400_000).contains(&waited), "{waited} of {CLIENTS} waited");
+    assert!(
+        most < before + BUDGET + CLIENTS * CONNECTION + 64 * MIB,
+        "{before} bytes before, {most} at most"
+    );
+
+    proxy.heal_for_new_connections();
+    // Each connection keeps what the server read into, until it is closed.
+    drop(client);
+    let client = reqwest::Client::new();
+    let place = async |body: &'static str| {
+        client.post(&orders).header("content-type", "application/json").body(body).send().await
+    };
+    wait::until("memory to come back", Duration::from_secs(10), || async {
+        let now = memory(service.pid(), "VmRSS").unwrap_or(usize::MAX);
+        if now < before + 64 * MIB { Ok(()) } else { Err(now) }
+    })
+    .await?;
+    wait::until("orders to be accepted", Duration::from_secs(10), || async {
+        let status = place(large).await.map(|answer| answer.status());
+        if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }
+    })
+    .await?;
+    Ok(())
+}
+
+/// Sends nearly all of the largest body, again and again: the server waits 5 seconds for the rest.
+async fn hold_a_body(address: &str) -> Result<Infallible> {
+    let head = "POST /orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 1048576\r\n\r\n";
+    loop {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(head.as_bytes()).await?;
+        // It may be refused and closed before it has been sent.
+        let _refused = stream.write_all(&vec![b' '; 1_040_000]).await;
+        let _answer = stream.read_to_end(&mut Vec::new()).await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_being_read_count_and_leave_room_for_small_ones() -> Result<()> {
+    let api = Api::start_with(&[("WRITE_BUDGET_BYTES", "16777216")]).await?;
+    let address = api.url.trim_start_matches("http://");
+    let large = large_order().to_string();
+    let place_large = async || {
+        let request =
+            api.client.post(format!("{}/orders", api.url)).header("content-type", "application/json");
+        request.body(large.clone()).send().await.map(|answer| answer.status())
+    };
+    let trying = async {
+        wait::until("a large order to be refused", Duration::from_secs(20), || async {
+            let status = place_large().await;
+            if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) { Ok(()) } else { Err(status) }
+        })
+        .await?;
+        assert_eq!(api.place(&order()).await?.status(), StatusCode::CREATED, "there is room for a small one");
+        anyhow::Ok(())
+    };
+    // Together they would take more than the budget.
+    let holding = try_join_all((0..8).map(|_| hold_a_body(address)));
+    tokio::select! {
+        tried = trying => tried?,
+        held = holding => anyhow::bail!("cannot hold bodies: {held:?}"),
+    }
+    wait::until("the room that they took to be free", Duration::from_secs(10), || async {
+        let status = place_large().await;
+        if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_small_order_overtakes_large_ones_that_wait() -> Result<()> {
+    let api =
+        Api::start_with(&[("DATABASE_LOCK_TIMEOUT_MS", "9000"), ("DATABASE_STATEMENT_TIMEOUT_MS", "9000")])
+            .await?;
+    let (mut session, watcher) = (api.database.connect().await?, api.database.connect().await?);
+    let lock = session.transaction().await?;
+    lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
+    let (mut first, mut small, large) = (order(), order(), large_order());
+    first["customer_id"] = json!("first");
+    small["customer_id"] = json!("small");
+    let others = async {
+        wait_for_blocked(&watcher, 1).await?;
+        let larges = try_join_all((0..40).map(|_| api.place(&large)));
+        let then = async {
+            // The large ones were sent before this, on the same runtime.
+            api.get("/livez").await?;
+            let unlock = async {
+                api.get("/livez").await?;
+                anyhow::Ok(lock.rollback().await?)
+            };
+            let (small, ()) = tokio::try_join!(api.place(&small), unlock)?;
+            anyhow::Ok(small)
+        };
+        tokio::try_join!(larges, then)
+    };
+    let (first, others) = tokio::join!(api.place(&first), others);
+    let (larges, small) = others?;
+    assert!(
+        [&first?, &small].into_iter().chain(&larges).all(|answer| answer.status() == StatusCode::CREATED)
+    );
+    let later = "SELECT count(*) FROM outbox WHERE id > (SELECT id FROM outbox WHERE payload -> 'order' ->> 'customer_id' = 'small')";
+    let later: i64 = watcher.query_one(later, &[]).await?.get(0);
+    assert!(later >= 20, "{later} of 40 large orders were stored after the small one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_step_holds_of_a_large_order_counts() -> Result<()> {
+    let LoneWriter { test_database: _kept, writer, budget, .. } = LoneWriter::open().await?;
+    let (large, placed) = some_large_order(Utc::now())?;
+    assert_eq!(writer.save(&large, placed).await?, Saved::Stored);
+    let mut all_but_a_little = budget.share();
+    while all_but_a_little.grow(64 * 1024).is_ok() {}
+    let (paid, event) = large.pay(Utc::now())?;
+    let result = writer.save(&paid, event.clone()).await;
+    assert!(matches!(result, Err(WriteError::Busy)), "{result:?}");
+    let (small, placed) = some_order(Utc::now())?;
+    assert_eq!(writer.save(&small, placed).await?, Saved::Stored);
+    drop(all_but_a_little);
+    assert_eq!(writer.save(&paid, event).await?, Saved::Stored);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_whose_caller_has_gone_counts_until_it_is_out_of_memory() -> Result<()> {
+    let LoneWriter { test_database, writer, budget, .. } = LoneWriter::open().await?;
+    let mut session = test_database.connect().await?;
+    let lock = session.transaction().await?;
+    lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
+    let (large, event) = some_large_order(Utc::now())?;
+    // No answer comes while the table is locked.
+    let gone = tokio::time::timeout(Duration::from_millis(100), writer.save(&large, event)).await;
+    assert!(gone.is_err());
+    assert!(budget.held() > 300_000, "{}", budget.held());
+    lock.rollback().await?;
+    wait::until("the command to be stored and gone", Duration::from_secs(10), || {
+        std::future::ready(if budget.held() == 0 { Ok(()) } else { Err(budget.held()) })
+    })
+    .await?;
+    assert!(writer.find(large.id()).await?.is_some());
+    Ok(())
+}
