@@ -8,6 +8,7 @@
 //! | `connect` | opening a session and checking that it is what was asked for |
 //! | `pooling` | whether a pooler in between gives each transaction another session |
 //! | `lease` | a session in use: closed unless it is given back |
+//! | `silence` | a limit on each statement of a transaction |
 //! | `trust` | which sessions of the process are no longer to be used |
 //! | `verdict` | what an error says about the session it came from |
 //! | `check` | whether the database is what the process needs |
@@ -18,6 +19,7 @@ mod connect;
 mod lease;
 mod pooling;
 mod settings;
+mod silence;
 mod trust;
 mod url;
 mod verdict;
@@ -37,6 +39,7 @@ use self::connect::{Connector, PooledConnection};
 pub use self::lease::Session;
 use self::lease::{Lease, Verified};
 use self::pooling::Pooling;
+pub use self::silence::{Silent, StatementLimit};
 use self::trust::Trust;
 pub use self::url::check_url;
 use crate::health::Health;
@@ -162,7 +165,7 @@ impl Database {
     /// [`PoolError`].
     pub async fn session(&self) -> Result<Session, PoolError> {
         let lease = self.lease().await?;
-        Ok(Session::new(lease, Arc::clone(&self.trust), self.limits.shortest_timeout))
+        Ok(Session::new(lease, Arc::clone(&self.trust), self.limits))
     }
 
     /// No statement ends by a timeout, its own or that of a lock, before it has run for this long.

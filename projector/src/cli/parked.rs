@@ -107,13 +107,17 @@ async fn retry(database: &Database, args: &WhichArgs) -> Result<()> {
 async fn discard(database: &Database, args: &WhichArgs) -> Result<()> {
     let which = args.which();
     let mut session = database.session().await.context("nothing was discarded")?;
+    let each_statement = session.statement_limit();
     let discarding = session.transaction(async |connection| {
         let mut gone = parked_events::discard(connection, &which).await?;
         gone.sort_unstable_by_key(|event| event.id);
         print_whole(&gone, args.json)?;
         anyhow::Ok(gone)
     });
-    let gone = discarding.await.context("nothing was discarded")?;
+    let discarded = each_statement.of(discarding).await;
+    let gone = discarded
+        .context("it is not known whether anything was discarded")?
+        .context("nothing was discarded")?;
     session.give_back();
     if !args.json {
         say(&format!("{} parked events were discarded", gone.len()))?;

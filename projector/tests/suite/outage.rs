@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use local::fault_proxy::Wire;
 use local::postgres::{PrivateServer, ServerOptions, Tuning};
 use local::wait;
 use projector::{Config, Projector};
@@ -13,7 +14,7 @@ use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{metric, until_metric};
-use crate::support::event;
+use crate::support::{Scene, event};
 
 /// Starts the server on the same data again, and makes `current` lead to its socket.
 fn start(data: &Path, current: &Path) -> Result<PrivateServer> {
@@ -91,4 +92,52 @@ async fn while_postgresql_is_stopped_the_loop_pauses_and_burns_no_attempts() -> 
     stop.cancel();
     running.await??;
     Ok(())
+}
+
+/// Events are applied again soon after the established connections to the database have gone silent, and new ones work.
+async fn projects_after_silence(wire: Wire) -> Result<()> {
+    let scene = Scene::create().await?;
+    let (proxy, url) = scene.database.behind_a_proxy("orders_projector").await?;
+    let vars = [("DATABASE_URL", url.as_str()), ("ADMIN_PORT", "0")];
+    let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
+    let stop = CancellationToken::new();
+    let projector = Projector::start(&config, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+    scene.emit([event(1, 1)]).await?;
+    until_metric(address, "orders_projector_events_applied_total", |applied| applied == 1.0).await?;
+
+    proxy.set(wire);
+    wait::until("a statement to be in flight", Duration::from_secs(5), async || {
+        if proxy.lost() > 0 { Ok(()) } else { Err("nothing was lost") }
+    })
+    .await?;
+    proxy.heal_for_new_connections();
+    let silent_since = Instant::now();
+    scene.emit([event(2, 1)]).await?;
+    wait::until("the event to be applied", Duration::from_secs(20), async || {
+        match scene.count("order_summary").await {
+            Ok(2) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await?;
+    let silent = silent_since.elapsed();
+    assert!(silent < Duration::from_secs(6), "{wire:?}: projecting again after {silent:?}");
+    until_ready_is(address, StatusCode::OK).await?;
+    assert!(
+        silent_since.elapsed() < Duration::from_secs(6),
+        "ready again after {:?}",
+        silent_since.elapsed()
+    );
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn when_established_connections_go_silent_it_projects_again_within_six_seconds() -> Result<()> {
+    let (answers, requests) =
+        tokio::join!(projects_after_silence(Wire::AnswersLost), projects_after_silence(Wire::RequestsLost));
+    answers.and(requests)
 }

@@ -9,7 +9,9 @@ use deadpool::managed::Object;
 use diesel::result::Error as DieselError;
 use diesel_async::AsyncPgConnection;
 
+use super::Limits;
 use super::connect::{Connector, PooledConnection};
+use super::silence::StatementLimit;
 use super::trust::Trust;
 use super::verdict::{self, Verdict};
 
@@ -116,13 +118,18 @@ impl Drop for Lease {
 pub struct Session {
     lease: Lease,
     trust: Arc<Trust>,
-    shortest_timeout: Duration,
+    limits: Limits,
     is_settled: bool,
 }
 
 impl Session {
-    pub(super) fn new(lease: Lease, trust: Arc<Trust>, shortest_timeout: Duration) -> Self {
-        Self { lease, trust, shortest_timeout, is_settled: false }
+    pub(super) fn new(lease: Lease, trust: Arc<Trust>, limits: Limits) -> Self {
+        Self { lease, trust, limits, is_settled: false }
+    }
+
+    /// The limit on each statement of a transaction: the same as for a statement on its own.
+    pub fn statement_limit(&mut self) -> StatementLimit {
+        StatementLimit::on(&mut self.lease.object.connection, self.limits.answer)
     }
 
     /// Returns the connection to the pool, after success and outside of a transaction.
@@ -135,7 +142,7 @@ impl Session {
     /// back; closes it otherwise. `took` is how long the statement that failed had run, or zero where that is not known.
     pub fn give_back_after(mut self, error: &DieselError, took: Duration) {
         self.is_settled = true;
-        let verdict = verdict::of(error, took, self.shortest_timeout);
+        let verdict = verdict::of(error, took, self.limits.shortest_timeout);
         self.lease.failed(verdict, &self.trust);
     }
 }

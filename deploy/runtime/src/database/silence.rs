@@ -1,0 +1,55 @@
+//! A limit on each statement of a transaction, the begin and the commit among them.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::connection::InstrumentationEvent;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+
+/// How long each statement on a connection may take. PostgreSQL limits statements too; this strikes where the connection has
+/// gone silent.
+pub struct StatementLimit {
+    /// When a statement last began or ended. Rows may come long after that, within the same limit.
+    last_event: Arc<Mutex<Instant>>,
+    limit: Duration,
+}
+
+/// A statement has taken too long. The connection must be closed: the statement may still be running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the database did not answer")]
+pub struct Silent;
+
+impl StatementLimit {
+    pub(super) fn on(connection: &mut AsyncPgConnection, limit: Duration) -> Self {
+        let last_event = Arc::new(Mutex::new(Instant::now()));
+        let event_now = Arc::clone(&last_event);
+        connection.set_instrumentation(move |_: InstrumentationEvent<'_>| {
+            *event_now.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        });
+        Self { last_event, limit }
+    }
+
+    /// Gives `work` on this connection up when one of its statements takes too long.
+    ///
+    /// # Errors
+    ///
+    /// [`Silent`].
+    pub async fn of<T>(self, work: impl Future<Output = T>) -> Result<T, Silent> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = self.reached() => Err(Silent),
+        }
+    }
+
+    async fn reached(&self) {
+        loop {
+            let deadline = *self.last_event.lock().unwrap_or_else(PoisonError::into_inner) + self.limit;
+            if deadline <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(deadline.into()).await;
+        }
+    }
+}
