@@ -8,6 +8,7 @@ use runtime::health::HealthConfig;
 use runtime::http::AdminConfig;
 use serde::Deserialize;
 
+use crate::batch_size::DEFAULT_BATCH_MAX_BYTES;
 use crate::retry::RetryPolicy;
 
 /// Everything that the projector can be told from outside.
@@ -24,6 +25,9 @@ pub struct Config {
     /// `BATCH_MAX`: most events that one batch takes, 1 to 10 000. Default 1 000. Batches grow up to this while they are full
     /// and fast.
     pub batch_max: i64,
+    /// `BATCH_MAX_BYTES`: most bytes of payload that one batch takes, 1 to 268 435 456. Default 4 194 304. An event that is larger
+    /// is taken alone.
+    pub batch_max_bytes: i64,
     /// `POLL_MAX_MS`: longest pause between two looks at an empty outbox, 1 to 10 000. Default 20.
     pub longest_pause: Duration,
     /// `PARKED_ATTEMPTS`: how often an event that cannot be projected is tried before it waits for an operator, 1 to 1 000.
@@ -38,6 +42,8 @@ struct Own {
     workers: usize,
     #[serde(default = "default_batch_max")]
     batch_max: i64,
+    #[serde(default = "default_batch_max_bytes")]
+    batch_max_bytes: i64,
     #[serde(default = "default_poll_max_ms")]
     poll_max_ms: u64,
     #[serde(default = "default_parked_attempts")]
@@ -54,6 +60,10 @@ const fn default_workers() -> usize {
 
 const fn default_batch_max() -> i64 {
     1_000
+}
+
+const fn default_batch_max_bytes() -> i64 {
+    DEFAULT_BATCH_MAX_BYTES
 }
 
 const fn default_poll_max_ms() -> u64 {
@@ -85,6 +95,7 @@ impl Config {
         let own: Own = config::read("", vars)?;
         in_range("WORKERS", &own.workers, &(1..=64))?;
         in_range("BATCH_MAX", &own.batch_max, &(1..=10_000))?;
+        in_range("BATCH_MAX_BYTES", &own.batch_max_bytes, &(1..=256 << 20))?;
         in_range("POLL_MAX_MS", &own.poll_max_ms, &(1..=10_000))?;
         in_range("PARKED_ATTEMPTS", &own.parked_attempts, &(1..=1_000))?;
         in_range("PARKED_RETRY_FIRST_MS", &own.parked_retry_first_ms, &(1..=DAY_MS))?;
@@ -104,6 +115,7 @@ impl Config {
             health: HealthConfig::from_vars(vars)?,
             workers: own.workers,
             batch_max: own.batch_max,
+            batch_max_bytes: own.batch_max_bytes,
             longest_pause: Duration::from_millis(own.poll_max_ms),
             retries: RetryPolicy {
                 attempts: own.parked_attempts,
@@ -128,6 +140,8 @@ mod tests {
         for (name, value) in [
             ("WORKERS", "0"),
             ("BATCH_MAX", "10001"),
+            ("BATCH_MAX_BYTES", "0"),
+            ("BATCH_MAX_BYTES", "268435457"),
             ("POLL_MAX_MS", "often"),
             ("PARKED_ATTEMPTS", "0"),
             ("PARKED_RETRY_FIRST_MS", "0"),

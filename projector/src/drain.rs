@@ -33,16 +33,14 @@ use self::deferred::Deferred;
 use self::isolate::Isolation;
 use self::locks::SkipLocked;
 use self::parked::Parked;
-use crate::adapter::postgres::claimed::ClaimedEvent;
+use crate::adapter::postgres::claimed::{ClaimLimits, ClaimedEvent};
 use crate::adapter::postgres::{outbox, parking, waiting};
+use crate::batch_size::{DEFAULT_BATCH_MAX_BYTES, EventSizes};
 use crate::blame::Blame;
 use crate::frontier::Frontier;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::retry::RetryPolicy;
-
-/// A batch that takes longer is given up. PostgreSQL limits each statement; this strikes where it has gone silent.
-const BATCH_LIMIT: Duration = Duration::from_secs(30);
 
 /// Drains events into the projections. Workers share it.
 pub struct Drain {
@@ -55,6 +53,9 @@ pub struct Drain {
     isolation: Isolation,
     /// Parked events are refused far more often than others.
     isolation_of_parked: Isolation,
+    sizes: EventSizes,
+    sizes_of_parked: EventSizes,
+    sizes_of_waiting: EventSizes,
     deferred: Deferred,
     set_aside: tokio::sync::Notify,
     /// The id of the last waiting event that was tried without knowing whether its row is locked.
@@ -162,9 +163,23 @@ impl Drain {
             skip_locked: SkipLocked::default(),
             isolation: Isolation::default(),
             isolation_of_parked: Isolation::default(),
+            sizes: EventSizes::up_to(DEFAULT_BATCH_MAX_BYTES),
+            sizes_of_parked: EventSizes::up_to(DEFAULT_BATCH_MAX_BYTES),
+            sizes_of_waiting: EventSizes::up_to(DEFAULT_BATCH_MAX_BYTES),
             deferred: Deferred::default(),
             set_aside: tokio::sync::Notify::new(),
             last_probed: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// The same with claims of at most so many bytes of payload. An event that is larger is claimed alone.
+    #[must_use]
+    pub fn with_batch_max_bytes(self, bytes: i64) -> Self {
+        Self {
+            sizes: EventSizes::up_to(bytes),
+            sizes_of_parked: EventSizes::up_to(bytes),
+            sizes_of_waiting: EventSizes::up_to(bytes),
+            ..self
         }
     }
 
@@ -195,7 +210,7 @@ impl Drain {
 
     /// Up to `limit` events are claimed at once; fewer while many are refused.
     pub(crate) fn batch_limit(&self, source: Source, limit: i64) -> i64 {
-        self.isolation_of(source).batch_limit(limit)
+        self.sizes_of(source).limit(self.isolation_of(source).batch_limit(limit))
     }
 
     /// Returns when this process has set events aside since the last call.
@@ -256,11 +271,21 @@ impl Drain {
         }
     }
 
+    fn sizes_of(&self, source: Source) -> &EventSizes {
+        match source {
+            Source::Outbox => &self.sizes,
+            Source::Parked => &self.sizes_of_parked,
+            Source::Waiting => &self.sizes_of_waiting,
+        }
+    }
+
     async fn batch(&self, source: Source, limit: i64, mode: Mode) -> Result<Batch, DrainError> {
         let mut session = self.database.session().await?;
+        let each_statement = session.statement_limit();
         let transaction =
             session.transaction(async |connection| self.steps(connection, source, limit, mode).await);
-        let batch = tokio::time::timeout(BATCH_LIMIT, transaction).await.map_err(|_| DrainError::Silent)?;
+        // Boxed: the futures around it would all be as large.
+        let batch = each_statement.of(Box::pin(transaction)).await.map_err(|_| DrainError::Silent)?;
         match &batch {
             Ok(_) | Err(DrainError::TooManySavepoints) => session.give_back(),
             Err(DrainError::Projection { source, took, .. }) => session.give_back_after(source, *took),
@@ -302,11 +327,15 @@ impl Drain {
         source: Source,
         limit: i64,
     ) -> Result<Vec<ClaimedEvent>, DieselError> {
-        match source {
-            Source::Outbox => outbox::claim(connection, self.frontier.start(), limit).await,
-            Source::Parked => parking::claim_due(connection, limit).await,
-            Source::Waiting => self.claim_waiting(connection, limit).await,
-        }
+        let sizes = self.sizes_of(source);
+        let limits = ClaimLimits { events: sizes.limit(limit), bytes: sizes.max_bytes() };
+        let claimed = match source {
+            Source::Outbox => outbox::claim(connection, self.frontier.start(), limits).await,
+            Source::Parked => parking::claim_due(connection, limits).await,
+            Source::Waiting => self.claim_waiting(connection, limits).await,
+        }?;
+        sizes.saw(&claimed);
+        Ok(claimed)
     }
 
     /// Counts and logs what is committed, and moves on to where the next claim may begin.

@@ -101,7 +101,10 @@ impl Projector {
         let checker = Checker::new(lone, adapter::postgres::NEEDS);
         let registry = Registry::new(&metrics::BUCKETS)?;
         let metrics = Metrics::register(&registry);
-        let drain = Arc::new(Drain::new(database.clone(), projections, config.retries, metrics));
+        let drain = Arc::new(
+            Drain::new(database.clone(), projections, config.retries, metrics)
+                .with_batch_max_bytes(config.batch_max_bytes),
+        );
         let probes = Probes {
             database,
             drain: Arc::clone(&drain),

@@ -10,7 +10,7 @@ use diesel_async::AsyncPgConnection;
 
 use super::ready::{LockedEvent, Ready};
 use super::{Drain, DrainError, Mode};
-use crate::adapter::postgres::claimed::ClaimedEvent;
+use crate::adapter::postgres::claimed::{ClaimLimits, ClaimedEvent};
 use crate::adapter::postgres::waiting;
 
 /// Locked rows are skipped for this long after one was noticed. Until then each batch has one statement more; after it the
@@ -68,9 +68,9 @@ impl Drain {
     pub(super) async fn claim_waiting(
         &self,
         connection: &mut AsyncPgConnection,
-        limit: i64,
+        limits: ClaimLimits,
     ) -> QueryResult<Vec<ClaimedEvent>> {
-        let claimed = waiting::claim_unlocked(connection, limit).await?;
+        let claimed = waiting::claim_unlocked(connection, limits).await?;
         if !claimed.is_empty() {
             return Ok(claimed);
         }

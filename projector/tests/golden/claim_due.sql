@@ -1,1 +1,1 @@
-SELECT id, kind, payload::text, created_at, attempts FROM parked_events WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
+SELECT id, kind, payload, created_at, attempts FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far FROM (SELECT id, kind, payload::text, created_at, attempts FROM parked_events WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT $1 FOR UPDATE SKIP LOCKED) AS locked) AS sized WHERE bytes_so_far <= $2 OR bytes_so_far = bytes

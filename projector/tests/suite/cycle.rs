@@ -1,7 +1,8 @@
 //! One cycle: what it takes, what it leaves, and what it does when repeated.
 
 use anyhow::Result;
-use projector::adapter::postgres::outbox;
+use projector::adapter::postgres::claimed::ClaimLimits;
+use projector::adapter::postgres::{outbox, parking, waiting};
 use projector::drain::BatchOutcome;
 
 use crate::support::{Scene, Worker, drain, event, order_id, placed_at};
@@ -57,7 +58,10 @@ async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was()
     scene.emit([event(1, 1), event(2, 1)]).await?;
     let mut connection = scene.open()?.session().await?;
     diesel_async::SimpleAsyncConnection::batch_execute(&mut connection, "BEGIN").await?;
-    assert_eq!(outbox::claim(&mut connection, 0, 10).await?.len(), 2);
+    assert_eq!(
+        outbox::claim(&mut connection, 0, ClaimLimits { events: 10, bytes: 1_000_000 }).await?.len(),
+        2
+    );
 
     // While it holds them, another worker sees none of them, and is not held up.
     let worker = scene.worker(10)?;
@@ -92,4 +96,48 @@ async fn claim_and_upsert_are_prepared_once_and_used_again() -> Result<()> {
 struct Uses {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     uses: i64,
+}
+
+#[tokio::test]
+async fn a_claim_takes_as_many_bytes_as_it_may_and_a_larger_event_alone() -> Result<()> {
+    let scene = Scene::create().await?;
+    for length in [1_000, 1_000, 1_000, 500, 10_000, 1_000, 9_000] {
+        scene.emit_raw("kind", &format!("\"{}\"", "x".repeat(length - 2))).await?;
+    }
+    let database = scene.open()?;
+    let mut claims = Vec::new();
+    loop {
+        let limits = ClaimLimits { events: 100, bytes: 2_500 };
+        let mut session = database.session().await?;
+        let claimed = outbox::claim(&mut session, 0, limits).await?;
+        session.give_back();
+        if claimed.is_empty() {
+            break;
+        }
+        claims.push(claimed.iter().map(|event| event.payload.len()).collect::<Vec<_>>());
+    }
+    let expected: [&[usize]; 5] = [&[1_000, 1_000], &[1_000, 500], &[10_000], &[1_000], &[9_000]];
+    assert_eq!(claims, expected);
+    Ok(())
+}
+
+/// Claims of parked and of waiting events are limited in the same way.
+#[tokio::test]
+async fn events_that_are_tried_again_are_claimed_up_to_a_number_of_bytes_too() -> Result<()> {
+    let scene = Scene::create().await?;
+    let large = "x".repeat(1_000);
+    let parked = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at)
+                  SELECT id, 'kind', to_json($1::text), now(), 1, 'e', now() FROM generate_series(1, 5) AS id";
+    scene.session.execute(parked, &[&large]).await?;
+    let waiting = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at)
+                   SELECT id, lpad(id::text, 32, '0')::uuid, 2, 'kind', to_json($1::text), now() FROM generate_series(1, 5) AS id";
+    scene.session.execute(waiting, &[&large]).await?;
+    scene.emit((1..=5).map(|number| event(number, 1))).await?;
+    scene.worker(10)?.run_once().await?;
+
+    let limits = ClaimLimits { events: 100, bytes: 2_500 };
+    let mut session = scene.open()?.session().await?;
+    assert_eq!(parking::claim_due(&mut session, limits).await?.len(), 2);
+    assert_eq!(waiting::claim_unlocked(&mut session, limits).await?.len(), 2);
+    Ok(())
 }

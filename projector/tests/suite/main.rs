@@ -5,6 +5,7 @@ mod convergence;
 mod crash;
 mod cycle;
 mod frontier;
+mod frozen;
 mod golden;
 mod locked_rows;
 mod metrics;

@@ -38,6 +38,8 @@ pub(super) struct Layout {
     pub(super) data_dir: PathBuf,
     pub(super) socket_dir: PathBuf,
     pub(super) log: PathBuf,
+    /// Connections over TCP are taken at this port of 127.0.0.1.
+    pub(super) tcp_port: Option<u16>,
 }
 
 impl Layout {
@@ -53,7 +55,7 @@ impl Layout {
         let socket_dir = scratch.path().join("socket");
         let socket_dir = private_dir(&socket_dir, user).map_err(prepare(socket_dir.display().to_string()))?;
         let log = scratch.path().join("postgres.log");
-        Ok((scratch, Self { binaries, user, data_dir, socket_dir, log }))
+        Ok((scratch, Self { binaries, user, data_dir, socket_dir, log, tcp_port: None }))
     }
 
     pub(super) fn initdb_if_new(&self) -> Result<(), ServerError> {
@@ -95,8 +97,12 @@ impl Layout {
         let stderr = log.try_clone().map_err(prepare(self.log.display().to_string()))?;
         let mut command = self.program("postgres");
         command.arg("-D").arg(&self.data_dir).arg("-k").arg(&self.socket_dir);
-        // No TCP: whoever cannot enter the socket's directory cannot connect, and no port can be taken.
-        let mut settings = vec!["listen_addresses=", "max_connections=200"];
+        // Without TCP only those who can enter the socket's directory can connect, and no port can be taken.
+        match self.tcp_port {
+            None => command.args(["-c", "listen_addresses="]),
+            Some(port) => command.args(["-c", "listen_addresses=127.0.0.1", "-p", &port.to_string()]),
+        };
+        let mut settings = vec!["max_connections=200"];
         settings.extend(match tuning {
             Tuning::Durable => &[][..],
             Tuning::Measured => &["track_commit_timestamp=on"],

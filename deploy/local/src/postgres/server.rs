@@ -1,6 +1,7 @@
 //! Starts and stops one private server.
 
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub struct ServerOptions {
 pub struct PrivateServer {
     child: Child,
     socket_dir: PathBuf,
+    tcp_port: Option<u16>,
     scratch: Scratch,
 }
 
@@ -91,6 +93,20 @@ impl PrivateServer {
         Self::run(scratch, layout, options.tuning)
     }
 
+    /// Starts a throwaway server that also takes connections over TCP, at a free port of 127.0.0.1, from every user of this
+    /// machine. Blocks, and is bound to the calling thread, as [`PrivateServer::start`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`]; nothing is left running.
+    pub fn start_on_tcp() -> Result<Self, ServerError> {
+        let (scratch, mut layout) = Layout::create(None)?;
+        layout.initdb_if_new()?;
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        layout.tcp_port = Some(free.map_err(prepare("a free port"))?.port());
+        Self::run(scratch, layout, Tuning::Throwaway)
+    }
+
     /// Starts a standby that follows `primary` by streaming and answers questions meanwhile; it keeps nothing. Blocks until
     /// it is ready, and is bound to the calling thread as [`PrivateServer::start`] says.
     ///
@@ -110,7 +126,7 @@ impl PrivateServer {
             process::kill_now(&mut child);
             return Err(error);
         }
-        Ok(Self { child, socket_dir: layout.socket_dir, scratch })
+        Ok(Self { child, socket_dir: layout.socket_dir, tcp_port: layout.tcp_port, scratch })
     }
 
     /// Ends it as a crash would: nothing more is written, and the next start recovers.
@@ -118,10 +134,14 @@ impl PrivateServer {
         process::send(&self.child, Signal::SIGQUIT);
     }
 
-    /// The URL of `database` for `role`. Everybody who can enter the socket's directory is trusted; nobody else can.
+    /// The URL of `database` for `role`, over TCP where the server was started so. Everybody who can enter the socket's
+    /// directory, or reach the port, is trusted.
     #[must_use]
     pub fn url(&self, role: &str, database: &str) -> String {
-        socket_url(&self.socket_dir, role, database)
+        match self.tcp_port {
+            None => socket_url(&self.socket_dir, role, database),
+            Some(port) => format!("postgres://{role}@127.0.0.1:{port}/{database}"),
+        }
     }
 
     /// The URL of `database` for the superuser.

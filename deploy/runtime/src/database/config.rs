@@ -17,6 +17,10 @@ use crate::config::{self, ConfigError, Vars, in_range};
 
 /// A connection that goes silent is given up after this long: no answer to a keepalive, or sent data not acknowledged.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+/// An idle connection is asked after this long whether the other end is there, so often and so many times.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(2);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+const KEEPALIVE_COUNT: u32 = 3;
 
 /// How much longer than PostgreSQL's own limit a statement is waited for. It is only reached where the connection, or the
 /// whole server, has gone silent: PostgreSQL's limit cannot strike then.
@@ -170,6 +174,12 @@ impl DatabaseConfig {
             format!("statement_timeout={}", self.statement_timeout_ms),
             format!("lock_timeout={}", self.lock_timeout_ms),
             format!("idle_in_transaction_session_timeout={}", SILENCE_LIMIT.as_millis()),
+            // The server's end of the connection: it gives up a process that has vanished, or that is frozen and takes nothing of
+            // what it is sent. No other limit ends a session that waits for its client to read.
+            format!("tcp_user_timeout={}", SILENCE_LIMIT.as_millis()),
+            format!("tcp_keepalives_idle={}", KEEPALIVE_IDLE.as_secs()),
+            format!("tcp_keepalives_interval={}", KEEPALIVE_INTERVAL.as_secs()),
+            format!("tcp_keepalives_count={KEEPALIVE_COUNT}"),
         ];
         let own = own.into_iter().chain(self.settings.iter().map(|setting| (*setting).to_owned()));
         let settings = Settings::of(&options, own);
@@ -178,9 +188,9 @@ impl DatabaseConfig {
             .options(settings.options(&options))
             .application_name(process)
             .connect_timeout(Duration::from_millis(self.connect_timeout_ms))
-            .keepalives_idle(Duration::from_secs(2))
-            .keepalives_interval(Duration::from_secs(1))
-            .keepalives_retries(3)
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_COUNT)
             .tcp_user_timeout(SILENCE_LIMIT)
             .target_session_attrs(kind.unwrap_or(default));
         Ok((target, settings))
@@ -235,7 +245,8 @@ mod tests {
             session.0.get_options(),
             Some(
                 "-c role=reader -c statement_timeout=4000 -c lock_timeout=300 \
-                 -c idle_in_transaction_session_timeout=5000"
+                 -c idle_in_transaction_session_timeout=5000 -c tcp_user_timeout=5000 -c tcp_keepalives_idle=2 \
+                 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
             )
         );
     }

@@ -3,6 +3,40 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::AstPass;
+use diesel::sql_types::BigInt;
+
+/// How much one claim takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimLimits {
+    /// Most events.
+    pub events: i64,
+    /// Most bytes of payload. The first event is claimed even if it is larger.
+    pub bytes: i64,
+}
+
+/// `columns` of the rows of `locked` whose payloads, which are text there, fit into `bytes` together; at least the first. The other
+/// rows stay locked until the transaction ends, so a caller that knows how large events are asks for few more than fit.
+pub(super) fn push_those_that_fit<'b>(
+    out: &mut AstPass<'_, 'b, Pg>,
+    columns: &str,
+    locked: impl FnOnce(&mut AstPass<'_, 'b, Pg>) -> QueryResult<()>,
+    bytes: &'b i64,
+) -> QueryResult<()> {
+    out.push_sql("SELECT ");
+    out.push_sql(columns);
+    out.push_sql(
+        " FROM (SELECT *, octet_length(payload) AS bytes, \
+         sum(octet_length(payload)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far FROM (",
+    );
+    locked(out)?;
+    out.push_sql(") AS locked) AS sized WHERE bytes_so_far <= ");
+    out.push_bind_param::<BigInt, _>(bytes)?;
+    out.push_sql(" OR bytes_so_far = bytes");
+    Ok(())
+}
 
 /// An event that this transaction has taken out of the outbox, or locked among the parked ones. It is there as before if the
 /// transaction is rolled back.

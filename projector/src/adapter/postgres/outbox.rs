@@ -6,9 +6,9 @@ use diesel::{QueryResult, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::stored_time::StoredTime;
 
-use super::claimed::{ClaimedEvent, Origin};
+use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_those_that_fit};
 
-/// Takes up to `limit` events with ids of `from` or higher out of the outbox, oldest first, and returns them in that
+/// Takes events with ids of `from` or higher out of the outbox, oldest first, up to `limits`, and returns them in that
 /// order.
 ///
 /// The rows stay locked until the transaction ends. Rows that another transaction has claimed are skipped, not waited
@@ -20,9 +20,9 @@ use super::claimed::{ClaimedEvent, Origin};
 pub async fn claim(
     connection: &mut AsyncPgConnection,
     from: i64,
-    limit: i64,
+    limits: ClaimLimits,
 ) -> QueryResult<Vec<ClaimedEvent>> {
-    let rows: Vec<Row> = RunQueryDsl::load(Claim { from, limit }, connection).await?;
+    let rows: Vec<Row> = RunQueryDsl::load(Claim { from, limits }, connection).await?;
     let mut claimed: Vec<_> = rows
         .into_iter()
         .map(|(id, kind, payload, created_at, claimed_at)| {
@@ -42,7 +42,7 @@ type Row = (i64, String, String, StoredTime, StoredTime);
 #[derive(QueryId)]
 struct Claim {
     from: i64,
-    limit: i64,
+    limits: ClaimLimits,
 }
 
 impl Query for Claim {
@@ -57,13 +57,17 @@ impl QueryFragment<Pg> for Claim {
         // left for the next claim. Places are those of one table; in partitions they would not tell rows apart.
         // `= ANY(ARRAY(…))` rather than `IN (…)`: under a generic plan or stale statistics the latter becomes a join that
         // reads the whole table.
-        out.push_sql("DELETE FROM outbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM outbox WHERE id >= ");
-        out.push_bind_param::<sql_types::BigInt, _>(&self.from)?;
-        out.push_sql(" ORDER BY id LIMIT ");
-        out.push_bind_param::<sql_types::BigInt, _>(&self.limit)?;
-        out.push_sql(
-            " FOR UPDATE SKIP LOCKED)) RETURNING id, kind, payload::text, created_at, statement_timestamp()",
-        );
+        out.push_sql("DELETE FROM outbox WHERE ctid = ANY(ARRAY(");
+        let locked = |out: &mut AstPass<'_, 'b, Pg>| {
+            out.push_sql("SELECT ctid, payload::text FROM outbox WHERE id >= ");
+            out.push_bind_param::<sql_types::BigInt, _>(&self.from)?;
+            out.push_sql(" ORDER BY id LIMIT ");
+            out.push_bind_param::<sql_types::BigInt, _>(&self.limits.events)?;
+            out.push_sql(" FOR UPDATE SKIP LOCKED");
+            Ok(())
+        };
+        push_those_that_fit(&mut out, "ctid", locked, &self.limits.bytes)?;
+        out.push_sql(")) RETURNING id, kind, payload::text, created_at, statement_timestamp()");
         Ok(())
     }
 }

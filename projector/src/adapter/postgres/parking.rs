@@ -10,7 +10,7 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::stored_time::StoredTime;
 
-use super::claimed::{ClaimedEvent, Origin};
+use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_those_that_fit};
 use super::parked_events::schema::parked_events::dsl;
 
 /// An event to be parked, whether for the first time or again.
@@ -36,14 +36,17 @@ pub async fn park(connection: &mut AsyncPgConnection, events: &[Parking<'_>]) ->
     RunQueryDsl::execute(Park::of(events), connection).await.map(drop)
 }
 
-/// Locks up to `limit` parked events that are due to be tried again, those that have been due for longest first, and
+/// Locks parked events, up to `limits`, that are due to be tried again, those that have been due for longest first, and
 /// returns them by id. Events that another transaction has locked are skipped. Call [`settle`] with what becomes of them.
 ///
 /// # Errors
 ///
 /// The database's.
-pub async fn claim_due(connection: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<ClaimedEvent>> {
-    let rows: Vec<DueRow> = RunQueryDsl::load(ClaimDue { limit }, connection).await?;
+pub async fn claim_due(
+    connection: &mut AsyncPgConnection,
+    limits: ClaimLimits,
+) -> QueryResult<Vec<ClaimedEvent>> {
+    let rows: Vec<DueRow> = RunQueryDsl::load(ClaimDue(limits), connection).await?;
     let mut claimed: Vec<_> = rows
         .into_iter()
         .map(|(id, kind, payload, created_at, attempts)| ClaimedEvent {
@@ -211,9 +214,7 @@ impl<Connection> diesel::RunQueryDsl<Connection> for Park<'_> {}
 type DueRow = (i64, String, String, StoredTime, i32);
 
 #[derive(QueryId)]
-struct ClaimDue {
-    limit: i64,
-}
+struct ClaimDue(ClaimLimits);
 
 impl Query for ClaimDue {
     type SqlType = (BigInt, Text, Text, Timestamptz, Integer);
@@ -221,13 +222,16 @@ impl Query for ClaimDue {
 
 impl QueryFragment<Pg> for ClaimDue {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "SELECT id, kind, payload::text, created_at, attempts FROM parked_events \
-             WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT ",
-        );
-        out.push_bind_param::<BigInt, _>(&self.limit)?;
-        out.push_sql(" FOR UPDATE SKIP LOCKED");
-        Ok(())
+        let locked = |out: &mut AstPass<'_, 'b, Pg>| {
+            out.push_sql(
+                "SELECT id, kind, payload::text, created_at, attempts FROM parked_events \
+                 WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT ",
+            );
+            out.push_bind_param::<BigInt, _>(&self.0.events)?;
+            out.push_sql(" FOR UPDATE SKIP LOCKED");
+            Ok(())
+        };
+        push_those_that_fit(&mut out, "id, kind, payload, created_at, attempts", locked, &self.0.bytes)
     }
 }
 

@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::stored_time::StoredTime;
 use uuid::Uuid;
 
-use super::claimed::{ClaimedEvent, Origin};
+use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_those_that_fit};
 
 /// An event to be set aside.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub async fn set_aside(connection: &mut AsyncPgConnection, events: &[SetAside<'_
     RunQueryDsl::execute(Insert::of(events), connection).await.map(drop)
 }
 
-/// Locks up to `limit` events whose rows nobody else has locked, and these rows with them; by id. Nothing is written for the
+/// Locks events, up to `limits`, whose rows nobody else has locked, and these rows with them; by id. Nothing is written for the
 /// others. Call [`remove`] with those that are done.
 ///
 /// # Errors
@@ -40,9 +40,9 @@ pub async fn set_aside(connection: &mut AsyncPgConnection, events: &[SetAside<'_
 /// The database's.
 pub async fn claim_unlocked(
     connection: &mut AsyncPgConnection,
-    limit: i64,
+    limits: ClaimLimits,
 ) -> QueryResult<Vec<ClaimedEvent>> {
-    Ok(claimed(RunQueryDsl::load(ClaimUnlocked { limit }, connection).await?))
+    Ok(claimed(RunQueryDsl::load(ClaimUnlocked(limits), connection).await?))
 }
 
 /// Locks up to `limit` events with ids above `after` whose orders have no row yet, by id. Another session may have inserted the
@@ -145,9 +145,7 @@ impl QueryFragment<Pg> for Insert<'_> {
 impl<Connection> diesel::RunQueryDsl<Connection> for Insert<'_> {}
 
 #[derive(QueryId)]
-struct ClaimUnlocked {
-    limit: i64,
-}
+struct ClaimUnlocked(ClaimLimits);
 
 impl Query for ClaimUnlocked {
     type SqlType = (BigInt, Text, Text, Timestamptz, Timestamptz);
@@ -155,14 +153,18 @@ impl Query for ClaimUnlocked {
 
 impl QueryFragment<Pg> for ClaimUnlocked {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "SELECT w.id, w.kind, w.payload::text, w.created_at, statement_timestamp() FROM waiting_events AS w \
-             CROSS JOIN LATERAL (SELECT FROM order_summary AS o WHERE o.order_id = w.order_id \
-             FOR NO KEY UPDATE SKIP LOCKED) AS unlocked ORDER BY w.id LIMIT ",
-        );
-        out.push_bind_param::<BigInt, _>(&self.limit)?;
-        out.push_sql(" FOR UPDATE OF w SKIP LOCKED");
-        Ok(())
+        let locked = |out: &mut AstPass<'_, 'b, Pg>| {
+            out.push_sql(
+                "SELECT w.id, w.kind, w.payload::text, w.created_at FROM waiting_events AS w \
+                 CROSS JOIN LATERAL (SELECT FROM order_summary AS o WHERE o.order_id = w.order_id \
+                 FOR NO KEY UPDATE SKIP LOCKED) AS unlocked ORDER BY w.id LIMIT ",
+            );
+            out.push_bind_param::<BigInt, _>(&self.0.events)?;
+            out.push_sql(" FOR UPDATE OF w SKIP LOCKED");
+            Ok(())
+        };
+        let columns = "id, kind, payload, created_at, statement_timestamp()";
+        push_those_that_fit(&mut out, columns, locked, &self.0.bytes)
     }
 }
 
