@@ -24,7 +24,8 @@ const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 /// The shortest and the longest pause before a locked row is tried again, and at least so many times as long as a try takes.
 const SHORTEST_WAITING_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_WAITING_PAUSE: Duration = Duration::from_millis(200);
-const WAITING_PAUSE_PER_TRY: u32 = 4;
+const WAITING_PAUSE_PER_TRY: u32 = 8;
+const LONGEST_PAUSE_AFTER_A_LONG_TRY: Duration = Duration::from_millis(600);
 
 /// How long an idle worker pauses when no event has come `since`, up to `longest`.
 pub(crate) fn idle(since: Duration, longest: Duration) -> Duration {
@@ -54,9 +55,10 @@ pub(crate) fn outage() -> ExponentialBackoff {
 
 /// How long to pause before waiting events are tried again that have been locked for so long, where a try takes so long. Two workers
 /// keep each other waiting for milliseconds; what is locked for longer is seen at the latest [`LONGEST_WAITING_PAUSE`] after the
-/// lock has ended, unless there is so much of it that looking takes long.
+/// lock has ended, or [`LONGEST_PAUSE_AFTER_A_LONG_TRY`] where thousands of rows are locked.
 pub(crate) fn waiting(locked_for: Duration, took: Duration) -> Duration {
-    locked_for.clamp(SHORTEST_WAITING_PAUSE, LONGEST_WAITING_PAUSE).max(took * WAITING_PAUSE_PER_TRY)
+    let after_a_long_try = (took * WAITING_PAUSE_PER_TRY).min(LONGEST_PAUSE_AFTER_A_LONG_TRY);
+    locked_for.clamp(SHORTEST_WAITING_PAUSE, LONGEST_WAITING_PAUSE).max(after_a_long_try)
 }
 
 /// When a parked event is tried again: after a pause that doubles with each attempt, plus jitter of up to as much again.
@@ -112,7 +114,8 @@ mod tests {
     fn a_locked_row_is_tried_again_soon_and_then_less_often() {
         let ms = Duration::from_millis;
         assert_eq!([0, 7, 50, 60_000].map(|ago| waiting(ms(ago), ms(1))), [5, 7, 50, 200].map(ms));
-        assert_eq!(waiting(ms(60_000), ms(100)), ms(400), "most of the time is left to others");
+        assert_eq!(waiting(ms(60_000), ms(50)), ms(400), "most of the time is left to others");
+        assert_eq!(waiting(ms(60_000), ms(500)), ms(600), "but nothing waits for more than a second");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use local::test_database::TestDatabase;
 use serde_json::Value;
 
-const SCENARIOS: [&str; 7] = ["bloat", "drain", "latency", "mixed", "read", "scale", "write"];
+const SCENARIOS: [&str; 8] = ["bloat", "drain", "latency", "mixed", "poison", "read", "scale", "write"];
 
 fn bench(arguments: &[&str]) -> Result<Output> {
     let bench = Command::new(env!("CARGO_BIN_EXE_bench"))

@@ -1,10 +1,227 @@
 //! Rows that somebody has locked: their events wait, and all others go on.
 
-use anyhow::Result;
-use projector::drain::BatchOutcome;
-use runtime::telemetry::chain;
+use std::time::{Duration, Instant};
 
-use crate::support::{Scene, drain, event, order_id};
+use anyhow::{Result, ensure};
+use futures_util::future::try_join_all;
+use local::wait;
+use projector::drain::BatchOutcome;
+use projector::{Config, Projector};
+use runtime::telemetry::chain;
+use shared_events::OrderEvent;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{metric, until_metric};
+use crate::parking::{REFUSE_666, refused_by_trigger};
+use crate::support::{AT_ONCE, Scene, drain, event, order_id};
+
+async fn until_count(scene: &Scene, table: &str, expected: i64, limit: Duration) -> Result<()> {
+    wait::until(table, limit, || async {
+        let count = scene.count(table).await;
+        if matches!(count, Ok(count) if count == expected) { Ok(()) } else { Err(count) }
+    })
+    .await?;
+    Ok(())
+}
+
+fn events(orders: std::ops::RangeInclusive<u128>, version: i32) -> Vec<OrderEvent> {
+    orders.map(|order| event(order, version)).collect()
+}
+
+/// The orders from 1 to `locked` are locked while their events and those of as many others come, in turn.
+async fn check_that_others_flow(locked: u32, workers: usize) -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(1_000)?;
+    scene.emit_all(&events(1..=u128::from(2 * locked + 300), 1)).await?;
+    drain(&worker).await?;
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    let last = order_id(locked.into());
+    let select = format!("SELECT FROM order_summary WHERE order_id <= '{last}' FOR UPDATE");
+    lock.execute(&select, &[]).await?;
+
+    let mut vars = scene.vars();
+    vars.push(("WORKERS".to_owned(), workers.to_string()));
+    let stop = CancellationToken::new();
+    let projector = Projector::start(&Config::from_vars(&vars)?, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+    // The locked ones first: the claim takes the oldest.
+    scene.emit_all(&events(1..=u128::from(2 * locked + 300), 2)).await?;
+    let others = i64::from(locked + 300);
+    let start = Instant::now();
+    until_count(&scene, "order_summary WHERE version = 2", others, Duration::from_secs(10)).await?;
+    let flowed = start.elapsed();
+    until_count(&scene, "outbox", 0, Duration::from_secs(5)).await?;
+    let waiting = i64::from(locked);
+    assert_eq!(scene.count("waiting_events").await?, waiting);
+    until_metric(address, "orders_waiting_events", |found| found == f64::from(locked)).await?;
+    until_metric(address, "orders_outbox_backlog_events", |found| found == f64::from(locked)).await?;
+    until_metric(address, "orders_outbox_oldest_event_age_seconds", |age| age > 0.2).await?;
+
+    let start = Instant::now();
+    lock.rollback().await?;
+    until_count(&scene, "waiting_events", 0, Duration::from_secs(10)).await?;
+    let caught_up = start.elapsed();
+    // The second, and room for a machine that is busy and a build without optimisation.
+    let limit = Duration::from_secs(if locked > 1_000 { 6 } else { 2 });
+    assert!(caught_up < limit, "{locked} locked: caught up after {caught_up:?}");
+    assert!(flowed < Duration::from_secs(8), "{locked} locked: the others took {flowed:?}");
+    let all = i64::from(2 * locked + 300);
+    assert_eq!(scene.count("order_summary WHERE version = 2").await?, all);
+    assert_eq!(metric(address, "orders_projector_batches_failed_total").await?, 0.0, "waiting is no failure");
+    assert_eq!(scene.count("parked_events").await?, 0, "nor a refusal");
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_one_locked_row_all_other_events_flow() -> Result<()> {
+    check_that_others_flow(1, 1).await
+}
+
+#[tokio::test]
+async fn with_a_hundred_locked_rows_and_four_workers_all_other_events_flow() -> Result<()> {
+    check_that_others_flow(100, 4).await
+}
+
+#[tokio::test]
+async fn with_five_thousand_locked_rows_all_other_events_flow() -> Result<()> {
+    check_that_others_flow(5_000, 2).await
+}
+
+#[tokio::test]
+async fn what_another_process_has_left_waiting_is_applied_too() -> Result<()> {
+    let scene = Scene::create().await?;
+    let encoded = event(1, 1).encode()?;
+    let insert = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at)
+                  VALUES (1, $1::text::uuid, 1, $2, $3::text::json, now())";
+    scene.session.execute(insert, &[&order_id(1).to_string(), &encoded.kind, &encoded.payload]).await?;
+    let stop = CancellationToken::new();
+    let config = Config::from_vars(&scene.vars())?;
+    let projector = Projector::start(&config, projector::projections(), stop.clone())?;
+    let running = tokio::spawn(projector.run());
+    until_count(&scene, "order_summary", 1, Duration::from_secs(5)).await?;
+    until_count(&scene, "waiting_events", 0, Duration::from_secs(5)).await?;
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_waiting_event_that_was_overtaken_changes_nothing_and_a_refused_one_is_parked() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(10)?;
+    scene.emit([event(1, 1), event(2, 1)]).await?;
+    drain(&worker).await?;
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
+    scene.emit([event(1, 2), refused_by_trigger(2)]).await?;
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 0, parked: 0, waiting: 2 });
+    lock.rollback().await?;
+
+    scene.emit([event(1, 3)]).await?;
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 });
+    scene.session.batch_execute(REFUSE_666).await?;
+    assert_eq!(
+        worker.apply_waiting_once().await?,
+        BatchOutcome::Drained { applied: 1, parked: 1, waiting: 0 }
+    );
+    let versions: Vec<_> = scene.summaries().await?.into_iter().map(|(_, version, _)| version).collect();
+    assert_eq!((versions, scene.count("waiting_events").await?), (vec![3, 1], 0));
+    assert_eq!(scene.count("parked_events WHERE attempts = 1").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_parked_event_whose_row_is_locked_burns_no_attempt_and_is_tried_again_soon() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker_with_retries(10, AT_ONCE)?;
+    scene.emit([event(1, 1)]).await?;
+    drain(&worker).await?;
+    scene.session.batch_execute(REFUSE_666).await?;
+    scene.emit([refused_by_trigger(1)]).await?;
+    assert_eq!(drain(&worker).await?, (0, 1));
+    scene.session.batch_execute("DROP TRIGGER refuse_666 ON order_summary").await?;
+
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
+    assert_eq!(worker.retry_once().await?, BatchOutcome::Drained { applied: 0, parked: 0, waiting: 1 });
+    let unharmed = "parked_events WHERE attempts = 1 AND error LIKE '%666%' AND next_attempt_at < now() + interval '1 second'";
+    assert_eq!(scene.count(unharmed).await?, 1);
+    lock.rollback().await?;
+    wait::until("the next attempt", Duration::from_secs(5), || async {
+        let outcome = worker.retry_once().await;
+        if matches!(outcome, Ok(BatchOutcome::Drained { applied: 1, .. })) {
+            Ok(())
+        } else {
+            Err(format!("{outcome:?}"))
+        }
+    })
+    .await?;
+    assert_eq!(scene.count("parked_events").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_whose_id_was_used_before_waits_beside_the_other() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(10)?;
+    scene.emit([event(1, 1)]).await?;
+    drain(&worker).await?;
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
+    for version in [2, 3, 4] {
+        scene.session.batch_execute("SELECT setval('outbox_id_seq', 100, false)").await?;
+        scene.emit([event(1, version)]).await?;
+        worker.run_once().await?;
+    }
+    assert_eq!(scene.count("waiting_events").await?, 3);
+    lock.rollback().await?;
+    assert_eq!(drain(&worker).await?, (3, 0));
+    assert_eq!(scene.summaries().await?, [(order_id(1).to_string(), 4, "delivered".to_owned())]);
+    Ok(())
+}
+
+/// Without anybody else's lock: what is set aside because two workers meet is applied within moments.
+#[tokio::test]
+async fn workers_that_meet_on_the_same_rows_while_locked_ones_are_skipped_lose_no_time() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(1_000)?;
+    scene.emit_all(&events(1..=20, 1)).await?;
+    drain(&worker).await?;
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    lock.execute(
+        "SELECT FROM order_summary WHERE order_id = $1::text::uuid FOR UPDATE",
+        &[&order_id(1).to_string()],
+    )
+    .await?;
+    let mut vars = scene.vars();
+    vars.push(("WORKERS".to_owned(), "4".to_owned()));
+    vars.push(("BATCH_MAX".to_owned(), "20".to_owned()));
+    let stop = CancellationToken::new();
+    let projector = Projector::start(&Config::from_vars(&vars)?, projector::projections(), stop.clone())?;
+    let running = tokio::spawn(projector.run());
+    for _ in 0..20 {
+        for version in 2..=4 {
+            scene.emit_all(&events(1..=20, version)).await?;
+        }
+    }
+    until_count(&scene, "outbox", 0, Duration::from_secs(10)).await?;
+    until_count(&scene, "order_summary WHERE version = 4", 19, Duration::from_secs(2)).await?;
+    until_count(&scene, "waiting_events", 60, Duration::from_secs(2)).await?;
+    lock.rollback().await?;
+    until_count(&scene, "waiting_events", 0, Duration::from_secs(5)).await?;
+    stop.cancel();
+    running.await??;
+    ensure!(scene.count("order_summary WHERE version = 4").await? == 20);
+    Ok(())
+}
 
 #[tokio::test]
 async fn only_the_event_of_a_locked_row_waits_and_it_is_applied_after_the_lock() -> Result<()> {
@@ -45,7 +262,7 @@ async fn a_locked_table_is_an_outage_in_which_nothing_waits_or_is_parked() -> Re
             assert!(chain(&error).contains("lock timeout"), "{mode}: {error:?}");
         }
         let counts = ["outbox", "waiting_events", "parked_events"].map(|table| scene.count(table));
-        assert_eq!(futures_util::future::try_join_all(counts).await?, [40, 0, 0], "{mode}");
+        assert_eq!(try_join_all(counts).await?, [40, 0, 0], "{mode}");
         lock.rollback().await?;
         assert_eq!(drain(&worker).await?, (40, 0));
     }

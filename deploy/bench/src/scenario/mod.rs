@@ -4,6 +4,7 @@ mod bloat;
 mod drain;
 mod latency;
 mod mixed;
+mod poison;
 mod read;
 mod scale;
 mod write;
@@ -25,6 +26,8 @@ pub(crate) enum Scenario {
     Read,
     /// From commit to visible, and what waiting for events costs.
     Latency,
+    /// Events among others that cannot be projected.
+    Poison,
     /// Draining while an old snapshot keeps dead rows.
     Bloat,
     /// Everything at once.
@@ -34,8 +37,16 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Write, Self::Drain, Self::Read, Self::Latency, Self::Bloat, Self::Mixed, Self::Scale];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Write,
+        Self::Drain,
+        Self::Read,
+        Self::Latency,
+        Self::Poison,
+        Self::Bloat,
+        Self::Mixed,
+        Self::Scale,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -43,6 +54,7 @@ impl Scenario {
             Self::Drain => "drain",
             Self::Read => "read",
             Self::Latency => "latency",
+            Self::Poison => "poison",
             Self::Bloat => "bloat",
             Self::Mixed => "mixed",
             Self::Scale => "scale",
@@ -56,7 +68,8 @@ impl Scenario {
     /// What it does not have.
     pub(crate) async fn check(self, stage: &Stage) -> Result<()> {
         ensure!(
-            !matches!(self, Self::Latency) || stage.setting("track_commit_timestamp").await? == "on",
+            !matches!(self, Self::Latency | Self::Poison)
+                || stage.setting("track_commit_timestamp").await? == "on",
             "the server must have track_commit_timestamp = on, to tell when an order was committed"
         );
         Ok(())
@@ -73,6 +86,7 @@ impl Scenario {
             Self::Drain => drain::measure(stage, plan).await,
             Self::Read => read::measure(stage, plan).await,
             Self::Latency => latency::measure(stage, plan).await,
+            Self::Poison => poison::measure(stage, plan).await,
             Self::Bloat => bloat::measure(stage, plan).await,
             Self::Mixed => mixed::measure(stage, plan).await,
             Self::Scale => scale::measure(stage, plan).await,

@@ -1,0 +1,124 @@
+//! Events that cannot be projected among those that can: what they cost the others.
+
+mod steady;
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use local::services::ServiceKind;
+
+use crate::outbox::{last_id, wait_until_drained};
+use crate::plan::Plan;
+use crate::report::{Figure, Target};
+use crate::rows::fill_outbox;
+use crate::stage::{Stage, stop};
+
+const EVENTS: u32 = 100_000;
+const CUSTOMERS: u32 = 100_000;
+
+/// Who refuses an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// The projection knows that the table would.
+    Known,
+    /// Only PostgreSQL knows.
+    Unknown,
+}
+
+impl Refusal {
+    /// The total of a refused order.
+    fn total_cents(self) -> i64 {
+        match self {
+            Self::Known => -1,
+            Self::Unknown => UNKNOWN_TOTAL,
+        }
+    }
+}
+
+/// Refused by [`REFUSE`].
+const UNKNOWN_TOTAL: i64 = 666;
+
+/// A trigger that refuses orders with one total. It costs other orders a comparison. The error has no kind that diesel-async tells.
+const REFUSE: &str = "
+    CREATE FUNCTION bench_refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'refused by the benchmark' USING ERRCODE = 'data_exception'; END $$;
+    CREATE TRIGGER bench_refuse BEFORE INSERT ON order_summary FOR EACH ROW
+        WHEN (NEW.total_cents = 666) EXECUTE FUNCTION bench_refuse()";
+const REFUSE_NO_MORE: &str = "DROP TRIGGER bench_refuse ON order_summary; DROP FUNCTION bench_refuse()";
+
+/// One in so many is refused, of so many hundredths of the usual number of events, and at least this part of the clean rate is
+/// to be kept.
+const CASES: [(Refusal, u32, u32, Option<f64>); 5] = [
+    (Refusal::Known, 100, 100, Some(0.9)),
+    (Refusal::Known, 2, 100, Some(0.5)),
+    (Refusal::Unknown, 1_000, 100, Some(0.7)),
+    (Refusal::Unknown, 100, 100, Some(0.3)),
+    (Refusal::Unknown, 2, 20, None),
+];
+
+pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
+    stage.session.batch_execute(REFUSE).await?;
+    let figures = measure_with_trigger(stage, plan).await;
+    stage.session.batch_execute(REFUSE_NO_MORE).await?;
+    figures
+}
+
+async fn measure_with_trigger(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (refusal, one_in, hundredths, at_least) in CASES {
+        let events = plan.rows(EVENTS * hundredths / 100);
+        let (mut ours, mut clean) = (Vec::new(), Vec::new());
+        for _ in 0..plan.rounds {
+            clean.push(drain(stage, events, 0, refusal).await?);
+            ours.push(drain(stage, events, (events / one_in).max(1), refusal).await?);
+        }
+        let who =
+            if refusal == Refusal::Known { "known to the projection" } else { "known to PostgreSQL only" };
+        let name = format!("1 in {one_in} refused, {who}, beside none");
+        let figure = Figure::new(name, "events/s", ours).beside(clean);
+        figures.push(match at_least {
+            Some(least) => figure.with(Target::RatioAtLeast(least)),
+            None => figure,
+        });
+    }
+    figures.push(steady::measure(stage, plan).await?);
+    Ok(figures)
+}
+
+/// From the start of the process until no event is left, of which so many are refused, evenly among the others.
+async fn drain(stage: &Stage, events: u32, refused: u32, refusal: Refusal) -> Result<f64> {
+    stage.empty().await?;
+    fill_outbox(stage, 1..events + 1, CUSTOMERS).await?;
+    if let Some(every) = events.checked_div(refused) {
+        refuse(stage, every, refusal).await?;
+    }
+    stage.settle().await?;
+    let last = last_id(stage).await?;
+    let start = Instant::now();
+    let projector = stage.service(ServiceKind::Projector, &[]).await?;
+    wait_until_drained(stage, last - i64::from(events) + 1, last).await?;
+    let took = start.elapsed();
+    stop(projector)?;
+    check(stage, events, refused).await?;
+    Ok(f64::from(events) / took.as_secs_f64())
+}
+
+async fn refuse(stage: &Stage, every: u32, refusal: Refusal) -> Result<()> {
+    let total = refusal.total_cents();
+    let update = format!(
+        r#"UPDATE outbox SET payload = regexp_replace(payload::text, '"total_cents":[0-9]+', '"total_cents":{total}')::json
+           WHERE id % {every} = 0"#
+    );
+    Ok(stage.session.batch_execute(&update).await?)
+}
+
+/// There is no figure unless each event was projected or parked as it should be.
+async fn check(stage: &Stage, events: u32, refused: u32) -> Result<()> {
+    let (parked, projected) = (stage.count("parked_events").await?, stage.count("order_summary").await?);
+    let refused = u64::from(refused);
+    ensure!(
+        parked.abs_diff(refused) <= 1 && parked + projected == u64::from(events),
+        "of {events} events {projected} were projected and {parked} parked, of which {refused} were to be refused"
+    );
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! A disk that is full: short rows may still fit where longer ones do not. It is nobody's fault but the disk's.
+
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use local::postgres::{PrivateServer, ServerOptions, Tuning};
+use projector::adapter::postgres;
+use runtime::database::DatabaseConfig;
+use runtime::telemetry::chain;
+use shared_events::OrderEvent;
+use tokio_postgres::{Client, NoTls};
+
+use crate::support::{Scene, Worker, drain, event};
+
+/// As large as a summary may be.
+fn large(order: u128) -> OrderEvent {
+    let mut event = event(order, 1);
+    event.order.customer_id = "😀".repeat(128);
+    event.order.last_item_sku = "😀".repeat(64);
+    event
+}
+
+async fn connect(server: &PrivateServer) -> Result<Client> {
+    let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
+    tokio::spawn(connection);
+    Ok(session)
+}
+
+/// The longest file that processes may write which the server starts from now on.
+fn limit_files(data: &Path, limit: &str) -> Result<()> {
+    let pid_file = std::fs::read_to_string(data.join("postmaster.pid"))?;
+    let pid = pid_file.lines().next().context("no process id")?;
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", pid, &format!("--fsize={limit}:unlimited")]);
+    // As the server's own user: not every root may change the limits of other users.
+    let owner = std::fs::metadata(data)?;
+    if owner.uid() != std::fs::metadata("/proc/self")?.uid() {
+        prlimit.uid(owner.uid()).gid(owner.gid());
+    }
+    let status = prlimit.status()?;
+    ensure!(status.success(), "prlimit: {status}");
+    Ok(())
+}
+
+/// Fills the table with short rows, until there is room for a few more in its last page and not for a long one.
+async fn fill(session: &Client) -> Result<i64> {
+    // The table has to be longer than a WAL file, 16 MB, and longer than its index, for only it to be full.
+    let fill = "
+        ALTER TABLE order_summary SET (autovacuum_enabled = off);
+        DROP INDEX order_summary_by_customer, order_summary_changes;
+        CREATE FUNCTION insert_rows(first int, last int) RETURNS int LANGUAGE sql AS $$
+            WITH new AS (INSERT INTO order_summary
+                (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+                SELECT ('f' || lpad(to_hex(n), 31, '0'))::uuid, 'customer', 1, 'placed', now(), 1, 'sku', 1
+                FROM generate_series(first, last) AS n RETURNING (ctid::text::point)[0]::int AS page)
+            SELECT max(page) FROM new $$;
+        SELECT insert_rows(1, 160000);
+        DO $$
+        DECLARE n int := 160000; page int := insert_rows(160001, 160001); on_page int;
+        BEGIN
+            LOOP
+                n := n + 2; EXIT WHEN insert_rows(n, n) > page; n := n - 1;
+            END LOOP;
+            SELECT count(*) INTO on_page FROM order_summary WHERE ctid >= format('(%s,0)', page)::tid
+                AND ctid < format('(%s,0)', page + 1)::tid;
+            PERFORM insert_rows(n + 1, n + on_page - 4);
+        END $$";
+    session.batch_execute(fill).await?;
+    Ok(session.query_one("SELECT pg_relation_size('order_summary')", &[]).await?.get(0))
+}
+
+async fn count(session: &Client, table: &str) -> Result<i64> {
+    Ok(session.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0))
+}
+
+#[tokio::test]
+async fn while_a_short_row_still_fits_no_longer_event_is_parked() -> Result<()> {
+    let dir = tempfile::tempdir_in("/tmp")?;
+    // The server's own user has to get there.
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let data = dir.path().join("data");
+    let server =
+        PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: Some(data.clone()) })?;
+    migrate::up(&server.superuser_url("postgres")).await?;
+    let session = connect(&server).await?;
+    let size = fill(&session).await?;
+    ensure!(size > 16 * 1024 * 1024, "the table has {size} bytes only");
+    limit_files(&data, &size.to_string())?;
+
+    let vars = vec![("DATABASE_URL".to_owned(), server.url("orders_projector", "postgres"))];
+    let database = postgres::open_for_draining(&DatabaseConfig::from_vars(&vars)?, "test")?;
+    let worker = Worker::new(database, projector::projections(), 100);
+    let emit = async |event: OrderEvent| -> Result<()> {
+        let encoded = event.encode()?;
+        let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::json)";
+        session.execute(insert, &[&encoded.kind, &encoded.payload]).await?;
+        Ok(())
+    };
+    emit(event(1, 1)).await?;
+    assert_eq!(drain(&worker).await?, (1, 0), "a short row fits");
+    for order in 2..=11 {
+        emit(large(order)).await?;
+    }
+    for _ in 0..3 {
+        let error = worker.run_once().await.unwrap_err();
+        assert!(chain(&error).contains("could not extend file"), "{error:?}");
+    }
+    assert_eq!((count(&session, "outbox").await?, count(&session, "parked_events").await?), (10, 0));
+
+    limit_files(&data, "unlimited")?;
+    session
+        .execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'test'",
+            &[],
+        )
+        .await?;
+    assert_eq!(drain(&worker).await?, (10, 0));
+    Ok(())
+}
+
+/// Every error that says that the server lacks something, where it strikes long rows only.
+#[tokio::test]
+async fn an_error_that_a_control_of_the_same_size_meets_too_is_no_events_fault() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(100)?;
+    for code in ["53100", "53200", "53400", "54000", "58030", "XX000", "XX002"] {
+        let fail = format!(
+            "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'out of something' USING ERRCODE = '{code}'; END $$;
+             CREATE TRIGGER fail BEFORE INSERT ON order_summary FOR EACH ROW
+                 WHEN (octet_length(NEW.customer_id || NEW.last_item_sku) > 700) EXECUTE FUNCTION fail()"
+        );
+        scene.session.batch_execute(&fail).await?;
+        scene.emit([event(1, 1), large(2), large(3), event(4, 1)]).await?;
+        let error = worker.run_once().await.unwrap_err();
+        assert!(chain(&error).contains("out of something"), "{code}: {error:?}");
+        assert_eq!((scene.count("outbox").await?, scene.count("parked_events").await?), (4, 0), "{code}");
+        scene.session.batch_execute("DROP TRIGGER fail ON order_summary").await?;
+        assert_eq!(drain(&worker).await?, (4, 0), "{code}");
+    }
+    Ok(())
+}

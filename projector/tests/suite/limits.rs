@@ -1,0 +1,131 @@
+//! What the table of a read model refuses is refused before it is asked.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use projector::projection::{OrderSummary, Projection};
+use shared_events::{OrderEvent, OrderStatus};
+
+use crate::support::{Scene, drain, event};
+
+/// The constraint, or the column, and an event on either side of its boundary.
+type Case = (&'static str, fn(&mut OrderEvent), fn(&mut OrderEvent));
+
+const CHECKED: [Case; 7] = [
+    (
+        "order_summary_customer_id_length",
+        |e| e.order.customer_id = "é".repeat(128),
+        |e| e.order.customer_id = "é".repeat(129),
+    ),
+    (
+        "order_summary_customer_id_length",
+        |e| e.order.customer_id = "c".into(),
+        |e| e.order.customer_id.clear(),
+    ),
+    (
+        "order_summary_last_item_sku_length",
+        |e| e.order.last_item_sku = "😀".repeat(64),
+        |e| e.order.last_item_sku = "s".repeat(65),
+    ),
+    (
+        "order_summary_last_item_sku_length",
+        |e| e.order.last_item_sku = "s".into(),
+        |e| e.order.last_item_sku.clear(),
+    ),
+    ("order_summary_total_not_negative", |e| e.order.total_cents = 0, |e| e.order.total_cents = -1),
+    ("order_summary_item_count_positive", |e| e.order.item_count = 1, |e| e.order.item_count = 0),
+    ("order_summary_version_positive", |e| e.order.version = 1, |e| e.order.version = 0),
+];
+
+/// Refused by the type of the column.
+const TYPED: [Case; 3] = [
+    ("customer_id", |e| e.order.customer_id = "\u{1}".into(), |e| e.order.customer_id = "\0".into()),
+    ("last_item_sku", |e| e.order.last_item_sku = "\u{1}".into(), |e| e.order.last_item_sku = "a\0".into()),
+    ("placed_at", |e| e.order.placed_at = julian_day_0(24), |e| e.order.placed_at = julian_day_0(23)),
+];
+
+/// In 4714 BC, in whose November PostgreSQL's time begins.
+fn julian_day_0(day: u32) -> DateTime<Utc> {
+    NaiveDate::from_ymd_opt(-4713, 11, day)
+        .and_then(|date| date.and_hms_opt(0, 0, 0))
+        .unwrap_or_default()
+        .and_utc()
+}
+
+/// What the table says, if it refuses the event.
+async fn refused_by_table(connection: &mut AsyncPgConnection, event: &OrderEvent) -> Option<String> {
+    let events = std::slice::from_ref(event);
+    let apply = connection.transaction(async |connection| OrderSummary.apply(connection, events).await);
+    apply.await.err().map(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn the_projection_refuses_what_its_table_refuses_and_nothing_else() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut connection = scene.open()?.pool().get().await?;
+    for (name, keep, breach) in CHECKED.into_iter().chain(TYPED) {
+        let mut kept = event(1, 1);
+        keep(&mut kept);
+        assert_eq!(OrderSummary.refuses(&kept), None, "{name}");
+        assert_eq!(refused_by_table(&mut connection, &kept).await, None, "{name}");
+        let mut broken = event(1, 1);
+        breach(&mut broken);
+        let reason = OrderSummary.refuses(&broken).context(name)?;
+        assert!(reason.starts_with(&format!("{name}: ")), "{name}: {reason}");
+        let said = refused_by_table(&mut connection, &broken).await.context(name)?;
+        assert!(!name.starts_with("order_summary") || said.contains(name), "{name}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_check_of_the_table_is_known_to_the_projection() -> Result<()> {
+    let scene = Scene::create().await?;
+    let checks = "SELECT conname::text FROM pg_constraint WHERE conrelid = 'order_summary'::regclass AND contype = 'c'";
+    let checks = scene.session.query(checks, &[]).await?;
+    let checks: BTreeSet<String> = checks.iter().map(|row| row.get(0)).collect();
+    let mut known: BTreeSet<_> = CHECKED.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    known.insert("order_summary_status_known".to_owned());
+    assert_eq!(checks, known);
+    // An event cannot have a status that is none; the table knows all that there are.
+    let mut connection = scene.open()?.pool().get().await?;
+    for status in OrderStatus::ALL {
+        let mut event = event(1, 1);
+        event.order.status = status;
+        assert_eq!(refused_by_table(&mut connection, &event).await, None, "{status}");
+    }
+    let unknown = "INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+                   VALUES (gen_random_uuid(), 'c', 1, 'lost', now(), 1, 's', 1)";
+    let error = scene.session.batch_execute(unknown).await.unwrap_err();
+    assert!(
+        error.as_db_error().is_some_and(|error| error.constraint() == Some("order_summary_status_known")),
+        "{error:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_projection_refuses_costs_no_statement() -> Result<()> {
+    let scene = Scene::create().await?;
+    // Counts the statements that write summaries; a sequence keeps what a rollback takes back.
+    let count = "
+        CREATE SEQUENCE upserts;
+        CREATE FUNCTION count_upsert() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+            $$ BEGIN PERFORM nextval('upserts'); RETURN NULL; END $$;
+        CREATE TRIGGER count_upsert BEFORE INSERT ON order_summary FOR EACH STATEMENT EXECUTE FUNCTION count_upsert()";
+    scene.session.batch_execute(count).await?;
+    let events = (1..=100).map(|order| {
+        let mut event = event(order, 1);
+        if order % 10 == 0 {
+            event.order.total_cents = -1;
+        }
+        event
+    });
+    scene.emit_all(&events.collect::<Vec<_>>()).await?;
+    assert_eq!(drain(&*scene.worker(1_000)?).await?, (90, 10));
+    let upserts: i64 = scene.session.query_one("SELECT last_value FROM upserts", &[]).await?.get(0);
+    assert_eq!(upserts, 1);
+    Ok(())
+}

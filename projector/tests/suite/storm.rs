@@ -1,0 +1,101 @@
+//! Many events that only PostgreSQL knows to refuse.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use local::services::{Service, ServiceKind};
+use local::wait;
+use projector::drain::BatchOutcome;
+
+use crate::parking::{REFUSE_666, refused_by_trigger};
+use crate::support::{Scene, drain, event};
+
+/// Counts claims, upserts and controls in sequences, which keep what a rollback takes back.
+const COUNT: &str = "
+    CREATE SEQUENCE claims; CREATE SEQUENCE upserts; CREATE SEQUENCE controls;
+    CREATE FUNCTION count_in() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+        $$ BEGIN PERFORM nextval(TG_ARGV[0]); RETURN NEW; END $$;
+    CREATE TRIGGER count_claim BEFORE DELETE ON outbox FOR EACH STATEMENT EXECUTE FUNCTION count_in('claims');
+    CREATE TRIGGER count_upsert BEFORE INSERT ON order_summary FOR EACH STATEMENT EXECUTE FUNCTION count_in('upserts');
+    CREATE TRIGGER count_control BEFORE INSERT ON order_summary FOR EACH ROW
+        WHEN (NEW.order_id = 'ffffffff-ffff-ffff-ffff-ffffffffffff') EXECUTE FUNCTION count_in('controls')";
+
+async fn counted(scene: &Scene) -> Result<[i64; 3]> {
+    let counts = "SELECT (SELECT last_value FROM claims), (SELECT last_value FROM upserts), (SELECT last_value FROM controls)";
+    let row = scene.session.query_one(counts, &[]).await?;
+    Ok([row.get(0), row.get(1), row.get(2)])
+}
+
+#[tokio::test]
+async fn refused_events_are_found_without_giving_up_the_claim_and_with_one_control() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene.session.batch_execute(REFUSE_666).await?;
+    let worker = scene.worker(1_000)?;
+    scene.emit([refused_by_trigger(1), event(2, 1)]).await?;
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 1, waiting: 0 });
+
+    scene.session.batch_execute(COUNT).await?;
+    let events = (1..=200).map(|n| if n % 50 == 0 { refused_by_trigger(n) } else { event(n, 1) });
+    scene.emit_all(&events.collect::<Vec<_>>()).await?;
+    // A sequence that was never used says 1 as well.
+    let before = counted(&scene).await?;
+    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 196, parked: 4, waiting: 0 });
+    let [claims, upserts, controls] = counted(&scene).await?;
+    assert_eq!((before, claims, controls), ([1, 1, 1], 1, 1));
+    assert!(upserts < 80, "{upserts} upserts to find 4 of 200");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_transaction_has_more_than_64_savepoints_that_write_however_many_events_are_refused() -> Result<()>
+{
+    for share in [2, 3, 10, 100] {
+        let scene = Scene::create().await?;
+        scene.session.batch_execute(REFUSE_666).await?;
+        let events = (1..=2_000).map(|n| if n % share == 0 { refused_by_trigger(n) } else { event(n, 1) });
+        scene.emit_all(&events.collect::<Vec<_>>()).await?;
+        let refused = 2_000 / usize::try_from(share)?;
+        assert_eq!(drain(&*scene.worker(1_000)?).await?, (2_000 - refused, refused));
+        // Each savepoint that wrote has a transaction id of its own, and all rows of a transaction have the same changed_in.
+        let most = "SELECT max(savepoints) FROM (SELECT count(DISTINCT xmin::text) AS savepoints
+                    FROM order_summary GROUP BY changed_in) AS transactions";
+        let most: i64 = scene.session.query_one(most, &[]).await?.get(0);
+        assert!((2..=64).contains(&most), "1 in {share}: {most} savepoints");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_of_parked_events_is_one_line_in_the_log() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene.session.batch_execute(REFUSE_666).await?;
+    let mut events: Vec<_> = (1..=150).map(refused_by_trigger).collect();
+    events.extend((151..=300).map(|order| {
+        let mut event = event(order, 1);
+        event.order.total_cents = -1;
+        event
+    }));
+    scene.emit_all(&events).await?;
+    let logs = tempfile::tempdir()?;
+    let url = scene.database.url("orders_projector");
+    let program = env!("CARGO_BIN_EXE_projector");
+    let service = Service::start(ServiceKind::Projector, Path::new(program), &url, 0, logs.path())?;
+    wait::until("all to be parked", Duration::from_secs(20), || async {
+        let parked = scene.count("parked_events").await;
+        if matches!(parked, Ok(300)) { Ok(()) } else { Err(parked) }
+    })
+    .await?;
+    assert!(service.stop()?.success());
+    let mut lines = Vec::new();
+    for file in std::fs::read_dir(logs.path())? {
+        let text = std::fs::read_to_string(file?.path())?;
+        lines.extend(
+            text.lines().filter(|line| line.contains("ERROR") || line.contains("parked")).map(str::to_owned),
+        );
+    }
+    assert!((1..=20).contains(&lines.len()), "{} lines: {lines:#?}", lines.len());
+    let first = lines.first().cloned().unwrap_or_default();
+    assert!(first.contains("events parked") && first.contains("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"), "{first}");
+    Ok(())
+}
