@@ -6,7 +6,7 @@
 //! | `ready` | decode, and ask each projection what it refuses |
 //! | `locks` | skip rows that another session has locked, while there are any |
 //! | `apply` | apply what is ready in one go |
-//! | `isolate` | find the events that PostgreSQL refuses, within the claim |
+//! | `isolate` | find the events that PostgreSQL refuses, within the claim; `isolation` says in parts of which size |
 //! | `control` | prove that it is the events, not the database |
 //! | `deferred` | check deferrable constraints before the batch ends |
 //! | `settle` | park what was refused, set aside what waits for a lock |
@@ -15,9 +15,11 @@ mod apply;
 mod control;
 mod deferred;
 mod isolate;
+mod isolation;
 mod locks;
 mod parked;
 mod ready;
+mod savepoints;
 mod settle;
 
 use std::sync::atomic::AtomicI64;
@@ -30,7 +32,7 @@ use runtime::database::{Database, DatabaseError, PoolError};
 use runtime::telemetry::chain;
 
 use self::deferred::Deferred;
-use self::isolate::Isolation;
+use self::isolation::Isolation;
 use self::locks::SkipLocked;
 use self::parked::Parked;
 use crate::adapter::postgres::claimed::{ClaimLimits, ClaimedEvent};
