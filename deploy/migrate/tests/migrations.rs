@@ -156,3 +156,24 @@ async fn a_server_that_is_not_there_is_reported() {
     let error = migrate::up("postgres://nobody@%2Fno%2Fsuch%2Fdirectory/orders").await.unwrap_err();
     assert_eq!(error.to_string(), "cannot connect to the database");
 }
+
+#[tokio::test]
+async fn events_that_wait_for_a_lock_go_back_to_the_outbox_with_their_table() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let session = database.connect().await?;
+    let insert = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at) VALUES
+                  (7, gen_random_uuid(), 2, 'order_paid', '{\"a\": 7}', now() - interval '1 hour'),
+                  (-1, gen_random_uuid(), 3, 'order_shipped', '{\"a\": -1}', now())";
+    session.batch_execute(insert).await?;
+    let url = database.superuser_url();
+    while session.query_opt("SELECT FROM pg_class WHERE relname = 'waiting_events'", &[]).await?.is_some() {
+        ensure!(!migrate::down(&url, 1).await?.is_empty(), "nothing more to revert");
+    }
+    let events =
+        "SELECT kind, payload::text, created_at < now() - interval '30 minutes' FROM outbox ORDER BY id";
+    let events = session.query(events, &[]).await?;
+    let events: Vec<(&str, &str, bool)> =
+        events.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(events, [("order_shipped", r#"{"a": -1}"#, false), ("order_paid", r#"{"a": 7}"#, true)]);
+    Ok(())
+}

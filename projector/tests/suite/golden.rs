@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use local::golden::Golden;
 use local::wait;
-use projector::adapter::postgres::frontier;
+use projector::adapter::postgres::{frontier, waiting};
+use projector::projection::{OrderSummary, Projection};
 
 use crate::support::{AT_ONCE, Scene, Worker, drain, event};
 
@@ -83,6 +84,14 @@ async fn the_statements_that_matter_are_the_committed_ones_and_scan_no_table() -
         .await?;
     frontier::look(&mut connection, 1..2, 1).await?;
     check(&mut connection, "look", "SELECT settled", "1, 2, 1").await?;
+    waiting::claim_unlocked(&mut connection, 1).await?;
+    check(&mut connection, "claim_unlocked", "SELECT w.id%CROSS JOIN LATERAL", "1000").await?;
+    waiting::claim_without_row(&mut connection, 1, 1).await?;
+    check(&mut connection, "claim_without_row", "SELECT w.id%IS NULL", "1, 16").await?;
+    waiting::remove(&mut connection, &[1]).await?;
+    check(&mut connection, "remove_waiting", "DELETE FROM waiting_events", "ARRAY[]::bigint[]").await?;
+    OrderSummary.lock_rows(&mut connection, &[event(1, 1)]).await?;
+    check(&mut connection, "lock_rows", "SELECT t.order_id", "ARRAY[]::uuid[]").await?;
     let arrays = ["uuid", "text", "bigint", "text", "timestamptz", "int", "text", "int"];
     let arguments: Vec<_> = arrays.iter().map(|element| format!("ARRAY[]::{element}[]")).collect();
     check(&mut connection, "upsert", "INSERT INTO order_summary", &arguments.join(", ")).await

@@ -61,6 +61,7 @@ async fn metrics_tell_what_was_done_and_what_waits() -> Result<()> {
         ("orders_projector_lag_seconds_count", 3.0),
         ("orders_outbox_backlog_events", 0.0),
         ("orders_outbox_oldest_event_age_seconds", 0.0),
+        ("orders_waiting_events", 0.0),
         ("orders_parked_events{state=\"retrying\"}", 2.0),
         ("orders_parked_events{state=\"waiting_for_operator\"}", 1.0),
         ("orders_database_up", 1.0),

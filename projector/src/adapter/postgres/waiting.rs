@@ -153,10 +153,13 @@ impl Query for ClaimUnlocked {
 
 impl QueryFragment<Pg> for ClaimUnlocked {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // BETWEEN, ordered, is served by the primary key of the summaries alone, also by a plan that was made while they were
+        // empty.
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
             out.push_sql(
                 "SELECT w.id, w.kind, w.payload::text, w.created_at FROM waiting_events AS w \
-                 CROSS JOIN LATERAL (SELECT FROM order_summary AS o WHERE o.order_id = w.order_id \
+                 CROSS JOIN LATERAL (SELECT FROM order_summary AS o \
+                 WHERE o.order_id BETWEEN w.order_id AND w.order_id ORDER BY o.order_id LIMIT 1 \
                  FOR NO KEY UPDATE SKIP LOCKED) AS unlocked ORDER BY w.id LIMIT ",
             );
             out.push_bind_param::<BigInt, _>(&self.0.events)?;
@@ -188,7 +191,8 @@ impl QueryFragment<Pg> for ClaimWithoutRow {
         );
         out.push_bind_param::<BigInt, _>(&self.after)?;
         out.push_sql(
-            " AND (SELECT true FROM order_summary AS o WHERE o.order_id = w.order_id) IS NULL ORDER BY w.id LIMIT ",
+            " AND (SELECT true FROM order_summary AS o WHERE o.order_id BETWEEN w.order_id AND w.order_id \
+             ORDER BY o.order_id LIMIT 1) IS NULL ORDER BY w.id LIMIT ",
         );
         out.push_bind_param::<BigInt, _>(&self.limit)?;
         out.push_sql(" FOR UPDATE OF w SKIP LOCKED");

@@ -41,14 +41,16 @@ impl Query for LockRows {
 impl QueryFragment<Pg> for LockRows {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         // The strength that the upsert's update needs. Scalar subqueries rather than joins: one key at a time is looked up,
-        // whatever the statistics say.
+        // whatever the statistics say. BETWEEN, ordered, is served by the primary key alone: other indexes have the column too,
+        // further behind, and look as good while the table is empty.
         out.push_sql("SELECT t.order_id FROM unnest(");
         out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.order_id)?;
         out.push_sql(
             ") AS t (order_id) \
-             WHERE (SELECT true FROM order_summary AS known WHERE known.order_id = t.order_id) IS NOT NULL \
-             AND (SELECT true FROM order_summary AS unlocked WHERE unlocked.order_id = t.order_id \
-             FOR NO KEY UPDATE SKIP LOCKED) IS NULL",
+             WHERE (SELECT true FROM order_summary AS known WHERE known.order_id BETWEEN t.order_id AND t.order_id \
+             ORDER BY known.order_id LIMIT 1) IS NOT NULL \
+             AND (SELECT true FROM order_summary AS unlocked WHERE unlocked.order_id BETWEEN t.order_id AND t.order_id \
+             ORDER BY unlocked.order_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) IS NULL",
         );
         Ok(())
     }

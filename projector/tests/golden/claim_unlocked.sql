@@ -1,0 +1,1 @@
+SELECT w.id, w.kind, w.payload::text, w.created_at, statement_timestamp() FROM waiting_events AS w CROSS JOIN LATERAL (SELECT FROM order_summary AS o WHERE o.order_id = w.order_id FOR NO KEY UPDATE SKIP LOCKED) AS unlocked ORDER BY w.id LIMIT $1 FOR UPDATE OF w SKIP LOCKED

@@ -1,0 +1,1 @@
+SELECT t.order_id FROM unnest($1) AS t (order_id) WHERE (SELECT true FROM order_summary AS known WHERE known.order_id = t.order_id) IS NOT NULL AND (SELECT true FROM order_summary AS unlocked WHERE unlocked.order_id = t.order_id FOR NO KEY UPDATE SKIP LOCKED) IS NULL

@@ -1,0 +1,1 @@
+DELETE FROM waiting_events WHERE id = ANY($1)
