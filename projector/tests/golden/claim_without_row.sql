@@ -1,1 +1,1 @@
-SELECT w.id, w.kind, w.payload::text, w.created_at, statement_timestamp() FROM waiting_events AS w WHERE w.id > $1 AND (SELECT true FROM order_summary AS o WHERE o.order_id = w.order_id) IS NULL ORDER BY w.id LIMIT $2 FOR UPDATE OF w SKIP LOCKED
+SELECT w.id, w.kind, w.payload::text, w.created_at, statement_timestamp() FROM waiting_events AS w WHERE w.id > $1 AND (SELECT true FROM order_summary AS o WHERE o.order_id BETWEEN w.order_id AND w.order_id ORDER BY o.order_id LIMIT 1) IS NULL ORDER BY w.id LIMIT $2 FOR UPDATE OF w SKIP LOCKED
