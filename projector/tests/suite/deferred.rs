@@ -88,7 +88,7 @@ async fn where_nothing_is_deferrable_batches_cost_no_statement_more() -> Result<
     let worker = Worker::new(database.clone(), projector::projections(), 1);
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     drain(&worker).await?;
-    let mut connection = database.pool().get().await?;
+    let mut connection = database.session().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
                 WHERE statement LIKE 'SELECT EXISTS (SELECT FROM pg_trigger%'";
     let uses: Vec<Uses> = diesel::sql_query(uses).load(&mut connection).await?;

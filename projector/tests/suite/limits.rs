@@ -64,7 +64,7 @@ async fn refused_by_table(connection: &mut AsyncPgConnection, event: &OrderEvent
 #[tokio::test]
 async fn the_projection_refuses_what_its_table_refuses_and_nothing_else() -> Result<()> {
     let scene = Scene::create().await?;
-    let mut connection = scene.open()?.pool().get().await?;
+    let mut connection = scene.open()?.session().await?;
     for (name, keep, breach) in CHECKED.into_iter().chain(TYPED) {
         let mut kept = event(1, 1);
         keep(&mut kept);
@@ -90,7 +90,7 @@ async fn every_check_of_the_table_is_known_to_the_projection() -> Result<()> {
     known.insert("order_summary_status_known".to_owned());
     assert_eq!(checks, known);
     // An event cannot have a status that is none; the table knows all that there are.
-    let mut connection = scene.open()?.pool().get().await?;
+    let mut connection = scene.open()?.session().await?;
     for status in OrderStatus::ALL {
         let mut event = event(1, 1);
         event.order.status = status;
