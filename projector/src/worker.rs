@@ -74,7 +74,9 @@ impl Worker {
                     if locked_for > LOCKED_FOR_LONG {
                         self.drain.rows_are_still_locked();
                     }
-                    self.pause(retry::waiting(locked_for, took)).await;
+                    let least = retry::waiting(Duration::ZERO, took);
+                    self.pause(least).await;
+                    self.pause_until_set_aside(retry::waiting(locked_for, took).saturating_sub(least)).await;
                 }
             }
         }

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use local::golden::Golden;
 use local::wait;
+use projector::adapter::postgres::claimed::ClaimLimits;
 use projector::adapter::postgres::{frontier, waiting};
 use projector::projection::{OrderSummary, Projection};
 
@@ -84,8 +85,8 @@ async fn the_statements_that_matter_are_the_committed_ones_and_scan_no_table() -
         .await?;
     frontier::look(&mut connection, 1..2, 1).await?;
     check(&mut connection, "look", "SELECT settled", "1, 2, 1").await?;
-    waiting::claim_unlocked(&mut connection, 1).await?;
-    check(&mut connection, "claim_unlocked", "SELECT w.id%CROSS JOIN LATERAL", "1000").await?;
+    waiting::claim_unlocked(&mut connection, ClaimLimits { events: 1, bytes: 1 }).await?;
+    check(&mut connection, "claim_unlocked", "SELECT id, kind%FROM waiting_events", "1000, 1000000").await?;
     waiting::claim_without_row(&mut connection, 1, 1).await?;
     check(&mut connection, "claim_without_row", "SELECT w.id%IS NULL", "1, 16").await?;
     waiting::remove(&mut connection, &[1]).await?;
