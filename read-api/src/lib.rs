@@ -35,7 +35,7 @@ use crate::adapter::http;
 use crate::adapter::postgres::{
     BY_KEY_ONLY, CONNECTIONS, NEEDS, PgOrderQueries, PgOrderWatch, WATCH_CONNECTIONS,
 };
-use crate::live::Live;
+use crate::live::{Live, Report};
 use crate::version_wait::VersionWait;
 
 /// The port that it listens on where `PORT` names no other.
@@ -82,9 +82,11 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     // Half of the connections are left to requests that are answered at once, probes among them.
     let share = config.http.max_connections() / 4;
     let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), share, &tasks));
-    let live = web::Data::new(Live::start(Arc::clone(&watch), config.live_poll, share, &tasks));
-    let cursor_key = web::Data::new(config.cursor_key.clone());
     let registry = Registry::new(&[])?;
+    let report = Report::register(&registry);
+    let live = Live::start_with_report(Arc::clone(&watch), config.live_poll, share, report, &tasks);
+    let live = web::Data::new(live);
+    let cursor_key = web::Data::new(config.cursor_key.clone());
     let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let worker = Arc::new(AtomicUsize::new(0));
     let coalescing = tasks.clone();

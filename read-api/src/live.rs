@@ -1,10 +1,16 @@
-//! Live updates: who watches a customer is told each change of the customer's orders, and misses none.
+//! Live updates: a client that watches a customer gets each change of the customer's orders, and misses none.
 //!
-//! One task asks for all of them, by one query a tick, which transactions have written since the last one. It asks the
+//! One task reads for all of them, by one query a tick, what was written by transactions that it has not seen. It reads the
 //! table alone, so that a standby will do. A transaction that commits late is found nevertheless: what counts is not when a row
 //! was written but whether its transaction had ended when the table was last read.
+//!
+//! Where the changes cannot be sent one by one the client gets a snapshot in the same stream: its newest orders, which make up
+//! for whatever it has missed.
 
+mod delivery;
 mod feed;
+mod report;
+mod subscriber;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,46 +18,34 @@ use std::time::Duration;
 use runtime::tasks::CriticalTasks;
 use tokio::sync::{Semaphore, mpsc};
 
-use self::feed::{Feed, Subscriber};
-use crate::model::{Mark, OrderSummary};
+pub use self::delivery::{Delivery, LiveEvent, News};
+use self::delivery::{Orders, Room};
+use self::feed::Feed;
+use self::report::Reason;
+pub use self::report::Report;
+use self::subscriber::Subscriber;
+use crate::model::{Mark, ReadPosition};
 use crate::port::{OrderWatch, QueryError};
 
 /// How many orders a snapshot shows: as many as the first page of a list.
 const SNAPSHOT: u8 = 20;
 
-/// The most changes that are told at once. Where there were more, a snapshot tells less and says the same.
+/// The most changes that are sent one by one. Where there were more, a snapshot is shorter and says the same.
 const MAX_CHANGES: usize = 1_000;
 
-/// How many ticks with news a client may be behind before it is dropped.
-const MAX_BATCHES: usize = 64;
+/// How many deliveries a client may be behind before its stream ends.
+const MAX_DELIVERIES: usize = 64;
 
-/// One thing to tell a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiveEvent {
-    /// Whoever has been told this, and everything before it, has been told what earlier transactions than this wrote.
-    pub mark: Mark,
-    /// What there is to tell.
-    pub news: News,
-}
+/// How many orders these hold at most.
+const MAX_QUEUED: usize = 4_000;
 
-/// What there is to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// The newest orders, newest first: what was told before counts no more.
-    Snapshot(Vec<OrderSummary>),
-    /// This order was placed or changed.
-    Order(Arc<OrderSummary>),
-    /// Nothing, but the read model could be read just now.
-    Heartbeat,
-}
-
-/// What a client is told: some at once, the rest as it happens. It ends when the client was too slow, when the history of the
-/// database took another turn, or when the process stops: the client comes back with the last mark that it was told.
+/// What a client is sent: some at once, the rest as it happens. It ends when the client was too slow, when the read model could
+/// not be read for long, or when the process stops: the client comes back with the mark of the last event that it received.
 pub struct Subscription {
     /// At once.
-    pub first: Vec<LiveEvent>,
+    pub first: Vec<Delivery>,
     /// As it happens.
-    pub then: mpsc::Receiver<Vec<LiveEvent>>,
+    pub then: mpsc::Receiver<Delivery>,
 }
 
 /// Why nobody can watch now.
@@ -70,28 +64,51 @@ pub struct Live<W> {
     watch: Arc<W>,
     subscribers: mpsc::Sender<Subscriber>,
     slots: Arc<Semaphore>,
+    room: Room,
+    report: Arc<Report>,
 }
 
+/// The first deliveries, the mark behind them, and how far was read for them.
+type Begin = (Vec<Delivery>, Mark, ReadPosition);
+
 impl<W: OrderWatch> Live<W> {
-    /// Asks `watch` every `tick`, as long as anybody watches, until the process stops. There are up to `max_streams` at once; each holds a
-    /// connection of a client, and none of the database.
+    /// Reads from `watch` every `tick`, as long as somebody watches, until the process stops. There are up to `max_streams` at once; each
+    /// holds a connection of a client, and none of the database.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use]
     pub fn start(watch: Arc<W>, tick: Duration, max_streams: usize, tasks: &CriticalTasks) -> Self {
-        let (subscribers, came) = mpsc::channel(max_streams);
-        let feed = Feed::new(Arc::clone(&watch), tick, came);
+        Self::start_with_report(watch, tick, max_streams, Report::unregistered(), tasks)
+    }
+
+    /// As [`Live::start`]; `report` counts what interrupts streams.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn start_with_report(
+        watch: Arc<W>,
+        tick: Duration,
+        max_streams: usize,
+        report: Report,
+        tasks: &CriticalTasks,
+    ) -> Self {
+        let (subscribers, arriving) = mpsc::channel(max_streams);
+        let (room, report) = (Room::new(), Arc::new(report));
+        let feed = Feed::new(Arc::clone(&watch), tick, arriving, room.clone(), Arc::clone(&report));
         // Its end is the end of every stream.
         let stop = tasks.stop().clone();
         tasks.spawn("live feed", async move {
             stop.run_until_cancelled(feed.run()).await;
         });
-        Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)) }
+        Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)), room, report }
     }
 
-    /// Tells what happens to this customer's orders: since `told`, where that can be found out, else from a snapshot on.
+    /// Sends what happens to this customer's orders: from `mark` on, where the changes since can be found, else from a snapshot
+    /// on.
     ///
     /// # Errors
     ///
@@ -99,47 +116,48 @@ impl<W: OrderWatch> Live<W> {
     pub async fn subscribe(
         &self,
         customer_id: String,
-        told: Option<Mark>,
+        mark: Option<Mark>,
     ) -> Result<Subscription, SubscribeError> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| SubscribeError::Full)?;
-        let (first, mark) = match told {
-            Some(told) => match self.resume(&customer_id, told).await? {
-                Some(resumed) => resumed,
-                None => self.snapshot(&customer_id).await?,
-            },
+        let resumed = match mark {
+            Some(mark) => self.resume(&customer_id, mark).await?,
+            None => None,
+        };
+        let (first, mark, position) = match resumed {
+            Some(begin) => begin,
             None => self.snapshot(&customer_id).await?,
         };
-        let (tell, then) = mpsc::channel(MAX_BATCHES);
-        let subscriber = Subscriber::new(customer_id, mark, tell, slot);
+        let (queue, then) = Subscriber::queue();
+        let subscriber = Subscriber::new(customer_id, (mark, position), queue, slot);
         self.subscribers.try_send(subscriber).map_err(|_| SubscribeError::Full)?;
         Ok(Subscription { first, then })
     }
 
-    async fn snapshot(&self, customer_id: &str) -> Result<(Vec<LiveEvent>, Mark), QueryError> {
-        let read = self.watch.newest(customer_id, SNAPSHOT).await?;
-        Ok((vec![LiveEvent { mark: read.mark, news: News::Snapshot(read.orders) }], read.mark))
+    async fn snapshot(&self, customer_id: &str) -> Result<Begin, QueryError> {
+        let read = self.watch.newest(vec![customer_id.to_owned()], SNAPSHOT).await?;
+        let mark = read.position.mark();
+        let orders = Orders::of_snapshot(read.found.into_iter().flatten().collect());
+        Ok((vec![Delivery::snapshot(mark, orders)], mark, read.position))
     }
 
-    /// What has changed since the mark; `None` where that cannot be told, or is too much.
-    async fn resume(
-        &self,
-        customer_id: &str,
-        told: Mark,
-    ) -> Result<Option<(Vec<LiveEvent>, Mark)>, QueryError> {
-        let read = self.watch.changes_of(customer_id, told.settled, MAX_CHANGES + 1).await?;
-        if read.mark.history != told.history || read.orders.len() > MAX_CHANGES {
+    /// What has changed since the mark; `None` where that cannot be found out, or is too much.
+    async fn resume(&self, customer_id: &str, mark: Mark) -> Result<Option<Begin>, QueryError> {
+        let read = self.watch.changes_of(customer_id, mark.settled, MAX_CHANGES + 1).await?;
+        let changes = read.found;
+        let obstacle = if mark.continues_in(read.position.history) {
+            (changes.len() > MAX_CHANGES).then_some(Reason::ResumeTooFar)
+        } else {
+            Some(Reason::ResumeOfOtherHistory)
+        };
+        let changes = changes.into_iter().map(Arc::new).collect();
+        let changes = if obstacle.is_none() { self.room.hold(changes) } else { None };
+        let Some(changes) = changes else {
+            self.report.snapshot(obstacle.unwrap_or(Reason::NoRoom));
             return Ok(None);
-        }
-        let mark = later(told, read.mark);
-        // Only the last event may tell the new mark: a client that is cut off before it has not been told everything.
-        let changes = read.orders.into_iter().map(|order| News::Order(Arc::new(order)));
-        let mut first: Vec<_> = changes.map(|news| LiveEvent { mark: told, news }).collect();
-        first.push(LiveEvent { mark, news: News::Heartbeat });
-        Ok(Some((first, mark)))
+        };
+        // Only the last event carries the new mark: a client that is cut off before it has not received everything.
+        let reached = mark.advanced_to(read.position.mark());
+        let first = vec![Delivery::first_orders(mark, changes), Delivery::heartbeat(reached)];
+        Ok(Some((first, reached, read.position)))
     }
-}
-
-/// What was seen on a server that has come further counts on one that has not.
-fn later(one: Mark, other: Mark) -> Mark {
-    if one.settled > other.settled { one } else { other }
 }

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::model::{Mark, OrderSummary, Page, PageRequest};
+use crate::model::{OrderSummary, Page, PageRequest, ReadPosition};
 
 /// Answers what requests ask, as far as orders have been projected.
 pub trait OrderQueries: Send + Sync + 'static {
@@ -37,15 +38,19 @@ pub trait OrderWatch: Send + Sync + 'static {
         order_ids: Vec<Uuid>,
     ) -> impl Future<Output = Result<Vec<OrderSummary>, QueryError>> + Send;
 
-    /// A customer's newest orders, newest first, and how far they have been read.
+    /// The newest orders of each of the customers, newest first, in the order of the customers, by one query.
     ///
     /// # Errors
     ///
     /// [`QueryError`].
-    fn newest(&self, customer_id: &str, limit: u8) -> impl Future<Output = Result<Read, QueryError>> + Send;
+    fn newest(
+        &self,
+        customer_ids: Vec<String>,
+        limit: u8,
+    ) -> impl Future<Output = Result<Read<Vec<Vec<OrderSummary>>>, QueryError>> + Send;
 
-    /// Up to `limit` orders of one customer that were written since `settled`, in any order. It is quick however long ago that
-    /// was.
+    /// Up to `limit` orders of one customer that were written by transaction `settled` or a later one, in any order. It is quick
+    /// however long ago that was.
     ///
     /// # Errors
     ///
@@ -55,10 +60,10 @@ pub trait OrderWatch: Send + Sync + 'static {
         customer_id: &str,
         settled: i64,
         limit: usize,
-    ) -> impl Future<Output = Result<Read, QueryError>> + Send;
+    ) -> impl Future<Output = Result<Read<Vec<OrderSummary>>, QueryError>> + Send;
 
-    /// The orders of any of the customers that were written since `settled`, in the order of their writing, by one query. It is
-    /// quick however many customers are asked for, if that was not long ago.
+    /// Up to `limit` orders of any of the customers that were written by one of these transactions, in any order, by one query.
+    /// Its cost grows with what all customers' orders were changed by them, not with the number of the customers.
     ///
     /// # Errors
     ///
@@ -66,17 +71,27 @@ pub trait OrderWatch: Send + Sync + 'static {
     fn changes(
         &self,
         customer_ids: Vec<String>,
-        settled: i64,
-    ) -> impl Future<Output = Result<Read, QueryError>> + Send;
+        transactions: Vec<Range<i64>>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Read<Vec<Change>>, QueryError>> + Send;
 }
 
 /// What was read, and how far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Read {
-    /// What earlier transactions than this wrote has been seen.
-    pub mark: Mark,
-    /// The orders. What later transactions wrote may be among it.
-    pub orders: Vec<OrderSummary>,
+pub struct Read<T> {
+    /// What other transactions wrote than those that are unseen here is in `found`. What some of these wrote may be as well.
+    pub position: ReadPosition,
+    /// What was found.
+    pub found: T,
+}
+
+/// An order that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// By which transaction.
+    pub transaction: i64,
+    /// As it is now.
+    pub order: OrderSummary,
 }
 
 /// The question could not be answered; it may be answered later. Questions that were asked together share the cause.

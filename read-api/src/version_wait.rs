@@ -144,12 +144,13 @@ async fn look_for_all<W: OrderWatch>(watch: Arc<W>, waiters: Arc<Waiters>) {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::port::Read;
+    use crate::port::{Change, Read};
 
     /// Finds nothing, and takes its time for it.
     struct NothingThere {
@@ -164,15 +165,20 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn newest(&self, _: &str, _: u8) -> Result<Read, QueryError> {
+        async fn newest(&self, _: Vec<String>, _: u8) -> Result<Read<Vec<Vec<OrderSummary>>>, QueryError> {
             panic!("nobody watches")
         }
 
-        async fn changes_of(&self, _: &str, _: i64, _: usize) -> Result<Read, QueryError> {
+        async fn changes_of(&self, _: &str, _: i64, _: usize) -> Result<Read<Vec<OrderSummary>>, QueryError> {
             panic!("nobody watches")
         }
 
-        async fn changes(&self, _: Vec<String>, _: i64) -> Result<Read, QueryError> {
+        async fn changes(
+            &self,
+            _: Vec<String>,
+            _: Vec<Range<i64>>,
+            _: usize,
+        ) -> Result<Read<Vec<Change>>, QueryError> {
             panic!("nobody watches")
         }
     }

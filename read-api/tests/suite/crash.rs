@@ -39,8 +39,8 @@ async fn a_change_is_told_although_its_transaction_has_an_id_that_was_seen_befor
     }
     let query = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
     let before: i64 = session.query_one(query, &[]).await?.get(0);
-    let read = watch(&server)?.newest("alice", 20).await?;
-    assert_eq!(read.orders.len(), 1);
+    let read = watch(&server)?.newest(vec!["alice".to_owned()], 20).await?;
+    assert_eq!(read.found.concat().len(), 1);
     server.crash();
 
     let server = PrivateServer::start(&options)?;
@@ -48,9 +48,10 @@ async fn a_change_is_told_although_its_transaction_has_an_id_that_was_seen_befor
     change(&session, 1, 1).await?;
     let changed_in: i64 = session.query_one("SELECT max(changed_in) FROM order_summary", &[]).await?.get(0);
     assert!(changed_in < before, "{changed_in} was not given before the crash, when {before} came next");
-    let told = watch(&server)?.changes(vec!["alice".to_owned()], read.mark.settled).await?;
-    assert_eq!(told.mark.history, read.mark.history);
-    let told: Vec<_> = told.orders.iter().map(|order| order.version).collect();
-    assert_eq!(told, [2]);
+    let unseen = read.position.unseen().collect();
+    let changes = watch(&server)?.changes(vec!["alice".to_owned()], unseen, 20).await?;
+    assert_eq!(changes.position.history, read.position.history);
+    let versions: Vec<_> = changes.found.iter().map(|change| change.order.version).collect();
+    assert_eq!(versions, [2]);
     Ok(())
 }

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::{Replica, SOON, change, insert, numbers, order};
+use crate::support::{Replica, SOON, change, insert, insert_many, numbers, order};
 
 async fn connect(server: &PrivateServer) -> Result<Client> {
     let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
@@ -42,16 +42,41 @@ async fn a_standby_answers_waits_and_streams_until_it_is_promoted_and_afterwards
     let (told, last) = events.next_order().await?;
     assert_eq!(told, (1, 2));
 
-    // The primary is lost. What was told before is no measure on the new one, which may never have got it.
+    // A transaction that stays open on the primary, and more changes than a stream sends one by one.
+    let pin = connect(&primary).await?;
+    pin.batch_execute("BEGIN; SELECT pg_current_xact_id(); SAVEPOINT a; CREATE TEMPORARY TABLE t ()").await?;
+    insert_many(&writer, "bob", 1_001..2_301).await?;
+    wait::until("the standby to show it", SOON, || async {
+        let newest = replica.get("/customers/bob/orders?limit=1").await.map_err(|error| error.to_string())?;
+        let newest: Value = newest.json().await.map_err(|error| error.to_string())?;
+        if numbers(&newest) == [2_300] { Ok(()) } else { Err(newest.to_string()) }
+    })
+    .await?;
+    let mut bob = replica.watch("bob", None).await?;
+    assert_eq!(bob.next().await?.context("no snapshot")?.name, "snapshot");
+    for version in 2..5 {
+        change(&writer, 1_001, 1_001).await?;
+        let event = bob.next().await?.context("the stream has ended")?;
+        assert_eq!(event.order(), Some((1_001, version)), "once, and nothing else");
+    }
+    pin.batch_execute("ROLLBACK").await?;
+
+    // The primary is lost. What was sent before is no measure for what the new one writes.
     drop(primary);
     let promoted = connect(&standby).await?;
     promoted.batch_execute("SELECT pg_promote()").await?;
-    while events.next().await?.is_some() {}
-    let snapshot = replica.watch("alice", Some(&last)).await?.next().await?.context("no snapshot")?;
-    assert_eq!((snapshot.name.as_str(), numbers(&snapshot.data)), ("snapshot", vec![3, 2, 1]));
-    let mut events = replica.watch("alice", Some(&snapshot.id)).await?;
     insert(&promoted, &[(4, "alice", 4)]).await?;
-    assert_eq!(events.next_order().await?.0, (4, 1));
+    let snapshot = loop {
+        let event = events.next().await?.context("the stream has ended")?;
+        if event.name == "snapshot" {
+            break event;
+        }
+    };
+    assert_eq!(numbers(&snapshot.data), [4, 3, 2, 1]);
+    let again = replica.watch("alice", Some(&last)).await?.next().await?.context("no snapshot")?;
+    assert_eq!((again.name.as_str(), numbers(&again.data)), ("snapshot", vec![4, 3, 2, 1]));
+    change(&promoted, 2, 2).await?;
+    assert_eq!(events.next_order().await?.0, (2, 2));
     wait::until("the list to show it", SOON, || async {
         match numbers_of_alice(&replica).await {
             Ok(shown) if shown == [4, 3, 2, 1] => Ok(()),

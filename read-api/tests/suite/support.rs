@@ -1,6 +1,7 @@
 //! A read-api of one test's own, on a database of its own.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -147,10 +148,22 @@ pub(crate) async fn insert(session: &Client, orders: &[(i32, &str, i32)]) -> Res
     Ok(())
 }
 
+/// Puts many orders of one customer into the read model, in one transaction.
+pub(crate) async fn insert_many(session: &Client, customer: &str, numbers: Range<i32>) -> Result<()> {
+    let insert = "INSERT INTO order_summary
+        (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+        SELECT lpad(n::text, 32, '0')::uuid, $1, 100 * n, 'placed',
+               timestamptz '2026-11-23 10:00:00.123456Z' + n * interval '1 minute', 2, 'SKU', 1
+        FROM generate_series($2::int, $3::int - 1) AS n";
+    session.execute(insert, &[&customer, &numbers.start, &numbers.end]).await?;
+    Ok(())
+}
+
 /// Takes orders whose numbers lie in the range to their next version, as the projector does.
 pub(crate) async fn change(session: &Client, first: i32, last: i32) -> Result<u64> {
     let change = "UPDATE order_summary
-        SET version = version + 1, status = 'paid', changed_in = pg_current_xact_id()::text::bigint
+        SET version = version + 1, status = 'paid', changed_in = pg_current_xact_id()::text::bigint,
+            history = (SELECT current_history())
         WHERE total_cents BETWEEN 100 * $1::int AND 100 * $2::int";
     Ok(session.execute(change, &[&first, &last]).await?)
 }

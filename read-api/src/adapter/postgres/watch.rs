@@ -1,5 +1,6 @@
 //! What the process asks on behalf of requests that wait.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use diesel::QueryResult;
@@ -9,9 +10,10 @@ use futures_util::future::BoxFuture;
 use runtime::database::Database;
 use uuid::Uuid;
 
+use super::position::Positions;
 use super::{changes, find, list};
 use crate::model::{Filter, OrderSummary, PageRequest};
-use crate::port::{OrderWatch, QueryError, Read};
+use crate::port::{Change, OrderWatch, QueryError, Read};
 
 /// How many connections it needs: for who waits, for who watches, and for those who begin to. They are its own, so that lists
 /// which take long keep nobody waiting who has been promised an answer in time.
@@ -21,28 +23,28 @@ pub const WATCH_CONNECTIONS: usize = 4;
 #[derive(Clone)]
 pub struct PgOrderWatch {
     database: Database,
+    positions: Arc<Positions>,
 }
 
 impl PgOrderWatch {
     /// Asks `database`.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, positions: Arc::default() }
     }
 
-    /// Reads behind a mark, on one connection: another one may lead to another standby, which has not come as far.
-    async fn read<W>(&self, orders: W) -> Result<Read, QueryError>
+    /// Takes the position and then reads, on one connection: another one may lead to another standby, which is behind.
+    async fn read<T, W>(&self, work: W) -> Result<Read<T>, QueryError>
     where
-        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<Vec<OrderSummary>>>
-            + Clone
-            + Send
-            + 'static,
+        T: Send + 'static,
+        W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>> + Clone + Send + 'static,
     {
+        let positions = Arc::clone(&self.positions);
         ask(&self.database, |connection| {
-            let orders = orders.clone();
+            let (positions, work) = (Arc::clone(&positions), work.clone());
             async move {
-                let mark = changes::mark(connection).await?;
-                Ok(Read { mark, orders: orders(connection).await? })
+                let position = positions.next(connection).await?;
+                Ok(Read { position, found: work(connection).await? })
             }
             .boxed()
         })
@@ -55,26 +57,31 @@ impl OrderWatch for PgOrderWatch {
         ask(&self.database, |connection| find::find(connection, order_ids.clone()).boxed()).await
     }
 
-    async fn newest(&self, customer_id: &str, limit: u8) -> Result<Read, QueryError> {
-        let request = PageRequest {
-            customer_id: customer_id.to_owned(),
-            filter: Filter::default(),
-            after: None,
-            limit,
-        };
-        let requests = Arc::new(vec![request]);
+    async fn newest(
+        &self,
+        customer_ids: Vec<String>,
+        limit: u8,
+    ) -> Result<Read<Vec<Vec<OrderSummary>>>, QueryError> {
+        let first_page =
+            |customer_id| PageRequest { customer_id, filter: Filter::default(), after: None, limit };
+        let requests: Arc<Vec<_>> = Arc::new(customer_ids.into_iter().map(first_page).collect());
         self.read(move |connection| {
             let requests = Arc::clone(&requests);
             async move {
                 let pages = list::pages(connection, requests).await?;
-                Ok(pages.into_iter().flat_map(|page| page.orders).collect())
+                Ok(pages.into_iter().map(|page| page.orders).collect())
             }
             .boxed()
         })
         .await
     }
 
-    async fn changes_of(&self, customer_id: &str, settled: i64, limit: usize) -> Result<Read, QueryError> {
+    async fn changes_of(
+        &self,
+        customer_id: &str,
+        settled: i64,
+        limit: usize,
+    ) -> Result<Read<Vec<OrderSummary>>, QueryError> {
         let (customer_id, limit) = (customer_id.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
         self.read(move |connection| {
             changes::of_customer(connection, customer_id.clone(), settled, limit).boxed()
@@ -82,9 +89,17 @@ impl OrderWatch for PgOrderWatch {
         .await
     }
 
-    async fn changes(&self, customer_ids: Vec<String>, settled: i64) -> Result<Read, QueryError> {
-        self.read(move |connection| changes::of_customers(connection, customer_ids.clone(), settled).boxed())
-            .await
+    async fn changes(
+        &self,
+        customer_ids: Vec<String>,
+        transactions: Vec<Range<i64>>,
+        limit: usize,
+    ) -> Result<Read<Vec<Change>>, QueryError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            changes::of_customers(connection, customer_ids.clone(), transactions.clone(), limit).boxed()
+        })
+        .await
     }
 }
 

@@ -1,0 +1,126 @@
+//! How far a process has read.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::{History, Mark};
+
+/// Transactions that were open are kept as at most this many ranges, so that a position has a bounded size.
+const MAX_RANGES: usize = 128;
+
+/// Which transactions a read has seen: all below `next`, except those that were open. It is more exact than a [`Mark`], which
+/// the oldest open transaction holds back, so that what is written meanwhile counts as unseen again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadPosition {
+    /// The history that was read.
+    pub history: History,
+    next: i64,
+    open: Vec<Range<i64>>,
+}
+
+impl ReadPosition {
+    /// Everything below `next` has been seen, except what these transactions write. Where they are scattered over more than 128
+    /// ranges, some that lie between them count as open as well.
+    #[must_use]
+    pub fn new(history: History, next: i64, open: Vec<Range<i64>>) -> Self {
+        let open = open.into_iter().map(|range| range.start..range.end.min(next));
+        Self { history, next, open: merged(open.collect()) }
+    }
+
+    /// What a client may come back with that has been sent all that was seen.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let settled = self.open.first().map_or(self.next, |first| first.start);
+        Mark { history: self.history, settled }
+    }
+
+    /// Whether what this transaction wrote may not have been seen.
+    #[must_use]
+    pub fn is_unseen(&self, transaction: i64) -> bool {
+        transaction >= self.next || self.open.iter().any(|range| range.contains(&transaction))
+    }
+
+    /// The transactions whose writes may not have been seen.
+    pub fn unseen(&self) -> impl Iterator<Item = Range<i64>> {
+        self.open.iter().cloned().chain(std::iter::once(self.next..i64::MAX))
+    }
+
+    /// Whether `other` was read when the same history had gone further: on the same server, or on another one. As a history goes
+    /// on, the newest row never gets an older id; and as long as it has the same one, open transactions only become fewer.
+    #[must_use]
+    pub fn is_behind(&self, other: &Self) -> bool {
+        (self.next, Reverse(width(&self.open))) < (other.next, Reverse(width(&other.open)))
+    }
+}
+
+/// The same transactions as sorted ranges with gaps between them: at most 128, for which the smallest gaps are filled.
+#[must_use]
+pub fn merged(mut ranges: Vec<Range<i64>>) -> Vec<Range<i64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_unstable_by_key(|range| range.start);
+    let joined = join(ranges, |end, start| start <= end);
+    if joined.len() <= MAX_RANGES {
+        return joined;
+    }
+    let starts = joined.iter().skip(1).map(|range| range.start);
+    let mut gaps: Vec<_> = joined.iter().map(|range| range.end).zip(starts).collect();
+    gaps.sort_unstable_by_key(|(end, start)| Reverse(start - end));
+    let kept: BTreeSet<_> = gaps.into_iter().take(MAX_RANGES - 1).collect();
+    join(joined, |end, start| !kept.contains(&(end, start)))
+}
+
+/// Joins each range to the one before where `are_one` says so of the end of that one and its own start.
+fn join(sorted: Vec<Range<i64>>, are_one: impl Fn(i64, i64) -> bool) -> Vec<Range<i64>> {
+    let mut joined: Vec<Range<i64>> = Vec::with_capacity(sorted.len().min(MAX_RANGES));
+    for range in sorted {
+        match joined.last_mut() {
+            Some(last) if are_one(last.end, range.start) => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+/// How many transactions there are in ranges with gaps between them.
+#[must_use]
+pub fn width(ranges: &[Range<i64>]) -> i64 {
+    ranges.iter().map(|range| range.end - range.start).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HISTORY: History = History { system: 1, timeline: 1 };
+
+    fn position(next: i64, open: &[i64]) -> ReadPosition {
+        ReadPosition::new(HISTORY, next, open.iter().map(|xid| *xid..xid + 1).collect())
+    }
+
+    #[test]
+    fn what_was_open_or_comes_later_is_unseen() {
+        let position = position(20, &[12, 10, 11, 15, 25]);
+        let unseen: Vec<_> = (0..30).filter(|xid| position.is_unseen(*xid)).collect();
+        assert_eq!(unseen, [vec![10, 11, 12, 15], (20..30).collect()].concat());
+        assert_eq!(position.unseen().collect::<Vec<_>>(), [10..13, 15..16, 20..i64::MAX]);
+        assert_eq!(position.mark().settled, 10);
+    }
+
+    #[test]
+    fn a_position_is_behind_one_that_has_seen_a_newer_row_or_more_ends() {
+        assert!(position(20, &[]).is_behind(&position(21, &[3])));
+        assert!(position(20, &[3, 4]).is_behind(&position(20, &[3])));
+        assert!(!position(20, &[3]).is_behind(&position(20, &[3])));
+        assert!(!position(20, &[]).is_behind(&position(20, &[3])));
+    }
+
+    #[test]
+    fn a_position_stays_small_and_forgets_no_open_transaction() {
+        let open: Vec<i64> = (0..1_000).map(|n| 10 * n + n * n).collect();
+        let position = position(2_000_000, &open);
+        assert_eq!(position.unseen().count(), MAX_RANGES + 1);
+        assert!(open.iter().all(|xid| position.is_unseen(*xid)));
+        assert!(!position.is_unseen(open[999] - 1), "the widest gaps are kept");
+    }
+}

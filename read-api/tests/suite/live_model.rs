@@ -1,0 +1,304 @@
+//! Streams over a model of servers: replication that lags, failovers that lose orders, ids that are given again. Whatever happens,
+//! a client ends up with what the database holds.
+
+#![allow(clippy::indexing_slicing, reason = "A model that is wrong may panic.")]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use chrono::DateTime;
+use proptest::prelude::*;
+use read_api::live::{Delivery, Live, News, Subscription};
+use read_api::model::{History, Mark, OrderStatus, OrderSummary, ReadPosition};
+use read_api::port::{Change, OrderWatch, QueryError, Read};
+use runtime::tasks::CriticalTasks;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// An order as a server shows it: the version, the transaction and the timeline that it was written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stored {
+    version: i32,
+    transaction: i64,
+    timeline: i64,
+}
+
+/// What one server shows.
+#[derive(Debug, Clone, Default)]
+struct Server {
+    orders: BTreeMap<u8, Stored>,
+    open: Vec<i64>,
+    next_id: i64,
+}
+
+/// A primary, and two standbys that are some records behind. Reads lead to the readers in turn.
+#[derive(Debug)]
+struct Cluster {
+    /// What each record of the log left behind, the newest last.
+    log: Vec<Server>,
+    timeline: i64,
+    pending: Vec<(i64, u8)>,
+    versions: i32,
+    /// How far each of two standbys has replayed.
+    replayed: [usize; 2],
+    reads: usize,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let start = Server { next_id: 3, ..Server::default() };
+        Self { log: vec![start], timeline: 1, pending: Vec::new(), versions: 0, replayed: [0; 2], reads: 0 }
+    }
+
+    fn newest(&self) -> Server {
+        self.log.last().cloned().unwrap_or_default()
+    }
+
+    fn apply(&mut self, step: &Step) {
+        let mut server = self.newest();
+        match step {
+            Step::Begin(order) => {
+                // Two transactions cannot have the same row locked.
+                if self.pending.iter().any(|(_, other)| other == order) {
+                    return;
+                }
+                self.pending.push((server.next_id, *order));
+                server.open.push(server.next_id);
+                server.next_id += 1;
+            }
+            Step::End { which, commit } => {
+                if self.pending.is_empty() {
+                    return;
+                }
+                let (transaction, order) = self.pending.remove(which % self.pending.len());
+                server.open.retain(|open| *open != transaction);
+                if *commit {
+                    self.versions += 1;
+                    let stored = Stored { version: self.versions, transaction, timeline: self.timeline };
+                    server.orders.insert(order, stored);
+                }
+            }
+            Step::Replay { standby, records } => {
+                let replayed = &mut self.replayed[standby % 2];
+                *replayed = (*replayed + records).min(self.log.len() - 1);
+                return;
+            }
+            Step::Failover { standby } => {
+                // The standby that has more is promoted, or the other one could not follow it.
+                let most = self.replayed[standby % 2].max(self.replayed[(standby + 1) % 2]);
+                self.log.truncate(most + 1);
+                self.timeline += 1;
+                self.pending.clear();
+                server = self.newest();
+                server.open.clear();
+            }
+        }
+        self.log.push(server);
+    }
+
+    fn read(&mut self) -> (Server, ReadPosition) {
+        self.reads += 1;
+        let server = self.log[self.replayed[self.reads % 2]].clone();
+        let newest = server.orders.values().max_by_key(|stored| stored.transaction);
+        let history = History { system: 1, timeline: newest.map_or(0, |stored| stored.timeline) };
+        let next = newest.map_or(1, |stored| stored.transaction + 1);
+        let open = server.open.iter().map(|open| *open..open + 1).collect();
+        (server, ReadPosition::new(history, next, open))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Begin(u8),
+    End { which: usize, commit: bool },
+    Replay { standby: usize, records: usize },
+    Failover { standby: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..6_u8).prop_map(Step::Begin),
+        8 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(which, commit)| Step::End { which, commit }),
+        8 => (0..2_usize, 1..8_usize).prop_map(|(standby, records)| Step::Replay { standby, records }),
+        1 => (0..2_usize).prop_map(|standby| Step::Failover { standby }),
+    ]
+}
+
+#[derive(Clone)]
+struct Model(Arc<Mutex<Cluster>>);
+
+impl Model {
+    fn lock(&self) -> MutexGuard<'_, Cluster> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn summary(order: u8, stored: Stored) -> OrderSummary {
+    OrderSummary {
+        order_id: Uuid::from_u128(order.into()),
+        customer_id: "alice".into(),
+        status: OrderStatus::Placed.as_str().into(),
+        version: stored.version,
+        total_cents: 1,
+        item_count: 1,
+        last_item_sku: "SKU".to_owned(),
+        placed_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+impl OrderWatch for Model {
+    async fn find_all(&self, _: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
+        unreachable!("nobody waits for a version")
+    }
+
+    async fn newest(
+        &self,
+        customers: Vec<String>,
+        _: u8,
+    ) -> Result<Read<Vec<Vec<OrderSummary>>>, QueryError> {
+        let (server, position) = self.lock().read();
+        let orders: Vec<_> =
+            server.orders.into_iter().map(|(order, stored)| summary(order, stored)).collect();
+        Ok(Read { position, found: vec![orders; customers.len()] })
+    }
+
+    async fn changes_of(
+        &self,
+        _: &str,
+        settled: i64,
+        _: usize,
+    ) -> Result<Read<Vec<OrderSummary>>, QueryError> {
+        let (server, position) = self.lock().read();
+        let changed = server.orders.into_iter().filter(|(_, stored)| stored.transaction >= settled);
+        Ok(Read { position, found: changed.map(|(order, stored)| summary(order, stored)).collect() })
+    }
+
+    async fn changes(
+        &self,
+        _: Vec<String>,
+        transactions: Vec<Range<i64>>,
+        _: usize,
+    ) -> Result<Read<Vec<Change>>, QueryError> {
+        let (server, position) = self.lock().read();
+        let is_asked = |stored: &Stored| transactions.iter().any(|range| range.contains(&stored.transaction));
+        let changed = server.orders.into_iter().filter(|(_, stored)| is_asked(stored));
+        let change = |(order, stored): (u8, Stored)| Change {
+            transaction: stored.transaction,
+            order: summary(order, stored),
+        };
+        Ok(Read { position, found: changed.map(change).collect() })
+    }
+}
+
+/// A client, which keeps the highest version of each order since the last snapshot.
+struct Client {
+    subscription: Subscription,
+    known: BTreeMap<Uuid, i32>,
+    mark: Option<Mark>,
+}
+
+impl Client {
+    async fn start(live: &Live<Model>) -> Result<Self> {
+        let subscription = live.subscribe("alice".to_owned(), None).await?;
+        let mut client = Self { subscription, known: BTreeMap::new(), mark: None };
+        client.take_first();
+        Ok(client)
+    }
+
+    fn take_first(&mut self) {
+        for delivery in std::mem::take(&mut self.subscription.first) {
+            self.take(delivery);
+        }
+    }
+
+    fn take(&mut self, delivery: Delivery) {
+        for event in delivery.into_events() {
+            self.mark = Some(event.mark);
+            match event.news {
+                News::Snapshot(orders) => {
+                    self.known = orders.iter().map(|order| (order.order_id, order.version)).collect();
+                }
+                News::Order(order) => {
+                    let known = self.known.entry(order.order_id).or_default();
+                    *known = order.version.max(*known);
+                }
+                News::Heartbeat => {}
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<()> {
+        loop {
+            match self.subscription.then.try_recv() {
+                Ok(delivery) => self.take(delivery),
+                Err(tokio::sync::mpsc::error::TryRecvError::Empty) => return Ok(()),
+                Err(error) => return Err(error).context("the stream has ended"),
+            }
+        }
+    }
+
+    /// Comes back with the last id.
+    async fn reconnect(&mut self, live: &Live<Model>) -> Result<()> {
+        self.subscription = live.subscribe("alice".to_owned(), self.mark).await?;
+        self.take_first();
+        Ok(())
+    }
+}
+
+async fn run(steps: &[Step]) -> Result<()> {
+    let model = Model(Arc::new(Mutex::new(Cluster::new())));
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    let live = Live::start(Arc::new(model.clone()), TICK, 10, &CriticalTasks::new(stop));
+    let mut steady = Client::start(&live).await?;
+    let mut coming_back = Client::start(&live).await?;
+    for (number, step) in steps.iter().enumerate() {
+        model.lock().apply(step);
+        if number % 2 == 0 {
+            tokio::time::sleep(TICK).await;
+        }
+        steady.read()?;
+        if number % 5 == 0 {
+            coming_back.reconnect(&live).await?;
+        }
+    }
+    // Everything ends, something is written, and the standbys catch up.
+    let finish = |model: &Model| {
+        let mut cluster = model.lock();
+        while !cluster.pending.is_empty() {
+            cluster.apply(&Step::End { which: 0, commit: true });
+        }
+        cluster.apply(&Step::Begin(7));
+        cluster.apply(&Step::End { which: 0, commit: true });
+        cluster.replayed = [cluster.log.len() - 1; 2];
+        cluster.newest().orders
+    };
+    let stored = finish(&model);
+    coming_back.reconnect(&live).await?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    steady.read()?;
+    coming_back.read()?;
+    let stored: BTreeMap<_, _> =
+        stored.into_iter().map(|(order, stored)| (Uuid::from_u128(order.into()), stored.version)).collect();
+    assert_eq!(steady.known, stored, "the stream that went on");
+    assert_eq!(coming_back.known, stored, "the client that came back");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn clients_end_up_with_what_the_database_holds_whatever_lags_fails_or_is_lost(
+        steps in prop::collection::vec(step(), 1..80)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(&steps)));
+        prop_assert!(result.is_ok(), "{result:?}");
+    }
+}
