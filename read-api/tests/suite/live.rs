@@ -71,11 +71,17 @@ async fn who_comes_back_with_the_last_id_is_told_what_has_changed_and_nothing_el
     let mut told = BTreeMap::new();
     let heartbeat = loop {
         let event = events.next().await?.context("the stream has ended")?;
-        let Some((number, version)) = event.order() else { break event };
+        let Some((number, version)) = event.order() else {
+            // While a transaction of another test is open the place stays the same.
+            if event.id == id {
+                continue;
+            }
+            break event;
+        };
         assert_eq!(event.id, id, "until all has been told, the place is the old one");
         told.insert(number, version);
     };
-    assert!(heartbeat.name == "heartbeat" && heartbeat.id != id, "{heartbeat:?}");
+    assert_eq!(heartbeat.name, "heartbeat");
     // Version 1 is told again where a transaction of another test ran when the stream began.
     told.retain(|_, version| *version > 1);
     assert_eq!(told, BTreeMap::from([(3, 2), (4, 2), (5, 2)]));
