@@ -47,7 +47,7 @@ async fn a_client_that_reads_nothing_is_dropped_and_its_connection_closed() -> R
 #[tokio::test]
 async fn a_client_that_is_too_slow_is_told_so_by_the_end_of_its_stream_and_goes_on_where_it_was() -> Result<()>
 {
-    let api = Api::start_with(&[("LIVE_POLL_MS", "10")]).await?;
+    let api = Api::start_with(&[("HTTP_STALL_LIMIT_MS", "600000")]).await?;
     let mut slow = api.watch("alice", None).await?;
     let snapshot = slow.next().await?.context("no snapshot")?;
     // Somebody else, who reads, sees how far it has gone: more than a slow client is kept for.

@@ -15,5 +15,6 @@ pub const NEEDS: Needs = Needs {
         ("order_summary", "last_item_sku", "SELECT"),
         ("order_summary", "version", "SELECT"),
         ("order_summary", "changed_in", "SELECT"),
+        ("order_summary", "history", "SELECT"),
     ],
 };
