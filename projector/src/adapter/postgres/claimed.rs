@@ -17,8 +17,9 @@ pub struct ClaimLimits {
     pub bytes: i64,
 }
 
-/// `columns` of the rows of `locked` whose payloads, which are text there, fit into `bytes` together; at least the first. The other
-/// rows stay locked until the transaction ends, so a caller that knows how large events are asks for few more than fit.
+/// `columns` of the rows of `locked` whose payloads fit into `bytes` together; at least the first. The other rows stay locked until
+/// the transaction ends, so a caller that knows how large events are asks for few more than fit. Payloads are measured out here:
+/// in `locked` those of the rows that other transactions hold would be, too.
 pub(super) fn push_those_that_fit<'b>(
     out: &mut AstPass<'_, 'b, Pg>,
     columns: &str,
@@ -28,8 +29,8 @@ pub(super) fn push_those_that_fit<'b>(
     out.push_sql("SELECT ");
     out.push_sql(columns);
     out.push_sql(
-        " FROM (SELECT *, octet_length(payload) AS bytes, \
-         sum(octet_length(payload)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far FROM (",
+        " FROM (SELECT *, octet_length(payload::text) AS bytes, \
+         sum(octet_length(payload::text)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far FROM (",
     );
     locked(out)?;
     out.push_sql(") AS locked) AS sized WHERE bytes_so_far <= ");

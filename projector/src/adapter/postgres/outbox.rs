@@ -59,7 +59,7 @@ impl QueryFragment<Pg> for Claim {
         // reads the whole table.
         out.push_sql("DELETE FROM outbox WHERE ctid = ANY(ARRAY(");
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
-            out.push_sql("SELECT ctid, payload::text FROM outbox WHERE id >= ");
+            out.push_sql("SELECT ctid, payload FROM outbox WHERE id >= ");
             out.push_bind_param::<sql_types::BigInt, _>(&self.from)?;
             out.push_sql(" ORDER BY id LIMIT ");
             out.push_bind_param::<sql_types::BigInt, _>(&self.limits.events)?;

@@ -157,7 +157,7 @@ impl QueryFragment<Pg> for ClaimUnlocked {
         // empty.
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
             out.push_sql(
-                "SELECT w.id, w.kind, w.payload::text, w.created_at FROM waiting_events AS w \
+                "SELECT w.id, w.kind, w.payload, w.created_at FROM waiting_events AS w \
                  CROSS JOIN LATERAL (SELECT FROM order_summary AS o \
                  WHERE o.order_id BETWEEN w.order_id AND w.order_id ORDER BY o.order_id LIMIT 1 \
                  FOR NO KEY UPDATE SKIP LOCKED) AS unlocked ORDER BY w.id LIMIT ",
@@ -166,7 +166,7 @@ impl QueryFragment<Pg> for ClaimUnlocked {
             out.push_sql(" FOR UPDATE OF w SKIP LOCKED");
             Ok(())
         };
-        let columns = "id, kind, payload, created_at, statement_timestamp()";
+        let columns = "id, kind, payload::text, created_at, statement_timestamp()";
         push_those_that_fit(&mut out, columns, locked, &self.0.bytes)
     }
 }
