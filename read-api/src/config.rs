@@ -9,7 +9,7 @@ use runtime::http::{AdminConfig, HttpConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::adapter::http::CursorKey;
+use crate::adapter::http::CursorKeys;
 
 /// Everything that read-api can be told from outside.
 #[derive(Debug, Clone)]
@@ -23,8 +23,9 @@ pub struct Config {
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
     /// `CURSOR_KEY`: the secret that page cursors are made with, 32 characters or more. Required: with one that each process
-    /// made for itself, replicas would refuse each other's cursors.
-    pub cursor_key: CursorKey,
+    /// made for itself, replicas would refuse each other's cursors. `CURSOR_KEY_PREVIOUS`: optional, with the same rules; cursors
+    /// made with it are accepted too, so that a key can be replaced.
+    pub cursor_keys: CursorKeys,
     /// `LIVE_POLL_MS`: pause between two looks at what has changed, while anybody watches; 10 to 2 000. Default 100.
     pub live_poll: Duration,
 }
@@ -32,6 +33,7 @@ pub struct Config {
 #[derive(Deserialize)]
 struct Cursor {
     key: SecretString,
+    key_previous: Option<SecretString>,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +57,7 @@ impl Config {
         let http = HttpConfig::from_vars(vars)?;
         let admin = AdminConfig::from_vars(vars)?;
         let health = HealthConfig::from_vars(vars)?;
-        let Cursor { key } = config::read("CURSOR_", vars)?;
+        let Cursor { key, key_previous } = config::read("CURSOR_", vars)?;
         let Live { poll_ms } = config::read("LIVE_", vars)?;
         in_range("LIVE_POLL_MS", &poll_ms, &(10..=2_000))?;
         Ok(Self {
@@ -63,7 +65,7 @@ impl Config {
             http,
             admin,
             health,
-            cursor_key: CursorKey::new(&key)?,
+            cursor_keys: CursorKeys::new(&key, key_previous.as_ref())?,
             live_poll: Duration::from_millis(poll_ms),
         })
     }

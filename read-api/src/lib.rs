@@ -86,7 +86,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let report = Report::register(&registry);
     let live = Live::start_with_report(Arc::clone(&watch), config.live_poll, share, report, &tasks);
     let live = web::Data::new(live);
-    let cursor_key = web::Data::new(config.cursor_key.clone());
+    let cursor_keys = web::Data::new(config.cursor_keys.clone());
     let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
     let worker = Arc::new(AtomicUsize::new(0));
     let coalescing = tasks.clone();
@@ -97,7 +97,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
         app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone(), &coalescing)))
             .app_data(version_wait.clone())
             .app_data(live.clone())
-            .app_data(cursor_key.clone())
+            .app_data(cursor_keys.clone())
             .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
     })?;
     Ok(Service::new(server, tasks))

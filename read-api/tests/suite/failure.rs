@@ -1,14 +1,15 @@
 //! When the database fails, and how the process starts.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use local::fault_proxy::Wire;
 use local::wait;
 use reqwest::StatusCode;
+use tokio::process::Command;
 
-use crate::support::{Api, problem};
+use crate::support::{Api, SOON, problem};
 
 #[tokio::test]
 async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
@@ -66,21 +67,24 @@ async fn a_database_that_goes_silent_is_503_and_not_a_hang() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_bad_configuration_ends_the_process_at_once_and_names_the_variable() -> Result<()> {
+#[tokio::test]
+async fn a_bad_configuration_ends_the_process_at_once_and_names_the_variable() -> Result<()> {
     let url = ("DATABASE_URL", "postgres://orders_read_api@localhost/orders");
     let key = ("CURSOR_KEY", "a secret that all replicas have in common");
     for (vars, named) in [
         (vec![key], "DATABASE_URL"),
         (vec![url], "CURSOR_KEY"),
         (vec![url, ("CURSOR_KEY", "too short")], "CURSOR_KEY"),
+        (vec![url, key, ("CURSOR_KEY_PREVIOUS", "too short")], "CURSOR_KEY_PREVIOUS must have"),
+        (vec![url, key, ("CURSOR_KEY_PREVIOUS", key.1)], "CURSOR_KEY_PREVIOUS must differ"),
         (vec![url, key, ("PORT", "-1")], "PORT"),
         (vec![url, key, ("ADMIN_PORT", "-1")], "ADMIN_PORT"),
         (vec![url, key, ("LIVE_POLL_MS", "9")], "LIVE_POLL_MS"),
         (vec![url, key, ("LIVE_POLL_MS", "2001")], "LIVE_POLL_MS"),
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_read-api"));
-        let output = program.env_clear().envs(vars).stdin(Stdio::null()).output()?;
+        program.env_clear().envs(vars).stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(SOON, program.output()).await.context(named)??;
         let said = String::from_utf8(output.stderr)?;
         assert!(!output.status.success() && said.contains(named), "{named}: {said}");
         assert!(

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use crate::support::{Api, change, insert, numbers, problem};
+use crate::support::{Api, Replica, change, insert, numbers, problem};
 
 async fn page(api: &Api, path: &str) -> Result<Value> {
     Ok(api.get(path).await?.error_for_status()?.json().await?)
@@ -157,6 +157,30 @@ async fn a_cursor_is_good_on_every_replica_and_for_its_own_list_only() -> Result
         let response = api.get(&path).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
         assert_eq!(problem(response).await?["errors"][0]["parameter"], "cursor", "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_is_replaced_in_three_steps_and_no_replica_refuses_a_cursor_meanwhile() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
+    let (old, new) = ("the key that is to be replaced, in use", "the key that is to take its place, then");
+    let vars = |current, previous: Option<&'static str>| {
+        let previous = previous.map(|key| ("CURSOR_KEY_PREVIOUS", key));
+        [("CURSOR_KEY", current)].into_iter().chain(previous).collect::<Vec<_>>()
+    };
+    let steps = [vars(old, None), vars(old, Some(new)), vars(new, Some(old)), vars(new, None)];
+    for step in steps.windows(2) {
+        let start = |vars: &Vec<_>| Replica::start(&api.database.url("orders_read_api"), vars);
+        let side_by_side: Vec<_> = step.iter().map(start).collect::<Result<_>>()?;
+        for (maker, reader) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let first: Value =
+                side_by_side[maker].get("/customers/alice/orders?limit=1").await?.json().await?;
+            let path = format!("/customers/alice/orders?cursor={}", cursor(&first).context("no next page")?);
+            let next: Value = side_by_side[reader].get(&path).await?.error_for_status()?.json().await?;
+            assert_eq!(numbers(&next), [1], "{step:?}: made by {maker}, read by {reader}");
+        }
     }
     Ok(())
 }

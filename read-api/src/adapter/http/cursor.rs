@@ -24,32 +24,65 @@ const MAC_BYTES: usize = 16;
 /// The shortest key, in bytes: what `openssl rand -hex 16` gives.
 const MIN_KEY_BYTES: usize = 32;
 
-/// The secret that cursors are made with. All replicas share it, or they would refuse each other's cursors.
+/// The secrets for cursors: new cursors are made with the current key, and cursors of either key are accepted. All replicas
+/// share them, or they would refuse each other's cursors.
 #[derive(Clone)]
-pub struct CursorKey(Hmac<Sha256>);
+pub struct CursorKeys {
+    current: CursorKey,
+    /// While a key is replaced: the other one in use.
+    previous: Option<CursorKey>,
+}
 
-impl fmt::Debug for CursorKey {
+impl fmt::Debug for CursorKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CursorKey")
+        f.write_str("CursorKeys")
     }
 }
 
-impl CursorKey {
-    /// The key in `CURSOR_KEY`.
+impl CursorKeys {
+    /// The keys in `CURSOR_KEY` and, if set, `CURSOR_KEY_PREVIOUS`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is short enough to be guessed; it never shows the key.
-    pub fn new(secret: &SecretString) -> Result<Self, ConfigError> {
-        let bytes = secret.expose_secret().as_bytes();
-        let keyed = Hmac::new_from_slice(bytes).ok().filter(|_| bytes.len() >= MIN_KEY_BYTES);
-        let reason =
-            || format!("must have at least {MIN_KEY_BYTES} characters; `openssl rand -hex 32` makes one");
-        keyed.map(Self).ok_or_else(|| ConfigError::Invalid { variable: "CURSOR_KEY", reason: reason() })
+    /// [`ConfigError`] names the variable whose key is short enough to be guessed, or `CURSOR_KEY_PREVIOUS` when both are the
+    /// same; it never shows a key.
+    pub fn new(current: &SecretString, previous: Option<&SecretString>) -> Result<Self, ConfigError> {
+        let current_key = CursorKey::new("CURSOR_KEY", current)?;
+        let Some(previous) = previous else { return Ok(Self { current: current_key, previous: None }) };
+        let previous_key = CursorKey::new("CURSOR_KEY_PREVIOUS", previous)?;
+        if previous.expose_secret() == current.expose_secret() {
+            let reason =
+                "must differ from CURSOR_KEY; leave it unset when no key is being replaced".to_owned();
+            return Err(ConfigError::Invalid { variable: "CURSOR_KEY_PREVIOUS", reason });
+        }
+        Ok(Self { current: current_key, previous: Some(previous_key) })
     }
 
     /// The cursor of the page that begins behind `position` in this customer's orders under this filter.
     pub(super) fn seal(&self, customer_id: &str, filter: &Filter, position: Position) -> String {
+        self.current.seal(customer_id, filter, position)
+    }
+
+    /// The position in a cursor; `None` unless it was made with one of the keys, for this customer and this filter.
+    pub(super) fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<Position> {
+        let open = |key: &CursorKey| key.open(customer_id, filter, cursor);
+        open(&self.current).or_else(|| self.previous.as_ref().and_then(open))
+    }
+}
+
+#[derive(Clone)]
+struct CursorKey(Hmac<Sha256>);
+
+impl CursorKey {
+    fn new(variable: &'static str, secret: &SecretString) -> Result<Self, ConfigError> {
+        let bytes = secret.expose_secret().as_bytes();
+        let keyed = Hmac::new_from_slice(bytes).ok().filter(|_| bytes.len() >= MIN_KEY_BYTES);
+        let reason =
+            || format!("must have at least {MIN_KEY_BYTES} characters; `openssl rand -hex 32` makes one");
+        keyed.map(Self).ok_or_else(|| ConfigError::Invalid { variable, reason: reason() })
+    }
+
+    fn seal(&self, customer_id: &str, filter: &Filter, position: Position) -> String {
         let mut cursor = Vec::with_capacity(SIGNED_BYTES + MAC_BYTES);
         cursor.push(VERSION);
         cursor.extend(position.placed_at.timestamp_micros().to_be_bytes());
@@ -59,8 +92,7 @@ impl CursorKey {
         BASE64_URL_SAFE_NO_PAD.encode(cursor)
     }
 
-    /// The position in a cursor; `None` unless it was made with this key, for this customer and this filter.
-    pub(super) fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<Position> {
+    fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<Position> {
         let cursor: [u8; SIGNED_BYTES + MAC_BYTES] =
             BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
         let (signed, mac) = cursor.split_at_checked(SIGNED_BYTES)?;
@@ -99,8 +131,12 @@ mod tests {
     use super::*;
     use crate::model::OrderStatus;
 
-    fn key(secret: &str) -> CursorKey {
-        CursorKey::new(&SecretString::from(secret)).unwrap()
+    fn key(secret: &str) -> CursorKeys {
+        CursorKeys::new(&SecretString::from(secret), None).unwrap()
+    }
+
+    fn keys(current: &str, previous: &str) -> Result<CursorKeys, ConfigError> {
+        CursorKeys::new(&SecretString::from(current), Some(&SecretString::from(previous)))
     }
 
     fn position() -> Position {
@@ -167,12 +203,32 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_is_refused_and_no_key_is_shown() {
-        let error = CursorKey::new(&SecretString::from("hunter2")).unwrap_err().to_string();
-        assert!(
-            error.starts_with("CURSOR_KEY must have at least 32") && !error.contains("hunter2"),
-            "{error}"
-        );
-        assert_eq!(format!("{:?}", key(SECRET)), "CursorKey");
+    fn while_a_key_is_replaced_cursors_of_both_are_accepted_and_new_ones_are_made_with_the_current() {
+        let (old, filter) = ("the key of last year, 32 characters", Filter::default());
+        let (before, during, after) = (key(old), keys(SECRET, old).unwrap(), key(SECRET));
+        for maker in [&before, &during, &after] {
+            let cursor = maker.seal("alice", &filter, position());
+            assert_eq!(during.open("alice", &filter, &cursor), Some(position()));
+            assert_eq!(during.open("bob", &filter, &cursor), None);
+        }
+        let made = during.seal("alice", &filter, position());
+        assert_eq!(after.open("alice", &filter, &made), Some(position()));
+        assert_eq!(before.open("alice", &filter, &made), None);
+        let foreign = key("a third key of thirty-two characters").seal("alice", &filter, position());
+        assert_eq!(during.open("alice", &filter, &foreign), None);
+    }
+
+    #[test]
+    fn a_short_or_repeated_key_is_refused_by_its_variable_and_no_key_is_shown() {
+        let short = CursorKeys::new(&SecretString::from("hunter2"), None).unwrap_err().to_string();
+        assert!(short.starts_with("CURSOR_KEY must have at least 32"), "{short}");
+        for previous in ["hunter2", ""] {
+            let short = keys(SECRET, previous).unwrap_err().to_string();
+            assert!(short.starts_with("CURSOR_KEY_PREVIOUS must have at least 32"), "{short}");
+        }
+        let same = keys(SECRET, SECRET).unwrap_err().to_string();
+        assert!(same.starts_with("CURSOR_KEY_PREVIOUS must differ from CURSOR_KEY"), "{same}");
+        assert!(![&short, &same].iter().any(|error| error.contains("hunter2") || error.contains(SECRET)));
+        assert_eq!(format!("{:?}", keys(SECRET, "another secret of as many characters")), "Ok(CursorKeys)");
     }
 }

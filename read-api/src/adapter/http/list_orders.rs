@@ -7,7 +7,7 @@ use runtime::problem::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::cursor::CursorKey;
+use super::cursor::CursorKeys;
 use super::list_query::ListQuery;
 use super::problems::ListProblems;
 use super::{CACHING, CUSTOMER_ORDERS, customer_id, problems};
@@ -57,20 +57,20 @@ pub(super) async fn handle<Q: OrderQueries>(
     customer_id: web::Path<String>,
     query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
-    key: web::Data<CursorKey>,
+    keys: web::Data<CursorKeys>,
 ) -> Result<HttpResponse, Problem> {
     let customer_id = customer_id::of_path(&request, customer_id.into_inner())?;
     let query = ListQuery::parse(&query)?;
     let filter = query.filter();
     let open = |cursor| {
         let not_ours = "is none of this list's: take `next_cursor` as it is, with the same filter";
-        key.open(&customer_id, filter, cursor).ok_or_else(|| problems::invalid_parameter("cursor", not_ours))
+        keys.open(&customer_id, filter, cursor).ok_or_else(|| problems::invalid_parameter("cursor", not_ours))
     };
     let after = query.cursor().map(open).transpose()?;
     let page =
         PageRequest { customer_id: customer_id.clone(), filter: filter.clone(), after, limit: query.limit() };
     let page = queries.page(page).await.map_err(|error| problems::of_query(&error))?;
-    let next_cursor = page.next.map(|position| key.seal(&customer_id, filter, position));
+    let next_cursor = page.next.map(|position| keys.seal(&customer_id, filter, position));
 
     let mut response = HttpResponse::Ok();
     response.insert_header((CACHE_CONTROL, CACHING));

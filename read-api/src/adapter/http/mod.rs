@@ -14,7 +14,7 @@ use actix_web::{Route, web};
 use runtime::resource::readable;
 use utoipa::OpenApi;
 
-pub use self::cursor::CursorKey;
+pub use self::cursor::CursorKeys;
 use crate::port::{OrderQueries, OrderWatch};
 
 const CUSTOMER_ORDERS: &str = "/customers/{customer_id}/orders";
@@ -56,7 +56,7 @@ pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
 }
 
 /// Adds the routes of the read side, the dashboard, and the document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a `Live<W>`
-/// and a [`CursorKey`].
+/// and a [`CursorKeys`].
 pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
     for (path, route) in table::<Q, W>() {
         app.service(readable(path, route));
