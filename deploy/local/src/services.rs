@@ -121,7 +121,7 @@ impl Service {
         Self::start_with(&[], kind, program, database_url, port, log_dir)
     }
 
-    /// The same with more variables in its environment, each as name and value; `ADMIN_PORT` among them counts.
+    /// The same with more variables in its environment, or other values of those that it gets anyway; each as name and value.
     ///
     /// # Errors
     ///
@@ -141,11 +141,11 @@ impl Service {
             let mut command = Command::new(program);
             command
                 .env("ADMIN_PORT", "0")
-                .envs(variables.iter().copied())
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")
                 .env("PORT", port.to_string())
-                .env("CURSOR_KEY", cursor_key());
+                .env("CURSOR_KEY", cursor_key())
+                .envs(variables.iter().copied());
             // Whatever else is asked for, the line that tells the address has to be there, and readable.
             let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
             command.env("RUST_LOG", format!("{filter},runtime::http=info")).env("LOG_FORMAT", "json");

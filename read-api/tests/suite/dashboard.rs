@@ -11,6 +11,9 @@ async fn the_page_comes_whole_from_the_binary_and_may_use_nothing_else() -> Resu
         ("/", "text/html; charset=utf-8"),
         ("/dashboard.css", "text/css; charset=utf-8"),
         ("/dashboard.js", "text/javascript; charset=utf-8"),
+        ("/api.js", "text/javascript; charset=utf-8"),
+        ("/list.js", "text/javascript; charset=utf-8"),
+        ("/text.js", "text/javascript; charset=utf-8"),
     ] {
         let response = api.get(path).await?.error_for_status()?;
         let header = |name: &str| response.headers()[name].to_str().map(str::to_owned);

@@ -33,7 +33,7 @@ fn axe() -> Result<String> {
 }
 
 /// What keeps people from using the page as it is now, by the rules of WCAG 2.2 (A and AA) and axe's own.
-async fn obstacles(browser: &Browser) -> Result<Vec<String>> {
+pub(crate) async fn obstacles(browser: &Browser) -> Result<Vec<String>> {
     // By the browser's own protocol: the page's policy refuses scripts from elsewhere.
     browser.devtools("Runtime.evaluate", json!({"expression": axe()?})).await?;
     let found = browser.run("return axe.run()").await?;
@@ -53,11 +53,7 @@ async fn nobody_is_kept_from_using_it_in_light_and_dark_and_on_a_phone() -> Resu
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
     for (name, scheme, width) in [("light", "light", 1100), ("dark", "dark", 1100), ("phone", "light", 390)] {
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme},
-            {"name": "prefers-reduced-motion", "value": "reduce"}]});
-        browser.devtools("Emulation.setEmulatedMedia", features).await?;
-        let size = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500});
-        browser.devtools("Emulation.setDeviceMetricsOverride", size).await?;
+        browser.look_like(width, scheme).await?;
         scene.open("").await?;
         browser.see("#state", &["not watching"]).await?;
         assert_eq!(obstacles(browser).await?, [""; 0], "{name}, before the search");

@@ -101,6 +101,42 @@ impl Browser {
         self.command("back", json!({})).await.map(drop)
     }
 
+    /// Opens one more tab and shows it; its name is the answer.
+    pub(crate) async fn new_tab(&self) -> Result<String> {
+        let tab = self.command("window/new", json!({"type": "tab"})).await?;
+        let tab = tab.get("handle").and_then(Value::as_str).context("no tab")?.to_owned();
+        self.show_tab(&tab).await?;
+        Ok(tab)
+    }
+
+    /// The name of the tab that is shown.
+    pub(crate) async fn tab(&self) -> Result<String> {
+        let tab = self.client.get(format!("{}/window", self.session)).send().await?.json::<Value>().await?;
+        Ok(tab.get("value").and_then(Value::as_str).context("no tab")?.to_owned())
+    }
+
+    pub(crate) async fn tabs(&self) -> Result<Vec<String>> {
+        let tabs =
+            self.client.get(format!("{}/window/handles", self.session)).send().await?.json::<Value>().await?;
+        Ok(serde_json::from_value(tabs.get("value").cloned().unwrap_or_default())?)
+    }
+
+    /// Shows this tab and hides the others.
+    pub(crate) async fn show_tab(&self, tab: &str) -> Result<()> {
+        self.command("window", json!({"handle": tab})).await?;
+        self.devtools("Page.bringToFront", json!({})).await?;
+        self.until("return document.visibilityState === 'visible'").await
+    }
+
+    /// The window's size, the colours that the user prefers, and no animations.
+    pub(crate) async fn look_like(&self, width: u16, scheme: &str) -> Result<()> {
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"}]});
+        self.devtools("Emulation.setEmulatedMedia", features).await?;
+        let size = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500});
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await.map(drop)
+    }
+
     /// Runs a script in the page; its value is what the script returns, or what its promise becomes.
     pub(crate) async fn run(&self, script: &str) -> Result<Value> {
         self.command("execute/sync", json!({"script": script, "args": []})).await

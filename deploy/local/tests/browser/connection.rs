@@ -55,7 +55,7 @@ async fn a_restart_of_the_server_is_told_and_survived_and_nothing_is_missed() ->
     scene.browser.see("#state", &["reconnecting…"]).await?;
     scene.change(40, "delivered").await?;
     scene.place(46).await?;
-    scene.start_again().await?;
+    scene.start_again(&[]).await?;
     scene.browser.see("#state", &["live"]).await?;
     scene.see_orders((26..=46).rev()).await?;
     scene.browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;

@@ -28,7 +28,7 @@ async fn a_customer_is_searched_and_the_newest_orders_come() -> Result<()> {
 
     scene.browser.fill("#customer", "bob").await?;
     scene.browser.click("#search button").await?;
-    scene.browser.see("caption", &["bob: no orders"]).await?;
+    scene.browser.see("#none", &["No orders of bob"]).await?;
     scene.see_orders([]).await?;
     scene.browser.back().await?;
     scene.see_orders((26..=45).rev()).await?;

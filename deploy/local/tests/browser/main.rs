@@ -6,4 +6,8 @@ mod accessibility;
 mod browser;
 mod connection;
 mod lists;
+mod old_links;
+mod readable;
 mod scene;
+mod tabs;
+mod trust;

@@ -15,6 +15,14 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target directory")?.to_owned())
 }
 
+/// What distinguishes an order, beside its number.
+pub(crate) struct Order<'a> {
+    pub(crate) customer: &'a str,
+    pub(crate) total_cents: i64,
+    pub(crate) item_count: i32,
+    pub(crate) sku: &'a str,
+}
+
 pub(crate) struct Scene {
     pub(crate) browser: Browser,
     /// A session that may do anything.
@@ -35,17 +43,17 @@ impl Scene {
         for number in 1..=45 {
             scene.place(number).await?;
         }
-        scene.start(0).await?;
+        scene.start(0, &[]).await?;
         Ok(Some(scene))
     }
 
-    async fn start(&mut self, port: u16) -> Result<()> {
+    async fn start(&mut self, port: u16, variables: &[(&str, &str)]) -> Result<()> {
         static BUILT: OnceCell<ServiceBinaries> = OnceCell::const_new();
         let binaries = BUILT.get_or_try_init(ServiceBinaries::build).await?;
         let kind = ServiceKind::ReadApi;
         let program = binaries.program(kind);
-        let mut service =
-            Service::start(kind, &program, &self.database.url(kind.role()), port, self.logs.path())?;
+        let url = self.database.url(kind.role());
+        let mut service = Service::start_with(variables, kind, &program, &url, port, self.logs.path())?;
         service.wait_until_ready().await?;
         service.url().clone_into(&mut self.url);
         self.service = Some(service);
@@ -58,9 +66,9 @@ impl Scene {
     }
 
     /// On the port that it had before.
-    pub(crate) async fn start_again(&mut self) -> Result<()> {
+    pub(crate) async fn start_again(&mut self, variables: &[(&str, &str)]) -> Result<()> {
         let port = self.url.rsplit(':').next().context("no port")?.parse()?;
-        self.start(port).await
+        self.start(port, variables).await
     }
 
     pub(crate) async fn open(&self, fragment: &str) -> Result<()> {
@@ -69,13 +77,25 @@ impl Scene {
 
     /// A new order of alice's; every third one has been paid.
     pub(crate) async fn place(&self, number: i32) -> Result<()> {
+        let skus = ["TEA-EARL-GREY", "POT-IRON", "CUP-PORCELAIN-BLUE-200ML"];
+        let sku = skus.iter().cycle().nth(usize::try_from(number)? % skus.len()).context("no SKU")?;
+        let order = Order {
+            customer: "alice",
+            total_cents: 1_999 + 100 * i64::from(number),
+            item_count: 1 + number % 3,
+            sku,
+        };
+        self.place_order(number, &order).await
+    }
+
+    /// A new order of anybody's.
+    pub(crate) async fn place_order(&self, number: i32, order: &Order<'_>) -> Result<()> {
         let insert = "INSERT INTO order_summary
             (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
-            SELECT lpad($1::int::text, 32, '0')::uuid, 'alice', 1999 + 100 * $1::int,
-                   CASE $1::int % 3 WHEN 0 THEN 'paid' ELSE 'placed' END,
-                   timestamptz '2026-11-23 10:00:00.123456Z' + $1::int * interval '1 minute', 1 + $1::int % 3,
-                   (ARRAY['TEA-EARL-GREY', 'POT-IRON', 'CUP-PORCELAIN-BLUE-200ML'])[1 + $1::int % 3], 1";
-        self.session.execute(insert, &[&number]).await?;
+            SELECT lpad($1::int::text, 32, '0')::uuid, $2, $3, CASE $1::int % 3 WHEN 0 THEN 'paid' ELSE 'placed' END,
+                   timestamptz '2026-11-23 10:00:00.123456Z' + $1::int * interval '1 minute', $4, $5, 1";
+        let Order { customer, total_cents, item_count, sku } = order;
+        self.session.execute(insert, &[&number, customer, total_cents, item_count, sku]).await?;
         Ok(())
     }
 

@@ -10,11 +10,16 @@ use runtime::resource::readable;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
 /// Path, type and text.
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("/", "text/html; charset=utf-8", include_str!("dashboard/index.html")),
     ("/dashboard.css", "text/css; charset=utf-8", include_str!("dashboard/dashboard.css")),
-    ("/dashboard.js", "text/javascript; charset=utf-8", include_str!("dashboard/dashboard.js")),
+    ("/dashboard.js", SCRIPT, include_str!("dashboard/dashboard.js")),
+    ("/api.js", SCRIPT, include_str!("dashboard/api.js")),
+    ("/list.js", SCRIPT, include_str!("dashboard/list.js")),
+    ("/text.js", SCRIPT, include_str!("dashboard/text.js")),
 ];
 
 /// Adds the page and what belongs to it.

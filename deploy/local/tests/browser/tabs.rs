@@ -1,0 +1,85 @@
+//! Many tabs at once. Over HTTP/1.1 a browser opens six connections to a host, for all its tabs together.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::scene::Scene;
+
+/// Notes each request that the page makes from now on.
+const NOTE_REQUESTS: &str = "const real = window.fetch; window.asked = [];
+    window.fetch = (path, options) => { window.asked.push(path); return real(path, options); };";
+
+#[tokio::test]
+async fn of_eight_tabs_each_can_be_used_and_one_that_is_shown_again_catches_up() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    let browser = &scene.browser;
+    let mut tabs = vec![browser.tab().await?];
+    scene.open("customer=alice").await?;
+    browser.see("#state", &["live"]).await?;
+    browser.run(NOTE_REQUESTS).await?;
+    for _ in 1..8 {
+        tabs.push(browser.new_tab().await?);
+        scene.open("customer=alice").await?;
+        scene.see_orders((26..=45).rev()).await?;
+        browser.see("#state", &["live"]).await?;
+    }
+
+    scene.change(40, "delivered").await?;
+    scene.place(46).await?;
+    scene.see_orders((26..=46).rev()).await?;
+    for tab in &tabs {
+        browser.show_tab(tab).await?;
+        scene.see_orders((26..=46).rev()).await?;
+        browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+        browser.see("#state", &["live"]).await?;
+    }
+    // It went on where it was: one stream, from its last id, and nothing that it had was loaded again.
+    browser.show_tab(&tabs[0]).await?;
+    browser.see("#state", &["live"]).await?;
+    let asked: Vec<String> = serde_json::from_value(browser.run("return window.asked").await?)?;
+    let resumed = |path: &String| path.contains("/stream?last_event_id=");
+    assert!(!asked.is_empty() && asked.iter().all(resumed), "{asked:?}");
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn a_tab_that_is_opened_in_the_background_is_filled_when_it_is_shown() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    let browser = &scene.browser;
+    scene.open("").await?;
+    // Six of them would take all connections.
+    for _ in 0..6 {
+        let url = format!("{}/#customer=alice", scene.url);
+        browser.devtools("Target.createTarget", json!({"url": url, "background": true})).await?;
+    }
+    browser.run("location.hash = 'customer=alice'").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    browser.see("#state", &["live"]).await?;
+    let first = browser.tab().await?;
+    let others: Vec<_> = browser.tabs().await?.into_iter().filter(|tab| *tab != first).collect();
+    assert_eq!(others.len(), 6);
+    for tab in others {
+        browser.show_tab(&tab).await?;
+        scene.see_orders((26..=45).rev()).await?;
+        browser.see("#state", &["live"]).await?;
+    }
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn a_list_that_gets_no_connection_takes_that_of_the_stream() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    let browser = &scene.browser;
+    scene.open("").await?;
+    // Windows side by side, say: all are seen, and with the stream of this page they have all connections.
+    browser
+        .run("window.others = [1, 2, 3, 4, 5].map(() => new EventSource('/customers/carol/orders/stream'))")
+        .await?;
+    browser.until("return window.others.every((stream) => stream.readyState === EventSource.OPEN)").await?;
+    browser.run("location.hash = 'customer=alice'").await?;
+    scene.see_orders((26..=45).rev()).await?;
+    browser.see("#state", &["live"]).await?;
+    scene.change(40, "delivered").await?;
+    browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+    scene.is_quiet().await
+}

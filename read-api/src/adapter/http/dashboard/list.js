@@ -1,0 +1,169 @@
+// The orders on the page.
+
+import { element, foreign, foreignInTitle, money, timeOfDay, when } from "./text.js";
+
+export const byId = (id) => document.getElementById(id);
+const rows = byId("list").querySelector("tbody");
+
+// What is shown: the place, whether there are older orders than those in the rows, whether the rows have to be loaded anew, and the
+// highest version of each order.
+export const shown = { place: { customer: "", statuses: [], cursor: null }, hasOlder: false, isStale: false, versions: new Map() };
+// When the rows were last known to be up to date, and whether they are still.
+let liveAt = null;
+let isOld = false;
+
+export const rowCount = () => rows.rows.length;
+
+export function fragmentOf({ customer, statuses, cursor }) {
+  const parameters = new URLSearchParams({ customer });
+  statuses.forEach((status) => parameters.append("status", status));
+  if (cursor) parameters.set("cursor", cursor);
+  return `#${parameters}`;
+}
+
+// Nothing is known yet of this place.
+export function begin(place) {
+  Object.assign(shown, { place, hasOlder: false, isStale: false, versions: new Map() });
+  liveAt = null;
+  isOld = false;
+  rows.replaceChildren();
+  byId("detail").close();
+  byId("list").hidden = byId("empty").hidden = byId("pages").hidden = true;
+  document.title = place.customer ? `${foreignInTitle(place.customer)} · Orders` : "Orders";
+}
+
+export function showPage({ orders, next_cursor }) {
+  const known = new Map([...rows.rows].map((row) => [row.order.order_id, row]));
+  const page = orders.map((order) => fill(known.get(order.order_id) ?? newRow(), order));
+  keepFocus(() => rows.replaceChildren(...page));
+  orders.forEach((order) => shown.versions.set(order.order_id, order.version));
+  shown.hasOlder = next_cursor !== null;
+  liveAt ??= new Date();
+  byId("pages").hidden = false;
+  link("older", shown.hasOlder && { ...shown.place, cursor: next_cursor });
+  link("newest", shown.place.cursor && { ...shown.place, cursor: null });
+  describe();
+}
+
+// While the stream is live the rows are up to date; without it they may have changed since.
+export function mark(isLive) {
+  if (isLive) liveAt = new Date();
+  isOld = !isLive && liveAt !== null;
+  if (liveAt) describe();
+}
+
+function link(id, place) {
+  if (place) byId(id).href = fragmentOf(place);
+  else byId(id).removeAttribute("href");
+}
+
+// The words around the rows, or in place of them.
+function describe() {
+  const { customer, statuses, cursor } = shown.place;
+  const which = statuses.length ? `${statuses.join(" or ")} orders` : "orders";
+  const isEmpty = rowCount() === 0 && !shown.hasOlder;
+  byId("list").hidden = isEmpty;
+  byId("empty").hidden = !isEmpty;
+  byId("list").classList.toggle("old", isOld);
+  const age = () => (isOld ? [" · ", Object.assign(element("span", `not live, as of ${timeOfDay(liveAt)}`), { className: "age" })] : []);
+  byId("list").querySelector("caption").replaceChildren(foreign(customer), `: ${which}, newest first`, ...age());
+  byId("none").replaceChildren(`No ${cursor ? "older " : ""}${which} of `, foreign(customer), ...age());
+  byId("check-id").hidden = Boolean(cursor) || statuses.length > 0;
+  byId("clear").hidden = statuses.length === 0;
+  byId("clear").href = fragmentOf({ customer, statuses: [], cursor: null });
+  byId("detail-age").textContent = isOld ? `Not live, as of ${timeOfDay(liveAt)}: it may have changed since.` : "";
+}
+
+// Changes the rows. The focus stays on the order that has it, or goes to the one that takes its place.
+function keepFocus(change) {
+  const focused = [...rows.rows].find((row) => row.contains(document.activeElement));
+  const place = focused?.sectionRowIndex;
+  change();
+  if (!focused) return;
+  const row = focused.isConnected ? focused : rows.rows[Math.min(place, rows.rows.length - 1)];
+  (row?.querySelector(".open") ?? byId("customer")).focus();
+}
+
+const newRow = () => byId("row").content.firstElementChild.cloneNode(true);
+
+function fill(row, order) {
+  // Of what is shown and what was received, the higher version counts.
+  if (row.order?.version >= order.version) return row;
+  row.order = order;
+  const part = (selector) => row.querySelector(selector);
+  part(".open").textContent = `…${order.order_id.slice(-8)}`;
+  part(".open").setAttribute("aria-label", `Order ${order.order_id}`);
+  part("time").dateTime = order.placed_at;
+  part("time").textContent = when(order.placed_at);
+  part(".status").textContent = part(".status").dataset.status = order.status;
+  part(".items").textContent = `${order.item_count} ${order.item_count === 1 ? "item" : "items"}`;
+  part(".sku").textContent = order.last_item_sku;
+  part(".total").textContent = money(order.total_cents);
+  return row;
+}
+
+// Takes in a summary from the stream; whether it was news.
+export function take(order) {
+  const { place, versions } = shown;
+  if (order.customer_id !== place.customer || versions.get(order.order_id) >= order.version) return false;
+  versions.set(order.order_id, order.version);
+  if (byId("detail").open && byId("detail").dataset.order === order.order_id) showDetail(order);
+  const row = [...rows.rows].find((other) => other.order.order_id === order.order_id);
+  const fits = place.statuses.length === 0 || place.statuses.includes(order.status);
+  if (row && !fits) keepFocus(() => row.remove());
+  else if (row) highlight(fill(row, order));
+  else if (fits && belongsHere(order)) highlight(insert(order));
+  // What has left makes room for an older one; on a page without rows there is no telling what belongs on it.
+  shown.isStale ||= (row && !fits && shown.hasOlder) || (fits && rows.rows.length === 0);
+  describe();
+  return true;
+}
+
+// Newest first, and by id where the time is the same. Without its Z a time sorts as text, whatever the number of its digits.
+const key = (order) => `${order.placed_at.slice(0, -1)} ${order.order_id}`;
+
+function belongsHere(order) {
+  const [first, last] = [rows.rows[0], rows.rows[rows.rows.length - 1]];
+  const isNotNewer = !shown.place.cursor || (first && key(order) < key(first.order));
+  return isNotNewer && (!shown.hasOlder || (last && key(order) > key(last.order)));
+}
+
+function insert(order) {
+  const row = fill(newRow(), order);
+  rows.insertBefore(row, [...rows.rows].find((other) => key(other.order) < key(order)) ?? null);
+  return row;
+}
+
+function highlight(row) {
+  row.classList.remove("changed");
+  // Reading the layout lets the animation begin anew.
+  void row.offsetWidth;
+  row.classList.add("changed");
+}
+
+export function showDetail(order) {
+  const fields = {
+    Order: order.order_id,
+    Customer: foreign(order.customer_id),
+    Status: order.status,
+    Placed: when(order.placed_at),
+    Items: order.item_count,
+    "Last SKU": foreign(order.last_item_sku),
+    Total: money(order.total_cents),
+    Version: order.version,
+  };
+  const value = (content) => {
+    const field = document.createElement("dd");
+    field.append(content);
+    return field;
+  };
+  const list = byId("detail").querySelector("dl");
+  list.replaceChildren(...Object.entries(fields).flatMap(([name, content]) => [element("dt", name), value(content)]));
+}
+
+// Moves the focus by so many orders.
+export function step(by) {
+  const buttons = [...rows.querySelectorAll(".open")];
+  const next = buttons.indexOf(document.activeElement) + by;
+  buttons[Math.max(0, Math.min(next, buttons.length - 1))]?.focus();
+}

@@ -1,0 +1,22 @@
+// How values are written for people.
+
+const amount = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2 });
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+
+// Hundredths as a decimal text: divided as a float, a total near 2^53 would lose its last digits.
+export function money(cents) {
+  const digits = BigInt(cents).toString().padStart(3, "0");
+  return amount.format(`${digits.slice(0, -2)}.${digits.slice(-2)}`);
+}
+
+export const when = (time) => moment.format(new Date(time));
+export const timeOfDay = (time) => clock.format(time);
+
+export const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
+
+// Text that a customer has chosen. It may be written right to left, and must not change the direction of what is around it.
+export const foreign = (text) => element("bdi", text);
+
+// The same where there are no elements. A direction control in the text could end the isolation, so there are none left in it.
+export const foreignInTitle = (text) => `\u2068${text.replace(/[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g, "")}\u2069`;
