@@ -95,8 +95,7 @@ async fn an_order_is_opened_with_the_keyboard_and_follows_its_changes() -> Resul
 async fn what_the_server_refuses_is_told_in_words() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open(&format!("customer={}", "c".repeat(129))).await?;
-    let problem = "A parameter or header breaks the rule named in `errors`. customer_id must have at most 128 characters";
-    scene.browser.see("#problem", &[problem]).await?;
+    scene.browser.see("#problem", &["`customer_id` must have at most 128 characters."]).await?;
     scene.browser.see("#state", &["not watching"]).await
 }
 

@@ -5,7 +5,8 @@ export const SILENCE = 12_000;
 
 export class Problem extends Error {
   constructor(status, { title, detail, errors = [] }) {
-    const faults = errors.map((fault) => `${fault.parameter ?? fault.header ?? ""} ${fault.detail}`);
+    // A single fault is told in the detail already.
+    const faults = errors.length > 1 ? errors.map((fault) => `${fault.parameter ?? fault.header ?? ""} ${fault.detail}.`) : [];
     super([detail ?? title, ...faults].join(" "));
     this.isFinal = status < 500;
     this.parameters = errors.map((fault) => fault.parameter);
