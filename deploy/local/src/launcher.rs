@@ -131,6 +131,14 @@ impl System {
         self.services.iter().find(|service| service.kind() == kind).map(Service::url).unwrap_or_default()
     }
 
+    fn admin_url(&self, kind: ServiceKind) -> &str {
+        self.services
+            .iter()
+            .find(|service| service.kind() == kind)
+            .map(Service::admin_url)
+            .unwrap_or_default()
+    }
+
     /// All are told at once, and then waited for.
     fn stop(self) -> Result<()> {
         self.services.iter().for_each(Service::terminate);
@@ -177,11 +185,18 @@ Place an order:
 See it:
   curl -i '{read}/customers/{customer}/orders?limit=20'
   or in a browser: {read}/#customer={customer}
+Read and try the APIs in a browser:
+  {write}/docs and {read}/docs
+Ask whether a process is ready, and for its metrics:
+  curl -i {read_admin}/readyz
+  curl {projector_admin}/metrics
 Look into the database, and at the logs:
   {psql}
   tail -f {logs}/*.log
 
 Ctrl-C stops everything.",
+        read_admin = system.admin_url(ServiceKind::ReadApi),
+        projector_admin = system.admin_url(ServiceKind::Projector),
         psql = database.psql(),
         logs = database.log_dir().display(),
     ))

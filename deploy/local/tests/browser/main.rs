@@ -5,6 +5,7 @@
 mod accessibility;
 mod browser;
 mod connection;
+mod event_source;
 mod lists;
 mod old_links;
 mod readable;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use local::test_database::TestDatabase;
 use tokio::process::Command;
 
-use crate::support::binaries;
+use crate::support::{binaries, open_to_the_servers_user};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 
@@ -84,12 +84,6 @@ async fn a_pg_bin_without_postgresql_is_an_error_that_names_it() -> Result<()> {
     let said = text(&output);
     assert!(!output.status.success() && said.contains("PG_BIN=/no/such/place"), "{said}");
     Ok(())
-}
-
-/// Where this process is root the server runs as somebody else, who must be able to reach the directory.
-fn open_to_the_servers_user(dir: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))?)
 }
 
 #[tokio::test]

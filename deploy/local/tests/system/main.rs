@@ -3,4 +3,5 @@
 mod end_to_end;
 mod launcher;
 mod no_leftovers;
+mod readme;
 mod support;

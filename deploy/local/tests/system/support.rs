@@ -42,3 +42,9 @@ async fn start(kind: ServiceKind, database: &TestDatabase, logs: &Path) -> Resul
     service.wait_until_ready().await?;
     Ok(service)
 }
+
+/// Where this process is root the server runs as somebody else, who must be able to reach the directory.
+pub(crate) fn open_to_the_servers_user(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))?)
+}

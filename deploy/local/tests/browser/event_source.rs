@@ -1,0 +1,39 @@
+//! The script in the README, for pages that use an `EventSource`.
+
+use anyhow::{Context, Result};
+
+use crate::scene::Scene;
+
+const README: &str = include_str!("../../../../README.md");
+
+/// Counts how often a stream is opened.
+const COUNT: &str = "window.opened = 0; window.taken = [];
+    window.EventSource = class extends EventSource { constructor(url) { super(url); window.opened += 1; } };";
+
+#[tokio::test]
+async fn the_script_in_the_readme_comes_back_after_a_refusal_and_misses_nothing() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    let (browser, (_, rest)) = (&scene.browser, README.split_once("```js\n").context("no script")?);
+    let (script, _) = rest.split_once("```").context("no end")?;
+    scene.open("").await?;
+    let follow = "follow('/customers/alice/orders/stream', (name, data) => window.taken.push([name, data]))";
+    browser.run(&format!("{COUNT} {script} {follow}")).await?;
+    browser.until("return window.taken.some(([name]) => name === 'snapshot')").await?;
+
+    scene.let_nobody_connect().await?;
+    // The browser's own attempts open no new one: this one was refused, and closed for good.
+    browser.until("return window.opened > 1").await?;
+    scene.change(40, "delivered").await?;
+    scene.let_everybody_connect().await?;
+    browser
+        .until(
+            "return window.taken.some(([name, order]) => name === 'order' && order.status === 'delivered')",
+        )
+        .await?;
+    assert_eq!(
+        browser.run("return window.taken.filter(([name]) => name === 'snapshot').length").await?,
+        1,
+        "it went on from its last id"
+    );
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What an example shows, compared with what came.
+
+use anyhow::{Context, Result, ensure};
+use regex::Regex;
+
+/// What differs from run to run, as examples write it, and what may stand in its place.
+const PLACEHOLDERS: [(&str, &str); 6] = [
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
+    (r"…\d+ orders…", ""),
+    ("…", ".*?"),
+    // A cursor; in a link it is percent-encoded.
+    (r"[A-Za-z0-9_-]{55}", r"[A-Za-z0-9_%-]{55,}"),
+    (r"id: \S+", r"id: \S+"),
+    (r"\d+\.\d ms", r"\d+\.\d ms"),
+];
+
+/// Lines without what only lays them out: JSON is wrapped in examples, and not by the service.
+pub(super) fn joined<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
+    lines.into_iter().map(str::trim).collect()
+}
+
+/// A pattern for what is shown. Everything is to be the same, but for the placeholders.
+pub(super) fn pattern(shown: &str) -> Result<String> {
+    let any = PLACEHOLDERS.map(|(written, _)| format!("({written})")).join("|");
+    let any = Regex::new(&any)?;
+    let mut pattern = String::new();
+    let mut done = 0;
+    for found in any.captures_iter(shown) {
+        let whole = found.get(0).context("no match")?;
+        pattern.push_str(&regex::escape(&shown[done..whole.start()]));
+        let mut groups = PLACEHOLDERS.iter().zip(1..);
+        let ((_, stands_for), _) =
+            groups.find(|(_, group)| found.get(*group).is_some()).context("no group")?;
+        if stands_for.is_empty() {
+            let count: String = whole.as_str().chars().filter(char::is_ascii_digit).collect();
+            pattern.extend([r"(\{[^{}]*\},?){", &count, "}"]);
+        } else {
+            pattern.push_str(stands_for);
+        }
+        done = whole.end();
+    }
+    pattern.push_str(&regex::escape(&shown[done..]));
+    Ok(pattern)
+}
+
+/// The status line has to be the same, each header that is shown has to be there, and so has the whole body.
+pub(super) fn compare(shown: &[String], came: &str) -> Result<()> {
+    let (shown_head, shown_body) = split(shown.iter().map(String::as_str).collect());
+    let came: Vec<_> = came.lines().collect();
+    let (head, body) = if shown_head.is_empty() { (Vec::new(), came) } else { split(came) };
+    compare_heads(&shown_head, &head)?;
+    let expected = format!("^{}$", pattern(&joined(shown_body))?);
+    let body = joined(body);
+    ensure!(Regex::new(&expected)?.is_match(&body), "the body is\n{body}\nand not as in\n{expected}");
+    Ok(())
+}
+
+/// Headers come in any order.
+pub(super) fn compare_heads(shown: &[&str], head: &[&str]) -> Result<()> {
+    ensure!(shown.first() == head.first(), "the status is {:?}", head.first());
+    for header in shown.iter().skip(1) {
+        let same = Regex::new(&format!("^{}$", pattern(header)?))?;
+        ensure!(head.iter().any(|line| same.is_match(line)), "no header {header:?} in {head:#?}");
+    }
+    Ok(())
+}
+
+/// Head and body of an answer; without a status line all of it is body.
+pub(super) fn split(lines: Vec<&str>) -> (Vec<&str>, Vec<&str>) {
+    if !lines.first().is_some_and(|line| line.starts_with("HTTP/")) {
+        return (Vec::new(), lines);
+    }
+    let lines: Vec<_> = lines.into_iter().map(str::trim_end).collect();
+    let mut parts = lines.splitn(2, |line| line.is_empty());
+    let mut part = || parts.next().unwrap_or_default().to_vec();
+    (part(), part())
+}
