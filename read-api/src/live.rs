@@ -155,6 +155,7 @@ impl<W: OrderWatch> Live<W> {
             self.report.snapshot(obstacle.unwrap_or(Reason::NoRoom));
             return Ok(None);
         };
+        let mark = Mark { history: read.position.history, ..mark };
         // Only the last event carries the new mark: a client that is cut off before it has not received everything.
         let reached = mark.advanced_to(read.position.mark());
         let first = vec![Delivery::first_orders(mark, changes), Delivery::heartbeat(reached)];

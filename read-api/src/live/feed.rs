@@ -171,6 +171,9 @@ impl<W: OrderWatch> Feed<W> {
         let by_customer = self.by_customer(found);
         let Self { subscribers, room, report, .. } = self;
         subscribers.retain_mut(|subscriber| {
+            if subscriber.has_all() {
+                subscriber.mark.history = position.history;
+            }
             let changes = by_customer.get(subscriber.customer_id.as_str());
             let mut sent = changes.map_or(Ok(()), |changes| changes.send_to(subscriber, room));
             if !is_behind && subscriber.has_all() {

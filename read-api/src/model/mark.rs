@@ -21,6 +21,9 @@
 //!    what was replicated. The client keeps what was lost until step 2, as nothing shows yet that it was lost.
 //! 2. A row of the new timeline is visible. The histories differ, and the client gets a snapshot.
 //!
+//! A mark of a reader that has seen no change continues in each history of the cluster. So an order must never be sent under one:
+//! it is sent under the history in which it was read, or the loss of the very first orders would not be noticed.
+//!
 //! Rows that a restored dump brought have the history of another cluster, and do not count for the timeline.
 //!
 //! Not covered: two standbys that are both promoted from the same timeline by hand, without an archive, choose the same number.
@@ -63,8 +66,8 @@ impl Mark {
     /// Whether the changes since this mark are those that `history` shows from `settled` on.
     #[must_use]
     pub fn continues_in(self, history: History) -> bool {
-        let saw_nothing = self.settled <= NOTHING && self.history.system == history.system;
-        self.history == history || saw_nothing
+        let saw_nothing = self.history.timeline == 0 && self.settled <= NOTHING;
+        self.history == history || (saw_nothing && self.history.system == history.system)
     }
 
     /// The mark of a client at `self` that has now been sent everything up to `read`. A server that is behind does not move a
@@ -120,8 +123,9 @@ mod tests {
         assert!(!mark(1, 700).continues_in(mark(2, 3).history));
         assert!(!mark(2, 700).continues_in(mark(1, 3).history));
         assert!(mark(0, NOTHING).continues_in(mark(3, 3).history));
+        assert!(!mark(1, NOTHING).continues_in(mark(2, 3).history), "what was sent since may be lost");
         let other = History { system: 1, timeline: 1 };
-        assert!(!mark(1, NOTHING).continues_in(other));
+        assert!(!mark(0, NOTHING).continues_in(other));
     }
 
     #[test]

@@ -36,7 +36,7 @@ struct Server {
     next_id: i64,
 }
 
-/// A primary, and two standbys that are some records behind. Reads lead to the readers in turn.
+/// A primary, and two standbys that are some records behind. Reads lead to each of them in turn.
 #[derive(Debug)]
 struct Cluster {
     /// What each record of the log left behind, the newest last.
@@ -103,7 +103,8 @@ impl Cluster {
 
     fn read(&mut self) -> (Server, ReadPosition) {
         self.reads += 1;
-        let server = self.log[self.replayed[self.reads % 2]].clone();
+        let [one, other] = self.replayed;
+        let server = self.log[[one, other, self.log.len() - 1][self.reads % 3]].clone();
         let newest = server.orders.values().max_by_key(|stored| stored.transaction);
         let history = History { system: 1, timeline: newest.map_or(0, |stored| stored.timeline) };
         let next = newest.map_or(1, |stored| stored.transaction + 1);
@@ -256,15 +257,20 @@ async fn run(steps: &[Step]) -> Result<()> {
     let _stop = stop.clone().drop_guard();
     let live = Live::start(Arc::new(model.clone()), TICK, 10, &CriticalTasks::new(stop));
     let mut steady = Client::start(&live).await?;
-    let mut coming_back = Client::start(&live).await?;
+    let mut hopping = Client::start(&live).await?;
+    let mut away = Client::start(&live).await?;
     for (number, step) in steps.iter().enumerate() {
         model.lock().apply(step);
-        if number % 2 == 0 {
+        if number % 3 == 0 {
             tokio::time::sleep(TICK).await;
         }
         steady.read()?;
+        hopping.read()?;
         if number % 5 == 0 {
-            coming_back.reconnect(&live).await?;
+            hopping.reconnect(&live).await?;
+        }
+        if 2 * number < steps.len() {
+            away.read()?;
         }
     }
     // Everything ends, something is written, and the standbys catch up.
@@ -279,14 +285,16 @@ async fn run(steps: &[Step]) -> Result<()> {
         cluster.newest().orders
     };
     let stored = finish(&model);
-    coming_back.reconnect(&live).await?;
+    away.reconnect(&live).await?;
     tokio::time::sleep(Duration::from_secs(4)).await;
     steady.read()?;
-    coming_back.read()?;
+    hopping.read()?;
+    away.read()?;
     let stored: BTreeMap<_, _> =
         stored.into_iter().map(|(order, stored)| (Uuid::from_u128(order.into()), stored.version)).collect();
     assert_eq!(steady.known, stored, "the stream that went on");
-    assert_eq!(coming_back.known, stored, "the client that came back");
+    assert_eq!(hopping.known, stored, "the client that came back again and again");
+    assert_eq!(away.known, stored, "the client that came back at the end");
     Ok(())
 }
 
