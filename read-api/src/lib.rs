@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix_web::web;
 use runtime::database::Checker;
 use runtime::health::Health;
-use runtime::http::{Admin, BindError};
+use runtime::http::{Admin, BindError, Served};
 use runtime::metrics::{Registry, RegistryError};
+use runtime::shutdown::Stop;
 use runtime::tasks::{CriticalTasks, Service};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,9 @@ const DEFAULT_PORT: u16 = 8082;
 /// The port of its probes and metrics where `ADMIN_PORT` names no other.
 const DEFAULT_ADMIN_PORT: u16 = 9082;
 
+/// The connection over which the database is checked.
+const CHECK_CONNECTIONS: usize = 1;
+
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -68,10 +72,14 @@ pub enum StartError {
 ///
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartError> {
+    let lanes = CONNECTIONS * config.http.http_workers;
+    let connections = config.database.pool_size() + lanes + WATCH_CONNECTIONS + CHECK_CONNECTIONS;
+    let clients = Served::plan(&config.http, connections)?;
+    let stop = Stop::on(stop);
     let database = config.database.clone().with_settings(BY_KEY_ONLY);
-    let tasks = CriticalTasks::new(stop.clone());
-    let health = Health::new(config.health, stop.clone());
-    let checker = Checker::new(database.clone().with_pool_size(1).open("read-api")?, NEEDS);
+    let tasks = CriticalTasks::new(stop.begun.clone());
+    let health = Health::new(config.health, stop.begun.clone());
+    let checker = Checker::new(database.clone().with_pool_size(CHECK_CONNECTIONS).open("read-api")?, NEEDS);
     tasks.spawn("database check", checker.keep_checking(health.clone(), true));
     let lanes = database.clone().with_pool_size(CONNECTIONS);
     let lanes = (0..config.http.http_workers).map(|_| Ok(lanes.open("read-api")?.reporting_to(&health)));
@@ -80,18 +88,22 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let database = database.open("read-api")?.reporting_to(&health);
     let watch = Arc::new(PgOrderWatch::new(watching));
     // Half of the connections are left to requests that are answered at once, probes among them.
-    let share = config.http.max_connections() / 4;
+    let share = clients.connections() / 4;
+    tracing::info!(streams.max = share, waits.max = share, "shares of the connections");
     let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), share, &tasks));
     let registry = Registry::new(&[])?;
     let report = Report::register(&registry);
-    let live = Live::start_with_report(Arc::clone(&watch), config.live_poll, share, report, &tasks);
+    let (watch, end) = (Arc::clone(&watch), stop.drain.clone());
+    let live = Live::start_with_report(watch, config.live_poll, share, report, end, &tasks);
     let live = web::Data::new(live);
     let cursor_keys = web::Data::new(config.cursor_keys.clone());
-    let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
+    let metrics = registry.clone();
+    let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
+    let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, &registry, metrics)?;
     let worker = Arc::new(AtomicUsize::new(0));
     let coalescing = tasks.clone();
     // This is called once on each thread that serves HTTP; where one died and is replaced, the next takes over its lanes.
-    let server = runtime::http::bind(&config.http, DEFAULT_PORT, admin, stop, move |app| {
+    let server = runtime::http::bind(&config.http, DEFAULT_PORT, clients, admin, stop, move |app| {
         let worker = worker.fetch_add(1, Ordering::Relaxed) % lanes.len();
         let lanes = lanes.get(worker).unwrap_or(&database).clone();
         app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone(), &coalescing)))

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use runtime::tasks::CriticalTasks;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 pub use self::delivery::{Delivery, LiveEvent, News};
 use self::delivery::{Orders, Room};
@@ -80,10 +81,11 @@ impl<W: OrderWatch> Live<W> {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn start(watch: Arc<W>, tick: Duration, max_streams: usize, tasks: &CriticalTasks) -> Self {
-        Self::start_with_report(watch, tick, max_streams, Report::unregistered(), tasks)
+        let end = tasks.stop().clone();
+        Self::start_with_report(watch, tick, max_streams, Report::unregistered(), end, tasks)
     }
 
-    /// As [`Live::start`]; `report` counts what interrupts streams.
+    /// As [`Live::start`]; `report` counts what interrupts streams, which end with `end`.
     ///
     /// # Panics
     ///
@@ -94,15 +96,15 @@ impl<W: OrderWatch> Live<W> {
         tick: Duration,
         max_streams: usize,
         report: Report,
+        end: CancellationToken,
         tasks: &CriticalTasks,
     ) -> Self {
         let (subscribers, arriving) = mpsc::channel(max_streams);
         let (room, report) = (Room::new(), Arc::new(report));
         let feed = Feed::new(Arc::clone(&watch), tick, arriving, room.clone(), Arc::clone(&report));
         // Its end is the end of every stream.
-        let stop = tasks.stop().clone();
         tasks.spawn("live feed", async move {
-            stop.run_until_cancelled(feed.run()).await;
+            end.run_until_cancelled(feed.run()).await;
         });
         Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)), room, report }
     }

@@ -18,8 +18,9 @@ use std::sync::Arc;
 use actix_web::web;
 use runtime::database::Checker;
 use runtime::health::Health;
-use runtime::http::{Admin, BindError};
+use runtime::http::{Admin, BindError, Served};
 use runtime::metrics::{Registry, RegistryError};
+use runtime::shutdown::Stop;
 use runtime::tasks::{CriticalTasks, Service};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,12 @@ const DEFAULT_ADMIN_PORT: u16 = 9081;
 pub const BY_KEY_ONLY: &[&str] =
     &["enable_seqscan=off", "enable_hashjoin=off", "enable_mergejoin=off", "jit=off"];
 
+/// The connection over which everything is committed.
+const COMMIT_CONNECTIONS: usize = 1;
+
+/// The connection over which the database is checked.
+const CHECK_CONNECTIONS: usize = 1;
+
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -74,21 +81,27 @@ pub enum StartError {
 ///
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartError> {
+    let connections = config.database.pool_size() + COMMIT_CONNECTIONS + CHECK_CONNECTIONS;
+    let clients = Served::plan(&config.http, connections)?;
+    let stop = Stop::on(stop);
     let database = config.database.clone().with_settings(BY_KEY_ONLY).for_writes();
-    let tasks = CriticalTasks::new(stop.clone());
-    let health = Health::new(config.health, stop.clone());
-    let checker = Checker::new(database.clone().with_pool_size(1).open("write-api")?, NEEDS);
+    let tasks = CriticalTasks::new(stop.begun.clone());
+    let health = Health::new(config.health, stop.begun.clone());
+    let checker = Checker::new(database.clone().with_pool_size(CHECK_CONNECTIONS).open("write-api")?, NEEDS);
     tasks.spawn("database check", checker.keep_checking(health.clone(), true));
-    let commits = database.clone().with_pool_size(1).open("write-api")?.reporting_to(&health);
+    let commits =
+        database.clone().with_pool_size(COMMIT_CONNECTIONS).open("write-api")?.reporting_to(&health);
     let budget = Budget::new(config.budget);
     let limits = Limits { queue: config.queue, budget: budget.clone(), command: config.deadline };
     tasks.spawn("memory", memory::keep_giving_back(budget.clone()));
     let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits, &tasks));
     let registry = Registry::new(&[])?;
-    let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, move |app| registry.routes(app))?;
+    let metrics = registry.clone();
+    let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
+    let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, &registry, metrics)?;
     let writer = web::Data::from(writer);
     let collecting = tasks.clone();
-    let server = runtime::http::bind(&config.http, DEFAULT_PORT, admin, stop, move |app| {
+    let server = runtime::http::bind(&config.http, DEFAULT_PORT, clients, admin, stop, move |app| {
         // Each thread has memory of its own.
         collecting.spawn("memory", memory::keep_giving_back(budget.clone()));
         app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);

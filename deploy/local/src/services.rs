@@ -17,8 +17,8 @@ use crate::process::{self, last_lines, spawn_bound};
 use crate::wait::{self, TimedOut};
 
 const READY_LIMIT: Duration = Duration::from_secs(20);
-/// Longer than the 20 s that a service gives the requests in flight.
-const STOP_LIMIT: Duration = Duration::from_secs(25);
+/// Longer than the 25 s within which a service ends.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// One of the three processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +141,7 @@ impl Service {
             let mut command = Command::new(program);
             command
                 .env("ADMIN_PORT", "0")
+                .env("SHUTDOWN_DELAY_MS", "0")
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")
                 .env("PORT", port.to_string())
@@ -252,7 +253,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// [`ServiceError::Stuck`] when it had to be killed after 25 s.
+    /// [`ServiceError::Stuck`] when it had to be killed after 30 s.
     pub fn stop(mut self) -> Result<ExitStatus, ServiceError> {
         process::stop(&mut self.child, Signal::SIGTERM, STOP_LIMIT)
             .map_err(|source| ServiceError::Stuck { service: self.kind.name(), source })

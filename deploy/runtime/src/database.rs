@@ -27,6 +27,7 @@ mod verdict;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use deadpool::managed::TimeoutType;
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
@@ -89,6 +90,14 @@ pub enum DatabaseError {
     /// No response came in time. The statement may have been executed.
     #[error("the database did not answer")]
     Silent,
+}
+
+impl DatabaseError {
+    /// Whether all connections were taken for as long as anyone waits for one: more is asked for than can be done.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        matches!(self, Self::Connect(PoolError::Timeout(TimeoutType::Wait)))
+    }
 }
 
 /// Which work may be tried once more on a new connection after an error.
@@ -195,7 +204,7 @@ impl Database {
     async fn reopen(&self, lease: &mut Lease) -> Result<(), PoolError> {
         lease.close();
         let opened = tokio::time::timeout(self.limits.connect, self.pool.manager().open()).await;
-        let opened = opened.map_err(|_| PoolError::Timeout(deadpool::managed::TimeoutType::Create))?;
+        let opened = opened.map_err(|_| PoolError::Timeout(TimeoutType::Create))?;
         lease.replace(opened.map_err(PoolError::Backend)?);
         Ok(())
     }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, ConfigError, Vars, in_range};
+use crate::http::Heartbeats;
 use crate::problem::Problem;
 use crate::resource::readable;
 
@@ -149,13 +150,16 @@ impl Health {
         self.record.obstacle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn routes(&self, config: &mut web::ServiceConfig) {
+    /// The threads whose `heartbeats` these are must run for the process to be alive.
+    pub(crate) fn routes(&self, config: &mut web::ServiceConfig, heartbeats: &Heartbeats) {
+        let heartbeats = heartbeats.clone();
+        let livez = web::route().to(move || std::future::ready(livez(&heartbeats)));
         let health = self.clone();
         let readyz = web::route().to(move || {
             let health = health.clone();
             async move { health.readyz() }
         });
-        config.service(readable("/livez", web::route().to(livez))).service(readable("/readyz", readyz));
+        config.service(readable("/livez", livez)).service(readable("/readyz", readyz));
     }
 
     fn readyz(&self) -> Result<HttpResponse, Problem> {
@@ -166,8 +170,12 @@ impl Health {
     }
 }
 
-async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(serde_json::json!({"status": "alive"}))
+fn livez(heartbeats: &Heartbeats) -> Result<HttpResponse, Problem> {
+    if heartbeats.are_recent() {
+        Ok(HttpResponse::Ok().json(serde_json::json!({"status": "alive"})))
+    } else {
+        Err(Problem::unavailable("A thread that serves the API has not run for 10 seconds."))
+    }
 }
 
 #[cfg(test)]

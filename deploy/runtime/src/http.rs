@@ -1,33 +1,48 @@
 //! An HTTP server with its limits and a graceful stop, and a second listener for the probes and the metrics.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`admin`] | the listener of the probes and the metrics |
+//! | [`config`] | the variables |
+//! | [`connection`], [`limits`] | what a connection is doing, and for how long it may |
+//! | [`descriptors`] | how many connections there are descriptors for |
+//! | [`edge`] | what is done with every request and response |
+//! | [`head_end`], [`stream`], [`timer`] | the deadlines of a connection, and one request after the other |
+//! | [`heartbeat`] | whether the threads still run |
+//! | [`listener`] | all of it together |
+//! | [`stats`] | what is counted |
 
 mod admin;
 mod config;
+mod connection;
+mod descriptors;
+mod edge;
+mod head_end;
+mod heartbeat;
+mod limits;
+mod listener;
+mod stats;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod timer;
 
-use std::any::Any;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpServer, web};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio_util::sync::CancellationToken;
+use actix_server::Server;
+use actix_web::web;
 
 pub use self::admin::Admin;
 pub use self::config::{AdminConfig, HttpConfig};
-use crate::problem::Problem;
-
-/// Connections that one worker thread serves at once; further ones wait in the kernel's backlog.
-const MAX_CONNECTIONS_PER_WORKER: usize = 4_096;
-/// Connections that wait in the kernel to be accepted.
-const BACKLOG: i32 = 1_024;
-/// How long a client may take to send the head of a request.
-const REQUEST_HEAD_LIMIT: Duration = Duration::from_secs(5);
-/// How long an idle connection is kept; longer than the 60 s of common load balancers, which must close first.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long requests in flight may take to finish once the process is told to stop.
-const DRAIN_LIMIT_S: u64 = 20;
+pub use self::descriptors::Served;
+use self::edge::Closing;
+pub use self::heartbeat::Heartbeats;
+use self::limits::Limits;
+use self::listener::{Listener, listen};
+use self::stats::Stats;
+use crate::shutdown::Stop;
 
 /// Why a process cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +58,21 @@ pub enum BindError {
         #[source]
         source: io::Error,
     },
-}
-
-impl HttpConfig {
-    /// How many connections are served at once, by all workers together.
-    #[must_use]
-    pub fn max_connections(&self) -> usize {
-        self.http_workers * MAX_CONNECTIONS_PER_WORKER
-    }
+    /// The process may not open enough files.
+    #[error(
+        "the hard limit of open files (ulimit -Hn) is {limit}: without {database_connections} for connections to the database \
+         and {own} for the process itself it leaves {left} for connections of clients, and at least 256 are needed"
+    )]
+    TooFewDescriptors {
+        /// The hard limit.
+        limit: usize,
+        /// What the database takes of it.
+        database_connections: usize,
+        /// What the process itself takes.
+        own: usize,
+        /// What remains.
+        left: usize,
+    },
 }
 
 /// A server that listens and is ready to be run.
@@ -58,11 +80,14 @@ pub struct BoundServer {
     address: SocketAddr,
     server: Server,
     admin: Admin,
+    closing: Closing,
+    stop: Stop,
+    shutdown_delay: Duration,
 }
 
-/// Listens at `config`'s address, or at `default_port` where it names none, and serves `routes`, whose
-/// resources are made by [`crate::resource`]: it gives their log lines a request to belong to.
-/// Once `stop` is cancelled nothing new is accepted, and requests in flight get 20 s to finish. `admin` serves until then.
+/// Listens at `config`'s address, or at `default_port` where it names none, and serves `routes` over `served` connections. The
+/// routes' resources are made by [`crate::resource`]: it gives their log lines a request to belong to. `admin` serves until the
+/// end, and tells there whether the threads of this server still run.
 ///
 /// # Errors
 ///
@@ -70,8 +95,9 @@ pub struct BoundServer {
 pub fn bind<F>(
     config: &HttpConfig,
     default_port: u16,
+    served: Served,
     admin: Admin,
-    stop: CancellationToken,
+    stop: Stop,
     routes: F,
 ) -> Result<BoundServer, BindError>
 where
@@ -79,45 +105,28 @@ where
 {
     let address = config.address(default_port);
     let failed = |source| BindError::Listen { what: "the API", address, source };
-    let listener = listen(address).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let stall_limit = config.stall_limit();
-    let server = HttpServer::new(move || {
-        App::new().configure(routes.clone()).default_service(web::to(no_such_resource))
+    let socket = listen(address).map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    let closing = Closing::default();
+    let listener = Listener {
+        socket,
+        workers: config.http_workers,
+        max_connections: served.connections(),
+        limits: Limits::with_stall(config.stall_limit()),
+        drain_limit_s: config.drain_limit_s(),
+        stats: Stats::register(admin.registry(), "api"),
+        closing: closing.clone(),
+        heartbeats: admin.heartbeats().clone(),
+    };
+    let running = listener.serve(routes).map_err(failed)?;
+    Ok(BoundServer {
+        address,
+        server: running,
+        admin,
+        closing,
+        stop,
+        shutdown_delay: config.shutdown_delay(),
     })
-    .on_connect(move |connection, _| limit_stalls(connection, stall_limit))
-    .workers(config.http_workers)
-    .max_connections(MAX_CONNECTIONS_PER_WORKER)
-    .client_request_timeout(REQUEST_HEAD_LIMIT)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(DRAIN_LIMIT_S)
-    .shutdown_signal(stop.cancelled_owned())
-    .listen(listener)
-    .map_err(failed)?;
-    Ok(BoundServer { address, server: server.run(), admin })
-}
-
-/// A socket that listens. An address that a process has just left can be taken again at once.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-async fn no_such_resource() -> Result<&'static str, Problem> {
-    Err(Problem::no_such_resource())
-}
-
-/// The server itself waits for ever to send the rest of an answer.
-fn limit_stalls(connection: &dyn Any, limit: Duration) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>()
-        && let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(limit))
-    {
-        tracing::warn!(%error, "the time that a client may stall cannot be limited");
-    }
 }
 
 impl BoundServer {
@@ -133,13 +142,26 @@ impl BoundServer {
         self.admin.address()
     }
 
-    /// Serves until stopped and drained.
+    /// Serves until stopped and drained. Once the stop has begun, requests are served for `SHUTDOWN_DELAY_MS` more, each response
+    /// ending its connection, while load balancers take notice; then nothing new is accepted, and what is in flight is finished.
     ///
     /// # Errors
     ///
     /// The operating system's, when the server cannot go on.
-    pub async fn run(self) -> io::Result<()> {
+    pub async fn run(mut self) -> io::Result<()> {
         tracing::info!(http.address = %self.address, "listening");
+        let requested = async {
+            self.stop.begun.cancelled().await;
+            self.closing.begin();
+            tokio::time::sleep(self.shutdown_delay).await;
+        };
+        tokio::select! {
+            ended = &mut self.server => return ended,
+            () = requested => {}
+        }
+        self.stop.drain.cancel();
+        // The command is sent at once; the future only waits for the end.
+        drop(self.server.handle().stop(true));
         self.server.await?;
         tracing::info!("stopped: nothing is in flight");
         Ok(())

@@ -8,6 +8,7 @@
 //! | [`http`] | an HTTP server with its limits, the probes and a graceful stop |
 //! | [`health`] | what `/livez` and `/readyz` answer |
 //! | [`metrics`] | what `/metrics` answers |
+//! | [`overload`] | log lines that clients can cause, at most one a second |
 //! | [`openapi`] | the API document, served with a page to read it |
 //! | [`problem`] | RFC 9457 problem documents |
 //! | [`resource`] | resources that answer to the right methods |
@@ -21,6 +22,7 @@ pub mod health;
 pub mod http;
 pub mod metrics;
 pub mod openapi;
+pub mod overload;
 pub mod problem;
 pub mod resource;
 pub mod shutdown;

@@ -1,19 +1,50 @@
 //! The OpenAPI document of a service: how problems are described in it, and where it is served.
 
 use std::collections::BTreeMap;
+use std::future::ready;
+use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::http::header::{ContentEncoding, ContentType};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, web};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder, Schema};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::Config;
 
-use crate::problem::ProblemType;
+use crate::problem::{Problem, ProblemType};
+use crate::resource::readable;
+
+/// Where the document is served.
+const DOCUMENT: &str = "/openapi.json";
 
 /// Serves the document at `/openapi.json`, and a page to read and try it at `/docs/`. The page's assets are in the binary.
-pub fn serve(app: &mut web::ServiceConfig, document: OpenApi) {
-    app.service(web::redirect("/docs", "/docs/"))
-        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document));
+pub fn serve(app: &mut web::ServiceConfig, document: &OpenApi) {
+    // A document is text and numbers, all of which JSON has.
+    let document = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
+    let get_document = move || {
+        let document = document.clone();
+        async { HttpResponse::Ok().content_type(ContentType::json()).body(document) }
+    };
+    let page = Arc::new(Config::new([DOCUMENT]));
+    let get_page = move |path: web::Path<String>| ready(asset(&path, &page));
+    app.service(readable(DOCUMENT, web::route().to(get_document)))
+        .service(readable("/docs/{path:.*}", web::route().to(get_page)))
+        .service(web::redirect("/docs", "/docs/"));
+}
+
+/// A file of the page.
+fn asset(path: &str, page: &Arc<Config<'static>>) -> Result<HttpResponse, Problem> {
+    let file = utoipa_swagger_ui::serve(path, Arc::clone(page)).map_err(|error| {
+        tracing::error!(error = error.to_string(), "the page of the API document cannot be made");
+        Problem::internal()
+    })?;
+    let file = file.ok_or_else(Problem::no_such_resource)?;
+    let mut response = HttpResponse::Ok();
+    if file.gzpipped {
+        response.insert_header(ContentEncoding::Gzip);
+    }
+    Ok(response.content_type(file.content_type).body(file.bytes.into_owned()))
 }
 
 /// The answers that an operation may give where something is wrong, for `utoipa::IntoResponses`.

@@ -28,6 +28,14 @@ pub const NO_SUCH_RESOURCE: ProblemType = ProblemType {
     when: "Nothing is served at this path.",
 };
 
+/// 408: the head of the request did not arrive in time.
+pub const HEAD_TOO_SLOW: ProblemType = ProblemType {
+    status: 408,
+    slug: "head-too-slow",
+    title: "Head too slow",
+    when: "The head of the request did not arrive within 5 seconds.",
+};
+
 /// 405: with the methods that are allowed.
 pub const METHOD_NOT_ALLOWED: ProblemType = ProblemType {
     status: 405,
@@ -65,6 +73,12 @@ const MAX_NAMES: usize = 5;
 
 /// How much of a parameter's name `detail` repeats, in characters.
 const MAX_NAME_CHARS: usize = 64;
+
+/// The most places that are reported: enough to correct a request by, and no way to have us write without end.
+pub const MAX_ERRORS: usize = 100;
+
+/// The longest text in a problem that may repeat what the client has sent, in characters.
+const MAX_CHARS: usize = 200;
 
 /// An error as a client sees it. It carries nothing internal: causes are logged, not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -108,19 +122,23 @@ enum Place {
 }
 
 impl FieldError {
-    /// A fault at a JSON pointer such as `/items/0/quantity`.
+    fn new(place: fn(String) -> Place, name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { place: place(short(name.into())), detail: short(detail.into()) }
+    }
+
+    /// A fault at a JSON pointer such as `/items/0/quantity`. As everywhere in a problem, long texts are cut.
     pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { place: Place::Pointer(pointer.into()), detail: detail.into() }
+        Self::new(Place::Pointer, pointer, detail)
     }
 
     /// A fault in a parameter of the path or the query.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { place: Place::Parameter(name.into()), detail: detail.into() }
+        Self::new(Place::Parameter, name, detail)
     }
 
     /// A fault in a header.
     pub fn header(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { place: Place::Header(name.into()), detail: detail.into() }
+        Self::new(Place::Header, name, detail)
     }
 
     /// A client chooses the names of its unknown parameters, and how long they are.
@@ -128,6 +146,14 @@ impl FieldError {
         let (Place::Pointer(name) | Place::Parameter(name) | Place::Header(name)) = &self.place;
         name.chars().take(MAX_NAME_CHARS).collect()
     }
+}
+
+fn short(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_CHARS) {
+        text.truncate(end);
+        text.push_str(" …");
+    }
+    text
 }
 
 impl ProblemType {
@@ -191,9 +217,10 @@ impl Problem {
         INTERNAL.with(INTERNAL.when)
     }
 
-    /// The same with the places that are wrong.
+    /// The same with the places that are wrong, [`MAX_ERRORS`] at most.
     #[must_use]
-    pub fn at(mut self, errors: Vec<FieldError>) -> Self {
+    pub fn at(mut self, mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(MAX_ERRORS);
         self.errors = errors;
         self
     }
@@ -259,6 +286,19 @@ mod tests {
         );
         let many = (0..5_000).map(|number| wrong(&format!("{number}{}", "x".repeat(20_000)))).collect();
         assert!(detail(many).len() < 500);
+    }
+
+    #[test]
+    fn a_problem_has_a_bounded_size_whatever_the_client_sent() {
+        let long = "é".repeat(10_000);
+        for place in [FieldError::at, FieldError::parameter, FieldError::header] {
+            let errors = vec![place(long.clone(), long.clone()); 5_000];
+            let problem = Problem::invalid_parameter(FieldError::at("", "")).at(errors);
+            let body = serde_json::to_value(&problem).unwrap();
+            assert_eq!(body["errors"].as_array().unwrap().len(), MAX_ERRORS);
+            assert!(body["errors"][0]["detail"].as_str().unwrap().ends_with("é …"), "{body}");
+            assert!(body.to_string().len() < 100_000);
+        }
     }
 
     #[test]

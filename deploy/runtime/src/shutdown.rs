@@ -1,9 +1,26 @@
-//! SIGTERM and SIGINT, seen as one cancellation token.
+//! SIGTERM and SIGINT, seen as one cancellation token, and the two moments of a stop.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// The two moments of a stop. In between the process is not ready any more, but serves whoever has not noticed.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// The process is to stop.
+    pub begun: CancellationToken,
+    /// What lasts is to be ended.
+    pub drain: CancellationToken,
+}
+
+impl Stop {
+    /// Begins when this token is cancelled. Who serves decides when the drain begins.
+    #[must_use]
+    pub fn on(begun: CancellationToken) -> Self {
+        Self { begun, drain: CancellationToken::new() }
+    }
+}
 
 /// A token that is cancelled by the first SIGTERM or SIGINT of the process.
 ///

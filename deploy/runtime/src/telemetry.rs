@@ -5,16 +5,15 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{ConfigError, Vars};
 
 /// Starts logging for the process: JSON, one object a line, or `LOG_FORMAT=text` for people.
-/// `RUST_LOG` filters as usual; its default is `info`.
+/// `RUST_LOG` filters as usual; its default is `info`. What the HTTP server logs of requests that it cannot read is left out
+/// unless `RUST_LOG` names `actix_http`: clients could fill the log with errors.
 ///
 /// # Errors
 ///
 /// [`ConfigError`] when `RUST_LOG` or `LOG_FORMAT` cannot be understood.
 pub fn init(vars: &Vars) -> Result<(), ConfigError> {
     let value = |name: &str| vars.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let filter = EnvFilter::try_new(value("RUST_LOG").unwrap_or("info")).map_err(|error| {
-        ConfigError::Invalid { variable: "RUST_LOG", reason: format!("is not a filter: {error}") }
-    })?;
+    let filter = filter(value("RUST_LOG").unwrap_or("info"))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
     // A second subscriber in one process (tests) is refused by tracing; the first one stays, which is what we want.
     let _already_set = match value("LOG_FORMAT").unwrap_or("json") {
@@ -26,6 +25,14 @@ pub fn init(vars: &Vars) -> Result<(), ConfigError> {
         }
     };
     Ok(())
+}
+
+fn filter(directives: &str) -> Result<EnvFilter, ConfigError> {
+    let unheard = if directives.contains("actix_http") { "" } else { ",actix_http=off" };
+    EnvFilter::try_new(format!("{directives}{unheard}")).map_err(|error| ConfigError::Invalid {
+        variable: "RUST_LOG",
+        reason: format!("is not a filter: {error}"),
+    })
 }
 
 /// An error with everything that caused it, on one line: what is logged at a boundary.
@@ -55,6 +62,14 @@ mod tests {
         assert_eq!(error.to_string(), "LOG_FORMAT must be `json` or `text`, not \"xml\"");
         let error = init(&vars("RUST_LOG", "runtime=loud")).unwrap_err();
         assert!(error.to_string().starts_with("RUST_LOG is not a filter"), "{error}");
+    }
+
+    #[test]
+    fn what_the_http_server_cannot_read_is_logged_only_where_that_is_asked_for() {
+        for (directives, expected) in [("info", "actix_http=off"), ("actix_http=debug", "actix_http=debug")] {
+            let filter = filter(directives).unwrap().to_string();
+            assert!(filter.contains(expected), "{directives}: {filter}");
+        }
     }
 
     #[test]

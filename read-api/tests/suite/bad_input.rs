@@ -1,9 +1,10 @@
 //! Questions that are refused: a clear problem that names the parameter.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use reqwest::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Api, problem};
+use crate::support::{Api, SOON, problem};
 
 #[tokio::test]
 async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
@@ -87,15 +88,22 @@ async fn other_paths_and_methods_are_problems_too() -> Result<()> {
     let api = Api::start().await?;
     let probes = ["/livez", "/readyz", "/metrics"];
     for path in
-        ["/customers", "/customers//orders", "/customers/alice", "/orders", "/orders/"].iter().chain(&probes)
+        ["/customers", "/customers//orders", "/customers/alice", "/orders", "/orders/", "/docs/no-such-file"]
+            .iter()
+            .chain(&probes)
     {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         assert_eq!(problem(response).await?["type"], "/problems/no-such-resource", "{path}");
     }
-    for path in
-        ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/", "/dashboard.js"]
-    {
+    for path in [
+        "/customers/alice/orders",
+        "/orders/00000000-0000-0000-0000-000000000001",
+        "/",
+        "/dashboard.js",
+        "/openapi.json",
+        "/docs/",
+    ] {
         let response = reqwest::Client::new().post(format!("{}{path}", api.url)).send().await?;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(response.headers()["allow"], "GET, HEAD");
@@ -108,9 +116,15 @@ async fn other_paths_and_methods_are_problems_too() -> Result<()> {
 async fn head_answers_as_get_does_without_the_body() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0)]).await?;
-    for path in
-        ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/", "/dashboard.js"]
-    {
+    for path in [
+        "/customers/alice/orders",
+        "/orders/00000000-0000-0000-0000-000000000001",
+        "/",
+        "/dashboard.js",
+        "/openapi.json",
+        "/docs/",
+        "/docs/swagger-ui.css",
+    ] {
         let get = api.get(path).await?;
         let head = reqwest::Client::new().head(format!("{}{path}", api.url)).send().await?;
         assert_eq!(head.status(), StatusCode::OK, "{path}");
@@ -118,6 +132,67 @@ async fn head_answers_as_get_does_without_the_body() -> Result<()> {
             assert_eq!(head.headers().get(name), get.headers().get(name), "{path} {name}");
         }
         assert!(head.bytes().await?.is_empty(), "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn head_of_the_stream_ends_and_every_head_closes_its_connection() -> Result<()> {
+    let api = Api::start().await?;
+    for path in ["/customers/alice/orders/stream", "/customers/alice/orders", "/openapi.json"] {
+        let head = reqwest::Client::new().head(format!("{}{path}", api.url)).send();
+        let head = tokio::time::timeout(SOON, head).await??;
+        assert_eq!(
+            (head.status(), &head.headers()["connection"]),
+            (StatusCode::OK, &"close".parse()?),
+            "{path}"
+        );
+        assert!(tokio::time::timeout(SOON, head.bytes()).await??.is_empty(), "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_over_http_1_0_has_no_chunks() -> Result<()> {
+    let api = Api::start().await?;
+    let mut old = tokio::net::TcpStream::connect(api.url.trim_start_matches("http://")).await?;
+    old.write_all(b"GET /customers/alice/orders/stream HTTP/1.0\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    let snapshot = async {
+        while !answer.ends_with(b"\n\n") || !String::from_utf8_lossy(&answer).contains("event: snapshot") {
+            anyhow::ensure!(old.read_buf(&mut answer).await? > 0, "the stream has ended");
+        }
+        Ok(())
+    };
+    tokio::time::timeout(SOON, snapshot).await??;
+    let answer = String::from_utf8(answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    assert!(!head.contains("chunked") && body.starts_with("retry: "), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_does_not_grow_with_what_is_wrong() -> Result<()> {
+    let api = Api::start().await?;
+    let many: Vec<_> = (0..5_000).map(|number| format!("p{number}")).collect();
+    let long = "x".repeat(20_000);
+    for path in [
+        format!("/customers/alice/orders?{}", many.join("&")),
+        format!("/customers/alice/orders?{}", "limit=0&".repeat(3_000)),
+        format!("/customers/alice/orders?{long}=1"),
+        format!("/customers/alice/orders?status={long}"),
+        format!("/customers/alice/orders?cursor={long}"),
+        format!("/customers/alice/orders/stream?{long}=1"),
+        format!("/orders/00000000-0000-0000-0000-000000000001?{long}=1"),
+        format!("/orders/00000000-0000-0000-0000-000000000001?min_version={long}"),
+        format!("/customers/{long}/orders"),
+        format!("/{long}"),
+    ] {
+        let response = api.get(&path).await?;
+        let status = response.status();
+        let body = response.text().await?;
+        let start: String = path.chars().take(60).collect();
+        assert!(status.is_client_error() && body.len() < 10_000, "{start}: {status}, {} bytes", body.len());
     }
     Ok(())
 }

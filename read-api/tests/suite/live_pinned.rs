@@ -110,7 +110,7 @@ async fn snapshots_in_place_of_changes_are_counted_by_their_reason() -> Result<(
     let report = Report::register(&metrics);
     let tick = Duration::from_millis(10);
     let tasks = CriticalTasks::new(CancellationToken::new());
-    let live = Live::start_with_report(watch, tick, 10, report, &tasks);
+    let live = Live::start_with_report(watch, tick, 10, report, tasks.stop().clone(), &tasks);
     let mut subscription = live.subscribe("alice".to_owned(), None).await?;
     let first = subscription.first.remove(0).into_events().next().context("no snapshot")?;
     change(&session, 1, 1_201).await?;

@@ -40,6 +40,7 @@ impl Replica {
             ("HTTP_WORKERS", "1"),
             ("PORT", "0"),
             ("ADMIN_PORT", "0"),
+            ("SHUTDOWN_DELAY_MS", "0"),
         ];
         let common = common.iter().filter(|(name, _)| vars.iter().all(|(other, _)| name != other));
         let vars = common.chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -315,7 +315,7 @@ async fn a_body_that_does_not_arrive_is_408_and_stores_nothing() -> Result<()> {
 #[tokio::test]
 async fn other_paths_and_methods_are_problems_too() -> Result<()> {
     let api = Api::start().await?;
-    for path in ["/", "/order", "/orders/", "/orders/x", "/livez", "/readyz", "/metrics", "/%00"] {
+    for path in ["/", "/order", "/orders/", "/orders/x", "/livez", "/readyz", "/metrics", "/docs/x", "/%00"] {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         assert_eq!(problem(response).await?["type"], "/problems/no-such-resource");

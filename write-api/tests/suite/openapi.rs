@@ -9,7 +9,7 @@ use write_api::adapter::http;
 use write_api::adapter::postgres::PgOrderWriter;
 use write_api::domain::{CancelReason, Carrier, Cents, CustomerId, Sku, TrackingNumber};
 
-use crate::support::Api;
+use crate::support::{Api, header, problem};
 
 /// Method and path of every documented operation.
 fn documented(document: &Value) -> BTreeSet<(String, String)> {
@@ -85,5 +85,23 @@ async fn the_document_has_the_limits_of_the_domain() -> Result<()> {
         order_id["pattern"].as_str().is_some_and(|pattern| pattern.contains("[0-79a-fA-F]")),
         "{order_id}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_answer_to_get_and_head_and_refuse_the_rest_with_a_problem() -> Result<()> {
+    let api = Api::start().await?;
+    for path in ["/openapi.json", "/docs/", "/docs/swagger-ui.css"] {
+        let get = api.get(path).await?;
+        let head = api.client.head(format!("{}{path}", api.url)).send().await?;
+        assert_eq!(head.status(), StatusCode::OK, "{path}");
+        for name in ["content-type", "content-length"] {
+            assert_eq!(header(&head, name), header(&get, name), "{path} {name}");
+        }
+        assert_eq!(header(&head, "connection"), Some("close"), "{path}");
+        let post = api.client.post(format!("{}{path}", api.url)).send().await?;
+        assert_eq!(header(&post, "allow"), Some("GET, HEAD"), "{path}");
+        assert_eq!(problem(post).await?["type"], "/problems/method-not-allowed", "{path}");
+    }
     Ok(())
 }

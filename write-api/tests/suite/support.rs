@@ -55,6 +55,7 @@ impl Api {
             ("DATABASE_POOL_WAIT_MS", "500"),
             ("PORT", "0"),
             ("ADMIN_PORT", "0"),
+            ("SHUTDOWN_DELAY_MS", "0"),
         ];
         let vars = common.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let stop = CancellationToken::new();

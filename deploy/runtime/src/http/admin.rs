@@ -1,30 +1,38 @@
-//! The listener of the probes and the metrics. It has a thread of its own, so that it answers while the API's threads and
+//! The listener of the probes and the metrics. It has threads of its own, so that it answers while the API's threads and
 //! connections are all taken, and until the API has been drained.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_server::ServerHandle;
 use actix_web::rt::System;
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 
-use super::{AdminConfig, BindError, KEEP_ALIVE, REQUEST_HEAD_LIMIT, listen, no_such_resource};
+use super::descriptors::raise_limit;
+use super::{AdminConfig, BindError, Closing, Heartbeats, Limits, Listener, Stats, listen};
 use crate::health::Health;
+use crate::metrics::Registry;
 
 /// Probes and scrapers are few. These connections come out of the descriptors that are kept back for the process itself.
 const MAX_CONNECTIONS: usize = 16;
+
+/// No response is larger than a scraper can take in this time.
+const STALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running listener; it stops when it is dropped.
 pub struct Admin {
     address: SocketAddr,
     server: ServerHandle,
+    registry: Registry,
+    heartbeats: Heartbeats,
 }
 
 impl Admin {
     /// Serves `/livez` and `/readyz` as `health` says, and what `metrics` adds, at `config`'s address, or at `default_port` where
-    /// it names none.
+    /// it names none. What is counted of connections goes into `registry`.
     ///
     /// # Errors
     ///
@@ -33,50 +41,51 @@ impl Admin {
         config: &AdminConfig,
         default_port: u16,
         health: &Health,
+        registry: &Registry,
         metrics: F,
     ) -> Result<Self, BindError>
     where
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
+        let descriptors = raise_limit();
         let address = config.address(default_port);
         let failed = |source| BindError::Listen { what: "the probes and metrics", address, source };
-        let listener = listen(address).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let health = health.clone();
-        let (tell, told) = mpsc::channel();
-        let serve = move || {
-            let server = HttpServer::new(move || {
-                App::new()
-                    .configure(|app| health.routes(app))
-                    .configure(metrics.clone())
-                    .default_service(web::to(no_such_resource))
-            });
-            let server = server
-                .workers(1)
-                .max_connections(MAX_CONNECTIONS)
-                .client_request_timeout(REQUEST_HEAD_LIMIT)
-                .keep_alive(KEEP_ALIVE)
-                .disable_signals()
-                .listen(listener);
-            let ended = System::new().block_on(async move {
-                let server = server?.run();
-                let _gone = tell.send(server.handle());
-                server.await
-            });
-            if let Err(error) = ended {
-                tracing::error!(%error, "the probes and metrics are no longer served");
-            }
+        let socket = listen(address).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        let listener = Listener {
+            socket,
+            workers: 1,
+            max_connections: MAX_CONNECTIONS,
+            limits: Limits::with_stall(STALL_LIMIT),
+            drain_limit_s: 0,
+            stats: Stats::register(registry, "admin"),
+            closing: Closing::default(),
+            heartbeats: Heartbeats::default(),
         };
-        thread::Builder::new().name("admin".to_owned()).spawn(serve).map_err(failed)?;
-        let server = told.recv().map_err(|_ended| failed(io::ErrorKind::Other.into()))?;
-        tracing::info!(admin.address = %address, "serving probes and metrics");
-        Ok(Self { address, server })
+        let heartbeats = Heartbeats::default();
+        let (health, of_the_api) = (health.clone(), heartbeats.clone());
+        let server = serve_on_a_thread(listener, move |app| {
+            health.routes(app, &of_the_api);
+            metrics(app);
+        });
+        let server = server.map_err(failed)?;
+        tracing::info!(admin.address = %address, descriptors.limit = descriptors, "serving probes and metrics");
+        Ok(Self { address, server, registry: registry.clone(), heartbeats })
     }
 
     /// The address that it listens on, with the port that was taken where port 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// `/livez` fails when one of these is late.
+    pub(super) fn heartbeats(&self) -> &Heartbeats {
+        &self.heartbeats
     }
 }
 
@@ -85,4 +94,23 @@ impl Drop for Admin {
         // The command is sent at once; the future only waits for the end.
         drop(self.server.stop(false));
     }
+}
+
+fn serve_on_a_thread<F>(listener: Listener, routes: F) -> io::Result<ServerHandle>
+where
+    F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+{
+    let (started, start) = mpsc::channel();
+    let serve = move || {
+        let ended = System::new().block_on(async move {
+            let server = listener.serve(routes)?;
+            let _gone = started.send(server.handle());
+            server.await
+        });
+        if let Err(error) = ended {
+            tracing::error!(%error, "the probes and metrics are no longer served");
+        }
+    };
+    thread::Builder::new().name("admin".to_owned()).spawn(serve)?;
+    start.recv().map_err(io::Error::other)
 }

@@ -7,6 +7,12 @@ use serde::Deserialize;
 
 use crate::config::{self, ConfigError, Vars, in_range};
 
+/// Delay and drain together, without the second or so in which the process itself ends.
+const LONGEST_STOP: Duration = Duration::from_secs(24);
+
+/// How long requests in flight may take to finish.
+const LONGEST_DRAIN_S: u64 = 20;
+
 /// How a process serves its API.
 #[derive(Debug, Clone, Deserialize)]
 pub struct HttpConfig {
@@ -19,6 +25,14 @@ pub struct HttpConfig {
     /// Default 30 000.
     #[serde(default = "default_stall_limit_ms")]
     http_stall_limit_ms: u32,
+    /// `HTTP_MAX_CONNECTIONS`: connections of clients that are served at once, where there are descriptors for so many, 256 to
+    /// 1 000 000. Default 8 192.
+    #[serde(default = "default_max_connections")]
+    http_max_connections: usize,
+    /// `SHUTDOWN_DELAY_MS`: how long requests are still served once the process is to stop, so that load balancers can take
+    /// notice, 0 to 20 000. Default 5 000.
+    #[serde(default = "default_shutdown_delay_ms")]
+    shutdown_delay_ms: u32,
     /// `HTTP_WORKERS`: threads that serve HTTP, 1 to 256. Default 2.
     #[serde(default = "default_workers")]
     pub http_workers: usize,
@@ -42,12 +56,20 @@ const fn default_stall_limit_ms() -> u32 {
     30_000
 }
 
+const fn default_max_connections() -> usize {
+    8_192
+}
+
+const fn default_shutdown_delay_ms() -> u32 {
+    5_000
+}
+
 const fn default_workers() -> usize {
     2
 }
 
 impl HttpConfig {
-    /// Reads and checks `BIND_ADDRESS`, `PORT`, `HTTP_WORKERS` and `HTTP_STALL_LIMIT_MS`.
+    /// Reads and checks `BIND_ADDRESS`, `PORT`, `SHUTDOWN_DELAY_MS` and the `HTTP_*` variables.
     ///
     /// # Errors
     ///
@@ -56,12 +78,29 @@ impl HttpConfig {
         check_address("BIND_ADDRESS", vars)?;
         let config: Self = config::read("", vars)?;
         in_range("HTTP_STALL_LIMIT_MS", &config.http_stall_limit_ms, &(100..=600_000))?;
+        in_range("HTTP_MAX_CONNECTIONS", &config.http_max_connections, &(256..=1_000_000))?;
+        in_range("SHUTDOWN_DELAY_MS", &config.shutdown_delay_ms, &(0..=20_000))?;
         in_range("HTTP_WORKERS", &config.http_workers, &(1..=256))?;
         Ok(config)
     }
 
     pub(super) fn address(&self, default_port: u16) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.port.unwrap_or(default_port))
+    }
+
+    pub(super) fn max_connections(&self) -> usize {
+        self.http_max_connections
+    }
+
+    pub(super) fn shutdown_delay(&self) -> Duration {
+        Duration::from_millis(self.shutdown_delay_ms.into())
+    }
+
+    /// How long requests in flight may take to finish, in seconds. With the delay before it that ends within 25 s; the server
+    /// looks once a second whether it is over.
+    pub(super) fn drain_limit_s(&self) -> u64 {
+        let left = LONGEST_STOP.saturating_sub(self.shutdown_delay());
+        left.as_secs().min(LONGEST_DRAIN_S)
     }
 
     pub(super) fn stall_limit(&self) -> Duration {
@@ -93,5 +132,44 @@ fn check_address(variable: &'static str, vars: &Vars) -> Result<(), ConfigError>
             Err(ConfigError::Invalid { variable, reason: format!("must be an IP address, not {value:?}") })
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(name: &str, value: &str) -> Result<HttpConfig, ConfigError> {
+        HttpConfig::from_vars(&vec![(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn a_bad_value_is_reported_by_name() {
+        for (name, value) in [
+            ("BIND_ADDRESS", "everywhere"),
+            ("PORT", "65536"),
+            ("HTTP_WORKERS", "0"),
+            ("HTTP_WORKERS", "257"),
+            ("HTTP_STALL_LIMIT_MS", "99"),
+            ("HTTP_MAX_CONNECTIONS", "255"),
+            ("HTTP_MAX_CONNECTIONS", "many"),
+            ("SHUTDOWN_DELAY_MS", "20001"),
+            ("SHUTDOWN_DELAY_MS", "-1"),
+        ] {
+            let error = config(name, value).unwrap_err().to_string();
+            assert!(error.contains(name), "{name}={value}: {error}");
+        }
+        let error = AdminConfig::from_vars(&vec![("ADMIN_ADDRESS".to_owned(), "x".to_owned())]).unwrap_err();
+        assert_eq!(error.to_string(), "ADMIN_ADDRESS must be an IP address, not \"x\"");
+    }
+
+    #[test]
+    fn delay_and_drain_end_within_25_seconds_and_both_have_time() {
+        for (delay, drain) in [("0", 20), ("4000", 20), ("5000", 19), ("5001", 18), ("20000", 4)] {
+            let config = config("SHUTDOWN_DELAY_MS", delay).unwrap();
+            assert_eq!(config.drain_limit_s(), drain, "{delay}");
+            assert!(config.shutdown_delay() + Duration::from_secs(drain) <= LONGEST_STOP, "{delay}");
+        }
+        assert_eq!(config("PORT", "0").unwrap().shutdown_delay(), Duration::from_secs(5));
     }
 }

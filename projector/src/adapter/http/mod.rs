@@ -32,7 +32,8 @@ impl Probes {
         let gauges = Gauges::register(&self.registry);
         // A connection is driven by the runtime that opened it; the listener's own ends before the process does.
         let runtime = Handle::current();
-        Admin::start(config, default_port, &health, move |app| {
+        let registry = self.registry.clone();
+        Admin::start(config, default_port, &health, &registry, move |app| {
             let (probes, gauges, runtime) = (self.clone(), gauges.clone(), runtime.clone());
             let get = web::route().to(move || {
                 let observing = runtime.spawn(probes.clone().observe(gauges.clone()));

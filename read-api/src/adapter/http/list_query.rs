@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use runtime::problem::{FieldError, Problem};
+use runtime::problem::{FieldError, MAX_ERRORS, Problem};
 
 use crate::model::{Filter, OrderStatus};
 
@@ -21,12 +21,15 @@ pub(super) struct ListQuery {
 }
 
 impl ListQuery {
-    /// All faults are reported together.
+    /// All faults are reported together, as many as a problem has room for.
     pub(super) fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
         let (mut query, mut faults) = (Self::default(), Vec::new());
         for (name, value) in pairs {
             if let Err(detail) = query.take(name, value) {
                 faults.push(FieldError::parameter(name, detail));
+            }
+            if faults.len() == MAX_ERRORS {
+                break;
             }
         }
         let Filter { placed_from, placed_to, .. } = query.filter;

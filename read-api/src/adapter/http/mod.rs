@@ -62,5 +62,5 @@ pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
         app.service(readable(path, route));
     }
     dashboard::serve(app);
-    runtime::openapi::serve(app, document());
+    runtime::openapi::serve(app, &document());
 }

@@ -1,9 +1,14 @@
 //! The problems of the read side: their types, and what becomes which.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
+use runtime::database::DatabaseError;
 use runtime::openapi;
-use runtime::problem::{FieldError, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE};
+use runtime::overload::OncePerSecond;
+use runtime::problem::{
+    FieldError, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE,
+};
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
 
@@ -30,7 +35,7 @@ pub(super) struct ListProblems;
 
 impl IntoResponses for ListProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        openapi::responses(&[INVALID_PARAMETER, INTERNAL, UNAVAILABLE])
+        openapi::responses(&[HEAD_TOO_SLOW, INVALID_PARAMETER, INTERNAL, UNAVAILABLE])
     }
 }
 
@@ -39,7 +44,14 @@ pub(super) struct OrderProblems;
 
 impl IntoResponses for OrderProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        openapi::responses(&[INVALID_PARAMETER, NO_SUCH_ORDER, INTERNAL, UNAVAILABLE, PROJECTION_BEHIND])
+        openapi::responses(&[
+            HEAD_TOO_SLOW,
+            INVALID_PARAMETER,
+            NO_SUCH_ORDER,
+            INTERNAL,
+            UNAVAILABLE,
+            PROJECTION_BEHIND,
+        ])
     }
 }
 
@@ -58,8 +70,27 @@ pub(super) fn no_such_order() -> Problem {
 
 /// Logs the cause, which stays with us.
 pub(super) fn of_query(error: &QueryError) -> Problem {
-    tracing::warn!(error = runtime::telemetry::chain(error), "query failed");
+    static OVERLOADED: OncePerSecond = OncePerSecond::new();
+    static FAILED: OncePerSecond = OncePerSecond::new();
+    if is_overload(error) {
+        if let Some(times) = OVERLOADED.count() {
+            tracing::info!(times, "overloaded: no connection to the database was free in time");
+        }
+    } else if let Some(times) = FAILED.count() {
+        tracing::warn!(times, error = runtime::telemetry::chain(error), "query failed");
+    }
     Problem::unavailable("The read model cannot be queried now. Send the same request again.")
+}
+
+fn is_overload(QueryError(cause): &QueryError) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(cause.as_ref());
+    while let Some(error) = next {
+        if error.downcast_ref::<DatabaseError>().is_some_and(DatabaseError::is_overload) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// What became of waiting for a version.
@@ -69,7 +100,10 @@ pub(super) fn of_wait(error: &WaitError, min_version: i32) -> Problem {
             .with(format!("The read side does not have version {min_version} of the order yet.")),
         WaitError::Query(error) => of_query(error),
         WaitError::TooMany => {
-            tracing::warn!(error = error.to_string(), "not waited for");
+            static REFUSED: OncePerSecond = OncePerSecond::new();
+            if let Some(times) = REFUSED.count() {
+                tracing::info!(times, "overloaded: too many requests wait for a projection");
+            }
             Problem::unavailable("Too many requests wait for a projection. Send the same request again.")
         }
     }
@@ -80,7 +114,10 @@ pub(super) fn of_subscribe(error: &SubscribeError) -> Problem {
     match error {
         SubscribeError::Query(error) => of_query(error),
         SubscribeError::Full => {
-            tracing::warn!(error = error.to_string(), "stream refused");
+            static REFUSED: OncePerSecond = OncePerSecond::new();
+            if let Some(times) = REFUSED.count() {
+                tracing::info!(times, "overloaded: there are too many streams, or the process is stopping");
+            }
             Problem::unavailable("There are too many streams here now. Send the same request again.")
         }
     }

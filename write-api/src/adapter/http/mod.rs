@@ -68,5 +68,5 @@ pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
     for (path, route) in table::<W>() {
         app.service(actionable(path, route));
     }
-    runtime::openapi::serve(app, document());
+    runtime::openapi::serve(app, &document());
 }

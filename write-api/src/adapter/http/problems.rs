@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use runtime::openapi;
-use runtime::problem::{FieldError, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE};
+use runtime::overload::OncePerSecond;
+use runtime::problem::{
+    FieldError, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE,
+};
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
 use uuid::Uuid;
@@ -47,7 +50,8 @@ problem_types! {
 }
 
 /// What can be wrong with any request that has a body and stores something.
-const COMMON: [ProblemType; 9] = [
+const COMMON: [ProblemType; 10] = [
+    HEAD_TOO_SLOW,
     INVALID_PARAMETER,
     MALFORMED_BODY,
     BODY_TOO_SLOW,
@@ -162,17 +166,26 @@ fn of_write(error: &WriteError, resolve: &str) -> Problem {
     let cause = runtime::telemetry::chain(error);
     match error {
         WriteError::Busy => {
-            tracing::warn!("not stored: too much is waiting");
+            static BUSY: OncePerSecond = OncePerSecond::new();
+            if let Some(times) = BUSY.count() {
+                tracing::info!(times, "overloaded: not stored, as too much is waiting");
+            }
             UNAVAILABLE.with(
                 "Too many orders are waiting to be stored; nothing was stored. Send the same request again.",
             )
         }
         WriteError::Unavailable(_) => {
-            tracing::warn!(error = cause, "not stored: storage is unavailable");
+            static UNSTORED: OncePerSecond = OncePerSecond::new();
+            if let Some(times) = UNSTORED.count() {
+                tracing::warn!(times, error = cause, "not stored: storage is unavailable");
+            }
             UNAVAILABLE.with("Nothing was stored. Send the same request again.")
         }
         WriteError::OutcomeUnknown(_) => {
-            tracing::warn!(error = cause, "may or may not be stored: no answer came");
+            static UNKNOWN: OncePerSecond = OncePerSecond::new();
+            if let Some(times) = UNKNOWN.count() {
+                tracing::warn!(times, error = cause, "may or may not be stored: no answer came");
+            }
             OUTCOME_UNKNOWN.with(format!("The order may or may not be stored. {resolve}"))
         }
         WriteError::Refused(_) => {

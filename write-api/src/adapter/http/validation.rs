@@ -2,24 +2,27 @@
 
 use std::fmt::Display;
 
-use runtime::problem::FieldError;
-
-/// The most faults that are reported: enough to mend a request by, and no way to have us write without end.
-const MAX_FAULTS: usize = 100;
+use runtime::problem::{FieldError, MAX_ERRORS};
 
 /// The faults found so far.
 #[derive(Default)]
 pub(super) struct Faults(Vec<FieldError>);
 
 impl Faults {
-    /// The value, or nothing and a fault at this JSON pointer.
-    pub(super) fn check<T, E: Display>(&mut self, pointer: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.0.push(FieldError::at(pointer, error.to_string()))).ok()
+    fn push(&mut self, fault: FieldError) {
+        if self.0.len() < MAX_ERRORS {
+            self.0.push(fault);
+        }
     }
 
-    /// A fault at this JSON pointer. What is said is cut: serde's messages repeat what the client sent, however long.
+    /// The value, or nothing and a fault at this JSON pointer.
+    pub(super) fn check<T, E: Display>(&mut self, pointer: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.push(FieldError::at(pointer, error.to_string()))).ok()
+    }
+
+    /// A fault at this JSON pointer.
     pub(super) fn add(&mut self, pointer: &str, detail: &str) {
-        self.0.push(FieldError::at(short(pointer), short(detail)));
+        self.push(FieldError::at(pointer, detail));
     }
 
     /// Whether nothing was found.
@@ -28,8 +31,7 @@ impl Faults {
     }
 
     /// All that were found, up to a limit.
-    pub(super) fn into_errors(mut self) -> Vec<FieldError> {
-        self.0.truncate(MAX_FAULTS);
+    pub(super) fn into_errors(self) -> Vec<FieldError> {
         self.0
     }
 
@@ -46,12 +48,5 @@ impl Faults {
     /// The value where nothing was wrong, else all that was.
     pub(super) fn or_else<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         value.filter(|_| self.0.is_empty()).ok_or_else(|| self.into_errors())
-    }
-}
-
-fn short(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
     }
 }

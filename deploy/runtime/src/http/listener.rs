@@ -1,0 +1,118 @@
+//! A listener of this process: its threads, its limits, and what happens to every connection and request.
+
+use std::future::ready;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
+use actix_web::dev::{AppConfig, Service};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
+use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
+
+use super::connection::Connection;
+use super::edge::{Closing, Exchange};
+use super::heartbeat::Heartbeats;
+use super::limits::Limits;
+use super::stats::Stats;
+use super::stream::TimedStream;
+use crate::problem::Problem;
+
+/// Connections that wait in the kernel to be accepted.
+const BACKLOG: i32 = 1_024;
+
+/// A socket that listens, and how it is served.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) workers: usize,
+    /// By all workers together; further ones wait in the kernel's backlog.
+    pub(super) max_connections: usize,
+    pub(super) limits: Limits,
+    /// How long requests in flight may take to finish once the server is stopped, in seconds.
+    pub(super) drain_limit_s: u64,
+    pub(super) stats: Stats,
+    pub(super) closing: Closing,
+    pub(super) heartbeats: Heartbeats,
+}
+
+/// A socket that listens. An address that a process has just left can be taken again at once.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Transport::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl Listener {
+    /// Serves `routes`, and a problem wherever they lead nowhere.
+    pub(super) fn serve<F>(self, routes: F) -> io::Result<Server>
+    where
+        F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    {
+        let Self { socket, workers, max_connections, limits, drain_limit_s, stats, closing, heartbeats } =
+            self;
+        let address = socket.local_addr()?;
+        let builder = Server::build()
+            .workers(workers)
+            .max_concurrent_connections((max_connections / workers).max(1))
+            .shutdown_timeout(drain_limit_s)
+            .disable_signals();
+        let draining = builder.graceful_shutdown_signal();
+        let on_each_thread = move || {
+            heartbeats.beat_on_this_thread();
+            let app = App::new().configure(routes.clone()).default_service(web::to(no_such_resource));
+            let closing = closing.clone();
+            let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
+                let (exchange, request): (Exchange, Request) = Exchange::begin(request);
+                let (answering, closing) = (Service::<Request>::call(app, request), closing.clone());
+                async move {
+                    let response =
+                        answering.await.map_or_else(|error| error.error_response().into(), Response::from);
+                    Ok::<_, actix_web::Error>(exchange.end(response, &closing))
+                }
+            });
+            let draining = draining.clone();
+            // The deadlines are the stream's: those of the server cost a timer for each request.
+            let http = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let draining = draining.clone();
+                    async move { draining.notified().await }
+                })
+                .keep_alive(KeepAlive::Os)
+                .client_request_timeout(Duration::ZERO)
+                .client_disconnect_timeout(limits.linger)
+                .local_addr(address)
+                .on_connect_ext(|stream: &TimedStream<TcpStream>, data| {
+                    data.insert(Rc::clone(stream.connection()));
+                })
+                .finish(app);
+            let stats = stats.clone();
+            let timed = fn_service(move |stream: TcpStream| {
+                limit_stalls(&stream, limits.stall);
+                let peer = stream.peer_addr().ok();
+                let stream = TimedStream::new(stream, Connection::start(limits, &stats));
+                ready(Ok::<_, DispatchError>((stream, Protocol::Http1, peer)))
+            });
+            timed.and_then(http)
+        };
+        Ok(builder.listen("http", socket, on_each_thread)?.run())
+    }
+}
+
+async fn no_such_resource() -> Result<&'static str, Problem> {
+    Err(Problem::no_such_resource())
+}
+
+/// The server itself waits for ever to send the rest of a response.
+fn limit_stalls(stream: &TcpStream, limit: Duration) {
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(limit)) {
+        tracing::debug!(%error, "the time that a client may stall cannot be limited");
+    }
+}

@@ -1,0 +1,66 @@
+//! What is counted of connections.
+
+use metrics::{Counter, Gauge, counter, gauge};
+
+use crate::metrics::Registry;
+
+/// The metrics of one listener's connections.
+#[derive(Clone)]
+pub(super) struct Stats {
+    open: Gauge,
+    accepted: Counter,
+    idle: Counter,
+    slow_head: Counter,
+    unread_body: Counter,
+}
+
+/// Why a connection was ended before its client did.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cut {
+    /// No request came within the keep-alive time.
+    Idle,
+    /// A head took too long.
+    SlowHead,
+    /// A body took too long that nobody read.
+    UnreadBody,
+}
+
+/// A connection that counts as open until this is dropped.
+pub(super) struct OpenConnection(Stats);
+
+impl Stats {
+    /// Of the listener with this name.
+    pub(super) fn register(registry: &Registry, listener: &'static str) -> Self {
+        let cut = |reason| counter!("orders_http_connections_cut_total", "listener" => listener, "reason" => reason);
+        registry.register(|| Self {
+            open: gauge!("orders_http_connections_open", "listener" => listener),
+            accepted: counter!("orders_http_connections_total", "listener" => listener),
+            idle: cut("idle"),
+            slow_head: cut("slow_head"),
+            unread_body: cut("unread_body"),
+        })
+    }
+
+    pub(super) fn open_connection(&self) -> OpenConnection {
+        self.accepted.increment(1);
+        self.open.increment(1.0);
+        OpenConnection(self.clone())
+    }
+}
+
+impl OpenConnection {
+    pub(super) fn cut(&self, reason: Cut) {
+        let Self(stats) = self;
+        match reason {
+            Cut::Idle => stats.idle.increment(1),
+            Cut::SlowHead => stats.slow_head.increment(1),
+            Cut::UnreadBody => stats.unread_body.increment(1),
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.open.decrement(1.0);
+    }
+}

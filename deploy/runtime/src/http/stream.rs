@@ -1,0 +1,212 @@
+//! A stream with deadlines under the HTTP server, which has none for the head of a second request and for a body that nobody
+//! reads. It also hands GET and HEAD requests over one by one: the server decodes ahead, and then frames the response to a GET
+//! as that to the HEAD behind it.
+
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::LazyLock;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::connection::{Connection, Phase};
+use super::head_end::HeadEnd;
+use super::timer::Timer;
+use crate::problem::HEAD_TOO_SLOW;
+
+/// How much is read of what a client sends ahead of the response that it waits for.
+const MAX_HELD: usize = 4_096;
+
+/// A stream whose reads end when the deadline of its connection has passed.
+pub(super) struct TimedStream<S> {
+    stream: S,
+    connection: Rc<Connection>,
+    timer: Timer,
+    head: HeadEnd,
+    /// What came behind a request that has not been answered yet.
+    held: Vec<u8>,
+    /// The client sends no more, or nothing more is taken from it.
+    has_ended: bool,
+    /// Part of a response waits to be written.
+    is_writing: bool,
+    is_closing: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
+    pub(super) fn new(stream: S, connection: Rc<Connection>) -> Self {
+        let deadline = connection.deadline().unwrap_or_else(Instant::now);
+        Self {
+            stream,
+            connection,
+            timer: Timer::new(deadline),
+            head: HeadEnd::default(),
+            held: Vec::new(),
+            has_ended: false,
+            is_writing: false,
+            is_closing: false,
+        }
+    }
+
+    pub(super) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
+    /// Ends what is overdue. The timer may have been set for something that is over.
+    fn end_if_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_overdue = self.timer.has_gone_off()
+            && self.connection.deadline().is_some_and(|deadline| deadline <= Instant::now());
+        if is_overdue && !self.has_ended {
+            self.has_ended = true;
+            self.held.clear();
+            if self.connection.cut() && !self.is_writing {
+                // It fits into the socket's empty buffer, or it is lost.
+                let _written = Pin::new(&mut self.stream).poll_write(cx, &TOO_SLOW);
+            }
+        }
+        is_overdue
+    }
+
+    /// Reads what the server should see now.
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = buffer.filled().len();
+        if self.held.is_empty() {
+            if self.has_ended {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            if buffer.filled().len() == start {
+                self.has_ended = true;
+                return Poll::Ready(Ok(()));
+            }
+        } else {
+            let mut held = mem::take(&mut self.held);
+            let rest = held.split_off(held.len().min(buffer.remaining()));
+            buffer.put_slice(&held);
+            self.held = rest;
+        }
+        self.follow(buffer, start);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Keeps up with what was read into `buffer` from `start` on, and holds back what comes behind a request that stands alone.
+    fn follow(&mut self, buffer: &mut ReadBuf<'_>, start: usize) {
+        let since = match self.connection.phase() {
+            Phase::New { .. } | Phase::Idle { .. } => {
+                self.head = HeadEnd::default();
+                let since = Instant::now();
+                self.connection.set(Phase::Head { since });
+                since
+            }
+            Phase::Head { since } => since,
+            Phase::HeadRead { .. } | Phase::Request { .. } | Phase::Unread { .. } => return,
+        };
+        let (_, new) = buffer.filled().split_at(start);
+        let Some(length) = self.head.find(new) else { return };
+        let alone = self.head.is_reading();
+        self.connection.set(Phase::HeadRead { since, alone });
+        if alone {
+            let (_, behind) = new.split_at(length);
+            // It goes before what is held already.
+            self.held.splice(..0, behind.iter().copied());
+            buffer.set_filled(start + length);
+        }
+    }
+
+    /// Nothing is handed over while a request without a body is answered; but what comes is taken in, so that the end of the
+    /// connection is seen.
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [0; 1_024];
+        while !self.has_ended && self.held.len() < MAX_HELD {
+            let mut buffer = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            self.has_ended = buffer.filled().is_empty();
+            self.held.extend_from_slice(buffer.filled());
+        }
+        // The end is told once everything before it has been.
+        if self.has_ended && self.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Called at the end of each turn of the server: has it come back in time, for a deadline or for what is held.
+    fn plan_next_turn(&mut self, cx: &mut Context<'_>) {
+        if self.is_closing {
+            return; // The timer belongs to the close.
+        }
+        let can_read = !matches!(
+            self.connection.phase(),
+            Phase::Request { has_body: false } | Phase::HeadRead { alone: true, .. }
+        );
+        if can_read && !self.held.is_empty() {
+            cx.waker().wake_by_ref();
+        }
+        let Some(deadline) = self.connection.deadline() else { return };
+        self.timer.wake_by(deadline, cx);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TimedStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.end_if_overdue(cx) {
+            return Poll::Ready(Ok(()));
+        }
+        match this.connection.phase() {
+            Phase::Request { has_body: false } | Phase::HeadRead { alone: true, .. } => this.read_ahead(cx),
+            _ => this.read(cx, buffer),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.is_writing = true;
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
+        this.connection.progress();
+        Poll::Ready(Ok(written))
+    }
+
+    /// The server gets here at the end of a turn in which it had nothing left to write.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.is_writing = false;
+        this.plan_next_turn(cx);
+        Pin::new(&mut this.stream).poll_flush(cx)
+    }
+
+    /// Closes in two steps: first the output, then everything, when the client has closed or its time is up.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.is_closing {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            this.is_closing = true;
+            this.timer.set(Instant::now() + this.connection.limits().linger);
+        }
+        let mut space = [0; 4_096];
+        loop {
+            if this.timer.poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = ReadBuf::new(&mut space);
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ended => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+/// What a client gets whose head takes too long. The server has not seen a request that it could answer.
+static TOO_SLOW: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let body = serde_json::to_string(&HEAD_TOO_SLOW.with(HEAD_TOO_SLOW.when)).unwrap_or_default();
+    let head = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncache-control: no-store\r\n";
+    let length = body.len();
+    format!("{head}content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
+});

@@ -1,0 +1,44 @@
+//! The timer of one connection.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// One for the life of the connection. It is set anew when it has gone off, and only where it would go off too late: a request
+/// sets none.
+pub(super) struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    /// The task will be woken.
+    is_registered: bool,
+}
+
+impl Timer {
+    pub(super) fn new(deadline: Instant) -> Self {
+        Self { sleep: Box::pin(sleep_until(deadline)), is_registered: false }
+    }
+
+    pub(super) fn has_gone_off(&self) -> bool {
+        self.sleep.is_elapsed()
+    }
+
+    /// Has the task woken at `deadline` or earlier.
+    pub(super) fn wake_by(&mut self, deadline: Instant, cx: &mut Context<'_>) {
+        if self.has_gone_off() || deadline < self.sleep.deadline() {
+            self.set(deadline);
+        }
+        if !self.is_registered && self.poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    pub(super) fn set(&mut self, deadline: Instant) {
+        self.sleep.as_mut().reset(deadline);
+        self.is_registered = false;
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.is_registered = true;
+        self.sleep.as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,53 @@
+//! Log lines that clients can cause without end: at most one a second, with a count.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Milliseconds between two lines.
+const PAUSE_MS: u64 = 1_000;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Counts what happens, and says when a line about it is due. Keep it in a `static`.
+#[derive(Debug, Default)]
+pub struct OncePerSecond {
+    /// When the next line is due, in milliseconds.
+    next: AtomicU64,
+    count: AtomicU64,
+}
+
+impl OncePerSecond {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { next: AtomicU64::new(0), count: AtomicU64::new(0) }
+    }
+
+    /// It happened once more. Where a line is due: how often since the last one.
+    pub fn count(&self) -> Option<u64> {
+        self.count_at(u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn count_at(&self, now: u64) -> Option<u64> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let next = self.next.load(Ordering::Relaxed);
+        let is_due = now >= next
+            && self.next.compare_exchange(next, now + PAUSE_MS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        is_due.then(|| self.count.swap(0, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_due_once_a_second_and_counts_all_since_the_last() {
+        let line = OncePerSecond::new();
+        assert_eq!(line.count_at(0), Some(1));
+        assert_eq!((0..500).filter_map(|_| line.count_at(999)).count(), 0);
+        assert_eq!(line.count_at(1_000), Some(501));
+        assert_eq!(line.count_at(1_001), None);
+    }
+}
