@@ -1,7 +1,14 @@
 //! The real binaries, together.
 
+mod descriptors;
 mod end_to_end;
 mod launcher;
+mod log_levels;
+mod nginx;
 mod no_leftovers;
+mod proxy;
 mod readme;
+mod rolling_restart;
+mod slow_clients;
+mod stopping;
 mod support;

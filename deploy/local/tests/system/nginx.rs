@@ -1,0 +1,82 @@
+//! Behind nginx, with the lines that the README shows.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::proxy::{Proxy, find, free_ports};
+use crate::support::System;
+
+/// As the README has them.
+const DOCUMENTED: &str = "proxy_http_version 1.1;\nproxy_set_header Connection \"\";\nproxy_buffering off;\n";
+
+fn config(dir: &std::path::Path, system: &System, ports: [u16; 3]) -> String {
+    let [write, read, plain] = ports;
+    let backend = |url: &str| url.trim_start_matches("http://").to_owned();
+    let (write_api, read_api) = (backend(system.write.url()), backend(system.read.url()));
+    let dir = dir.display();
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| {
+        let path = if kind == "client_body" {
+            "client_body_temp_path".to_owned()
+        } else {
+            format!("{kind}_temp_path")
+        };
+        format!("{path} {dir}/{kind};")
+    });
+    format!(
+        "daemon off;\nmaster_process off;\npid {dir}/pid;\nerror_log {dir}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n{}\n\
+         upstream write_api {{ server {write_api}; keepalive 16; }}\nupstream read_api {{ server {read_api}; keepalive 16; }}\n\
+         server {{ listen 127.0.0.1:{write}; location / {{ proxy_pass http://write_api;\n{DOCUMENTED} }} }}\n\
+         server {{ listen 127.0.0.1:{read}; location / {{ proxy_pass http://read_api;\n{DOCUMENTED} }} }}\n\
+         server {{ listen 127.0.0.1:{plain}; location / {{ proxy_pass http://{write_api}; }} }}\n}}\n",
+        paths.join("\n")
+    )
+}
+
+/// Sends a request as it is, without what a client library would add, and reads until `end`.
+async fn raw(port: u16, request: &str, end: &str) -> Result<String> {
+    let mut client = TcpStream::connect(("127.0.0.1", port)).await?;
+    client.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&answer).contains(end) && client.read_buf(&mut answer).await? > 0 {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), reading).await.context("no answer")??;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[tokio::test]
+async fn with_the_documented_lines_every_request_of_the_readme_works() -> Result<()> {
+    let Some(program) = find("nginx")? else { return Ok(()) };
+    let system = System::start().await?;
+    let _projector = system.start_projector().await?;
+    let [write, read, plain] = free_ports()?;
+    let arguments = ["-e", "stderr", "-c"];
+    let _nginx =
+        Proxy::start(&program, &arguments, plain, |dir| config(dir, &system, [write, read, plain])).await?;
+
+    let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]});
+    let client = reqwest::Client::new();
+    let placed = client.post(format!("http://127.0.0.1:{write}/orders")).json(&order).send().await?;
+    let placed: Value = placed.error_for_status()?.json().await?;
+    let order_id = placed["order_id"].as_str().context("no order_id")?;
+    // What `curl -X POST` sends: neither a body nor a length.
+    let pay = format!("POST /orders/{order_id}/pay HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let paid = raw(write, &pay, "\"version\":2").await?;
+    assert!(paid.starts_with("HTTP/1.1 200") && paid.contains("\"status\":\"paid\""), "{paid}");
+    let shown = client.get(format!("http://127.0.0.1:{read}/orders/{order_id}?min_version=2"));
+    let shown = shown.header("prefer", "wait=10").send().await?.error_for_status()?;
+    assert_eq!(shown.json::<Value>().await?["status"], "paid");
+    let stream = "GET /customers/alice/orders/stream HTTP/1.1\r\nhost: x\r\n\r\n";
+    let events = raw(read, stream, "event: snapshot").await?;
+    assert!(events.contains("event: snapshot"), "nothing is held back: {events}");
+    // Why the lines are needed: nginx speaks HTTP/1.0 by itself, where a POST must have a length.
+    let refused = raw(plain, &pay, "400").await?;
+    assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
+    let with_length = pay.replace("connection", "content-length: 0\r\nconnection");
+    let replayed = raw(plain, &with_length, "\"version\":2").await?;
+    assert!(replayed.starts_with("HTTP/1.1 200"), "a length does as well: {replayed}");
+    Ok(())
+}
