@@ -5,8 +5,8 @@ use std::time::Duration;
 /// A full batch is to last about so long at most.
 const TARGET: Duration = Duration::from_millis(100);
 
-/// As many small orders as fit into a batch have fewer bytes than this.
-const LEAST: usize = 256 * 1024;
+/// As many small orders as fit into a batch have fewer bytes than this, and one large order does.
+const LEAST: usize = 512 * 1024;
 
 /// Follows how fast PostgreSQL has lately been.
 #[derive(Debug)]
