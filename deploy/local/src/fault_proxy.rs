@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -29,12 +29,17 @@ struct State {
     epoch: u64,
     /// Connections of earlier epochs than this are cut.
     cut_before: u64,
+    /// Nothing reaches the server on connections of earlier epochs than this.
+    silent_before: u64,
+    /// How often every session has to discard what it knows.
+    discards: u64,
 }
 
 /// A TCP port that leads to a server's Unix socket. It closes with this value.
 #[derive(Debug)]
 pub struct FaultProxy {
     port: u16,
+    server: Arc<Mutex<PathBuf>>,
     state: watch::Sender<State>,
     lost: Arc<AtomicUsize>,
     accepting: tokio::task::JoinHandle<()>,
@@ -49,16 +54,25 @@ impl FaultProxy {
     pub async fn start(socket: PathBuf) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let (state, seen) = watch::channel(State { wire: Wire::Whole, epoch: 0, cut_before: 0 });
+        let (state, seen) = watch::channel(State {
+            wire: Wire::Whole,
+            epoch: 0,
+            cut_before: 0,
+            silent_before: 0,
+            discards: 0,
+        });
+        let server = Arc::new(Mutex::new(socket));
+        let current = Arc::clone(&server);
         let lost = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&lost);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let socket = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let Ok(server) = UnixStream::connect(&socket).await else { continue };
                 tokio::spawn(carry(client, server, seen.clone(), Arc::clone(&counter)));
             }
         });
-        Ok(Self { port, state, lost, accepting })
+        Ok(Self { port, server, state, lost, accepting })
     }
 
     /// The port.
@@ -86,6 +100,22 @@ impl FaultProxy {
         });
     }
 
+    /// Lets the connections that there are go silent for good, and new ones pass.
+    pub fn silence_once(&self) {
+        self.heal_for_new_connections();
+        self.state.send_modify(|state| state.silent_before = state.epoch);
+    }
+
+    /// New connections lead to the server with this socket.
+    pub fn lead_to(&self, socket: PathBuf) {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = socket;
+    }
+
+    /// Runs `DISCARD ALL` in every session as soon as it is idle, as a pooler does between two clients.
+    pub fn discard_all(&self) {
+        self.state.send_modify(|state| state.discards += 1);
+    }
+
     /// How many bytes have got lost so far.
     #[must_use]
     pub fn lost(&self) -> usize {
@@ -106,7 +136,8 @@ async fn carry(
     mut states: watch::Receiver<State>,
     lost: Arc<AtomicUsize>,
 ) {
-    let State { mut wire, epoch: born, .. } = *states.borrow();
+    let State { mut wire, epoch: born, mut discards, .. } = *states.borrow();
+    let mut is_idle = false;
     let (mut requests, mut answers) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         let state = *states.borrow_and_update();
@@ -116,14 +147,25 @@ async fn carry(
         if wire == Wire::Cut || born < state.cut_before {
             return;
         }
+        if born < state.silent_before {
+            wire = Wire::RequestsLost;
+        }
+        if is_idle && discards < state.discards {
+            discards = state.discards;
+            if discard(&mut server).await.is_err() {
+                return;
+            }
+        }
         let sent = tokio::select! {
             changed = states.changed() => if changed.is_ok() { continue } else { return },
             read = client.read(&mut requests) => {
                 let bytes = read.ok().and_then(|length| requests.get(..length)).unwrap_or_default();
+                is_idle = false;
                 pass(bytes, &mut server, wire == Wire::RequestsLost, &lost).await
             }
             read = server.read(&mut answers) => {
                 let bytes = read.ok().and_then(|length| answers.get(..length)).unwrap_or_default();
+                is_idle = bytes.ends_with(READY);
                 pass(bytes, &mut client, wire == Wire::AnswersLost, &lost).await
             }
         };
@@ -131,6 +173,22 @@ async fn carry(
             return;
         }
     }
+}
+
+/// The message by which a server says that a session is idle, outside of a transaction.
+const READY: &[u8] = b"Z\0\0\0\x05I";
+
+async fn discard(server: &mut UnixStream) -> io::Result<()> {
+    server.write_all(b"Q\0\0\0\x10DISCARD ALL\0").await?;
+    let (mut answer, mut part) = (Vec::new(), [0; 1_024]);
+    while !answer.ends_with(READY) {
+        let length = server.read(&mut part).await?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        answer.extend(part.iter().take(length));
+    }
+    Ok(())
 }
 
 /// No bytes are the end of a connection.

@@ -10,12 +10,14 @@
 //! | [`process`] | child processes that never outlive this one |
 //! | [`golden`] | for tests: statements and plans word for word |
 //! | [`fault_proxy`] | for tests: a wire to the database that can be cut or go silent |
+//! | [`pgbouncer`] | for tests: a pooler in front of the database |
 //! | [`wait`] | for tests and start-up: wait for a condition, with a deadline |
 
 pub mod database;
 pub mod fault_proxy;
 pub mod golden;
 pub mod launcher;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod services;

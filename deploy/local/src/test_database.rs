@@ -5,6 +5,7 @@ use std::io;
 use tokio_postgres::{Client, NoTls};
 
 use crate::fault_proxy::FaultProxy;
+use crate::pgbouncer::PgBouncer;
 use crate::postgres::{SUPERUSER, ServerError, SharedServer, lock, shared_server, socket_url};
 
 const TEMPLATE: &str = "orders_template";
@@ -88,6 +89,20 @@ impl TestDatabase {
         let proxy = FaultProxy::start(self.server.socket_dir.join(".s.PGSQL.5432")).await?;
         let url = format!("postgres://{role}@127.0.0.1:{}/{}", proxy.port(), self.name);
         Ok((proxy, url))
+    }
+
+    /// `PgBouncer` in front of the server, with these lines of configuration, and the URL for `role` that leads over it. `None` where
+    /// it is not installed.
+    ///
+    /// # Errors
+    ///
+    /// As [`PgBouncer::start`].
+    pub fn behind_pgbouncer(&self, role: &str, lines: &str) -> io::Result<Option<(PgBouncer, String)>> {
+        let pooler = PgBouncer::start(&self.server.socket_dir, &[role], lines)?;
+        Ok(pooler.map(|pooler| {
+            let url = pooler.url(role, &self.name);
+            (pooler, url)
+        }))
     }
 
     /// A session of `role`.

@@ -48,6 +48,14 @@ pub struct Step {
 /// What keeps a database from being migrated.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
+    /// The URL is not one.
+    #[error(transparent)]
+    Url(#[from] runtime::config::ConfigError),
+    /// The database cannot hold all text.
+    #[error(
+        "the database has the encoding {0}; create it anew with ENCODING 'UTF8', which alone can hold every order"
+    )]
+    Encoding(String),
     /// No connection to the database.
     #[error("cannot connect to the database")]
     Connect(#[source] ConnectionError),
@@ -81,6 +89,7 @@ pub enum MigrateError {
 /// [`MigrateError`]. What was applied before the failure stays applied.
 pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
     blocking(database_url, |connection| {
+        require_utf8(connection)?;
         drop_unfinished_indexes(connection).map_err(MigrateError::Prepare)?;
         let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::History)?;
         pending.iter().map(|migration| apply(connection, migration.as_ref())).collect()
@@ -126,6 +135,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut BlockingConnection) -> Result<T, MigrateError> + Send + 'static,
 {
+    runtime::database::check_url(database_url)?;
     let database_url = database_url.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut connection = BlockingConnection::establish(&database_url).map_err(MigrateError::Connect)?;
@@ -153,6 +163,12 @@ fn take_turn(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
         std::thread::sleep(TURN_PAUSE);
     }
     Ok(())
+}
+
+fn require_utf8(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
+    let encoding = diesel::select(diesel::dsl::sql::<Text>("current_setting('server_encoding')"));
+    let encoding: String = encoding.get_result(connection).map_err(MigrateError::Prepare)?;
+    if encoding == "UTF8" { Ok(()) } else { Err(MigrateError::Encoding(encoding)) }
 }
 
 /// An index whose building CONCURRENTLY was interrupted stays behind, costs every write and serves no query. Its migration

@@ -177,3 +177,33 @@ async fn events_that_wait_for_a_lock_go_back_to_the_outbox_with_their_table() ->
     assert_eq!(events, [("order_shipped", r#"{"a": -1}"#, false), ("order_paid", r#"{"a": 7}"#, true)]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_all_text_is_refused_and_left_as_it_is() -> Result<()> {
+    let beside = TestDatabase::create_empty().await?;
+    let session = beside.connect().await?;
+    let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let other = format!("{name}_{}", encoding.to_lowercase());
+        session
+            .batch_execute(&format!(
+                "CREATE DATABASE {other} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+            ))
+            .await?;
+        let migrated = migrate::up(&beside.superuser_url().replace(&name, &other)).await;
+        session.batch_execute(&format!("DROP DATABASE {other} WITH (FORCE)")).await?;
+        let error = migrated.unwrap_err().to_string();
+        assert!(error.contains(encoding) && error.contains("UTF8"), "{error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_parameter_of_the_url_that_is_not_supported_is_named() -> Result<()> {
+    for (parameter, named) in [("schema=public", "schema"), ("sslmode=verify-full", "sslmode=verify-full")] {
+        let error =
+            migrate::up(&format!("postgres://postgres@db.example/orders?{parameter}")).await.unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    }
+    Ok(())
+}

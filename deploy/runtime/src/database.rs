@@ -51,6 +51,9 @@ type Pool = deadpool::managed::Pool<Connector>;
 /// Why no connection could be had from the pool within its limits.
 pub type PoolError = deadpool::managed::PoolError<ConnectError>;
 
+/// What is added to the limits of one attempt, so that there is time for a second one after a connection that was silent.
+const SECOND_ATTEMPT: Duration = Duration::from_secs(1);
+
 /// How long a session may take to show that it still answers after an error.
 const PING_LIMIT: Duration = Duration::from_millis(500);
 
@@ -187,7 +190,7 @@ impl Database {
     /// at once.
     #[must_use]
     pub fn longest_wait(&self) -> Duration {
-        self.limits.pool_wait + self.limits.answer
+        self.limits.pool_wait + self.limits.answer + SECOND_ATTEMPT
     }
 
     /// A connection that is not in doubt.

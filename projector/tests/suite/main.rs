@@ -19,6 +19,7 @@ mod parking;
 mod process;
 mod retries;
 mod revenue_by_month;
+mod sessions;
 mod storm;
 mod support;
 mod workers;

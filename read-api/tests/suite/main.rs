@@ -17,6 +17,7 @@ mod paging;
 mod queries;
 mod read_your_write;
 mod restored_dump;
+mod sessions;
 mod slow_client;
 mod standby;
 mod support;

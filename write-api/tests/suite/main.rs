@@ -15,5 +15,6 @@ mod patterns;
 mod placing;
 mod process;
 mod republish;
+mod sessions;
 mod support;
 mod writer_contract;

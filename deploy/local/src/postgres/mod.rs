@@ -7,7 +7,7 @@ mod server;
 mod shared;
 
 pub use binaries::{Binaries, BinariesError};
-pub(crate) use scratch::Scratch;
+pub(crate) use scratch::{Scratch, private_dir, server_user};
 pub use server::{PrivateServer, ServerError, ServerOptions, Tuning};
 pub(crate) use shared::{SharedServer, lock, shared_server};
 

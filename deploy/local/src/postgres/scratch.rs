@@ -55,7 +55,7 @@ fn sweep(temp_dir: &Path) {
 }
 
 /// The user that a server must run as: PostgreSQL refuses root. `None` where this process is not root.
-pub(super) fn server_user() -> io::Result<Option<(Uid, Gid)>> {
+pub(crate) fn server_user() -> io::Result<Option<(Uid, Gid)>> {
     if !geteuid().is_root() {
         return Ok(None);
     }
@@ -71,7 +71,7 @@ pub(super) fn server_user() -> io::Result<Option<(Uid, Gid)>> {
 }
 
 /// Makes sure that `dir` exists, for its owner alone, and belongs to the server's user.
-pub(super) fn private_dir(dir: &Path, user: Option<(Uid, Gid)>) -> io::Result<PathBuf> {
+pub(crate) fn private_dir(dir: &Path, user: Option<(Uid, Gid)>) -> io::Result<PathBuf> {
     fs::create_dir_all(dir)?;
     fs::set_permissions(dir, Permissions::from_mode(0o700))?;
     if let Some((uid, gid)) = user {

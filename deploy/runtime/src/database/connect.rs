@@ -20,6 +20,7 @@ use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryR
 use super::pooling::Pooling;
 use super::settings::{LostSetting, Settings};
 use super::trust::Trust;
+use super::url;
 
 /// Opens the connections of a pool.
 pub(super) struct Connector {
@@ -141,9 +142,7 @@ impl Connector {
     }
 
     async fn dial_without_options(&self) -> Result<(Client, Wire), ConnectError> {
-        let mut target = self.target.clone();
-        target.options("");
-        target.connect(NoTls).await.map_err(ConnectError::of_opening)
+        url::without_options(&self.target).connect(NoTls).await.map_err(ConnectError::of_opening)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is accepted as `DATABASE_URL`. An error names the parameter that is wrong, and shows nothing that may be secret.
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::config::ConfigError;
 
@@ -83,6 +83,55 @@ pub(super) fn parse(url: &str) -> Result<(Config, Option<TargetSessionAttrs>), C
     let names_a_kind = url.contains("target_session_attrs");
     let kind = names_a_kind.then(|| config.get_target_session_attrs());
     Ok((config, kind))
+}
+
+/// The same without start options, which cannot be taken away from a configuration.
+pub(super) fn without_options(config: &Config) -> Config {
+    let mut other = Config::new();
+    for host in config.get_hosts() {
+        match host {
+            Host::Tcp(name) => other.host(name),
+            Host::Unix(path) => other.host_path(path),
+        };
+    }
+    for address in config.get_hostaddrs() {
+        other.hostaddr(*address);
+    }
+    for port in config.get_ports() {
+        other.port(*port);
+    }
+    if let Some(user) = config.get_user() {
+        other.user(user);
+    }
+    if let Some(name) = config.get_dbname() {
+        other.dbname(name);
+    }
+    if let Some(name) = config.get_application_name() {
+        other.application_name(name);
+    }
+    if let Some(password) = config.get_password() {
+        other.password(password);
+    }
+    if let Some(timeout) = config.get_connect_timeout() {
+        other.connect_timeout(*timeout);
+    }
+    if let Some(timeout) = config.get_tcp_user_timeout() {
+        other.tcp_user_timeout(*timeout);
+    }
+    if let Some(interval) = config.get_keepalives_interval() {
+        other.keepalives_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        other.keepalives_retries(retries);
+    }
+    other
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .ssl_mode(config.get_ssl_mode())
+        .channel_binding(config.get_channel_binding())
+        .load_balance_hosts(config.get_load_balance_hosts())
+        .target_session_attrs(config.get_target_session_attrs());
+    other
 }
 
 /// Names and values of the parameters behind the `?` of a URL. What looks like a name cannot be a part of a password: that is
