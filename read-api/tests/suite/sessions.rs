@@ -1,7 +1,7 @@
 //! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence, a pooler.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -41,7 +41,10 @@ impl Load {
                     match client.get(&url).send().await.map(|response| response.status()) {
                         Ok(StatusCode::OK) => answered.fetch_add(1, Ordering::Relaxed),
                         other => {
-                            failures.lock().unwrap().push((Instant::now(), format!("{url}: {other:?}")));
+                            failures
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .push((Instant::now(), format!("{url}: {other:?}")));
                             0
                         }
                     };
@@ -59,7 +62,7 @@ impl Load {
             if answered >= before + more {
                 Ok(())
             } else {
-                Err(self.failures.lock().unwrap().last().cloned())
+                Err(self.failures.lock().unwrap_or_else(PoisonError::into_inner).last().cloned())
             }
         })
         .await?;
@@ -68,7 +71,7 @@ impl Load {
 
     /// Fails if a request failed later than a second after each of these moments.
     fn check(&self, changes: &[Instant]) -> Result<()> {
-        let failures = self.failures.lock().unwrap();
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_late = |at: &Instant| {
             changes.iter().all(|change| at < change || at.duration_since(*change) > Duration::from_secs(1))
         };

@@ -1,7 +1,7 @@
 //! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence, a server that only reads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -36,7 +36,10 @@ impl Load {
                     match place_and_pay(&url).await {
                         Ok(()) => paid.fetch_add(1, Ordering::Relaxed),
                         Err(error) => {
-                            failures.lock().unwrap().push((Instant::now(), format!("{error:#}")));
+                            failures
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .push((Instant::now(), format!("{error:#}")));
                             0
                         }
                     };
@@ -50,7 +53,11 @@ impl Load {
         let before = self.paid.load(Ordering::Relaxed);
         wait::until("orders to be paid", SOON, || async {
             let paid = self.paid.load(Ordering::Relaxed);
-            if paid >= before + more { Ok(()) } else { Err(self.failures.lock().unwrap().last().cloned()) }
+            if paid >= before + more {
+                Ok(())
+            } else {
+                Err(self.failures.lock().unwrap_or_else(PoisonError::into_inner).last().cloned())
+            }
         })
         .await?;
         Ok(())
@@ -58,7 +65,7 @@ impl Load {
 
     /// Fails if a request failed later than a second after each of these moments.
     fn check(&self, changes: &[Instant]) -> Result<()> {
-        let failures = self.failures.lock().unwrap();
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_late = |at: &Instant| {
             changes.iter().all(|change| at < change || at.duration_since(*change) > Duration::from_secs(1))
         };
@@ -78,7 +85,7 @@ async fn place_and_pay(url: &str) -> Result<()> {
     let client = reqwest::Client::new();
     let placed = client.post(format!("{url}/orders")).json(&order()).send().await?.error_for_status()?;
     let placed: Value = placed.json().await?;
-    let id = placed["order_id"].as_str().unwrap_or_default();
+    let id = placed.get("order_id").and_then(Value::as_str).unwrap_or_default();
     let pay = format!("{url}/orders/{id}/pay");
     client.post(pay).header("content-length", "0").send().await?.error_for_status()?;
     Ok(())
