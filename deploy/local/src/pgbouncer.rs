@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -61,7 +62,7 @@ impl PgBouncer {
         let mut child = spawn_bound(&mut command, Signal::SIGTERM)?;
         let socket = socket_dir.join(format!(".s.PGSQL.{PORT}"));
         let ready = until_blocking("PgBouncer to listen", LIMIT, || {
-            if socket.exists() { Ok(()) } else { Err(child.try_wait()) }
+            if UnixStream::connect(&socket).is_ok() { Ok(()) } else { Err(child.try_wait()) }
         });
         if let Err(error) = ready {
             process::kill_now(&mut child);
