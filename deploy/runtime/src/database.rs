@@ -225,11 +225,15 @@ impl Database {
         if failed.repeat == Repeat::Nothing || failed.repeat > allowed {
             return Err(failed.error);
         }
+        let mut is_sent = false;
         let again = async {
             self.reopen(&mut lease).await.map_err(DatabaseError::Connect)?;
+            is_sent = true;
             self.attempt(&mut lease, limit, &work).await.map_err(|failed| failed.error)
         };
-        tokio::time::timeout_at(deadline, again).await.unwrap_or(Err(failed.error))
+        let second = tokio::time::timeout_at(deadline, again).await;
+        // The error of the first attempt says nothing about what a second one may have done.
+        second.unwrap_or_else(|_elapsed| Err(if is_sent { DatabaseError::Silent } else { failed.error }))
     }
 
     /// Runs `work` on the connection, and decides what becomes of it.

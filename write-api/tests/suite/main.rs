@@ -15,6 +15,7 @@ mod patterns;
 mod placing;
 mod process;
 mod republish;
+mod second_attempt;
 mod sessions;
 mod support;
 mod writer_contract;

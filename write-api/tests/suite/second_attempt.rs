@@ -1,0 +1,33 @@
+//! What a write that is tried twice says about its outcome.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Result;
+use diesel_async::SimpleAsyncConnection;
+use futures_util::FutureExt;
+use local::test_database::TestDatabase;
+use runtime::database::{DatabaseConfig, DatabaseError};
+
+/// The first attempt is refused late, so that the time for both ends while the second one is under way.
+#[tokio::test]
+async fn a_second_attempt_that_runs_out_of_time_may_have_stored_something() -> Result<()> {
+    const REFUSE: &str =
+        "DO $$ BEGIN PERFORM pg_sleep(1.6); RAISE EXCEPTION 'no' USING ERRCODE = '25006'; END $$";
+    let database = TestDatabase::create().await?;
+    let vars = [
+        ("DATABASE_URL", database.url("orders_write_api")),
+        ("DATABASE_POOL_WAIT_MS", "100".to_owned()),
+        ("DATABASE_STATEMENT_TIMEOUT_MS", "2000".to_owned()),
+    ];
+    let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let writes = DatabaseConfig::from_vars(&vars)?.open("test")?;
+    let attempts = AtomicUsize::new(0);
+    let written = writes.write(|connection| match attempts.fetch_add(1, Ordering::Relaxed) {
+        0 => connection.batch_execute(REFUSE).boxed(),
+        _ => std::future::pending().boxed(),
+    });
+    let error = written.await.unwrap_err();
+    assert_eq!(attempts.load(Ordering::Relaxed), 2);
+    assert!(matches!(error, DatabaseError::Silent), "{error:?}");
+    Ok(())
+}
