@@ -22,6 +22,8 @@ BEGIN
 END
 $$;
 
+-- The exclusive lock is waited for shorter than others wait behind it (DATABASE_LOCK_TIMEOUT_MS, 300).
+SET LOCAL lock_timeout = '200ms';
 ALTER TABLE outbox ADD CONSTRAINT outbox_created_at_readable
     CHECK (created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00') NOT VALID;
 ALTER TABLE parked_events ADD CONSTRAINT parked_events_times_readable

@@ -1,4 +1,5 @@
 -- A constraint cannot be made unchecked again.
+SET LOCAL lock_timeout = '200ms';
 ALTER TABLE waiting_events DROP CONSTRAINT waiting_events_created_at_readable;
 ALTER TABLE waiting_events ADD CONSTRAINT waiting_events_created_at_readable
     CHECK (created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00') NOT VALID;

@@ -14,5 +14,7 @@ GRANT EXECUTE ON FUNCTION current_history() TO orders_projector;
 
 -- NULL: written before this column existed. The default serves inserts of projectors that do not know the column. Their updates
 -- leave the old value, which is wrong only for what they change after a failover.
+-- The exclusive lock is waited for shorter than others wait behind it (DATABASE_LOCK_TIMEOUT_MS, 300).
+SET LOCAL lock_timeout = '200ms';
 ALTER TABLE order_summary ADD COLUMN history bigint;
 ALTER TABLE order_summary ALTER COLUMN history SET DEFAULT current_history();
