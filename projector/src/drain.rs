@@ -31,6 +31,7 @@ use futures_util::FutureExt;
 use runtime::database::{Database, DatabaseError, PoolError};
 use runtime::telemetry::chain;
 
+use self::control::Room;
 use self::deferred::Deferred;
 use self::isolation::Isolation;
 use self::locks::SkipLocked;
@@ -59,6 +60,7 @@ pub struct Drain {
     sizes_of_parked: EventSizes,
     sizes_of_waiting: EventSizes,
     deferred: Deferred,
+    room: Room,
     set_aside: tokio::sync::Notify,
     /// The id of the last waiting event that was tried without knowing whether its row is locked.
     last_probed: AtomicI64,
@@ -169,6 +171,7 @@ impl Drain {
             sizes_of_parked: EventSizes::up_to(DEFAULT_BATCH_MAX_BYTES),
             sizes_of_waiting: EventSizes::up_to(DEFAULT_BATCH_MAX_BYTES),
             deferred: Deferred::default(),
+            room: Room::default(),
             set_aside: tokio::sync::Notify::new(),
             last_probed: AtomicI64::new(i64::MIN),
         }

@@ -19,7 +19,8 @@ pub use order_summary::OrderSummary;
 ///   nothing of each other. A model that shows the latest state compares versions.
 /// - **Deadlock.** Two workers may write the same rows: write them in a fixed order, such as by primary key.
 /// - **A control.** Before events are parked because the database refuses them, an order placed now by nobody, with texts as
-///   long as theirs, is applied and rolled back, to see that it is not the database that fails. It has to be accepted.
+///   long as theirs, is applied and rolled back, to see that it is not the database that fails; and now and then some hundreds of short ones, which
+///   need new pages. They have to be accepted.
 /// - **Cost.** It is called once a batch, and should take a number of statements that does not depend on its size.
 pub trait Projection: Send + Sync {
     /// The name of the read model, for logs.

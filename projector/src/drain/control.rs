@@ -1,5 +1,9 @@
 //! The proof that events were refused for what they say: an event at which nothing is wrong is accepted after them.
 
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use chrono::Utc;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -32,6 +36,11 @@ impl Refused {
         }
     }
 
+    /// Whether an event was refused for a reason that may be the database's.
+    pub(super) fn is_any_unexplained(&self) -> bool {
+        self.change.is_some()
+    }
+
     /// An order of nobody that is placed now, under an id that no order has.
     pub(super) fn control(self) -> OrderEvent {
         let text = |text: String| if text.is_empty() { "control".to_owned() } else { text };
@@ -55,17 +64,64 @@ impl Refused {
     }
 }
 
+/// Orders that need new pages in each index: more than fit into one page, with a UUID in each entry.
+const ORDERS_THAT_NEED_ROOM: RangeInclusive<u64> = 1..=300;
+
+/// They are not tried again for this long: each time costs about as much as a batch.
+const ROOM_IS_KNOWN_FOR: Duration = Duration::from_secs(1);
+
+/// Whether the tables and their indexes could lately grow. One order may find room where another one does not: on a full disk
+/// only those fail that need a new page.
+#[derive(Default)]
+pub(super) struct Room(Mutex<Option<Instant>>);
+
+impl Room {
+    fn is_known(&self) -> bool {
+        let found = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.is_some_and(|found| found.elapsed() < ROOM_IS_KNOWN_FOR)
+    }
+
+    fn found(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// Plain orders, under ids that no order and no other worker's control has.
+fn orders_that_need_room() -> Vec<OrderEvent> {
+    let nanos = u64::try_from(Utc::now().timestamp_nanos_opt().unwrap_or_default()).unwrap_or_default();
+    let order = |number| {
+        let mut event = Refused::default().control();
+        event.order.order_id = Uuid::from_u64_pair(u64::MAX, nanos.wrapping_add(number));
+        event
+    };
+    ORDERS_THAT_NEED_ROOM.map(order).collect()
+}
+
 impl Drain {
+    /// Shows that `refused` events were refused for what they say.
+    pub(super) async fn check_with_controls(
+        &self,
+        connection: &mut AsyncPgConnection,
+        refused: Refused,
+        mode: Mode,
+    ) -> Result<(), DrainError> {
+        if refused.is_any_unexplained() && !self.room.is_known() {
+            self.apply_control(connection, &orders_that_need_room(), mode).await?;
+            self.room.found();
+        }
+        self.apply_control(connection, &[refused.control()], mode).await
+    }
+
     /// Applies `control`, and takes it back. If that works, then so do the connection, the tables and the privileges.
     pub(super) async fn apply_control(
         &self,
         connection: &mut AsyncPgConnection,
-        control: &OrderEvent,
+        control: &[OrderEvent],
         mode: Mode,
     ) -> Result<(), DrainError> {
         let tried = connection
             .transaction::<(), _, _>(async |savepoint| {
-                self.apply(savepoint, std::slice::from_ref(control), mode).await?;
+                self.apply(savepoint, control, mode).await?;
                 Err(DrainError::Database(DieselError::RollbackTransaction))
             })
             .await;

@@ -67,7 +67,7 @@ impl Drain {
                     found.locked.insert(part.start);
                     if found.locked.len() == 1 {
                         // A lock on the whole table is not this event's.
-                        self.apply_control(connection, &Refused::default().control(), mode).await?;
+                        self.apply_control(connection, &[Refused::default().control()], mode).await?;
                     } else if found.locked.len() > LOCKED_MAX {
                         return Err(error);
                     }
@@ -81,7 +81,7 @@ impl Drain {
             }
         }
         if !found.refused.is_empty() {
-            self.apply_control(connection, &refused.control(), mode).await?;
+            self.check_with_controls(connection, refused, mode).await?;
         }
         Ok(found)
     }

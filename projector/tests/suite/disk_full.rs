@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +11,7 @@ use projector::adapter::postgres;
 use runtime::database::DatabaseConfig;
 use runtime::telemetry::chain;
 use shared_events::OrderEvent;
+use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Scene, Worker, drain, event};
@@ -76,48 +77,109 @@ async fn count(session: &Client, table: &str) -> Result<i64> {
     Ok(session.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0))
 }
 
-#[tokio::test]
-async fn while_a_short_row_still_fits_no_longer_event_is_parked() -> Result<()> {
-    let dir = tempfile::tempdir_in("/tmp")?;
-    // The server's own user has to get there.
-    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let data = dir.path().join("data");
-    let server =
-        PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: Some(data.clone()) })?;
-    migrate::up(&server.superuser_url("postgres")).await?;
-    let session = connect(&server).await?;
-    let size = fill(&session).await?;
-    ensure!(size > 16 * 1024 * 1024, "the table has {size} bytes only");
-    limit_files(&data, &size.to_string())?;
+/// A server on which no file may get longer than one that has just been filled, and a worker.
+struct FullDisk {
+    session: Client,
+    worker: Worker,
+    data: PathBuf,
+    _server: PrivateServer,
+    _dir: TempDir,
+}
 
-    let vars = vec![("DATABASE_URL".to_owned(), server.url("orders_projector", "postgres"))];
-    let database = postgres::open_for_draining(&DatabaseConfig::from_vars(&vars)?, "test")?;
-    let worker = Worker::new(database, projector::projections(), 100);
-    let emit = async |event: OrderEvent| -> Result<()> {
+impl FullDisk {
+    async fn after(fill: impl AsyncFnOnce(&Client) -> Result<i64>) -> Result<Self> {
+        let dir = tempfile::tempdir_in("/tmp")?;
+        // The server's own user has to get there.
+        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let data = dir.path().join("data");
+        let server =
+            PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: Some(data.clone()) })?;
+        migrate::up(&server.superuser_url("postgres")).await?;
+        let session = connect(&server).await?;
+        let size = fill(&session).await?;
+        ensure!(size > 16 * 1024 * 1024, "the longest file has {size} bytes only");
+        limit_files(&data, &size.to_string())?;
+        let vars = vec![("DATABASE_URL".to_owned(), server.url("orders_projector", "postgres"))];
+        let database = postgres::open_for_draining(&DatabaseConfig::from_vars(&vars)?, "test")?;
+        let worker = Worker::new(database, projector::projections(), 100);
+        Ok(Self { session, worker, data, _server: server, _dir: dir })
+    }
+
+    async fn emit(&self, event: OrderEvent) -> Result<()> {
         let encoded = event.encode()?;
         let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::json)";
-        session.execute(insert, &[&encoded.kind, &encoded.payload]).await?;
+        self.session.execute(insert, &[&encoded.kind, &encoded.payload]).await?;
         Ok(())
-    };
-    emit(event(1, 1)).await?;
-    assert_eq!(drain(&worker).await?, (1, 0), "a short row fits");
+    }
+
+    async fn end(&self) -> Result<()> {
+        limit_files(&self.data, "unlimited")?;
+        let close =
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'test'";
+        self.session.execute(close, &[]).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn while_a_short_row_still_fits_no_longer_event_is_parked() -> Result<()> {
+    let disk = FullDisk::after(fill).await?;
+    disk.emit(event(1, 1)).await?;
+    assert_eq!(drain(&disk.worker).await?, (1, 0), "a short row fits");
     for order in 2..=11 {
-        emit(large(order)).await?;
+        disk.emit(large(order)).await?;
     }
     for _ in 0..3 {
-        let error = worker.run_once().await.unwrap_err();
+        let error = disk.worker.run_once().await.unwrap_err();
         assert!(chain(&error).contains("could not extend file"), "{error:?}");
     }
-    assert_eq!((count(&session, "outbox").await?, count(&session, "parked_events").await?), (10, 0));
+    assert_eq!(
+        (count(&disk.session, "outbox").await?, count(&disk.session, "parked_events").await?),
+        (10, 0)
+    );
+    disk.end().await?;
+    assert_eq!(drain(&disk.worker).await?, (10, 0));
+    Ok(())
+}
 
-    limit_files(&data, "unlimited")?;
-    session
-        .execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'test'",
-            &[],
-        )
-        .await?;
-    assert_eq!(drain(&worker).await?, (10, 0));
+/// Makes the primary key the longest file, with room for some more rows in each of its pages.
+async fn fill_index(session: &Client) -> Result<i64> {
+    let fill = "
+        ALTER TABLE order_summary SET (autovacuum_enabled = off);
+        DROP INDEX order_summary_by_customer, order_summary_changes;
+        INSERT INTO order_summary
+            (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+            SELECT ('f' || lpad(to_hex(n), 31, '0'))::uuid, 'customer', 1, 'placed', now(), 1, 'sku', 1
+            FROM generate_series(1, 60000) AS n;
+        ALTER INDEX order_summary_pkey SET (fillfactor = 10);
+        REINDEX INDEX order_summary_pkey;
+        CHECKPOINT";
+    session.batch_execute(fill).await?;
+    Ok(session.query_one("SELECT pg_relation_size('order_summary_pkey')", &[]).await?.get(0))
+}
+
+#[tokio::test]
+async fn while_a_page_of_an_index_is_full_and_others_are_not_no_event_is_parked() -> Result<()> {
+    const EVENTS: u128 = 600;
+    let disk = FullDisk::after(fill_index).await?;
+    for order in 1..=EVENTS {
+        disk.emit(event(order, 1)).await?;
+    }
+    let error = loop {
+        if let Err(error) = disk.worker.run_once().await {
+            break error;
+        }
+        assert_eq!(count(&disk.session, "parked_events").await?, 0);
+        ensure!(count(&disk.session, "outbox").await? > 0, "the page did not get full");
+    };
+    assert!(chain(&error).contains("could not extend file"), "{error:?}");
+    assert_eq!(count(&disk.session, "parked_events").await?, 0);
+    disk.end().await?;
+    drain(&disk.worker).await?;
+    assert_eq!(
+        count(&disk.session, "order_summary WHERE order_id < 'f0000000-0000-0000-0000-000000000000'").await?,
+        i64::try_from(EVENTS)?
+    );
     Ok(())
 }
 
