@@ -130,6 +130,11 @@ impl Health {
         Err(obstacle.reason.clone().unwrap_or_else(unknown))
     }
 
+    /// How long the process stays ready without a success.
+    pub(crate) fn grace(&self) -> Duration {
+        self.record.grace
+    }
+
     /// Completes once the process is to stop.
     pub(crate) async fn stopping(&self) {
         self.stop.cancelled().await;

@@ -18,8 +18,10 @@ use super::{ConnectError, Database, DatabaseError, PoolError, Repeat};
 use crate::health::Health;
 use crate::telemetry::chain;
 
-/// The pause between two checks, and the one until the first success.
+/// The pause between two checks, and the one until the first success. Where the grace is short the pause is a part of it: a
+/// success must not expire before the next check.
 const EVERY: Duration = Duration::from_secs(1);
+const CHECKS_IN_GRACE: u32 = 4;
 const EVERY_AT_FIRST: Duration = Duration::from_millis(100);
 
 /// How long each of the two attempts of a check may take.
@@ -144,9 +146,10 @@ impl Checker {
         Ok(())
     }
 
-    /// Checks every second until the process stops. What is found goes to `health`, and into the log when it changes. A check
+    /// Checks every second, or more often where the grace of `health` is short, until the process stops. What is found goes to `health`, and into the log when it changes. A check
     /// that passes is a success of the process if `counts` says so: not where work of another kind is the measure.
     pub async fn keep_checking(self, health: Health, counts: bool) {
+        let every = EVERY.min(health.grace() / CHECKS_IN_GRACE);
         let checking = async {
             let mut last_error = None;
             loop {
@@ -155,7 +158,8 @@ impl Checker {
                     health.succeeded();
                 }
                 record(&health, checked, &mut last_error);
-                tokio::time::sleep(if health.has_succeeded() { EVERY } else { EVERY_AT_FIRST }).await;
+                tokio::time::sleep(if health.has_succeeded() { every } else { every.min(EVERY_AT_FIRST) })
+                    .await;
             }
         };
         tokio::select! {
