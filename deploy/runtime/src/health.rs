@@ -102,9 +102,13 @@ impl Health {
         self.record.last_success.store(elapsed.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// Something keeps the process from its work. If it is lasting, readiness goes off at once, until [`Self::unobstructed`].
+    /// Something keeps the process from its work. If it is lasting, readiness goes off at once, until [`Self::unobstructed`]:
+    /// a database that cannot be reached meanwhile has not become a better one.
     pub fn obstructed(&self, reason: impl Into<Cow<'static, str>>, is_lasting: bool) {
-        *self.obstacle() = Obstacle { reason: Some(NotReady(reason.into())), is_lasting };
+        let mut obstacle = self.obstacle();
+        if is_lasting || !obstacle.is_lasting {
+            *obstacle = Obstacle { reason: Some(NotReady(reason.into())), is_lasting };
+        }
     }
 
     /// Nothing keeps the process from its work.
@@ -222,6 +226,8 @@ mod tests {
         let (health, _stop) = health(60_000);
         health.obstructed("The encoding is wrong.", true);
         health.succeeded();
+        assert_eq!(health.ready(), Err(NotReady("The encoding is wrong.".into())));
+        health.obstructed("The database cannot be used.", false);
         assert_eq!(health.ready(), Err(NotReady("The encoding is wrong.".into())));
         health.unobstructed();
         assert_eq!(health.ready(), Ok(()));
