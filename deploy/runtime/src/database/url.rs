@@ -53,6 +53,10 @@ const PARAMETERS_OF_LIBPQ: &[&str] = &[
     "keepalives_count",
 ];
 
+/// Parameters of other clients that are often found in URLs.
+const PARAMETERS_OF_OTHERS: &[&str] =
+    &["schema", "pgbouncer", "pool_timeout", "connection_limit", "search_path"];
+
 /// Checks that `url` is one that the processes can use.
 ///
 /// # Errors
@@ -65,9 +69,11 @@ pub fn check_url(url: &str) -> Result<(), ConfigError> {
 /// The connection that `url` asks for, and whether it asks for a kind of session.
 pub(super) fn parse(url: &str) -> Result<(Config, Option<TargetSessionAttrs>), ConfigError> {
     let parameters = parameters_of(url);
+    // An unescaped `&` or `?` in a password makes the rest of it look like a parameter.
+    let may_be_secret = !url.contains('@') || parameters.iter().any(|(name, _)| name == "password");
     for (name, value) in &parameters {
         if !PARAMETERS.contains(&name.as_str()) {
-            return Err(invalid(format!("has the parameter {name:?}, which is not supported")));
+            return Err(invalid(unsupported(name, may_be_secret)));
         }
         if name == "sslmode" && !["disable", "prefer", "require"].contains(&value.as_str()) {
             return Err(invalid(format!("asks for sslmode={value}, but this build has no TLS")));
@@ -134,6 +140,13 @@ pub(super) fn without_options(config: &Config) -> Config {
     other
 }
 
+fn unsupported(name: &str, may_be_secret: bool) -> String {
+    if may_be_secret && !PARAMETERS_OF_LIBPQ.contains(&name) && !PARAMETERS_OF_OTHERS.contains(&name) {
+        return "has a parameter that is not supported".to_owned();
+    }
+    format!("has the parameter {name:?}, which is not supported")
+}
+
 /// Names and values of the parameters behind the `?` of a URL. What looks like a name cannot be a part of a password: that is
 /// looked for behind the last `@`.
 fn parameters_of(url: &str) -> Vec<(String, String)> {
@@ -194,6 +207,10 @@ mod tests {
         ] {
             assert_eq!(error(&format!("postgres://app:hunter2@db.example/orders?{parameter}")), said);
         }
+        for url in ["postgres:///orders?host=/run&schema=x", "postgres://db/orders?password=hunter2&schema=x"]
+        {
+            assert_eq!(error(url), r#"DATABASE_URL has the parameter "schema", which is not supported"#);
+        }
         let string = "host=db.example user=app password=hunter2 sslrootcert=x";
         assert_eq!(error(string), r#"DATABASE_URL has the parameter "sslrootcert", which is not supported"#);
     }
@@ -203,6 +220,8 @@ mod tests {
         for url in [
             "postgres://app:hunter2@db.example:port/orders",
             "postgres://app:hun?ter2=x@db.example:port/orders",
+            "postgres://app:x?hunter2",
+            "postgres://db.example/orders?user=app&password=x&hunter2",
             "mysql://app:hunter2@db.example/orders",
             "host=db.example password=hunter2 two=words",
             "host=db.example password=a hunter2=b",
