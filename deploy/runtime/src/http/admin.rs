@@ -19,6 +19,9 @@ use crate::metrics::Registry;
 /// Probes and scrapers are few. These connections come out of the descriptors that are kept back for the process itself.
 const MAX_CONNECTIONS: usize = 16;
 
+/// A client that keeps its connection must not hold one of so few for long: the next one would be a probe that has to wait.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
 /// No response is larger than a scraper can take in this time.
 const STALL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -56,7 +59,7 @@ impl Admin {
             socket,
             workers: 1,
             max_connections: MAX_CONNECTIONS,
-            limits: Limits::with_stall(STALL_LIMIT),
+            limits: Limits { keep_alive: KEEP_ALIVE, ..Limits::with_stall(STALL_LIMIT) },
             drain_limit_s: 0,
             stats: Stats::register(registry, "admin"),
             closing: Closing::default(),
