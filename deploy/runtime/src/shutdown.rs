@@ -5,7 +5,7 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The two moments of a stop. In between the process is not ready any more, but serves whoever has not noticed.
+/// The two moments of a stop. In between the process is no longer ready, but still serves clients that have not noticed.
 #[derive(Debug, Clone)]
 pub struct Stop {
     /// The process is to stop.

@@ -75,7 +75,7 @@ async fn while_clients_hold_every_connection_probes_are_answered_and_the_databas
                 start.elapsed()
             );
         }
-        // The one who was there before is served as ever, from the database too.
+        // A client that was connected before is still served, from the database too.
         let order = format!("{}/orders/00000000-0000-0000-0000-000000000001", service.url());
         let asked = match kind {
             ServiceKind::ReadApi => client.get(&order),

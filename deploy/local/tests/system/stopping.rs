@@ -1,4 +1,4 @@
-//! A process that is told to stop goes on for a while, so that load balancers can take notice.
+//! After SIGTERM a process still serves for a while, so that load balancers can take notice.
 
 use std::time::{Duration, Instant};
 

@@ -100,7 +100,7 @@ impl Stream for WatchedPayload {
 /// A response's body. The server drops it when it has taken all of it.
 pub(super) struct ResponseBody {
     body: BoxBody,
-    /// To HEAD: the size is told, and nothing sent.
+    /// The response to HEAD: it has the size of the body, and no body.
     is_head: bool,
     is_body_unread: bool,
     connection: Option<Rc<Connection>>,

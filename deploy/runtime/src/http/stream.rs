@@ -125,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
             self.has_ended = buffer.filled().is_empty();
             self.held.extend_from_slice(buffer.filled());
         }
-        // The end is told once everything before it has been.
+        // The server sees the end only after everything before it.
         if self.has_ended && self.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 

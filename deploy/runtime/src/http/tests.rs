@@ -157,7 +157,7 @@ async fn a_body_that_nobody_reads_ends_its_connection_soon_after_the_response() 
     for (parts, drip, outcome) in futures_util::future::join_all(talks).await {
         let (answer, took) = outcome.unwrap_or_else(|error| panic!("{parts:?} {drip}: {error}"));
         assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), parts.len(), "{parts:?} {drip}: {answer}");
-        assert_eq!(answer.matches("connection: close").count(), 1, "the client is told: {answer}");
+        assert_eq!(answer.matches("connection: close").count(), 1, "the client knows: {answer}");
         assert!(took < SOON, "{parts:?} {drip}: {took:?}");
     }
 }

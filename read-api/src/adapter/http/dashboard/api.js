@@ -5,7 +5,7 @@ export const SILENCE = 12_000;
 
 export class Problem extends Error {
   constructor(status, { title, detail, errors = [] }) {
-    // A single fault is told in the detail already.
+    // The detail already names a single fault.
     const faults = errors.length > 1 ? errors.map((fault) => `${fault.parameter ?? fault.header ?? ""} ${fault.detail}.`) : [];
     super([detail ?? title, ...faults].join(" "));
     this.isFinal = status < 500;
