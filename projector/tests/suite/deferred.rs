@@ -63,6 +63,17 @@ async fn an_event_that_would_be_refused_at_the_commit_is_parked_alone() -> Resul
 }
 
 #[tokio::test]
+async fn a_constraint_that_the_controls_break_together_does_not_keep_an_event_from_being_parked() -> Result<()>
+{
+    let scene = Scene::create().await?;
+    let one_order_each = "ALTER TABLE order_summary ADD CONSTRAINT one_order_each UNIQUE (customer_id)";
+    scene.session.batch_execute(&format!("{REFUSE_666}; {one_order_each}")).await?;
+    scene.emit([refused_by_trigger(1), event(2, 1)]).await?;
+    assert_eq!(drain(&*scene.worker(10)?).await?, (1, 1));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_constraint_that_is_added_while_the_projector_runs_is_noticed_by_the_first_failure() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(10)?;
