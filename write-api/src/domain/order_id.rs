@@ -17,7 +17,7 @@ const MASK_62: u128 = (1 << 62) - 1;
 
 /// The id that a new order gets: made here, or chosen by the client.
 ///
-/// An id that is made here is a `UUIDv8`, and no client may choose one: otherwise whoever guesses another customer's
+/// An id that is made here is a `UUIDv8`, and no client may choose one: otherwise a client that guesses another customer's
 /// idempotency key could occupy the id that follows from it. So version 8 means "made here, and carries its customer's
 /// bucket", by which a router finds the order from its id alone. Other versions carry no bucket.
 ///
