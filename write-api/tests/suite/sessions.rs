@@ -188,6 +188,31 @@ async fn a_locked_table_is_no_reason_not_to_be_ready() -> Result<()> {
     place_and_pay(&api.url).await
 }
 
+/// The columns that the process writes or reads; the others of the outbox have defaults.
+const COLUMNS: &str = "SELECT attrelid::regclass || '.' || attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped \
+                       AND (attrelid = 'orders'::regclass OR (attrelid = 'outbox'::regclass AND attname IN ('kind', 'payload')))";
+
+#[tokio::test]
+async fn each_column_that_a_missing_migration_would_add_is_named() -> Result<()> {
+    let api = Api::start_with(&[("READINESS_GRACE_MS", "400")]).await?;
+    api.until_ready_is(StatusCode::OK).await?;
+    let session = api.database.connect().await?;
+    let columns: Vec<String> = session.query(COLUMNS, &[]).await?.iter().map(|row| row.get(0)).collect();
+    ensure!(columns.len() > 10, "{columns:?}");
+    for column in columns {
+        let (table, name) = column.split_once('.').unwrap_or_default();
+        session.batch_execute(&format!("ALTER TABLE {table} RENAME {name} TO missing")).await?;
+        wait::until("the column to be named", SOON, || async {
+            let said = async { anyhow::Ok(api.probe("/readyz").await?.text().await?) }.await;
+            if matches!(&said, Ok(said) if said.contains(&column)) { Ok(()) } else { Err((&column, said)) }
+        })
+        .await?;
+        session.batch_execute(&format!("ALTER TABLE {table} RENAME missing TO {name}")).await?;
+        api.until_ready_is(StatusCode::OK).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_server_that_only_reads_is_refused_until_it_writes_again() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[("READINESS_GRACE_MS", "1000")]).await?;
