@@ -107,7 +107,7 @@ impl Worker {
                 Ok(BatchOutcome::Drained { applied, parked, waiting }) => {
                     let (events, took) = (applied + parked + waiting, start.elapsed());
                     // The limit may be below the size while many events are refused.
-                    let is_full = size.drained(events, took)
+                    let is_full = size.drained(events, waiting, took)
                         || i64::try_from(events).is_ok_and(|events| events >= limit);
                     last_event = Instant::now();
                     busy_pause(events, is_full, took)

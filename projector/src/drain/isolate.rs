@@ -6,22 +6,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 use runtime::telemetry::chain;
 use shared_events::OrderEvent;
 
 use super::control::Refused;
-use super::savepoints::Savepoints;
+use super::savepoints::{SAVEPOINTS_MAX, Savepoints};
 use super::{Drain, DrainError, Mode};
 use crate::blame::Blame;
 
 /// How long a part waits for a lock once another part has waited in vain. Whether the wait or a refusal has ended it makes no
 /// difference as long as there is something to halve; a single event is then tried with the usual lock timeout.
 const SHORT_LOCK_WAIT: Duration = Duration::from_millis(10);
-/// Most events of a batch that may wait for a lock in vain. A batch with more is rolled back, and the next one is smaller.
-const LOCKED_MAX: usize = 16;
+/// So many events of a batch are tried with the usual lock timeout. The others are set aside after a short wait: it does no harm
+/// where the wait was not the reason, because an event that waits is tried again.
+const LOCKED_FEW: usize = 8;
+const SHORTEST_LOCK_WAIT: Duration = Duration::from_millis(2);
+/// Once more than a few are locked, parts are halved for this long, and as long as most savepoints are left. After that a part
+/// with a locked event is set aside as a whole.
+const HALVE_FOR: Duration = Duration::from_millis(500);
+const SAVEPOINTS_FOR_HALVES: usize = SAVEPOINTS_MAX / 2;
 
 /// By position, the events that could not be applied. Everything else was.
 #[derive(Debug, Default)]
@@ -30,6 +36,36 @@ pub(super) struct Found {
     pub(super) refused: BTreeMap<usize, String>,
     /// Their rows are locked.
     pub(super) locked: BTreeSet<usize>,
+}
+
+/// How many events were found to be locked, and for how long there have been many.
+#[derive(Default)]
+struct Locks {
+    found: usize,
+    many_since: Option<Instant>,
+}
+
+impl Locks {
+    fn add(&mut self, events: usize) {
+        self.found += events;
+        if self.found >= LOCKED_FEW {
+            self.many_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn are_many(&self) -> bool {
+        self.many_since.is_some()
+    }
+
+    /// How long the next part waits for a lock.
+    fn wait(&self) -> Duration {
+        if self.are_many() { SHORTEST_LOCK_WAIT } else { SHORT_LOCK_WAIT }
+    }
+
+    fn is_worth_halving(&self, savepoints: &Savepoints) -> bool {
+        self.many_since
+            .is_none_or(|since| since.elapsed() < HALVE_FOR && savepoints.kept() < SAVEPOINTS_FOR_HALVES)
+    }
 }
 
 impl Drain {
@@ -43,12 +79,13 @@ impl Drain {
     ) -> Result<Found, DrainError> {
         let mut found = Found::default();
         let mut refused = Refused::default();
+        let mut locks = Locks::default();
         let mut savepoints = Savepoints::begin(connection).await?;
         let mut parts = parts(events.len(), part);
         while let Some(part) = parts.pop() {
             let some = events.get(part.clone()).unwrap_or_default();
             let mut tried = self.try_part(connection, &savepoints, some, mode).await?;
-            if matches!(tried, Err((Blame::Lock, _))) && part.len() == 1 {
+            if matches!(tried, Err((Blame::Lock, _))) && part.len() == 1 && !locks.are_many() {
                 savepoints.undo_and_wait(connection, self.database.shortest_timeout()).await?;
                 tried = self.try_part(connection, &savepoints, some, mode).await?;
             }
@@ -57,22 +94,25 @@ impl Drain {
                 continue;
             };
             if blame == Blame::Lock {
-                savepoints.undo_and_wait(connection, SHORT_LOCK_WAIT).await?;
+                savepoints.undo_and_wait(connection, locks.wait()).await?;
             } else {
                 savepoints.undo(connection).await?;
             }
-            match (halves(&part), blame, some) {
-                (Some((left, right)), ..) => parts.extend([right, left]),
-                (None, Blame::Lock, _) => {
-                    found.locked.insert(part.start);
-                    if found.locked.len() == 1 {
-                        // A lock on the whole table is not this event's.
-                        self.apply_control(connection, &[Refused::default().control()], mode).await?;
-                    } else if found.locked.len() > LOCKED_MAX {
-                        return Err(error);
-                    }
+            match (halves(&part), blame) {
+                (Some((left, right)), blame)
+                    if blame != Blame::Lock || locks.is_worth_halving(&savepoints) =>
+                {
+                    parts.extend([right, left]);
                 }
-                (None, _, some) => {
+                (_, Blame::Lock) => {
+                    if locks.found == 0 || part.len() > 1 {
+                        self.check_that_table_is_free(connection, &mut savepoints, mode).await?;
+                    }
+                    locks.add(part.len());
+                    savepoints.undo_and_wait(connection, locks.wait()).await?;
+                    found.locked.extend(part);
+                }
+                _ => {
                     if let Some(event) = some.first() {
                         refused.add(event, &error);
                     }
@@ -84,6 +124,17 @@ impl Drain {
             self.check_with_controls(connection, refused, mode).await?;
         }
         Ok(found)
+    }
+
+    /// A lock on the whole table is no event's. Nothing has been written since the last savepoint.
+    async fn check_that_table_is_free(
+        &self,
+        connection: &mut AsyncPgConnection,
+        savepoints: &mut Savepoints,
+        mode: Mode,
+    ) -> Result<(), DrainError> {
+        savepoints.undo_and_wait(connection, self.database.shortest_timeout()).await?;
+        self.apply_control(connection, &[Refused::default().control()], mode).await
     }
 
     /// Applies a part. What fails is either worth looking into, or an error of the whole batch.

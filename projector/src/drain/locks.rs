@@ -18,8 +18,8 @@ use crate::adapter::postgres::waiting;
 const SKIP_FOR: Duration = Duration::from_secs(10);
 
 /// Events of orders without a row are tried in small batches: each whose row another session has inserted and not committed
-/// costs a lock timeout.
-const PROBE_BATCH: i64 = 16;
+/// costs a wait.
+const PROBE_BATCH: i64 = 32;
 
 /// Whether the workers of this process skip locked rows at the moment.
 #[derive(Default)]

@@ -21,6 +21,11 @@ impl Savepoints {
         Ok(Self { kept: 0, lock_timeout: None })
     }
 
+    /// How many parts have been kept.
+    pub(super) fn kept(&self) -> usize {
+        self.kept
+    }
+
     /// The lock timeout that holds now; nothing for that of the session.
     pub(super) fn lock_timeout(&self) -> Option<Duration> {
         self.lock_timeout

@@ -300,3 +300,38 @@ async fn a_row_that_another_session_has_inserted_but_not_committed_delays_only_i
     }
     Ok(())
 }
+
+fn insert_summaries(orders: std::ops::RangeInclusive<u128>) -> String {
+    let rows: Vec<_> = orders
+        .map(|order| format!("('{}', 'customer', 1, 'placed', now(), 1, 'sku', 1)", order_id(order)))
+        .collect();
+    let columns = "order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version";
+    format!("INSERT INTO order_summary ({columns}) VALUES {}", rows.join(", "))
+}
+
+#[tokio::test]
+async fn hundreds_of_uncommitted_rows_delay_only_their_own_orders() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    lock.batch_execute(&insert_summaries(1..=200)).await?;
+    let stop = CancellationToken::new();
+    let projector =
+        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+
+    // Those of the uncommitted rows, each with another one beside it; and more others behind them.
+    let mixed = (1..=200).flat_map(|order| [event(order, 2), event(order + 1_000, 2)]);
+    scene.emit_all(&mixed.chain(events(2_001..=3_000, 2)).collect::<Vec<_>>()).await?;
+    until_count(&scene, "outbox", 0, Duration::from_secs(15)).await?;
+    until_count(&scene, "order_summary", 1_200, Duration::from_secs(30)).await?;
+    assert_eq!(metric(address, "orders_projector_batches_failed_total").await?, 0.0, "waiting is no failure");
+    lock.commit().await?;
+    until_count(&scene, "order_summary WHERE version = 2", 1_400, Duration::from_secs(10)).await?;
+    until_count(&scene, "waiting_events", 0, Duration::from_secs(5)).await?;
+    assert_eq!(scene.count("parked_events").await?, 0);
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
