@@ -54,8 +54,11 @@ impl Worker {
             let start = Instant::now();
             let Some(outcome) = self.run_once(Source::Waiting, WAITING_BATCH_MAX).await else { return };
             let is_waiting = match outcome {
-                // There may be more that are free.
-                Ok(BatchOutcome::Drained { applied, parked, .. }) if applied + parked > 0 => continue,
+                // There may be more that are free. What is locked now may not have been before.
+                Ok(BatchOutcome::Drained { applied, parked, .. }) if applied + parked > 0 => {
+                    (outage, locked_since) = (retry::outage(), None);
+                    continue;
+                }
                 Ok(BatchOutcome::Drained { .. }) => Ok(true),
                 Ok(BatchOutcome::Empty) => self.drain.is_anything_waiting().await.map_err(drop),
                 Err(_) => Err(()),
