@@ -26,6 +26,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod turn;
 
 use std::io;
 use std::net::SocketAddr;

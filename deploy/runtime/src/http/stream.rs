@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::connection::{Connection, Phase};
 use super::head_end::HeadEnd;
 use super::timer::Timer;
+use super::turn::Turn;
 use crate::problem::HEAD_TOO_SLOW;
 
 /// How much is read of what a client sends ahead of the response that it waits for.
@@ -26,6 +27,7 @@ pub(super) struct TimedStream<S> {
     connection: Rc<Connection>,
     timer: Timer,
     head: HeadEnd,
+    turn: Turn,
     /// What came behind a request that has not been answered yet.
     held: Vec<u8>,
     /// The client sends no more, or nothing more is taken from it.
@@ -43,6 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
             connection,
             timer: Timer::new(deadline),
             head: HeadEnd::default(),
+            turn: Turn::default(),
             held: Vec::new(),
             has_ended: false,
             is_writing: false,
@@ -67,6 +70,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
             }
         }
         is_overdue
+    }
+
+    /// Reads what the server should see in this turn.
+    fn read_in_turn(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.turn.ends(cx) {
+            return Poll::Pending;
+        }
+        let start = buffer.filled().len();
+        let result = self.read(cx, buffer);
+        if result.is_pending() {
+            self.turn.found_nothing();
+        } else {
+            self.turn.has_read(buffer.filled().len() - start);
+        }
+        result
     }
 
     /// Reads what the server should see now.
@@ -158,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TimedStream<S> {
         }
         match this.connection.phase() {
             Phase::Request { has_body: false } | Phase::HeadRead { alone: true, .. } => this.read_ahead(cx),
-            _ => this.read(cx, buffer),
+            _ => this.read_in_turn(cx, buffer),
         }
     }
 }
