@@ -22,7 +22,6 @@ mod ready;
 mod savepoints;
 mod settle;
 
-use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 
 use diesel::result::Error as DieselError;
@@ -34,7 +33,7 @@ use runtime::telemetry::chain;
 use self::control::Room;
 use self::deferred::Deferred;
 use self::isolation::Isolation;
-use self::locks::SkipLocked;
+use self::locks::{SkipLocked, WaitingTurns};
 use self::parked::Parked;
 use crate::adapter::postgres::claimed::{ClaimLimits, ClaimedEvent};
 use crate::adapter::postgres::{outbox, parking, waiting};
@@ -62,8 +61,7 @@ pub struct Drain {
     deferred: Deferred,
     room: Room,
     set_aside: tokio::sync::Notify,
-    /// The id of the last waiting event that was tried without knowing whether its row is locked.
-    last_probed: AtomicI64,
+    waiting: WaitingTurns,
 }
 
 /// Where events are taken from.
@@ -173,7 +171,7 @@ impl Drain {
             deferred: Deferred::default(),
             room: Room::default(),
             set_aside: tokio::sync::Notify::new(),
-            last_probed: AtomicI64::new(i64::MIN),
+            waiting: WaitingTurns::default(),
         }
     }
 
@@ -196,7 +194,7 @@ impl Drain {
     /// [`DrainError`] when the database does not work; nothing has happened then.
     pub async fn run_once(&self, source: Source, limit: i64) -> Result<BatchOutcome, DrainError> {
         match self.careful_batch(source, limit).await {
-            Ok(batch) => Ok(self.tell(source, batch).await),
+            Ok(batch) => Ok(self.record(source, batch).await),
             Err(error) => {
                 self.metrics.failed();
                 self.deferred.forget();
@@ -344,7 +342,7 @@ impl Drain {
     }
 
     /// Counts and logs what is committed, and moves on to where the next claim may begin.
-    async fn tell(&self, source: Source, batch: Batch) -> BatchOutcome {
+    async fn record(&self, source: Source, batch: Batch) -> BatchOutcome {
         let Batch { claimed_at, applied, parked, waiting } = batch;
         self.metrics.batch(source, applied.len(), parked.len());
         self.metrics.lags(&applied, claimed_at.elapsed());

@@ -1,7 +1,7 @@
 //! Rows that another session has locked: their events wait in `waiting_events`, and all others go on.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use diesel_async::AsyncPgConnection;
 use super::ready::{LockedEvent, Ready};
 use super::{Drain, DrainError, Mode};
 use crate::adapter::postgres::claimed::{ClaimLimits, ClaimedEvent};
-use crate::adapter::postgres::waiting;
+use crate::adapter::postgres::waiting::{self, Window};
 
 /// Locked rows are skipped for this long after one was noticed. Until then each batch has one statement more; after it the
 /// first batch with an event of a locked order costs one lock timeout.
@@ -20,6 +20,11 @@ const SKIP_FOR: Duration = Duration::from_secs(10);
 /// Events of orders without a row are tried in small batches: each whose row another session has inserted and not committed
 /// costs a wait.
 const PROBE_BATCH: i64 = 32;
+/// They are tried at least this often, also while unlocked events keep coming.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// How many waiting events a claim looks through at most: a million that are locked must not reach the statement timeout.
+const WINDOW: i64 = 10_000;
 
 /// Whether the workers of this process skip locked rows at the moment.
 #[derive(Default)]
@@ -63,22 +68,98 @@ impl Drain {
         Ok(ready.take_locked(locked))
     }
 
-    /// Waiting events whose rows can be locked now. Where there are none, a few of those that have no row yet: whether another
-    /// session holds these is only seen by trying.
+    /// Waiting events whose rows can be locked now. Where there are none, and every now and then, a few of those that have no row
+    /// yet: whether another session holds these is only seen by trying.
     pub(super) async fn claim_waiting(
         &self,
         connection: &mut AsyncPgConnection,
         limits: ClaimLimits,
     ) -> QueryResult<Vec<ClaimedEvent>> {
-        let claimed = waiting::claim_unlocked(connection, limits).await?;
-        if !claimed.is_empty() {
-            return Ok(claimed);
+        let is_probe_due = self.waiting.is_probe_due();
+        if is_probe_due {
+            let claimed = self.claim_without_row(connection, limits).await?;
+            if !claimed.is_empty() {
+                return Ok(claimed);
+            }
         }
-        // In turn: those that are tried first may be locked for long.
-        let after = self.last_probed.load(Ordering::Relaxed);
-        let claimed = waiting::claim_without_row(connection, after, PROBE_BATCH).await?;
-        let last = claimed.last().map_or(i64::MIN, |event| event.id);
-        self.last_probed.store(last, Ordering::Relaxed);
+        let Some(window) = self.waiting.unlocked.window(connection).await? else { return Ok(Vec::new()) };
+        let claimed = waiting::claim_unlocked(connection, window, limits).await?;
+        // What was claimed is gone afterwards, and there may be more in the same window.
+        self.waiting.unlocked.go_on_after(window, (!claimed.is_empty()).then_some(window.after));
+        if claimed.is_empty() && !is_probe_due {
+            return self.claim_without_row(connection, limits).await;
+        }
         Ok(claimed)
+    }
+
+    async fn claim_without_row(
+        &self,
+        connection: &mut AsyncPgConnection,
+        limits: ClaimLimits,
+    ) -> QueryResult<Vec<ClaimedEvent>> {
+        let limits = ClaimLimits { events: limits.events.min(PROBE_BATCH), ..limits };
+        self.waiting.probed();
+        let Some(window) = self.waiting.without_row.window(connection).await? else { return Ok(Vec::new()) };
+        let claimed = waiting::claim_without_row(connection, window, limits).await?;
+        // Those that were tried may stay.
+        self.waiting.without_row.go_on_after(window, claimed.last().map(|event| event.id));
+        Ok(claimed)
+    }
+}
+
+/// Where the next claims of waiting events begin. All take their turn: those that are tried first may be locked for long.
+#[derive(Default)]
+pub(super) struct WaitingTurns {
+    unlocked: Turn,
+    without_row: Turn,
+    probe: Mutex<Probe>,
+}
+
+#[derive(Default)]
+struct Probe {
+    is_last_claim: bool,
+    ended_at: Option<Instant>,
+}
+
+impl WaitingTurns {
+    /// Never twice in a row, however long a probe takes: those whose rows are unlocked have their turn as well.
+    fn is_probe_due(&self) -> bool {
+        let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut probe.is_last_claim) {
+            probe.ended_at = Some(Instant::now());
+            return false;
+        }
+        probe.ended_at.is_none_or(|ended| ended.elapsed() >= PROBE_EVERY)
+    }
+
+    fn probed(&self) {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner).is_last_claim = true;
+    }
+}
+
+/// The id after which the next claim begins.
+struct Turn(AtomicI64);
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+impl Turn {
+    /// From the start again where there is nothing more.
+    async fn window(&self, connection: &mut AsyncPgConnection) -> QueryResult<Option<Window>> {
+        let after = self.0.load(Ordering::Relaxed);
+        let window = waiting::window(connection, after, WINDOW).await?;
+        if window.is_some() || after == i64::MIN {
+            return Ok(window);
+        }
+        waiting::window(connection, i64::MIN, WINDOW).await
+    }
+
+    /// After `window`, or `within` it where something was found.
+    fn go_on_after(&self, window: Window, within: Option<i64>) {
+        let rest = if window.events < WINDOW { i64::MIN } else { window.up_to };
+        self.0.store(within.unwrap_or(rest), Ordering::Relaxed);
     }
 }

@@ -138,6 +138,9 @@ async fn events_that_are_tried_again_are_claimed_up_to_a_number_of_bytes_too() -
     let limits = ClaimLimits { events: 100, bytes: 2_500 };
     let mut session = scene.open()?.session().await?;
     assert_eq!(parking::claim_due(&mut session, limits).await?.len(), 2);
-    assert_eq!(waiting::claim_unlocked(&mut session, limits).await?.len(), 2);
+    let window = waiting::Window { after: 0, up_to: i64::MAX, events: 1 };
+    assert_eq!(waiting::claim_unlocked(&mut session, window, limits).await?.len(), 2);
+    scene.session.batch_execute("TRUNCATE order_summary").await?;
+    assert_eq!(waiting::claim_without_row(&mut session, window, limits).await?.len(), 2);
     Ok(())
 }

@@ -7,6 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use local::golden::Golden;
 use local::wait;
 use projector::adapter::postgres::claimed::ClaimLimits;
+use projector::adapter::postgres::waiting::Window;
 use projector::adapter::postgres::{frontier, waiting};
 use projector::projection::{OrderSummary, Projection};
 
@@ -85,10 +86,14 @@ async fn the_statements_that_matter_are_the_committed_ones_and_scan_no_table() -
         .await?;
     frontier::look(&mut connection, 1..2, 1).await?;
     check(&mut connection, "look", "SELECT settled", "1, 2, 1").await?;
-    waiting::claim_unlocked(&mut connection, ClaimLimits { events: 1, bytes: 1 }).await?;
-    check(&mut connection, "claim_unlocked", "SELECT id, kind%FROM waiting_events", "1000, 1000000").await?;
-    waiting::claim_without_row(&mut connection, 1, 1).await?;
-    check(&mut connection, "claim_without_row", "SELECT w.id%IS NULL", "1, 16").await?;
+    waiting::window(&mut connection, 1, 1).await?;
+    check(&mut connection, "waiting_window", "SELECT max(id)", "1, 10000").await?;
+    let (window, limits) = (Window { after: 1, up_to: 2, events: 1 }, ClaimLimits { events: 1, bytes: 1 });
+    waiting::claim_unlocked(&mut connection, window, limits).await?;
+    let arguments = "1, 2, 1000, 1000000";
+    check(&mut connection, "claim_unlocked", "SELECT id, kind%AS unlocked", arguments).await?;
+    waiting::claim_without_row(&mut connection, window, limits).await?;
+    check(&mut connection, "claim_without_row", "SELECT id, kind%IS NULL", arguments).await?;
     waiting::remove(&mut connection, &[1]).await?;
     check(&mut connection, "remove_waiting", "DELETE FROM waiting_events", "ARRAY[]::bigint[]").await?;
     OrderSummary.lock_rows(&mut connection, &[event(1, 1)]).await?;

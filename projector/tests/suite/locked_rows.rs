@@ -335,3 +335,31 @@ async fn hundreds_of_uncommitted_rows_delay_only_their_own_orders() -> Result<()
     running.await??;
     Ok(())
 }
+
+#[tokio::test]
+async fn an_event_without_a_row_has_its_turn_while_unlocked_ones_keep_coming() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(100)?;
+    scene.emit([event(1, 1)]).await?;
+    drain(&worker).await?;
+    let encoded = [event(1, 1), event(2, 1)].iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>()?;
+    let insert = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at)
+                  VALUES ($1, $2::text::uuid, 1, $3, $4::text::json, now())";
+    let set_aside = async |id: i64, order: u128, of: usize| {
+        let order = order_id(order).to_string();
+        scene.session.execute(insert, &[&id, &order, &encoded[of].kind, &encoded[of].payload]).await
+    };
+    // The first claim probes, so that a later one has to.
+    worker.apply_waiting_once().await?;
+    set_aside(1, 2, 1).await?;
+    let start = Instant::now();
+    for id in 2.. {
+        set_aside(id, 1, 0).await?;
+        worker.apply_waiting_once().await?;
+        if scene.count("order_summary").await? == 2 {
+            break;
+        }
+        ensure!(start.elapsed() < Duration::from_secs(5), "it starves");
+    }
+    Ok(())
+}

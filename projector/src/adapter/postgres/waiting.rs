@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{self, Array, BigInt, Bool, Integer, Text, Timestamptz};
+use diesel::sql_types::{self, Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::stored_time::StoredTime;
 use uuid::Uuid;
@@ -32,31 +32,57 @@ pub async fn set_aside(connection: &mut AsyncPgConnection, events: &[SetAside<'_
     RunQueryDsl::execute(Insert::of(events), connection).await.map(drop)
 }
 
-/// Locks events, up to `limits`, whose rows nobody else has locked, and these rows with them; by id. Nothing is written for the
-/// others. Call [`remove`] with those that are done.
+/// Some of the waiting events. A claim that finds all of them locked costs as much as there are, so it is limited to these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Their ids are above this one,
+    pub after: i64,
+    /// and up to this one.
+    pub up_to: i64,
+    /// How many they are.
+    pub events: i64,
+}
+
+/// The next `size` events with ids above `after`, or fewer where there are no more; nothing where there are none.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn window(
+    connection: &mut AsyncPgConnection,
+    after: i64,
+    size: i64,
+) -> QueryResult<Option<Window>> {
+    let found: (Option<i64>, i64) = RunQueryDsl::get_result(FindWindow { after, size }, connection).await?;
+    Ok(found.0.map(|up_to| Window { after, up_to, events: found.1 }))
+}
+
+/// Locks events of `window`, up to `limits`, whose rows nobody else has locked, and these rows with them; by id. Nothing is written
+/// for the others. Call [`remove`] with those that are done.
 ///
 /// # Errors
 ///
 /// The database's.
 pub async fn claim_unlocked(
     connection: &mut AsyncPgConnection,
+    window: Window,
     limits: ClaimLimits,
 ) -> QueryResult<Vec<ClaimedEvent>> {
-    Ok(claimed(RunQueryDsl::load(ClaimUnlocked(limits), connection).await?))
+    Ok(claimed(RunQueryDsl::load(ClaimUnlocked(window, limits), connection).await?))
 }
 
-/// Locks up to `limit` events with ids above `after` whose orders have no row yet, by id. Another session may have inserted the
-/// row and not committed it.
+/// Locks events of `window`, up to `limits`, whose orders have no row yet, by id. Another session may have inserted the row and
+/// not committed it.
 ///
 /// # Errors
 ///
 /// The database's.
 pub async fn claim_without_row(
     connection: &mut AsyncPgConnection,
-    after: i64,
-    limit: i64,
+    window: Window,
+    limits: ClaimLimits,
 ) -> QueryResult<Vec<ClaimedEvent>> {
-    Ok(claimed(RunQueryDsl::load(ClaimWithoutRow { after, limit }, connection).await?))
+    Ok(claimed(RunQueryDsl::load(ClaimWithoutRow(window, limits), connection).await?))
 }
 
 /// Removes events that do not wait any more.
@@ -145,7 +171,39 @@ impl QueryFragment<Pg> for Insert<'_> {
 impl<Connection> diesel::RunQueryDsl<Connection> for Insert<'_> {}
 
 #[derive(QueryId)]
-struct ClaimUnlocked(ClaimLimits);
+struct FindWindow {
+    after: i64,
+    size: i64,
+}
+
+impl Query for FindWindow {
+    type SqlType = (Nullable<BigInt>, BigInt);
+}
+
+impl QueryFragment<Pg> for FindWindow {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT max(id), count(*) FROM (SELECT id FROM waiting_events WHERE id > ");
+        out.push_bind_param::<BigInt, _>(&self.after)?;
+        out.push_sql(" ORDER BY id LIMIT ");
+        out.push_bind_param::<BigInt, _>(&self.size)?;
+        out.push_sql(") AS next");
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for FindWindow {}
+
+impl Window {
+    fn push_condition<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(" w.id > ");
+        out.push_bind_param::<BigInt, _>(&self.after)?;
+        out.push_sql(" AND w.id <= ");
+        out.push_bind_param::<BigInt, _>(&self.up_to)
+    }
+}
+
+#[derive(QueryId)]
+struct ClaimUnlocked(Window, ClaimLimits);
 
 impl Query for ClaimUnlocked {
     type SqlType = (BigInt, Text, Text, Timestamptz, Timestamptz);
@@ -160,24 +218,23 @@ impl QueryFragment<Pg> for ClaimUnlocked {
                 "SELECT w.id, w.kind, w.payload, w.created_at FROM waiting_events AS w \
                  CROSS JOIN LATERAL (SELECT FROM order_summary AS o \
                  WHERE o.order_id BETWEEN w.order_id AND w.order_id ORDER BY o.order_id LIMIT 1 \
-                 FOR NO KEY UPDATE SKIP LOCKED) AS unlocked ORDER BY w.id LIMIT ",
+                 FOR NO KEY UPDATE SKIP LOCKED) AS unlocked WHERE",
             );
-            out.push_bind_param::<BigInt, _>(&self.0.events)?;
+            self.0.push_condition(out)?;
+            out.push_sql(" ORDER BY w.id LIMIT ");
+            out.push_bind_param::<BigInt, _>(&self.1.events)?;
             out.push_sql(" FOR UPDATE OF w SKIP LOCKED");
             Ok(())
         };
         let columns = "id, kind, payload::text, created_at, statement_timestamp()";
-        push_those_that_fit(&mut out, columns, locked, &self.0.bytes)
+        push_those_that_fit(&mut out, columns, locked, &self.1.bytes)
     }
 }
 
 impl<Connection> diesel::RunQueryDsl<Connection> for ClaimUnlocked {}
 
 #[derive(QueryId)]
-struct ClaimWithoutRow {
-    after: i64,
-    limit: i64,
-}
+struct ClaimWithoutRow(Window, ClaimLimits);
 
 impl Query for ClaimWithoutRow {
     type SqlType = (BigInt, Text, Text, Timestamptz, Timestamptz);
@@ -185,18 +242,19 @@ impl Query for ClaimWithoutRow {
 
 impl QueryFragment<Pg> for ClaimWithoutRow {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "SELECT w.id, w.kind, w.payload::text, w.created_at, statement_timestamp() FROM waiting_events AS w \
-             WHERE w.id > ",
-        );
-        out.push_bind_param::<BigInt, _>(&self.after)?;
-        out.push_sql(
-            " AND (SELECT true FROM order_summary AS o WHERE o.order_id BETWEEN w.order_id AND w.order_id \
-             ORDER BY o.order_id LIMIT 1) IS NULL ORDER BY w.id LIMIT ",
-        );
-        out.push_bind_param::<BigInt, _>(&self.limit)?;
-        out.push_sql(" FOR UPDATE OF w SKIP LOCKED");
-        Ok(())
+        let locked = |out: &mut AstPass<'_, 'b, Pg>| {
+            out.push_sql("SELECT w.id, w.kind, w.payload, w.created_at FROM waiting_events AS w WHERE");
+            self.0.push_condition(out)?;
+            out.push_sql(
+                " AND (SELECT true FROM order_summary AS o WHERE o.order_id BETWEEN w.order_id AND w.order_id \
+                 ORDER BY o.order_id LIMIT 1) IS NULL ORDER BY w.id LIMIT ",
+            );
+            out.push_bind_param::<BigInt, _>(&self.1.events)?;
+            out.push_sql(" FOR UPDATE OF w SKIP LOCKED");
+            Ok(())
+        };
+        let columns = "id, kind, payload::text, created_at, statement_timestamp()";
+        push_those_that_fit(&mut out, columns, locked, &self.1.bytes)
     }
 }
 
