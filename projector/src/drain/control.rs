@@ -41,7 +41,7 @@ impl Refused {
         self.change.is_some()
     }
 
-    /// An order of nobody that is placed now, under an id that no order has.
+    /// An order placed now by a customer that does not exist, under an id that no order has.
     pub(super) fn control(self) -> OrderEvent {
         let text = |text: String| if text.is_empty() { "control".to_owned() } else { text };
         let last_item_sku = text(self.last_item_sku);

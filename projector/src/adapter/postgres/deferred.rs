@@ -27,7 +27,8 @@ impl QueryFragment<Pg> for Deferrable {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable \
-             AND has_table_privilege(tgrelid, 'INSERT, UPDATE, DELETE'))",
+             AND (has_table_privilege(tgrelid, 'INSERT, UPDATE, DELETE') \
+             OR has_any_column_privilege(tgrelid, 'INSERT, UPDATE')))",
         );
         Ok(())
     }
