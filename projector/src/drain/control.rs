@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use runtime::overload::OncePerSecond;
+use runtime::telemetry::chain;
 use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
@@ -21,11 +23,17 @@ pub(super) struct Refused {
     customer_id: String,
     last_item_sku: String,
     change: Option<OrderChange>,
+    /// The first one, for the log: its order and version.
+    first: Option<(Uuid, i32)>,
 }
+
+/// A control that is refused rolls back each batch, until somebody acts.
+static CONTROL_REFUSED: OncePerSecond = OncePerSecond::new();
 
 impl Refused {
     /// `event` was refused, with this error.
     pub(super) fn add(&mut self, event: &OrderEvent, error: &DrainError) {
+        self.first.get_or_insert((event.order.order_id, event.order.version));
         if !is_kind_known(error) {
             keep_longer(&mut self.customer_id, &event.order.customer_id);
             keep_longer(&mut self.last_item_sku, &event.order.last_item_sku);
@@ -111,10 +119,15 @@ impl Drain {
                 Ok(()) => self.room.found(),
                 // A constraint on several orders, such as one for each customer, which says nothing about room.
                 Err(error) if is_kind_known(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    log_refused_control(&refused, "hundreds of orders that need room", &error);
+                    return Err(error);
+                }
             }
         }
-        self.apply_control(connection, &[refused.control()], mode).await
+        let first = Refused { first: refused.first, ..Refused::default() };
+        let tried = self.apply_control(connection, &[refused.control()], mode).await;
+        tried.inspect_err(|error| log_refused_control(&first, "an order with texts as long", error))
     }
 
     /// Applies `control`, and takes it back. If that works, then so do the connection, the tables and the privileges.
@@ -135,6 +148,18 @@ impl Drain {
             Err(error) => Err(error),
         }
     }
+}
+
+fn log_refused_control(refused: &Refused, control: &'static str, error: &DrainError) {
+    let (Some(batches), Some((order_id, version))) = (CONTROL_REFUSED.count(), refused.first) else { return };
+    tracing::error!(
+        batches,
+        %order_id,
+        version,
+        control,
+        error = chain(error),
+        "an event was refused, and so was its control; the batch is rolled back and tried again"
+    );
 }
 
 /// Whether a full disk, a missing privilege and the like cannot have caused it.
