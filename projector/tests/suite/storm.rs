@@ -100,3 +100,32 @@ async fn a_batch_of_parked_events_is_one_line_in_the_log() -> Result<()> {
     assert!(first.contains("events parked") && first.contains("[1, 2, 3"), "{first}");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_event_that_is_refused_with_its_control_is_named_in_the_log() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene
+        .session
+        .batch_execute("ALTER TABLE order_summary ALTER COLUMN customer_id TYPE varchar(20)")
+        .await?;
+    let mut poison = event(7, 1);
+    poison.order.customer_id = "c".repeat(30);
+    scene.emit_all(&[poison]).await?;
+    let logs = tempfile::tempdir()?;
+    let url = scene.database.url("orders_projector");
+    let program = env!("CARGO_BIN_EXE_projector");
+    let service = Service::start(ServiceKind::Projector, Path::new(program), &url, 0, logs.path())?;
+    let expected = ["ERROR", "so was its control", "00000000-0000-0000-0000-000000000007"];
+    wait::until("the line", Duration::from_secs(20), || async {
+        let mut log = String::new();
+        for file in std::fs::read_dir(logs.path()).into_iter().flatten().flatten() {
+            log.push_str(&std::fs::read_to_string(file.path()).unwrap_or_default());
+        }
+        let is_there = log.lines().any(|line| expected.iter().all(|part| line.contains(part)));
+        if is_there { Ok(()) } else { Err(log) }
+    })
+    .await?;
+    assert!(service.stop()?.success());
+    assert_eq!(scene.count("parked_events").await?, 0);
+    Ok(())
+}
