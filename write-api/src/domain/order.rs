@@ -9,6 +9,8 @@ use super::{CancelReason, CustomerId, OrderLine, OrderLines, Shipment, Step, Ste
 
 /// The finest time that is kept.
 const MICROSECOND: TimeDelta = TimeDelta::microseconds(1);
+/// The last microsecond of the year 9999, in microseconds since 1970. What is later cannot be read back.
+const LAST_MICROS: i64 = 253_402_300_799_999_999;
 
 /// An order. Its fields are private: what is not a valid order cannot be made, and every change comes with its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +161,11 @@ impl Order {
         if !is_allowed(from, to) {
             return Err(StepRefused::Forbidden { from, to });
         }
-        let after_last = self.updated_at.checked_add_signed(MICROSECOND).unwrap_or(self.updated_at);
+        let after_last = self
+            .updated_at
+            .checked_add_signed(MICROSECOND)
+            .filter(|next| next.timestamp_micros() <= LAST_MICROS)
+            .unwrap_or(self.updated_at);
         let updated_at = now.trunc_subsecs(6).max(after_last);
         let order = Self { status: to, version: self.version + 1, updated_at, ..self.clone() };
         let event = order.event(step.change());

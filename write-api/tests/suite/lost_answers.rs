@@ -256,7 +256,7 @@ async fn a_step_that_was_followed_by_too_many_others_to_be_found_is_said_to_be_u
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
     let order_id = api.placed().await?;
     let many_steps =
-        "UPDATE orders SET status = 'shipped', version = 10, write_attempts = ARRAY[1, 2, 3, 4, 5, 6, 7, 8]
+        "UPDATE orders SET status = 'shipped', version = 10, write_attempts = ARRAY[1, 2, NULL, 4, 5, 6, 7, 8]
                       WHERE version = 2";
     let (status, _, body) = pay_and_be_overtaken(&api, &proxy, &order_id, many_steps).await?;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");

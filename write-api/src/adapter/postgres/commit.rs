@@ -166,7 +166,7 @@ impl From<TracedRow> for StoredState {
         Self {
             version: order.version(),
             order: order.try_into(),
-            attempts: write_attempts.unwrap_or_default(),
+            attempts: write_attempts.unwrap_or_default().into_iter().flatten().collect(),
         }
     }
 }

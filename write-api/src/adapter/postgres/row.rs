@@ -81,7 +81,7 @@ pub(super) enum RowError {
 pub(super) struct TracedRow {
     #[diesel(embed)]
     pub(super) order: OrderRow,
-    pub(super) write_attempts: Option<Vec<i64>>,
+    pub(super) write_attempts: Option<Vec<Option<i64>>>,
 }
 
 impl OrderRow {

@@ -247,3 +247,12 @@ fn a_step_by_a_slow_clock_still_comes_after_the_last_change() {
         assert_eq!(next.updated_at(), paid.updated_at() + TimeDelta::microseconds(1));
     }
 }
+
+#[test]
+fn a_step_at_the_end_of_time_stores_nothing_that_cannot_be_read() {
+    let placed = placed();
+    let updated_at = DateTime::from_timestamp_micros(LAST_MICROS).unwrap();
+    let last = Order::restore(StoredOrder { updated_at, ..stored(&placed) }).unwrap();
+    let (paid, _) = last.pay(now()).unwrap();
+    assert_eq!(paid.updated_at(), updated_at);
+}
