@@ -132,9 +132,10 @@ async fn what_is_there_stays_and_is_told(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let before = subject.events().await?;
     let (order, event) = new_order()?;
-    let (twin, twin_event) = Order::place(order.id(), CustomerId::new("twin".to_owned())?, lines(2)?, now());
+    let (repeat, repeat_event) =
+        Order::place(order.id(), CustomerId::new("repeat".to_owned())?, lines(2)?, now());
     writer.save(&order, event).await?;
-    assert_eq!(writer.save(&twin, twin_event).await?, Saved::Superseded(Box::new(order.clone())));
+    assert_eq!(writer.save(&repeat, repeat_event).await?, Saved::Superseded(Box::new(order.clone())));
 
     let (paid, paid_event) = order.pay(now())?;
     let (cancelled, cancelled_event) = order.cancel(None, now())?;
@@ -157,12 +158,12 @@ async fn a_change_of_an_order_that_is_not_there_is_refused(subject: &impl Subjec
 async fn many_saves_at_once_are_each_told_the_truth(subject: &impl Subject) -> Result<()> {
     let before = subject.events().await?;
     let (order, event) = new_order()?;
-    let twins = (0..20).map(|_| subject.writer().save(&order, event.clone()));
+    let repeats = (0..20).map(|_| subject.writer().save(&order, event.clone()));
     let others: Vec<_> = (0..20).map(|_| new_order()).collect::<Result<_>>()?;
     let others = others.iter().map(|(order, event)| subject.writer().save(order, event.clone()));
-    let (twins, others) =
-        tokio::join!(futures_util::future::try_join_all(twins), futures_util::future::try_join_all(others));
-    assert_eq!(twins?.iter().filter(|saved| **saved == Saved::Stored).count(), 1);
+    let (repeats, others) =
+        tokio::join!(futures_util::future::try_join_all(repeats), futures_util::future::try_join_all(others));
+    assert_eq!(repeats?.iter().filter(|saved| **saved == Saved::Stored).count(), 1);
     assert!(others?.iter().all(|saved| *saved == Saved::Stored));
     assert_eq!(subject.events().await? - before, 21);
     Ok(())

@@ -44,7 +44,7 @@ impl Job {
     /// Whoever asked may have hung up, which changes nothing about what was stored.
     pub(super) fn answer(self, result: Result<Saved, WriteError>) {
         let Self { answer, row, share, .. } = self;
-        // First, so that who comes next finds the memory that this command took.
+        // First: the next command must find the memory that this one took free again.
         drop((row, share));
         let _hung_up = answer.send(result);
     }
