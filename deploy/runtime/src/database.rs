@@ -3,6 +3,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | `backend` | which process of which server works for a session |
 //! | `config` | the `DATABASE_*` variables |
 //! | `url` | what is accepted as `DATABASE_URL` |
 //! | `connect` | opening a session and checking that it is what was asked for |
@@ -13,6 +14,7 @@
 //! | `verdict` | what an error says about the session it came from |
 //! | `check` | whether the database is what the process needs |
 
+mod backend;
 mod check;
 mod config;
 mod connect;
@@ -206,10 +208,14 @@ impl Database {
     /// than its size.
     async fn reopen(&self, lease: &mut Lease) -> Result<(), PoolError> {
         lease.close();
-        let opened = tokio::time::timeout(self.limits.connect, self.pool.manager().open()).await;
-        let opened = opened.map_err(|_| PoolError::Timeout(TimeoutType::Create))?;
-        lease.replace(opened.map_err(PoolError::Backend)?);
+        lease.replace(self.open().await?);
         Ok(())
+    }
+
+    /// A connection that does not belong to the pool.
+    async fn open(&self) -> Result<PooledConnection, PoolError> {
+        let opened = tokio::time::timeout(self.limits.connect, self.pool.manager().open()).await;
+        opened.map_err(|_| PoolError::Timeout(TimeoutType::Create))?.map_err(PoolError::Backend)
     }
 
     async fn attempt_twice<T, W>(&self, allowed: Repeat, limit: Duration, work: W) -> Result<T, DatabaseError>

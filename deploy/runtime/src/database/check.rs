@@ -3,17 +3,16 @@
 //! Only the catalog is asked, whose tables nobody locks: a table that somebody has locked is not a database that cannot be
 //! used, however long the lock lasts.
 
+mod look;
+
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use diesel::QueryResult;
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, Bool, Nullable, Text};
-use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
-use super::connect::PooledConnection;
+use self::look::{Found, look};
+use super::backend::Relation;
 use super::{ConnectError, Database, DatabaseError, PoolError, Repeat};
 use crate::health::Health;
 use crate::telemetry::chain;
@@ -24,8 +23,11 @@ const EVERY: Duration = Duration::from_secs(1);
 const CHECKS_IN_GRACE: u32 = 4;
 const EVERY_AT_FIRST: Duration = Duration::from_millis(100);
 
+/// A check that takes longer than this is slow, which says nothing by itself: the machine may be busy.
+const SLOW: Duration = Duration::from_millis(1_500);
+
 /// How long each of the two attempts of a check may take.
-const ATTEMPT_LIMIT: Duration = Duration::from_millis(1_500);
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a process needs of its database.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +70,9 @@ pub enum CheckError {
     /// A pooler gives each transaction another session.
     #[error("{}", ConnectError::TransactionPooling)]
     TransactionPooling,
+    /// Something in between has connected to another server.
+    #[error("a connection has come to another server")]
+    OtherServer,
     /// A pooler takes the settings away from a session.
     #[error(
         "{0}: DATABASE_URL leads to a pooler that resets sessions; use session mode, or connect to PostgreSQL directly"
@@ -79,7 +84,7 @@ impl CheckError {
     /// Whether it does not pass by itself.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Database(_) | Self::ReadOnly)
+        !matches!(self, Self::Database(_) | Self::ReadOnly | Self::OtherServer)
     }
 
     fn of(error: DatabaseError) -> Self {
@@ -96,15 +101,6 @@ impl CheckError {
     }
 }
 
-struct Found {
-    encoding: String,
-    read_only: bool,
-    missing_column: Option<String>,
-    missing_privilege: Option<String>,
-    shape: Option<String>,
-    same_backend: bool,
-}
-
 impl Checker {
     /// Checks that `database` is what `needs` says. It should have a connection of its own, which no other work can use up.
     #[must_use]
@@ -118,16 +114,19 @@ impl Checker {
     ///
     /// [`CheckError`].
     pub async fn check(&self) -> Result<(), CheckError> {
-        let columns = self.needs.columns;
         let asked = Instant::now();
-        let found = self.database.attempt_twice(Repeat::Reads, ATTEMPT_LIMIT, |session| {
-            async move { look(session, columns).await }.boxed()
-        });
-        let found = found.await.map_err(CheckError::of)?;
-        if !found.same_backend {
-            self.database.pooling.forget().await;
-            self.database.trust.discard_before(Instant::now(), "a pooler has exchanged the session");
-            return Err(CheckError::TransactionPooling);
+        let found = self.look().await.map_err(CheckError::of)?;
+        match found.relation {
+            Relation::Same => {}
+            Relation::Sessions => {
+                self.database.pooling.forget().await;
+                self.database.trust.discard_before(Instant::now(), "a pooler has exchanged the session");
+                return Err(CheckError::TransactionPooling);
+            }
+            Relation::Servers => {
+                self.database.trust.discard_before(Instant::now(), "a connection has come to another server");
+                return Err(CheckError::OtherServer);
+            }
         }
         if found.encoding != "UTF8" {
             return Err(CheckError::Encoding(found.encoding));
@@ -146,8 +145,33 @@ impl Checker {
         Ok(())
     }
 
-    /// Checks every second, or more often where the grace of `health` is short, until the process stops. What is found goes to `health`, and into the log when it changes. A check
-    /// that passes is a success of the process if `counts` says so: not where work of another kind is the measure.
+    /// Looks at the database on the usual connection. If that is slow, a new one is asked as well. A new connection takes longer
+    /// to answer: if it is first nevertheless, the usual one has gone silent, and others of its age will have.
+    async fn look(&self) -> Result<Found, DatabaseError> {
+        let columns = self.needs.columns;
+        let usual = self.database.attempt_twice(Repeat::Reads, ATTEMPT_LIMIT, |session| {
+            async move { look(session, columns).await }.boxed()
+        });
+        let mut usual = pin!(usual);
+        if let Ok(found) = tokio::time::timeout(SLOW, &mut usual).await {
+            return found;
+        }
+        let opened = Instant::now();
+        let new = async { look(&mut self.database.open().await.ok()?, columns).await.ok() };
+        tokio::select! {
+            biased;
+            found = &mut usual => found,
+            Some(found) = new => {
+                self.database.trust.discard_before(opened, "a connection is silent while a new one answers");
+                Ok(found)
+            }
+            else => Err(DatabaseError::Silent),
+        }
+    }
+
+    /// Checks every second, or more often where the grace of `health` is short, until the process stops. What is found goes to
+    /// `health`, and into the log when it changes. A check that passes is a success of the process if `counts` says so: not where
+    /// work of another kind is the measure.
     pub async fn keep_checking(self, health: Health, counts: bool) {
         let every = EVERY.min(health.grace() / CHECKS_IN_GRACE);
         let checking = async {
@@ -199,61 +223,3 @@ fn record(health: &Health, checked: Result<(), CheckError>, last_error: &mut Opt
         *last_error = Some(said);
     }
 }
-
-async fn look(
-    session: &mut PooledConnection,
-    columns: &'static [(&'static str, &'static str, &'static str)],
-) -> QueryResult<Found> {
-    let query = Look {
-        tables: columns.iter().map(|(table, ..)| *table).collect(),
-        columns: columns.iter().map(|(_, column, _)| *column).collect(),
-        privileges: columns.iter().map(|(.., privilege)| *privilege).collect(),
-    };
-    let (backend, encoding, read_only, missing_column, missing_privilege, shape): Row =
-        RunQueryDsl::get_result(query, &mut session.connection).await?;
-    let same_backend = backend == session.backend;
-    Ok(Found { encoding, read_only, missing_column, missing_privilege, shape, same_backend })
-}
-
-type Row = (String, String, bool, Option<String>, Option<String>, Option<String>);
-
-#[derive(QueryId)]
-struct Look {
-    tables: Vec<&'static str>,
-    columns: Vec<&'static str>,
-    privileges: Vec<&'static str>,
-}
-
-impl Query for Look {
-    type SqlType = (Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>);
-}
-
-impl QueryFragment<Pg> for Look {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "WITH needed AS MATERIALIZED (SELECT n.relation, n.attribute, n.privilege, \
-             a.attrelid, a.attnum, a.atttypid, a.atttypmod FROM unnest(",
-        );
-        out.push_bind_param::<Array<Text>, _>(&self.tables)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.columns)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.privileges)?;
-        out.push_sql(
-            ") AS n (relation, attribute, privilege) LEFT JOIN pg_attribute AS a \
-             ON a.attrelid = to_regclass(n.relation) AND a.attname = n.attribute AND NOT a.attisdropped) \
-             SELECT pg_backend_pid()::text, current_setting('server_encoding'), \
-             current_setting('transaction_read_only') = 'on', \
-             (SELECT min(relation || '.' || attribute) FROM needed WHERE attnum IS NULL), \
-             (SELECT min(privilege || ' on ' || relation || '.' || attribute) FROM needed \
-             WHERE attnum IS NOT NULL AND NOT CASE privilege WHEN 'DELETE' \
-             THEN has_table_privilege(attrelid, privilege) \
-             ELSE has_column_privilege(attrelid, attnum, privilege) END), \
-             (SELECT string_agg(concat_ws(' ', attrelid, attnum, atttypid, atttypmod), ',' \
-             ORDER BY attrelid, attnum) FROM needed)",
-        );
-        Ok(())
-    }
-}
-
-impl<Connection> diesel::RunQueryDsl<Connection> for Look {}

@@ -17,6 +17,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow, Socket};
 
+use super::backend::Backend;
 use super::pooling::Pooling;
 use super::settings::{LostSetting, Settings};
 use super::trust::Trust;
@@ -37,8 +38,8 @@ pub(super) struct PooledConnection {
     pub(super) connection: AsyncPgConnection,
     /// When opening it began.
     pub(super) opened: Instant,
-    /// Process id of the backend. A direct connection keeps its backend, and so does one over a pooler in session mode.
-    pub(super) backend: String,
+    /// A direct connection keeps its backend, and so does one over a pooler in session mode.
+    pub(super) backend: Backend,
     /// Whether any statement has succeeded.
     pub(super) has_worked: bool,
     /// How many timeouts there were since the last success.
@@ -59,6 +60,9 @@ pub enum ConnectError {
     /// The connection ended while the session was set up.
     #[error("the connection ended while the session was set up")]
     Ended,
+    /// Something in between has connected to another server.
+    #[error("the connection has come to another server while the session was set up")]
+    OtherServer,
     /// The session cannot be set up as it has to be.
     #[error("the session cannot be set up")]
     SetUp(#[source] tokio_postgres::Error),
@@ -99,7 +103,7 @@ impl Connector {
         let (client, mut wire) = self.dial().await?;
         let set = query(&client, &mut wire, &self.settings.set()).await?;
         // A check on its own would be answered by the same session, even where the next transaction gets another one.
-        let other = self.pooling.begin_other(self, &backend_of(&set)).await?;
+        let other = self.pooling.begin_other(self, &Backend::of(&set)).await?;
         let shown = query(&client, &mut wire, &self.settings.show()).await;
         self.pooling.end_other(other, &set, &shown).await?;
         self.settings.compare(&set, &shown?)?;
@@ -114,7 +118,7 @@ impl Connector {
         let driver = driver.abort_handle();
         let connection = AsyncPgConnection::try_from(client).await;
         let connection = connection.inspect_err(|_| driver.abort()).map_err(ConnectError::Use)?;
-        let backend = backend_of(&set);
+        let backend = Backend::of(&set);
         Ok(PooledConnection {
             connection,
             opened,
@@ -180,11 +184,6 @@ pub(super) async fn drive<T>(
         answered = asked => answered.map_err(ConnectError::SetUp),
         ended = wire => Err(ended.map_or_else(ConnectError::SetUp, |()| ConnectError::Ended)),
     }
-}
-
-/// Process id of the backend that answered.
-pub(super) fn backend_of(row: &SimpleQueryRow) -> String {
-    row.try_get(0).ok().flatten().unwrap_or_default().to_owned()
 }
 
 impl PooledConnection {

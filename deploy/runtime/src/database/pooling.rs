@@ -1,18 +1,20 @@
 //! Whether a pooler in between gives each transaction another session.
 //!
 //! Such a pooler answers a check from the session that has just been used as long as that is idle. So while the check runs,
-//! a second connection holds a transaction open, for which an idle session is taken first. The backend's process id tells
-//! sessions apart: on one connection it must not change, and no other connection may have the same.
+//! a second connection holds a transaction open, for which an idle session is taken first. The backend tells sessions apart: on
+//! one connection it must not change, and no other connection may have the same. Backends of two servers prove nothing: a
+//! balancer or a failover leads to another server, and servers know nothing of each other's process ids.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, SimpleQueryRow};
 
-use super::connect::{ConnectError, Connector, Wire, backend_of, drive, query};
+use super::backend::{Backend, Relation};
+use super::connect::{ConnectError, Connector, Wire, drive, query};
 
-/// The second connection has to begin its transaction within this. Where it cannot, as where a pooler has no session left,
-/// nothing is known, and the connection counts as a good one until the next trial.
+/// The second connection has to begin its transaction within this. Where it cannot, as where a pooler has no session left, or
+/// where it comes to another server, nothing is known, and the connection counts as a good one until the next trial.
 const TRIAL_LIMIT: Duration = Duration::from_millis(500);
 
 /// When to try again where nothing could be learnt.
@@ -50,7 +52,7 @@ impl Pooling {
     pub(super) async fn begin_other(
         &self,
         connector: &Connector,
-        backend: &str,
+        backend: &Backend,
     ) -> Result<Option<Other>, ConnectError> {
         {
             let mut state = self.state.lock().await;
@@ -61,18 +63,24 @@ impl Pooling {
             // Until the trial has an outcome: a connection that is opened beside this one is not held up.
             state.next_trial = None;
         }
-        match tokio::time::timeout(TRIAL_LIMIT, ask(connector, "BEGIN; SELECT pg_backend_pid()")).await {
-            Ok(Ok((_, other_backend))) if other_backend == backend => Err(ConnectError::TransactionPooling),
-            Ok(Ok((other, _))) => Ok(Some(other)),
+        let statement = format!("BEGIN; SELECT {}", Backend::SQL);
+        match tokio::time::timeout(TRIAL_LIMIT, ask(connector, &statement)).await {
+            Ok(Ok((other, its_backend))) => match its_backend.relation(backend) {
+                Relation::Same => Err(ConnectError::TransactionPooling),
+                Relation::Sessions => Ok(Some(other)),
+                Relation::Servers => Ok(self.nothing_learnt().await),
+            },
             // Statement mode refuses transactions, and gives each statement the session that was idle last.
             Ok(Err(ConnectError::SetUp(_))) if has_backend(connector, backend).await => {
                 Err(ConnectError::TransactionPooling)
             }
-            Ok(Err(_)) | Err(_) => {
-                self.state.lock().await.next_trial = Some(Instant::now() + NEXT_TRIAL);
-                Ok(None)
-            }
+            Ok(Err(_)) | Err(_) => Ok(self.nothing_learnt().await),
         }
+    }
+
+    async fn nothing_learnt(&self) -> Option<Other> {
+        self.state.lock().await.next_trial = Some(Instant::now() + NEXT_TRIAL);
+        None
     }
 
     /// Judges by what the first connection was answered, before and while the other held its transaction open.
@@ -82,10 +90,12 @@ impl Pooling {
         before: &SimpleQueryRow,
         meanwhile: &Result<SimpleQueryRow, ConnectError>,
     ) -> Result<(), ConnectError> {
-        if let Ok(meanwhile) = meanwhile
-            && backend_of(before) != backend_of(meanwhile)
-        {
-            return Err(ConnectError::TransactionPooling);
+        if let Ok(meanwhile) = meanwhile {
+            match Backend::of(before).relation(&Backend::of(meanwhile)) {
+                Relation::Same => {}
+                Relation::Sessions => return Err(ConnectError::TransactionPooling),
+                Relation::Servers => return Err(ConnectError::OtherServer),
+            }
         }
         if let Some(Other { client, mut wire }) = other {
             // The transaction ends with the connection in any case.
@@ -98,14 +108,15 @@ impl Pooling {
 }
 
 /// Runs `statement` on a connection of its own, and returns its backend.
-async fn ask(connector: &Connector, statement: &str) -> Result<(Other, String), ConnectError> {
+async fn ask(connector: &Connector, statement: &str) -> Result<(Other, Backend), ConnectError> {
     let (client, mut wire) = connector.dial().await?;
     let row = query(&client, &mut wire, statement).await?;
-    Ok((Other { client, wire }, backend_of(&row)))
+    Ok((Other { client, wire }, Backend::of(&row)))
 }
 
 /// Whether another connection is answered by this backend.
-async fn has_backend(connector: &Connector, backend: &str) -> bool {
-    let asked = tokio::time::timeout(TRIAL_LIMIT, ask(connector, "SELECT pg_backend_pid()")).await;
-    matches!(asked, Ok(Ok((_, other))) if other == backend)
+async fn has_backend(connector: &Connector, backend: &Backend) -> bool {
+    let statement = format!("SELECT {}", Backend::SQL);
+    let asked = tokio::time::timeout(TRIAL_LIMIT, ask(connector, &statement)).await;
+    matches!(asked, Ok(Ok((_, other))) if other.relation(backend) == Relation::Same)
 }

@@ -5,9 +5,16 @@
 
 use tokio_postgres::SimpleQueryRow;
 
-/// Names and values, in the order in which they are set.
+use super::backend::Backend;
+
+/// The settings of a session, in the order in which they are set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settings(Vec<(String, String)>);
+pub(super) struct Settings {
+    /// Names in lower case, and values: first those of the URL's `options`, then our own.
+    all: Vec<(String, String)>,
+    /// How many are the URL's.
+    of_url: usize,
+}
 
 /// A setting is not what it was set to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,46 +27,57 @@ pub struct LostSetting {
 impl Settings {
     /// Those of `options`, as libpq reads them, and behind them `settings`, each `name=value`.
     pub(super) fn of(options: &str, settings: impl IntoIterator<Item = String>) -> Self {
-        let mut own: Vec<_> = named_in(options);
-        own.extend(settings.into_iter().filter_map(|setting| split(&setting)));
-        Self(own)
+        let mut all = named_in(options);
+        let of_url = all.len();
+        all.extend(settings.into_iter().filter_map(|setting| split(&setting)));
+        Self { all, of_url }
     }
 
     /// What is sent when the connection starts. Options that are no settings stay as they are.
     pub(super) fn options(&self, options: &str) -> String {
         let mut all = options.trim().to_owned();
-        let known = named_in(options).len();
-        for (name, value) in self.0.iter().skip(known) {
+        for (name, value) in self.all.iter().skip(self.of_url) {
             let value = value.replace('\\', "\\\\").replace(' ', "\\ ");
             all.extend([" -c ", name, "=", value.as_str()]);
         }
         all.trim_start().to_owned()
     }
 
-    /// Sets them all. The row has the id of the backend, and the value of each setting as PostgreSQL writes it.
+    /// Sets them all. The row has the backend, and the value of each setting as PostgreSQL writes it.
     pub(super) fn set(&self) -> String {
-        self.query(|name, value| format!("set_config({name}, {value}, false)"))
+        self.query(|name, value, is_of_url| {
+            let set = format!("set_config({name}, {value}, false)");
+            // Some can only be set when a connection starts. No process has one of its own of these.
+            if is_of_url {
+                format!(
+                    "CASE WHEN EXISTS (SELECT FROM pg_settings WHERE lower(name) = {name} AND context LIKE '%backend') \
+                     THEN current_setting({name}, true) ELSE {set} END"
+                )
+            } else {
+                set
+            }
+        })
     }
 
     /// Asks for them all, in the same form.
     pub(super) fn show(&self) -> String {
-        self.query(|name, _| format!("current_setting({name}, true)"))
+        self.query(|name, _, _| format!("current_setting({name}, true)"))
     }
 
-    fn query(&self, column: impl Fn(&str, &str) -> String) -> String {
-        let mut query = "SELECT pg_backend_pid()".to_owned();
-        for (name, value) in &self.0 {
+    fn query(&self, column: impl Fn(&str, &str, bool) -> String) -> String {
+        let mut query = format!("SELECT {}", Backend::SQL);
+        for (index, (name, value)) in self.all.iter().enumerate() {
             query.push_str(", ");
-            query.push_str(&column(&quoted(name), &quoted(value)));
+            query.push_str(&column(&quoted(name), &quoted(value), index < self.of_url));
         }
         query
     }
 
     /// Compares what was set with what is in force.
     pub(super) fn compare(&self, set: &SimpleQueryRow, shown: &SimpleQueryRow) -> Result<(), LostSetting> {
-        for (column, (name, _)) in (1..).zip(&self.0) {
+        for (column, (name, _)) in (1..).zip(&self.all) {
             // A setting that is named twice has the value of its last mention.
-            let is_last = self.0.iter().skip(column).all(|(later, _)| later != name);
+            let is_last = self.all.iter().skip(column).all(|(later, _)| later != name);
             if is_last && set.try_get(column).ok() != shown.try_get(column).ok() {
                 return Err(LostSetting { name: name.clone() });
             }
@@ -99,9 +117,10 @@ fn words_of(options: &str) -> Vec<String> {
     words
 }
 
+/// PostgreSQL takes names in any case, and no two differ in their case only.
 fn split(setting: &str) -> Option<(String, String)> {
     let (name, value) = setting.split_once('=')?;
-    Some((name.trim().replace('-', "_"), value.to_owned()))
+    Some((name.trim().replace('-', "_").to_ascii_lowercase(), value.to_owned()))
 }
 
 fn quoted(text: &str) -> String {
@@ -125,9 +144,25 @@ mod tests {
         assert_eq!(settings.options("-c role=reader"), "-c role=reader -c lock_timeout=300");
         assert_eq!(
             settings.set(),
-            "SELECT pg_backend_pid(), set_config(E'role', E'reader', false), \
-             set_config(E'lock_timeout', E'300', false)"
+            format!(
+                "SELECT {}, CASE WHEN EXISTS (SELECT FROM pg_settings WHERE lower(name) = E'role' \
+                 AND context LIKE '%backend') THEN current_setting(E'role', true) \
+                 ELSE set_config(E'role', E'reader', false) END, set_config(E'lock_timeout', E'300', false)",
+                Backend::SQL
+            )
         );
         assert_eq!(quoted(r"it's \"), r"E'it\'s \\'");
+    }
+
+    #[test]
+    fn a_name_in_capitals_is_the_same_setting() {
+        let ours = ["statement_timeout=4000".to_owned()];
+        let settings = Settings::of("-c STATEMENT_TIMEOUT=9s --Lock-Timeout=1s", ours);
+        let names: Vec<_> = settings.all.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["statement_timeout", "lock_timeout", "statement_timeout"]);
+        assert_eq!(
+            settings.options("-c STATEMENT_TIMEOUT=9s"),
+            "-c STATEMENT_TIMEOUT=9s -c statement_timeout=4000"
+        );
     }
 }

@@ -3,12 +3,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::WeakPool;
 
 use super::Pool;
 use super::connect::Connector;
+use crate::overload::OncePerSecond;
+
+/// The shortest time between two doubts of one process. A statement that always fails in a way that nobody knows raises a
+/// doubt each time it is sent, and a doubt costs all idle connections of the process.
+const BETWEEN_DOUBTS: Duration = Duration::from_secs(1);
+
+static DISCARDED: OncePerSecond = OncePerSecond::new();
 
 /// What the pools of a process know about their sessions.
 #[derive(Default)]
@@ -23,6 +30,8 @@ struct State {
     /// A session that was opened before this failed for a reason that may be its own. Whether it was shows on the next
     /// session that is opened after this.
     doubt: Option<Instant>,
+    /// The last doubt, whether or not it has ended.
+    last_doubt: Option<Instant>,
     /// Sessions that were opened before this are closed rather than used.
     spoilt_before: Option<Instant>,
     pools: Vec<WeakPool<Connector>>,
@@ -45,10 +54,15 @@ impl Trust {
         self.in_doubt.load(Ordering::Acquire) && self.lock().doubt.is_some_and(|doubt| opened < doubt)
     }
 
-    /// A session failed at this moment, for a reason that may be its own.
+    /// A session failed at this moment, for a reason that may be its own. So soon after the last doubt it says nothing about
+    /// other sessions: if they are spoilt as well, each is replaced when it fails.
     pub(super) fn doubt(&self, at: Instant) {
         let mut state = self.lock();
-        state.doubt = state.doubt.max(Some(at));
+        if state.last_doubt.is_some_and(|last| at < last + BETWEEN_DOUBTS) {
+            return;
+        }
+        state.doubt = Some(at);
+        state.last_doubt = Some(at);
         self.in_doubt.store(true, Ordering::Release);
     }
 
@@ -83,7 +97,9 @@ impl Trust {
         };
         let discarded: usize =
             pools.iter().map(|pool| pool.retain(|session, _| session.opened >= at).removed.len()).sum();
-        tracing::warn!(connections = discarded, reason, "idle connections discarded");
+        if let Some(times) = DISCARDED.count() {
+            tracing::warn!(connections = discarded, reason, times, "idle connections discarded");
+        }
     }
 
     fn end_doubt(&self, state: &mut State) {
@@ -100,5 +116,34 @@ impl Trust {
 impl std::fmt::Debug for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trust").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_doubt_a_second() {
+        let (trust, start) = (Trust::default(), Instant::now());
+        let after = |ms| start + Duration::from_millis(ms);
+        trust.doubt(after(10));
+        assert!(trust.is_doubtful(start));
+        trust.works(after(20));
+        assert!(trust.is_spoilt(start) && !trust.is_spoilt(after(20)));
+        trust.doubt(after(1_009));
+        assert!(!trust.is_doubtful(after(20)));
+        trust.doubt(after(1_010));
+        assert!(trust.is_doubtful(after(20)));
+    }
+
+    #[test]
+    fn a_new_session_that_fails_too_ends_the_doubt() {
+        let (trust, start) = (Trust::default(), Instant::now());
+        let after = |ms| start + Duration::from_millis(ms);
+        trust.doubt(after(10));
+        trust.fails_too(after(20));
+        trust.works(after(30));
+        assert!(!trust.is_doubtful(start) && !trust.is_spoilt(start));
     }
 }

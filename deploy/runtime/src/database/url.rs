@@ -1,8 +1,11 @@
 //! What is accepted as `DATABASE_URL`. An error names the parameter that is wrong, and shows nothing that may be secret.
 
+mod parts;
+
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
+use self::parts::Parts;
 use crate::config::ConfigError;
 
 /// Parameters that a connection understands.
@@ -57,6 +60,9 @@ const PARAMETERS_OF_LIBPQ: &[&str] = &[
 const PARAMETERS_OF_OTHERS: &[&str] =
     &["schema", "pgbouncer", "pool_timeout", "connection_limit", "search_path"];
 
+/// Values of `sslmode` that ask for TLS and that tokio-postgres does not know.
+const SSL_MODES_OF_LIBPQ: &[&str] = &["allow", "verify-ca", "verify-full"];
+
 /// Checks that `url` is one that the processes can use.
 ///
 /// # Errors
@@ -68,25 +74,23 @@ pub fn check_url(url: &str) -> Result<(), ConfigError> {
 
 /// The connection that `url` asks for, and whether it asks for a kind of session.
 pub(super) fn parse(url: &str) -> Result<(Config, Option<TargetSessionAttrs>), ConfigError> {
-    let parameters = parameters_of(url);
-    // An unescaped `&` or `?` in a password makes the rest of it look like a parameter.
-    let may_be_secret = !url.contains('@') || parameters.iter().any(|(name, _)| name == "password");
-    for (name, value) in &parameters {
-        if !PARAMETERS.contains(&name.as_str()) {
-            return Err(invalid(unsupported(name, may_be_secret)));
+    let parts = Parts::of(url);
+    for (name, value) in parts.parameters() {
+        if !PARAMETERS.contains(&name) {
+            return Err(invalid(unsupported(name, parts.may_hold_a_secret())));
         }
-        if name == "sslmode" && !["disable", "prefer", "require"].contains(&value.as_str()) {
+        if name == "sslmode" && SSL_MODES_OF_LIBPQ.contains(&value) {
             return Err(invalid(format!("asks for sslmode={value}, but this build has no TLS")));
         }
     }
-    let config: Config = url.parse().map_err(|error| invalid(reason(&error)))?;
+    let config: Config = parts.escaped().parse().map_err(|error| invalid(reason(&error)))?;
     if config.get_hosts().is_empty() {
         return Err(invalid("names no host"));
     }
     if config.get_ssl_mode() == SslMode::Require {
         return Err(invalid("asks for TLS, which this build does not have"));
     }
-    let names_a_kind = url.contains("target_session_attrs");
+    let names_a_kind = parts.query.contains("target_session_attrs");
     let kind = names_a_kind.then(|| config.get_target_session_attrs());
     Ok((config, kind))
 }
@@ -145,19 +149,6 @@ fn unsupported(name: &str, may_be_secret: bool) -> String {
         return "has a parameter that is not supported".to_owned();
     }
     format!("has the parameter {name:?}, which is not supported")
-}
-
-/// Names and values of the parameters behind the `?` of a URL. What looks like a name cannot be a part of a password: that is
-/// looked for behind the last `@`.
-fn parameters_of(url: &str) -> Vec<(String, String)> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Vec::new();
-    }
-    let behind_password = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
-    let Some((_, query)) = behind_password.split_once('?') else { return Vec::new() };
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Names the parameter that cannot be parsed if it is one that is known; another word may belong to a password.
@@ -221,6 +212,9 @@ mod tests {
             "postgres://app:hunter2@db.example:port/orders",
             "postgres://app:hun?ter2=x@db.example:port/orders",
             "postgres://app:x?hunter2",
+            "postgres://app:x@y?hunter2=x@db.example/orders",
+            "postgres://app:x/y?hunter2=x@db.example/orders",
+            "postgres://app:x@y?sslmode=hunter2@db.example/orders",
             "postgres://db.example/orders?user=app&password=x&hunter2",
             "mysql://app:hunter2@db.example/orders",
             "host=db.example password=hunter2 two=words",
@@ -229,6 +223,34 @@ mod tests {
             let error = error(url);
             assert!(error.starts_with("DATABASE_URL ") && !error.contains("hun"), "{url:?}: {error}");
         }
+    }
+
+    #[test]
+    fn an_at_sign_may_stand_in_the_query() {
+        let config = |url| parse(url).unwrap().0;
+        for url in [
+            "postgres://db.example/orders?application_name=a@b&user=app&password=x@y",
+            "postgres:///orders?host=db.example&application_name=a@b&user=app&password=x@y",
+            "postgres://app:x%40y@db.example/orders?application_name=a@b",
+            "postgres://app:x/y?z@db.example/orders?application_name=a@b",
+        ] {
+            let config = config(url);
+            assert_eq!(config.get_hosts(), [Host::Tcp("db.example".to_owned())], "{url}");
+            assert_eq!(config.get_user(), Some("app"), "{url}");
+            assert_eq!(config.get_dbname(), Some("orders"), "{url}");
+            assert_eq!(config.get_application_name(), Some("a@b"), "{url}");
+        }
+        for url in [
+            "postgres://app@db/orders?application_name=a@b&schema=public",
+            "postgres://app@db/orders?schema=public&application_name=a@b",
+            "postgres://db/orders?application_name=a@b&schema=public",
+        ] {
+            assert_eq!(error(url), r#"DATABASE_URL has the parameter "schema", which is not supported"#);
+        }
+        let url = "postgres://app@db/orders?application_name=a@b&sslmode=verify-full";
+        assert_eq!(error(url), "DATABASE_URL asks for sslmode=verify-full, but this build has no TLS");
+        let kind = parse("postgres://app@db/orders?application_name=a@b&target_session_attrs=any").unwrap().1;
+        assert_eq!(kind, Some(TargetSessionAttrs::Any));
     }
 
     #[test]

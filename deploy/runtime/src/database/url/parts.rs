@@ -1,0 +1,54 @@
+//! Where the parameters of a URL begin.
+
+/// A URL in two, or a connection string, which is all query.
+pub(super) struct Parts<'a> {
+    /// Up to the query: scheme, user and password, host, database.
+    front: &'a str,
+    /// Behind the `?`.
+    pub(super) query: &'a str,
+    is_url: bool,
+    has_user: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// An `@` ends user and password, which may hold an unescaped `?` or `/`, unless a query has begun before it.
+    pub(super) fn of(url: &'a str) -> Self {
+        let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) else {
+            return Self { front: "", query: url, is_url: false, has_user: false };
+        };
+        let scheme = url.len() - rest.len();
+        let end_of_user = rest.find('@').filter(|end| rest.get(..*end).is_some_and(|user| !has_query(user)));
+        let from = scheme + end_of_user.unwrap_or_default();
+        let begin = url.get(from..).and_then(|rest| rest.find('?')).map_or(url.len(), |begin| from + begin);
+        let (front, query) = url.split_at_checked(begin).unwrap_or((url, ""));
+        let query = query.strip_prefix('?').unwrap_or(query);
+        Self { front, query, is_url: true, has_user: end_of_user.is_some() }
+    }
+
+    /// Names and values, for a URL.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let query = if self.is_url { self.query } else { "" };
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    }
+
+    /// An unescaped `&`, `?` or `@` in a password makes the rest of it look like a parameter.
+    pub(super) fn may_hold_a_secret(&self) -> bool {
+        !self.has_user || self.query.contains('@') || self.parameters().any(|(name, _)| name == "password")
+    }
+
+    /// The same for tokio-postgres, which takes the first `@` for the end of user and password wherever it stands.
+    pub(super) fn escaped(&self) -> String {
+        match self.query {
+            query if !self.is_url => query.to_owned(),
+            "" => self.front.to_owned(),
+            query => format!("{}?{}", self.front, query.replace('@', "%40")),
+        }
+    }
+}
+
+/// Whether a `/`, a `?` and a `=` stand there in this order.
+fn has_query(text: &str) -> bool {
+    let path = text.split_once('/').map_or("", |(_, path)| path);
+    path.split_once('?').is_some_and(|(_, query)| query.contains('='))
+}
