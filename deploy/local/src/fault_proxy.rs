@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -33,6 +34,8 @@ struct State {
     silent_before: u64,
     /// How often every session has to discard what it knows.
     discards: u64,
+    /// How much later what the server says arrives.
+    delay: Duration,
 }
 
 /// A TCP port that leads to a server's Unix socket. It closes with this value.
@@ -42,6 +45,7 @@ pub struct FaultProxy {
     server: Arc<Mutex<PathBuf>>,
     state: watch::Sender<State>,
     lost: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -60,19 +64,23 @@ impl FaultProxy {
             cut_before: 0,
             silent_before: 0,
             discards: 0,
+            delay: Duration::ZERO,
         });
         let server = Arc::new(Mutex::new(socket));
         let current = Arc::clone(&server);
         let lost = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&lost);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::Relaxed);
                 let socket = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let Ok(server) = UnixStream::connect(&socket).await else { continue };
                 tokio::spawn(carry(client, server, seen.clone(), Arc::clone(&counter)));
             }
         });
-        Ok(Self { port, server, state, lost, accepting })
+        Ok(Self { port, server, state, lost, connections, accepting })
     }
 
     /// The port.
@@ -114,6 +122,17 @@ impl FaultProxy {
     /// Runs `DISCARD ALL` in every session as soon as it is idle, as a pooler does between two clients.
     pub fn discard_all(&self) {
         self.state.send_modify(|state| state.discards += 1);
+    }
+
+    /// From now on everything that the server says arrives this much later, on all connections.
+    pub fn delay(&self, delay: Duration) {
+        self.state.send_modify(|state| state.delay = delay);
+    }
+
+    /// How many connections there have been.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// How many bytes have got lost so far.
@@ -166,6 +185,7 @@ async fn carry(
             read = server.read(&mut answers) => {
                 let bytes = read.ok().and_then(|length| answers.get(..length)).unwrap_or_default();
                 is_idle = bytes.ends_with(READY);
+                tokio::time::sleep(state.delay).await;
                 pass(bytes, &mut client, wire == Wire::AnswersLost, &lost).await
             }
         };

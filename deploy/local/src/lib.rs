@@ -11,15 +11,21 @@
 //! | [`golden`] | for tests: statements and plans word for word |
 //! | [`fault_proxy`] | for tests: a wire to the database that can be cut or go silent |
 //! | [`pgbouncer`] | for tests: a pooler in front of the database |
+//! | [`load`] | for tests: requests that go on meanwhile |
+//! | [`column_changes`] | for tests: another type for each column |
+//! | [`readiness`] | for tests: what a process says about its readiness |
 //! | [`wait`] | for tests and start-up: wait for a condition, with a deadline |
 
+pub mod column_changes;
 pub mod database;
 pub mod fault_proxy;
 pub mod golden;
 pub mod launcher;
+pub mod load;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
+pub mod readiness;
 pub mod services;
 pub mod test_database;
 pub mod wait;

@@ -17,6 +17,32 @@ use crate::wait::until_blocking;
 const PORT: u16 = 6_432;
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// What `PgBouncer` gives to its client: a session, or one for each transaction or statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// A session for as long as the client stays.
+    Session,
+    /// One for each transaction.
+    Transaction,
+    /// One for each statement.
+    Statement,
+}
+
+impl PoolMode {
+    /// The configurations that are found: the default, which refuses start options, and what how-tos advise. In the other
+    /// modes the latter is the only one that gets as far as losing a setting unnoticed.
+    pub(crate) fn configurations(self) -> Vec<String> {
+        let (mode, lines) = match self {
+            Self::Session => {
+                ("session", ["", "ignore_startup_parameters = options,extra_float_digits"].as_slice())
+            }
+            Self::Transaction => ("transaction", ["ignore_startup_parameters = options"].as_slice()),
+            Self::Statement => ("statement", ["ignore_startup_parameters = options"].as_slice()),
+        };
+        lines.iter().map(|line| format!("pool_mode = {mode}\n{line}")).collect()
+    }
+}
+
 /// A running `PgBouncer`. Dropping it stops it.
 #[derive(Debug)]
 pub struct PgBouncer {

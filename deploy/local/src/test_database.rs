@@ -1,11 +1,11 @@
 //! For tests: a database of their own, migrated, on a server that all tests of the run share.
 
-use std::io;
+use std::io::{self, Write};
 
 use tokio_postgres::{Client, NoTls};
 
 use crate::fault_proxy::FaultProxy;
-use crate::pgbouncer::PgBouncer;
+use crate::pgbouncer::{PgBouncer, PoolMode};
 use crate::postgres::{SUPERUSER, ServerError, SharedServer, lock, shared_server, socket_url};
 
 const TEMPLATE: &str = "orders_template";
@@ -91,18 +91,23 @@ impl TestDatabase {
         Ok((proxy, url))
     }
 
-    /// `PgBouncer` in front of the server, with these lines of configuration, and the URL for `role` that leads over it. `None` where
-    /// it is not installed.
+    /// The URLs for `role` that lead over `PgBouncer` in this mode, one for each configuration that is found there. None where it
+    /// is not installed, and then it says so.
     ///
     /// # Errors
     ///
     /// As [`PgBouncer::start`].
-    pub fn behind_pgbouncer(&self, role: &str, lines: &str) -> io::Result<Option<(PgBouncer, String)>> {
-        let pooler = PgBouncer::start(&self.server.socket_dir, &[role], lines)?;
-        Ok(pooler.map(|pooler| {
+    pub fn behind_pgbouncer(&self, role: &str, mode: PoolMode) -> io::Result<Vec<(PgBouncer, String)>> {
+        let mut poolers = Vec::new();
+        for lines in mode.configurations() {
+            let Some(pooler) = PgBouncer::start(&self.server.socket_dir, &[role], &lines)? else {
+                let _says_so_in_vain = writeln!(io::stderr(), "skipped: PgBouncer is not installed");
+                break;
+            };
             let url = pooler.url(role, &self.name);
-            (pooler, url)
-        }))
+            poolers.push((pooler, url));
+        }
+        Ok(poolers)
     }
 
     /// A session of `role`.
@@ -121,6 +126,27 @@ impl TestDatabase {
     /// PostgreSQL's.
     pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
         self.connect_as(SUPERUSER).await
+    }
+
+    /// Closes it to everybody but superusers, and ends the sessions of the others. `session` is one of the superuser.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL's.
+    pub async fn close(&self, session: &Client) -> Result<(), tokio_postgres::Error> {
+        let end_others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        session.batch_execute(&format!("ALTER DATABASE {} CONNECTION LIMIT 0", self.name)).await?;
+        session.batch_execute(end_others).await
+    }
+
+    /// Opens it again after [`Self::close`].
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL's.
+    pub async fn reopen(&self, session: &Client) -> Result<(), tokio_postgres::Error> {
+        session.batch_execute(&format!("ALTER DATABASE {} CONNECTION LIMIT -1", self.name)).await
     }
 
     /// A program of the server's own version, such as `pg_dump`, told which server and user to use.

@@ -16,6 +16,7 @@ mod odd_rows;
 mod outage;
 mod parked_command;
 mod parking;
+mod poolers;
 mod process;
 mod retries;
 mod revenue_by_month;

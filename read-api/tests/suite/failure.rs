@@ -29,11 +29,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     let api = Api::start().await?;
     api.until_ready_is(StatusCode::OK).await?;
     let session = api.database.connect().await?;
-    let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
-    session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await?;
-    let end_others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    session.batch_execute(end_others).await?;
+    api.database.close(&session).await?;
 
     api.until_ready_is(StatusCode::SERVICE_UNAVAILABLE).await?;
     for path in ["/customers/alice/orders", "/orders/00000000-0000-0000-0000-000000000001", "/readyz"] {
@@ -44,7 +40,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     }
     assert_eq!(api.probe("/livez").await?.status(), StatusCode::OK, "a restart would not help");
 
-    session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT -1")).await?;
+    api.database.reopen(&session).await?;
     wait::until("an answer", Duration::from_secs(2), || async {
         let status = api.get("/customers/alice/orders").await.map(|response| response.status());
         if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }

@@ -14,6 +14,7 @@ mod live_pinned;
 mod odd_rows;
 mod openapi;
 mod paging;
+mod poolers;
 mod queries;
 mod read_your_write;
 mod restored_dump;

@@ -1,127 +1,54 @@
-//! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence, a pooler.
+//! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use futures_util::FutureExt;
+use local::column_changes::column_changes;
+use local::load::Load;
+use local::readiness::until_not_ready_because;
 use local::test_database::TestDatabase;
 use local::wait;
-use read_api::adapter::postgres::BY_KEY_ONLY;
 use reqwest::StatusCode;
-use runtime::database::DatabaseConfig;
-use tokio_util::sync::CancellationToken;
+use runtime::database::{Database, DatabaseConfig};
 
 use crate::support::{Api, Replica, SOON, order};
 
-/// Requests that go on until this is dropped.
-struct Load {
-    answered: Arc<AtomicU64>,
-    failures: Arc<Mutex<Vec<(Instant, String)>>>,
-    stop: CancellationToken,
-}
-
-impl Load {
-    fn start(api: &Api) -> Self {
-        let (answered, failures) = (Arc::new(AtomicU64::new(0)), Arc::default());
-        let stop = CancellationToken::new();
-        let paths = [
-            "/customers/alice/orders".to_owned(),
-            "/customers/alice/orders?status=placed".to_owned(),
-            order(1),
-            format!("{}?min_version=1", order(1)),
-        ];
-        for path in paths {
-            let url = format!("{}{path}", api.url);
-            let (answered, failures) = (Arc::clone(&answered), Arc::<Mutex<Vec<_>>>::clone(&failures));
-            tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
-                let client = reqwest::Client::new();
-                loop {
-                    match client.get(&url).send().await.map(|response| response.status()) {
-                        Ok(StatusCode::OK) => answered.fetch_add(1, Ordering::Relaxed),
-                        other => {
-                            failures
-                                .lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .push((Instant::now(), format!("{url}: {other:?}")));
-                            0
-                        }
-                    };
-                }
-            }));
-        }
-        Self { answered, failures, stop }
-    }
-
-    /// Waits until so many more requests have been answered well.
-    async fn until_answered(&self, more: u64) -> Result<()> {
-        let before = self.answered.load(Ordering::Relaxed);
-        wait::until("requests to be answered", SOON, || async {
-            let answered = self.answered.load(Ordering::Relaxed);
-            if answered >= before + more {
+fn requests(api: &Api) -> Load {
+    let paths = [
+        "/customers/alice/orders".to_owned(),
+        "/customers/alice/orders?status=placed".to_owned(),
+        order(1),
+        format!("{}?min_version=1", order(1)),
+    ];
+    Load::start(paths.map(|path| {
+        let (client, url) = (reqwest::Client::new(), format!("{}{path}", api.url));
+        move || {
+            let (client, url) = (client.clone(), url.clone());
+            async move {
+                client.get(&url).send().await?.error_for_status()?;
                 Ok(())
-            } else {
-                Err(self.failures.lock().unwrap_or_else(PoisonError::into_inner).last().cloned())
             }
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// Fails if a request failed before a change began, or later than a second after it was committed. While a change holds
-    /// its lock, a request may wait for longer than it is allowed to.
-    fn check(&self, changes: &[Range<Instant>]) -> Result<()> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_late = |at: &Instant| {
-            changes.iter().all(|change| *at < change.start || *at > change.end + Duration::from_secs(1))
-        };
-        let late: Vec<_> = failures.iter().filter(|(at, _)| is_late(at)).collect();
-        ensure!(late.is_empty(), "{} failures, the first: {:?}", late.len(), late.first());
-        Ok(())
-    }
+        }
+    }))
 }
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-/// Types with the same wire format, for every column that is read.
-const CHANGES: &[(&str, &str)] = &[
-    ("last_item_sku", "varchar(64)"),
-    ("customer_id", "varchar(128)"),
-    ("status", "varchar(20)"),
-    ("placed_at", "timestamptz(6)"),
-    ("total_cents", "domain_bigint"),
-    ("item_count", "domain_integer"),
-    ("version", "domain_integer"),
-    ("changed_in", "domain_bigint"),
-    ("order_id", "domain_uuid"),
-];
 
 #[tokio::test]
 async fn a_changed_column_type_fails_no_request() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 1), (2, "alice", 2)]).await?;
     let session = api.database.connect().await?;
-    for name in ["bigint", "integer", "uuid"] {
-        session.batch_execute(&format!("CREATE DOMAIN domain_{name} AS {name}")).await?;
-    }
     let mut events = api.watch("alice", None).await?;
     assert_eq!(events.next().await?.context("no snapshot")?.name, "snapshot");
-    let load = Load::start(&api);
+    let load = requests(&api);
     let mut changes = Vec::new();
-    for (column, new_type) in CHANGES {
-        load.until_answered(40).await?;
-        let change = format!("ALTER TABLE order_summary ALTER COLUMN {column} TYPE {new_type}");
+    for change in column_changes(&session, "orders_read_api").await? {
+        load.until_more(40).await?;
         let begin = Instant::now();
-        session.batch_execute(&change).await?;
+        session.batch_execute(&change.statement).await?;
         changes.push(begin..Instant::now());
     }
-    load.until_answered(200).await?;
+    load.until_more(200).await?;
     api.until_ready_is(StatusCode::OK).await?;
     load.check(&changes)
 }
@@ -130,15 +57,15 @@ async fn a_changed_column_type_fails_no_request() -> Result<()> {
 async fn statements_that_are_discarded_in_every_session_fail_no_request() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy().await?;
     api.insert(&[(1, "alice", 1)]).await?;
-    let load = Load::start(&api);
+    let load = requests(&api);
     let mut changes = Vec::new();
     for _ in 0..5 {
-        load.until_answered(100).await?;
+        load.until_more(100).await?;
         let begin = Instant::now();
         proxy.discard_all();
         changes.push(begin..Instant::now());
     }
-    load.until_answered(200).await?;
+    load.until_more(200).await?;
     load.check(&changes)
 }
 
@@ -187,29 +114,17 @@ async fn a_locked_table_is_no_reason_not_to_be_ready() -> Result<()> {
     Ok(())
 }
 
-async fn until_reason_names(replica: &Replica, named: &str) -> Result<()> {
-    wait::until("the reason", SOON, || async {
-        let said = async { anyhow::Ok(replica.probe("/readyz").await?.text().await?) };
-        match said.await {
-            Ok(said) if said.contains("/problems/unavailable") && said.contains(named) => Ok(()),
-            other => Err(other),
-        }
-    })
-    .await?;
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_missing_migration_is_named_until_it_is_applied() -> Result<()> {
     let database = TestDatabase::create_empty().await?;
     let replica = Replica::start(&database.url("orders_read_api"), &[])?;
-    until_reason_names(&replica, "apply the migrations").await?;
+    until_not_ready_because(&replica.admin_url, "apply the migrations").await?;
     migrate::up(&database.superuser_url()).await?;
     replica.until_ready_is(StatusCode::OK).await?;
     let session = database.connect().await?;
     session.batch_execute("REVOKE SELECT (version) ON order_summary FROM orders_read_api").await?;
     session.batch_execute("REVOKE SELECT ON order_summary FROM orders_read_api").await?;
-    until_reason_names(&replica, "SELECT on order_summary.").await
+    until_not_ready_because(&replica.admin_url, "SELECT on order_summary.").await
 }
 
 #[tokio::test]
@@ -221,64 +136,87 @@ async fn a_database_that_cannot_hold_all_text_is_named() -> Result<()> {
     let create = format!("CREATE DATABASE {other} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
     session.batch_execute(&create).await?;
     let replica = Replica::start(&beside.url("orders_read_api").replace(&name, &other), &[])?;
-    let named = until_reason_names(&replica, "LATIN1").await;
+    let named = until_not_ready_because(&replica.admin_url, "LATIN1").await;
     drop(replica);
     session.batch_execute(&format!("DROP DATABASE {other} WITH (FORCE)")).await?;
     named
 }
 
-#[derive(Debug, PartialEq, diesel::QueryableByName)]
-struct Setting {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    value: String,
-}
-
-/// The configurations of `PgBouncer` that are found: its default, which refuses the start options, and what how-tos advise.
-const POOLERS: [&str; 2] = ["", "ignore_startup_parameters = options,extra_float_digits"];
+/// The process ids of read-api's sessions.
+const SESSIONS: &str =
+    "SELECT pid FROM pg_stat_activity WHERE usename = 'orders_read_api' AND datname = current_database()";
 
 #[tokio::test]
-async fn over_a_pooler_in_session_mode_every_setting_is_in_force() -> Result<()> {
+async fn on_a_slow_machine_the_connections_are_kept() -> Result<()> {
+    let (api, proxy) = Api::start_behind_a_proxy().await?;
+    api.until_ready_is(StatusCode::OK).await?;
+    assert_eq!(api.get("/customers/alice/orders").await?.status(), StatusCode::OK);
+    let session = api.database.connect().await?;
+    let pids =
+        async || anyhow::Ok(session.query(SESSIONS, &[]).await?.iter().map(|row| row.get(0)).collect());
+    let before: Vec<i32> = pids().await?;
+    assert!(before.len() > 1, "{before:?}");
+
+    proxy.delay(Duration::from_millis(1_700));
+    let connections = proxy.connections();
+    wait::until("two checks to be slow, each of which asks a new connection", SOON, || {
+        let new = proxy.connections() - connections;
+        std::future::ready(if new > 1 { Ok(()) } else { Err(new) })
+    })
+    .await?;
+    proxy.delay(Duration::ZERO);
+    assert_eq!(api.get("/customers/alice/orders").await?.status(), StatusCode::OK);
+    api.until_ready_is(StatusCode::OK).await?;
+    let after: Vec<i32> = pids().await?;
+    assert!(before.iter().all(|pid| after.contains(pid)), "{before:?}, then {after:?}");
+    Ok(())
+}
+
+#[derive(Debug, diesel::QueryableByName)]
+struct Number {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    number: i32,
+}
+
+async fn number(database: &Database, query: &'static str) -> Result<i32> {
+    let found = database.run(move |connection| {
+        diesel_async::RunQueryDsl::get_result::<Number>(diesel::sql_query(query), connection).boxed()
+    });
+    Ok(found.await?.number)
+}
+
+/// A division by zero is an error without a kind, as that of a session whose prepared statements are gone.
+#[tokio::test]
+async fn a_statement_that_always_fails_leaves_the_connections_of_others_alone() -> Result<()> {
+    const SECONDS: usize = 2;
     let database = TestDatabase::create().await?;
-    for lines in POOLERS {
-        let lines = format!("pool_mode = session\n{lines}");
-        let Some((_pooler, url)) = database.behind_pgbouncer("orders_read_api", &lines)? else {
-            eprintln!("skipped: PgBouncer is not installed");
-            return Ok(());
-        };
-        let vars = vec![("DATABASE_URL".to_owned(), url.clone())];
-        let opened = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
-        let shown =
-            "SELECT current_setting(name) AS value FROM unnest(ARRAY['statement_timeout', 'lock_timeout',
-            'idle_in_transaction_session_timeout', 'enable_seqscan']) AS name";
-        let settings: Vec<Setting> = opened
-            .run(|connection| diesel_async::RunQueryDsl::load(diesel::sql_query(shown), connection).boxed())
-            .await?;
-        let settings: Vec<_> = settings.into_iter().map(|setting| setting.value).collect();
-        assert_eq!(settings, ["4s", "300ms", "5s", "off"], "{lines}");
-        drop(opened);
-        let replica = Replica::start(&url, &[])?;
-        replica.until_ready_is(StatusCode::OK).await?;
-        for _ in 0..50 {
-            assert_eq!(replica.get("/customers/alice/orders").await?.status(), StatusCode::OK);
-        }
+    let vars = vec![("DATABASE_URL".to_owned(), database.url("orders_read_api"))];
+    let config = DatabaseConfig::from_vars(&vars)?;
+    let (healthy, odd) = (config.clone().with_pool_size(4).open("healthy")?, config.open("odd")?);
+    let (start, mut failures, mut backends) = (Instant::now(), 0, std::collections::BTreeSet::new());
+    while start.elapsed() < Duration::from_secs(u64::try_from(SECONDS)?) {
+        let beside = [(); 4].map(|()| number(&healthy, "SELECT pg_backend_pid() AS number"));
+        let (failed, found) =
+            tokio::join!(number(&odd, "SELECT 1 / 0 AS number"), futures_util::future::try_join_all(beside));
+        assert!(failed.is_err());
+        failures += 1;
+        backends.extend(found?);
     }
+    assert!(failures > 20, "{failures}");
+    let most = 4 * (SECONDS + 2);
+    assert!(backends.len() <= most, "{} sessions beside {failures} failures", backends.len());
     Ok(())
 }
 
 #[tokio::test]
-async fn over_a_pooler_in_transaction_mode_it_is_not_ready_and_says_why() -> Result<()> {
+async fn options_of_the_url_are_in_force_in_whatever_way_they_can_be_set() -> Result<()> {
     let database = TestDatabase::create().await?;
-    for mode in ["transaction", "statement"] {
-        let lines = format!("pool_mode = {mode}\nignore_startup_parameters = options");
-        let Some((_pooler, url)) = database.behind_pgbouncer("orders_read_api", &lines)? else {
-            eprintln!("skipped: PgBouncer is not installed");
-            return Ok(());
-        };
-        // The second one finds the sessions with the settings that the first has left.
-        for _ in 0..2 {
-            let replica = Replica::start(&url, &[])?;
-            until_reason_names(&replica, "use session mode").await?;
-        }
-    }
-    Ok(())
+    let options = "-c%20WORK_MEM%3D5MB%20-c%20Statement_Timeout%3D9s%20-c%20post_auth_delay%3D0%20--IntervalStyle%3Diso_8601";
+    let url = format!("{}?options={options}", database.url("orders_read_api"));
+    let opened = DatabaseConfig::from_vars(&vec![("DATABASE_URL".to_owned(), url.clone())])?.open("test")?;
+    let query = "SELECT (current_setting('work_mem') = '5MB' AND current_setting('statement_timeout') = '4s'
+                 AND current_setting('intervalstyle') = 'iso_8601')::int AS number";
+    assert_eq!(number(&opened, query).await?, 1);
+    drop(opened);
+    Replica::start(&url, &[])?.until_ready_is(StatusCode::OK).await
 }

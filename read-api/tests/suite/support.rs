@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use local::fault_proxy::FaultProxy;
+use local::readiness;
 use local::test_database::TestDatabase;
-use local::wait;
 use read_api::Config;
 use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode};
@@ -63,12 +63,7 @@ impl Replica {
 
     /// Waits until `/readyz` answers with this status.
     pub(crate) async fn until_ready_is(&self, expected: StatusCode) -> Result<()> {
-        wait::until("readiness to change", Duration::from_secs(10), || async {
-            let status = self.probe("/readyz").await.map(|response| response.status());
-            if matches!(status, Ok(status) if status == expected) { Ok(()) } else { Err(status) }
-        })
-        .await?;
-        Ok(())
+        readiness::until_ready_is(&self.admin_url, expected).await
     }
 
     /// Asks the listener of the probes and metrics.

@@ -6,7 +6,6 @@ use anyhow::Result;
 use chrono::Utc;
 use local::wait;
 use reqwest::StatusCode;
-use tokio_postgres::Client;
 use write_api::port::{OrderWriter, Saved};
 
 use crate::support::{Api, LoneWriter, order, problem, some_order};
@@ -24,21 +23,6 @@ async fn when_the_event_cannot_be_stored_neither_is_the_order() -> Result<()> {
     assert!(!problem.to_string().contains("refuse_all"), "internals are not answered: {problem}");
     assert_eq!(api.stored().await?, (0, 0));
     Ok(())
-}
-
-/// Closes the test's database to everybody but the superuser, and ends the sessions of the others.
-async fn close_database(session: &Client) -> Result<()> {
-    let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
-    session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await?;
-    session
-        .batch_execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-        .await?;
-    Ok(())
-}
-
-async fn reopen_database(session: &Client) -> Result<()> {
-    let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
-    Ok(session.batch_execute(&format!("ALTER DATABASE {name} CONNECTION LIMIT -1")).await?)
 }
 
 #[tokio::test]
@@ -61,14 +45,14 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     api.until_ready_is(StatusCode::OK).await?;
     let session = api.database.connect().await?;
 
-    close_database(&session).await?;
+    api.database.close(&session).await?;
     api.until_ready_is(StatusCode::SERVICE_UNAVAILABLE).await?;
     assert_eq!(api.probe("/livez").await?.status(), StatusCode::OK, "a restart would not help");
     let response = api.place(&order()).await?;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(problem(response).await?["type"], "/problems/unavailable");
 
-    reopen_database(&session).await?;
+    api.database.reopen(&session).await?;
     wait::until("an order to be accepted", Duration::from_secs(2), || async {
         let status = api.place(&order()).await.map(|response| response.status());
         if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }

@@ -1,128 +1,40 @@
 //! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence, a server that only reads.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use local::fault_proxy::FaultProxy;
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
+use local::column_changes::column_changes;
+use local::load::Load;
 use local::wait;
 use reqwest::StatusCode;
-use serde_json::Value;
-use tokio_postgres::{Client, NoTls};
-use tokio_util::sync::CancellationToken;
-use write_api::Config;
 
-use crate::support::{Api, order};
+use crate::support::{Api, order, place_and_pay, until_placed};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Orders that are placed and paid, one after the other, until this is dropped.
-struct Load {
-    paid: Arc<AtomicU64>,
-    failures: Arc<Mutex<Vec<(Instant, String)>>>,
-    stop: CancellationToken,
-}
-
-impl Load {
-    fn start(api: &Api) -> Self {
-        let (paid, failures) = (Arc::new(AtomicU64::new(0)), Arc::<Mutex<Vec<_>>>::default());
-        let stop = CancellationToken::new();
-        for _ in 0..3 {
-            let (url, paid, failures) = (api.url.clone(), Arc::clone(&paid), Arc::clone(&failures));
-            tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
-                loop {
-                    match place_and_pay(&url).await {
-                        Ok(()) => paid.fetch_add(1, Ordering::Relaxed),
-                        Err(error) => {
-                            failures
-                                .lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .push((Instant::now(), format!("{error:#}")));
-                            0
-                        }
-                    };
-                }
-            }));
+fn orders(api: &Api) -> Load {
+    Load::start([(); 3].map(|()| {
+        let url = api.url.clone();
+        move || {
+            let url = url.clone();
+            async move { place_and_pay(&url).await }
         }
-        Self { paid, failures, stop }
-    }
-
-    async fn until_paid(&self, more: u64) -> Result<()> {
-        let before = self.paid.load(Ordering::Relaxed);
-        wait::until("orders to be paid", SOON, || async {
-            let paid = self.paid.load(Ordering::Relaxed);
-            if paid >= before + more {
-                Ok(())
-            } else {
-                Err(self.failures.lock().unwrap_or_else(PoisonError::into_inner).last().cloned())
-            }
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// Fails if a request failed before a change began, or later than a second after it was committed. While a change holds
-    /// its lock, a request may wait for longer than it is allowed to.
-    fn check(&self, changes: &[Range<Instant>]) -> Result<()> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_late = |at: &Instant| {
-            changes.iter().all(|change| *at < change.start || *at > change.end + Duration::from_secs(1))
-        };
-        let late: Vec<_> = failures.iter().filter(|(at, _)| is_late(at)).collect();
-        ensure!(late.is_empty(), "{} failures, the first: {:?}", late.len(), late.first());
-        Ok(())
-    }
+    }))
 }
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-async fn place_and_pay(url: &str) -> Result<()> {
-    let client = reqwest::Client::new();
-    let placed = client.post(format!("{url}/orders")).json(&order()).send().await?.error_for_status()?;
-    let placed: Value = placed.json().await?;
-    let id = placed.get("order_id").and_then(Value::as_str).unwrap_or_default();
-    let pay = format!("{url}/orders/{id}/pay");
-    client.post(pay).header("content-length", "0").send().await?.error_for_status()?;
-    Ok(())
-}
-
-/// Types with the same wire format, for every column that is read or written.
-const CHANGES: &[(&str, &str, &str)] = &[
-    ("orders", "customer_id", "varchar(128)"),
-    ("orders", "items", "domain_jsonb"),
-    ("orders", "total_cents", "domain_bigint"),
-    ("orders", "status", "varchar(20)"),
-    ("orders", "version", "domain_integer"),
-    ("orders", "placed_at", "timestamptz(6)"),
-    ("orders", "updated_at", "timestamptz(6)"),
-    ("orders", "order_id", "domain_uuid"),
-    ("outbox", "kind", "varchar(64)"),
-    ("outbox", "payload", "domain_json"),
-];
 
 #[tokio::test]
 async fn a_changed_column_type_fails_no_request() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
-    for name in ["bigint", "integer", "uuid", "json", "jsonb"] {
-        session.batch_execute(&format!("CREATE DOMAIN domain_{name} AS {name}")).await?;
-    }
-    let load = Load::start(&api);
+    let load = orders(&api);
     let mut changes = Vec::new();
-    for (table, column, new_type) in CHANGES {
-        load.until_paid(10).await?;
+    for change in column_changes(&session, "orders_write_api").await? {
+        load.until_more(10).await?;
         let begin = Instant::now();
-        session.batch_execute(&format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {new_type}")).await?;
+        session.batch_execute(&change.statement).await?;
         changes.push(begin..Instant::now());
     }
-    load.until_paid(50).await?;
+    load.until_more(50).await?;
     api.until_ready_is(StatusCode::OK).await?;
     load.check(&changes)
 }
@@ -130,15 +42,15 @@ async fn a_changed_column_type_fails_no_request() -> Result<()> {
 #[tokio::test]
 async fn statements_that_are_discarded_in_every_session_fail_no_request() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
-    let load = Load::start(&api);
+    let load = orders(&api);
     let mut changes = Vec::new();
     for _ in 0..5 {
-        load.until_paid(20).await?;
+        load.until_more(20).await?;
         let begin = Instant::now();
         proxy.discard_all();
         changes.push(begin..Instant::now());
     }
-    load.until_paid(50).await?;
+    load.until_more(50).await?;
     load.check(&changes)
 }
 
@@ -228,76 +140,4 @@ async fn a_server_that_only_reads_is_refused_until_it_writes_again() -> Result<(
     session.batch_execute(&format!("{role} {name} RESET default_transaction_read_only")).await?;
     until_placed(&api.url).await?;
     api.until_ready_is(StatusCode::OK).await
-}
-
-async fn until_placed(url: &str) -> Result<()> {
-    wait::until("an order to be placed", Duration::from_secs(2), || async {
-        place_and_pay(url).await.map_err(|error| format!("{error:#}"))
-    })
-    .await?;
-    Ok(())
-}
-
-async fn connect(server: &PrivateServer) -> Result<Client> {
-    let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
-    tokio::spawn(connection);
-    Ok(session)
-}
-
-#[tokio::test]
-async fn after_a_switchover_writes_go_to_the_new_primary() -> Result<()> {
-    let first = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None })?;
-    migrate::up(&first.superuser_url("postgres")).await?;
-    let second = PrivateServer::start_standby_of(&first)?;
-    let socket = |server: &PrivateServer| server.socket_dir().join(".s.PGSQL.5432");
-    let proxy = FaultProxy::start(socket(&first)).await?;
-    let database_url = format!("postgres://orders_write_api@127.0.0.1:{}/postgres", proxy.port());
-    let vars = [
-        ("DATABASE_URL", database_url.as_str()),
-        ("PORT", "0"),
-        ("ADMIN_PORT", "0"),
-        ("READINESS_GRACE_MS", "1000"),
-    ];
-    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let stop = CancellationToken::new();
-    let server = write_api::bind(&Config::from_vars(&vars)?, stop.clone())?;
-    let _stop = stop.drop_guard();
-    let url = format!("http://{}", server.address());
-    let ready = format!("http://{}/readyz", server.admin_address());
-    tokio::spawn(server.run());
-    until_placed(&url).await?;
-
-    // The old primary only reads, with the sessions that it has; then the address leads to the standby.
-    let old = connect(&first).await?;
-    old.batch_execute("ALTER SYSTEM SET default_transaction_read_only = on").await?;
-    old.batch_execute("SELECT pg_reload_conf()").await?;
-    wait::until("writes to fail", SOON, || async {
-        if place_and_pay(&url).await.is_err() { Ok(()) } else { Err(()) }
-    })
-    .await?;
-    proxy.lead_to(socket(&second));
-    proxy.cut_once();
-    wait::until("readiness to go off", SOON, || async {
-        let status = reqwest::get(&ready).await.map(|response| response.status());
-        if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) { Ok(()) } else { Err(status) }
-    })
-    .await?;
-    let promoted = connect(&second).await?;
-    promoted.batch_execute("SELECT pg_promote()").await?;
-    until_placed(&url).await?;
-    wait::until("readiness to go on", SOON, || async {
-        let status = reqwest::get(&ready).await.map(|response| response.status());
-        if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }
-    })
-    .await?;
-
-    // The address leads to the new primary while a session is kept to the old one, which has become read-only.
-    let placed: i64 = promoted.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
-    assert!(placed >= 2);
-    promoted.batch_execute("ALTER SYSTEM SET default_transaction_read_only = on").await?;
-    promoted.batch_execute("SELECT pg_reload_conf()").await?;
-    proxy.lead_to(socket(&first));
-    old.batch_execute("ALTER SYSTEM RESET default_transaction_read_only").await?;
-    old.batch_execute("SELECT pg_reload_conf()").await?;
-    until_placed(&url).await
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use local::fault_proxy::FaultProxy;
 use local::test_database::TestDatabase;
-use local::wait;
+use local::{readiness, wait};
 use reqwest::{Response, StatusCode};
 use runtime::database::{Database, DatabaseConfig};
 use runtime::tasks::CriticalTasks;
@@ -21,13 +21,26 @@ use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantit
 use write_api::{BY_KEY_ONLY, Config};
 
 /// A running write-api; it stops with this value.
-pub(crate) struct Api {
+pub(crate) struct Replica {
     pub(crate) url: String,
     /// Where its probes and metrics are.
     pub(crate) admin_url: String,
-    pub(crate) database: TestDatabase,
     pub(crate) client: reqwest::Client,
     _stop: DropGuard,
+}
+
+/// A running write-api and the database that it writes to.
+pub(crate) struct Api {
+    replica: Replica,
+    pub(crate) database: TestDatabase,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Replica;
+
+    fn deref(&self) -> &Replica {
+        &self.replica
+    }
 }
 
 impl Api {
@@ -38,18 +51,28 @@ impl Api {
     /// With further variables.
     pub(crate) async fn start_with(vars: &[(&str, &str)]) -> Result<Self> {
         let database = TestDatabase::create().await?;
-        let url = database.url("orders_write_api");
-        Self::start_on(database, &url, vars)
+        let replica = Replica::start(&database.url("orders_write_api"), vars)?;
+        Ok(Self { replica, database })
     }
 
     /// On a wire that the test can cut.
     pub(crate) async fn start_behind_a_proxy(vars: &[(&str, &str)]) -> Result<(Self, FaultProxy)> {
         let database = TestDatabase::create().await?;
         let (proxy, url) = database.behind_a_proxy("orders_write_api").await?;
-        Ok((Self::start_on(database, &url, vars)?, proxy))
+        Ok((Self { replica: Replica::start(&url, vars)?, database }, proxy))
     }
 
-    fn start_on(database: TestDatabase, database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
+    /// How many orders and how many events are stored.
+    pub(crate) async fn stored(&self) -> Result<(i64, i64)> {
+        let counts = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM outbox)";
+        let row = self.database.connect().await?.query_one(counts, &[]).await?;
+        Ok((row.get(0), row.get(1)))
+    }
+}
+
+impl Replica {
+    /// Writes to the database at `database_url`.
+    pub(crate) fn start(database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
         let common = [
             ("DATABASE_URL", database_url),
             ("DATABASE_POOL_WAIT_MS", "500"),
@@ -63,7 +86,7 @@ impl Api {
         let url = format!("http://{}", server.address());
         let admin_url = format!("http://{}", server.admin_address());
         tokio::spawn(server.run());
-        Ok(Self { url, admin_url, database, client: reqwest::Client::new(), _stop: stop.drop_guard() })
+        Ok(Self { url, admin_url, client: reqwest::Client::new(), _stop: stop.drop_guard() })
     }
 
     pub(crate) async fn place(&self, body: &Value) -> Result<Response> {
@@ -87,24 +110,12 @@ impl Api {
 
     /// Waits until `/readyz` answers with this status.
     pub(crate) async fn until_ready_is(&self, expected: StatusCode) -> Result<()> {
-        wait::until("readiness to change", Duration::from_secs(10), || async {
-            let status = self.probe("/readyz").await.map(|response| response.status());
-            if matches!(status, Ok(status) if status == expected) { Ok(()) } else { Err(status) }
-        })
-        .await?;
-        Ok(())
+        readiness::until_ready_is(&self.admin_url, expected).await
     }
 
     /// Asks the listener of the probes and metrics.
     pub(crate) async fn probe(&self, path: &str) -> Result<Response> {
         Ok(self.client.get(format!("{}{path}", self.admin_url)).send().await?)
-    }
-
-    /// How many orders and how many events are stored.
-    pub(crate) async fn stored(&self) -> Result<(i64, i64)> {
-        let counts = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM outbox)";
-        let row = self.database.connect().await?.query_one(counts, &[]).await?;
-        Ok((row.get(0), row.get(1)))
     }
 }
 
@@ -198,6 +209,26 @@ pub(crate) async fn wait_for_blocked(session: &Client, count: i64) -> Result<()>
     wait::until("statements to be blocked", Duration::from_secs(10), || async {
         let found = session.query_one(blocked, &[]).await.map(|row| row.get::<_, i64>(0));
         if matches!(found, Ok(found) if found == count) { Ok(()) } else { Err(found) }
+    })
+    .await?;
+    Ok(())
+}
+
+/// Places the standard order, and pays it.
+pub(crate) async fn place_and_pay(url: &str) -> Result<()> {
+    let client = reqwest::Client::new();
+    let placed = client.post(format!("{url}/orders")).json(&order()).send().await?.error_for_status()?;
+    let placed: Value = placed.json().await?;
+    let id = placed.get("order_id").and_then(Value::as_str).unwrap_or_default();
+    let pay = format!("{url}/orders/{id}/pay");
+    client.post(pay).header("content-length", "0").send().await?.error_for_status()?;
+    Ok(())
+}
+
+/// Waits until an order can be placed and paid, for two seconds.
+pub(crate) async fn until_placed(url: &str) -> Result<()> {
+    wait::until("an order to be placed", Duration::from_secs(2), || async {
+        place_and_pay(url).await.map_err(|error| format!("{error:#}"))
     })
     .await?;
     Ok(())

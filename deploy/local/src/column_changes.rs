@@ -1,0 +1,55 @@
+//! For tests: another type for each column that a process may use, of which its connections see nothing but that their
+//! prepared statements no longer fit.
+
+use anyhow::{Context, Result, ensure};
+use tokio_postgres::Client;
+
+/// Columns on which a role has any privilege, and their types. An identity column cannot have a domain.
+const COLUMNS: &str = "SELECT table_name::text, column_name::text, udt_name::text, format_type(a.atttypid, a.atttypmod)
+    FROM information_schema.columns
+    JOIN pg_attribute AS a ON a.attrelid = format('%I.%I', table_schema, table_name)::regclass AND a.attname = column_name
+    WHERE table_schema = 'public' AND is_identity = 'NO'
+      AND has_column_privilege($1, a.attrelid, a.attnum, 'SELECT, INSERT, UPDATE')
+    ORDER BY table_name, ordinal_position";
+
+/// A column, and the statement that gives it a type with the same wire format.
+#[derive(Debug)]
+pub struct ColumnChange {
+    /// The table.
+    pub table: String,
+    /// `ALTER TABLE …`.
+    pub statement: String,
+}
+
+/// Changes for every column that `role` may read or write: what is granted is what its process uses. Columns that are added
+/// later are among them. `session` is one of the superuser.
+///
+/// # Errors
+///
+/// PostgreSQL's, and where there is no column at all.
+pub async fn column_changes(session: &Client, role: &str) -> Result<Vec<ColumnChange>> {
+    let mut changes = Vec::new();
+    for row in session.query(COLUMNS, &[&role]).await? {
+        let (table, column, short, full): (String, String, String, String) =
+            (row.get(0), row.get(1), row.get(2), row.get(3));
+        let new_type = match short.as_str() {
+            "text" => "varchar(5000)".to_owned(),
+            "timestamptz" => "timestamptz(6)".to_owned(),
+            _ => domain(session, &short, &full).await?,
+        };
+        let statement = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {new_type}");
+        changes.push(ColumnChange { table, statement });
+    }
+    ensure!(!changes.is_empty(), "{role} may use no column");
+    Ok(changes)
+}
+
+/// A domain over the type, created where there is none yet.
+async fn domain(session: &Client, short: &str, full: &str) -> Result<String> {
+    let name = format!("domain_{short}");
+    let exists = session.query_opt("SELECT FROM pg_type WHERE typname = $1", &[&name]).await?;
+    if exists.is_none() {
+        session.batch_execute(&format!("CREATE DOMAIN {name} AS {full}")).await.context(name.clone())?;
+    }
+    Ok(name)
+}

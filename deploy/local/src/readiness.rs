@@ -1,0 +1,43 @@
+//! For tests: what a process says about its readiness.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use reqwest::StatusCode;
+
+use crate::wait;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Waits until `/readyz` at `admin_url` is answered with this status.
+///
+/// # Errors
+///
+/// It is not within ten seconds.
+pub async fn until_ready_is(admin_url: &str, expected: StatusCode) -> Result<()> {
+    let url = format!("{admin_url}/readyz");
+    wait::until("readiness to change", SOON, || async {
+        let status = reqwest::get(&url).await.map(|response| response.status());
+        if matches!(status, Ok(status) if status == expected) { Ok(()) } else { Err(status) }
+    })
+    .await?;
+    Ok(())
+}
+
+/// Waits until the process is not ready for a reason that contains `named`.
+///
+/// # Errors
+///
+/// It says something else for ten seconds.
+pub async fn until_not_ready_because(admin_url: &str, named: &str) -> Result<()> {
+    let url = format!("{admin_url}/readyz");
+    wait::until("the reason", SOON, || async {
+        let said = async { reqwest::get(&url).await?.text().await };
+        match said.await {
+            Ok(said) if said.contains("/problems/unavailable") && said.contains(named) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await?;
+    Ok(())
+}

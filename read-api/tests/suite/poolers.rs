@@ -1,0 +1,57 @@
+//! Over a real pooler, in each of its modes.
+
+use anyhow::Result;
+use futures_util::FutureExt;
+use local::pgbouncer::PoolMode;
+use local::readiness::until_not_ready_because;
+use local::test_database::TestDatabase;
+use read_api::adapter::postgres::BY_KEY_ONLY;
+use reqwest::StatusCode;
+use runtime::database::DatabaseConfig;
+
+use crate::support::Replica;
+
+#[derive(Debug, PartialEq, diesel::QueryableByName)]
+struct Setting {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    value: String,
+}
+
+#[tokio::test]
+async fn over_a_pooler_in_session_mode_every_setting_is_in_force() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    for (_pooler, url) in database.behind_pgbouncer("orders_read_api", PoolMode::Session)? {
+        let vars = vec![("DATABASE_URL".to_owned(), url.clone())];
+        let opened = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
+        let shown =
+            "SELECT current_setting(name) AS value FROM unnest(ARRAY['statement_timeout', 'lock_timeout',
+            'idle_in_transaction_session_timeout', 'enable_seqscan']) AS name";
+        let settings: Vec<Setting> = opened
+            .run(|connection| diesel_async::RunQueryDsl::load(diesel::sql_query(shown), connection).boxed())
+            .await?;
+        let settings: Vec<_> = settings.into_iter().map(|setting| setting.value).collect();
+        assert_eq!(settings, ["4s", "300ms", "5s", "off"]);
+        drop(opened);
+        let replica = Replica::start(&url, &[])?;
+        replica.until_ready_is(StatusCode::OK).await?;
+        for _ in 0..50 {
+            assert_eq!(replica.get("/customers/alice/orders").await?.status(), StatusCode::OK);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn over_a_pooler_in_transaction_mode_it_is_not_ready_and_says_why() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    for mode in [PoolMode::Transaction, PoolMode::Statement] {
+        for (_pooler, url) in database.behind_pgbouncer("orders_read_api", mode)? {
+            // The second one finds the sessions with the settings that the first has left.
+            for _ in 0..2 {
+                let replica = Replica::start(&url, &[])?;
+                until_not_ready_because(&replica.admin_url, "use session mode").await?;
+            }
+        }
+    }
+    Ok(())
+}
