@@ -1,5 +1,8 @@
 //! Problem documents (RFC 9457): how every HTTP error is answered.
 
+mod field_error;
+mod problem_type;
+
 use std::fmt;
 
 use actix_web::http::StatusCode;
@@ -7,78 +10,17 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
-/// A kind of error, as it is documented: each service lists its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProblemType {
-    /// The HTTP status.
-    pub status: u16,
-    /// The last part of the problem's `type`: stable, meant for programs.
-    pub slug: &'static str,
-    /// What it is, in a few words that never change.
-    pub title: &'static str,
-    /// When it is answered, and what the client can do.
-    pub when: &'static str,
-}
-
-/// 404: no route has this path.
-pub const NO_SUCH_RESOURCE: ProblemType = ProblemType {
-    status: 404,
-    slug: "no-such-resource",
-    title: "No such resource",
-    when: "Nothing is served at this path.",
-};
-
-/// 408: the head of the request did not arrive in time.
-pub const HEAD_TOO_SLOW: ProblemType = ProblemType {
-    status: 408,
-    slug: "head-too-slow",
-    title: "Head too slow",
-    when: "The head of the request did not arrive within 5 seconds.",
-};
-
-/// 405: with the methods that are allowed.
-pub const METHOD_NOT_ALLOWED: ProblemType = ProblemType {
-    status: 405,
-    slug: "method-not-allowed",
-    title: "Method not allowed",
-    when: "`Allow` names the methods that this resource answers to.",
-};
-
-/// 400: a parameter or header breaks a rule.
-pub const INVALID_PARAMETER: ProblemType = ProblemType {
-    status: 400,
-    slug: "invalid-parameter",
-    title: "Invalid parameter",
-    when: "A parameter or header breaks the rule named in `errors`.",
-};
-
-/// 503: nothing happened, and the same request may succeed in a second.
-pub const UNAVAILABLE: ProblemType = ProblemType {
-    status: 503,
-    slug: "unavailable",
-    title: "Temporarily unavailable",
-    when: "Nothing happened; send the same request again after `Retry-After`.",
-};
-
-/// 500: our fault, told in the log and nowhere else.
-pub const INTERNAL: ProblemType = ProblemType {
-    status: 500,
-    slug: "internal",
-    title: "Internal error",
-    when: "The service failed on this request; its operators can find out why.",
+pub use self::field_error::FieldError;
+pub use self::problem_type::{
+    HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED, NO_SUCH_RESOURCE, ProblemType,
+    UNAVAILABLE,
 };
 
 /// How many wrong parameters `detail` names.
 const MAX_NAMES: usize = 5;
 
-/// How much of a parameter's name `detail` repeats, in characters.
-const MAX_NAME_CHARS: usize = 64;
-
 /// The most places that are reported: enough to correct a request by, and no way to have us write without end.
 pub const MAX_ERRORS: usize = 100;
-
-/// The longest text in a problem that may repeat what the client has sent, in characters.
-const MAX_CHARS: usize = 200;
 
 /// An error as a client sees it. It carries nothing internal: causes are logged, not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -97,63 +39,6 @@ pub struct Problem {
     retry_after_s: Option<u32>,
     #[serde(skip)]
     allow: Option<&'static str>,
-}
-
-/// One place of the request that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub struct FieldError {
-    #[serde(flatten)]
-    place: Place,
-    /// What is wrong with it.
-    detail: String,
-}
-
-/// Where in a request a field is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Place {
-    /// JSON pointer (RFC 6901) into the body.
-    Pointer(String),
-    /// Name of a path or query parameter.
-    Parameter(String),
-    /// Name of a header.
-    Header(String),
-}
-
-impl FieldError {
-    fn new(place: fn(String) -> Place, name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { place: place(short(name.into())), detail: short(detail.into()) }
-    }
-
-    /// A fault at a JSON pointer such as `/items/0/quantity`. As everywhere in a problem, long texts are cut.
-    pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Place::Pointer, pointer, detail)
-    }
-
-    /// A fault in a parameter of the path or the query.
-    pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Place::Parameter, name, detail)
-    }
-
-    /// A fault in a header.
-    pub fn header(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Place::Header, name, detail)
-    }
-
-    /// A client chooses the names of its unknown parameters, and how long they are.
-    fn short_name(&self) -> String {
-        let (Place::Pointer(name) | Place::Parameter(name) | Place::Header(name)) = &self.place;
-        name.chars().take(MAX_NAME_CHARS).collect()
-    }
-}
-
-fn short(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(MAX_CHARS) {
-        text.truncate(end);
-        text.push_str(" …");
-    }
-    text
 }
 
 impl ProblemType {
@@ -195,7 +80,7 @@ impl Problem {
     pub fn invalid_parameters(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [] => INVALID_PARAMETER.when.to_owned(),
-            [error] => format!("`{}` {}.", error.short_name(), error.detail),
+            [error] => format!("`{}` {}.", error.short_name(), error.detail()),
             errors => {
                 let names: Vec<_> =
                     errors.iter().take(MAX_NAMES).map(|error| format!("`{}`", error.short_name())).collect();
