@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use local::postgres::{PrivateServer, ServerOptions, Tuning};
 use local::test_database::TestDatabase;
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
 /// The whole schema with its grants, as `pg_dump` tells it.
 fn schema_of(database: &TestDatabase) -> Result<String> {
@@ -157,18 +157,14 @@ async fn a_server_that_is_not_there_is_reported() {
     assert_eq!(error.to_string(), "cannot connect to the database");
 }
 
-#[tokio::test]
-async fn events_that_wait_for_a_lock_go_back_to_the_outbox_with_their_table() -> Result<()> {
-    let database = TestDatabase::create().await?;
-    let session = database.connect().await?;
+async fn have_two_events_wait(session: &Client) -> Result<()> {
     let insert = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at) VALUES
                   (7, gen_random_uuid(), 2, 'order_paid', '{\"a\": 7}', now() - interval '1 hour'),
                   (-1, gen_random_uuid(), 3, 'order_shipped', '{\"a\": -1}', now())";
-    session.batch_execute(insert).await?;
-    let url = database.superuser_url();
-    while session.query_opt("SELECT FROM pg_class WHERE relname = 'waiting_events'", &[]).await?.is_some() {
-        ensure!(!migrate::down(&url, 1).await?.is_empty(), "nothing more to revert");
-    }
+    Ok(session.batch_execute(insert).await?)
+}
+
+async fn check_that_both_are_in_the_outbox(session: &Client) -> Result<()> {
     let events =
         "SELECT kind, payload::text, created_at < now() - interval '30 minutes' FROM outbox ORDER BY id";
     let events = session.query(events, &[]).await?;
@@ -176,6 +172,33 @@ async fn events_that_wait_for_a_lock_go_back_to_the_outbox_with_their_table() ->
         events.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     assert_eq!(events, [("order_shipped", r#"{"a": -1}"#, false), ("order_paid", r#"{"a": 7}"#, true)]);
     Ok(())
+}
+
+#[tokio::test]
+async fn events_that_wait_for_a_lock_go_back_to_the_outbox_with_their_table() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let session = database.connect().await?;
+    have_two_events_wait(&session).await?;
+    let url = database.superuser_url();
+    while session.query_opt("SELECT FROM pg_class WHERE relname = 'waiting_events'", &[]).await?.is_some() {
+        ensure!(!migrate::down(&url, 1).await?.is_empty(), "nothing more to revert");
+    }
+    check_that_both_are_in_the_outbox(&session).await
+}
+
+/// What is to be done before a projector runs that does not know the table.
+#[tokio::test]
+async fn the_documented_statements_put_waiting_events_back_into_the_outbox() -> Result<()> {
+    const DOCUMENTED: &str = include_str!("../../../migrations/README.md");
+    let database = TestDatabase::create().await?;
+    let session = database.connect().await?;
+    have_two_events_wait(&session).await?;
+    let statements = DOCUMENTED.split("```sql\n").find(|block| block.starts_with("BEGIN;"));
+    let statements = statements.and_then(|block| block.split("```").next()).context("no statements")?;
+    session.batch_execute(statements).await?;
+    let left: i64 = session.query_one("SELECT count(*) FROM waiting_events", &[]).await?.get(0);
+    assert_eq!(left, 0);
+    check_that_both_are_in_the_outbox(&session).await
 }
 
 #[tokio::test]

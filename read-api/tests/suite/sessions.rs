@@ -195,6 +195,8 @@ async fn a_statement_that_always_fails_leaves_the_connections_of_others_alone() 
     let (healthy, odd) = (config.clone().with_pool_size(4).open("healthy")?, config.open("odd")?);
     let (start, mut failures, mut backends) = (Instant::now(), 0, std::collections::BTreeSet::new());
     while start.elapsed() < Duration::from_secs(u64::try_from(SECONDS)?) {
+        // A session that has worked before and fails now may be spoilt.
+        assert_eq!(number(&odd, "SELECT 1 AS number").await?, 1);
         let beside = [(); 4].map(|()| number(&healthy, "SELECT pg_backend_pid() AS number"));
         let (failed, found) =
             tokio::join!(number(&odd, "SELECT 1 / 0 AS number"), futures_util::future::try_join_all(beside));
@@ -202,7 +204,7 @@ async fn a_statement_that_always_fails_leaves_the_connections_of_others_alone() 
         failures += 1;
         backends.extend(found?);
     }
-    assert!(failures > 20, "{failures}");
+    assert!(failures > 8, "{failures}");
     let most = 4 * (SECONDS + 2);
     assert!(backends.len() <= most, "{} sessions beside {failures} failures", backends.len());
     Ok(())
