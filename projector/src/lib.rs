@@ -49,6 +49,9 @@ use crate::worker::Worker;
 /// The port of the probes and metrics where `ADMIN_PORT` names no other.
 const DEFAULT_ADMIN_PORT: u16 = 9083;
 
+/// The connection over which the database is checked.
+const CHECK_CONNECTIONS: usize = 1;
+
 /// All read models that are kept: add a projection here.
 #[must_use]
 pub fn projections() -> Vec<Box<dyn Projection>> {
@@ -94,10 +97,12 @@ impl Projector {
         projections: Vec<Box<dyn Projection>>,
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
+        runtime::http::check_descriptors(config.database.pool_size() + CHECK_CONNECTIONS)?;
         let database = adapter::postgres::open_for_draining(&config.database, "projector")?;
         // An idle worker pauses between two batches.
         let health = Health::with_grace(config.health.grace() + config.longest_pause, stop.clone());
-        let lone = adapter::postgres::open(&config.database.clone().with_pool_size(1), "projector")?;
+        let lone =
+            adapter::postgres::open(&config.database.clone().with_pool_size(CHECK_CONNECTIONS), "projector")?;
         let checker = Checker::new(lone, adapter::postgres::NEEDS);
         let registry = Registry::new(&metrics::BUCKETS)?;
         let metrics = Metrics::register(&registry);

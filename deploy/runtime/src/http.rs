@@ -7,12 +7,14 @@
 //! | [`connection`], [`limits`] | what a connection is doing, and for how long it may |
 //! | [`descriptors`] | how many connections there are descriptors for |
 //! | [`edge`] | what is done with every request and response |
-//! | [`head_end`], [`stream`], [`timer`] | the deadlines of a connection, and one request after the other |
+//! | [`head_end`], [`chunks_end`], [`stream`], [`timer`] | the deadlines of a connection, and one request after the other |
 //! | [`heartbeat`] | whether the threads still run |
 //! | [`listener`] | all of it together |
+//! | [`shared`] | closing a connection that the server has left |
 //! | [`stats`] | what is counted |
 
 mod admin;
+mod chunks_end;
 mod config;
 mod connection;
 mod descriptors;
@@ -21,6 +23,7 @@ mod head_end;
 mod heartbeat;
 mod limits;
 mod listener;
+mod shared;
 mod stats;
 mod stream;
 #[cfg(test)]
@@ -37,7 +40,7 @@ use actix_web::web;
 
 pub use self::admin::Admin;
 pub use self::config::{AdminConfig, HttpConfig};
-pub use self::descriptors::Served;
+pub use self::descriptors::{Served, check_descriptors};
 use self::edge::Closing;
 pub use self::heartbeat::Heartbeats;
 use self::limits::Limits;
@@ -62,7 +65,7 @@ pub enum BindError {
     /// The process may not open enough files.
     #[error(
         "the hard limit of open files (ulimit -Hn) is {limit}: without {database_connections} for connections to the database \
-         and {own} for the process itself it leaves {left} for connections of clients, and at least 256 are needed"
+         and {own} for the process itself it leaves {left}, and at least 256 are needed"
     )]
     TooFewDescriptors {
         /// The hard limit.

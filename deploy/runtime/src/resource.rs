@@ -89,6 +89,10 @@ mod tests {
         let app =
             App::new().service(readable("/things/{id}", get)).service(actionable("/things/{id}/use", other));
         let app = init_service(app).await;
+        // A thread of another test, which has no subscriber, may have been the first to open such a span, which is then off
+        // everywhere: this makes sure that it is known, and has it decided anew.
+        call_service(&app, TestRequest::get().uri("/things/first").to_request()).await;
+        tracing::callsite::rebuild_interest_cache();
         call_service(&app, TestRequest::get().uri("/things/secret").to_request()).await;
         call_service(&app, TestRequest::post().uri("/things/secret/use").to_request()).await;
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

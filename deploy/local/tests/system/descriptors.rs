@@ -94,7 +94,7 @@ async fn while_clients_hold_every_connection_probes_are_answered_and_the_databas
 async fn a_process_with_too_few_descriptors_does_not_start_and_says_how_many_it_needs() -> Result<()> {
     let database = TestDatabase::create().await?;
     let logs = tempfile::tempdir()?;
-    for kind in [ServiceKind::WriteApi, ServiceKind::ReadApi] {
+    for kind in ServiceKind::ALL {
         let program = limited(kind, 310, logs.path()).await?;
         let mut service = Service::start(kind, &program, &database.url(kind.role()), 0, logs.path())?;
         assert!(service.wait_until_ready().await.is_err() && !service.is_running());

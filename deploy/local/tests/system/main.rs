@@ -2,10 +2,13 @@
 
 mod descriptors;
 mod end_to_end;
+mod frozen;
+mod haproxy;
 mod launcher;
 mod log_levels;
 mod nginx;
 mod no_leftovers;
+mod pipelining;
 mod proxy;
 mod readme;
 mod rolling_restart;

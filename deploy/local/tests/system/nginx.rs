@@ -6,15 +6,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::proxy::{Proxy, find, free_ports};
+use crate::readme::{block, replaced};
 use crate::support::System;
 
-/// As the README has them.
-const DOCUMENTED: &str = "proxy_http_version 1.1;\nproxy_set_header Connection \"\";\nproxy_buffering off;\n";
+/// The README's lines for write-api, and the same for read-api: the upstream and the location.
+fn documented(system: &System) -> Result<[(String, String); 2]> {
+    let text = block("upstream write_api {")?;
+    let (upstream, location) = text.split_once("\n\n").context("no location")?;
+    let lines = |name: &str, url: &str| {
+        let upstream = replaced(upstream, "10.0.0.1:8081", url.trim_start_matches("http://"))?;
+        let name_in = |text: &str| replaced(text, "write_api", name);
+        anyhow::Ok((name_in(&upstream)?, name_in(location)?))
+    };
+    Ok([lines("write_api", system.write.url())?, lines("read_api", system.read.url())?])
+}
 
-fn config(dir: &std::path::Path, system: &System, ports: [u16; 3]) -> String {
+fn config(dir: &std::path::Path, backends: &[(String, String); 2], url: &str, ports: [u16; 3]) -> String {
     let [write, read, plain] = ports;
-    let backend = |url: &str| url.trim_start_matches("http://").to_owned();
-    let (write_api, read_api) = (backend(system.write.url()), backend(system.read.url()));
+    let [(write_upstream, write_location), (read_upstream, read_location)] = backends;
     let dir = dir.display();
     let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| {
         let path = if kind == "client_body" {
@@ -26,10 +35,10 @@ fn config(dir: &std::path::Path, system: &System, ports: [u16; 3]) -> String {
     });
     format!(
         "daemon off;\nmaster_process off;\npid {dir}/pid;\nerror_log {dir}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n{}\n\
-         upstream write_api {{ server {write_api}; keepalive 16; }}\nupstream read_api {{ server {read_api}; keepalive 16; }}\n\
-         server {{ listen 127.0.0.1:{write}; location / {{ proxy_pass http://write_api;\n{DOCUMENTED} }} }}\n\
-         server {{ listen 127.0.0.1:{read}; location / {{ proxy_pass http://read_api;\n{DOCUMENTED} }} }}\n\
-         server {{ listen 127.0.0.1:{plain}; location / {{ proxy_pass http://{write_api}; }} }}\n}}\n",
+         {write_upstream}\n{read_upstream}\n\
+         server {{ listen 127.0.0.1:{write};\n{write_location} }}\n\
+         server {{ listen 127.0.0.1:{read};\n{read_location} }}\n\
+         server {{ listen 127.0.0.1:{plain}; location / {{ proxy_pass {url}; }} }}\n}}\n",
         paths.join("\n")
     )
 }
@@ -54,8 +63,10 @@ async fn with_the_documented_lines_every_request_of_the_readme_works() -> Result
     let _projector = system.start_projector().await?;
     let [write, read, plain] = free_ports()?;
     let arguments = ["-e", "stderr", "-c"];
-    let _nginx =
-        Proxy::start(&program, &arguments, plain, |dir| config(dir, &system, [write, read, plain])).await?;
+    let backends = documented(&system)?;
+    let ports = [write, read, plain];
+    let config = |dir: &std::path::Path| config(dir, &backends, system.write.url(), ports);
+    let _nginx = Proxy::start(&program, &arguments, plain, config).await?;
 
     let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]});
     let client = reqwest::Client::new();

@@ -20,6 +20,19 @@ use crate::support::binaries;
 
 const README: &str = include_str!("../../../../README.md");
 
+/// The block of the README that begins with this line.
+pub(crate) fn block(first: &str) -> Result<String> {
+    let mut blocks = blocks(README).into_iter().map(|(_, _, lines)| lines);
+    let found = blocks.find(|lines| lines.first() == Some(&first));
+    Ok(found.with_context(|| format!("the README has no block that begins with {first:?}"))?.join("\n"))
+}
+
+/// The text with another address or name in place of the one that the README shows.
+pub(crate) fn replaced(text: &str, shown: &str, by: &str) -> Result<String> {
+    ensure!(text.contains(shown), "there is no {shown:?} in {text}");
+    Ok(text.replace(shown, by))
+}
+
 /// How long the read side may take to show a write, and the stream to bring it.
 const SOON: Duration = Duration::from_secs(15);
 

@@ -3,10 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use local::fault_proxy::Wire;
 use local::services::{Service, ServiceKind};
 use local::test_database::TestDatabase;
 use local::wait;
 use reqwest::StatusCode;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::binaries;
 
@@ -57,5 +62,60 @@ async fn readiness_goes_off_at_once_while_requests_are_still_served_and_then_the
         assert!(service.stop()?.success());
         assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
     }
+    Ok(())
+}
+
+/// Asks again and again, and reads nothing of the answers, until the process can send no more.
+async fn hold_up_an_answer(url: &str) -> Result<TcpStream> {
+    let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
+    let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    let full = Duration::from_secs(2);
+    while let Ok(sent) = tokio::time::timeout(full, client.write_all(&request)).await {
+        sent?;
+    }
+    Ok(client)
+}
+
+/// From SIGTERM to the end, which is then within its limit. The drain was held to its end by what was in flight.
+async fn stop_with_a_drain_that_is_held(service: Service) -> Result<()> {
+    let (start, name) = (Instant::now(), service.kind().name());
+    let status = tokio::task::spawn_blocking(move || service.stop()).await??;
+    let took = start.elapsed();
+    assert!(status.success(), "{name}: {status}");
+    assert!(took > Duration::from_secs(15), "{name}: nothing held the drain for its 20 s: {took:?}");
+    assert!(took < Duration::from_secs(25), "{name}: {took:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drain_that_clients_hold_open_ends_within_its_limit() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let logs = tempfile::tempdir()?;
+    let vars = [("SHUTDOWN_DELAY_MS", "0"), ("WRITE_DEADLINE_MS", "60000")];
+    let (wire, write_url) = database.behind_a_proxy(ServiceKind::WriteApi.role()).await?;
+    let start = async |kind: ServiceKind| {
+        let program = binaries().await?.program(kind);
+        let url = if kind == ServiceKind::WriteApi { write_url.clone() } else { database.url(kind.role()) };
+        let mut service = Service::start_with(&vars, kind, &program, &url, 0, logs.path())?;
+        service.wait_until_ready().await?;
+        anyhow::Ok(service)
+    };
+    let write = start(ServiceKind::WriteApi).await?;
+    let read = start(ServiceKind::ReadApi).await?;
+
+    let slow_readers = [hold_up_an_answer(write.url()).await?, hold_up_an_answer(read.url()).await?];
+    let stream = reqwest::get(format!("{}/customers/alice/orders/stream", read.url())).await?;
+    // An order that cannot be stored, and is waited for longer than the drain lasts.
+    wire.set(Wire::RequestsLost);
+    let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]});
+    let placing = reqwest::Client::new().post(format!("{}/orders", write.url())).json(&order).send();
+    let placing = AbortOnDropHandle::new(tokio::spawn(placing));
+    wait::until("the order to be in flight", Duration::from_secs(5), || {
+        let lost = wire.lost();
+        std::future::ready(if lost > 0 { Ok(()) } else { Err(lost) })
+    })
+    .await?;
+    tokio::try_join!(stop_with_a_drain_that_is_held(write), stop_with_a_drain_that_is_held(read))?;
+    drop((slow_readers, stream, placing));
     Ok(())
 }

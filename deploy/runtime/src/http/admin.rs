@@ -103,17 +103,67 @@ fn serve_on_a_thread<F>(listener: Listener, routes: F) -> io::Result<ServerHandl
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
+    // Made here: on its own thread it could only panic.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (started, start) = mpsc::channel();
     let serve = move || {
-        let ended = System::new().block_on(async move {
-            let server = listener.serve(routes)?;
-            let _gone = started.send(server.handle());
-            server.await
+        System::with_tokio_rt(|| runtime).block_on(async move {
+            let server = match listener.serve(routes) {
+                Ok(server) => server,
+                Err(error) => {
+                    let _gone = started.send(Err(error));
+                    return;
+                }
+            };
+            let _gone = started.send(Ok(server.handle()));
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the probes and metrics are no longer served");
+            }
         });
-        if let Err(error) = ended {
-            tracing::error!(%error, "the probes and metrics are no longer served");
-        }
     };
     thread::Builder::new().name("admin".to_owned()).spawn(serve)?;
-    start.recv().map_err(io::Error::other)
+    start.recv().map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::TcpListener;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn a_listener_that_cannot_start_says_why() {
+        let no_socket = OwnedFd::from(File::open("/dev/null").unwrap());
+        let listener = Listener {
+            socket: TcpListener::from(no_socket),
+            workers: 1,
+            max_connections: MAX_CONNECTIONS,
+            limits: Limits::with_stall(STALL_LIMIT),
+            drain_limit_s: 0,
+            stats: Stats::register(&Registry::new(&[]).unwrap(), "test"),
+            closing: Closing::default(),
+            heartbeats: Heartbeats::default(),
+        };
+        let error = serve_on_a_thread(listener, |_| {}).map(|_| ()).unwrap_err();
+        assert!(
+            error.to_string().contains("not a socket") || error.to_string().contains("non-socket"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_named_with_the_reason() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let vars = vec![("ADMIN_PORT".to_owned(), port.to_string())];
+        let config = AdminConfig::from_vars(&vars).unwrap();
+        let health = Health::with_grace(Duration::from_secs(1), tokio_util::sync::CancellationToken::new());
+        let registry = Registry::new(&[]).unwrap();
+        let error = Admin::start(&config, 0, &health, &registry, |_| {}).map(|_| ()).unwrap_err();
+        let said = crate::telemetry::chain(&error);
+        assert!(said.contains(&format!("the probes and metrics at 127.0.0.1:{port}")), "{said}");
+        assert!(said.contains("Address already in use"), "{said}");
+    }
 }

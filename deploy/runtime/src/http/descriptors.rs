@@ -26,12 +26,7 @@ impl Served {
     ///
     /// [`BindError::TooFewDescriptors`] when less than 256 connections remain.
     pub fn plan(config: &HttpConfig, database_connections: usize) -> Result<Self, BindError> {
-        let limit = raise_limit();
-        let own = OWN + PER_FURTHER_WORKER * config.http_workers.saturating_sub(WORKERS_WITHIN_OWN);
-        let left = limit.saturating_sub(database_connections + own);
-        if left < FEWEST {
-            return Err(BindError::TooFewDescriptors { limit, database_connections, own, left });
-        }
+        let Descriptors { limit, own, left } = share_out(database_connections, config.http_workers)?;
         let served = left.min(config.max_connections());
         // Each worker serves as many as the others.
         let served = served - served % config.http_workers;
@@ -50,6 +45,32 @@ impl Served {
     pub fn connections(self) -> usize {
         self.0
     }
+}
+
+/// For a process that serves nothing but its probes and metrics. The same number must remain: one that has no more would fail
+/// at the first file or connection beyond its plan.
+///
+/// # Errors
+///
+/// [`BindError::TooFewDescriptors`] when less than 256 remain.
+pub fn check_descriptors(database_connections: usize) -> Result<(), BindError> {
+    share_out(database_connections, 1).map(|_enough| ())
+}
+
+struct Descriptors {
+    limit: usize,
+    own: usize,
+    left: usize,
+}
+
+fn share_out(database_connections: usize, workers: usize) -> Result<Descriptors, BindError> {
+    let limit = raise_limit();
+    let own = OWN + PER_FURTHER_WORKER * workers.saturating_sub(WORKERS_WITHIN_OWN);
+    let left = limit.saturating_sub(database_connections + own);
+    if left < FEWEST {
+        return Err(BindError::TooFewDescriptors { limit, database_connections, own, left });
+    }
+    Ok(Descriptors { limit, own, left })
 }
 
 /// Raises the soft limit of open files to the hard one, and returns what it is then.

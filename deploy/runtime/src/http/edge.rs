@@ -10,11 +10,12 @@ use std::task::{Context, Poll, ready};
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::PayloadError;
 use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::http::{Method, Version};
 use actix_web::web::Bytes;
 use futures_util::Stream;
 
-use super::connection::Connection;
+use super::connection::{Body, Connection};
 
 /// Set once the process is to stop: from then on each response ends its connection.
 #[derive(Clone, Default)]
@@ -43,9 +44,9 @@ impl Exchange {
     /// Takes note of the request.
     pub(super) fn begin(mut request: Request) -> (Self, Request) {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
-        let has_body = !matches!(request.payload(), Payload::None);
+        let body = body_of(&mut request);
         if let Some(connection) = &connection {
-            connection.begin_request(has_body);
+            connection.begin_request(body);
         }
         let mut exchange = Self {
             connection,
@@ -53,7 +54,7 @@ impl Exchange {
             is_head: *request.method() == Method::HEAD,
             is_http_10: request.version() < Version::HTTP_11,
         };
-        if !has_body || !request.chunked().unwrap_or(false) {
+        if body != Body::Chunked {
             return (exchange, request);
         }
         let read = Rc::new(Cell::new(false));
@@ -78,6 +79,19 @@ impl Exchange {
         let (is_head, connection) = (self.is_head, self.connection);
         response.map_body(|_, body| ResponseBody { body, is_head, is_body_unread, connection })
     }
+}
+
+/// The body as the server frames it, which has checked these headers.
+fn body_of(request: &mut Request) -> Body {
+    if matches!(request.payload(), Payload::None) {
+        return Body::None;
+    }
+    if request.chunked().unwrap_or(false) {
+        return Body::Chunked;
+    }
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.trim().parse().ok());
+    length.map_or(Body::Endless, Body::Length)
 }
 
 /// A request's body, and whether it was read to its end.

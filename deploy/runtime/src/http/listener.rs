@@ -3,7 +3,6 @@
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -19,6 +18,7 @@ use super::connection::Connection;
 use super::edge::{Closing, Exchange};
 use super::heartbeat::Heartbeats;
 use super::limits::Limits;
+use super::shared::SharedStream;
 use super::stats::Stats;
 use super::stream::TimedStream;
 use crate::problem::Problem;
@@ -89,18 +89,30 @@ impl Listener {
                 .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(limits.linger)
                 .local_addr(address)
-                .on_connect_ext(|stream: &TimedStream<TcpStream>, data| {
-                    data.insert(Rc::clone(stream.connection()));
+                .on_connect_ext(|stream: &SharedStream<TcpStream>, data| {
+                    data.insert(stream.connection());
                 })
                 .finish(app);
             let stats = stats.clone();
             let timed = fn_service(move |stream: TcpStream| {
                 limit_stalls(&stream, limits.stall);
                 let peer = stream.peer_addr().ok();
-                let stream = TimedStream::new(stream, Connection::start(limits, &stats));
+                let stream = SharedStream::new(TimedStream::new(stream, Connection::start(limits, &stats)));
                 ready(Ok::<_, DispatchError>((stream, Protocol::Http1, peer)))
             });
-            timed.and_then(http)
+            timed.and_then(apply_fn_factory(http, |accepted, http| {
+                let (stream, ..): &(SharedStream<TcpStream>, _, _) = &accepted;
+                let (stream, serving) = (stream.clone(), Service::<(_, _, _)>::call(http, accepted));
+                async move {
+                    let ended = serving.await;
+                    // The server answers a head or a body that it cannot decode, and drops the stream: the answer would be lost
+                    // where the client still sends.
+                    if matches!(ended, Ok(()) | Err(DispatchError::Parse(_))) {
+                        stream.close().await;
+                    }
+                    ended
+                }
+            }))
         };
         Ok(builder.listen("http", socket, on_each_thread)?.run())
     }

@@ -1,6 +1,6 @@
 //! A stream with deadlines under the HTTP server, which has none for the head of a second request and for a body that nobody
-//! reads. It also hands GET and HEAD requests over one by one: the server decodes ahead, and then frames the response to a GET
-//! as that to the HEAD behind it.
+//! reads. It also hands requests over one by one: the server decodes ahead, and then frames a response as that to the request
+//! behind it, which differ for HEAD and for other versions.
 
 use std::io;
 use std::mem;
@@ -12,7 +12,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::connection::{Connection, Phase};
+use super::chunks_end::ChunksEnd;
+use super::connection::{Body, Connection, Phase};
 use super::head_end::HeadEnd;
 use super::timer::Timer;
 use super::turn::Turn;
@@ -27,6 +28,7 @@ pub(super) struct TimedStream<S> {
     connection: Rc<Connection>,
     timer: Timer,
     head: HeadEnd,
+    chunks: ChunksEnd,
     turn: Turn,
     /// What came behind a request that has not been answered yet.
     held: Vec<u8>,
@@ -45,6 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
             connection,
             timer: Timer::new(deadline),
             head: HeadEnd::default(),
+            chunks: ChunksEnd::default(),
             turn: Turn::default(),
             held: Vec::new(),
             has_ended: false,
@@ -57,19 +60,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
         &self.connection
     }
 
-    /// Ends what is overdue. The timer may have been set for something that is over.
-    fn end_if_overdue(&mut self, cx: &mut Context<'_>) -> bool {
-        let is_overdue = self.timer.has_gone_off()
-            && self.connection.deadline().is_some_and(|deadline| deadline <= Instant::now());
-        if is_overdue && !self.has_ended {
-            self.has_ended = true;
-            self.held.clear();
-            if self.connection.cut() && !self.is_writing {
-                // It fits into the socket's empty buffer, or it is lost.
-                let _written = Pin::new(&mut self.stream).poll_write(cx, &TOO_SLOW);
-            }
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
+    /// The timer may have been set for something that is over.
+    fn is_overdue(&self) -> bool {
+        self.timer.has_gone_off()
+            && self.connection.deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Whether what was waited for has come in time after all. A process that stood still finds it only now, in the kernel.
+    fn has_come_in_time(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
+        let awaits_head =
+            matches!(self.connection.phase(), Phase::New { .. } | Phase::Idle { .. } | Phase::Head { .. });
+        if !awaits_head || self.has_ended {
+            return Ok(false);
         }
-        is_overdue
+        if let Poll::Ready(Err(error)) = self.read(cx, buffer) {
+            return Err(error);
+        }
+        Ok(!self.is_overdue())
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>) {
+        if self.has_ended {
+            return;
+        }
+        self.has_ended = true;
+        self.held.clear();
+        if self.connection.cut() && !self.is_writing {
+            // It fits into the socket's empty buffer, or it is lost.
+            let _written = Pin::new(&mut self.stream).poll_write(cx, &TOO_SLOW);
+        }
     }
 
     /// Reads what the server should see in this turn.
@@ -109,32 +132,58 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Keeps up with what was read into `buffer` from `start` on, and holds back what comes behind a request that stands alone.
+    /// Keeps up with what was read into `buffer` from `start` on, and holds back what comes behind a head or a body: the server
+    /// must not decode the next head before it has sent the response, nor a body before this has the length from the server.
     fn follow(&mut self, buffer: &mut ReadBuf<'_>, start: usize) {
-        let since = match self.connection.phase() {
+        let (_, new) = buffer.filled().split_at(start);
+        let end = match self.connection.phase() {
             Phase::New { .. } | Phase::Idle { .. } => {
                 self.head = HeadEnd::default();
-                let since = Instant::now();
-                self.connection.set(Phase::Head { since });
-                since
+                self.follow_head(new, Instant::now())
             }
-            Phase::Head { since } => since,
-            Phase::HeadRead { .. } | Phase::Request { .. } | Phase::Unread { .. } => return,
+            Phase::Head { since } => self.follow_head(new, since),
+            Phase::HeadRead { .. } | Phase::Request | Phase::Unread { .. } => self.follow_body(new),
         };
-        let (_, new) = buffer.filled().split_at(start);
-        let Some(length) = self.head.find(new) else { return };
-        let alone = self.head.is_reading();
-        self.connection.set(Phase::HeadRead { since, alone });
-        if alone {
-            let (_, behind) = new.split_at(length);
-            // It goes before what is held already.
-            self.held.splice(..0, behind.iter().copied());
-            buffer.set_filled(start + length);
-        }
+        let Some(length) = end else { return };
+        let (_, behind) = new.split_at(length);
+        // It goes before what is held already.
+        self.held.splice(..0, behind.iter().copied());
+        buffer.set_filled(start + length);
     }
 
-    /// Nothing is handed over while a request without a body is answered; but what comes is taken in, so that the end of the
-    /// connection is seen.
+    fn follow_head(&mut self, new: &[u8], since: Instant) -> Option<usize> {
+        let end = self.head.find(new);
+        self.connection.set(match end {
+            // Its time begins anew: what has come whole is not cut, however late it was read.
+            Some(_) => Phase::HeadRead { since: Instant::now() },
+            None => Phase::Head { since },
+        });
+        self.chunks = ChunksEnd::default();
+        end
+    }
+
+    fn follow_body(&mut self, new: &[u8]) -> Option<usize> {
+        let end = match self.connection.body() {
+            Body::None => Some(0),
+            Body::Length(left) => match usize::try_from(left) {
+                Ok(left) if left <= new.len() => Some(left),
+                _ => {
+                    let read = u64::try_from(new.len()).unwrap_or(u64::MAX);
+                    self.connection.set_body(Body::Length(left.saturating_sub(read)));
+                    None
+                }
+            },
+            Body::Chunked => self.chunks.find(new),
+            Body::Endless => None,
+        };
+        if end.is_some() {
+            self.connection.set_body(Body::None);
+        }
+        end
+    }
+
+    /// Nothing is handed over while a request is answered whose body has come; but what comes is taken in, so that the end of
+    /// the connection is seen.
     fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 1_024];
         while !self.has_ended && self.held.len() < MAX_HELD {
@@ -152,11 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
         if self.is_closing {
             return; // The timer belongs to the close.
         }
-        let can_read = !matches!(
-            self.connection.phase(),
-            Phase::Request { has_body: false } | Phase::HeadRead { alone: true, .. }
-        );
-        if can_read && !self.held.is_empty() {
+        if !self.held.is_empty() && self.connection.expects_input() {
             cx.waker().wake_by_ref();
         }
         let Some(deadline) = self.connection.deadline() else { return };
@@ -171,13 +216,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TimedStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.end_if_overdue(cx) {
+        if this.is_overdue() {
+            if !this.has_come_in_time(cx, buffer)? {
+                this.end(cx);
+            }
             return Poll::Ready(Ok(()));
         }
-        match this.connection.phase() {
-            Phase::Request { has_body: false } | Phase::HeadRead { alone: true, .. } => this.read_ahead(cx),
-            _ => this.read_in_turn(cx, buffer),
-        }
+        if this.connection.expects_input() { this.read_in_turn(cx, buffer) } else { this.read_ahead(cx) }
     }
 }
 

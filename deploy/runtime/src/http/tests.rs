@@ -1,5 +1,9 @@
 //! Connections that do not end by themselves, requests that come behind others, and threads that hang.
 
+mod late;
+mod order;
+mod refused;
+
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
@@ -38,6 +42,10 @@ fn routes(app: &mut web::ServiceConfig) {
         HttpResponse::Ok().body("slow")
     };
     let read = |body: web::Bytes| async move { HttpResponse::Ok().body(format!("{} bytes", body.len())) };
+    let read_slowly = |body: web::Bytes| async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        HttpResponse::Ok().body(format!("{} bytes", body.len()))
+    };
     let endless = || async {
         let ticks = stream::repeat(web::Bytes::from_static(b"tick")).then(|tick| async {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -48,6 +56,7 @@ fn routes(app: &mut web::ServiceConfig) {
     app.service(readable("/text", web::route().to(text)))
         .service(readable("/slow", web::route().to(slow)))
         .service(readable("/endless", web::route().to(endless)))
+        .service(actionable("/read_slowly", web::route().to(read_slowly)))
         .service(actionable("/read", web::route().to(read)))
         .service(actionable("/unread", web::route().to(text)));
 }

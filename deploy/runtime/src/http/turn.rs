@@ -42,9 +42,9 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
 
-    use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+    use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-    use super::super::connection::Connection;
+    use super::super::connection::{Body, Connection};
     use super::super::limits::Limits;
     use super::super::stats::Stats;
     use super::super::stream::TimedStream;
@@ -78,11 +78,15 @@ mod tests {
         let head = "POST / HTTP/1.1\r\ncontent-length: 200000\r\n\r\n";
         client.write_all(head.as_bytes()).await.unwrap();
         client.write_all(&vec![b'x'; 200_000]).await.unwrap();
-        let mut left = head.len() + 200_000;
+        let read = poll_fn(|cx| Poll::Ready(read_all_that_comes(&mut stream, cx))).await;
+        assert_eq!(read, head.len(), "the body is held until its length is known");
+        stream.connection().begin_request(Body::Length(200_000));
+        let mut left = 200_000;
         let reading = poll_fn(|cx| {
             let read = read_all_that_comes(&mut stream, cx);
             assert!(read > 0 && read < ENOUGH + SPACE, "{read} bytes at once");
             left -= read;
+            let _flushed = Pin::new(&mut stream).poll_flush(cx);
             // The stream has it woken again: the client sends no more.
             if left == 0 { Poll::Ready(()) } else { Poll::Pending }
         });

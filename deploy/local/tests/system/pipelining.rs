@@ -1,0 +1,92 @@
+//! Requests that come in one packet, at the real services.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::System;
+
+const ORDER: &str = "0193a0c0-5f6e-7c1a-9d7e-2b6f3a1c4d5e";
+
+fn order() -> String {
+    // The body ends with what looks like a request.
+    let items = r#""items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]"#;
+    format!(r#"{{"order_id": "{ORDER}", "customer_id": "alice", {items}}}"#)
+        + "\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+}
+
+/// Sends everything at once. What came back until the server closed.
+async fn send(url: &str, requests: &[String]) -> Result<String> {
+    let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
+    client.write_all(requests.concat().as_bytes()).await?;
+    let mut answers = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut answers)).await;
+    read.context("it was not closed")??;
+    Ok(String::from_utf8_lossy(&answers).into_owned())
+}
+
+fn get(method: &str, path: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n")
+}
+
+fn post(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn chunked(path: &str, body: &str) -> String {
+    let (length, head) = (body.len(), "content-type: application/json\r\ntransfer-encoding: chunked");
+    format!("POST {path} HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")
+}
+
+/// The heads and bodies, in their order.
+fn split(answers: &str) -> Vec<(&str, &str)> {
+    answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.split_once("\r\n\r\n")).collect()
+}
+
+#[tokio::test]
+async fn orders_that_come_with_reads_behind_them_are_each_answered_as_what_they_are() -> Result<()> {
+    let system = System::start().await?;
+    let placed = order();
+    let (json, behind) = placed.split_once("\r\n\r\n").context("no end")?;
+    assert!(behind.starts_with("GET"));
+    let step = |name: &str| format!("/orders/{ORDER}/{name}");
+    let requests = [
+        post("/orders", json),
+        get("GET", "/openapi.json"),
+        chunked(&step("pay"), "{}"),
+        post(&step("ship"), r#"{"carrier": "DHL"}"#),
+        // It is refused, body and all.
+        post("/orders", &placed),
+        get("HEAD", "/openapi.json"),
+        // Behind a HEAD nothing is done.
+        post(&step("deliver"), ""),
+    ];
+    let answers = send(system.write.url(), &requests).await?;
+    let answers = split(&answers);
+    let statuses: Vec<_> = answers.iter().map(|(head, _)| head.get(..3).unwrap_or_default()).collect();
+    assert_eq!(statuses, ["201", "200", "200", "200", "400", "200"], "{answers:?}");
+    for ((head, body), part) in
+        answers.iter().zip(["\"placed\"", "\"openapi\"", "\"paid\"", "\"shipped\"", "/problems/", ""])
+    {
+        assert!(body.contains(part), "{part}: {head} {body}");
+    }
+    assert_eq!(answers.last().map(|(_, body)| *body), Some(""));
+    let session = system.database.connect().await?;
+    let status: String = session.query_one("SELECT status FROM orders", &[]).await?.get(0);
+    assert_eq!(status, "shipped");
+
+    let list = "/customers/alice/orders";
+    let requests =
+        [get("GET", list), get("GET", "/orders/x"), get("GET", "/openapi.json"), get("HEAD", list)];
+    let answers = send(system.read.url(), &requests).await?;
+    let answers = split(&answers);
+    let statuses: Vec<_> = answers.iter().map(|(head, _)| head.get(..3).unwrap_or_default()).collect();
+    assert_eq!(statuses, ["200", "400", "200", "200"], "{answers:?}");
+    assert_eq!(answers.last().map(|(_, body)| *body), Some(""));
+    Ok(())
+}
