@@ -28,6 +28,7 @@ use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::FutureExt;
 use runtime::database::{Database, DatabaseError, PoolError};
+use runtime::overload::OncePerSecond;
 use runtime::telemetry::chain;
 
 use self::control::Room;
@@ -363,8 +364,12 @@ impl Drain {
 }
 
 fn log_survey(survey: Result<(), DatabaseError>) {
-    if let Err(error) = survey {
+    static UNKNOWN: OncePerSecond = OncePerSecond::new();
+    if let Err(error) = survey
+        && let Some(times) = UNKNOWN.count()
+    {
         tracing::warn!(
+            times,
             error = chain(&error),
             "cannot tell which ids are settled; claims begin where they did"
         );

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runtime::health::Health;
+use runtime::overload::OncePerSecond;
 use runtime::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,9 @@ pub(crate) struct Worker {
     pub(crate) health: Health,
     pub(crate) stop: CancellationToken,
 }
+
+/// All workers fail at once in an outage.
+static FAILED: OncePerSecond = OncePerSecond::new();
 
 impl Worker {
     /// Drains the outbox until told to stop: less and less often while there is nothing in it.
@@ -148,8 +152,10 @@ impl Worker {
                 return None;
             }
         };
-        if let Err(error) = &outcome {
-            tracing::warn!(error = chain(error), "batch failed; its events stay where they are");
+        if let Err(error) = &outcome
+            && let Some(times) = FAILED.count()
+        {
+            tracing::warn!(times, error = chain(error), "batch failed; its events stay where they are");
         }
         Some(outcome)
     }

@@ -8,6 +8,7 @@ use runtime::database::Database;
 use runtime::health::Health;
 use runtime::http::{Admin, AdminConfig, BindError};
 use runtime::metrics::Registry;
+use runtime::overload::OncePerSecond;
 use runtime::resource::readable;
 use runtime::telemetry::chain;
 use tokio::runtime::Handle;
@@ -54,7 +55,10 @@ impl Probes {
         match observed.await {
             Ok(observed) => gauges.set(&observed),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "the outbox cannot be observed");
+                static UNOBSERVED: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = UNOBSERVED.count() {
+                    tracing::warn!(times, error = chain(&error), "the outbox cannot be observed");
+                }
                 gauges.set_unknown();
             }
         }

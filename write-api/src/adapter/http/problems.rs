@@ -189,7 +189,10 @@ fn of_write(error: &WriteError, resolve: &str) -> Problem {
             OUTCOME_UNKNOWN.with(format!("The order may or may not be stored. {resolve}"))
         }
         WriteError::Refused(_) => {
-            tracing::error!(error = cause, "not stored: storage refused what the domain accepts");
+            static REFUSED: OncePerSecond = OncePerSecond::new();
+            if let Some(times) = REFUSED.count() {
+                tracing::error!(times, error = cause, "not stored: storage refused what the domain accepts");
+            }
             Problem::internal()
         }
     }

@@ -10,6 +10,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use runtime::database::{Database, DatabaseError, PoolError};
+use runtime::overload::OncePerSecond;
 use uuid::Uuid;
 
 use super::job::Job;
@@ -89,7 +90,11 @@ impl Committer {
         let rows = match look_up.await {
             Ok(rows) => rows,
             Err(error) => {
-                tracing::warn!(error = runtime::telemetry::chain(&error), "cannot look up what is stored");
+                static UNREAD: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = UNREAD.count() {
+                    let error = runtime::telemetry::chain(&error);
+                    tracing::warn!(times, error, "cannot look up what is stored");
+                }
                 return jobs;
             }
         };
