@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::overload::OncePerSecond;
+use runtime::telemetry::chain;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -121,7 +123,10 @@ impl<W: OrderWatch> Feed<W> {
         match self.watch.changes(customers.into_iter().collect(), self.unseen(), MAX_READ + 1).await {
             Ok(read) => self.receive(read),
             Err(error) => {
-                tracing::warn!(error = runtime::telemetry::chain(&error), "live updates cannot be read");
+                static UNREAD: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = UNREAD.count() {
+                    tracing::warn!(times, error = chain(&error), "live updates cannot be read");
+                }
                 if self.last_success.elapsed() > FAILING_LIMIT {
                     self.subscribers.clear();
                 }
@@ -146,10 +151,10 @@ impl<W: OrderWatch> Feed<W> {
         let has_turned = self.position.as_ref().is_some_and(|known| !continues(known));
         for subscriber in &mut self.subscribers {
             match &subscriber.state {
-                State::InStep if has_turned => subscriber.state = State::Lost(Reason::NewHistory),
-                State::New(own) if !continues(own) => subscriber.state = State::Lost(Reason::NewHistory),
+                State::InStep if has_turned => subscriber.lose(Reason::NewHistory),
+                State::New(own) if !continues(own) => subscriber.lose(Reason::NewHistory),
                 State::InStep | State::New(_) if found.len() > MAX_READ => {
-                    subscriber.state = State::Lost(Reason::TooManyChanges);
+                    subscriber.lose(Reason::TooManyChanges);
                 }
                 _ => {}
             }
@@ -216,14 +221,24 @@ impl<W: OrderWatch> Feed<W> {
         by_customer
     }
 
+    /// The customers whose subscribers have waited longest for a snapshot. Where the first in the list were served, those behind
+    /// them could wait for ever: a subscriber may need another one a second later.
+    fn next_snapshots(&self) -> Vec<String> {
+        let mut waiting: Vec<_> =
+            self.subscribers.iter().filter(|one| one.needs_snapshot().is_some()).collect();
+        waiting.sort_by_key(|one| one.lost_at());
+        let mut chosen = HashSet::new();
+        let customers = waiting.into_iter().map(|one| one.customer_id.as_str());
+        let customers = customers.filter(|customer| chosen.insert(*customer)).take(MAX_SNAPSHOTS);
+        customers.map(str::to_owned).collect()
+    }
+
     /// Sends snapshots to subscribers that could not be sent all changes.
     async fn send_snapshots(&mut self) {
-        let waiting = self.subscribers.iter().filter(|one| one.needs_snapshot().is_some());
-        let customers: HashSet<_> = waiting.map(|one| one.customer_id.clone()).take(MAX_SNAPSHOTS).collect();
+        let customers = self.next_snapshots();
         if customers.is_empty() {
             return;
         }
-        let customers: Vec<_> = customers.into_iter().collect();
         match self.watch.newest(customers.clone(), SNAPSHOT).await {
             Ok(Read { position, found }) => {
                 let is_old = |known: &ReadPosition| position.history.is_older_than(known.history);
@@ -242,7 +257,10 @@ impl<W: OrderWatch> Feed<W> {
                 });
             }
             Err(error) => {
-                tracing::warn!(error = runtime::telemetry::chain(&error), "live snapshots cannot be read");
+                static UNREAD: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = UNREAD.count() {
+                    tracing::warn!(times, error = chain(&error), "live snapshots cannot be read");
+                }
             }
         }
     }

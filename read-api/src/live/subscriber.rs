@@ -31,8 +31,8 @@ pub(super) enum State {
     New(ReadPosition),
     /// What the feed has read.
     InStep,
-    /// Not everything: it gets a snapshot next.
-    Lost(Reason),
+    /// Not everything, since then: it gets a snapshot next.
+    Lost(Reason, Instant),
 }
 
 /// The client reads too slowly: its queue is full.
@@ -66,14 +66,29 @@ impl Subscriber {
 
     /// Whether it has been sent all changes that the feed has read.
     pub(super) fn has_all(&self) -> bool {
-        !matches!(self.state, State::Lost(_))
+        !matches!(self.state, State::Lost(..))
     }
 
     /// Where its changes begin that the feed may not have read yet.
     pub(super) fn own_position(&self) -> Option<&ReadPosition> {
         match &self.state {
             State::New(position) => Some(position),
-            State::InStep | State::Lost(_) => None,
+            State::InStep | State::Lost(..) => None,
+        }
+    }
+
+    /// It could not be sent everything.
+    pub(super) fn lose(&mut self, reason: Reason) {
+        // A later cause does not put it behind others.
+        let since = self.lost_at().unwrap_or_else(Instant::now);
+        self.state = State::Lost(reason, since);
+    }
+
+    /// Since when it has not been sent everything.
+    pub(super) fn lost_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Lost(_, since) => Some(since),
+            State::New(_) | State::InStep => None,
         }
     }
 
@@ -83,7 +98,7 @@ impl Subscriber {
         let has_read_all = self.queue.capacity() == self.queue.max_capacity();
         let is_due = self.last_snapshot.is_none_or(|last| last.elapsed() >= SNAPSHOT_PAUSE);
         match self.state {
-            State::Lost(reason) if has_read_all && is_due => Some(reason),
+            State::Lost(reason, _) if has_read_all && is_due => Some(reason),
             _ => None,
         }
     }
@@ -97,7 +112,7 @@ impl Subscriber {
                 self.send(Delivery::orders(self.mark, Arc::clone(orders), room))
             }
             Changes::Unsendable(reason) => {
-                self.state = State::Lost(*reason);
+                self.lose(*reason);
                 Ok(())
             }
         }

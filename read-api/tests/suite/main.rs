@@ -11,6 +11,7 @@ mod limits;
 mod live;
 mod live_model;
 mod live_pinned;
+mod live_turns;
 mod odd_rows;
 mod openapi;
 mod paging;
