@@ -9,6 +9,7 @@ mod event_source;
 mod lists;
 mod old_links;
 mod readable;
+mod retries;
 mod scene;
 mod tabs;
 mod trust;

@@ -8,7 +8,8 @@ export class Problem extends Error {
     // The detail already names a single fault.
     const faults = errors.length > 1 ? errors.map((fault) => `${fault.parameter ?? fault.header ?? ""} ${fault.detail}.`) : [];
     super([detail ?? title, ...faults].join(" "));
-    this.isFinal = status < 500;
+    // The same request cannot succeed later. A timeout of the request (408) or too many requests (429) pass, as errors of the server do.
+    this.isFinal = status < 500 && status !== 408 && status !== 429;
     this.parameters = errors.map((fault) => fault.parameter);
   }
 }

@@ -1,0 +1,40 @@
+//! What passes is tried again; what does not is left to the user.
+
+use anyhow::Result;
+
+use crate::scene::Scene;
+
+/// Answers the requests of the stream with this status `times` times, and counts all that are made.
+fn refuse(status: u16, times: u32) -> String {
+    format!(
+        "const real = window.fetch; window.streams = 0;
+        window.fetch = (path, options) => {{
+            if (!path.includes('/stream') || window.streams++ >= {times}) return real(path, options);
+            const problem = {{ title: 'Refused', status: {status}, detail: 'Refused with {status}.' }};
+            return Promise.resolve(new Response(JSON.stringify(problem), {{ status: {status} }}));
+        }};"
+    )
+}
+
+#[tokio::test]
+async fn a_timeout_and_too_many_requests_are_tried_again_and_a_bad_request_is_not() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    for status in [408, 429, 503] {
+        // Another document, with a `fetch` of its own.
+        scene.browser.open("about:blank").await?;
+        scene.open("").await?;
+        scene.browser.run(&refuse(status, 2)).await?;
+        scene.browser.run("location.hash = 'customer=alice'").await?;
+        scene.browser.see("#state", &["live"]).await?;
+        scene.see_orders((26..=45).rev()).await?;
+        scene.browser.until("return window.streams === 3").await?;
+        scene.browser.see("#problem", &[""; 0]).await?;
+    }
+    scene.browser.open("about:blank").await?;
+    scene.open("").await?;
+    scene.browser.run(&refuse(400, 1)).await?;
+    scene.browser.run("location.hash = 'customer=alice'").await?;
+    scene.browser.see("#state", &["not watching"]).await?;
+    scene.browser.see("#problem", &["Refused with 400."]).await?;
+    scene.browser.until("return window.streams === 1").await
+}
