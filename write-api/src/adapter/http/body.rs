@@ -15,9 +15,6 @@ use crate::budget::{Budget, Share};
 const MAX_BYTES: usize = 1024 * 1024;
 /// How long the whole body may take to arrive. The server's own limit ends with the head of the request.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
-/// How long a client may take to send the rest of a body that is thrown away. Most clients read no answer before they have sent
-/// everything, and a connection that is closed earlier may take the answer with it.
-const DISCARD_LIMIT: Duration = Duration::from_secs(1);
 /// A buffer that grows has up to this many times the bytes that are in it.
 const ROOM_TO_GROW: usize = 2;
 /// What some programs put in front of UTF-8 text. A parser of JSON may ignore it (RFC 8259, 8.1).
@@ -50,8 +47,7 @@ async fn collect(mut payload: web::Payload, mut share: Share) -> Result<Vec<u8>,
             return Err(too_large());
         }
         if share.grow(chunk.len() * ROOM_TO_GROW).is_err() {
-            drop((body, share));
-            discard(payload).await;
+            // The client can read this although it still sends: the server takes in the rest behind the response, and keeps nothing.
             return Err(problems::busy());
         }
         body.extend_from_slice(&chunk);
@@ -60,20 +56,6 @@ async fn collect(mut payload: web::Payload, mut share: Share) -> Result<Vec<u8>,
         body.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(body)
-}
-
-/// Takes the rest and keeps nothing of it.
-async fn discard(mut payload: web::Payload) {
-    let mut left = MAX_BYTES;
-    let rest = async {
-        while let Some(Ok(chunk)) = payload.next().await
-            && chunk.len() <= left
-        {
-            left -= chunk.len();
-        }
-    };
-    // What is still to come then is left to the server.
-    let _is_all_gone = tokio::time::timeout(DISCARD_LIMIT, rest).await;
 }
 
 fn too_large() -> Problem {
