@@ -10,6 +10,7 @@ mod report;
 mod rows;
 mod scenario;
 mod stage;
+mod steady;
 mod usage;
 mod wrk;
 
@@ -35,7 +36,7 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// What to measure: `write`, `drain`, `read`, `latency`, `poison`, `bloat`, `mixed`, `scale` or `all`.
+    /// What to measure: `write`, `drain`, `read`, `latency`, `poison`, `locked`, `bloat`, `mixed`, `scale` or `all`.
     scenario: Selection,
     /// How long one measurement takes; those of `latency` take 6 times as long, and those of `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -48,7 +49,7 @@ struct Cli {
     json: Option<PathBuf>,
     /// Use the server of this database rather than a private one, with a new database that is removed again; the services' roles
     /// stay. The user must be able to create databases and roles, to SET ROLE to them, to CHECKPOINT, and to read all settings;
-    /// `latency` and `poison` need `track_commit_timestamp`.
+    /// `latency`, `poison` and `locked` need `track_commit_timestamp`.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// A hundredth of the rows and none of the longer times, to see that everything works: the figures mean nothing, and are

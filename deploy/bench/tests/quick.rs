@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use local::test_database::TestDatabase;
 use serde_json::Value;
 
-const SCENARIOS: [&str; 8] = ["bloat", "drain", "latency", "mixed", "poison", "read", "scale", "write"];
+const SCENARIOS: [&str; 9] =
+    ["bloat", "drain", "latency", "locked", "mixed", "poison", "read", "scale", "write"];
 
 fn bench(arguments: &[&str]) -> Result<Output> {
     let bench = Command::new(env!("CARGO_BIN_EXE_bench"))

@@ -3,6 +3,7 @@
 mod bloat;
 mod drain;
 mod latency;
+mod locked;
 mod mixed;
 mod poison;
 mod read;
@@ -28,6 +29,8 @@ pub(crate) enum Scenario {
     Latency,
     /// Events among others that cannot be projected.
     Poison,
+    /// Rows that another session holds.
+    Locked,
     /// Draining while an old snapshot keeps dead rows.
     Bloat,
     /// Everything at once.
@@ -37,12 +40,13 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Write,
         Self::Drain,
         Self::Read,
         Self::Latency,
         Self::Poison,
+        Self::Locked,
         Self::Bloat,
         Self::Mixed,
         Self::Scale,
@@ -55,6 +59,7 @@ impl Scenario {
             Self::Read => "read",
             Self::Latency => "latency",
             Self::Poison => "poison",
+            Self::Locked => "locked",
             Self::Bloat => "bloat",
             Self::Mixed => "mixed",
             Self::Scale => "scale",
@@ -68,7 +73,7 @@ impl Scenario {
     /// What it does not have.
     pub(crate) async fn check(self, stage: &Stage) -> Result<()> {
         ensure!(
-            !matches!(self, Self::Latency | Self::Poison)
+            !matches!(self, Self::Latency | Self::Poison | Self::Locked)
                 || stage.setting("track_commit_timestamp").await? == "on",
             "the server must have track_commit_timestamp = on, to tell when an order was committed"
         );
@@ -87,6 +92,7 @@ impl Scenario {
             Self::Read => read::measure(stage, plan).await,
             Self::Latency => latency::measure(stage, plan).await,
             Self::Poison => poison::measure(stage, plan).await,
+            Self::Locked => locked::measure(stage, plan).await,
             Self::Bloat => bloat::measure(stage, plan).await,
             Self::Mixed => mixed::measure(stage, plan).await,
             Self::Scale => scale::measure(stage, plan).await,
