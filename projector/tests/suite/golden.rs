@@ -81,7 +81,7 @@ async fn the_statements_that_matter_are_the_committed_ones_and_scan_no_table() -
     })
     .await?;
     connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
-    check(&mut connection, "claim", "DELETE FROM outbox", "1, 1000, 1000").await?;
+    check(&mut connection, "claim", "DELETE FROM outbox", "1000, 1000, 1, 1000").await?;
     check(&mut connection, "claim_due", "SELECT id, kind, payload::text, created_at, attempts", "100, 1000")
         .await?;
     frontier::look(&mut connection, 1..2, 1).await?;

@@ -17,9 +17,8 @@ pub struct ClaimLimits {
     pub bytes: i64,
 }
 
-/// `columns` of the rows of `locked` whose payloads fit into `bytes` together; at least the first. The other rows stay locked until
-/// the transaction ends, so a caller that knows how large events are asks for few more than fit. Payloads are measured out here:
-/// in `locked` those of the rows that other transactions hold would be, too.
+/// `columns` of the rows of `locked`, which have `bytes`, that fit into `bytes` together; at least the first. The other rows stay
+/// locked until the transaction ends, so a caller that knows how large events are asks for few more than fit.
 pub(super) fn push_those_that_fit<'b>(
     out: &mut AstPass<'_, 'b, Pg>,
     columns: &str,
@@ -28,10 +27,7 @@ pub(super) fn push_those_that_fit<'b>(
 ) -> QueryResult<()> {
     out.push_sql("SELECT ");
     out.push_sql(columns);
-    out.push_sql(
-        " FROM (SELECT *, octet_length(payload::text) AS bytes, \
-         sum(octet_length(payload::text)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far FROM (",
-    );
+    out.push_sql(" FROM (SELECT *, sum(bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far FROM (");
     locked(out)?;
     out.push_sql(") AS locked) AS sized WHERE bytes_so_far <= ");
     out.push_bind_param::<BigInt, _>(bytes)?;

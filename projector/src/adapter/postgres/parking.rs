@@ -224,8 +224,8 @@ impl QueryFragment<Pg> for ClaimDue {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
             out.push_sql(
-                "SELECT id, kind, payload, created_at, attempts FROM parked_events \
-                 WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT ",
+                "SELECT id, kind, payload, created_at, attempts, octet_length(payload::text) AS bytes \
+                 FROM parked_events WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT ",
             );
             out.push_bind_param::<BigInt, _>(&self.0.events)?;
             out.push_sql(" FOR UPDATE SKIP LOCKED");

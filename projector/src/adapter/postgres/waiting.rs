@@ -215,7 +215,7 @@ impl QueryFragment<Pg> for ClaimUnlocked {
         // empty.
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
             out.push_sql(
-                "SELECT w.id, w.kind, w.payload, w.created_at FROM waiting_events AS w \
+                "SELECT w.id, w.kind, w.payload, w.created_at, octet_length(w.payload::text) AS bytes FROM waiting_events AS w \
                  CROSS JOIN LATERAL (SELECT FROM order_summary AS o \
                  WHERE o.order_id BETWEEN w.order_id AND w.order_id ORDER BY o.order_id LIMIT 1 \
                  FOR NO KEY UPDATE SKIP LOCKED) AS unlocked WHERE",
@@ -243,7 +243,10 @@ impl Query for ClaimWithoutRow {
 impl QueryFragment<Pg> for ClaimWithoutRow {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
-            out.push_sql("SELECT w.id, w.kind, w.payload, w.created_at FROM waiting_events AS w WHERE");
+            out.push_sql(
+                "SELECT w.id, w.kind, w.payload, w.created_at, octet_length(w.payload::text) AS bytes \
+                 FROM waiting_events AS w WHERE",
+            );
             self.0.push_condition(out)?;
             out.push_sql(
                 " AND (SELECT true FROM order_summary AS o WHERE o.order_id BETWEEN w.order_id AND w.order_id \

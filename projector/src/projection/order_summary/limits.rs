@@ -10,17 +10,14 @@ const EARLIEST_MICROS: i64 = -210_866_803_200_000_000;
 
 /// The limit that `order` does not keep, if any, by the name of the constraint.
 pub(super) fn broken_by(order: &OrderState) -> Option<String> {
-    let broken = [
-        has_length("order_summary_customer_id_length", &order.customer_id, CUSTOMER_ID_MAX),
-        has_length("order_summary_last_item_sku_length", &order.last_item_sku, SKU_MAX),
-        is_at_least("order_summary_total_not_negative", order.total_cents, 0),
-        is_at_least("order_summary_item_count_positive", order.item_count.into(), 1),
-        is_at_least("order_summary_version_positive", order.version.into(), 1),
-        is_storable_text("customer_id", &order.customer_id),
-        is_storable_text("last_item_sku", &order.last_item_sku),
-        is_storable_time("placed_at", order.placed_at),
-    ];
-    broken.into_iter().flatten().next()
+    has_length("order_summary_customer_id_length", &order.customer_id, CUSTOMER_ID_MAX)
+        .or_else(|| has_length("order_summary_last_item_sku_length", &order.last_item_sku, SKU_MAX))
+        .or_else(|| is_at_least("order_summary_total_not_negative", order.total_cents, 0))
+        .or_else(|| is_at_least("order_summary_item_count_positive", order.item_count.into(), 1))
+        .or_else(|| is_at_least("order_summary_version_positive", order.version.into(), 1))
+        .or_else(|| is_storable_text("customer_id", &order.customer_id))
+        .or_else(|| is_storable_text("last_item_sku", &order.last_item_sku))
+        .or_else(|| is_storable_time("placed_at", order.placed_at))
 }
 
 fn has_length(constraint: &str, text: &str, max: usize) -> Option<String> {
