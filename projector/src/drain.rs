@@ -7,6 +7,7 @@
 //! | `locks` | skip rows that another session has locked, while there are any |
 //! | `apply` | apply what is ready in one go |
 //! | `isolate` | find the events that PostgreSQL refuses, within the claim; `isolation` says in parts of which size |
+//! | `hints` | which event of several is probably refused |
 //! | `control` | prove that it is the events, not the database |
 //! | `deferred` | check deferrable constraints before the batch ends |
 //! | `settle` | park what was refused, set aside what waits for a lock |
@@ -14,6 +15,7 @@
 mod apply;
 mod control;
 mod deferred;
+mod hints;
 mod isolate;
 mod isolation;
 mod locks;
@@ -34,7 +36,8 @@ use runtime::telemetry::chain;
 use self::control::Room;
 use self::deferred::Deferred;
 use self::isolation::Isolation;
-use self::locks::{SkipLocked, WaitingTurns};
+pub(crate) use self::locks::PROBE_BATCH;
+use self::locks::{SkipLocked, Uncommitted, WaitingTurns};
 use self::parked::Parked;
 use crate::adapter::postgres::claimed::{ClaimLimits, ClaimedEvent};
 use crate::adapter::postgres::{outbox, parking, waiting};
@@ -45,6 +48,9 @@ use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::retry::RetryPolicy;
 
+/// So many events can have a savepoint each (`SAVEPOINTS_MAX`).
+const SAVEPOINTS_LIMIT: i64 = 64;
+
 /// Drains events into the projections. Workers share it.
 pub struct Drain {
     database: Database,
@@ -53,6 +59,7 @@ pub struct Drain {
     frontier: Frontier,
     metrics: Metrics,
     skip_locked: SkipLocked,
+    uncommitted: Uncommitted,
     isolation: Isolation,
     /// Parked events are refused far more often than others.
     isolation_of_parked: Isolation,
@@ -164,6 +171,7 @@ impl Drain {
             frontier: Frontier::new(),
             metrics,
             skip_locked: SkipLocked::default(),
+            uncommitted: Uncommitted::default(),
             isolation: Isolation::default(),
             isolation_of_parked: Isolation::default(),
             sizes: EventSizes::up_to(DEFAULT_BATCH_MAX_BYTES),
@@ -246,7 +254,13 @@ impl Drain {
             check_deferred: false,
         };
         loop {
-            let error = match self.batch(source, isolation.batch_limit(limit), mode).await {
+            let mut limit = isolation.batch_limit(limit);
+            if source == Source::Waiting && self.uncommitted.is_on() {
+                // Each event alone: halving a part in which nearly all are locked would end before the others are found.
+                mode.part = Some(1);
+                limit = limit.min(SAVEPOINTS_LIMIT);
+            }
+            let error = match self.batch(source, limit, mode).await {
                 Ok(batch) => return Ok(batch),
                 Err(error) => error,
             };
@@ -259,7 +273,11 @@ impl Drain {
                     self.skip_locked.switch_on();
                     mode.skip_locked = true;
                 }
-                Blame::Lock | Blame::Events if mode.part.is_none() => {
+                Blame::Lock if mode.part.is_none() => {
+                    isolation.switch_on_with_many();
+                    mode.part = isolation.part();
+                }
+                Blame::Events if mode.part.is_none() => {
                     isolation.switch_on();
                     mode.part = isolation.part();
                 }
@@ -316,7 +334,7 @@ impl Drain {
         let mut waiting = self.take_locked(connection, &mut ready, mode).await?;
         let found = self.apply_ready(connection, &ready.events, mode).await?;
         if source == Source::Outbox {
-            self.isolation.record(ready.events.len(), found.refused.len());
+            self.isolation.record(ready.events.len(), found.refused.len() + found.locked.len());
         }
         let (locked, refused) = ready.split_off(found);
         waiting.extend(locked);

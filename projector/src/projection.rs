@@ -45,6 +45,20 @@ pub trait Projection: Send + Sync {
         std::future::ready(Ok(Vec::new())).boxed()
     }
 
+    /// How many rows this transaction has written so far, those that were taken back included; nothing where that is not known.
+    /// After an [`Projection::apply`] that was refused it shows how far that has come.
+    fn rows_tried<'a>(
+        &'a self,
+        _connection: &'a mut AsyncPgConnection,
+    ) -> BoxFuture<'a, QueryResult<Option<i64>>> {
+        std::future::ready(Ok(None)).boxed()
+    }
+
+    /// The positions of the events whose rows [`Projection::apply`] writes, in the order in which it does.
+    fn row_order(&self, _events: &[OrderEvent]) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Brings the read model up to date with `events`, using `connection` and nothing else.
     ///
     /// An error rolls the batch back; the worker decides whether it is the events' fault or the database's.

@@ -9,7 +9,7 @@ use runtime::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch_size::BatchSize;
-use crate::drain::{BatchOutcome, Drain, DrainError, Source};
+use crate::drain::{BatchOutcome, Drain, DrainError, PROBE_BATCH, Source};
 use crate::retry;
 
 /// How often parked events that are due are looked for, and how many are tried in one batch at most.
@@ -81,9 +81,19 @@ impl Worker {
                     if locked_for > LOCKED_FOR_LONG {
                         self.drain.rows_are_still_locked();
                     }
-                    let least = retry::waiting(Duration::ZERO, took);
+                    let shortest = retry::waiting(Duration::ZERO, Duration::ZERO);
+                    let (least, most) = match outcome {
+                        // Most of it was waiting for locks, which costs nobody anything. After a full one others have their turn.
+                        Ok(BatchOutcome::Drained { waiting, .. }) if waiting >= PROBE_BATCH => {
+                            (shortest, took / 4)
+                        }
+                        Ok(BatchOutcome::Drained { .. }) => {
+                            (shortest, retry::waiting(locked_for, Duration::ZERO))
+                        }
+                        _ => (retry::waiting(Duration::ZERO, took), retry::waiting(locked_for, took)),
+                    };
                     self.pause(least).await;
-                    self.pause_until_set_aside(retry::waiting(locked_for, took).saturating_sub(least)).await;
+                    self.pause_until_set_aside(most.saturating_sub(least)).await;
                 }
             }
         }

@@ -13,6 +13,7 @@ use runtime::telemetry::chain;
 use shared_events::OrderEvent;
 
 use super::control::Refused;
+use super::hints::Hints;
 use super::savepoints::{SAVEPOINTS_MAX, Savepoints};
 use super::{Drain, DrainError, Mode};
 use crate::blame::Blame;
@@ -22,7 +23,7 @@ use crate::blame::Blame;
 const SHORT_LOCK_WAIT: Duration = Duration::from_millis(10);
 /// So many events of a batch are tried with the usual lock timeout. The others are set aside after a short wait: it does no harm
 /// where the wait was not the reason, because an event that waits is tried again.
-const LOCKED_FEW: usize = 8;
+const LOCKED_FEW: usize = 2;
 const SHORTEST_LOCK_WAIT: Duration = Duration::from_millis(2);
 /// Once more than a few are locked, parts are halved for this long, and as long as most savepoints are left. After that a part
 /// with a locked event is set aside as a whole.
@@ -46,6 +47,11 @@ struct Locks {
 }
 
 impl Locks {
+    /// Many were found a moment ago.
+    fn many() -> Self {
+        Self { found: 0, many_since: Some(Instant::now()) }
+    }
+
     fn add(&mut self, events: usize) {
         self.found += events;
         if self.found >= LOCKED_FEW {
@@ -68,6 +74,25 @@ impl Locks {
     }
 }
 
+/// Events by their positions, to be applied together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    events: Range<usize>,
+    /// It is one event, and the only one that seems to be refused.
+    is_suspect: bool,
+}
+
+/// What is left to be applied, and what has been found.
+struct Search {
+    /// The next one last.
+    parts: Vec<Part>,
+    savepoints: Savepoints,
+    locks: Locks,
+    hints: Hints,
+    found: Found,
+    refused: Refused,
+}
+
 impl Drain {
     /// Applies `events` in parts of size `part`, and smaller ones where that fails.
     pub(super) async fn isolate(
@@ -77,53 +102,75 @@ impl Drain {
         part: usize,
         mode: Mode,
     ) -> Result<Found, DrainError> {
-        let mut found = Found::default();
-        let mut refused = Refused::default();
-        let mut locks = Locks::default();
-        let mut savepoints = Savepoints::begin(connection).await?;
-        let mut parts = parts(events.len(), part);
-        while let Some(part) = parts.pop() {
-            let some = events.get(part.clone()).unwrap_or_default();
-            let mut tried = self.try_part(connection, &savepoints, some, mode).await?;
-            if matches!(tried, Err((Blame::Lock, _))) && part.len() == 1 && !locks.are_many() {
-                savepoints.undo_and_wait(connection, self.database.shortest_timeout()).await?;
-                tried = self.try_part(connection, &savepoints, some, mode).await?;
+        let locks = if self.uncommitted.is_on() { Locks::many() } else { Locks::default() };
+        let savepoints = Savepoints::begin(connection, locks.are_many().then(|| locks.wait())).await?;
+        let hints = self.hints(connection).await?;
+        let parts = parts(events.len(), part);
+        let (found, refused) = (Found::default(), Refused::default());
+        let mut search = Search { parts, savepoints, locks, hints, found, refused };
+        while let Some(part) = search.parts.pop() {
+            let some = events.get(part.events.clone()).unwrap_or_default();
+            let mut tried = self.try_part(connection, &search.savepoints, some, mode).await?;
+            if matches!(tried, Err((Blame::Lock, _))) && some.len() == 1 && !search.locks.are_many() {
+                search.savepoints.undo_and_wait(connection, self.database.shortest_timeout()).await?;
+                tried = self.try_part(connection, &search.savepoints, some, mode).await?;
             }
-            let Err((blame, error)) = tried else {
-                savepoints.keep(connection, !parts.is_empty()).await?;
-                continue;
-            };
-            if blame == Blame::Lock {
-                savepoints.undo_and_wait(connection, locks.wait()).await?;
-            } else {
-                savepoints.undo(connection).await?;
-            }
-            match (halves(&part), blame) {
-                (Some((left, right)), blame)
-                    if blame != Blame::Lock || locks.is_worth_halving(&savepoints) =>
-                {
-                    parts.extend([right, left]);
+            match tried {
+                Ok(()) => {
+                    search.savepoints.keep(connection, !search.parts.is_empty()).await?;
+                    self.note_written(&mut search.hints, some, part.is_suspect);
                 }
-                (_, Blame::Lock) => {
-                    if locks.found == 0 || part.len() > 1 {
-                        self.check_that_table_is_free(connection, &mut savepoints, mode).await?;
-                    }
-                    locks.add(part.len());
-                    savepoints.undo_and_wait(connection, locks.wait()).await?;
-                    found.locked.extend(part);
-                }
-                _ => {
-                    if let Some(event) = some.first() {
-                        refused.add(event, &error);
-                    }
-                    found.refused.insert(part.start, reason(&error));
-                }
+                Err((Blame::Lock, _)) => self.part_is_locked(connection, &mut search, part, mode).await?,
+                Err((_, error)) => self.part_is_refused(connection, &mut search, part, some, &error).await?,
             }
         }
-        if !found.refused.is_empty() {
-            self.check_with_controls(connection, refused, mode).await?;
+        if !search.found.refused.is_empty() {
+            self.check_with_controls(connection, search.refused, mode).await?;
         }
-        Ok(found)
+        Ok(search.found)
+    }
+
+    async fn part_is_locked(
+        &self,
+        connection: &mut AsyncPgConnection,
+        search: &mut Search,
+        part: Part,
+        mode: Mode,
+    ) -> Result<(), DrainError> {
+        search.hints.forget();
+        search.savepoints.undo_and_wait(connection, search.locks.wait()).await?;
+        if search.locks.is_worth_halving(&search.savepoints) && search.halve(&part) {
+            return Ok(());
+        }
+        if search.locks.found == 0 || part.events.len() > 1 {
+            self.check_that_table_is_free(connection, &mut search.savepoints, mode).await?;
+        }
+        self.uncommitted.switch_on();
+        search.locks.add(part.events.len());
+        search.savepoints.undo_and_wait(connection, search.locks.wait()).await?;
+        search.found.locked.extend(part.events);
+        Ok(())
+    }
+
+    async fn part_is_refused(
+        &self,
+        connection: &mut AsyncPgConnection,
+        search: &mut Search,
+        part: Part,
+        events: &[OrderEvent],
+        error: &DrainError,
+    ) -> Result<(), DrainError> {
+        search.savepoints.undo(connection).await?;
+        if let [event] = events {
+            search.refused.add(event, error);
+            search.found.refused.insert(part.events.start, reason(error));
+            return Ok(());
+        }
+        match self.suspect(connection, &mut search.hints, events, error).await? {
+            Some(suspect) => search.take_out(&part, part.events.start + suspect),
+            None => _ = search.halve(&part),
+        }
+        Ok(())
     }
 
     /// A lock on the whole table is no event's. Nothing has been written since the last savepoint.
@@ -156,15 +203,40 @@ impl Drain {
     }
 }
 
-/// The first one last.
-fn parts(events: usize, size: usize) -> Vec<Range<usize>> {
-    let starts = (0..events).step_by(size.max(1));
-    starts.map(|start| start..events.min(start.saturating_add(size))).rev().collect()
+impl Search {
+    /// Leaves one part in two halves to be tried; nothing where it is a single event.
+    fn halve(&mut self, part: &Part) -> bool {
+        let halves = halves(&part.events);
+        let is_more = halves.is_some();
+        self.parts.extend(halves.into_iter().flatten().map(Part::of));
+        is_more
+    }
+
+    /// Leaves `suspect` to be tried alone, and apart from it what is before and after it.
+    fn take_out(&mut self, part: &Part, suspect: usize) {
+        let Range { start, end } = part.events;
+        let alone = Part { events: suspect..suspect + 1, is_suspect: true };
+        let around = [Part::of(suspect + 1..end), alone, Part::of(start..suspect)];
+        self.parts.extend(around.into_iter().filter(|part| !part.events.is_empty()));
+    }
 }
 
-fn halves(part: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
+impl Part {
+    fn of(events: Range<usize>) -> Self {
+        Self { events, is_suspect: false }
+    }
+}
+
+/// The first one last.
+fn parts(events: usize, size: usize) -> Vec<Part> {
+    let starts = (0..events).step_by(size.max(1));
+    starts.map(|start| Part::of(start..events.min(start.saturating_add(size)))).rev().collect()
+}
+
+/// The first one last.
+fn halves(part: &Range<usize>) -> Option<[Range<usize>; 2]> {
     let middle = part.start + part.len() / 2;
-    (part.len() > 1).then_some((part.start..middle, middle..part.end))
+    (part.len() > 1).then_some([middle..part.end, part.start..middle])
 }
 
 fn reason(error: &DrainError) -> String {
@@ -178,17 +250,21 @@ fn reason(error: &DrainError) -> String {
 mod tests {
     use super::*;
 
+    fn ranges(parts: Vec<Part>) -> Vec<Range<usize>> {
+        parts.into_iter().map(|part| part.events).collect()
+    }
+
     #[test]
     fn a_part_is_split_until_one_event_is_left() {
-        assert_eq!(halves(&(0..5)), Some((0..2, 2..5)));
-        assert_eq!(halves(&(3..5)), Some((3..4, 4..5)));
+        assert_eq!(halves(&(0..5)), Some([2..5, 0..2]));
+        assert_eq!(halves(&(3..5)), Some([4..5, 3..4]));
         assert_eq!(halves(&(4..5)), None);
     }
 
     #[test]
     fn parts_cover_all_events_in_order() {
-        assert_eq!(parts(5, 2), [4..5, 2..4, 0..2]);
-        assert_eq!(parts(3, 2), [2..3, 0..2]);
+        assert_eq!(ranges(parts(5, 2)), [4..5, 2..4, 0..2]);
+        assert_eq!(ranges(parts(3, 2)), [2..3, 0..2]);
         assert!(parts(0, 9).is_empty());
     }
 }

@@ -9,11 +9,13 @@ use super::savepoints::SAVEPOINTS_MAX;
 const SMALLEST_BATCH: usize = SAVEPOINTS_MAX;
 /// Good events between two refused ones, before anything is known.
 const FIRST_GAP: usize = 1_000;
+/// The same where each one costs a wait: single events then, as halving would wait again for each half.
+const SHORT_GAP: usize = 2;
 const LONGEST_GAP: usize = 100_000;
 /// Parts of this share of a gap cost least: more parts cost more statements, larger ones are written twice more often.
-const PARTS_PER_GAP: usize = 8;
+const PARTS_PER_GAP: usize = 2;
 /// A batch has room for about so many refused events.
-const GAPS_PER_BATCH: usize = 2;
+const GAPS_PER_BATCH: usize = 4;
 /// Parts are used until nothing has been refused for this long.
 const CALM_AFTER: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,12 @@ impl Isolation {
 
     pub(super) fn switch_on(&self) {
         self.with(|state| state.until = Some(Instant::now() + CALM_AFTER));
+    }
+
+    /// The same, and the gap may be short.
+    pub(super) fn switch_on_with_many(&self) {
+        self.with(|state| state.gap = state.gap.min(SHORT_GAP));
+        self.switch_on();
     }
 
     /// A batch was too large.
@@ -91,11 +99,11 @@ mod tests {
         isolation.record(100, 0);
         assert_eq!(isolation.part(), None, "nothing was refused");
         isolation.switch_on();
-        assert_eq!((isolation.part(), isolation.batch_limit(5_000)), (Some(125), 2_000));
+        assert_eq!((isolation.part(), isolation.batch_limit(5_000)), (Some(500), 4_000));
         for _ in 0..20 {
             isolation.record(200, 2);
         }
-        assert_eq!((isolation.part(), isolation.batch_limit(5_000)), (Some(12), 200));
+        assert_eq!((isolation.part(), isolation.batch_limit(5_000)), (Some(50), 400));
         for _ in 0..20 {
             isolation.record(64, 32);
         }

@@ -19,7 +19,7 @@ const SKIP_FOR: Duration = Duration::from_secs(10);
 
 /// Events of orders without a row are tried in small batches: each whose row another session has inserted and not committed
 /// costs a wait.
-const PROBE_BATCH: i64 = 32;
+pub(crate) const PROBE_BATCH: usize = 64;
 /// They are tried at least this often, also while unlocked events keep coming.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
@@ -43,6 +43,24 @@ impl SkipLocked {
         if !was_on {
             tracing::info!("rows of a read model are locked by another session; their events will wait");
         }
+    }
+}
+
+/// Another session's uncommitted rows are expected for this long after one was noticed: parts wait for a moment only.
+const EXPECT_FOR: Duration = Duration::from_secs(5);
+
+/// Whether another session has lately been seen to hold rows that it has inserted and not committed.
+#[derive(Default)]
+pub(super) struct Uncommitted(Mutex<Option<Instant>>);
+
+impl Uncommitted {
+    pub(super) fn is_on(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// One was noticed.
+    pub(super) fn switch_on(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + EXPECT_FOR);
     }
 }
 
@@ -97,8 +115,20 @@ impl Drain {
         connection: &mut AsyncPgConnection,
         limits: ClaimLimits,
     ) -> QueryResult<Vec<ClaimedEvent>> {
-        let limits = ClaimLimits { events: limits.events.min(PROBE_BATCH), ..limits };
+        let limits = ClaimLimits {
+            events: limits.events.min(i64::try_from(PROBE_BATCH).unwrap_or(i64::MAX)),
+            ..limits
+        };
         self.waiting.probed();
+        let newest = self.waiting.newest_tried.load(Ordering::Relaxed);
+        if let Some(window) = waiting::window(connection, newest, WINDOW).await? {
+            let claimed = waiting::claim_without_row(connection, window, limits).await?;
+            let tried = claimed.last().map_or(window.up_to, |event| event.id);
+            self.waiting.newest_tried.fetch_max(tried, Ordering::Relaxed);
+            if !claimed.is_empty() {
+                return Ok(claimed);
+            }
+        }
         let Some(window) = self.waiting.without_row.window(connection).await? else { return Ok(Vec::new()) };
         let claimed = waiting::claim_without_row(connection, window, limits).await?;
         // Those that were tried may stay.
@@ -108,10 +138,12 @@ impl Drain {
 }
 
 /// Where the next claims of waiting events begin. All take their turn: those that are tried first may be locked for long.
-#[derive(Default)]
 pub(super) struct WaitingTurns {
     unlocked: Turn,
     without_row: Turn,
+    /// Events with higher ids have not been tried here. They come before those that have: an event is also set aside because
+    /// of others beside it.
+    newest_tried: AtomicI64,
     probe: Mutex<Probe>,
 }
 
@@ -119,6 +151,17 @@ pub(super) struct WaitingTurns {
 struct Probe {
     is_last_claim: bool,
     ended_at: Option<Instant>,
+}
+
+impl Default for WaitingTurns {
+    fn default() -> Self {
+        Self {
+            unlocked: Turn::default(),
+            without_row: Turn::default(),
+            newest_tried: AtomicI64::new(i64::MIN),
+            probe: Mutex::default(),
+        }
+    }
 }
 
 impl WaitingTurns {

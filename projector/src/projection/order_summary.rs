@@ -2,6 +2,7 @@
 
 mod limits;
 mod lock_rows;
+mod rows_tried;
 
 use std::collections::BTreeMap;
 
@@ -37,68 +38,92 @@ impl Projection for OrderSummary {
         lock_rows::lock_rows(connection, events).boxed()
     }
 
+    fn rows_tried<'a>(
+        &'a self,
+        connection: &'a mut AsyncPgConnection,
+    ) -> BoxFuture<'a, QueryResult<Option<i64>>> {
+        rows_tried::rows_tried(connection).map(|rows| rows.map(Some)).boxed()
+    }
+
+    fn row_order(&self, events: &[OrderEvent]) -> Vec<usize> {
+        newest_positions(events).into_values().collect()
+    }
+
     fn apply<'a>(
         &'a self,
         connection: &'a mut AsyncPgConnection,
         events: &'a [OrderEvent],
     ) -> BoxFuture<'a, QueryResult<()>> {
         async move {
-            let upsert = Upsert::of(&newest_states(events));
+            let upsert = Upsert::of(newest_states(events));
             RunQueryDsl::execute(upsert, connection).await.map(drop)
         }
         .boxed()
     }
 }
 
-/// The state with the highest version of each order, by order id: one statement may not touch a row twice, and two
-/// workers that lock rows in the same order cannot deadlock.
-fn newest_states(events: &[OrderEvent]) -> BTreeMap<Uuid, &OrderState> {
-    let mut newest: BTreeMap<Uuid, &OrderState> = BTreeMap::new();
-    for OrderEvent { order, .. } in events {
+/// The position of the event with the highest version of each order, by order id: one statement may not touch a row twice, and
+/// two workers that lock rows in the same order cannot deadlock.
+fn newest_positions(events: &[OrderEvent]) -> BTreeMap<Uuid, usize> {
+    let version = |position: usize| events.get(position).map(|event| event.order.version);
+    let mut newest: BTreeMap<Uuid, usize> = BTreeMap::new();
+    for (position, OrderEvent { order, .. }) in events.iter().enumerate() {
         newest
             .entry(order.order_id)
             .and_modify(|known| {
-                if known.version < order.version {
-                    *known = order;
+                if version(*known) < Some(order.version) {
+                    *known = position;
                 }
             })
-            .or_insert(order);
+            .or_insert(position);
     }
     newest
 }
 
+fn newest_states(events: &[OrderEvent]) -> impl Iterator<Item = &OrderState> {
+    newest_positions(events)
+        .into_values()
+        .filter_map(|position| events.get(position))
+        .map(|event| &event.order)
+}
+
 /// One array a column, so that the text is the same for a batch of any size and stays prepared. The subquery around
 /// `current_history()` makes PostgreSQL call it once a statement, not once a row: it reads a file.
-#[derive(Default, QueryId)]
-struct Upsert {
+#[derive(Default)]
+struct Upsert<'a> {
     order_id: Vec<Uuid>,
-    customer_id: Vec<String>,
+    customer_id: Vec<&'a str>,
     total_cents: Vec<i64>,
     status: Vec<&'static str>,
     placed_at: Vec<DateTime<Utc>>,
     item_count: Vec<i32>,
-    last_item_sku: Vec<String>,
+    last_item_sku: Vec<&'a str>,
     version: Vec<i32>,
 }
 
-impl Upsert {
-    fn of(states: &BTreeMap<Uuid, &OrderState>) -> Self {
+impl QueryId for Upsert<'_> {
+    type QueryId = Upsert<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<'a> Upsert<'a> {
+    fn of(states: impl Iterator<Item = &'a OrderState>) -> Self {
         let mut rows = Self::default();
-        for (order_id, state) in states {
-            rows.order_id.push(*order_id);
-            rows.customer_id.push(state.customer_id.clone());
+        for state in states {
+            rows.order_id.push(state.order_id);
+            rows.customer_id.push(&state.customer_id);
             rows.total_cents.push(state.total_cents);
             rows.status.push(state.status.as_str());
             rows.placed_at.push(state.placed_at);
             rows.item_count.push(state.item_count);
-            rows.last_item_sku.push(state.last_item_sku.clone());
+            rows.last_item_sku.push(&state.last_item_sku);
             rows.version.push(state.version);
         }
         rows
     }
 }
 
-impl QueryFragment<Pg> for Upsert {
+impl QueryFragment<Pg> for Upsert<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         use sql_types::{Array, BigInt, Integer, Text, Timestamptz};
         out.push_sql(
@@ -133,7 +158,7 @@ impl QueryFragment<Pg> for Upsert {
     }
 }
 
-impl<Connection> diesel::RunQueryDsl<Connection> for Upsert {}
+impl<Connection> diesel::RunQueryDsl<Connection> for Upsert<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -158,7 +183,7 @@ mod tests {
     #[test]
     fn each_order_appears_once_with_its_highest_version_sorted_by_id() {
         let events = [event(2, 1), event(1, 3), event(2, 2), event(1, 1), event(1, 3)];
-        let rows = Upsert::of(&newest_states(&events));
+        let rows = Upsert::of(newest_states(&events));
         assert_eq!(rows.order_id, [Uuid::from_u128(1), Uuid::from_u128(2)]);
         assert_eq!(rows.version, [3, 2]);
     }
