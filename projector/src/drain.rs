@@ -255,8 +255,8 @@ impl Drain {
         };
         loop {
             let mut limit = isolation.batch_limit(limit);
-            if source == Source::Waiting && self.uncommitted.is_on() {
-                // Each event alone: halving a part in which nearly all are locked would end before the others are found.
+            if source != Source::Parked && self.uncommitted.is_on() {
+                // Each event alone: halving a part in which many are locked would end before the others are found.
                 mode.part = Some(1);
                 limit = limit.min(SAVEPOINTS_LIMIT);
             }
