@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::PayloadError;
 use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response};
-use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::http::{Method, Version};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderValue};
+use actix_web::http::{Method, Uri, Version};
 use actix_web::web::Bytes;
 use futures_util::Stream;
 
@@ -47,6 +47,9 @@ impl Exchange {
         let body = body_of(&mut request);
         if let Some(connection) = &connection {
             connection.begin_request(body);
+        }
+        if body != Body::None {
+            leave_read_buffer(&mut request);
         }
         let mut exchange = Self {
             connection,
@@ -94,6 +97,25 @@ fn body_of(request: &mut Request) -> Body {
     length.map_or(Body::Endless, Body::Length)
 }
 
+/// Gives the request a path and headers of its own. Those of the server are parts of the buffer that they were read into, together
+/// with the beginning of the body; and the server keeps the heads of finished requests, as they are, for further ones: with them it
+/// would keep the buffers.
+fn leave_read_buffer(request: &mut Request) {
+    if let Ok(own) = Uri::try_from(request.uri().to_string()) {
+        *request.uri_mut() = own;
+    }
+    let headers = request.headers_mut();
+    let shared: Vec<_> = headers.drain().collect();
+    let mut name = None;
+    for (next, value) in shared {
+        // Further values of a header come without its name.
+        name = next.or(name);
+        if let Some(name) = &name {
+            headers.append(name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap_or(value));
+        }
+    }
+}
+
 /// A request's body, and whether it was read to its end.
 struct WatchedPayload {
     payload: Payload,
@@ -138,5 +160,30 @@ impl Drop for ResponseBody {
         if let Some(connection) = &self.connection {
             connection.end_response(self.is_body_unread);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{FORWARDED, HOST};
+
+    use super::*;
+
+    #[test]
+    fn a_request_with_a_body_does_not_keep_the_buffer_that_it_was_read_into() {
+        let buffer = Bytes::from(b"/orders?a=b one two three".to_vec());
+        let value = |range| HeaderValue::from_maybe_shared(buffer.slice(range)).unwrap();
+        let mut request = Request::new();
+        *request.payload() = Payload::Stream { payload: Box::pin(futures_util::stream::empty()) };
+        *request.uri_mut() = Uri::from_maybe_shared(buffer.slice(..11)).unwrap();
+        request.headers_mut().append(FORWARDED, value(12..15));
+        request.headers_mut().append(FORWARDED, value(16..19));
+        request.headers_mut().append(HOST, value(20..25));
+        assert!(!buffer.is_unique());
+        let (_, request) = Exchange::begin(request);
+        assert!(buffer.is_unique(), "a part of the buffer is still held");
+        assert_eq!(request.uri(), "/orders?a=b");
+        assert!(request.headers().get_all(FORWARDED).eq(["one", "two"]));
+        assert_eq!(request.headers().get(HOST).unwrap(), "three");
     }
 }
