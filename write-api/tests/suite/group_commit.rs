@@ -130,48 +130,48 @@ async fn an_order_that_somebody_has_locked_holds_up_nobody_else() -> Result<()> 
 #[tokio::test]
 async fn an_order_that_somebody_else_is_placing_holds_up_nobody_for_long() -> Result<()> {
     let api = Api::start().await?;
-    let mut twin = order();
-    twin["order_id"] = json!(uuid::Uuid::now_v7());
+    let mut repeated = order();
+    repeated["order_id"] = json!(uuid::Uuid::now_v7());
     let mut session = api.database.connect().await?;
     let elsewhere = session.transaction().await?;
     let insert = "INSERT INTO orders SELECT $1::text::uuid, 'c', '[{}]', 1, 'placed', 1, now(), now()";
-    elsewhere.execute(insert, &[&twin["order_id"].as_str().unwrap_or_default()]).await?;
+    elsewhere.execute(insert, &[&repeated["order_id"].as_str().unwrap_or_default()]).await?;
     let start = Instant::now();
     let others: Vec<_> = (0..20).map(|number| order_of(&format!("other {number}"))).collect();
     let others = try_join_all(others.iter().map(|order| api.place(order)));
-    let (twin, others) =
-        tokio::join!(api.place(&twin), async { anyhow::Ok((others.await?, start.elapsed())) });
+    let (repeated, others) =
+        tokio::join!(api.place(&repeated), async { anyhow::Ok((others.await?, start.elapsed())) });
     let (others, took) = others?;
     assert!(others.iter().all(|answer| answer.status() == StatusCode::CREATED));
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert_eq!(
-        twin?.status(),
+        repeated?.status(),
         StatusCode::SERVICE_UNAVAILABLE,
-        "what becomes of its twin cannot be told yet"
+        "what becomes of the order with the same id cannot be told yet"
     );
     elsewhere.rollback().await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_storm_of_twins_does_not_keep_others_waiting() -> Result<()> {
+async fn many_repeats_of_one_order_do_not_keep_others_waiting() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
-    // A commit that takes a while, so that a batch for each twin would take very long.
+    // A commit that takes a while, so that a batch for each repeat would take very long.
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END $$;
                 CREATE TRIGGER slow AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION slow()";
     session.batch_execute(slow).await?;
-    let mut twin = order();
-    twin["order_id"] = json!(uuid::Uuid::now_v7());
+    let mut repeated = order();
+    repeated["order_id"] = json!(uuid::Uuid::now_v7());
     let others: Vec<_> = (0..50).map(|number| order_of(&format!("other {number}"))).collect();
     let start = Instant::now();
-    let twins = try_join_all((0..300).map(|_| api.place(&twin)));
+    let repeats = try_join_all((0..300).map(|_| api.place(&repeated)));
     let others = async {
         let answers = try_join_all(others.iter().map(|order| api.place(order))).await?;
         anyhow::Ok((answers, start.elapsed()))
     };
-    let (twins, others) = tokio::join!(twins, others);
-    assert!(twins?.iter().all(|answer| answer.status() == StatusCode::CREATED));
+    let (repeats, others) = tokio::join!(repeats, others);
+    assert!(repeats?.iter().all(|answer| answer.status() == StatusCode::CREATED));
     let (answers, took) = others?;
     assert!(answers.iter().all(|answer| answer.status() == StatusCode::CREATED));
     // 300 batches of 20 ms would be 6 s.

@@ -128,14 +128,14 @@ async fn a_bad_key_is_400_and_stores_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hundred_twins_with_one_key_become_one_order_with_one_event_and_one_answer() -> Result<()> {
+async fn a_hundred_requests_with_one_key_become_one_order_with_one_event_and_one_answer() -> Result<()> {
     let api = Api::start().await?;
     let order = order();
-    let twins = (0..100).map(|_| async {
+    let repeats = (0..100).map(|_| async {
         let response = place_with_key(&api, "cart-17", &order).await?;
         anyhow::Ok((response.status(), response.bytes().await?))
     });
-    let answers = futures_util::future::try_join_all(twins).await?;
+    let answers = futures_util::future::try_join_all(repeats).await?;
     assert!(answers.iter().all(|answer| answer.0 == StatusCode::CREATED && *answer == answers[0]));
     assert_eq!(api.stored().await?, (1, 1));
     Ok(())

@@ -186,7 +186,7 @@ async fn a_byte_order_mark_before_a_body_is_ignored() -> Result<()> {
 }
 
 #[tokio::test]
-async fn concurrent_twins_become_one_order_with_one_event_and_one_answer() -> Result<()> {
+async fn concurrent_repeats_become_one_order_with_one_event_and_one_answer() -> Result<()> {
     let api = Api::start().await?;
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
