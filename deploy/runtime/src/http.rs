@@ -23,6 +23,7 @@ mod head_end;
 mod heartbeat;
 mod limits;
 mod listener;
+mod refusal;
 mod shared;
 mod stats;
 mod stream;

@@ -16,6 +16,7 @@ use actix_web::web::Bytes;
 use futures_util::Stream;
 
 use super::connection::{Body, Connection};
+use super::refusal::asks_for_websocket;
 
 /// Set once the process is to stop: from then on each response ends its connection.
 #[derive(Clone, Default)]
@@ -38,6 +39,8 @@ pub(super) struct Exchange {
     chunked_body: Option<Rc<Cell<bool>>>,
     is_head: bool,
     is_http_10: bool,
+    /// The client offers another protocol, as Java's client does with h2c. The server ends such a connection, but does not say so.
+    is_upgrade: bool,
 }
 
 impl Exchange {
@@ -56,6 +59,7 @@ impl Exchange {
             chunked_body: None,
             is_head: *request.method() == Method::HEAD,
             is_http_10: request.version() < Version::HTTP_11,
+            is_upgrade: request.head().connection_type() == ConnectionType::Upgrade,
         };
         if body != Body::Chunked {
             return (exchange, request);
@@ -76,7 +80,7 @@ impl Exchange {
         if ends_by_closing {
             response.head_mut().no_chunking(true);
         }
-        if self.is_head || is_body_unread || ends_by_closing || closing.has_begun() {
+        if self.is_head || self.is_upgrade || is_body_unread || ends_by_closing || closing.has_begun() {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         let (is_head, connection) = (self.is_head, self.connection);
@@ -91,6 +95,9 @@ fn body_of(request: &mut Request) -> Body {
     }
     if request.chunked().unwrap_or(false) {
         return Body::Chunked;
+    }
+    if asks_for_websocket(request) {
+        return Body::Endless;
     }
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.trim().parse().ok());

@@ -11,13 +11,14 @@ use actix_server::Server;
 use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::{AppConfig, Service};
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, web};
+use actix_web::{App, ResponseError, web};
 use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
 
 use super::connection::Connection;
 use super::edge::{Closing, Exchange};
 use super::heartbeat::Heartbeats;
 use super::limits::Limits;
+use super::refusal::refusal;
 use super::shared::SharedStream;
 use super::stats::Stats;
 use super::stream::TimedStream;
@@ -71,10 +72,19 @@ impl Listener {
             let closing = closing.clone();
             let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
                 let (exchange, request): (Exchange, Request) = Exchange::begin(request);
-                let (answering, closing) = (Service::<Request>::call(app, request), closing.clone());
+                let closing = closing.clone();
+                let answering = match refusal(&request) {
+                    Some(problem) => Err(problem),
+                    None => Ok(Service::<Request>::call(app, request)),
+                };
                 async move {
-                    let response =
-                        answering.await.map_or_else(|error| error.error_response().into(), Response::from);
+                    let response = match answering {
+                        Ok(answering) => {
+                            answering.await.map_or_else(|error| error.error_response(), Into::into)
+                        }
+                        Err(problem) => problem.error_response(),
+                    };
+                    let response = Response::from(response);
                     Ok::<_, actix_web::Error>(exchange.end(response, &closing))
                 }
             });

@@ -6,7 +6,6 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,9 +14,9 @@ use tokio::time::Instant;
 use super::chunks_end::ChunksEnd;
 use super::connection::{Body, Connection, Phase};
 use super::head_end::HeadEnd;
+use super::refusal::TOO_SLOW;
 use super::timer::Timer;
 use super::turn::Turn;
-use crate::problem::HEAD_TOO_SLOW;
 
 /// How much is read of what a client sends ahead of the response that it waits for.
 const MAX_HELD: usize = 4_096;
@@ -264,12 +263,3 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         }
     }
 }
-
-/// What a client gets whose head takes too long. The server has not seen a request that it could answer.
-static TOO_SLOW: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let body = serde_json::to_string(&HEAD_TOO_SLOW.with(HEAD_TOO_SLOW.when)).unwrap_or_default();
-    let head = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncache-control: no-store\r\n";
-    let length = body.len();
-    format!("{head}content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n{body}")
-        .into_bytes()
-});

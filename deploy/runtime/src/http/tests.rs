@@ -3,6 +3,7 @@
 mod late;
 mod order;
 mod refused;
+mod upgrade;
 
 use std::time::{Duration, Instant};
 
