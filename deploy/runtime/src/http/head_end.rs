@@ -1,10 +1,16 @@
 //! Where the head of a request ends in what has come so far. It searches for the empty line, and leaves everything else to the
 //! server.
 
+/// The server itself would take 128 KiB. It buffers a head that has not ended, and keeps the heads of up to 256 finished requests a
+/// thread.
+pub(super) const MAX_HEAD: usize = 32 * 1_024;
+
 /// What has been seen of one head.
 #[derive(Debug, Default)]
 pub(super) struct HeadEnd {
     has_begun: bool,
+    /// How many bytes.
+    length: usize,
     /// The last two bytes.
     last: [u8; 2],
 }
@@ -17,11 +23,16 @@ impl HeadEnd {
             self.has_begun |= !matches!(byte, b'\r' | b'\n');
             let is_end = *byte == b'\n' && matches!(self.last, [_, b'\n'] | [b'\n', b'\r']);
             self.last = [self.last[1], *byte];
+            self.length += 1;
             if is_end && self.has_begun {
                 return Some(index + 1);
             }
         }
         None
+    }
+
+    pub(super) fn is_too_large(&self) -> bool {
+        self.length > MAX_HEAD
     }
 }
 

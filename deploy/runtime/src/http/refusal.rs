@@ -29,3 +29,7 @@ pub(super) static TOO_SLOW: LazyLock<Vec<u8>> = LazyLock::new(|| {
     format!("{head}content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
 });
+
+/// What a client gets whose head is too large, as from the server.
+pub(super) static TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

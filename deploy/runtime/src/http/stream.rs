@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use super::chunks_end::ChunksEnd;
 use super::connection::{Body, Connection, Phase};
 use super::head_end::HeadEnd;
-use super::refusal::TOO_SLOW;
+use super::refusal::{TOO_LARGE, TOO_SLOW};
 use super::timer::Timer;
 use super::turn::Turn;
 
-/// How much is read of what a client sends ahead of the response that it waits for.
+/// How much is read of what a client sends ahead of the response that it waits for. The end of a client that has sent more is seen
+/// only when the response is written: it is behind what has not been read.
 const MAX_HELD: usize = 4_096;
 
 /// A stream whose reads end when the deadline of its connection has passed.
@@ -76,21 +77,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
         if !awaits_head || self.has_ended {
             return Ok(false);
         }
+        let start = buffer.filled().len();
         if let Poll::Ready(Err(error)) = self.read(cx, buffer) {
             return Err(error);
         }
-        Ok(!self.is_overdue())
+        // The server reads on at once. There may be more of the head than it has space for, but not more than the largest one: what
+        // still comes does not keep it going.
+        Ok(buffer.filled().len() > start || !self.is_overdue())
     }
 
     fn end(&mut self, cx: &mut Context<'_>) {
         if self.has_ended {
             return;
         }
+        let answer = if self.connection.cut() { TOO_SLOW.as_slice() } else { &[] };
+        self.refuse(cx, answer);
+    }
+
+    /// Nothing more is taken from the client. The server has not seen a request that it could answer.
+    fn refuse(&mut self, cx: &mut Context<'_>, answer: &[u8]) {
         self.has_ended = true;
         self.held.clear();
-        if self.connection.cut() && !self.is_writing {
+        if !self.is_writing && !answer.is_empty() {
             // It fits into the socket's empty buffer, or it is lost.
-            let _written = Pin::new(&mut self.stream).poll_write(cx, &TOO_SLOW);
+            let _written = Pin::new(&mut self.stream).poll_write(cx, answer);
         }
     }
 
@@ -128,6 +138,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
             self.held = rest;
         }
         self.follow(buffer, start);
+        if self.head.is_too_large() {
+            buffer.set_filled(start);
+            self.refuse(cx, TOO_LARGE);
+        }
         Poll::Ready(Ok(()))
     }
 

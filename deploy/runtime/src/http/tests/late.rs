@@ -47,6 +47,13 @@ async fn a_request_that_waited_in_the_kernel_is_answered() {
 }
 
 #[tokio::test]
+async fn a_head_that_waited_in_the_kernel_is_read_whole_however_long_it_is() {
+    let long = format!("long: {}\r\nconnection: close\r\n\r\n", "x".repeat(25_000));
+    let (answer, is_closed) = across_a_standstill("GET /text HTTP/1.1\r\nhost: x\r\n", &long).await;
+    assert!(is_closed && answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("text"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_head_that_is_still_unfinished_then_is_refused() {
     let (answer, is_closed) = across_a_standstill(HALF, "st: x\r\n").await;
     assert!(is_closed && answer.starts_with("HTTP/1.1 408 "), "{answer:?}");

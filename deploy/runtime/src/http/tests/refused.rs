@@ -1,5 +1,6 @@
 //! A client that still sends can read why it was refused.
 
+use super::super::head_end::MAX_HEAD;
 use super::*;
 
 /// Sends the request and then as much again, slowly, before it reads. An error where the connection was reset.
@@ -44,4 +45,32 @@ async fn a_client_that_was_refused_and_sends_on_is_closed() {
         panic!("the answer was lost: {error}");
     });
     assert!(answer.starts_with("HTTP/1.1 400 ") && took < SOON, "{took:?} {answer}");
+}
+
+/// A request whose head has this many bytes.
+fn of_length(length: usize) -> String {
+    let head = "GET /text HTTP/1.1\r\nhost: x\r\nconnection: close\r\nlong: \r\n\r\n";
+    head.replace("long: ", &format!("long: {}", "x".repeat(length - head.len())))
+}
+
+#[tokio::test]
+async fn a_head_has_32_kib_at_most() {
+    let server = start();
+    let (answer, _) = talk(server.address, &[&of_length(MAX_HEAD)], false).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("text"), "{answer}");
+    let whole = of_length(MAX_HEAD + 1);
+    let longer = of_length(MAX_HEAD + 5);
+    let half = longer.trim_end();
+    for parts in [&[whole.as_str()][..], &[half], &[GET, &whole], &[POST, half]] {
+        for drip in [false, true] {
+            let (answer, took) = talk(server.address, parts, drip).await.unwrap_or_else(|error| {
+                panic!("{}, {drip}: {error}", parts.len());
+            });
+            assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), parts.len() - 1, "{answer}");
+            let (_, refusal) = answer.rsplit_once("HTTP/1.1 431 ").unwrap_or_else(|| panic!("{answer:?}"));
+            assert!(refusal.contains("connection: close") && refusal.ends_with("\r\n\r\n"), "{answer}");
+            // Long before the head is too slow.
+            assert!(took < SOON, "{took:?}");
+        }
+    }
 }
