@@ -5,6 +5,7 @@
 //! | `drain.rs` | claim, and the transaction around all steps |
 //! | `ready` | decode, and ask each projection what it refuses |
 //! | `locks` | skip rows that another session has locked, while there are any |
+//! | `turns` | which of the events that wait for a lock are tried next |
 //! | `apply` | apply what is ready in one go |
 //! | `isolate` | find the events that PostgreSQL refuses, within the claim; `isolation` says in parts of which size |
 //! | `hints` | which event of several is probably refused |
@@ -23,6 +24,7 @@ mod parked;
 mod ready;
 mod savepoints;
 mod settle;
+mod turns;
 
 use std::time::{Duration, Instant};
 
@@ -37,8 +39,9 @@ use self::control::Room;
 use self::deferred::Deferred;
 use self::isolation::Isolation;
 pub(crate) use self::locks::PROBE_BATCH;
-use self::locks::{SkipLocked, Uncommitted, WaitingTurns};
+use self::locks::SkipLocked;
 use self::parked::Parked;
+use self::turns::WaitingTurns;
 use crate::adapter::postgres::claimed::{ClaimLimits, ClaimedEvent};
 use crate::adapter::postgres::{outbox, parking, waiting};
 use crate::batch_size::{DEFAULT_BATCH_MAX_BYTES, EventSizes};
@@ -48,9 +51,6 @@ use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::retry::RetryPolicy;
 
-/// So many events can have a savepoint each (`SAVEPOINTS_MAX`).
-const SAVEPOINTS_LIMIT: i64 = 64;
-
 /// Drains events into the projections. Workers share it.
 pub struct Drain {
     database: Database,
@@ -59,7 +59,6 @@ pub struct Drain {
     frontier: Frontier,
     metrics: Metrics,
     skip_locked: SkipLocked,
-    uncommitted: Uncommitted,
     isolation: Isolation,
     /// Parked events are refused far more often than others.
     isolation_of_parked: Isolation,
@@ -171,7 +170,6 @@ impl Drain {
             frontier: Frontier::new(),
             metrics,
             skip_locked: SkipLocked::default(),
-            uncommitted: Uncommitted::default(),
             isolation: Isolation::default(),
             isolation_of_parked: Isolation::default(),
             sizes: EventSizes::up_to(DEFAULT_BATCH_MAX_BYTES),
@@ -254,13 +252,7 @@ impl Drain {
             check_deferred: false,
         };
         loop {
-            let mut limit = isolation.batch_limit(limit);
-            if source != Source::Parked && self.uncommitted.is_on() {
-                // Each event alone: halving a part in which many are locked would end before the others are found.
-                mode.part = Some(1);
-                limit = limit.min(SAVEPOINTS_LIMIT);
-            }
-            let error = match self.batch(source, limit, mode).await {
+            let error = match self.batch(source, isolation.batch_limit(limit), mode).await {
                 Ok(batch) => return Ok(batch),
                 Err(error) => error,
             };
@@ -273,11 +265,7 @@ impl Drain {
                     self.skip_locked.switch_on();
                     mode.skip_locked = true;
                 }
-                Blame::Lock if mode.part.is_none() => {
-                    isolation.switch_on_with_many();
-                    mode.part = isolation.part();
-                }
-                Blame::Events if mode.part.is_none() => {
+                Blame::Lock | Blame::Events if mode.part.is_none() => {
                     isolation.switch_on();
                     mode.part = isolation.part();
                 }
@@ -327,14 +315,14 @@ impl Drain {
         limit: i64,
         mode: Mode,
     ) -> Result<Batch, DrainError> {
-        let mode = Mode { check_deferred: self.deferred.look_up(connection).await?, ..mode };
+        let mut mode = Mode { check_deferred: self.deferred.look_up(connection).await?, ..mode };
         let claimed_at = Instant::now();
-        let claimed = self.claim(connection, source, limit).await?;
+        let claimed = self.claim(connection, source, limit, &mut mode).await?;
         let (mut ready, mut parked) = self.sort_out(claimed);
         let mut waiting = self.take_locked(connection, &mut ready, mode).await?;
         let found = self.apply_ready(connection, &ready.events, mode).await?;
         if source == Source::Outbox {
-            self.isolation.record(ready.events.len(), found.refused.len() + found.locked.len());
+            self.isolation.record(ready.events.len(), found.refused.len());
         }
         let (locked, refused) = ready.split_off(found);
         waiting.extend(locked);
@@ -348,13 +336,14 @@ impl Drain {
         connection: &mut AsyncPgConnection,
         source: Source,
         limit: i64,
+        mode: &mut Mode,
     ) -> Result<Vec<ClaimedEvent>, DieselError> {
         let sizes = self.sizes_of(source);
         let limits = ClaimLimits { events: sizes.limit(limit), bytes: sizes.max_bytes() };
         let claimed = match source {
             Source::Outbox => outbox::claim(connection, self.frontier.start(), limits).await,
             Source::Parked => parking::claim_due(connection, limits).await,
-            Source::Waiting => self.claim_waiting(connection, limits).await,
+            Source::Waiting => self.claim_waiting(connection, limits, mode).await,
         }?;
         sizes.saw(&claimed);
         Ok(claimed)
@@ -366,6 +355,9 @@ impl Drain {
         self.metrics.batch(source, applied.len(), parked.len());
         self.metrics.lags(&applied, claimed_at.elapsed());
         parked::log(&parked);
+        if source == Source::Waiting {
+            self.waiting.newest.committed();
+        }
         let taken = applied.len() + parked.len() + waiting;
         if source == Source::Outbox {
             log_survey(self.frontier.survey(&self.database, taken).await);

@@ -1,5 +1,5 @@
-//! Which event of a refused part is at fault, as the number of rows shows that were written before it. A hint is only a hint: the
-//! event is tried alone before it is parked, and where it is accepted parts are halved instead.
+//! Which event of a part that failed is at fault, as the number of rows shows that were written before it. A hint is only a hint: an
+//! event is tried alone before it is parked; where it is accepted parts are halved instead.
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;

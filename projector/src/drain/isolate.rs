@@ -47,11 +47,6 @@ struct Locks {
 }
 
 impl Locks {
-    /// Many were found a moment ago.
-    fn many() -> Self {
-        Self { found: 0, many_since: Some(Instant::now()) }
-    }
-
     fn add(&mut self, events: usize) {
         self.found += events;
         if self.found >= LOCKED_FEW {
@@ -102,16 +97,16 @@ impl Drain {
         part: usize,
         mode: Mode,
     ) -> Result<Found, DrainError> {
-        let locks = if self.uncommitted.is_on() { Locks::many() } else { Locks::default() };
-        let savepoints = Savepoints::begin(connection, locks.are_many().then(|| locks.wait())).await?;
+        let savepoints = Savepoints::begin(connection).await?;
         let hints = self.hints(connection).await?;
         let parts = parts(events.len(), part);
-        let (found, refused) = (Found::default(), Refused::default());
+        let (locks, found, refused) = (Locks::default(), Found::default(), Refused::default());
         let mut search = Search { parts, savepoints, locks, hints, found, refused };
         while let Some(part) = search.parts.pop() {
             let some = events.get(part.events.clone()).unwrap_or_default();
             let mut tried = self.try_part(connection, &search.savepoints, some, mode).await?;
-            if matches!(tried, Err((Blame::Lock, _))) && some.len() == 1 && !search.locks.are_many() {
+            let has_waited_shortly = search.savepoints.lock_timeout().is_some() && !search.locks.are_many();
+            if matches!(tried, Err((Blame::Lock, _))) && some.len() == 1 && has_waited_shortly {
                 search.savepoints.undo_and_wait(connection, self.database.shortest_timeout()).await?;
                 tried = self.try_part(connection, &search.savepoints, some, mode).await?;
             }
@@ -120,7 +115,9 @@ impl Drain {
                     search.savepoints.keep(connection, !search.parts.is_empty()).await?;
                     self.note_written(&mut search.hints, some, part.is_suspect);
                 }
-                Err((Blame::Lock, _)) => self.part_is_locked(connection, &mut search, part, mode).await?,
+                Err((Blame::Lock, error)) => {
+                    self.part_is_locked(connection, &mut search, part, some, &error, mode).await?;
+                }
                 Err((_, error)) => self.part_is_refused(connection, &mut search, part, some, &error).await?,
             }
         }
@@ -135,17 +132,26 @@ impl Drain {
         connection: &mut AsyncPgConnection,
         search: &mut Search,
         part: Part,
+        events: &[OrderEvent],
+        error: &DrainError,
         mode: Mode,
     ) -> Result<(), DrainError> {
-        search.hints.forget();
         search.savepoints.undo_and_wait(connection, search.locks.wait()).await?;
-        if search.locks.is_worth_halving(&search.savepoints) && search.halve(&part) {
+        if events.len() > 1 && search.locks.is_worth_halving(&search.savepoints) {
+            match self.suspect(connection, &mut search.hints, events, error).await? {
+                // No need to wait for it once more: an event that waits is tried again.
+                Some(suspect) if search.locks.are_many() => {
+                    search.set_aside(&part, part.events.start + suspect);
+                }
+                Some(suspect) => search.take_out(&part, part.events.start + suspect),
+                None => _ = search.halve(&part),
+            }
             return Ok(());
         }
+        search.hints.forget();
         if search.locks.found == 0 || part.events.len() > 1 {
             self.check_that_table_is_free(connection, &mut search.savepoints, mode).await?;
         }
-        self.uncommitted.switch_on();
         search.locks.add(part.events.len());
         search.savepoints.undo_and_wait(connection, search.locks.wait()).await?;
         search.found.locked.extend(part.events);
@@ -210,6 +216,14 @@ impl Search {
         let is_more = halves.is_some();
         self.parts.extend(halves.into_iter().flatten().map(Part::of));
         is_more
+    }
+
+    /// Leaves what is before and after `suspect` to be tried.
+    fn set_aside(&mut self, part: &Part, suspect: usize) {
+        let Range { start, end } = part.events;
+        let around = [Part::of(suspect + 1..end), Part::of(start..suspect)];
+        self.parts.extend(around.into_iter().filter(|part| !part.events.is_empty()));
+        self.found.locked.insert(suspect);
     }
 
     /// Leaves `suspect` to be tried alone, and apart from it what is before and after it.

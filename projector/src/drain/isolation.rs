@@ -9,8 +9,6 @@ use super::savepoints::SAVEPOINTS_MAX;
 const SMALLEST_BATCH: usize = SAVEPOINTS_MAX;
 /// Good events between two refused ones, before anything is known.
 const FIRST_GAP: usize = 1_000;
-/// The same where each one costs a wait: single events then, as halving would wait again for each half.
-const SHORT_GAP: usize = 2;
 const LONGEST_GAP: usize = 100_000;
 /// Parts of this share of a gap cost least: more parts cost more statements, larger ones are written twice more often.
 const PARTS_PER_GAP: usize = 2;
@@ -49,12 +47,6 @@ impl Isolation {
 
     pub(super) fn switch_on(&self) {
         self.with(|state| state.until = Some(Instant::now() + CALM_AFTER));
-    }
-
-    /// The same, and the gap may be short.
-    pub(super) fn switch_on_with_many(&self) {
-        self.with(|state| state.gap = state.gap.min(SHORT_GAP));
-        self.switch_on();
     }
 
     /// A batch was too large.

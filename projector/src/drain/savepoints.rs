@@ -16,17 +16,9 @@ pub(super) struct Savepoints {
 }
 
 impl Savepoints {
-    /// With this lock timeout from now on; nothing for that of the session.
-    pub(super) async fn begin(
-        connection: &mut AsyncPgConnection,
-        lock_timeout: Option<Duration>,
-    ) -> Result<Self, DrainError> {
-        let begin = match lock_timeout {
-            Some(wait) => format!("SET LOCAL lock_timeout = {}; SAVEPOINT part", wait.as_millis()),
-            None => "SAVEPOINT part".to_owned(),
-        };
-        connection.batch_execute(&begin).await?;
-        Ok(Self { kept: 0, lock_timeout })
+    pub(super) async fn begin(connection: &mut AsyncPgConnection) -> Result<Self, DrainError> {
+        connection.batch_execute("SAVEPOINT part").await?;
+        Ok(Self { kept: 0, lock_timeout: None })
     }
 
     /// How many parts have been kept.

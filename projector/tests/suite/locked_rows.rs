@@ -15,7 +15,7 @@ use crate::metrics::{metric, until_metric};
 use crate::parking::{REFUSE_666, refused_by_trigger};
 use crate::support::{AT_ONCE, Scene, drain, event, order_id};
 
-async fn until_count(scene: &Scene, table: &str, expected: i64, limit: Duration) -> Result<()> {
+pub(crate) async fn until_count(scene: &Scene, table: &str, expected: i64, limit: Duration) -> Result<()> {
     wait::until(table, limit, || async {
         let count = scene.count(table).await;
         if matches!(count, Ok(count) if count == expected) { Ok(()) } else { Err(count) }
@@ -24,7 +24,7 @@ async fn until_count(scene: &Scene, table: &str, expected: i64, limit: Duration)
     Ok(())
 }
 
-fn events(orders: std::ops::RangeInclusive<u128>, version: i32) -> Vec<OrderEvent> {
+pub(crate) fn events(orders: std::ops::RangeInclusive<u128>, version: i32) -> Vec<OrderEvent> {
     orders.map(|order| event(order, version)).collect()
 }
 
@@ -267,72 +267,6 @@ async fn a_locked_table_is_an_outage_in_which_nothing_waits_or_is_parked() -> Re
         lock.rollback().await?;
         assert_eq!(drain(&worker).await?, (40, 0));
     }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_row_that_another_session_has_inserted_but_not_committed_delays_only_its_own_order() -> Result<()> {
-    let scene = Scene::create().await?;
-    let worker = scene.worker(100)?;
-    let mut holder = scene.database.connect().await?;
-    let insert = format!(
-        "INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
-         VALUES ('{}', 'customer', 1, 'placed', now(), 1, 'sku', 1)",
-        order_id(7)
-    );
-    for is_committed in [true, false] {
-        let lock = holder.transaction().await?;
-        lock.batch_execute(&insert).await?;
-        scene.emit((1..=50).map(|order| event(order, 2))).await?;
-        assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 49, parked: 0, waiting: 1 });
-        assert_eq!(
-            worker.apply_waiting_once().await?,
-            BatchOutcome::Drained { applied: 0, parked: 0, waiting: 1 }
-        );
-        if is_committed {
-            lock.commit().await?;
-        } else {
-            lock.rollback().await?;
-        }
-        assert_eq!(drain(&worker).await?, (1, 0));
-        assert!(scene.summaries().await?.iter().all(|(_, version, _)| *version == 2));
-        scene.session.batch_execute("TRUNCATE order_summary").await?;
-    }
-    Ok(())
-}
-
-fn insert_summaries(orders: std::ops::RangeInclusive<u128>) -> String {
-    let rows: Vec<_> = orders
-        .map(|order| format!("('{}', 'customer', 1, 'placed', now(), 1, 'sku', 1)", order_id(order)))
-        .collect();
-    let columns = "order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version";
-    format!("INSERT INTO order_summary ({columns}) VALUES {}", rows.join(", "))
-}
-
-#[tokio::test]
-async fn hundreds_of_uncommitted_rows_delay_only_their_own_orders() -> Result<()> {
-    let scene = Scene::create().await?;
-    let mut holder = scene.database.connect().await?;
-    let lock = holder.transaction().await?;
-    lock.batch_execute(&insert_summaries(1..=200)).await?;
-    let stop = CancellationToken::new();
-    let projector =
-        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
-    let address = projector.address();
-    let running = tokio::spawn(projector.run());
-
-    // Those of the uncommitted rows, each with another one beside it; and more others behind them.
-    let mixed = (1..=200).flat_map(|order| [event(order, 2), event(order + 1_000, 2)]);
-    scene.emit_all(&mixed.chain(events(2_001..=3_000, 2)).collect::<Vec<_>>()).await?;
-    until_count(&scene, "outbox", 0, Duration::from_secs(15)).await?;
-    until_count(&scene, "order_summary", 1_200, Duration::from_secs(30)).await?;
-    assert_eq!(metric(address, "orders_projector_batches_failed_total").await?, 0.0, "waiting is no failure");
-    lock.commit().await?;
-    until_count(&scene, "order_summary WHERE version = 2", 1_400, Duration::from_secs(10)).await?;
-    until_count(&scene, "waiting_events", 0, Duration::from_secs(5)).await?;
-    assert_eq!(scene.count("parked_events").await?, 0);
-    stop.cancel();
-    running.await??;
     Ok(())
 }
 

@@ -23,4 +23,5 @@ mod revenue_by_month;
 mod sessions;
 mod storm;
 mod support;
+mod uncommitted_rows;
 mod workers;
