@@ -97,6 +97,12 @@ impl PgBouncer {
         Ok(Some(Self { child, socket_dir, _scratch: scratch }))
     }
 
+    /// Its socket, for what is to lead to it.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.socket_dir.join(format!(".s.PGSQL.{PORT}"))
+    }
+
     /// The URL of `database` for `role` that leads over it.
     #[must_use]
     pub fn url(&self, role: &str, database: &str) -> String {

@@ -120,10 +120,8 @@ async fn a_client_that_saw_orders_which_a_failover_lost_gets_a_snapshot_at_a_sta
     Ok(())
 }
 
-/// One address that leads to each of the servers in turn, and counts what it led to each.
-async fn alternate(servers: [&PrivateServer; 2]) -> Result<(u16, AbortOnDropHandle<()>)> {
-    let sockets: Vec<PathBuf> =
-        servers.iter().map(|server| server.socket_dir().join(".s.PGSQL.5432")).collect();
+/// One address that leads to each of these sockets in turn.
+pub(crate) async fn alternate(sockets: [PathBuf; 2]) -> Result<(u16, AbortOnDropHandle<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
     let accepting = async move {
@@ -176,7 +174,8 @@ async fn standbys_behind_one_address_whose_restartpoints_differ_interrupt_no_str
     .await?;
     assert_eq!(reported_timeline(&at_d).await?, 1, "the other one does not yet");
 
-    let (port, _forwarding) = alternate([&c, &d]).await?;
+    let (port, _forwarding) =
+        alternate([&c, &d].map(|server| server.socket_dir().join(".s.PGSQL.5432"))).await?;
     let url = format!("postgres://orders_read_api@127.0.0.1:{port}/postgres");
     let replica = Replica::start(&url, &[])?;
     // At once, so that there are connections to both.

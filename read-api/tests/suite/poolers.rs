@@ -2,13 +2,15 @@
 
 use anyhow::Result;
 use futures_util::FutureExt;
-use local::pgbouncer::PoolMode;
+use local::pgbouncer::{PgBouncer, PoolMode};
+use local::postgres::{PrivateServer, ServerOptions, Tuning};
 use local::readiness::until_not_ready_because;
 use local::test_database::TestDatabase;
 use read_api::adapter::postgres::BY_KEY_ONLY;
 use reqwest::StatusCode;
 use runtime::database::DatabaseConfig;
 
+use crate::failover::alternate;
 use crate::support::Replica;
 
 #[derive(Debug, PartialEq, diesel::QueryableByName)]
@@ -52,6 +54,29 @@ async fn over_a_pooler_in_transaction_mode_it_is_not_ready_and_says_why() -> Res
                 until_not_ready_because(&replica.admin_url, "use session mode").await?;
             }
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn behind_a_balancer_that_alternates_a_pooler_in_transaction_mode_is_recognised() -> Result<()> {
+    let options = ServerOptions { tuning: Tuning::Throwaway, data_dir: None };
+    let servers = [PrivateServer::start(&options)?, PrivateServer::start(&options)?];
+    for mode in ["transaction", "statement"] {
+        let lines = format!("pool_mode = {mode}\nignore_startup_parameters = options");
+        let start = |server: &PrivateServer| PgBouncer::start(server.socket_dir(), &["postgres"], &lines);
+        let (Some(one), Some(other)) = (start(&servers[0])?, start(&servers[1])?) else { return Ok(()) };
+        let (port, _balancing) = alternate([one.socket(), other.socket()]).await?;
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let opened = DatabaseConfig::from_vars(&vec![("DATABASE_URL".to_owned(), url)])?.open("test")?;
+        let query = "SELECT 'works' AS value";
+        let outcome: Result<Setting, _> = opened
+            .run(move |connection| {
+                diesel_async::RunQueryDsl::get_result(diesel::sql_query(query), connection).boxed()
+            })
+            .await;
+        let error = outcome.err().map(|error| runtime::telemetry::chain(&error)).unwrap_or_default();
+        assert!(error.contains("use session mode"), "{mode}: {error:?}");
     }
     Ok(())
 }

@@ -14,8 +14,11 @@ use super::backend::{Backend, Relation};
 use super::connect::{ConnectError, Connector, Wire, drive, query};
 
 /// The second connection has to begin its transaction within this. Where it cannot, as where a pooler has no session left, or
-/// where it comes to another server, nothing is known, and the connection counts as a good one until the next trial.
+/// where it comes to other servers only, nothing is known, and the connection counts as a good one until the next trial.
 const TRIAL_LIMIT: Duration = Duration::from_millis(500);
+
+/// How often a trial connects to come to the server of the first connection, where a balancer leads to several.
+const DIALS: usize = 3;
 
 /// When to try again where nothing could be learnt.
 const NEXT_TRIAL: Duration = Duration::from_secs(10);
@@ -64,17 +67,14 @@ impl Pooling {
             state.next_trial = None;
         }
         let statement = format!("BEGIN; SELECT {}", Backend::SQL);
-        match tokio::time::timeout(TRIAL_LIMIT, ask(connector, &statement)).await {
-            Ok(Ok((other, its_backend))) => match its_backend.relation(backend) {
-                Relation::Same => Err(ConnectError::TransactionPooling),
-                Relation::Sessions => Ok(Some(other)),
-                Relation::Servers => Ok(self.nothing_learnt().await),
-            },
+        match tokio::time::timeout(TRIAL_LIMIT, ask_beside(backend, connector, &statement)).await {
+            Ok(Ok((_, Relation::Same))) => Err(ConnectError::TransactionPooling),
+            Ok(Ok((other, Relation::Sessions))) => Ok(Some(other)),
             // Statement mode refuses transactions, and gives each statement the session that was idle last.
             Ok(Err(ConnectError::SetUp(_))) if has_backend(connector, backend).await => {
                 Err(ConnectError::TransactionPooling)
             }
-            Ok(Err(_)) | Err(_) => Ok(self.nothing_learnt().await),
+            Ok(Ok((_, Relation::Servers)) | Err(_)) | Err(_) => Ok(self.nothing_learnt().await),
         }
     }
 
@@ -107,16 +107,28 @@ impl Pooling {
     }
 }
 
-/// Runs `statement` on a connection of its own, and returns its backend.
-async fn ask(connector: &Connector, statement: &str) -> Result<(Other, Backend), ConnectError> {
-    let (client, mut wire) = connector.dial().await?;
-    let row = query(&client, &mut wire, statement).await?;
-    Ok((Other { client, wire }, Backend::of(&row)))
+/// Runs `statement` on a connection of its own, at the server of `backend` if one of a few connections comes there.
+async fn ask_beside(
+    backend: &Backend,
+    connector: &Connector,
+    statement: &str,
+) -> Result<(Other, Relation), ConnectError> {
+    // They are kept until one comes there: a balancer that counts connections would lead to the same other server again.
+    let mut elsewhere = Vec::new();
+    loop {
+        let (client, mut wire) = connector.dial().await?;
+        let row = query(&client, &mut wire, statement).await?;
+        let (other, relation) = (Other { client, wire }, Backend::of(&row).relation(backend));
+        if relation != Relation::Servers || elsewhere.len() + 1 >= DIALS {
+            return Ok((other, relation));
+        }
+        elsewhere.push(other);
+    }
 }
 
 /// Whether another connection is answered by this backend.
 async fn has_backend(connector: &Connector, backend: &Backend) -> bool {
     let statement = format!("SELECT {}", Backend::SQL);
-    let asked = tokio::time::timeout(TRIAL_LIMIT, ask(connector, &statement)).await;
-    matches!(asked, Ok(Ok((_, other))) if other.relation(backend) == Relation::Same)
+    let asked = tokio::time::timeout(TRIAL_LIMIT, ask_beside(backend, connector, &statement)).await;
+    matches!(asked, Ok(Ok((_, Relation::Same))))
 }
