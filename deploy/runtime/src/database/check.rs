@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use self::look::{Found, look};
 use super::backend::Relation;
-use super::{ConnectError, Database, DatabaseError, PoolError, Repeat};
+use super::{ConnectError, Database, DatabaseError, PoolError, Repeat, trust};
 use crate::health::Health;
 use crate::telemetry::chain;
 
@@ -120,11 +120,13 @@ impl Checker {
             Relation::Same => {}
             Relation::Sessions => {
                 self.database.pooling.forget().await;
-                self.database.trust.discard_before(Instant::now(), "a pooler has exchanged the session");
+                self.database.trust.discard_before(Instant::now(), &trust::EXCHANGED);
                 return Err(CheckError::TransactionPooling);
             }
             Relation::Servers => {
-                self.database.trust.discard_before(Instant::now(), "a connection has come to another server");
+                // A pooler before several servers does so too: the next trial names it.
+                self.database.pooling.forget().await;
+                self.database.trust.discard_before(Instant::now(), &trust::OTHER_SERVER);
                 return Err(CheckError::OtherServer);
             }
         }
@@ -138,7 +140,7 @@ impl Checker {
             return Err(CheckError::MissingPrivilege(privilege));
         }
         if self.needs.writes && found.read_only {
-            self.database.trust.discard_before(Instant::now(), "the server has become read-only");
+            self.database.trust.discard_before(Instant::now(), &trust::READ_ONLY);
             return Err(CheckError::ReadOnly);
         }
         self.compare_shape(found.shape, asked).await;
@@ -162,7 +164,7 @@ impl Checker {
             biased;
             found = &mut usual => found,
             Some(found) = new => {
-                self.database.trust.discard_before(opened, "a connection is silent while a new one answers");
+                self.database.trust.discard_before(opened, &trust::SILENT);
                 Ok(found)
             }
             else => Err(DatabaseError::Silent),
@@ -196,7 +198,7 @@ impl Checker {
     async fn compare_shape(&self, shape: Option<String>, asked: Instant) {
         let mut last = self.last_shape.lock().await;
         if last.is_some() && *last != shape {
-            self.database.trust.discard_before(asked, "a column has changed");
+            self.database.trust.discard_before(asked, &trust::COLUMN_CHANGED);
         }
         *last = shape;
     }

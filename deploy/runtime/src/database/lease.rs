@@ -12,7 +12,7 @@ use diesel_async::AsyncPgConnection;
 use super::Limits;
 use super::connect::{Connector, PooledConnection};
 use super::silence::StatementLimit;
-use super::trust::Trust;
+use super::trust::{self, Trust};
 use super::verdict::{self, Verdict};
 
 /// A session so young that has not done anything yet has nothing that could be spoilt: an error on it is not its own. Older
@@ -94,7 +94,7 @@ impl Lease {
             }
             Verdict::ReadOnly => {
                 self.close();
-                trust.discard_before(Instant::now(), "the server has become read-only");
+                trust.discard_before(Instant::now(), &trust::READ_ONLY);
                 return Verified::Refused;
             }
             Verdict::Lost => {

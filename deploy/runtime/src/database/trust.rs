@@ -15,7 +15,24 @@ use crate::overload::OncePerSecond;
 /// doubt each time it is sent, and a doubt costs all idle connections of the process.
 const BETWEEN_DOUBTS: Duration = Duration::from_secs(1);
 
-static DISCARDED: OncePerSecond = OncePerSecond::new();
+/// Why sessions are discarded. Each reason has a log line of its own: one that comes often must not hide another.
+pub(super) struct Reason {
+    text: &'static str,
+    line: OncePerSecond,
+}
+
+impl Reason {
+    const fn new(text: &'static str) -> Self {
+        Self { text, line: OncePerSecond::new() }
+    }
+}
+
+static FAILED: Reason = Reason::new("a connection failed where a new one works");
+pub(super) static READ_ONLY: Reason = Reason::new("the server has become read-only");
+pub(super) static EXCHANGED: Reason = Reason::new("a pooler has exchanged the session");
+pub(super) static OTHER_SERVER: Reason = Reason::new("a connection has come to another server");
+pub(super) static SILENT: Reason = Reason::new("a connection is silent while a new one answers");
+pub(super) static COLUMN_CHANGED: Reason = Reason::new("a column has changed");
 
 /// What the pools of a process know about their sessions.
 #[derive(Default)]
@@ -73,7 +90,7 @@ impl Trust {
         }
         let doubt = self.lock().doubt;
         if let Some(doubt) = doubt.filter(|doubt| *doubt <= opened) {
-            self.discard_before(doubt, "a connection failed where a new one works");
+            self.discard_before(doubt, &FAILED);
         }
     }
 
@@ -86,7 +103,7 @@ impl Trust {
     }
 
     /// Closes all idle sessions that were opened before `at`, and the others as soon as they are given back.
-    pub(super) fn discard_before(&self, at: Instant, reason: &'static str) {
+    pub(super) fn discard_before(&self, at: Instant, reason: &Reason) {
         let pools: Vec<Pool> = {
             let mut state = self.lock();
             state.spoilt_before = state.spoilt_before.max(Some(at));
@@ -97,8 +114,13 @@ impl Trust {
         };
         let discarded: usize =
             pools.iter().map(|pool| pool.retain(|session, _| session.opened >= at).removed.len()).sum();
-        if let Some(times) = DISCARDED.count() {
-            tracing::warn!(connections = discarded, reason, times, "idle connections discarded");
+        if let Some(times) = reason.line.count() {
+            tracing::warn!(
+                connections = discarded,
+                reason = reason.text,
+                times,
+                "idle connections discarded"
+            );
         }
     }
 
@@ -121,7 +143,41 @@ impl std::fmt::Debug for Trust {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use tracing_subscriber::fmt::MakeWriter;
+
     use super::*;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
 
     #[test]
     fn there_is_one_doubt_a_second() {
@@ -135,6 +191,19 @@ mod tests {
         assert!(!trust.is_doubtful(after(20)));
         trust.doubt(after(1_010));
         assert!(trust.is_doubtful(after(20)));
+    }
+
+    #[test]
+    fn a_reason_that_comes_often_does_not_hide_another() {
+        let (trust, often, seldom) = (Trust::default(), Reason::new("often"), Reason::new("seldom"));
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            (0..10).for_each(|_| trust.discard_before(Instant::now(), &often));
+            trust.discard_before(Instant::now(), &seldom);
+        });
+        let text = log.text();
+        assert_eq!((text.matches("often").count(), text.matches("seldom").count()), (1, 1), "{text}");
     }
 
     #[test]
