@@ -17,21 +17,36 @@ pub struct ClaimLimits {
     pub bytes: i64,
 }
 
-/// `columns` of the rows of `locked`, which have `bytes`, that fit into `bytes` together; at least the first. The other rows stay
+/// `columns` of the rows of `measured`, which have `bytes`, that fit into `bytes` together; at least the first. The other rows stay
 /// locked until the transaction ends, so a caller that knows how large events are asks for few more than fit.
 pub(super) fn push_those_that_fit<'b>(
     out: &mut AstPass<'_, 'b, Pg>,
     columns: &str,
-    locked: impl FnOnce(&mut AstPass<'_, 'b, Pg>) -> QueryResult<()>,
+    measured: impl FnOnce(&mut AstPass<'_, 'b, Pg>) -> QueryResult<()>,
     bytes: &'b i64,
 ) -> QueryResult<()> {
     out.push_sql("SELECT ");
     out.push_sql(columns);
     out.push_sql(" FROM (SELECT *, sum(bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far FROM (");
-    locked(out)?;
-    out.push_sql(") AS locked) AS sized WHERE bytes_so_far <= ");
+    measured(out)?;
+    out.push_sql(") AS measured) AS sized WHERE bytes_so_far <= ");
     out.push_bind_param::<BigInt, _>(bytes)?;
     out.push_sql(" OR bytes_so_far = bytes");
+    Ok(())
+}
+
+/// `columns` of the rows of `locked`, which lock what they have, and their `bytes`. Payloads are measured out here: in `locked` those
+/// of the rows that other transactions hold would be, too. `OFFSET 0` keeps them from being measured once for each use of `bytes`.
+pub(super) fn push_measured<'b>(
+    out: &mut AstPass<'_, 'b, Pg>,
+    columns: &str,
+    locked: impl FnOnce(&mut AstPass<'_, 'b, Pg>) -> QueryResult<()>,
+) -> QueryResult<()> {
+    out.push_sql("SELECT ");
+    out.push_sql(columns);
+    out.push_sql(", octet_length(payload::text) AS bytes FROM (");
+    locked(out)?;
+    out.push_sql(") AS locked OFFSET 0");
     Ok(())
 }
 

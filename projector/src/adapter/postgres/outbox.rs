@@ -6,7 +6,7 @@ use diesel::{QueryResult, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::stored_time::StoredTime;
 
-use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_those_that_fit};
+use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_measured, push_those_that_fit};
 
 /// Takes events with ids of `from` or higher out of the outbox, oldest first, up to `limits`, and returns them in that
 /// order.
@@ -57,25 +57,29 @@ impl QueryFragment<Pg> for Claim {
         // left for the next claim. Places are those of one table; in partitions they would not tell rows apart.
         // `= ANY(ARRAY(…))` rather than `IN (…)`: under a generic plan or stale statistics the latter becomes a join that
         // reads the whole table.
-        // Nearly always all that were locked fit, which one sum shows; only where they do not are they counted one by one. The
-        // length of a payload is known without reading it whole.
+        // Nearly always all that were locked fit, which one sum shows; only where they do not are they counted one by one.
         out.push_sql("DELETE FROM outbox WHERE ctid = ANY((SELECT CASE WHEN bytes <= ");
         out.push_bind_param::<sql_types::BigInt, _>(&self.limits.bytes)?;
         out.push_sql(" THEN places ELSE ARRAY(");
-        let locked = |out: &mut AstPass<'_, 'b, Pg>| {
+        let measured = |out: &mut AstPass<'_, 'b, Pg>| {
             out.push_sql("SELECT place, bytes FROM unnest(places, sizes) AS each (place, bytes)");
             Ok(())
         };
-        push_those_that_fit(&mut out, "place", locked, &self.limits.bytes)?;
+        push_those_that_fit(&mut out, "place", measured, &self.limits.bytes)?;
         out.push_sql(
             ") END FROM (SELECT array_agg(ctid) AS places, array_agg(bytes) AS sizes, sum(bytes) AS bytes \
-             FROM (SELECT ctid, octet_length(payload::text) AS bytes FROM outbox WHERE id >= ",
+             FROM (",
         );
-        out.push_bind_param::<sql_types::BigInt, _>(&self.from)?;
-        out.push_sql(" ORDER BY id LIMIT ");
-        out.push_bind_param::<sql_types::BigInt, _>(&self.limits.events)?;
+        push_measured(&mut out, "ctid", |out| {
+            out.push_sql("SELECT ctid, payload FROM outbox WHERE id >= ");
+            out.push_bind_param::<sql_types::BigInt, _>(&self.from)?;
+            out.push_sql(" ORDER BY id LIMIT ");
+            out.push_bind_param::<sql_types::BigInt, _>(&self.limits.events)?;
+            out.push_sql(" FOR UPDATE SKIP LOCKED");
+            Ok(())
+        })?;
         out.push_sql(
-            " FOR UPDATE SKIP LOCKED) AS locked) AS claimed)::tid[]) \
+            ") AS measured) AS claimed)::tid[]) \
              RETURNING id, kind, payload::text, created_at, statement_timestamp()",
         );
         Ok(())

@@ -10,7 +10,7 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::stored_time::StoredTime;
 
-use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_those_that_fit};
+use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_measured, push_those_that_fit};
 use super::parked_events::schema::parked_events::dsl;
 
 /// An event to be parked, whether for the first time or again.
@@ -224,14 +224,15 @@ impl QueryFragment<Pg> for ClaimDue {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
             out.push_sql(
-                "SELECT id, kind, payload, created_at, attempts, octet_length(payload::text) AS bytes \
+                "SELECT id, kind, payload, created_at, attempts \
                  FROM parked_events WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT ",
             );
             out.push_bind_param::<BigInt, _>(&self.0.events)?;
             out.push_sql(" FOR UPDATE SKIP LOCKED");
             Ok(())
         };
-        push_those_that_fit(&mut out, "id, kind, payload::text, created_at, attempts", locked, &self.0.bytes)
+        let columns = "id, kind, payload::text, created_at, attempts";
+        push_those_that_fit(&mut out, columns, |out| push_measured(out, "*", locked), &self.0.bytes)
     }
 }
 

@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::stored_time::StoredTime;
 use uuid::Uuid;
 
-use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_those_that_fit};
+use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_measured, push_those_that_fit};
 
 /// An event to be set aside.
 #[derive(Debug)]
@@ -215,7 +215,7 @@ impl QueryFragment<Pg> for ClaimUnlocked {
         // empty.
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
             out.push_sql(
-                "SELECT w.id, w.kind, w.payload, w.created_at, octet_length(w.payload::text) AS bytes FROM waiting_events AS w \
+                "SELECT w.id, w.kind, w.payload, w.created_at FROM waiting_events AS w \
                  CROSS JOIN LATERAL (SELECT FROM order_summary AS o \
                  WHERE o.order_id BETWEEN w.order_id AND w.order_id ORDER BY o.order_id LIMIT 1 \
                  FOR NO KEY UPDATE SKIP LOCKED) AS unlocked WHERE",
@@ -227,7 +227,7 @@ impl QueryFragment<Pg> for ClaimUnlocked {
             Ok(())
         };
         let columns = "id, kind, payload::text, created_at, statement_timestamp()";
-        push_those_that_fit(&mut out, columns, locked, &self.1.bytes)
+        push_those_that_fit(&mut out, columns, |out| push_measured(out, "*", locked), &self.1.bytes)
     }
 }
 
@@ -244,7 +244,7 @@ impl QueryFragment<Pg> for ClaimWithoutRow {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let locked = |out: &mut AstPass<'_, 'b, Pg>| {
             out.push_sql(
-                "SELECT w.id, w.kind, w.payload, w.created_at, octet_length(w.payload::text) AS bytes \
+                "SELECT w.id, w.kind, w.payload, w.created_at \
                  FROM waiting_events AS w WHERE",
             );
             self.0.push_condition(out)?;
@@ -257,7 +257,7 @@ impl QueryFragment<Pg> for ClaimWithoutRow {
             Ok(())
         };
         let columns = "id, kind, payload::text, created_at, statement_timestamp()";
-        push_those_that_fit(&mut out, columns, locked, &self.1.bytes)
+        push_those_that_fit(&mut out, columns, |out| push_measured(out, "*", locked), &self.1.bytes)
     }
 }
 
