@@ -54,6 +54,11 @@ impl Hold {
         }
     }
 
+    /// Whether others can see that these rows are held without waiting for them.
+    pub(super) fn is_seen(self) -> bool {
+        self.kind == HoldKind::Locked
+    }
+
     pub(super) async fn begin(self, stage: &Stage) -> Result<Holder> {
         let (session, connection) = tokio_postgres::connect(&stage.database_url(), NoTls).await?;
         let connection = tokio::spawn(connection);
