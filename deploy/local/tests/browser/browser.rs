@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -33,6 +33,33 @@ const FLAGS: [&str; 10] = [
     "--lang=en-US",
 ];
 
+/// How often the driver is started. It takes a free port for IPv4, then needs the same port for IPv6, and exits if another
+/// process has that one.
+const DRIVER_STARTS: usize = 5;
+
+/// A driver, and the port that it listens on.
+fn start_driver(program: &Path, temp_dir: &Path) -> Result<(Child, String)> {
+    for _ in 0..DRIVER_STARTS {
+        // However this process ends, the driver gets a signal, and ends the browser.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM"]).arg(program).arg("--port=0");
+        command.env("TMPDIR", temp_dir).env("TZ", "UTC");
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut driver = command.spawn().context("setpriv, of util-linux")?;
+        let stdout = driver.stdout.take().context("no output")?;
+        let port = BufReader::new(stdout).lines().map_while(Result::ok).find_map(|line| {
+            let port = line.split_once("successfully on port ")?.1;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        match port {
+            Some(port) => return Ok((driver, port)),
+            // It has closed its output, so it is about to end.
+            None => driver.wait().map(drop)?,
+        }
+    }
+    anyhow::bail!("the driver has found no port in {DRIVER_STARTS} starts")
+}
+
 /// A browser with one page; it ends with this value.
 pub(crate) struct Browser {
     driver: Child,
@@ -53,23 +80,9 @@ impl Browser {
             return Ok(None);
         };
         let profile = tempfile::tempdir()?;
-        // Whatever becomes of this process, the driver is told to end, and ends the browser.
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "TERM"])
-            .arg(driver)
-            .arg("--port=0")
-            .env("TMPDIR", profile.path())
-            .env("TZ", "UTC");
-        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut driver = command.spawn().context("setpriv, of util-linux")?;
-        let stdout = driver.stdout.take().context("no output")?;
-        let port = BufReader::new(stdout).lines().map_while(Result::ok).find_map(|line| {
-            let port = line.split_once("successfully on port ")?.1;
-            Some(port.trim_end_matches('.').to_owned())
-        });
+        let (driver, port) = start_driver(&driver, profile.path())?;
         let mut browser = Self { driver, client: reqwest::Client::new(), session: String::new(), profile };
-        let root = format!("http://127.0.0.1:{}/session", port.context("the driver tells no port")?);
+        let root = format!("http://127.0.0.1:{port}/session");
         let sandbox = geteuid().is_root().then_some("--no-sandbox");
         let profile = format!("--user-data-dir={}", browser.profile.path().join("profile").display());
         let flags: Vec<_> = FLAGS.into_iter().chain(sandbox).chain([profile.as_str()]).collect();
