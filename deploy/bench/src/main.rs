@@ -31,8 +31,8 @@ use crate::scenario::Scenario;
 use crate::stage::{Stage, both};
 
 /// Measures the services beside PostgreSQL and prints a table. The exit status is 3 if a target was not met, 4 if no
-/// target was judged because of what was measured (a debug build, or a server that may lose data), and 1 if something failed: then
-/// there is no figure of it.
+/// target was judged because of what was measured (a debug build, or a server that may lose data), and 1 if something
+/// failed: then there is no figure of it.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -47,13 +47,13 @@ struct Cli {
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Use the server of this database rather than a private one, with a new database that is removed again; the services' roles
-    /// stay. The user must be able to create databases and roles, to SET ROLE to them, to CHECKPOINT, and to read all settings;
-    /// `latency`, `poison` and `locked` need `track_commit_timestamp`.
+    /// Use the server of this database rather than a private one, with a new database that is removed again; the
+    /// services' roles stay. The user must be able to create databases and roles, to SET ROLE to them, to CHECKPOINT,
+    /// and to read all settings; `latency`, `poison` and `locked` need `track_commit_timestamp`.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// A hundredth of the rows and none of the longer times, to see that everything works: the figures mean nothing, and are
-    /// not judged, which is no error here.
+    /// A hundredth of the rows and none of the longer times, to see that everything works: the figures mean nothing,
+    /// and are not judged, which is no error here.
     #[arg(long)]
     quick: bool,
 }

@@ -40,8 +40,8 @@ pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> 
     Ok(())
 }
 
-/// Puts the events of these orders into the outbox in one transaction. Returns how long a projector that runs takes from its
-/// commit until the last has been projected.
+/// Puts the events of these orders into the outbox in one transaction. Returns how long a projector that runs takes
+/// from its commit until the last has been projected.
 pub(crate) async fn fill_and_drain(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<Duration> {
     let events = i64::try_from(orders.len())?;
     fill_outbox(stage, orders, customers).await?;

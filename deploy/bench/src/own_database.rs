@@ -9,7 +9,8 @@ use tokio_postgres::NoTls;
 /// For connecting, and for each statement.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A new database that nobody else knows of, so that nothing on the server can be lost. It stays until [`Self::remove`].
+/// A new database that nobody else knows of, so that nothing on the server can be lost. It stays until
+/// [`Self::remove`].
 pub(crate) struct OwnDatabase {
     server: String,
     name: String,
@@ -42,7 +43,8 @@ fn with_database(url: &str, name: &str) -> Result<String> {
     let mut other =
         Url::parse(url).ok().context("the database URL must be like postgres://user@host/database")?;
     other.set_path(name);
-    // Whoever connects reads it by other rules. A name in another place would outdo this one, and that database be emptied.
+    // Whoever connects reads it by other rules. A name in another place would outdo this one, and that database be
+    // emptied.
     let read: tokio_postgres::Config = other.as_str().parse()?;
     ensure!(
         read.get_dbname() == Some(name),

@@ -9,8 +9,8 @@ pub(crate) struct Plan {
     pub(crate) time: Duration,
     /// How often each is repeated.
     pub(crate) rounds: u32,
-    /// What numbers of rows are divided by. If it is more than 1 the longer measurements take as long as any other, too: such
-    /// a run only shows that everything works.
+    /// What numbers of rows are divided by. If it is more than 1 the longer measurements take as long as any other,
+    /// too: such a run only shows that everything works.
     pub(crate) shrink: u32,
 }
 

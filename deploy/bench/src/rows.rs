@@ -12,7 +12,8 @@ const PLACED_AT: &str = "(timestamptz '2026-01-01 00:00Z' + n * interval '1 seco
 const ITEMS: &str = r#"[{"sku": "SKU-00001", "quantity": 1, "price_cents": 450}, {"sku": "SKU-00002", "quantity": 2, "price_cents": 1999}, {"sku": "SKU-00003", "quantity": 1, "price_cents": 5900}]"#;
 const TOTAL_CENTS: u32 = 10_348;
 
-/// SQL for the customer of order n: each of so many has as many orders as any other, and they lie as far apart as they can.
+/// SQL for the customer of order n: each of so many has as many orders as any other, and they lie as far apart as they
+/// can.
 fn customer_id(customers: u32) -> String {
     format!("'customer-' || n % {customers} + 1")
 }

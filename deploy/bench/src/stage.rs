@@ -51,7 +51,8 @@ impl Stage {
         }
     }
 
-    /// Leaves nothing behind, but for the roles of the services on a server that was named: others may have them in use.
+    /// Leaves nothing behind, but for the roles of the services on a server that was named: others may have them in
+    /// use.
     pub(crate) async fn end(self) -> Result<()> {
         match self.own {
             Some(own) => own.remove().await,

@@ -68,8 +68,8 @@ impl SteadyOrders {
         Ok(written)
     }
 
-    /// This percentile of the time between the commits of an order and of its summary, in milliseconds, of the orders with
-    /// numbers above [`Self::after`]; of none above a million higher.
+    /// This percentile of the time between the commits of an order and of its summary, in milliseconds, of the orders
+    /// with numbers above [`Self::after`]; of none above a million higher.
     pub(crate) async fn late_ms(self, stage: &Stage, percentile: f64) -> Result<f64> {
         let query = "SELECT percentile_cont($1) WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM
                          pg_xact_commit_timestamp(s.xmin) - pg_xact_commit_timestamp(o.xmin))::float8)

@@ -12,7 +12,8 @@ const COMMON: &str = include_str!("wrk/common.lua");
 const PLACE_ORDERS: &str = include_str!("wrk/place_orders.lua");
 const LIST_ORDERS: &str = include_str!("wrk/list_orders.lua");
 
-/// One asks for more than two cores can answer; another would only take time from what is measured. The pace is a thread's.
+/// One asks for more than two cores can answer; another would only take time from what is measured. The pace is a
+/// thread's.
 pub(crate) const THREADS: u16 = 1;
 
 /// How long the last answers may take where all are waited for.
@@ -43,8 +44,9 @@ pub(crate) struct Pace {
     pub(crate) time: Duration,
     /// Requests a second; 0 for as many as possible.
     pub(crate) per_second: u32,
-    /// Whether nothing is sent in the end until all has been answered, and everything counts that was sent in `time`. This costs
-    /// wrk 1.5 µs a request. Otherwise it drops those that are under way when time is up, one a connection at most.
+    /// Whether nothing is sent in the end until all has been answered, and everything counts that was sent in `time`.
+    /// This costs wrk 1.5 µs a request. Otherwise it drops those that are under way when time is up, one a connection
+    /// at most.
     pub(crate) until_answered: bool,
 }
 
@@ -101,8 +103,8 @@ impl Answered {
         Duration::from_micros(self.said.p50_micros).as_secs_f64() * 1e3
     }
 
-    /// From when a request is sent. For each that took longer than twice what passes between two on its connection, on average,
-    /// wrk adds those that it has kept from being sent.
+    /// From when a request is sent. For each that took longer than twice what passes between two on its connection, on
+    /// average, wrk adds those that it has kept from being sent.
     pub(crate) fn p99_ms(&self) -> f64 {
         Duration::from_micros(self.said.p99_micros).as_secs_f64() * 1e3
     }

@@ -1,4 +1,5 @@
-//! The benchmarks themselves: every scenario runs, programs can read its figures, and a server in use is left as it was.
+//! The benchmarks themselves: every scenario runs, programs can read its figures, and a server in use is left as it
+//! was.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};

@@ -91,8 +91,8 @@ async fn place_and_see_one(
     Ok(answered.elapsed())
 }
 
-/// The median and the 99th percentile, in milliseconds, of the time between the two commits as PostgreSQL has noted them: each
-/// before its record is flushed, so that the order's flush is in it, and the summary's is not.
+/// The median and the 99th percentile, in milliseconds, of the time between the two commits as PostgreSQL has noted
+/// them: each before its record is flushed, so that the order's flush is in it, and the summary's is not.
 async fn commit_to_visible(stage: &Stage) -> Result<[f64; 2]> {
     let query = "SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM
                      pg_xact_commit_timestamp(s.xmin) - pg_xact_commit_timestamp(o.xmin))::float8)

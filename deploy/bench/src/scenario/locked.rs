@@ -1,5 +1,5 @@
-//! Summaries that another session has locked: what that costs the events of other orders, and how soon theirs are applied
-//! afterwards.
+//! Summaries that another session has locked: what that costs the events of other orders, and how soon theirs are
+//! applied afterwards.
 
 mod holder;
 

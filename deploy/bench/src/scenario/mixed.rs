@@ -32,7 +32,8 @@ struct Part {
     is_judged: bool,
 }
 
-/// Where halves ask for more than the machine has, quarters tell whether the sides disturb each other while it has enough.
+/// Where halves ask for more than the machine has, quarters tell whether the sides disturb each other while it has
+/// enough.
 const PARTS: [Part; 2] = [
     Part { name: "half", divisor: 2, length: 30, is_judged: true },
     Part { name: "a quarter", divisor: 4, length: 6, is_judged: false },

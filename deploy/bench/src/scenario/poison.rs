@@ -38,7 +38,8 @@ impl Refusal {
 /// Refused by [`REFUSE`].
 const UNKNOWN_TOTAL: i64 = 666;
 
-/// A trigger that refuses orders with one total. It costs other orders a comparison. The error has no kind that diesel-async tells.
+/// A trigger that refuses orders with one total. It costs other orders a comparison. The error has no kind that
+/// diesel-async tells.
 const REFUSE: &str = "
     CREATE FUNCTION bench_refuse() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION 'refused by the benchmark' USING ERRCODE = 'data_exception'; END $$;
@@ -46,8 +47,8 @@ const REFUSE: &str = "
         WHEN (NEW.total_cents = 666) EXECUTE FUNCTION bench_refuse()";
 const REFUSE_NO_MORE: &str = "DROP TRIGGER bench_refuse ON order_summary; DROP FUNCTION bench_refuse()";
 
-/// One in so many is refused, of so many hundredths of the usual number of events, and at least this part of the clean rate is
-/// to be kept.
+/// One in so many is refused, of so many hundredths of the usual number of events, and at least this part of the clean
+/// rate is to be kept.
 const CASES: [(Refusal, u32, u32, Option<f64>); 5] = [
     (Refusal::Known, 100, 100, Some(0.9)),
     (Refusal::Known, 2, 100, Some(0.5)),

@@ -34,8 +34,9 @@ struct Costs {
     write: Vec<f64>,
 }
 
-/// A quick run measures the two smallest sizes only. In each round all sizes follow each other, each with its orders made anew: what the rounds before have added would be most
-/// of what the smallest has. There are half as many rounds as elsewhere, as one takes minutes.
+/// A quick run measures the two smallest sizes only. In each round all sizes follow each other, each with its orders
+/// made anew: what the rounds before have added would be most of what the smallest has. There are half as many rounds
+/// as elsewhere, as one takes minutes.
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let how_many = if plan.shrink > 1 { 2 } else { SIZES.len() };
     let sizes = SIZES.iter().take(how_many);

@@ -13,8 +13,8 @@ use crate::wrk::{self, Answered, Load, Pace};
 
 const CONNECTIONS: [u16; 2] = [64, 256];
 
-/// Order row and event row in one statement, of the same size as ours. Ids grow with time, as ours do. It is spared something:
-/// its JSON is the same for all orders, and is looked at when the statement is prepared.
+/// Order row and event row in one statement, of the same size as ours. Ids grow with time, as ours do. It is spared
+/// something: its JSON is the same for all orders, and is looked at when the statement is prepared.
 const ONE_ORDER: &str = include_str!("write.pgbench.sql");
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {

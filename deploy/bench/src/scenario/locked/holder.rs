@@ -34,7 +34,7 @@ enum HoldKind {
     Uncommitted,
 }
 
-/// A transaction that holds rows until it is told to end.
+/// A transaction that holds rows until it is rolled back.
 pub(super) struct Holder {
     session: Client,
     connection: JoinHandle<Result<(), tokio_postgres::Error>>,

@@ -67,7 +67,8 @@ async fn look(stage: &Stage, projector: &Service, all: [&Service; 3]) -> Result<
 }
 
 impl Seen {
-    /// No event was older than that at any time, in seconds: what was the oldest at one look may have aged until the next.
+    /// No event was older than that at any time, in seconds: what was the oldest at one look may have aged until the
+    /// next.
     pub(super) fn backlog_age(&self) -> f64 {
         let Self(samples) = self;
         let until_next = |(one, next): (&Sample, &Sample)| {
