@@ -7,6 +7,7 @@ use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -22,6 +23,10 @@ use super::turn::Turn;
 /// only when the response is written: it is behind what has not been read.
 const MAX_HELD: usize = 4_096;
 
+/// After a standstill of the process its timers go off before the runtime has asked the kernel what has come meanwhile. So a
+/// connection whose deadline has passed has this much longer: by then the runtime has asked.
+const SECOND_LOOK: Duration = Duration::from_millis(50);
+
 /// A stream whose reads end when the deadline of its connection has passed.
 pub(super) struct TimedStream<S> {
     stream: S,
@@ -30,6 +35,8 @@ pub(super) struct TimedStream<S> {
     head: HeadEnd,
     chunks: ChunksEnd,
     turn: Turn,
+    /// A deadline that has passed, and when the connection is cut for it.
+    passed: Option<(Instant, Instant)>,
     /// What came behind a request that has not been answered yet.
     held: Vec<u8>,
     /// The client sends no more, or nothing more is taken from it.
@@ -49,6 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
             head: HeadEnd::default(),
             chunks: ChunksEnd::default(),
             turn: Turn::default(),
+            passed: None,
             held: Vec::new(),
             has_ended: false,
             is_writing: false,
@@ -64,10 +72,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
         self.is_closing
     }
 
+    /// When the connection is cut for what is happening now.
+    fn cut_at(&self) -> Option<Instant> {
+        let deadline = self.connection.deadline()?;
+        let extended = self.passed.filter(|(passed, _)| *passed == deadline);
+        Some(extended.map_or(deadline, |(_, cut_at)| cut_at))
+    }
+
     /// The timer may have been set for something that is over.
     fn is_overdue(&self) -> bool {
-        self.timer.has_gone_off()
-            && self.connection.deadline().is_some_and(|deadline| deadline <= Instant::now())
+        self.timer.has_gone_off() && self.cut_at().is_some_and(|cut_at| cut_at <= Instant::now())
+    }
+
+    /// Once for each deadline: whether the connection goes on for a moment, so that what has come in time is found.
+    fn is_looked_at_again(&mut self) -> bool {
+        let Some(deadline) = self.connection.deadline() else { return false };
+        if self.passed.is_some_and(|(passed, _)| passed == deadline) {
+            return false;
+        }
+        self.passed = Some((deadline, Instant::now() + SECOND_LOOK));
+        true
     }
 
     /// Whether what was waited for has come in time after all. A process that stood still finds it only now, in the kernel.
@@ -217,8 +241,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
         if !self.held.is_empty() && self.connection.expects_input() {
             cx.waker().wake_by_ref();
         }
-        let Some(deadline) = self.connection.deadline() else { return };
-        self.timer.wake_by(deadline, cx);
+        let Some(cut_at) = self.cut_at() else { return };
+        self.timer.wake_by(cut_at, cx);
     }
 }
 
@@ -229,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TimedStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.is_overdue() {
+        if this.is_overdue() && !this.is_looked_at_again() {
             if !this.has_come_in_time(cx, buffer)? {
                 this.end(cx);
             }
