@@ -238,6 +238,11 @@ impl Drain {
     }
 
     /// Rows have been locked for longer than two workers keep each other waiting: locked rows go on being skipped.
+    /// Whether there are waiting events whose locks have not been tried since the round through all of them began.
+    pub(crate) fn is_waiting_round_unfinished(&self) -> bool {
+        self.waiting.unlocked.is_within_round()
+    }
+
     pub(crate) fn rows_are_still_locked(&self) {
         self.skip_locked.switch_on();
     }

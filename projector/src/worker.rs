@@ -64,6 +64,7 @@ impl Worker {
                     continue;
                 }
                 Ok(BatchOutcome::Drained { .. }) => Ok(true),
+                Ok(BatchOutcome::Empty) if self.drain.is_waiting_round_unfinished() => Ok(true),
                 Ok(BatchOutcome::Empty) => self.drain.is_anything_waiting().await.map_err(drop),
                 Err(_) => Err(()),
             };
@@ -89,6 +90,10 @@ impl Worker {
                         }
                         Ok(BatchOutcome::Drained { .. }) => {
                             (shortest, retry::waiting(locked_for, Duration::ZERO))
+                        }
+                        // The rest of the round comes soon; the longer pause is between rounds.
+                        _ if self.drain.is_waiting_round_unfinished() => {
+                            (retry::waiting(Duration::ZERO, took), Duration::ZERO)
                         }
                         _ => (retry::waiting(Duration::ZERO, took), retry::waiting(locked_for, took)),
                     };

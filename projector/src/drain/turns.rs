@@ -15,8 +15,8 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// Of so many tries one is of events that were tried before; the others are of the newest, where there are any.
 const TRIES_PER_ROUND: usize = 4;
 
-/// How many waiting events a claim looks through at most: a million that are locked must not reach the statement timeout.
-pub(super) const WINDOW: i64 = 10_000;
+/// How many waiting events a claim looks through at most. It keeps a core busy for a millisecond or two, in which others wait.
+pub(super) const WINDOW: i64 = 500;
 
 /// Where the next claims of waiting events begin.
 #[derive(Default)]
@@ -103,6 +103,11 @@ impl Default for Turn {
 }
 
 impl Turn {
+    /// Whether the next claim goes on with a round that others have begun.
+    pub(super) fn is_within_round(&self) -> bool {
+        self.after.load(Ordering::Relaxed) != i64::MIN
+    }
+
     /// From the start again where there is nothing more. A round ends at what is the `newest` when it begins: while others keep
     /// coming no other would begin.
     pub(super) async fn window(
