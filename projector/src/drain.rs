@@ -234,6 +234,9 @@ impl Drain {
     ///
     /// The database's.
     pub async fn is_anything_waiting(&self) -> Result<bool, DatabaseError> {
+        if self.is_waiting_round_unfinished() {
+            return Ok(true);
+        }
         self.database.run(|connection| waiting::is_any(connection).boxed()).await
     }
 

@@ -24,7 +24,7 @@ const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 /// The shortest and the longest pause before a locked row is tried again, and at least so many times as long as a try takes.
 const SHORTEST_WAITING_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_WAITING_PAUSE: Duration = Duration::from_millis(200);
-const WAITING_PAUSE_PER_TRY: u32 = 8;
+const WAITING_PAUSE_PER_TRY: u32 = 16;
 const LONGEST_PAUSE_AFTER_A_LONG_TRY: Duration = Duration::from_millis(600);
 
 /// How long an idle worker pauses when no event has come `since`, up to `longest`.
@@ -114,7 +114,7 @@ mod tests {
     fn a_locked_row_is_tried_again_soon_and_then_less_often() {
         let ms = Duration::from_millis;
         assert_eq!([0, 7, 50, 60_000].map(|ago| waiting(ms(ago), ms(0))), [5, 7, 50, 200].map(ms));
-        assert_eq!(waiting(ms(60_000), ms(50)), ms(400), "most of the time is left to others");
+        assert_eq!(waiting(ms(60_000), ms(25)), ms(400), "most of the time is left to others");
         assert_eq!(waiting(ms(60_000), ms(500)), ms(600), "but nothing waits for more than a second");
     }
 

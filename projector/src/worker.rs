@@ -64,7 +64,6 @@ impl Worker {
                     continue;
                 }
                 Ok(BatchOutcome::Drained { .. }) => Ok(true),
-                Ok(BatchOutcome::Empty) if self.drain.is_waiting_round_unfinished() => Ok(true),
                 Ok(BatchOutcome::Empty) => self.drain.is_anything_waiting().await.map_err(drop),
                 Err(_) => Err(()),
             };

@@ -8,7 +8,7 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
 use super::ready::{LockedEvent, Ready};
-use super::turns::WINDOW;
+use super::turns::WITHOUT_ROW_WINDOW;
 use super::{Drain, DrainError, Mode};
 use crate::adapter::postgres::claimed::{ClaimLimits, ClaimedEvent};
 use crate::adapter::postgres::waiting;
@@ -63,8 +63,8 @@ impl Drain {
         Ok(ready.take_locked(locked))
     }
 
-    /// Waiting events whose rows can be locked now. Where there are none, and every now and then, a few of those that have no row
-    /// yet: whether another session holds these is only seen by trying.
+    /// Waiting events whose rows can be locked now. At the end of a round in which there are none, and every now and then, a few of
+    /// those that have no row yet: whether another session holds these is only seen by trying.
     pub(super) async fn claim_waiting(
         &self,
         connection: &mut AsyncPgConnection,
@@ -80,7 +80,7 @@ impl Drain {
             }
         }
         let claimed = self.claim_unlocked(connection, limits).await?;
-        if claimed.is_empty() && !is_probe_due {
+        if claimed.is_empty() && !is_probe_due && !self.is_waiting_round_unfinished() {
             return self.claim_without_row(connection, limits, mode).await;
         }
         Ok(claimed)
@@ -131,7 +131,7 @@ impl Drain {
         limits: ClaimLimits,
     ) -> QueryResult<Vec<ClaimedEvent>> {
         let newest = &self.waiting.newest;
-        let window = waiting::window(connection, newest.tried(), WINDOW).await?;
+        let window = waiting::window(connection, newest.tried(), WITHOUT_ROW_WINDOW).await?;
         let Some(window) = window else { return Ok(Vec::new()) };
         let claimed = waiting::claim_without_row(connection, window, limits).await?;
         newest.trying(claimed.last().map_or(window.up_to, |event| event.id));

@@ -16,15 +16,27 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 const TRIES_PER_ROUND: usize = 4;
 
 /// How many waiting events a claim looks through at most. It keeps a core busy for a millisecond or two, in which others wait.
-pub(super) const WINDOW: i64 = 500;
+/// Trying a lock costs most.
+const UNLOCKED_WINDOW: i64 = 500;
+pub(super) const WITHOUT_ROW_WINDOW: i64 = 2_000;
 
 /// Where the next claims of waiting events begin.
-#[derive(Default)]
 pub(super) struct WaitingTurns {
     pub(super) unlocked: Turn,
     pub(super) without_row: Turn,
     pub(super) newest: Newest,
     probe: Mutex<Probe>,
+}
+
+impl Default for WaitingTurns {
+    fn default() -> Self {
+        Self {
+            unlocked: Turn::with_windows_of(UNLOCKED_WINDOW),
+            without_row: Turn::with_windows_of(WITHOUT_ROW_WINDOW),
+            newest: Newest::default(),
+            probe: Mutex::default(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -90,19 +102,19 @@ impl Newest {
 
 /// A round through all events by id, and the next one after it.
 pub(super) struct Turn {
+    /// How many events a claim looks through at most.
+    size: i64,
     /// The next claim begins after this id.
     after: AtomicI64,
     /// The round ends with this one.
     up_to: AtomicI64,
 }
 
-impl Default for Turn {
-    fn default() -> Self {
-        Self { after: AtomicI64::new(i64::MIN), up_to: AtomicI64::new(i64::MIN) }
-    }
-}
-
 impl Turn {
+    fn with_windows_of(size: i64) -> Self {
+        Self { size, after: AtomicI64::new(i64::MIN), up_to: AtomicI64::new(i64::MIN) }
+    }
+
     /// Whether the next claim goes on with a round that others have begun.
     pub(super) fn is_within_round(&self) -> bool {
         self.after.load(Ordering::Relaxed) != i64::MIN
@@ -121,6 +133,7 @@ impl Turn {
         {
             return Ok(Some(window));
         }
+        self.after.store(i64::MIN, Ordering::Relaxed);
         self.up_to.store(newest, Ordering::Relaxed);
         self.rest_of_round(connection, i64::MIN).await
     }
@@ -134,13 +147,13 @@ impl Turn {
         if after >= end {
             return Ok(None);
         }
-        let window = waiting::window(connection, after, WINDOW).await?;
+        let window = waiting::window(connection, after, self.size).await?;
         Ok(window.map(|window| Window { up_to: window.up_to.min(end), ..window }))
     }
 
     /// After `window`, or `within` it where there may be more.
     pub(super) fn go_on_after(&self, window: Window, within: Option<i64>) {
-        let is_last = window.events < WINDOW || window.up_to >= self.up_to.load(Ordering::Relaxed);
+        let is_last = window.events < self.size || window.up_to >= self.up_to.load(Ordering::Relaxed);
         let rest = if is_last { i64::MIN } else { window.up_to };
         self.after.store(within.unwrap_or(rest), Ordering::Relaxed);
     }

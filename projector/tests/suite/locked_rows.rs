@@ -271,6 +271,20 @@ async fn a_locked_table_is_an_outage_in_which_nothing_waits_or_is_parked() -> Re
 }
 
 #[tokio::test]
+async fn after_the_last_waiting_event_nothing_is_waiting() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(1)?;
+    let encoded = event(1, 1).encode()?;
+    let insert = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at)
+                  VALUES (1, $1::text::uuid, 1, $2, $3::text::json, now())";
+    scene.session.execute(insert, &[&order_id(1).to_string(), &encoded.kind, &encoded.payload]).await?;
+    assert_ne!(worker.apply_waiting_once().await?, BatchOutcome::Empty);
+    assert_eq!(worker.apply_waiting_once().await?, BatchOutcome::Empty);
+    assert!(!worker.is_anything_waiting().await?, "it would be tried again and again");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_event_without_a_row_has_its_turn_while_unlocked_ones_keep_coming() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(100)?;

@@ -138,6 +138,10 @@ impl Worker {
         self.drain.run_once(Source::Waiting, self.batch_size).await
     }
 
+    pub(crate) async fn is_anything_waiting(&self) -> Result<bool, DatabaseError> {
+        self.drain.is_anything_waiting().await
+    }
+
     /// Tries what is parked and due.
     pub(crate) async fn retry_once(&self) -> Result<BatchOutcome, DrainError> {
         self.drain.run_once(Source::Parked, self.batch_size).await
@@ -149,7 +153,7 @@ pub(crate) async fn drain(worker: &Worker) -> Result<(usize, usize)> {
     let mut total = (0, 0);
     loop {
         let outcome = match worker.run_once().await? {
-            BatchOutcome::Empty if !worker.drain.is_anything_waiting().await? => return Ok(total),
+            BatchOutcome::Empty if !worker.is_anything_waiting().await? => return Ok(total),
             BatchOutcome::Empty => worker.apply_waiting_once().await?,
             outcome @ BatchOutcome::Drained { .. } => outcome,
         };
