@@ -11,7 +11,7 @@ use projector::adapter::postgres;
 use projector::drain::{BatchOutcome, Drain, DrainError, Source};
 use projector::metrics::Metrics;
 use projector::projection::Projection;
-use runtime::database::{Database, DatabaseConfig};
+use runtime::database::{Database, DatabaseConfig, DatabaseError};
 use shared_events::{OrderChange, OrderEvent, OrderState, OrderStatus};
 use tokio_postgres::Client;
 use uuid::Uuid;
