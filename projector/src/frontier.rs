@@ -15,8 +15,11 @@
 //! `pg_snapshot_xmax` would be no mark: it is one past the newest transaction that has *ended*, and running ones can be
 //! above it.
 //!
-//! A long transaction that only reads does not hold this up. One that writes does; claims then walk over what was deleted
-//! since it began.
+//! A long transaction that only reads does not hold this up. One that writes, or locks rows, holds up the mark, whatever it writes. As
+//! soon as that happens, a mark also gets the transactions that write to the outbox, read after the ids: whoever has drawn an id
+//! has locked the outbox, until the transaction has ended. When they have ended, a look that begins after that sees what they
+//! wrote. So only a long transaction that itself writes events holds this up; claims then walk over what was deleted since it
+//! began.
 //!
 //! All of it holds within one run of the server. A crash takes back ids, of events and of transactions, that were not on disk
 //! yet, and they are given out again; so does a switch to a standby that lagged behind. Every answer names the run that it is
@@ -36,7 +39,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use runtime::database::{Database, DatabaseError};
 
-use self::known::Known;
+use self::known::{Known, LONG_AGO};
 use crate::adapter::postgres::frontier::{self, Drawn, Look};
 
 /// The frontier is surveyed after this many drained events, or after this long.
@@ -67,9 +70,6 @@ struct Survey {
     last: Instant,
     events: usize,
 }
-
-/// All transactions have ended before this mark.
-const LONG_AGO: i64 = 0;
 
 impl Frontier {
     /// Nothing is known yet: claims begin at the lowest id.
@@ -137,7 +137,7 @@ impl Frontier {
         let seen = look(database, range.clone(), mark).await?;
         let is_more = survey.known.looked(&range, seen);
         self.publish(survey);
-        Ok(is_more)
+        Ok(is_more || self.ask_who_is_writing(database, survey).await?)
     }
 
     async fn make_mark(&self, database: &Database, survey: &mut Survey) -> Result<(), DatabaseError> {
@@ -145,7 +145,22 @@ impl Frontier {
         let drawn: Drawn = database.run(move |connection| frontier::drawn(connection, start).boxed()).await?;
         survey.known.drew(drawn);
         self.publish(survey);
-        Ok(())
+        self.ask_who_is_writing(database, survey).await.map(drop)
+    }
+
+    /// Returns whether those for whom the pending mark waits have ended.
+    async fn ask_who_is_writing(
+        &self,
+        database: &Database,
+        survey: &mut Survey,
+    ) -> Result<bool, DatabaseError> {
+        if !survey.known.asks_who_is_writing() {
+            return Ok(false);
+        }
+        let writing = database.run(|connection| frontier::writing(connection).boxed()).await?;
+        let have_ended = survey.known.are_writing(writing);
+        self.publish(survey);
+        Ok(have_ended)
     }
 
     /// Takes one look at the ids before the start. Returns whether there are more to look at.
@@ -217,6 +232,45 @@ mod tests {
         survey_until(&frontier, &database, 1_000_001).await?;
         session.batch_execute("DELETE FROM outbox").await?;
         survey_until(&frontier, &database, 1_000_002).await
+    }
+
+    #[tokio::test]
+    async fn a_long_transaction_that_writes_no_event_does_not_hold_it_up() -> Result<()> {
+        let (own, database, frontier) = scene().await?;
+        let (session, mut other) = (own.connect().await?, own.connect().await?);
+        let long = other.transaction().await?;
+        long.batch_execute("SELECT pg_current_xact_id()").await?;
+        for newest in [7, 9, 1_000_000] {
+            session.execute("SELECT setval('outbox_id_seq', $1)", &[&newest]).await?;
+            survey_until(&frontier, &database, newest + 1).await?;
+        }
+        Ok(long.commit().await?)
+    }
+
+    #[tokio::test]
+    async fn a_long_transaction_that_has_drawn_an_id_holds_it_up() -> Result<()> {
+        let (own, database, frontier) = scene().await?;
+        let (session, mut other) = (own.connect().await?, own.connect().await?);
+        for draw in [
+            "INSERT INTO outbox (kind, payload) VALUES ('kind', '{}') RETURNING id",
+            "SELECT nextval('outbox_id_seq') AS id",
+        ] {
+            let long = other.transaction().await?;
+            let id: i64 = long.query_one(draw, &[]).await?.get("id");
+            session.execute("SELECT setval('outbox_id_seq', $1)", &[&(id + 100)]).await?;
+            for _ in 0..10 {
+                frontier.survey_after_failure(&database).await?;
+                assert!(frontier.start() <= id, "{draw}: it begins at {}, behind {id}", frontier.start());
+            }
+            let insert = "INSERT INTO outbox (id, kind, payload) OVERRIDING SYSTEM VALUE
+                          VALUES ($1, 'kind', '{}') ON CONFLICT DO NOTHING";
+            long.execute(insert, &[&id]).await?;
+            long.commit().await?;
+            survey_until(&frontier, &database, id).await?;
+            session.batch_execute("DELETE FROM outbox").await?;
+            survey_until(&frontier, &database, id + 101).await?;
+        }
+        Ok(())
     }
 
     #[tokio::test]

@@ -4,10 +4,12 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::known::Known;
-use crate::adapter::postgres::frontier::{Drawn, Look, ServerRun};
+use crate::adapter::postgres::frontier::{Drawn, Look, ServerRun, Writing};
 
 const LONGEST: usize = 11;
 const WRITERS: u8 = 3;
+/// Transactions that have an id and leave the outbox alone.
+const OTHERS: u8 = 1;
 const CRASHES: u8 = 2;
 /// A sequence logs so many values ahead (32 in PostgreSQL), and goes on behind them after a crash.
 const LOGGED_AHEAD: i64 = 1;
@@ -44,7 +46,12 @@ struct World {
     /// Committed and not claimed.
     events: BTreeSet<i64>,
     writers: Vec<Writer>,
+    /// The transaction of one that leaves the outbox alone.
+    other: Option<i64>,
+    others_begun: u8,
     known: Known,
+    /// The survey's next question is who writes.
+    asks_next: bool,
     run: i64,
     /// The run in which the survey took its last step.
     surveyed_in: i64,
@@ -57,6 +64,8 @@ enum Action {
     Draw(usize),
     Commit(usize),
     RollBack(usize),
+    BeginOther,
+    EndOther,
     Claim,
     Survey,
     Flush,
@@ -75,6 +84,12 @@ impl World {
         let mut actions = vec![Action::Claim, Action::Survey, Action::Flush];
         if self.writers_begun < WRITERS {
             actions.push(Action::Begin);
+        }
+        if self.others_begun < OTHERS {
+            actions.push(Action::BeginOther);
+        }
+        if self.other.is_some() {
+            actions.push(Action::EndOther);
         }
         if self.run < CRASHES.into() {
             actions.push(Action::Crash);
@@ -104,6 +119,11 @@ impl World {
                 next.events.insert(event);
             }
             Action::RollBack(which) => drop(next.writers.remove(which)),
+            Action::BeginOther => {
+                next.other = Some(next.assign());
+                next.others_begun += 1;
+            }
+            Action::EndOther => next.other = None,
             Action::Claim => next.claim(),
             Action::Survey => next.survey(runs),
             Action::Flush => next.flush(),
@@ -137,18 +157,28 @@ impl World {
         }
     }
 
+    /// One question to the server, in the order in which the survey asks.
     fn survey(&mut self, runs: Runs) {
         let run = ServerRun { started: 1, counting_since: if runs == Runs::Differ { self.run } else { 0 } };
         self.surveyed_in = self.run;
+        if std::mem::take(&mut self.asks_next) {
+            let writers = self.writers.iter().filter(|writer| writer.event.is_some());
+            let transactions = writers.map(|writer| writer.transaction.to_string()).collect();
+            self.known.are_writing(Writing { transactions, run });
+            return;
+        }
         if let Some((range, mark)) = self.known.next_look() {
-            let oldest = self.writers.iter().map(|writer| writer.transaction).min();
-            let settled = oldest.is_none_or(|oldest| oldest >= mark) && mark <= self.next_transaction + 1;
+            let running = self.writers.iter().map(|writer| writer.transaction).chain(self.other);
+            let settled =
+                running.min().is_none_or(|oldest| oldest >= mark) && mark <= self.next_transaction + 1;
             let first = self.events.range(range.clone()).next().copied().filter(|_| settled);
-            self.known.looked(&range, Look { settled, first, run });
+            let is_more = self.known.looked(&range, Look { settled, first, run });
+            self.asks_next = !is_more && self.known.asks_who_is_writing();
         } else {
             let newest = self.sequence;
             let mark = (newest >= self.known.start()).then(|| self.assign());
             self.known.drew(Drawn { newest, mark, run });
+            self.asks_next = self.known.asks_who_is_writing();
         }
     }
 
@@ -176,6 +206,7 @@ impl World {
         let Disk { sequence, next_transaction, events } = self.disk.clone();
         self.unflushed.clear();
         self.writers.clear();
+        self.other = None;
         (self.sequence, self.sequence_logged) = (sequence, sequence);
         self.next_transaction = next_transaction;
         self.events = events;

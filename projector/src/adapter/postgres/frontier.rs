@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Bool, Nullable};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel::{QueryResult, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -27,6 +27,15 @@ pub struct Look {
     pub settled: bool,
     /// The lowest id in the range that is there. Events that another worker has claimed but not committed are there.
     pub first: Option<i64>,
+    /// The run of the server that answered.
+    pub run: ServerRun,
+}
+
+/// The transactions that write to the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct Writing {
+    /// Their virtual transaction ids, as `pg_locks` shows them.
+    pub transactions: Vec<String>,
     /// The run of the server that answered.
     pub run: ServerRun,
 }
@@ -59,6 +68,16 @@ pub async fn drawn(connection: &mut AsyncPgConnection, from: i64) -> QueryResult
 /// The database's.
 pub async fn look(connection: &mut AsyncPgConnection, range: Range<i64>, mark: i64) -> QueryResult<Look> {
     RunQueryDsl::get_result(LookQuery { range, mark }, connection).await
+}
+
+/// The transactions that can have drawn an id and have not ended. An INSERT locks the table before it draws an id, and `nextval` locks
+/// the sequence; both locks are held until the transaction has ended and all can see what it wrote.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn writing(connection: &mut AsyncPgConnection) -> QueryResult<Writing> {
+    RunQueryDsl::get_result(WritingQuery, connection).await
 }
 
 /// A [`ServerRun`].
@@ -119,3 +138,25 @@ impl QueryFragment<Pg> for LookQuery {
 }
 
 impl<Connection> diesel::RunQueryDsl<Connection> for LookQuery {}
+
+#[derive(QueryId)]
+struct WritingQuery;
+
+impl Query for WritingQuery {
+    type SqlType = (Array<Text>, (BigInt, BigInt));
+}
+
+impl QueryFragment<Pg> for WritingQuery {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT ARRAY(SELECT DISTINCT virtualtransaction FROM pg_locks \
+             WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND relation IN ('outbox'::regclass, 'outbox_id_seq'::regclass)), ",
+        );
+        out.push_sql(RUN);
+        Ok(())
+    }
+}
+
+impl<Connection> diesel::RunQueryDsl<Connection> for WritingQuery {}
