@@ -189,9 +189,12 @@ impl QueryId for Park<'_> {
 
 impl QueryFragment<Pg> for Park<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // BETWEEN, ordered, is served by the index alone. EXISTS under a plan that was made while the table was empty would read
+        // the whole table for each batch.
         out.push_sql(
             "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at) \
-             SELECT CASE WHEN EXISTS (SELECT FROM parked_events AS known WHERE known.id = t.id) \
+             SELECT CASE WHEN (SELECT true FROM parked_events AS known WHERE known.id BETWEEN t.id AND t.id \
+             ORDER BY known.id LIMIT 1) IS NOT NULL \
              THEN least(0, (SELECT min(id) FROM parked_events)) - row_number() OVER () ELSE id END, \
              kind, payload::json, created_at, attempts, error, \
              now() + retry_in_ms * interval '1 millisecond' FROM unnest(",

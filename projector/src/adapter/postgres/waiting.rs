@@ -146,9 +146,12 @@ impl QueryId for Insert<'_> {
 
 impl QueryFragment<Pg> for Insert<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // BETWEEN, ordered, is served by the index alone. EXISTS under a plan that was made while the table was empty would read
+        // the whole table for each batch.
         out.push_sql(
             "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at) \
-             SELECT CASE WHEN EXISTS (SELECT FROM waiting_events AS known WHERE known.id = t.id) \
+             SELECT CASE WHEN (SELECT true FROM waiting_events AS known WHERE known.id BETWEEN t.id AND t.id \
+             ORDER BY known.id LIMIT 1) IS NOT NULL \
              THEN least(0, (SELECT min(id) FROM waiting_events)) - row_number() OVER () ELSE id END, \
              order_id, version, kind, payload::json, created_at FROM unnest(",
         );
