@@ -10,6 +10,7 @@
 //! | `pooling` | whether a pooler in between gives each transaction another session |
 //! | `lease` | a session in use: closed unless it is given back |
 //! | `silence` | a limit on each statement of a transaction |
+//! | `statement` | statements whose SQL is a file |
 //! | `trust` | which sessions of the process are no longer to be used |
 //! | `verdict` | what an error says about the session it came from |
 //! | `check` | whether the database is what the process needs |
@@ -22,6 +23,8 @@ mod lease;
 mod pooling;
 mod settings;
 mod silence;
+#[doc(hidden)]
+pub mod statement;
 mod trust;
 mod url;
 mod verdict;
