@@ -1,13 +1,12 @@
 //! Reads all orders page by page, and emits events about them.
 
-use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types;
+use diesel::sql_types::{self, Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use runtime::database::Database;
+use runtime::statement;
 use shared_events::{EncodedEvent, OrderEvent};
 use uuid::Uuid;
 
@@ -125,12 +124,13 @@ struct Estimate {
     rows: i64,
 }
 
-/// Puts events into the outbox, all in one statement. The transaction asks for its id before it draws the first outbox
-/// id: the projector relies on that order to tell which ids can still appear.
-#[derive(Clone, QueryId)]
-struct Emit {
-    kinds: Vec<&'static str>,
-    payloads: Vec<String>,
+statement! {
+    /// Adds events to the outbox, all in one statement.
+    #[derive(Clone)]
+    struct Emit = "emit.sql" {
+        kinds: Vec<&'static str> as Array<Text>,
+        payloads: Vec<String> as Array<Text>,
+    }
 }
 
 impl Emit {
@@ -139,19 +139,3 @@ impl Emit {
         Self { kinds, payloads }
     }
 }
-
-impl QueryFragment<Pg> for Emit {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "WITH transaction AS MATERIALIZED (SELECT pg_current_xact_id() AS id) \
-             INSERT INTO outbox (kind, payload) SELECT e.kind, e.payload::json FROM transaction, unnest(",
-        );
-        out.push_bind_param::<sql_types::Array<sql_types::Text>, _>(&self.kinds)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql_types::Array<sql_types::Text>, _>(&self.payloads)?;
-        out.push_sql(") AS e (kind, payload) WHERE transaction.id IS NOT NULL");
-        Ok(())
-    }
-}
-
-impl<Connection> diesel::RunQueryDsl<Connection> for Emit {}

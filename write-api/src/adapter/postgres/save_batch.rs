@@ -1,9 +1,8 @@
 //! The statement that stores orders with their events.
 
 use chrono::{DateTime, Utc};
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::{QueryResult, sql_types};
+use diesel::sql_types::{self, Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use runtime::statement;
 use shared_events::OrderEvent;
 use uuid::Uuid;
 
@@ -65,37 +64,25 @@ impl SaveRow {
     }
 }
 
-/// Stores any number of orders, each with its event, in one statement and hence one transaction. It returns the ids of
-/// the orders that it stored.
-///
-/// - `placed` inserts new orders. One whose id is taken is left out; an insert of the same id that is in flight
-///   elsewhere is waited for. Rows come sorted by id, so that two batches cannot wait for each other.
-/// - `free` locks the rows that are to change and still have the version that the change was computed from. A row that
-///   somebody else has locked is left out rather than waited for: it must not hold up its neighbours.
-/// - No plan may begin with `orders` and read all of it. While the table is empty such a plan is as good as any, and it is kept
-///   when the table grows. So `free` looks each of them up in a subquery, which is never made a join because it locks rows, and
-///   `changed` goes to the places of these rows: they cannot move while they are locked. (A row that somebody has touched
-///   since the statement began is locked at its new place, where the statement does not see it: it is left out, too.) Together
-///   with [`BY_KEY_ONLY`](crate::BY_KEY_ONLY) that is by index and by place only. Places are those of one table: `orders` has
-///   no partitions.
-/// - Events are inserted from what was stored: no order, no event. By that dependency a transaction also has its id from
-///   writing an order before it draws an outbox id, which the projector relies on to tell which ids can still appear.
-///   `IS TRUE` keeps the planner from turning the look-up, which it hashes, into a join, which it may not hash here.
-///
-/// Row locks last until the statement's commit.
-#[derive(Default, QueryId)]
-pub(super) struct SaveBatch {
-    order_id: Vec<Uuid>,
-    customer_id: Vec<SharedText>,
-    items: Vec<Option<SharedText>>,
-    total_cents: Vec<i64>,
-    status: Vec<&'static str>,
-    version: Vec<i32>,
-    placed_at: Vec<DateTime<Utc>>,
-    updated_at: Vec<DateTime<Utc>>,
-    kind: Vec<&'static str>,
-    payload: Vec<SharedText>,
-    attempt: Vec<i64>,
+statement! {
+    /// Stores any number of orders, each with its event, in one statement and hence one transaction. It returns the ids of
+    /// the orders that it stored. One array a column, so that the text is the same for a batch of any size.
+    ///
+    /// Together with [`BY_KEY_ONLY`](crate::BY_KEY_ONLY) every plan finds orders by index or ctid only.
+    #[derive(Default)]
+    pub(super) struct SaveBatch = "save_batch.sql" -> sql_types::Uuid {
+        order_id: Vec<Uuid> as Array<sql_types::Uuid>,
+        customer_id: Vec<SharedText> as Array<Text>,
+        items: Vec<Option<SharedText>> as Array<Nullable<Text>>,
+        total_cents: Vec<i64> as Array<BigInt>,
+        status: Vec<&'static str> as Array<Text>,
+        version: Vec<i32> as Array<Integer>,
+        placed_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        updated_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        kind: Vec<&'static str> as Array<Text>,
+        payload: Vec<SharedText> as Array<Text>,
+        attempt: Vec<i64> as Array<BigInt>,
+    }
 }
 
 impl SaveBatch {
@@ -120,60 +107,3 @@ impl SaveBatch {
         batch
     }
 }
-
-impl Query for SaveBatch {
-    type SqlType = sql_types::Uuid;
-}
-
-/// One text for batches of any size and mixture, so that diesel keeps the prepared statement.
-impl QueryFragment<Pg> for SaveBatch {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        use sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
-        out.push_sql("WITH input AS (SELECT * FROM unnest(");
-        out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.order_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.customer_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.items)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<BigInt>, _>(&self.total_cents)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.status)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Integer>, _>(&self.version)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&self.placed_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&self.updated_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.kind)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.payload)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<BigInt>, _>(&self.attempt)?;
-        out.push_sql(
-            ") AS t (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, kind, payload, attempt)), \
-             placed AS (\
-             INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, write_attempts) \
-             SELECT order_id, customer_id, items::jsonb, total_cents, status, version, placed_at, updated_at, ARRAY[attempt] \
-             FROM input WHERE version = 1 ON CONFLICT (order_id) DO NOTHING RETURNING order_id), \
-             step AS (SELECT order_id, status, version, updated_at, attempt FROM input WHERE version > 1), \
-             free AS (\
-             SELECT step.*, found.place FROM step CROSS JOIN LATERAL (\
-             SELECT o.ctid AS place FROM orders o WHERE o.order_id = step.order_id AND o.version = step.version - 1 \
-             FOR UPDATE SKIP LOCKED) AS found), \
-             changed AS (\
-             UPDATE orders o SET status = free.status, version = free.version, updated_at = free.updated_at, \
-             write_attempts = (free.attempt || o.write_attempts)[1:8] \
-             FROM free WHERE o.ctid = free.place RETURNING o.order_id), \
-             saved AS (SELECT order_id FROM placed UNION ALL SELECT order_id FROM changed), \
-             told AS (\
-             INSERT INTO outbox (kind, payload) SELECT kind, payload::json FROM input \
-             WHERE (order_id IN (SELECT order_id FROM saved)) IS TRUE) \
-             SELECT order_id FROM saved",
-        );
-        Ok(())
-    }
-}
-
-impl<Connection> diesel::RunQueryDsl<Connection> for SaveBatch {}
