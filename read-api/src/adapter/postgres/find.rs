@@ -1,16 +1,15 @@
 //! Orders by id.
 
 use diesel::QueryResult;
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use diesel::sql_types::{self, Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use runtime::statement;
 use uuid::Uuid;
 
-use super::row::{COLUMNS, Columns, Row, summary};
+use super::row::{Columns, Row, summary};
 use crate::model::OrderSummary;
 
-/// Those of the orders that are there. It locks nothing.
+/// The orders among these that exist. It locks nothing.
 pub(super) async fn find(
     connection: &mut AsyncPgConnection,
     order_ids: Vec<Uuid>,
@@ -19,24 +18,8 @@ pub(super) async fn find(
     Ok(rows.into_iter().map(|(customer_id, row)| summary(customer_id.into(), row)).collect())
 }
 
-#[derive(QueryId)]
-struct Find {
-    order_ids: Vec<Uuid>,
-}
-
-impl Query for Find {
-    type SqlType = (Text, Columns);
-}
-
-impl QueryFragment<Pg> for Find {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT o.customer_id, ");
-        out.push_sql(COLUMNS);
-        out.push_sql(" FROM order_summary o WHERE o.order_id = ANY(");
-        out.push_bind_param::<Array<SqlUuid>, _>(&self.order_ids)?;
-        out.push_sql(")");
-        Ok(())
+statement! {
+    struct Find = "find.sql" -> (Text, Columns) {
+        order_ids: Vec<Uuid> as Array<sql_types::Uuid>,
     }
 }
-
-impl<Connection> diesel::RunQueryDsl<Connection> for Find {}

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use diesel::QueryResult;
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use futures_util::TryStreamExt;
+use futures_util::{TryStream, TryStreamExt};
+use runtime::statement;
 use uuid::Uuid;
 
-use super::row::{COLUMNS, Columns, Row, summary};
+use super::row::{Columns, Row, summary};
 use crate::model::{OrderSummary, Page, PageRequest, Position};
 
 /// The pages of many requests at once, in the order of the requests, whose filters name no status. It locks nothing.
@@ -20,8 +19,23 @@ pub(super) async fn pages(
     connection: &mut AsyncPgConnection,
     requests: Arc<Vec<PageRequest>>,
 ) -> QueryResult<Vec<Page>> {
-    // One by one into their lists: gathering the rows of all lists first took a twentieth more of a request's time.
-    let mut rows = RunQueryDsl::load_stream::<(i64, Row)>(Pages::of(&requests), connection).await?;
+    if requests.iter().any(is_bounded) {
+        let rows = RunQueryDsl::load_stream::<NumberedRow>(Pages::new(&requests), connection).await?;
+        collect(rows, &requests).await
+    } else {
+        let rows = RunQueryDsl::load_stream::<NumberedRow>(Newest::new(&requests), connection).await?;
+        collect(rows, &requests).await
+    }
+}
+
+/// A request's number, from 1, and a row of its page.
+type NumberedRow = (i64, Row);
+
+/// Row by row into the pages: gathering all rows first takes longer.
+async fn collect(
+    mut rows: impl TryStream<Ok = NumberedRow, Error = diesel::result::Error> + Unpin,
+    requests: &[PageRequest],
+) -> QueryResult<Vec<Page>> {
     let mut lists: Vec<(Arc<str>, Vec<OrderSummary>)> = requests
         .iter()
         .map(|request| (request.customer_id.as_str().into(), Vec::with_capacity(rows_for(request).into())))
@@ -45,7 +59,7 @@ pub(super) async fn page_by_status(
     connection: &mut AsyncPgConnection,
     request: PageRequest,
 ) -> QueryResult<Page> {
-    let rows: Vec<Row> = RunQueryDsl::load(ByStatus::of(&request), connection).await?;
+    let rows: Vec<Row> = RunQueryDsl::load(PageByStatus::new(&request), connection).await?;
     let customer_id: Arc<str> = request.customer_id.into();
     let orders = rows.into_iter().map(|row| summary(Arc::clone(&customer_id), row)).collect();
     Ok(Page::of(orders, request.limit))
@@ -81,134 +95,75 @@ impl Bounds {
     }
 }
 
-/// One array a value, so that the text is the same for any number of requests and stays prepared.
-struct Pages {
-    customer_id: Vec<String>,
-    rows: Vec<i64>,
-    bounds: Option<PageBounds>,
-}
-
-#[derive(Default)]
-struct PageBounds {
-    before_placed_at: Vec<DateTime<Utc>>,
-    before_order_id: Vec<Uuid>,
-    since: Vec<DateTime<Utc>>,
-}
-
-impl Pages {
-    /// Most requests are for a customer's newest orders. Where all of them are, nothing is compared with bounds, which took a
-    /// tenth of PostgreSQL's time.
-    fn of(requests: &[PageRequest]) -> Self {
-        Self {
-            customer_id: requests.iter().map(|request| request.customer_id.clone()).collect(),
-            rows: requests.iter().map(|request| rows_for(request).into()).collect(),
-            bounds: requests.iter().any(is_bounded).then(|| PageBounds::of(requests)),
-        }
-    }
-}
-
 fn is_bounded(PageRequest { filter, after, .. }: &PageRequest) -> bool {
     after.is_some() || filter.placed_from.is_some() || filter.placed_to.is_some()
 }
 
-impl PageBounds {
-    fn of(requests: &[PageRequest]) -> Self {
-        let mut bounds = Self::default();
-        for Bounds { before, since } in requests.iter().map(Bounds::of) {
-            bounds.before_placed_at.push(before.placed_at);
-            bounds.before_order_id.push(before.order_id);
-            bounds.since.push(since);
-        }
-        bounds
+statement! {
+    /// One array a value, so that the text is the same for any number of requests.
+    struct Newest = "newest.sql" -> (BigInt, Columns) {
+        customer_id: Vec<String> as Array<Text>,
+        rows: Vec<i64> as Array<BigInt>,
     }
 }
 
-/// There are two texts of it: its prepared statement is found by the text.
-impl QueryId for Pages {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl Query for Pages {
-    type SqlType = (BigInt, Columns);
-}
-
-impl QueryFragment<Pg> for Pages {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT r.number, ");
-        out.push_sql(COLUMNS);
-        out.push_sql(" FROM unnest(");
-        out.push_bind_param::<Array<Text>, _>(&self.customer_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<BigInt>, _>(&self.rows)?;
-        if let Some(bounds) = &self.bounds {
-            out.push_sql(", ");
-            out.push_bind_param::<Array<Timestamptz>, _>(&bounds.before_placed_at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Array<SqlUuid>, _>(&bounds.before_order_id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Array<Timestamptz>, _>(&bounds.since)?;
+impl Newest {
+    fn new(requests: &[PageRequest]) -> Self {
+        Self {
+            customer_id: requests.iter().map(|request| request.customer_id.clone()).collect(),
+            rows: requests.iter().map(|request| rows_for(request).into()).collect(),
         }
-        out.push_sql(") WITH ORDINALITY AS r(customer_id, rows, ");
-        if self.bounds.is_some() {
-            out.push_sql("before_placed_at, before_order_id, since, ");
-        }
-        out.push_sql("number) CROSS JOIN LATERAL (SELECT ");
-        out.push_sql(COLUMNS);
-        out.push_sql(" FROM order_summary o WHERE o.customer_id = r.customer_id");
-        if self.bounds.is_some() {
-            out.push_sql(
-                " AND (o.placed_at, o.order_id) < (r.before_placed_at, r.before_order_id) AND o.placed_at >= r.since",
-            );
-        }
-        out.push_sql(" ORDER BY o.placed_at DESC, o.order_id DESC LIMIT r.rows) AS o");
-        Ok(())
     }
 }
 
-impl<Connection> diesel::RunQueryDsl<Connection> for Pages {}
-
-#[derive(QueryId)]
-struct ByStatus {
-    customer_id: String,
-    bounds: Bounds,
-    statuses: Vec<&'static str>,
-    rows: i64,
+statement! {
+    /// One array a value, so that the text is the same for any number of requests.
+    #[derive(Default)]
+    struct Pages = "pages.sql" -> (BigInt, Columns) {
+        customer_id: Vec<String> as Array<Text>,
+        rows: Vec<i64> as Array<BigInt>,
+        before_placed_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        before_order_id: Vec<Uuid> as Array<SqlUuid>,
+        since: Vec<DateTime<Utc>> as Array<Timestamptz>,
+    }
 }
 
-impl ByStatus {
-    fn of(request: &PageRequest) -> Self {
+impl Pages {
+    fn new(requests: &[PageRequest]) -> Self {
+        let mut pages = Self::default();
+        for request in requests {
+            let Bounds { before, since } = Bounds::of(request);
+            pages.customer_id.push(request.customer_id.clone());
+            pages.rows.push(rows_for(request).into());
+            pages.before_placed_at.push(before.placed_at);
+            pages.before_order_id.push(before.order_id);
+            pages.since.push(since);
+        }
+        pages
+    }
+}
+
+statement! {
+    struct PageByStatus = "page_by_status.sql" -> Columns {
+        customer_id: String as Text,
+        before_placed_at: DateTime<Utc> as Timestamptz,
+        before_order_id: Uuid as SqlUuid,
+        since: DateTime<Utc> as Timestamptz,
+        statuses: Vec<&'static str> as Array<Text>,
+        rows: i64 as BigInt,
+    }
+}
+
+impl PageByStatus {
+    fn new(request: &PageRequest) -> Self {
+        let Bounds { before, since } = Bounds::of(request);
         Self {
             customer_id: request.customer_id.clone(),
-            bounds: Bounds::of(request),
+            before_placed_at: before.placed_at,
+            before_order_id: before.order_id,
+            since,
             statuses: request.filter.statuses.iter().map(|status| status.as_str()).collect(),
             rows: rows_for(request).into(),
         }
     }
 }
-
-impl Query for ByStatus {
-    type SqlType = Columns;
-}
-
-impl QueryFragment<Pg> for ByStatus {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT ");
-        out.push_sql(COLUMNS);
-        out.push_sql(" FROM order_summary o WHERE o.customer_id = ");
-        out.push_bind_param::<Text, _>(&self.customer_id)?;
-        out.push_sql(" AND (o.placed_at, o.order_id) < (");
-        out.push_bind_param::<Timestamptz, _>(&self.bounds.before.placed_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<SqlUuid, _>(&self.bounds.before.order_id)?;
-        out.push_sql(") AND o.placed_at >= ");
-        out.push_bind_param::<Timestamptz, _>(&self.bounds.since)?;
-        out.push_sql(" AND o.status = ANY(");
-        out.push_bind_param::<Array<Text>, _>(&self.statuses)?;
-        out.push_sql(") ORDER BY o.placed_at DESC, o.order_id DESC LIMIT ");
-        out.push_bind_param::<BigInt, _>(&self.rows)?;
-        Ok(())
-    }
-}
-
-impl<Connection> diesel::RunQueryDsl<Connection> for ByStatus {}

@@ -11,7 +11,6 @@ mod row;
 mod watch;
 
 pub use needs::NEEDS;
-pub use position::POSITION;
 pub use queries::{CONNECTIONS, PgOrderQueries};
 pub use watch::{PgOrderWatch, WATCH_CONNECTIONS};
 

@@ -1,42 +1,16 @@
-//! How far a statement that is run next on a connection will have read.
+//! How far a statement that is run next on a connection will have read, and of which history; why that is enough stands in
+//! the module of [`ReadPosition`].
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use diesel::QueryResult;
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Nullable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use runtime::statement;
 
 use crate::model::{History, ReadPosition, merged, width};
-
-/// The statement that tells how far has been read, and of which history; why that is enough stands in [`crate::model::Mark`]'s
-/// module.
-///
-/// It goes no further than the newest summary. The history is that of the newest summary that this cluster wrote, among the
-/// newest thousand: rows of a restored dump may lie in front of it, and without a limit all of them would be passed where
-/// nothing has been written yet. The last three values are NULL on a primary. On a standby they identify the session, and how
-/// far its server has replayed; there `pg_current_snapshot()` does not list the transactions that are open.
-pub const POSITION: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, \
-     ARRAY(SELECT xid::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS xid), \
-     coalesce((SELECT changed_in FROM order_summary \
-     WHERE changed_in < pg_snapshot_xmax(pg_current_snapshot())::text::bigint \
-     ORDER BY changed_in DESC LIMIT 1), 0) + 1, \
-     system_identifier, \
-     coalesce((SELECT history & 4294967295 FROM (SELECT history FROM order_summary \
-     WHERE changed_in < pg_snapshot_xmax(pg_current_snapshot())::text::bigint \
-     ORDER BY changed_in DESC LIMIT 1000) AS newest \
-     WHERE history >> 32 = hashint8(system_identifier) LIMIT 1), 0), \
-     CASE WHEN pg_is_in_recovery() THEN pg_backend_pid()::bigint END, \
-     CASE WHEN pg_is_in_recovery() THEN (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint END, \
-     CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END \
-     FROM pg_control_system()";
-
-/// Those of the transactions that are open, on a standby.
-const OPEN: &str = " AS t (first, \"end\") CROSS JOIN LATERAL generate_series(t.first, t.\"end\" - 1) AS xid \
-     WHERE pg_xact_status(xid::text::xid8) = 'in progress'";
 
 /// The most transactions whose state is asked for in one statement, which takes about a tenth of a second.
 const MAX_ASKED: i64 = 200_000;
@@ -71,7 +45,7 @@ impl Positions {
     /// have ended by then, so that what they wrote is visible to it.
     pub(super) async fn next(&self, connection: &mut AsyncPgConnection) -> QueryResult<ReadPosition> {
         let (oldest, open, next, system, timeline, backend, server_start, lsn): Row =
-            RunQueryDsl::get_result(PositionQuery, connection).await?;
+            RunQueryDsl::get_result(PositionQuery {}, connection).await?;
         let history = History { system, timeline };
         let (Some(backend), Some(server_start), Some(lsn)) = (backend, server_start, lsn) else {
             return Ok(ReadPosition::new(history, next, open.into_iter().map(|xid| xid..xid + 1).collect()));
@@ -124,7 +98,7 @@ impl Replayed {
         if first.iter().zip(&ends).all(|(first, end)| first >= end) {
             return Ok(true);
         }
-        let open: Vec<i64> = RunQueryDsl::load(OpenQuery { first, end: ends }, connection).await?;
+        let open: Vec<i64> = RunQueryDsl::load(OpenTransactions { first, end: ends }, connection).await?;
         self.open.extend(open.into_iter().map(|xid| xid..xid + 1));
         self.open = merged(std::mem::take(&mut self.open));
         self.asked = self.asked.max(end);
@@ -134,43 +108,22 @@ impl Replayed {
 
 type Row = (i64, Vec<i64>, i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
 
-#[derive(QueryId)]
-struct PositionQuery;
-
-impl Query for PositionQuery {
-    type SqlType =
-        (BigInt, Array<BigInt>, BigInt, BigInt, BigInt, Nullable<BigInt>, Nullable<BigInt>, Nullable<BigInt>);
+statement! {
+    struct PositionQuery = "position.sql" -> (
+        BigInt,
+        Array<BigInt>,
+        BigInt,
+        BigInt,
+        BigInt,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+    ) {}
 }
 
-impl QueryFragment<Pg> for PositionQuery {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(POSITION);
-        Ok(())
+statement! {
+    struct OpenTransactions = "open_transactions.sql" -> BigInt {
+        first: Vec<i64> as Array<BigInt>,
+        end: Vec<i64> as Array<BigInt>,
     }
 }
-
-impl<Connection> diesel::RunQueryDsl<Connection> for PositionQuery {}
-
-#[derive(QueryId)]
-struct OpenQuery {
-    first: Vec<i64>,
-    end: Vec<i64>,
-}
-
-impl Query for OpenQuery {
-    type SqlType = BigInt;
-}
-
-impl QueryFragment<Pg> for OpenQuery {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT xid FROM unnest(");
-        out.push_bind_param::<Array<BigInt>, _>(&self.first)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<BigInt>, _>(&self.end)?;
-        out.push_sql(")");
-        out.push_sql(OPEN);
-        Ok(())
-    }
-}
-
-impl<Connection> diesel::RunQueryDsl<Connection> for OpenQuery {}

@@ -11,14 +11,11 @@ use uuid::Uuid;
 
 use crate::model::{OrderStatus, OrderSummary};
 
-/// The columns besides the customer's id, which whoever asks for a customer knows. `o` is the summary.
-pub(super) const COLUMNS: &str =
-    "o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version";
-
-/// The types of [`COLUMNS`].
+/// The types of the columns that every statement selects, in this order: `order_id`, `total_cents`, `status`, `placed_at`,
+/// `item_count`, `last_item_sku`, `version`. The customer's id is not among them: most callers know it.
 pub(super) type Columns = (SqlUuid, BigInt, Text, Timestamptz, Integer, Text, Integer);
 
-/// The values of [`COLUMNS`]. None of them fails to be read: a statement answers many requests, and all would fail.
+/// The values of [`Columns`]. None of them fails to be read: a statement answers many requests, and all would fail.
 pub(super) type Row = (Uuid, i64, Status, StoredTime, i32, String, i32);
 
 /// The name of a status. Those that are known are not copied, twenty times a list.

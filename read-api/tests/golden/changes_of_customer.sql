@@ -1,1 +1,0 @@
-SELECT o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version FROM order_summary o WHERE o.customer_id = $1 AND o.changed_in >= $2 AND o.changed_in < pg_snapshot_xmax(pg_current_snapshot())::text::bigint ORDER BY o.placed_at DESC, o.order_id DESC LIMIT $3
