@@ -92,7 +92,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let commits =
         database.clone().with_pool_size(COMMIT_CONNECTIONS).open("write-api")?.reporting_to(&health);
     let budget = Budget::new(config.budget);
-    let limits = Limits { queue: config.queue, budget: budget.clone(), command: config.deadline };
+    let limits = Limits { queue: config.queue, budget: budget.clone(), deadline: config.deadline };
     tasks.spawn("memory", memory::keep_giving_back(budget.clone()));
     let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits, &tasks));
     let registry = Registry::new(&[])?;

@@ -274,7 +274,7 @@ async fn what_another_caller_stored_at_the_same_moment_is_not_taken_for_ones_own
         let vars = [("DATABASE_URL", url), ("DATABASE_POOL_SIZE", "1".to_owned())];
         let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
-        let limits = Limits { queue: 16, budget: Budget::new(1 << 24), command: Duration::from_secs(5) };
+        let limits = Limits { queue: 16, budget: Budget::new(1 << 24), deadline: Duration::from_secs(5) };
         let tasks = CriticalTasks::new(CancellationToken::new());
         let writer = PgOrderWriter::start(database.clone(), database, limits, &tasks);
 

@@ -139,7 +139,7 @@ impl LoneWriter {
         let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
         let budget = Budget::new(1 << 24);
-        let limits = Limits { queue: 16, budget: budget.clone(), command: Duration::from_secs(5) };
+        let limits = Limits { queue: 16, budget: budget.clone(), deadline: Duration::from_secs(5) };
         let writer = PgOrderWriter::start(database.clone(), database.clone(), limits, tasks);
         Ok(Self { test_database, database, writer, budget })
     }

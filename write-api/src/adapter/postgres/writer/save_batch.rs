@@ -6,21 +6,21 @@ use runtime::statement;
 use shared_events::OrderEvent;
 use uuid::Uuid;
 
-use super::row::ItemColumn;
+use super::super::row::ItemColumn;
 use super::shared_text::SharedText;
 use crate::domain::Order;
 
-/// One order to store, as its row and its event's row.
+/// One order to store: its row and its event's row.
 #[derive(Debug)]
 pub(super) struct SaveRow {
     pub(super) order_id: Uuid,
     pub(super) version: i32,
-    /// Tells this attempt to store the order from every other one.
+    /// A random id of this attempt, by which the resolver recognises it.
     pub(super) attempt: i64,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     customer_id: SharedText,
-    /// JSON; only a new order brings its items, which never change.
+    /// JSON. Only a new order has its items here: they never change.
     items: Option<SharedText>,
     total_cents: i64,
     status: &'static str,
@@ -28,7 +28,7 @@ pub(super) struct SaveRow {
     payload: SharedText,
 }
 
-/// An order or event that cannot be written as JSON. No value of either is known to cause it.
+/// An order or event that cannot be written as JSON. No value is known to cause it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EncodeError {
     #[error(transparent)]
@@ -57,7 +57,7 @@ impl SaveRow {
         })
     }
 
-    /// About how many bytes it has, in memory as on the way to PostgreSQL.
+    /// About how many bytes it takes, in memory and on the way to PostgreSQL.
     pub(super) fn bytes(&self) -> usize {
         let texts = [Some(&self.customer_id), self.items.as_ref(), Some(&self.payload)];
         size_of::<Self>() + texts.into_iter().flatten().map(SharedText::bytes).sum::<usize>()
@@ -86,8 +86,8 @@ statement! {
 }
 
 impl SaveBatch {
-    /// No two rows may be of one order.
-    pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a SaveRow>) -> Self {
+    /// No two rows may belong to the same order.
+    pub(super) fn new<'a>(rows: impl IntoIterator<Item = &'a SaveRow>) -> Self {
         let mut rows: Vec<_> = rows.into_iter().collect();
         rows.sort_unstable_by_key(|row| row.order_id);
         let mut batch = Self::default();

@@ -1,14 +1,14 @@
-//! How many bytes a batch may have, so that it does not keep what comes next waiting for long.
+//! How many bytes a batch may have, so that the next one does not wait long.
 
 use std::time::Duration;
 
-/// A full batch is to last about so long at most.
+/// A full batch should take no longer than about this.
 const TARGET: Duration = Duration::from_millis(100);
 
-/// As many small orders as fit into a batch have fewer bytes than this, and one large order does.
+/// A full batch of small orders has fewer bytes than this, and so has one large order.
 const LEAST: usize = 512 * 1024;
 
-/// Follows how fast PostgreSQL has lately been.
+/// Adapts to how fast PostgreSQL has recently been.
 #[derive(Debug)]
 pub(super) struct BatchBytes {
     limit: usize,
@@ -21,20 +21,20 @@ impl BatchBytes {
         Self { limit: LEAST, most: most.max(LEAST) }
     }
 
-    /// The most bytes in the next batch. One command may have more.
+    /// The most bytes in the next batch. A single write may have more.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// A batch of so many bytes took so long. Only one that was about full says something about the limit: a small one took
-    /// long for other reasons, such as a lock.
-    pub(super) fn record(&mut self, bytes: usize, took: Duration) {
+    /// A batch of `bytes` took `elapsed`. Only an almost full batch tells about the limit: a small one took long for other reasons,
+    /// such as a lock.
+    pub(super) fn record(&mut self, bytes: usize, elapsed: Duration) {
         if bytes < self.limit / 2 {
             return;
         }
-        if took > TARGET {
+        if elapsed > TARGET {
             self.limit = (self.limit / 2).max(LEAST);
-        } else if took < TARGET / 3 {
+        } else if elapsed < TARGET / 3 {
             self.limit = (self.limit * 2).min(self.most);
         }
     }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_follows_the_time_that_full_batches_take() {
+    fn the_limit_follows_the_time_that_full_batches_take() {
         let mut bytes = BatchBytes::up_to(4 * LEAST);
         for (name, part, took, expected) in [
             ("fast", 1, 10, 2 * LEAST),

@@ -1,4 +1,4 @@
-//! A text that is written to the database from where it is, however many hold it.
+//! A text that several owners share, and that is sent to the database without a copy.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use diesel::pg::Pg;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 
-/// A command and the statement that stores it hold the same text, rather than one each.
+/// Shared by a pending write and the statement that stores it.
 #[derive(Debug, Clone)]
 pub(super) struct SharedText(Arc<str>);
 
 impl From<String> for SharedText {
-    /// Without the room that a string leaves for growing.
+    /// Without the string's spare capacity.
     fn from(text: String) -> Self {
         Self(text.into())
     }

@@ -1,0 +1,96 @@
+//! One batch: executed in one statement, then replied to.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::RunQueryDsl;
+use futures_util::FutureExt;
+use runtime::database::{Database, DatabaseError, PoolError};
+use uuid::Uuid;
+
+use super::pending_write::PendingWrite;
+use super::save_batch::SaveBatch;
+use super::{refused, unavailable};
+use crate::port::Saved;
+
+/// How often PostgreSQL may fail on a write alone (deadlock, timeout, no disk space) before its caller gets the failure.
+const MAX_FAILURES: u32 = 5;
+
+/// A batch, and PostgreSQL's result.
+#[must_use = "its callers wait for their replies"]
+pub(super) struct Attempt {
+    batch: Vec<PendingWrite>,
+    saved: Result<Vec<Uuid>, DatabaseError>,
+}
+
+impl Attempt {
+    /// Stores the batch in one transaction.
+    pub(super) async fn execute(database: &Database, batch: Vec<PendingWrite>) -> Self {
+        if batch.is_empty() {
+            return Self { batch, saved: Ok(Vec::new()) };
+        }
+        let saved = database.write(|connection| {
+            let statement = SaveBatch::new(batch.iter().map(|write| &write.row));
+            RunQueryDsl::load::<Uuid>(statement, connection).boxed()
+        });
+        let saved = saved.await;
+        Self { batch, saved }
+    }
+
+    /// Replies to each write whose outcome is clear. The others are returned, to be resolved.
+    pub(super) fn reply(self) -> Vec<PendingWrite> {
+        let Self { batch, saved } = self;
+        match saved {
+            Ok(saved) => reply_saved(batch, &saved.into_iter().collect()),
+            Err(DatabaseError::Connect(error)) => fail_unsent(batch, error),
+            Err(DatabaseError::Statement(error)) => handle_rejection(batch, error),
+            // All of the batch is stored, or nothing.
+            Err(DatabaseError::Lost(_) | DatabaseError::Silent) => {
+                batch.into_iter().map(|write| PendingWrite { outcome_unknown: true, ..write }).collect()
+            }
+        }
+    }
+}
+
+fn reply_saved(batch: Vec<PendingWrite>, saved: &HashSet<Uuid>) -> Vec<PendingWrite> {
+    let (saved, others): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|write| saved.contains(&write.row.order_id));
+    for write in saved {
+        write.reply(Ok(Saved::Stored));
+    }
+    others
+}
+
+/// No connection. Writes that were never sent fail now; writes with an unknown outcome stay pending.
+fn fail_unsent(batch: Vec<PendingWrite>, error: PoolError) -> Vec<PendingWrite> {
+    let error = Arc::new(error);
+    let (outcome_unknown, unsent): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|write| write.outcome_unknown);
+    for write in unsent {
+        write.reply(Err(unavailable(Arc::clone(&error))));
+    }
+    outcome_unknown
+}
+
+/// PostgreSQL rejected the batch. Which write is at fault shows when each is tried alone.
+fn handle_rejection(mut batch: Vec<PendingWrite>, error: DieselError) -> Vec<PendingWrite> {
+    use DatabaseErrorKind::{CheckViolation, NotNullViolation};
+    // An earlier attempt may have stored the write, so the rejection of this one decides nothing.
+    if batch.len() > 1 || batch.iter().any(|write| write.outcome_unknown) {
+        return batch;
+    }
+    if let Some(mut write) = batch.pop() {
+        write.failures += 1;
+        if matches!(error, DieselError::DatabaseError(CheckViolation | NotNullViolation, _)) {
+            write.reply(Err(refused(error)));
+        } else if write.failures >= MAX_FAILURES {
+            // diesel-async distinguishes a deadlock, a timeout and a full disk by their texts only. All of them pass, and
+            // nothing was stored.
+            write.reply(Err(unavailable(error)));
+        } else {
+            return vec![write];
+        }
+    }
+    Vec::new()
+}

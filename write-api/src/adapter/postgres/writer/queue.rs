@@ -1,0 +1,185 @@
+//! Writes that wait, and which of them go into the next batch.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use uuid::Uuid;
+
+use super::pending_write::PendingWrite;
+use crate::budget::SMALL_MAX;
+
+/// The most writes in a batch. More gain little: from here on PostgreSQL's work per order dominates.
+const MAX_BATCH: usize = 256;
+
+/// While small writes wait too, a batch of large ones gets this part of the bytes. So a small write waits for one such batch at
+/// most, and large writes get their share in bytes, not in count.
+const LARGE_PART: usize = 4;
+
+/// Two queues, one for small and one for large writes, served in turn.
+#[derive(Default)]
+pub(super) struct WriteQueue {
+    small: VecDeque<PendingWrite>,
+    large: VecDeque<PendingWrite>,
+    large_is_next: bool,
+}
+
+impl WriteQueue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.small.is_empty() && self.large.is_empty()
+    }
+
+    pub(super) fn push(&mut self, write: PendingWrite) {
+        let queue = if write.row.bytes() > SMALL_MAX { &mut self.large } else { &mut self.small };
+        queue.push_back(write);
+    }
+
+    /// The next writes: at most `max_bytes` together, or a single larger one. One per order: the second write of an order waits for
+    /// another batch.
+    pub(super) fn next_batch(&mut self, max_bytes: usize) -> Vec<PendingWrite> {
+        for queue in [&mut self.small, &mut self.large] {
+            queue.retain(|write| !write.is_withdrawn());
+        }
+        let is_large = self.small.is_empty() || (self.large_is_next && !self.large.is_empty());
+        self.large_is_next = !is_large;
+        if is_large {
+            let part = if self.small.is_empty() { 1 } else { LARGE_PART };
+            take(&mut self.large, max_bytes / part)
+        } else {
+            take(&mut self.small, max_bytes)
+        }
+    }
+
+    /// Removes queued duplicates of versions that were just attempted. One lookup answers them all; otherwise each would take a
+    /// batch of its own and delay other orders.
+    pub(super) fn take_duplicates(&mut self, versions: &HashMap<Uuid, i32>) -> Vec<PendingWrite> {
+        let is_duplicate = |write: &PendingWrite| {
+            versions.get(&write.row.order_id).is_some_and(|attempted| write.row.version <= *attempted)
+        };
+        let mut duplicates = Vec::new();
+        for queue in [&mut self.small, &mut self.large] {
+            if queue.iter().any(is_duplicate) {
+                let (taken, left): (Vec<_>, Vec<_>) = queue.drain(..).partition(is_duplicate);
+                *queue = left.into();
+                duplicates.extend(taken.into_iter().filter_map(PendingWrite::try_claim));
+            }
+        }
+        duplicates
+    }
+}
+
+fn take(queue: &mut VecDeque<PendingWrite>, max_bytes: usize) -> Vec<PendingWrite> {
+    let (mut batch, mut bytes, mut orders) = (Vec::new(), 0, HashSet::new());
+    let mut later = Vec::new();
+    while let Some(write) = queue.pop_front() {
+        let has_room = batch.len() < MAX_BATCH && bytes + write.row.bytes() <= max_bytes;
+        if !batch.is_empty() && !has_room {
+            queue.push_front(write);
+            break;
+        }
+        if orders.contains(&write.row.order_id) {
+            later.push(write);
+        } else if let Some(write) = write.try_claim() {
+            orders.insert(write.row.order_id);
+            bytes += write.row.bytes();
+            batch.push(write);
+        }
+    }
+    for write in later.into_iter().rev() {
+        queue.push_front(write);
+    }
+    batch
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    use chrono::Utc;
+    use tokio::sync::oneshot;
+
+    use super::super::save_batch::SaveRow;
+    use super::*;
+    use crate::budget::Budget;
+    use crate::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
+
+    const MAX_BYTES: usize = 1 << 20;
+
+    fn write(id: u128, lines: usize) -> PendingWrite {
+        let line = OrderLine::new(
+            Sku::new("S".repeat(64)).unwrap(),
+            Quantity::new(1).unwrap(),
+            Cents::new(1).unwrap(),
+        );
+        let lines = OrderLines::new(vec![line.unwrap(); lines]).unwrap();
+        let customer = CustomerId::new("customer".to_owned()).unwrap();
+        let (order, event) = Order::place(Uuid::from_u128(id), customer, lines, Utc::now());
+        PendingWrite {
+            row: SaveRow::new(&order, &event).unwrap(),
+            deadline: Instant::now(),
+            outcome_unknown: false,
+            failures: 0,
+            claimed: Arc::new(AtomicBool::new(false)),
+            reply: oneshot::channel().0,
+            slot: None,
+            share: Budget::new(MAX_BYTES).share(),
+        }
+    }
+
+    fn queue(writes: impl IntoIterator<Item = PendingWrite>) -> WriteQueue {
+        let mut queue = WriteQueue::default();
+        writes.into_iter().for_each(|write| queue.push(write));
+        queue
+    }
+
+    fn ids(batch: &[PendingWrite]) -> Vec<u128> {
+        batch.iter().map(|write| write.row.order_id.as_u128()).collect()
+    }
+
+    #[test]
+    fn small_and_large_writes_are_served_in_turn_and_large_ones_get_a_part_of_the_bytes() {
+        let large = write(0, 500).row.bytes();
+        let mut queue = queue((1..=20).map(|id| write(id, 500)));
+        for id in 101..=103 {
+            queue.push(write(id, 1));
+        }
+        let fitting = MAX_BYTES / large;
+        assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [101, 102, 103], "small ones first");
+        queue.push(write(104, 1));
+        let part = queue.next_batch(MAX_BYTES);
+        assert_eq!(part.len(), (fitting / LARGE_PART).max(1));
+        assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [104]);
+        assert_eq!(queue.next_batch(MAX_BYTES).len(), fitting, "nothing small waits");
+        assert_eq!(queue.next_batch(1).len(), 1, "one goes, however large");
+    }
+
+    #[test]
+    fn a_batch_has_a_limited_number_of_writes() {
+        let mut queue = queue((0..300).map(|id| write(id, 1)));
+        assert_eq!(queue.next_batch(MAX_BYTES).len(), MAX_BATCH);
+        assert_eq!(queue.next_batch(MAX_BYTES).len(), 300 - MAX_BATCH);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn the_second_write_of_an_order_waits_in_its_place() {
+        let mut queue = queue([1, 1, 2, 1, 3].map(|id| write(id, 1)));
+        assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [1, 2, 3]);
+        queue.push(write(4, 1));
+        assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [1, 4]);
+        let versions = HashMap::from([(Uuid::from_u128(1), 1)]);
+        assert_eq!(ids(&queue.take_duplicates(&versions)), [1]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_write_that_its_caller_has_withdrawn_is_dropped_from_both_queues() {
+        let (small, large) = (write(1, 1), write(2, 500));
+        for write in [&small, &large] {
+            write.claimed.store(true, Ordering::Release);
+        }
+        let mut queue = queue([small, large, write(3, 1)]);
+        assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [3]);
+        assert!(queue.is_empty());
+    }
+}
