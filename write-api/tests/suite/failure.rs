@@ -85,7 +85,7 @@ async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
     }
     let mut connection = database.session().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
-                WHERE statement LIKE 'WITH input AS (%' OR statement LIKE 'SELECT \"orders\"%' ORDER BY 1";
+                WHERE statement LIKE '-- save_batch%' OR statement LIKE 'SELECT \"orders\"%' ORDER BY 1";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;
     let uses: Vec<_> = uses.iter().map(|row| row.uses).collect();
     assert_eq!(uses, [10, 10, 20], "ten looks by a replay, ten finds, twenty saves");
