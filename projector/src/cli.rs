@@ -4,9 +4,9 @@ mod parked;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use runtime::config::Vars;
-use runtime::database::DatabaseConfig;
-use runtime::shutdown;
+use service_kit::config::Vars;
+use service_kit::database::DatabaseConfig;
+use service_kit::shutdown;
 
 use self::parked::ParkedCommand;
 use crate::adapter::postgres;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use runtime::config::{self, ConfigError, Vars, in_range};
-use runtime::database::DatabaseConfig;
-use runtime::health::HealthConfig;
-use runtime::http::AdminConfig;
 use serde::Deserialize;
+use service_kit::config::{self, ConfigError, Vars, in_range};
+use service_kit::database::DatabaseConfig;
+use service_kit::health::HealthConfig;
+use service_kit::http::AdminConfig;
 
 use crate::batch_size::DEFAULT_BATCH_MAX_BYTES;
 use crate::retry::RetryPolicy;

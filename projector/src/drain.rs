@@ -31,9 +31,9 @@ use std::time::{Duration, Instant};
 use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::FutureExt;
-use runtime::database::{Database, DatabaseError, PoolError};
-use runtime::overload::OncePerSecond;
-use runtime::telemetry::chain;
+use service_kit::database::{Database, DatabaseError, PoolError};
+use service_kit::overload::OncePerSecond;
+use service_kit::telemetry::chain;
 
 use self::control::Room;
 use self::deferred::Deferred;

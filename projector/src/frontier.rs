@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use runtime::database::{Database, DatabaseError};
+use service_kit::database::{Database, DatabaseError};
 
 use self::known::{Known, LONG_AGO};
 use crate::adapter::postgres::frontier::{self, Drawn, Look};
@@ -194,8 +194,8 @@ async fn look(database: &Database, range: Range<i64>, mark: i64) -> Result<Look,
 #[cfg(test)]
 mod tests {
     use anyhow::Result;
-    use local::test_database::TestDatabase;
-    use runtime::database::DatabaseConfig;
+    use service_kit::database::DatabaseConfig;
+    use testkit::test_database::TestDatabase;
 
     use super::*;
     use crate::adapter::postgres;

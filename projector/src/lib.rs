@@ -17,11 +17,11 @@
 
 use std::sync::Arc;
 
-use runtime::config::ConfigError;
-use runtime::database::Checker;
-use runtime::health::Health;
-use runtime::http::{Admin, BindError};
-use runtime::metrics::Registry;
+use service_kit::config::ConfigError;
+use service_kit::database::Checker;
+use service_kit::health::Health;
+use service_kit::http::{Admin, BindError};
+use service_kit::metrics::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -76,7 +76,7 @@ pub enum ProjectorError {
     Admin(#[from] BindError),
     /// The metrics are wrong.
     #[error("cannot set up the metrics")]
-    Metrics(#[from] runtime::metrics::RegistryError),
+    Metrics(#[from] service_kit::metrics::RegistryError),
     /// A worker panicked. The process ends rather than go on with fewer.
     #[error("a worker died")]
     Worker(#[from] tokio::task::JoinError),
@@ -97,7 +97,7 @@ impl Projector {
         projections: Vec<Box<dyn Projection>>,
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
-        runtime::http::check_descriptors(config.database.pool_size() + CHECK_CONNECTIONS)?;
+        service_kit::http::check_descriptors(config.database.pool_size() + CHECK_CONNECTIONS)?;
         let database = adapter::postgres::open_for_draining(&config.database, "projector")?;
         // An idle worker pauses between two batches.
         let health = Health::with_grace(config.health.grace() + config.longest_pause, stop.clone());

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use projector::cli::{self, Cli};
-use runtime::{config, telemetry};
+use service_kit::{config, telemetry};
 
 /// An event is a dozen small strings: with mimalloc it takes a tenth less of projector's processor time.
 #[global_allocator]

@@ -6,7 +6,7 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
-use runtime::metrics::Registry;
+use service_kit::metrics::Registry;
 
 use crate::adapter::postgres::claimed::{ClaimedEvent, Origin};
 use crate::adapter::postgres::observation::Observation;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runtime::health::Health;
-use runtime::overload::OncePerSecond;
-use runtime::telemetry::chain;
+use service_kit::health::Health;
+use service_kit::overload::OncePerSecond;
+use service_kit::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch_size::BatchSize;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use runtime::config::{self, ConfigError, Vars, in_range};
-use runtime::database::DatabaseConfig;
-use runtime::health::HealthConfig;
-use runtime::http::{AdminConfig, HttpConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
+use service_kit::config::{self, ConfigError, Vars, in_range};
+use service_kit::database::DatabaseConfig;
+use service_kit::health::HealthConfig;
+use service_kit::http::{AdminConfig, HttpConfig};
 
 use crate::adapter::http::CursorKeys;
 

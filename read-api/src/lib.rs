@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web;
-use runtime::database::Checker;
-use runtime::health::Health;
-use runtime::http::{Admin, BindError, Served};
-use runtime::metrics::{Registry, RegistryError};
-use runtime::shutdown::Stop;
-use runtime::tasks::{CriticalTasks, Service};
+use service_kit::database::Checker;
+use service_kit::health::Health;
+use service_kit::http::{Admin, BindError, Served};
+use service_kit::metrics::{Registry, RegistryError};
+use service_kit::shutdown::Stop;
+use service_kit::tasks::{CriticalTasks, Service};
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
@@ -53,7 +53,7 @@ const CHECK_CONNECTIONS: usize = 1;
 pub enum StartError {
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] runtime::config::ConfigError),
+    Config(#[from] service_kit::config::ConfigError),
     /// It cannot serve.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -103,7 +103,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let worker = Arc::new(AtomicUsize::new(0));
     let coalescing = tasks.clone();
     // This is called once on each thread that serves HTTP; where one died and is replaced, the next takes over its lanes.
-    let server = runtime::http::bind(&config.http, DEFAULT_PORT, clients, admin, stop, move |app| {
+    let server = service_kit::http::bind(&config.http, DEFAULT_PORT, clients, admin, stop, move |app| {
         let worker = worker.fetch_add(1, Ordering::Relaxed) % lanes.len();
         let lanes = lanes.get(worker).unwrap_or(&database).clone();
         app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone(), &coalescing)))

@@ -15,7 +15,7 @@ mod subscriber;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::tasks::CriticalTasks;
+use service_kit::tasks::CriticalTasks;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 

@@ -1,7 +1,7 @@
 //! `read-api`: answers "recent orders by customer".
 
 use read_api::Config;
-use runtime::{config, shutdown, telemetry};
+use service_kit::{config, shutdown, telemetry};
 
 /// A list is a hundred small strings: with it a fifth more of them were answered.
 #[global_allocator]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use runtime::tasks::CriticalTasks;
+use service_kit::tasks::CriticalTasks;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;

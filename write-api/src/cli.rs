@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use runtime::config::Vars;
-use runtime::database::DatabaseConfig;
-use runtime::shutdown;
+use service_kit::config::Vars;
+use service_kit::database::DatabaseConfig;
+use service_kit::shutdown;
 use uuid::Uuid;
 
 use crate::Config;

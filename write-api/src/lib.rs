@@ -16,12 +16,12 @@
 use std::sync::Arc;
 
 use actix_web::web;
-use runtime::database::Checker;
-use runtime::health::Health;
-use runtime::http::{Admin, BindError, Served};
-use runtime::metrics::{Registry, RegistryError};
-use runtime::shutdown::Stop;
-use runtime::tasks::{CriticalTasks, Service};
+use service_kit::database::Checker;
+use service_kit::health::Health;
+use service_kit::http::{Admin, BindError, Served};
+use service_kit::metrics::{Registry, RegistryError};
+use service_kit::shutdown::Stop;
+use service_kit::tasks::{CriticalTasks, Service};
 use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
@@ -62,7 +62,7 @@ const CHECK_CONNECTIONS: usize = 1;
 pub enum StartError {
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] runtime::config::ConfigError),
+    Config(#[from] service_kit::config::ConfigError),
     /// It cannot serve.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -101,7 +101,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, &registry, metrics)?;
     let writer = web::Data::from(writer);
     let collecting = tasks.clone();
-    let server = runtime::http::bind(&config.http, DEFAULT_PORT, clients, admin, stop, move |app| {
+    let server = service_kit::http::bind(&config.http, DEFAULT_PORT, clients, admin, stop, move |app| {
         // Each thread has memory of its own.
         collecting.spawn("memory", memory::keep_giving_back(budget.clone()));
         app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);

@@ -1,7 +1,7 @@
 //! `write-api`: takes orders over HTTP, and republishes them.
 
 use clap::Parser;
-use runtime::{config, telemetry};
+use service_kit::{config, telemetry};
 use write_api::cli::{self, Cli};
 
 /// An order is many small strings: with mimalloc it takes 4 % less processor time.

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use local::postgres::Binaries;
+use testkit::postgres::Binaries;
 
 use crate::pgbench;
 use crate::plan::Plan;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
-use local::services::ServiceBinaries;
+use testkit::services::ServiceBinaries;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Plan;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use local::wait;
+use testkit::wait;
 
 use crate::rows::fill_outbox;
 use crate::stage::Stage;

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use local::postgres::Binaries;
 use reqwest::Url;
+use testkit::postgres::Binaries;
 
 use crate::program;
 

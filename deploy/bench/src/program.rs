@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use local::process::bind_to_this_thread;
 use nix::sys::signal::Signal;
+use testkit::process::bind_to_this_thread;
 
 /// How much longer than it has been told a program may take until something is wrong.
 const GRACE: Duration = Duration::from_mins(2);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use local::database::Database;
-use local::postgres::{ServerOptions, Tuning};
-use local::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::database::Database;
+use testkit::postgres::{ServerOptions, Tuning};
+use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use tokio_postgres::{Client, NoTls};
 
 use crate::own_database::OwnDatabase;

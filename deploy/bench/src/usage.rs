@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use local::services::Service;
+use testkit::services::Service;
 
 /// In what Linux counts the time of processes, wherever it runs on hardware of this century.
 const TICKS_PER_SECOND: u32 = 100;

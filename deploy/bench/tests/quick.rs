@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use local::test_database::TestDatabase;
 use serde_json::Value;
+use testkit::test_database::TestDatabase;
 
 const SCENARIOS: [&str; 9] =
     ["bloat", "drain", "latency", "locked", "mixed", "poison", "read", "scale", "write"];

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
 use self::ports::{Pair, Ports};
-use crate::database::Database;
-use crate::postgres::{ServerOptions, Tuning};
-use crate::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::database::Database;
+use testkit::postgres::{ServerOptions, Tuning};
+use testkit::services::{Service, ServiceBinaries, ServiceKind};
 
 /// What the launcher can be told.
 #[derive(Debug, Clone, clap::Args)]

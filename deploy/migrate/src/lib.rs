@@ -50,7 +50,7 @@ pub struct Step {
 pub enum MigrateError {
     /// The URL is not one.
     #[error(transparent)]
-    Url(#[from] runtime::config::ConfigError),
+    Url(#[from] service_kit::config::ConfigError),
     /// The database cannot hold all text.
     #[error(
         "the database has the encoding {0}; create it anew with ENCODING 'UTF8', which alone can hold every order"
@@ -135,7 +135,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut BlockingConnection) -> Result<T, MigrateError> + Send + 'static,
 {
-    runtime::database::check_url(database_url)?;
+    service_kit::database::check_url(database_url)?;
     let database_url = database_url.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut connection = BlockingConnection::establish(&database_url).map_err(MigrateError::Connect)?;

@@ -29,7 +29,7 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    runtime::telemetry::init(&runtime::config::vars_of_process())?;
+    service_kit::telemetry::init(&service_kit::config::vars_of_process())?;
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Up) {
         Command::Up => report("applied", &migrate::up(&cli.database_url).await?),

@@ -1,7 +1,7 @@
 //! The row-level invariants hold whatever the application does: each CHECK refuses what it is there for.
 
 use anyhow::{Context, Result};
-use local::test_database::TestDatabase;
+use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 

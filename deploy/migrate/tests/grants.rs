@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::Result;
-use local::test_database::TestDatabase;
-use local::wait;
+use testkit::test_database::TestDatabase;
+use testkit::wait;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel};
 

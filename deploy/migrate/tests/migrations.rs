@@ -1,8 +1,8 @@
 //! Up, down and up again; two migrators at once; a database that somebody else keeps locked.
 
 use anyhow::{Context, Result, ensure};
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
-use local::test_database::TestDatabase;
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
+use testkit::test_database::TestDatabase;
 use tokio_postgres::{Client, NoTls};
 
 /// The whole schema with its grants, as `pg_dump` tells it.
@@ -104,7 +104,7 @@ async fn a_locked_table_makes_the_migration_give_up_and_say_which() -> Result<()
     // The newest migrations first, until one that changes this table.
     let error = migrate::down(&database.superuser_url(), usize::MAX).await.unwrap_err();
     assert_eq!(error.to_string(), "migration 2026-11-25-000410_check_the_times_that_are_there failed");
-    assert!(runtime::telemetry::chain(&error).contains("lock timeout"), "{error:?}");
+    assert!(service_kit::telemetry::chain(&error).contains("lock timeout"), "{error:?}");
     transaction.query("SELECT count(*) FROM parked_events", &[]).await?;
     Ok(())
 }
@@ -143,7 +143,7 @@ async fn times_that_no_program_reads_stop_the_migration_with_their_number() -> R
         )
         .await?;
     let error = migrate::up(&url).await.unwrap_err();
-    let said = runtime::telemetry::chain(&error);
+    let said = service_kit::telemetry::chain(&error);
     assert!(said.contains("2 rows of outbox, 1 of parked_events and 0 of waiting_events"), "{said}");
     let repair = "UPDATE outbox SET created_at = now(); UPDATE parked_events SET next_attempt_at = now()";
     session.batch_execute(repair).await?;

@@ -1,7 +1,7 @@
 //! Rules that came after orders were stored: counted, then added, then validated, while orders go on being placed.
 
 use anyhow::{Context, Result};
-use local::test_database::TestDatabase;
+use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -48,7 +48,7 @@ async fn orders_that_break_a_new_rule_are_counted_and_stop_the_migration() -> Re
     }
     let error = migrate::up(&database.superuser_url()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("migration {ADD} failed"));
-    let why = runtime::telemetry::chain(&error);
+    let why = service_kit::telemetry::chain(&error);
     assert!(why.contains("3 orders have a total above 9007199254740991 cents, 5 a customer id"), "{why}");
     assert_eq!(rules(&session).await?, [], "nothing was added");
 
@@ -95,7 +95,7 @@ async fn no_lock_is_waited_for_longer_than_others_would_wait_behind() -> Result<
         let start = std::time::Instant::now();
         let error = migrate::up(&database.superuser_url()).await.unwrap_err();
         assert_eq!(error.to_string(), format!("migration {migration} failed"));
-        assert!(runtime::telemetry::chain(&error).contains("lock timeout"), "{error:?}");
+        assert!(service_kit::telemetry::chain(&error).contains("lock timeout"), "{error:?}");
         // The migrator's own limit is 5 s.
         assert!(start.elapsed() < std::time::Duration::from_secs(4), "{migration}: {:?}", start.elapsed());
         in_flight.rollback().await?;

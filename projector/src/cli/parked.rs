@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use diesel_async::AsyncConnection;
 use futures_util::FutureExt;
-use runtime::database::Database;
+use service_kit::database::Database;
 
 use crate::adapter::postgres::parked_events::{self, ParkedEvent, Which};
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use runtime::overload::OncePerSecond;
-use runtime::telemetry::chain;
+use service_kit::overload::OncePerSecond;
+use service_kit::telemetry::chain;
 use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
-use runtime::telemetry::chain;
+use service_kit::telemetry::chain;
 use shared_events::OrderEvent;
 
 use super::control::Refused;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runtime::telemetry::chain;
+use service_kit::telemetry::chain;
 use shared_events::{OrderEvent, UndecodableEvent};
 
 use super::Drain;

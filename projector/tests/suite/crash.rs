@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
-use local::wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use projector::adapter::postgres;
 use projector::drain::BatchOutcome;
-use runtime::database::DatabaseConfig;
+use service_kit::database::DatabaseConfig;
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
+use testkit::wait;
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Worker, drain, event};

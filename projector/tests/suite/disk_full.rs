@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
 use projector::adapter::postgres;
-use runtime::database::DatabaseConfig;
-use runtime::telemetry::chain;
+use service_kit::database::DatabaseConfig;
+use service_kit::telemetry::chain;
 use shared_events::OrderEvent;
 use tempfile::TempDir;
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Scene, Worker, drain, event};

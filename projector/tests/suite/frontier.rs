@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use local::wait;
 use projector::adapter::postgres::claimed::ClaimLimits;
 use projector::adapter::postgres::{self, frontier};
 use projector::drain::BatchOutcome;
-use runtime::database::DatabaseConfig;
+use service_kit::database::DatabaseConfig;
+use testkit::wait;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, IsolationLevel};
 

@@ -5,13 +5,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use local::postgres::PrivateServer;
-use local::wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use projector::adapter::postgres;
 use projector::drain::BatchOutcome;
-use runtime::database::DatabaseConfig;
+use service_kit::database::DatabaseConfig;
+use testkit::postgres::PrivateServer;
+use testkit::wait;
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Worker, event};

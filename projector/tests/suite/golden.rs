@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use local::golden::Golden;
-use local::wait;
 use projector::adapter::postgres::claimed::ClaimLimits;
 use projector::adapter::postgres::waiting::Window;
 use projector::adapter::postgres::{frontier, waiting};
 use projector::projection::{OrderSummary, Projection};
+use testkit::golden::Golden;
+use testkit::wait;
 
 use crate::support::{AT_ONCE, Scene, Worker, drain, event};
 

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
-use local::wait;
 use projector::drain::BatchOutcome;
 use projector::{Config, Projector};
-use runtime::telemetry::chain;
+use service_kit::telemetry::chain;
 use shared_events::OrderEvent;
+use testkit::wait;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{metric, until_metric};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use local::wait;
 use projector::{Config, Projector};
+use testkit::wait;
 use tokio_postgres::IsolationLevel;
 use tokio_util::sync::CancellationToken;
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use local::fault_proxy::Wire;
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
-use local::wait;
 use projector::{Config, Projector};
 use reqwest::StatusCode;
+use testkit::fault_proxy::Wire;
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
+use testkit::wait;
 use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 

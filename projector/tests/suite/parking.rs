@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use projector::drain::BatchOutcome;
-use runtime::database::DatabaseConfig;
-use runtime::telemetry::chain;
 use serde_json::{Value, json};
+use service_kit::database::DatabaseConfig;
+use service_kit::telemetry::chain;
 use shared_events::OrderEvent;
 
 use crate::support::{Scene, Worker, drain, event, order_id};

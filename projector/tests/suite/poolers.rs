@@ -1,9 +1,9 @@
 //! Over a real pooler, in each of its modes.
 
 use anyhow::Result;
-use local::pgbouncer::PoolMode;
-use local::readiness::{until_not_ready_because, until_ready_is};
 use reqwest::StatusCode;
+use testkit::pgbouncer::PoolMode;
+use testkit::readiness::{until_not_ready_because, until_ready_is};
 
 use crate::sessions::{project_and_park, start};
 use crate::support::Scene;

@@ -8,12 +8,12 @@ use anyhow::Result;
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
-use local::services::{Service, ServiceKind};
-use local::wait;
 use projector::projection::Projection;
 use projector::{Config, Projector, ProjectorError};
 use reqwest::StatusCode;
 use shared_events::OrderEvent;
+use testkit::services::{Service, ServiceKind};
+use testkit::wait;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scene, event};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use local::column_changes::column_changes;
-use local::test_database::TestDatabase;
-use local::wait;
 use projector::{Config, Projector};
+use testkit::column_changes::column_changes;
+use testkit::test_database::TestDatabase;
+use testkit::wait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::{Scene, event, order_id};

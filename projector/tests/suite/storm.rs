@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use local::services::{Service, ServiceKind};
-use local::wait;
 use projector::drain::BatchOutcome;
+use testkit::services::{Service, ServiceKind};
+use testkit::wait;
 
 use crate::parking::{REFUSE_666, refused_by_trigger};
 use crate::support::{Scene, drain, event};

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use local::test_database::TestDatabase;
 use projector::RetryPolicy;
 use projector::adapter::postgres;
 use projector::drain::{BatchOutcome, Drain, DrainError, Source};
 use projector::metrics::Metrics;
 use projector::projection::Projection;
-use runtime::database::{Database, DatabaseConfig, DatabaseError};
+use service_kit::database::{Database, DatabaseConfig, DatabaseError};
 use shared_events::{OrderChange, OrderEvent, OrderState, OrderStatus};
+use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use uuid::Uuid;
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::overload::OncePerSecond;
-use runtime::telemetry::chain;
+use service_kit::overload::OncePerSecond;
+use service_kit::telemetry::chain;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;

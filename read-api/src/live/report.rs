@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Counter, counter, describe_counter};
-use runtime::metrics::Registry;
+use service_kit::metrics::Registry;
 
 /// Why a client gets a snapshot instead of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,13 +5,13 @@ use std::pin::pin;
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
-use local::test_database::TestDatabase;
-use local::wait::{self, TimedOut};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use reqwest::Client as HttpClient;
 use serde_json::Value;
+use testkit::test_database::TestDatabase;
+use testkit::wait::{self, TimedOut};
 use tokio_postgres::Client;
 
 use crate::support::{Api, SOON};

@@ -1,10 +1,10 @@
 //! PostgreSQL crashes, and forgets which transaction ids it had given to those who wrote nothing.
 
 use anyhow::Result;
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
 use read_api::adapter::postgres::PgOrderWatch;
 use read_api::port::OrderWatch;
-use runtime::database::DatabaseConfig;
+use service_kit::database::DatabaseConfig;
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{change, insert};

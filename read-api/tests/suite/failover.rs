@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
-use local::wait;
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
+use testkit::wait;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::time::{Instant, timeout_at};

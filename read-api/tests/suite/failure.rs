@@ -4,9 +4,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use local::fault_proxy::Wire;
-use local::wait;
 use reqwest::StatusCode;
+use testkit::fault_proxy::Wire;
+use testkit::wait;
 use tokio::process::Command;
 
 use crate::support::{Api, SOON, problem};

@@ -1,10 +1,10 @@
 //! How PostgreSQL runs the statements over two million orders: by index and in its order, whatever is asked.
 
 use anyhow::{Context, Error, Result};
-use local::golden::Golden;
-use local::wait;
 use read_api::adapter::postgres::BY_KEY_ONLY;
 use serde_json::Value;
+use testkit::golden::Golden;
+use testkit::wait;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::support::{Api, SOON};

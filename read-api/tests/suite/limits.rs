@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use local::test_database::TestDatabase;
-use local::wait;
 use read_api::adapter::postgres::PgOrderWatch;
 use read_api::live::{Live, SubscribeError};
 use read_api::version_wait::{VersionWait, WaitError};
 use reqwest::StatusCode;
-use runtime::database::DatabaseConfig;
-use runtime::tasks::CriticalTasks;
+use service_kit::database::DatabaseConfig;
+use service_kit::tasks::CriticalTasks;
+use testkit::test_database::TestDatabase;
+use testkit::wait;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;

@@ -190,7 +190,7 @@ async fn a_stream_outlives_a_short_outage_and_tells_what_happened_meanwhile() ->
     api.insert(&[(1, "alice", 0)]).await?;
     let mut events = api.watch("alice", None).await?;
     events.next().await?;
-    proxy.set(local::fault_proxy::Wire::RequestsLost);
+    proxy.set(testkit::fault_proxy::Wire::RequestsLost);
     change(&api.database.connect().await?, 1, 1).await?;
     proxy.heal_for_new_connections();
     assert_eq!(events.next_order().await?.0, (1, 2));

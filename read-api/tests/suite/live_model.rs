@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use read_api::live::{Delivery, Live, News, Subscription};
 use read_api::model::{History, Mark, OrderStatus, OrderSummary, ReadPosition};
 use read_api::port::{Change, OrderWatch, QueryError, Read};
-use runtime::tasks::CriticalTasks;
+use service_kit::tasks::CriticalTasks;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

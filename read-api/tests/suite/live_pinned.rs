@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use actix_web::body::to_bytes;
 use anyhow::{Context, Result, bail};
-use local::test_database::TestDatabase;
 use read_api::adapter::postgres::PgOrderWatch;
 use read_api::live::{Live, News, Report, Subscription};
-use runtime::database::DatabaseConfig;
-use runtime::metrics::Registry;
-use runtime::tasks::CriticalTasks;
+use service_kit::database::DatabaseConfig;
+use service_kit::metrics::Registry;
+use service_kit::tasks::CriticalTasks;
+use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 

@@ -10,7 +10,7 @@ use chrono::DateTime;
 use read_api::live::{Live, News};
 use read_api::model::{History, OrderStatus, OrderSummary, ReadPosition};
 use read_api::port::{Change, OrderWatch, QueryError, Read};
-use runtime::tasks::CriticalTasks;
+use service_kit::tasks::CriticalTasks;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

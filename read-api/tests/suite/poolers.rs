@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use futures_util::FutureExt;
-use local::pgbouncer::{PgBouncer, PoolMode};
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
-use local::readiness::until_not_ready_because;
-use local::test_database::TestDatabase;
 use read_api::adapter::postgres::BY_KEY_ONLY;
 use reqwest::StatusCode;
-use runtime::database::DatabaseConfig;
+use service_kit::database::DatabaseConfig;
+use testkit::pgbouncer::{PgBouncer, PoolMode};
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
+use testkit::readiness::until_not_ready_because;
+use testkit::test_database::TestDatabase;
 
 use crate::failover::alternate;
 use crate::support::Replica;
@@ -75,7 +75,7 @@ async fn behind_a_balancer_that_alternates_a_pooler_in_transaction_mode_is_recog
                 diesel_async::RunQueryDsl::get_result(diesel::sql_query(query), connection).boxed()
             })
             .await;
-        let error = outcome.err().map(|error| runtime::telemetry::chain(&error)).unwrap_or_default();
+        let error = outcome.err().map(|error| service_kit::telemetry::chain(&error)).unwrap_or_default();
         assert!(error.contains("use session mode"), "{mode}: {error:?}");
     }
     Ok(())

@@ -122,7 +122,7 @@ async fn while_the_database_is_away_who_waits_is_told_so() -> Result<()> {
     let cut = async {
         // It waits once its order has been looked for.
         assert_eq!(api.get(&order(1)).await?.status(), StatusCode::OK);
-        proxy.set(local::fault_proxy::Wire::RequestsLost);
+        proxy.set(testkit::fault_proxy::Wire::RequestsLost);
         anyhow::Ok(())
     };
     let (response, ()) = tokio::try_join!(waiting, cut)?;

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures_util::FutureExt;
-use local::column_changes::column_changes;
-use local::load::Load;
-use local::readiness::until_not_ready_because;
-use local::test_database::TestDatabase;
-use local::wait;
 use reqwest::StatusCode;
-use runtime::database::{Database, DatabaseConfig};
+use service_kit::database::{Database, DatabaseConfig};
+use testkit::column_changes::column_changes;
+use testkit::load::Load;
+use testkit::readiness::until_not_ready_because;
+use testkit::test_database::TestDatabase;
+use testkit::wait;
 
 use crate::support::{Api, Replica, SOON, order};
 

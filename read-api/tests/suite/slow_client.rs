@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use local::wait;
 use nix::sys::socket::{setsockopt, sockopt};
+use testkit::wait;
 
 use crate::support::{Api, change, insert};
 

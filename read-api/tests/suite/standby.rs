@@ -1,10 +1,10 @@
 //! On a streaming standby, which knows no locks, no writes and no notifications.
 
 use anyhow::{Context, Result};
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
-use local::wait;
 use reqwest::StatusCode;
 use serde_json::Value;
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
+use testkit::wait;
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Replica, SOON, change, insert, insert_many, numbers, order};

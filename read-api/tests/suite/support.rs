@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use local::fault_proxy::FaultProxy;
-use local::readiness;
-use local::test_database::TestDatabase;
 use read_api::Config;
 use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use testkit::fault_proxy::FaultProxy;
+use testkit::readiness;
+use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use tokio_util::sync::{CancellationToken, DropGuard};
 

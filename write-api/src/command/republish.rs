@@ -94,7 +94,7 @@ impl Republish {
             return Ok(false);
         };
         for (order_id, error) in &page.corrupt {
-            let error = runtime::telemetry::chain(error.as_ref());
+            let error = service_kit::telemetry::chain(error.as_ref());
             tracing::error!(order.id = %order_id, error, "order left out: what is stored is not an order");
         }
         let events: Vec<_> = page.orders.iter().map(Order::republished).collect();

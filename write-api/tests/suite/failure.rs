@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chrono::Utc;
-use local::wait;
 use reqwest::StatusCode;
+use testkit::wait;
 use write_api::port::{OrderWriter, Saved};
 
 use crate::support::{Api, LoneWriter, order, problem, some_order};

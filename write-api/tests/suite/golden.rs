@@ -3,7 +3,7 @@
 use anyhow::Result;
 use chrono::Utc;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use local::golden::Golden;
+use testkit::golden::Golden;
 use write_api::port::{OrderWriter, Saved};
 
 use crate::support::{LoneWriter, some_order};

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use futures_util::FutureExt;
 use futures_util::future::{join_all, select_all, try_join_all};
-use local::wait;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use testkit::wait;
 
 use crate::support::{Api, header, order, problem, wait_for_blocked};
 

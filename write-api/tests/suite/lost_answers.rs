@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use chrono::Utc;
-use local::fault_proxy::{FaultProxy, Wire};
-use local::wait;
 use reqwest::StatusCode;
-use runtime::database::DatabaseConfig;
-use runtime::tasks::CriticalTasks;
 use serde_json::json;
+use service_kit::database::DatabaseConfig;
+use service_kit::tasks::CriticalTasks;
+use testkit::fault_proxy::{FaultProxy, Wire};
+use testkit::wait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use write_api::BY_KEY_ONLY;

@@ -1,10 +1,10 @@
 //! Over a real pooler, in each of its modes.
 
 use anyhow::Result;
-use local::pgbouncer::PoolMode;
-use local::readiness::until_not_ready_because;
-use local::test_database::TestDatabase;
 use reqwest::StatusCode;
+use testkit::pgbouncer::PoolMode;
+use testkit::readiness::until_not_ready_because;
+use testkit::test_database::TestDatabase;
 
 use crate::support::{Replica, place_and_pay};
 

@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use local::services::{Service, ServiceKind};
-use local::test_database::TestDatabase;
-use runtime::config::Vars;
-use runtime::tasks::{CriticalTasks, ServiceError};
+use service_kit::config::Vars;
+use service_kit::tasks::{CriticalTasks, ServiceError};
+use testkit::services::{Service, ServiceKind};
+use testkit::test_database::TestDatabase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,7 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
 
     let start = Instant::now();
     let stopping = tokio::task::spawn_blocking(move || service.stop());
-    local::wait::until("the port to be closed", Duration::from_secs(10), || async {
+    testkit::wait::until("the port to be closed", Duration::from_secs(10), || async {
         if TcpStream::connect(&address).await.is_err() { Ok(()) } else { Err("still accepting") }
     })
     .await?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{TimeDelta, Utc};
-use local::test_database::TestDatabase;
-use local::wait;
 use shared_events::{OrderChange, OrderEvent};
+use testkit::test_database::TestDatabase;
+use testkit::wait;
 use tokio_postgres::Client;
 use uuid::Uuid;
 use write_api::command::{ChangeStatus, Precondition};

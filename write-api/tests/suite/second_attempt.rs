@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Result;
 use diesel_async::SimpleAsyncConnection;
 use futures_util::FutureExt;
-use local::test_database::TestDatabase;
-use runtime::database::{DatabaseConfig, DatabaseError};
+use service_kit::database::{DatabaseConfig, DatabaseError};
+use testkit::test_database::TestDatabase;
 
 /// The first attempt is refused late, so that the time for both ends while the second one is under way.
 #[tokio::test]

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use local::column_changes::column_changes;
-use local::load::Load;
-use local::wait;
 use reqwest::StatusCode;
+use testkit::column_changes::column_changes;
+use testkit::load::Load;
+use testkit::wait;
 
 use crate::support::{Api, order, place_and_pay, until_placed};
 

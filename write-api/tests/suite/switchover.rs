@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use local::fault_proxy::FaultProxy;
-use local::postgres::{PrivateServer, ServerOptions, Tuning};
-use local::readiness::until_not_ready_because;
-use local::wait;
 use reqwest::StatusCode;
+use testkit::fault_proxy::FaultProxy;
+use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
+use testkit::readiness::until_not_ready_because;
+use testkit::wait;
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Replica, order, place_and_pay, until_placed};

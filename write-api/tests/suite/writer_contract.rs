@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use local::test_database::TestDatabase;
-use runtime::database::DatabaseConfig;
-use runtime::tasks::CriticalTasks;
+use service_kit::database::DatabaseConfig;
+use service_kit::tasks::CriticalTasks;
 use shared_events::OrderEvent;
+use testkit::test_database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use write_api::BY_KEY_ONLY;

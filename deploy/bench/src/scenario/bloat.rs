@@ -1,7 +1,7 @@
 //! Draining while an old snapshot keeps every deleted event from being vacuumed.
 
 use anyhow::{Context, Result};
-use local::services::ServiceKind;
+use testkit::services::ServiceKind;
 use tokio_postgres::{IsolationLevel, NoTls};
 
 use crate::outbox::{check_projected, fill_and_drain};

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use local::services::ServiceKind;
+use testkit::services::ServiceKind;
 
 use crate::outbox::{check_projected, last_id, wait_until_drained};
 use crate::pgbench::{Length, Pgbench};

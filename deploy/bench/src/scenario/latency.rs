@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use local::services::ServiceKind;
 use reqwest::Client;
 use serde_json::{Value, json};
+use testkit::services::ServiceKind;
 use tokio::task::JoinSet;
 
 use crate::outbox::check_projected;

@@ -6,8 +6,8 @@ mod holder;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use local::services::ServiceKind;
-use local::wait;
+use testkit::services::ServiceKind;
+use testkit::wait;
 use tokio::time::MissedTickBehavior;
 
 use self::holder::{HOLDS, Hold};

@@ -6,7 +6,7 @@ mod watch;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use local::services::{Service, ServiceKind};
+use testkit::services::{Service, ServiceKind};
 
 use self::measured::Measured;
 use self::watch::watch_during;

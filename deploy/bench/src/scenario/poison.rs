@@ -5,7 +5,7 @@ mod steady;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use local::services::ServiceKind;
+use testkit::services::ServiceKind;
 
 use crate::outbox::{last_id, wait_until_drained};
 use crate::plan::Plan;

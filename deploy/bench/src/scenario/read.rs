@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use local::services::ServiceKind;
 use serde_json::Value;
+use testkit::services::ServiceKind;
 
 use crate::pgbench::{Length, Pgbench};
 use crate::plan::Plan;

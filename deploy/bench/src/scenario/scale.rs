@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::Result;
-use local::services::ServiceKind;
+use testkit::services::ServiceKind;
 
 use super::drain::{BATCH, project_by_sql};
 use super::read::{CONNECTIONS, list_orders};

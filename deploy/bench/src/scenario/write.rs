@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use local::services::ServiceKind;
+use testkit::services::ServiceKind;
 
 use crate::pgbench::{Length, Pgbench};
 use crate::plan::Plan;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::say;
-use crate::wait;
+use testkit::wait;
 
 /// Whose orders the demonstration places.
 pub(super) const CUSTOMER: &str = "alice";

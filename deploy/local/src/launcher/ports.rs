@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Result, bail};
 
-use crate::services::ServiceKind;
+use testkit::services::ServiceKind;
 
 #[derive(Debug)]
 pub(super) struct Ports {

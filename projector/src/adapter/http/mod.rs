@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use actix_web::web;
 use futures_util::FutureExt;
-use runtime::database::Database;
-use runtime::health::Health;
-use runtime::http::{Admin, AdminConfig, BindError};
-use runtime::metrics::Registry;
-use runtime::overload::OncePerSecond;
-use runtime::resource::readable;
-use runtime::telemetry::chain;
+use service_kit::database::Database;
+use service_kit::health::Health;
+use service_kit::http::{Admin, AdminConfig, BindError};
+use service_kit::metrics::Registry;
+use service_kit::overload::OncePerSecond;
+use service_kit::resource::readable;
+use service_kit::telemetry::chain;
 use tokio::runtime::Handle;
 
 use crate::adapter::postgres::observation;

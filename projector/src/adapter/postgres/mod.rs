@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use runtime::config::ConfigError;
-use runtime::database::{Database, DatabaseConfig};
+use service_kit::config::ConfigError;
+use service_kit::database::{Database, DatabaseConfig};
 
 pub use self::needs::NEEDS;
 

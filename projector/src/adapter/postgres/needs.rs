@@ -1,6 +1,6 @@
 //! What the statements of this process need of the database.
 
-use runtime::database::Needs;
+use service_kit::database::Needs;
 
 /// The columns that are read and written, each with a privilege that it takes. Read models that are added bring their own.
 pub const NEEDS: Needs = Needs {

@@ -4,7 +4,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::stored_time::StoredTime;
+use service_kit::stored_time::StoredTime;
 
 use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_measured, push_those_that_fit};
 

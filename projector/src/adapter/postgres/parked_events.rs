@@ -6,8 +6,8 @@ use diesel::{
     Queryable, Selectable, SelectableHelper,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::stored_time::StoredTime;
 use serde_json::value::RawValue;
+use service_kit::stored_time::StoredTime;
 
 use self::schema::parked_events::dsl;
 

@@ -8,7 +8,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::stored_time::StoredTime;
+use service_kit::stored_time::StoredTime;
 
 use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_measured, push_those_that_fit};
 use super::parked_events::schema::parked_events::dsl;

@@ -6,7 +6,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{self, Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::stored_time::StoredTime;
+use service_kit::stored_time::StoredTime;
 use uuid::Uuid;
 
 use super::claimed::{ClaimLimits, ClaimedEvent, Origin, push_measured, push_those_that_fit};

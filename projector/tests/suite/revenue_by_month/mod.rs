@@ -113,7 +113,7 @@ async fn a_worker_that_is_killed_after_it_has_added_leaves_nothing_added() -> Re
     assert!(running.await.is_err_and(|error| error.is_cancelled()));
 
     let worker = scene.worker_with(projections(), 10)?;
-    local::wait::until("the event to be free again", std::time::Duration::from_secs(5), || async {
+    testkit::wait::until("the event to be free again", std::time::Duration::from_secs(5), || async {
         match worker.run_once().await {
             Ok(BatchOutcome::Drained { applied: 1, .. }) => Ok(()),
             other => Err(format!("{other:?}")),

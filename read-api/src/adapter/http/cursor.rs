@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use runtime::config::ConfigError;
 use secrecy::{ExposeSecret, SecretString};
+use service_kit::config::ConfigError;
 use sha2::Sha256;
 use uuid::Uuid;
 

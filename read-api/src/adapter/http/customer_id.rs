@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use percent_encoding::percent_decode_str;
-use runtime::problem::Problem;
+use service_kit::problem::Problem;
 
 use super::problems;
 

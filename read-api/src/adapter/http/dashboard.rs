@@ -4,7 +4,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpResponse, web};
-use runtime::resource::readable;
+use service_kit::resource::readable;
 
 /// Nothing but what this process serves itself; `data:` is the empty icon, without which browsers ask for one.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IF_NONE_MATCH, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
-use runtime::problem::Problem;
+use service_kit::problem::Problem;
 use uuid::Uuid;
 
 use super::list_query::digits;

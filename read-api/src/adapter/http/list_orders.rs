@@ -3,8 +3,8 @@
 use actix_web::http::header::{CACHE_CONTROL, ContentType, LINK};
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use runtime::problem::Problem;
 use serde::Serialize;
+use service_kit::problem::Problem;
 use utoipa::ToSchema;
 
 use super::cursor::CursorKeys;

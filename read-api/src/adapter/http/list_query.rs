@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use runtime::problem::{FieldError, MAX_ERRORS, Problem};
+use service_kit::problem::{FieldError, MAX_ERRORS, Problem};
 
 use crate::model::{Filter, OrderStatus};
 

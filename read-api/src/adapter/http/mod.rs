@@ -11,7 +11,7 @@ mod problems;
 mod stream_orders;
 
 use actix_web::{Route, web};
-use runtime::resource::readable;
+use service_kit::resource::readable;
 use utoipa::OpenApi;
 
 pub use self::cursor::CursorKeys;
@@ -62,5 +62,5 @@ pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
         app.service(readable(path, route));
     }
     dashboard::serve(app);
-    runtime::openapi::serve(app, &document());
+    service_kit::openapi::serve(app, &document());
 }

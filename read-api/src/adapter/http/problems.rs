@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use runtime::database::DatabaseError;
-use runtime::openapi;
-use runtime::overload::OncePerSecond;
-use runtime::problem::{
+use service_kit::database::DatabaseError;
+use service_kit::openapi;
+use service_kit::overload::OncePerSecond;
+use service_kit::problem::{
     FieldError, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE,
 };
 use utoipa::IntoResponses;
@@ -77,7 +77,7 @@ pub(super) fn of_query(error: &QueryError) -> Problem {
             tracing::info!(times, "overloaded: no connection to the database was free in time");
         }
     } else if let Some(times) = FAILED.count() {
-        tracing::warn!(times, error = runtime::telemetry::chain(error), "query failed");
+        tracing::warn!(times, error = service_kit::telemetry::chain(error), "query failed");
     }
     Problem::unavailable("The read model cannot be queried now. Send the same request again.")
 }

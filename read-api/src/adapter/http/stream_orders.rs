@@ -7,8 +7,8 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt, stream};
-use runtime::problem::Problem;
 use serde::Serialize;
+use service_kit::problem::Problem;
 
 use super::problems::ListProblems;
 use super::{CUSTOMER_ORDERS_STREAM, customer_id, problems};

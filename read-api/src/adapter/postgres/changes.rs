@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diesel::QueryResult;
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::statement;
+use service_kit::statement;
 
 use super::row::{Columns, Row, summary};
 use crate::model::OrderSummary;

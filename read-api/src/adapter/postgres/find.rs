@@ -3,7 +3,7 @@
 use diesel::QueryResult;
 use diesel::sql_types::{self, Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::statement;
+use service_kit::statement;
 use uuid::Uuid;
 
 use super::row::{Columns, Row, summary};

@@ -8,7 +8,7 @@ use diesel::QueryResult;
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::{TryStream, TryStreamExt};
-use runtime::statement;
+use service_kit::statement;
 use uuid::Uuid;
 
 use super::row::{Columns, Row, summary};

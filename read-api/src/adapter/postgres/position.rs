@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use diesel::QueryResult;
 use diesel::sql_types::{Array, BigInt, Nullable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::statement;
+use service_kit::statement;
 
 use crate::model::{History, ReadPosition, merged, width};
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use runtime::database::Database;
-use runtime::tasks::CriticalTasks;
+use service_kit::database::Database;
+use service_kit::tasks::CriticalTasks;
 use uuid::Uuid;
 
 use super::coalesce::Coalescer;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
 use diesel::sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
-use runtime::stored_time::StoredTime;
+use service_kit::stored_time::StoredTime;
 use uuid::Uuid;
 
 use crate::model::{OrderStatus, OrderSummary};

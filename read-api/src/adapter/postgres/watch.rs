@@ -7,7 +7,7 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use runtime::database::Database;
+use service_kit::database::Database;
 use uuid::Uuid;
 
 use super::position::Positions;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
-use runtime::problem::Problem;
+use service_kit::problem::Problem;
 
 use super::problems;
 use crate::budget::{Budget, Share};

@@ -1,7 +1,7 @@
 //! The header `Idempotency-Key`.
 
 use actix_web::HttpRequest;
-use runtime::problem::{FieldError, Problem};
+use service_kit::problem::{FieldError, Problem};
 
 const NAME: &str = "Idempotency-Key";
 const MAX_BYTES: usize = 255;

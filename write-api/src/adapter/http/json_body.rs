@@ -5,8 +5,8 @@ use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use runtime::problem::{FieldError, Problem};
 use serde::de::DeserializeOwned;
+use service_kit::problem::{FieldError, Problem};
 
 use super::body::read;
 use super::explain::Explain;

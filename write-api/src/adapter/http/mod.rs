@@ -12,7 +12,7 @@ mod problems;
 mod validation;
 
 use actix_web::{Route, web};
-use runtime::resource::actionable;
+use service_kit::resource::actionable;
 use utoipa::OpenApi;
 
 use crate::port::OrderWriter;
@@ -68,5 +68,5 @@ pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
     for (path, route) in table::<W>() {
         app.service(actionable(path, route));
     }
-    runtime::openapi::serve(app, &document());
+    service_kit::openapi::serve(app, &document());
 }

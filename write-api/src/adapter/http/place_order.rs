@@ -3,9 +3,9 @@
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
-use runtime::problem::{FieldError, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use service_kit::problem::{FieldError, Problem};
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use runtime::openapi;
-use runtime::overload::OncePerSecond;
-use runtime::problem::{
+use service_kit::openapi;
+use service_kit::overload::OncePerSecond;
+use service_kit::problem::{
     FieldError, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE,
 };
 use utoipa::IntoResponses;
@@ -163,7 +163,7 @@ pub(super) fn busy() -> Problem {
 
 /// Logs the cause, which stays with us, and says what the client can do; `resolve` is how it learns an unknown outcome.
 fn of_write(error: &WriteError, resolve: &str) -> Problem {
-    let cause = runtime::telemetry::chain(error);
+    let cause = service_kit::telemetry::chain(error);
     match error {
         WriteError::Busy => {
             static BUSY: OncePerSecond = OncePerSecond::new();

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use runtime::problem::{FieldError, MAX_ERRORS};
+use service_kit::problem::{FieldError, MAX_ERRORS};
 
 /// The faults found so far.
 #[derive(Default)]

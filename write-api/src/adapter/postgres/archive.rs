@@ -5,8 +5,8 @@ use diesel::sql_types::{self, Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use runtime::database::Database;
-use runtime::statement;
+use service_kit::database::Database;
+use service_kit::statement;
 use shared_events::{EncodedEvent, OrderEvent};
 use uuid::Uuid;
 

@@ -4,8 +4,8 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
 use diesel::sql_types::Jsonb;
 use diesel::{Queryable, Selectable};
-use runtime::stored_time::StoredTime;
 use serde::{Deserialize, Serialize};
+use service_kit::stored_time::StoredTime;
 use shared_events::UnknownOrderStatus;
 use uuid::Uuid;
 

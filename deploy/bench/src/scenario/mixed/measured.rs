@@ -1,6 +1,6 @@
 //! What was measured of one part, as figures.
 
-use local::services::ServiceKind;
+use testkit::services::ServiceKind;
 
 use super::Part;
 use super::watch::Seen;

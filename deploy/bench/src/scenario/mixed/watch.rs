@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use local::services::Service;
+use testkit::services::Service;
 
 use crate::stage::Stage;
 use crate::usage::resident_mb;

@@ -1,7 +1,7 @@
 //! How long good events wait while some are refused all the time.
 
 use anyhow::{Result, ensure};
-use local::services::ServiceKind;
+use testkit::services::ServiceKind;
 
 use super::UNKNOWN_TOTAL;
 use crate::outbox::{last_id, wait_until_drained};

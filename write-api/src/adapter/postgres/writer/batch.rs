@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
-use runtime::database::{Database, DatabaseError, PoolError};
+use service_kit::database::{Database, DatabaseError, PoolError};
 use uuid::Uuid;
 
 use super::pending_write::PendingWrite;

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runtime::database::Database;
+use service_kit::database::Database;
 use tokio::sync::mpsc;
 
 use super::batch::Attempt;

@@ -8,8 +8,8 @@ use backon::BackoffBuilder;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
-use runtime::database::Database;
-use runtime::overload::OncePerSecond;
+use service_kit::database::Database;
+use service_kit::overload::OncePerSecond;
 
 use super::super::row::{RowError, TracedRow};
 use super::super::schema::orders;
@@ -83,7 +83,7 @@ impl Resolver {
             Err(error) => {
                 static FAILED: OncePerSecond = OncePerSecond::new();
                 if let Some(times) = FAILED.count() {
-                    let error = runtime::telemetry::chain(&error);
+                    let error = service_kit::telemetry::chain(&error);
                     tracing::warn!(times, error, "cannot look up what is stored");
                 }
                 return writes;
@@ -135,7 +135,7 @@ fn resolve(stored: Option<&StoredState>, write: PendingWrite) -> Option<PendingW
         (Some(true), _) => write.reply(Ok(Saved::Stored)),
         (None, _) => write.reply(Err(outcome_unknown(TraceLost::Overwritten))),
         (Some(false), Err(error)) => {
-            let reason = runtime::telemetry::chain(error);
+            let reason = service_kit::telemetry::chain(error);
             write.reply(Err(refused(reason)));
         }
         // The row still has the version that this change was computed from: another session had it locked, or has written to it

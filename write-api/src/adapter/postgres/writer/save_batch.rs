@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{self, Array, BigInt, Integer, Nullable, Text, Timestamptz};
-use runtime::statement;
+use service_kit::statement;
 use shared_events::OrderEvent;
 use uuid::Uuid;
 

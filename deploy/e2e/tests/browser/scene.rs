@@ -1,0 +1,137 @@
+//! A read-api with orders, and a browser that looks at it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use testkit::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::test_database::TestDatabase;
+use tokio_postgres::Client;
+
+use crate::browser::Browser;
+
+/// The directory for what is built.
+pub(crate) fn target() -> Result<PathBuf> {
+    Ok(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target directory")?.to_owned())
+}
+
+/// What distinguishes an order, beside its number.
+pub(crate) struct Order<'a> {
+    pub(crate) customer: &'a str,
+    pub(crate) total_cents: i64,
+    pub(crate) item_count: i32,
+    pub(crate) sku: &'a str,
+}
+
+pub(crate) struct Scene {
+    pub(crate) browser: Browser,
+    /// A session that may do anything.
+    pub(crate) session: Client,
+    pub(crate) url: String,
+    service: Option<Service>,
+    database: TestDatabase,
+    logs: tempfile::TempDir,
+}
+
+impl Scene {
+    /// With 45 orders of alice, numbered and placed one a minute, and none of anybody else. `None` where there is no browser.
+    pub(crate) async fn create() -> Result<Option<Self>> {
+        let Some(browser) = Browser::start().await? else { return Ok(None) };
+        let (database, logs) = (TestDatabase::create().await?, tempfile::tempdir()?);
+        let session = database.connect().await?;
+        let mut scene = Self { browser, session, url: String::new(), service: None, database, logs };
+        for number in 1..=45 {
+            scene.place(number).await?;
+        }
+        scene.start(0, &[]).await?;
+        Ok(Some(scene))
+    }
+
+    async fn start(&mut self, port: u16, variables: &[(&str, &str)]) -> Result<()> {
+        let kind = ServiceKind::ReadApi;
+        let program = ServiceBinaries::built().await?.program(kind);
+        let url = self.database.url(kind.role());
+        let mut service = Service::start_with(variables, kind, &program, &url, port, self.logs.path())?;
+        service.wait_until_ready().await?;
+        service.url().clone_into(&mut self.url);
+        self.service = Some(service);
+        Ok(())
+    }
+
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.service.take().map(Service::stop).transpose()?;
+        Ok(())
+    }
+
+    /// On the port that it had before.
+    pub(crate) async fn start_again(&mut self, variables: &[(&str, &str)]) -> Result<()> {
+        let port = self.url.rsplit(':').next().context("no port")?.parse()?;
+        self.start(port, variables).await
+    }
+
+    pub(crate) async fn open(&self, fragment: &str) -> Result<()> {
+        self.browser.open(&format!("{}/#{fragment}", self.url)).await
+    }
+
+    /// A new order of alice's; every third one has been paid.
+    pub(crate) async fn place(&self, number: i32) -> Result<()> {
+        let skus = ["TEA-EARL-GREY", "POT-IRON", "CUP-PORCELAIN-BLUE-200ML"];
+        let sku = skus.iter().cycle().nth(usize::try_from(number)? % skus.len()).context("no SKU")?;
+        let order = Order {
+            customer: "alice",
+            total_cents: 1_999 + 100 * i64::from(number),
+            item_count: 1 + number % 3,
+            sku,
+        };
+        self.place_order(number, &order).await
+    }
+
+    /// A new order of anybody's.
+    pub(crate) async fn place_order(&self, number: i32, order: &Order<'_>) -> Result<()> {
+        let insert = "INSERT INTO order_summary
+            (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+            SELECT lpad($1::int::text, 32, '0')::uuid, $2, $3, CASE $1::int % 3 WHEN 0 THEN 'paid' ELSE 'placed' END,
+                   timestamptz '2026-11-23 10:00:00.123456Z' + $1::int * interval '1 minute', $4, $5, 1";
+        let Order { customer, total_cents, item_count, sku } = order;
+        self.session.execute(insert, &[&number, customer, total_cents, item_count, sku]).await?;
+        Ok(())
+    }
+
+    /// As the projector does.
+    pub(crate) async fn change(&self, number: i32, status: &str) -> Result<()> {
+        let change = "UPDATE order_summary
+            SET version = version + 1, status = $2, changed_in = pg_current_xact_id()::text::bigint
+            WHERE order_id = lpad($1::int::text, 32, '0')::uuid";
+        self.session.execute(change, &[&number, &status]).await?;
+        Ok(())
+    }
+
+    /// The service's connections end, and it gets no new ones. The scene's own session goes on.
+    pub(crate) async fn let_nobody_connect(&self) -> Result<()> {
+        self.with_connecting("REVOKE CONNECT ON DATABASE %I FROM PUBLIC").await?;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.session.execute(end, &[]).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn let_everybody_connect(&self) -> Result<()> {
+        self.with_connecting("GRANT CONNECT ON DATABASE %I TO PUBLIC").await
+    }
+
+    async fn with_connecting(&self, statement: &str) -> Result<()> {
+        let block = format!("DO $$ BEGIN EXECUTE format('{statement}', current_database()); END $$");
+        Ok(self.session.batch_execute(&block).await?)
+    }
+
+    /// Waits until the list shows these orders.
+    pub(crate) async fn see_orders(&self, numbers: impl IntoIterator<Item = i32>) -> Result<()> {
+        let names: Vec<_> = numbers.into_iter().map(|number| format!("…{number:08}")).collect();
+        self.browser.see(".open", &names).await
+    }
+
+    /// The end of every test: the page has complained about nothing.
+    pub(crate) async fn is_quiet(&self) -> Result<()> {
+        assert_eq!(self.browser.console().await?, [""; 0]);
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! What clients can cause does not alarm anybody, and does not fill the log.
+
+use std::fs;
+use std::time::Instant;
+
+use anyhow::Result;
+use testkit::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::test_database::TestDatabase;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Requests that cannot be read.
+const BROKEN: [&str; 5] = [
+    "nonsense\r\n\r\n",
+    "GET / HTTP/1.1\r\n\r\n",
+    "GET / HTTP/1.1\r\nhost: x\r\ncontent-length: many\r\n\r\n",
+    "POST /orders HTTP/1.0\r\n\r\n",
+    "POST /orders HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnot a length\r\n",
+];
+
+async fn send(url: &str, request: &str) -> Result<()> {
+    let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
+    client.write_all(request.as_bytes()).await?;
+    client.shutdown().await?;
+    // It may be cut off while it still sends.
+    let _answer = client.read_to_end(&mut Vec::new()).await;
+    Ok(())
+}
+
+/// The lines that are louder than INFO.
+fn loud(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).collect()
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_read_and_streams_that_are_refused_log_at_info_or_below() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let logs = tempfile::tempdir()?;
+    for kind in ServiceKind::ALL {
+        let program = ServiceBinaries::built().await?.program(kind);
+        let few = [("HTTP_MAX_CONNECTIONS", "256")];
+        let mut service =
+            Service::start_with(&few, kind, &program, &database.url(kind.role()), 0, logs.path())?;
+        service.wait_until_ready().await?;
+        let url = if kind == ServiceKind::Projector { service.admin_url() } else { service.url() };
+        for request in BROKEN {
+            send(url, request).await?;
+            send(url, &format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(200_000))).await?;
+        }
+        let start = Instant::now();
+        if kind == ServiceKind::ReadApi {
+            let stream = format!("{url}/customers/alice/orders/stream");
+            let client = reqwest::Client::new();
+            let opened = (0..200).map(|_| client.get(&stream).send());
+            let answers = futures_util::future::join_all(opened).await;
+            let refused = answers.iter().flatten().filter(|answer| answer.status() == 503).count();
+            assert!(refused >= 200 - 64, "{refused}");
+        }
+        let seconds = start.elapsed().as_secs();
+        assert!(service.stop()?.success());
+        let log = fs::read_to_string(logs.path().join(format!("{}.log", kind.name())))?;
+        assert_eq!(loud(&log), Vec::<&str>::new(), "{}", kind.name());
+        let overloaded = log.lines().filter(|line| line.contains("overloaded")).count();
+        // One a second for each of what can be overloaded.
+        assert!(u64::try_from(overloaded)? <= 2 * (seconds + 2), "{overloaded} in {seconds} s:\n{log}");
+        assert_eq!(overloaded > 0, kind == ServiceKind::ReadApi, "{log}");
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! The real binaries, together.
+
+mod descriptors;
+mod end_to_end;
+mod frozen;
+mod haproxy;
+mod log_levels;
+mod nginx;
+mod pipelining;
+mod proxy;
+mod readme;
+mod rolling_restart;
+mod slow_clients;
+mod stopping;
+mod support;

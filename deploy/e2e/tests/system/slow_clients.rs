@@ -1,0 +1,89 @@
+//! Clients that begin something and do not end it, at all three processes with the limits that they really have.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use testkit::services::ServiceKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::System;
+
+const GET: &str = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+const HALF: &str = "GET /livez HTTP/1.1\r\nho";
+const CHUNKED: &str = "GET /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+const LONG: &str = "GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhello";
+/// Its handler waits for the rest for five seconds.
+const ORDER: &str = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
+                     5\r\n{    \r\n";
+
+const LONG_ORDER: &str =
+    "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
+
+/// Sends the parts, then nothing or a byte a second, and keeps its side open. What came back until the server closed, and how long
+/// that took; an error where the connection was reset.
+async fn talk(url: String, parts: &[&str], drip: bool) -> Result<(String, Duration)> {
+    let (mut reader, mut writer) = TcpStream::connect(url.trim_start_matches("http://")).await?.into_split();
+    let start = Instant::now();
+    for part in parts {
+        writer.write_all(part.as_bytes()).await?;
+        // The next one comes as a packet of its own.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let dripping: tokio::task::JoinHandle<Result<()>> = tokio::spawn(async move {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            second.tick().await;
+            if drip {
+                writer.write_all(b"0").await?;
+            }
+        }
+    });
+    let _dripping = AbortOnDropHandle::new(dripping);
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(40), reader.read_to_end(&mut answer)).await;
+    read.context("it was not closed")??;
+    Ok((String::from_utf8_lossy(&answer).into_owned(), start.elapsed()))
+}
+
+#[tokio::test]
+async fn whatever_is_left_unfinished_is_closed_within_seconds_and_never_reset() -> Result<()> {
+    let system = System::start().await?;
+    let projector = system.start_projector().await?;
+    let mut cases: Vec<(String, Vec<&str>, &str)> = Vec::new();
+    for url in [system.write.url(), system.read.url(), system.read.admin_url(), projector.admin_url()] {
+        for (parts, last_status) in [
+            (vec![HALF], "408"),
+            (vec![GET, HALF], "408"),
+            (vec![CHUNKED], ""),
+            (vec![GET, CHUNKED], ""),
+            (vec![LONG], ""),
+            (vec![GET, LONG], ""),
+        ] {
+            cases.push((url.to_owned(), parts, last_status));
+        }
+    }
+    // Few connections are served there, so that one that is only kept must not hold up the next probe.
+    for url in [system.write.admin_url(), system.read.admin_url(), projector.admin_url()] {
+        cases.push((url.to_owned(), vec![GET], ""));
+    }
+    for order in [ORDER, LONG_ORDER] {
+        cases.push((system.write.url().to_owned(), vec![order], "408"));
+    }
+    let silent_and_dripping = cases.iter().flat_map(|case| [(case, false), (case, true)]);
+    let talks = silent_and_dripping.map(|((url, parts, last_status), drip)| async move {
+        let outcome = talk(url.clone(), parts, drip).await;
+        let (answer, took) = outcome.with_context(|| format!("{url} {parts:?} {drip}"))?;
+        ensure!(took < Duration::from_secs(25), "{url} {parts:?} {drip}: {took:?}");
+        let (_, last) =
+            answer.rsplit_once("HTTP/1.1 ").with_context(|| format!("{url} {parts:?}: no answer"))?;
+        ensure!(last.starts_with(last_status), "{url} {parts:?} {drip}: {answer}");
+        anyhow::Ok(())
+    });
+    for outcome in futures_util::future::join_all(talks).await {
+        outcome?;
+    }
+    assert_eq!(ServiceKind::ALL.len(), 3, "all of them were asked");
+    Ok(())
+}

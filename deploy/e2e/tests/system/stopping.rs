@@ -1,0 +1,119 @@
+//! After SIGTERM a process still serves for a while, so that load balancers can take notice.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use reqwest::StatusCode;
+use serde_json::json;
+use testkit::fault_proxy::Wire;
+use testkit::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::test_database::TestDatabase;
+use testkit::wait;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
+
+#[tokio::test]
+async fn readiness_goes_off_at_once_while_requests_are_still_served_and_then_the_process_ends() -> Result<()>
+{
+    let database = TestDatabase::create().await?;
+    let logs = tempfile::tempdir()?;
+    for kind in [ServiceKind::WriteApi, ServiceKind::ReadApi] {
+        let program = ServiceBinaries::built().await?.program(kind);
+        let delay = [("SHUTDOWN_DELAY_MS", "4000")];
+        let mut service =
+            Service::start_with(&delay, kind, &program, &database.url(kind.role()), 0, logs.path())?;
+        service.wait_until_ready().await?;
+        let document = format!("{}/openapi.json", service.url());
+        let kept = reqwest::Client::new();
+        let before = kept.get(&document).send().await?;
+        assert_eq!((before.status(), before.headers().get("connection")), (StatusCode::OK, None));
+        before.bytes().await?;
+        let mut stream = match kind {
+            ServiceKind::ReadApi => {
+                Some(reqwest::get(format!("{}/customers/alice/orders/stream", service.url())).await?)
+            }
+            _ => None,
+        };
+
+        let start = Instant::now();
+        service.terminate();
+        wait::until("readiness to go off", Duration::from_secs(2), || async {
+            let status =
+                reqwest::get(format!("{}/readyz", service.admin_url())).await.map(|answer| answer.status());
+            if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) { Ok(()) } else { Err(status) }
+        })
+        .await?;
+        for client in [&kept, &reqwest::Client::new()] {
+            let answer = client.get(&document).send().await?;
+            let close = answer.headers().get("connection").context("the connection stays open")?;
+            assert_eq!((answer.status(), close), (StatusCode::OK, &"close".parse()?), "{}", kind.name());
+        }
+        let alive = reqwest::get(format!("{}/livez", service.admin_url())).await?.status();
+        assert_eq!(alive, StatusCode::OK);
+        assert!(service.is_running() && start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        if let Some(stream) = &mut stream {
+            // It ends in good order, and not before the drain.
+            while stream.chunk().await?.is_some() {}
+            assert!(start.elapsed() >= Duration::from_secs(4), "{:?}", start.elapsed());
+        }
+        assert!(service.stop()?.success());
+        assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
+    }
+    Ok(())
+}
+
+/// Asks again and again, and reads nothing of the answers, until the process can send no more.
+async fn hold_up_an_answer(url: &str) -> Result<TcpStream> {
+    let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
+    let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    let full = Duration::from_secs(2);
+    while let Ok(sent) = tokio::time::timeout(full, client.write_all(&request)).await {
+        sent?;
+    }
+    Ok(client)
+}
+
+/// From SIGTERM to the end, which is then within its limit. The drain was held to its end by what was in flight.
+async fn stop_with_a_drain_that_is_held(service: Service) -> Result<()> {
+    let (start, name) = (Instant::now(), service.kind().name());
+    let status = tokio::task::spawn_blocking(move || service.stop()).await??;
+    let took = start.elapsed();
+    assert!(status.success(), "{name}: {status}");
+    assert!(took > Duration::from_secs(15), "{name}: nothing held the drain for its 20 s: {took:?}");
+    assert!(took < Duration::from_secs(25), "{name}: {took:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drain_that_clients_hold_open_ends_within_its_limit() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let logs = tempfile::tempdir()?;
+    let vars = [("SHUTDOWN_DELAY_MS", "0"), ("WRITE_DEADLINE_MS", "60000")];
+    let (wire, write_url) = database.behind_a_proxy(ServiceKind::WriteApi.role()).await?;
+    let start = async |kind: ServiceKind| {
+        let program = ServiceBinaries::built().await?.program(kind);
+        let url = if kind == ServiceKind::WriteApi { write_url.clone() } else { database.url(kind.role()) };
+        let mut service = Service::start_with(&vars, kind, &program, &url, 0, logs.path())?;
+        service.wait_until_ready().await?;
+        anyhow::Ok(service)
+    };
+    let write = start(ServiceKind::WriteApi).await?;
+    let read = start(ServiceKind::ReadApi).await?;
+
+    let slow_readers = [hold_up_an_answer(write.url()).await?, hold_up_an_answer(read.url()).await?];
+    let stream = reqwest::get(format!("{}/customers/alice/orders/stream", read.url())).await?;
+    // An order that cannot be stored, and is waited for longer than the drain lasts.
+    wire.set(Wire::RequestsLost);
+    let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]});
+    let placing = reqwest::Client::new().post(format!("{}/orders", write.url())).json(&order).send();
+    let placing = AbortOnDropHandle::new(tokio::spawn(placing));
+    wait::until("the order to be in flight", Duration::from_secs(5), || {
+        let lost = wire.lost();
+        std::future::ready(if lost > 0 { Ok(()) } else { Err(lost) })
+    })
+    .await?;
+    tokio::try_join!(stop_with_a_drain_that_is_held(write), stop_with_a_drain_that_is_held(read))?;
+    drop((slow_readers, stream, placing));
+    Ok(())
+}

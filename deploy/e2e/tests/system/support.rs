@@ -1,0 +1,37 @@
+//! The system that most tests start.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use testkit::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::test_database::TestDatabase;
+
+/// A database and the services on it; all of them end with this value.
+pub(crate) struct System {
+    pub(crate) write: Service,
+    pub(crate) read: Service,
+    pub(crate) database: TestDatabase,
+    pub(crate) logs: tempfile::TempDir,
+}
+
+impl System {
+    /// Both APIs, without a projector.
+    pub(crate) async fn start() -> Result<Self> {
+        let database = TestDatabase::create().await?;
+        let logs = tempfile::tempdir()?;
+        let write = start(ServiceKind::WriteApi, &database, logs.path()).await?;
+        let read = start(ServiceKind::ReadApi, &database, logs.path()).await?;
+        Ok(Self { write, read, database, logs })
+    }
+
+    pub(crate) async fn start_projector(&self) -> Result<Service> {
+        start(ServiceKind::Projector, &self.database, self.logs.path()).await
+    }
+}
+
+async fn start(kind: ServiceKind, database: &TestDatabase, logs: &Path) -> Result<Service> {
+    let program: PathBuf = ServiceBinaries::built().await?.program(kind);
+    let mut service = Service::start(kind, &program, &database.url(kind.role()), 0, logs)?;
+    service.wait_until_ready().await?;
+    Ok(service)
+}

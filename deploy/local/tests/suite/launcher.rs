@@ -1,0 +1,154 @@
+//! The launcher as a user runs it.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use anyhow::Result;
+use testkit::postgres::open_to_the_servers_user;
+use testkit::services::ServiceBinaries;
+use testkit::test_database::TestDatabase;
+use tokio::process::Command;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
+
+/// A run on ports of its own that no other test can collide with.
+async fn run_once(program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Output> {
+    ServiceBinaries::built().await?;
+    let mut command = Command::new(program);
+    command.args(["--once", "--no-build", "--write-port", "0", "--read-port", "0", "--admin-port", "0"]);
+    command.env_remove("DATABASE_URL").stdin(Stdio::null());
+    set_up(&mut command);
+    Ok(command.output().await?)
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// How many there are: each is a folder.
+fn migrations() -> Result<usize> {
+    let entries = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations"))?;
+    Ok(entries.flatten().filter(|entry| entry.path().is_dir()).count())
+}
+
+#[tokio::test]
+async fn once_places_orders_and_sees_them() -> Result<()> {
+    let output = run_once(Path::new(PROGRAM), |_| {}).await?;
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains(&format!("migrations  {} applied", migrations()?))
+            && said.contains("alice has 3 orders in the read model"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_data_directory_keeps_the_orders() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    open_to_the_servers_user(data.path())?;
+    for (applied, orders) in [(migrations()?, 3), (0, 6)] {
+        let output = run_once(Path::new(PROGRAM), |command| {
+            command.arg("--data-dir").arg(data.path().join("pg"));
+        })
+        .await?;
+        let said = text(&output);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(&format!("migrations  {applied} applied")), "{said}");
+        assert!(said.contains(&format!("alice has {orders} orders")), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_data_directory_whose_server_was_killed_is_taken_up_again() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    open_to_the_servers_user(data.path())?;
+    let directory = data.path().join("pg");
+    let again = || {
+        run_once(Path::new(PROGRAM), |command| {
+            command.arg("--data-dir").arg(&directory);
+        })
+    };
+    assert!(again().await?.status.success());
+    // What a crash leaves: a file that says a server is ready, of a process that is no more.
+    let gone = 4_194_305; // Above the highest process id that Linux gives.
+    let socket_dir = data.path().display();
+    let stale = format!("{gone}\n{}\n1\n5432\n{socket_dir}\n\n0 0\nready   \n", directory.display());
+    std::fs::write(directory.join("postmaster.pid"), stale)?;
+    let output = again().await?;
+    assert!(output.status.success() && text(&output).contains("alice has 6 orders"), "{}", text(&output));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pg_bin_without_postgresql_is_an_error_that_names_it() -> Result<()> {
+    let output = run_once(Path::new(PROGRAM), |command| {
+        command.env("PG_BIN", "/no/such/place");
+    })
+    .await?;
+    let said = text(&output);
+    assert!(!output.status.success() && said.contains("PG_BIN=/no/such/place"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_already_there_is_used() -> Result<()> {
+    let database = TestDatabase::create_empty().await?;
+    let output = run_once(Path::new(PROGRAM), |command| {
+        command.env("DATABASE_URL", database.superuser_url());
+    })
+    .await?;
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("private") && said.contains("alice has 3 orders"), "{said}");
+    let stored: i64 = database.connect().await?.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
+    assert_eq!(stored, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_ordinary_user_can_run_it() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(()); // Then all the other tests show it.
+    }
+    let Some(nobody) = nix::unistd::User::from_name("nobody")? else {
+        anyhow::bail!("there is no user nobody")
+    };
+    // The build directory may be closed to others: give them copies.
+    let programs = tempfile::tempdir()?;
+    open_to_the_servers_user(programs.path())?;
+    let built = ServiceBinaries::built().await?;
+    for kind in testkit::services::ServiceKind::ALL {
+        std::fs::copy(built.program(kind), programs.path().join(kind.name()))?;
+    }
+    let program = programs.path().join("local");
+    std::fs::copy(PROGRAM, &program)?;
+    let temp_dir = tempfile::tempdir()?;
+    nix::unistd::chown(temp_dir.path(), Some(nobody.uid), Some(nobody.gid))?;
+    let output = run_once(&program, |command| {
+        command
+            .uid(nobody.uid.as_raw())
+            .gid(nobody.gid.as_raw())
+            .current_dir("/")
+            .env("TMPDIR", temp_dir.path());
+    })
+    .await?;
+    assert!(output.status.success() && text(&output).contains("alice has 3 orders"), "{}", text(&output));
+    Ok(())
+}
+
+#[tokio::test]
+async fn help_names_every_option_and_no_secret() -> Result<()> {
+    let output =
+        Command::new(PROGRAM).arg("--help").env("DATABASE_URL", "postgres://u:hunter2@h/d").output().await?;
+    let said = text(&output);
+    for option in
+        ["--write-port", "--read-port", "--admin-port", "--once", "--data-dir", "--no-build", "DATABASE_URL"]
+    {
+        assert!(said.contains(option), "{option} is missing: {said}");
+    }
+    assert!(!said.contains("hunter2"));
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! The launcher as a user runs it.
+
+mod launcher;
+mod no_leftovers;

@@ -1,0 +1,216 @@
+//! Whether the process is ready for traffic.
+//!
+//! Readiness says whether this process can do its work. The process records its own successes, and the probe only reads
+//! them: a probe that asked the database itself would take all replicas out together when one table is locked.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, ConfigError, Vars, in_range};
+
+/// The `READINESS_*` variables.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct HealthConfig {
+    /// `READINESS_GRACE_MS`: how long a process stays ready without a success, 1 to 600 000. Default 10 000.
+    #[serde(default = "default_grace_ms")]
+    grace_ms: u64,
+}
+
+const fn default_grace_ms() -> u64 {
+    10_000
+}
+
+impl HealthConfig {
+    /// Reads and checks `READINESS_GRACE_MS`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the variable.
+    pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
+        let config: Self = config::read("READINESS_", vars)?;
+        in_range("READINESS_GRACE_MS", &config.grace_ms, &(1..=600_000))?;
+        Ok(config)
+    }
+
+    /// How long a process stays ready without a success.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+}
+
+/// Why the process should get no traffic, in words fit for anyone who can reach the probe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotReady(pub Cow<'static, str>);
+
+/// The health of the process: alive while it answers, and ready while it has succeeded recently, nothing keeps it from its work
+/// for good, and it is not stopping.
+#[derive(Clone)]
+pub struct Health {
+    stop: CancellationToken,
+    record: Arc<Record>,
+}
+
+struct Record {
+    grace: Duration,
+    epoch: Instant,
+    /// Milliseconds from `epoch` to the last success, plus one; 0 before the first.
+    last_success: AtomicU64,
+    obstacle: Mutex<Obstacle>,
+}
+
+#[derive(Default)]
+struct Obstacle {
+    reason: Option<NotReady>,
+    /// It does not pass by itself.
+    is_lasting: bool,
+}
+
+impl Health {
+    /// Not ready until [`Self::succeeded`] is called for the first time, nor once `stop` is cancelled.
+    #[must_use]
+    pub fn new(config: HealthConfig, stop: CancellationToken) -> Self {
+        Self::with_grace(config.grace(), stop)
+    }
+
+    /// The same, ready for `grace` without a success.
+    #[must_use]
+    pub fn with_grace(grace: Duration, stop: CancellationToken) -> Self {
+        let record = Record {
+            grace,
+            epoch: Instant::now(),
+            last_success: AtomicU64::new(0),
+            obstacle: Mutex::default(),
+        };
+        Self { stop, record: Arc::new(record) }
+    }
+
+    /// The process has just done some of its work.
+    pub fn succeeded(&self) {
+        let elapsed = self.record.epoch.elapsed().as_millis();
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        self.record.last_success.store(elapsed.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Something keeps the process from its work. If it is lasting, readiness goes off at once, until [`Self::unobstructed`]:
+    /// a database that cannot be reached meanwhile has not become a better one.
+    pub fn obstructed(&self, reason: impl Into<Cow<'static, str>>, is_lasting: bool) {
+        let mut obstacle = self.obstacle();
+        if is_lasting || !obstacle.is_lasting {
+            *obstacle = Obstacle { reason: Some(NotReady(reason.into())), is_lasting };
+        }
+    }
+
+    /// Nothing keeps the process from its work.
+    pub fn unobstructed(&self) {
+        *self.obstacle() = Obstacle::default();
+    }
+
+    /// Whether the process should get traffic now. This only reads what was recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReady`] with the reason.
+    pub fn ready(&self) -> Result<(), NotReady> {
+        if self.stop.is_cancelled() {
+            return Err(NotReady("The process is stopping.".into()));
+        }
+        let is_recent = self.since_last_success().is_some_and(|since| since <= self.record.grace);
+        let obstacle = self.obstacle();
+        if is_recent && !obstacle.is_lasting {
+            return Ok(());
+        }
+        let unknown = || NotReady("The process has not succeeded in its work recently.".into());
+        Err(obstacle.reason.clone().unwrap_or_else(unknown))
+    }
+
+    /// How long the process stays ready without a success.
+    pub(crate) fn grace(&self) -> Duration {
+        self.record.grace
+    }
+
+    /// Completes once the process is to stop.
+    pub(crate) async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether [`Self::succeeded`] has been called.
+    pub(crate) fn has_succeeded(&self) -> bool {
+        self.since_last_success().is_some()
+    }
+
+    fn since_last_success(&self) -> Option<Duration> {
+        let last = self.record.last_success.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.record.epoch.elapsed().saturating_sub(Duration::from_millis(last)))
+    }
+
+    fn obstacle(&self) -> MutexGuard<'_, Obstacle> {
+        // No code that holds the lock can panic.
+        self.record.obstacle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(grace_ms: u64) -> (Health, CancellationToken) {
+        let stop = CancellationToken::new();
+        (Health::with_grace(Duration::from_millis(grace_ms), stop.clone()), stop)
+    }
+
+    #[test]
+    fn it_is_off_until_the_first_success_and_from_the_stop_on() {
+        let (health, stop) = health(60_000);
+        assert!(health.ready().is_err());
+        health.succeeded();
+        assert_eq!(health.ready(), Ok(()));
+        stop.cancel();
+        assert_eq!(health.ready(), Err(NotReady("The process is stopping.".into())));
+    }
+
+    #[test]
+    fn it_stays_on_for_the_grace_and_then_names_the_obstacle() {
+        let (health, _stop) = health(1);
+        health.succeeded();
+        health.obstructed("The database cannot be used.", false);
+        while health.ready().is_ok() {}
+        assert_eq!(health.ready(), Err(NotReady("The database cannot be used.".into())));
+        health.succeeded();
+        health.unobstructed();
+        let (health, _stop) = self::health(60_000);
+        health.succeeded();
+        health.obstructed("The database cannot be used.", false);
+        assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[test]
+    fn it_is_off_at_once_for_what_does_not_pass_by_itself_however_well_the_work_goes() {
+        let (health, _stop) = health(60_000);
+        health.obstructed("The encoding is wrong.", true);
+        health.succeeded();
+        assert_eq!(health.ready(), Err(NotReady("The encoding is wrong.".into())));
+        health.obstructed("The database cannot be used.", false);
+        assert_eq!(health.ready(), Err(NotReady("The encoding is wrong.".into())));
+        health.unobstructed();
+        assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[test]
+    fn the_grace_is_checked_and_named() {
+        let grace =
+            |value: &str| HealthConfig::from_vars(&vec![("READINESS_GRACE_MS".to_owned(), value.to_owned())]);
+        assert_eq!(HealthConfig::from_vars(&Vec::new()).unwrap().grace(), Duration::from_secs(10));
+        assert_eq!(grace("250").unwrap().grace(), Duration::from_millis(250));
+        for value in ["0", "600001", "long"] {
+            let error = grace(value).unwrap_err().to_string();
+            assert!(error.contains("READINESS_GRACE_MS"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! A private PostgreSQL server: on a Unix socket in a directory that only its user can enter, and gone with its user.
+
+mod binaries;
+mod layout;
+mod scratch;
+mod server;
+mod shared;
+
+pub use binaries::{Binaries, BinariesError};
+pub use scratch::open_to_the_servers_user;
+pub(crate) use scratch::{Scratch, private_dir, server_user};
+pub use server::{PrivateServer, ServerError, ServerOptions, Tuning};
+pub(crate) use shared::{SharedServer, lock, shared_server};
+
+/// The role that owns everything on a private server.
+pub(crate) const SUPERUSER: &str = "postgres";
+
+/// The URL of `database` for `role` on the server whose socket is in `socket_dir`.
+#[must_use]
+pub(crate) fn socket_url(socket_dir: &std::path::Path, role: &str, database: &str) -> String {
+    let host = socket_dir.display().to_string().replace('%', "%25").replace('/', "%2F").replace(' ', "%20");
+    format!("postgres://{role}@{host}/{database}")
+}

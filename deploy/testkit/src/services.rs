@@ -1,0 +1,279 @@
+//! The three real binaries as child processes.
+
+mod binaries;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use uuid::Uuid;
+
+pub use self::binaries::{BinariesError, ServiceBinaries, build_program};
+use crate::process::{self, last_lines, spawn_bound};
+use crate::wait::{self, TimedOut};
+
+const READY_LIMIT: Duration = Duration::from_secs(20);
+/// Longer than the 25 s within which a service ends.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// One of the three processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// Takes orders.
+    WriteApi,
+    /// Drains the outbox.
+    Projector,
+    /// Answers screens.
+    ReadApi,
+}
+
+impl ServiceKind {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::WriteApi, Self::Projector, Self::ReadApi];
+
+    /// The name of its package and binary.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WriteApi => "write-api",
+            Self::Projector => "projector",
+            Self::ReadApi => "read-api",
+        }
+    }
+
+    /// Its database role.
+    #[must_use]
+    pub const fn role(self) -> &'static str {
+        match self {
+            Self::WriteApi => "orders_write_api",
+            Self::Projector => "orders_projector",
+            Self::ReadApi => "orders_read_api",
+        }
+    }
+}
+
+/// A running service. Dropping it kills it; so does the end of the thread that started it.
+#[derive(Debug)]
+pub struct Service {
+    kind: ServiceKind,
+    child: Child,
+    log: PathBuf,
+    /// Where this process's own lines begin in the log.
+    log_start: u64,
+    /// Known once it is ready.
+    url: String,
+    /// Known once it is ready.
+    admin_url: String,
+}
+
+/// Why a service is not running as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// It could not be started.
+    #[error("{service} cannot be started")]
+    Start {
+        /// Its name.
+        service: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It ended, or did not become ready.
+    #[error("{service} did not become ready; its log ends with:\n{log}")]
+    NotReady {
+        /// Its name.
+        service: &'static str,
+        /// The end of its log.
+        log: String,
+        /// What was seen last.
+        #[source]
+        source: TimedOut,
+    },
+    /// It did not end when told to, and was killed.
+    #[error("{service} had to be killed")]
+    Stuck {
+        /// Its name.
+        service: &'static str,
+        /// How long it was given.
+        #[source]
+        source: TimedOut,
+    },
+}
+
+impl Service {
+    /// Starts the service's `program`, which serves its API on 127.0.0.1 and `port` (0 takes a free one), its probes and metrics
+    /// on a free port, and logs to a file in `log_dir`.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Start`].
+    pub fn start(
+        kind: ServiceKind,
+        program: &Path,
+        database_url: &str,
+        port: u16,
+        log_dir: &Path,
+    ) -> Result<Self, ServiceError> {
+        Self::start_with(&[], kind, program, database_url, port, log_dir)
+    }
+
+    /// The same with more variables in its environment, or other values of those that it gets anyway; each as name and value.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Start`].
+    pub fn start_with(
+        variables: &[(&str, &str)],
+        kind: ServiceKind,
+        program: &Path,
+        database_url: &str,
+        port: u16,
+        log_dir: &Path,
+    ) -> Result<Self, ServiceError> {
+        let log = log_dir.join(format!("{}.log", kind.name()));
+        let start = || -> io::Result<(Child, u64)> {
+            let out = File::options().create(true).append(true).open(&log)?;
+            let log_start = out.metadata()?.len();
+            let mut command = Command::new(program);
+            command
+                .env("ADMIN_PORT", "0")
+                .env("SHUTDOWN_DELAY_MS", "0")
+                .env("DATABASE_URL", database_url)
+                .env("BIND_ADDRESS", "127.0.0.1")
+                .env("PORT", port.to_string())
+                .env("CURSOR_KEY", cursor_key())
+                .envs(variables.iter().copied());
+            // Whatever else is asked for, the line that tells the address has to be there, and readable.
+            let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
+            command.env("RUST_LOG", format!("{filter},service_kit::http=info")).env("LOG_FORMAT", "json");
+            command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+            // SIGTERM: requests in flight are finished even where the launcher was killed.
+            Ok((spawn_bound(&mut command, Signal::SIGTERM)?, log_start))
+        };
+        let (child, log_start) =
+            start().map_err(|source| ServiceError::Start { service: kind.name(), source })?;
+        Ok(Self { kind, child, log, log_start, url: String::new(), admin_url: String::new() })
+    }
+
+    /// Waits until it has logged its addresses and `/readyz` answers 200.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::NotReady`] with the end of its log, after 20 s or as soon as it has ended.
+    pub async fn wait_until_ready(&mut self) -> Result<(), ServiceError> {
+        let client = reqwest::Client::new();
+        let ready = wait::until("readiness", READY_LIMIT, || {
+            let ended = self.child.try_wait().ok().flatten();
+            // From its own log: on a port that was chosen for it somebody else may be answering.
+            let urls = self.own_urls();
+            let client = &client;
+            async move {
+                match (ended, urls) {
+                    (Some(status), _) => Ok(Err(status)),
+                    (None, None) => Err("no address yet".to_owned()),
+                    (None, Some((url, admin_url))) => {
+                        let answer = client.get(format!("{admin_url}/readyz")).send().await;
+                        let answer = answer.and_then(reqwest::Response::error_for_status);
+                        answer.map(|_| Ok((url, admin_url))).map_err(|error| error.to_string())
+                    }
+                }
+            }
+        });
+        let source = match ready.await {
+            Ok(Ok((url, admin_url))) => {
+                (self.url, self.admin_url) = (url, admin_url);
+                return Ok(());
+            }
+            Ok(Err(status)) => TimedOut {
+                what: "readiness".into(),
+                waited: Duration::ZERO,
+                last_seen: format!("it ended: {status}"),
+            },
+            Err(timed_out) => timed_out,
+        };
+        Err(ServiceError::NotReady { service: self.kind.name(), log: last_lines(&self.log), source })
+    }
+
+    /// Where it serves its API (nowhere, for the projector) and its probes, from the lines that `service_kit::http` logs.
+    fn own_urls(&self) -> Option<(String, String)> {
+        let log = fs::read(&self.log).ok()?;
+        let own = log.get(usize::try_from(self.log_start).ok()?..)?;
+        let url = |field: &str| {
+            own.split(|byte| *byte == b'\n').find_map(|line| {
+                let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+                Some(format!("http://{}", line.get(field)?.as_str()?))
+            })
+        };
+        let api = match self.kind {
+            ServiceKind::WriteApi | ServiceKind::ReadApi => url("http.address")?,
+            ServiceKind::Projector => String::new(),
+        };
+        Some((api, url("admin.address")?))
+    }
+
+    /// Where it serves its API; empty before it was ready, and for the projector, which has none.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it serves its probes and metrics; empty before it was ready.
+    #[must_use]
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub fn kind(&self) -> ServiceKind {
+        self.kind
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it is still running.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Tells it to end, without waiting.
+    pub fn terminate(&self) {
+        process::send(&self.child, Signal::SIGTERM);
+    }
+
+    /// Ends it with SIGTERM, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Stuck`] when it had to be killed after 30 s.
+    pub fn stop(mut self) -> Result<ExitStatus, ServiceError> {
+        process::stop(&mut self.child, Signal::SIGTERM, STOP_LIMIT)
+            .map_err(|source| ServiceError::Stuck { service: self.kind.name(), source })
+    }
+
+    /// Ends it with SIGKILL, as a crash would.
+    pub fn kill(mut self) {
+        process::kill_now(&mut self.child);
+    }
+}
+
+/// One secret for all read-apis that this process starts: they are replicas of each other.
+fn cursor_key() -> &'static str {
+    static KEY: OnceLock<String> = OnceLock::new();
+    let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    KEY.get_or_init(|| std::env::var("CURSOR_KEY").unwrap_or_else(|_| random()))
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        process::kill_now(&mut self.child);
+    }
+}

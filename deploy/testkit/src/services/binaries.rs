@@ -1,0 +1,116 @@
+//! Builds or finds the three binaries.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+
+use nix::sys::signal::Signal;
+use tokio::sync::OnceCell;
+
+use super::ServiceKind;
+use crate::process::bind_to_this_thread;
+
+/// The directory that holds the three binaries.
+#[derive(Debug, Clone)]
+pub struct ServiceBinaries {
+    dir: PathBuf,
+}
+
+/// Why there are no binaries.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    /// The path of this very program is not known or makes no sense.
+    #[error("cannot tell where this program lies")]
+    Unplaced(#[source] io::Error),
+    /// cargo could not be run.
+    #[error("cannot run cargo")]
+    Cargo(#[source] io::Error),
+    /// cargo failed; it has said why.
+    #[error("cargo could not build the services ({0})")]
+    Build(ExitStatus),
+    /// A binary is not there.
+    #[error("there is no {}", .0.display())]
+    Missing(PathBuf),
+}
+
+impl ServiceBinaries {
+    /// Builds them with cargo, in the profile and target directory that this program was built in.
+    ///
+    /// # Errors
+    ///
+    /// [`BinariesError`].
+    pub async fn build() -> Result<Self, BinariesError> {
+        Self::in_dir(build(&ServiceKind::ALL.map(ServiceKind::name)).await?)
+    }
+
+    /// Builds them once for all tests of a program: cargo builds a service for the tests of its own package only.
+    ///
+    /// # Errors
+    ///
+    /// [`BinariesError`].
+    pub async fn built() -> Result<&'static Self, BinariesError> {
+        static BUILT: OnceCell<ServiceBinaries> = OnceCell::const_new();
+        BUILT.get_or_try_init(Self::build).await
+    }
+
+    /// Those that lie beside this program.
+    ///
+    /// # Errors
+    ///
+    /// [`BinariesError::Missing`].
+    pub fn beside_this_program() -> Result<Self, BinariesError> {
+        Self::in_dir(own_dir()?)
+    }
+
+    fn in_dir(dir: PathBuf) -> Result<Self, BinariesError> {
+        let mut programs = ServiceKind::ALL.iter().map(|kind| dir.join(kind.name()));
+        match programs.find(|program| !program.is_file()) {
+            Some(missing) => Err(BinariesError::Missing(missing)),
+            None => Ok(Self { dir }),
+        }
+    }
+
+    /// The path of one of them.
+    #[must_use]
+    pub fn program(&self, kind: ServiceKind) -> PathBuf {
+        self.dir.join(kind.name())
+    }
+}
+
+/// Builds the program of one package, likewise.
+///
+/// # Errors
+///
+/// [`BinariesError`].
+pub async fn build_program(package: &str) -> Result<PathBuf, BinariesError> {
+    Ok(build(&[package]).await?.join(package))
+}
+
+/// Returns the directory in which the programs are.
+async fn build(packages: &[&str]) -> Result<PathBuf, BinariesError> {
+    let dir = own_dir()?;
+    let profile = match dir.file_name().and_then(|name| name.to_str()) {
+        None | Some("debug") => "dev",
+        Some(profile) => profile,
+    };
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--profile", profile]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"));
+    command.arg("--target-dir").arg(dir.parent().unwrap_or(&dir));
+    command.stdin(Stdio::null());
+    bind_to_this_thread(&mut command, Signal::SIGTERM);
+    let mut cargo = tokio::process::Command::from(command);
+    let status = cargo.kill_on_drop(true).status().await.map_err(BinariesError::Cargo)?;
+    if status.success() { Ok(dir) } else { Err(BinariesError::Build(status)) }
+}
+
+/// Where this program lies; test programs lie one directory deeper than the others.
+fn own_dir() -> Result<PathBuf, BinariesError> {
+    let program = std::env::current_exe().map_err(BinariesError::Unplaced)?;
+    let dir = program.parent().ok_or_else(|| BinariesError::Unplaced(io::ErrorKind::NotFound.into()))?;
+    let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
+    Ok(dir.to_path_buf())
+}
