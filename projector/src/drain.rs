@@ -303,7 +303,7 @@ impl Drain {
         let transaction =
             session.transaction(async |connection| self.steps(connection, source, limit, mode).await);
         // Boxed: the futures around it would all be as large.
-        let batch = each_statement.of(Box::pin(transaction)).await.map_err(|_| DrainError::Silent)?;
+        let batch = each_statement.run(Box::pin(transaction)).await.map_err(|_| DrainError::Silent)?;
         match &batch {
             Ok(_) | Err(DrainError::TooManySavepoints) => session.give_back(),
             Err(DrainError::Projection { source, took, .. }) => session.give_back_after(source, *took),

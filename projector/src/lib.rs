@@ -126,7 +126,7 @@ impl Projector {
         }
         workers.spawn(worker.clone().apply_waiting());
         workers.spawn(worker.retry_parked());
-        let upkeep = stop.clone().run_until_cancelled_owned(registry.keep_up());
+        let upkeep = stop.clone().run_until_cancelled_owned(registry.run_upkeep());
         workers.spawn(async move {
             upkeep.await;
         });

@@ -76,7 +76,7 @@ impl Metrics {
 
     /// Metrics that nobody asks for.
     #[must_use]
-    pub fn unheard() -> Self {
+    pub fn noop() -> Self {
         Self {
             applied: Counter::noop(),
             parked: Counter::noop(),

@@ -75,7 +75,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let lanes = CONNECTIONS * config.http.http_workers;
     let connections = config.database.pool_size() + lanes + WATCH_CONNECTIONS + CHECK_CONNECTIONS;
     let clients = Served::plan(&config.http, connections)?;
-    let stop = Stop::on(stop);
+    let stop = Stop::new(stop);
     let database = config.database.clone().with_settings(BY_KEY_ONLY);
     let tasks = CriticalTasks::new(stop.begun.clone());
     let health = Health::new(config.health, stop.begun.clone());

@@ -83,7 +83,7 @@ pub enum StartError {
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartError> {
     let connections = config.database.pool_size() + COMMIT_CONNECTIONS + CHECK_CONNECTIONS;
     let clients = Served::plan(&config.http, connections)?;
-    let stop = Stop::on(stop);
+    let stop = Stop::new(stop);
     let database = config.database.clone().with_settings(BY_KEY_ONLY).for_writes();
     let tasks = CriticalTasks::new(stop.begun.clone());
     let health = Health::new(config.health, stop.begun.clone());

@@ -9,7 +9,7 @@
 //! | `connect` | opening a session and checking that it is what was asked for |
 //! | `pooling` | whether a pooler in between gives each transaction another session |
 //! | `lease` | a session in use: closed unless it is given back |
-//! | `silence` | a limit on each statement of a transaction |
+//! | `statement_limit` | a limit on each statement of a transaction |
 //! | `statement` | statements whose SQL is a file |
 //! | `trust` | which sessions of the process are no longer to be used |
 //! | `verdict` | what an error says about the session it came from |
@@ -22,9 +22,10 @@ mod connect;
 mod lease;
 mod pooling;
 mod settings;
-mod silence;
+
 #[doc(hidden)]
 pub mod statement;
+mod statement_limit;
 mod trust;
 mod url;
 mod verdict;
@@ -45,7 +46,7 @@ use self::connect::{Connector, PooledConnection};
 pub use self::lease::Session;
 use self::lease::{Lease, Verified};
 use self::pooling::Pooling;
-pub use self::silence::{Silent, StatementLimit};
+pub use self::statement_limit::{NoAnswer, StatementLimit};
 use self::trust::Trust;
 pub use self::url::check_url;
 use crate::health::Health;
@@ -97,7 +98,7 @@ pub enum DatabaseError {
     Lost(#[source] DieselError),
     /// No response came in time. The statement may have been executed.
     #[error("the database did not answer")]
-    Silent,
+    NoAnswer,
 }
 
 impl DatabaseError {
@@ -242,7 +243,7 @@ impl Database {
         };
         let second = tokio::time::timeout_at(deadline, again).await;
         // The error of the first attempt says nothing about what a second one may have done.
-        second.unwrap_or_else(|_elapsed| Err(if is_sent { DatabaseError::Silent } else { failed.error }))
+        second.unwrap_or_else(|_elapsed| Err(if is_sent { DatabaseError::NoAnswer } else { failed.error }))
     }
 
     /// Runs `work` on the connection, and decides what becomes of it.
@@ -254,7 +255,7 @@ impl Database {
         let Ok(result) = tokio::time::timeout(limit, work(lease.session())).await else {
             lease.close();
             self.trust.doubt(Instant::now());
-            return Err(Failed { error: DatabaseError::Silent, repeat: Repeat::Reads });
+            return Err(Failed { error: DatabaseError::NoAnswer, repeat: Repeat::Reads });
         };
         let error = match result {
             Ok(done) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::resource::readable;
+use crate::resource::get_resource;
 
 /// Why a [`Registry`] could not be made.
 pub use metrics_exporter_prometheus::BuildError as RegistryError;
@@ -45,7 +45,7 @@ impl Registry {
     }
 
     /// Keeps the histograms small, for ever.
-    pub async fn keep_up(self) {
+    pub async fn run_upkeep(self) {
         let mut tick = tokio::time::interval(UPKEEP_EVERY);
         loop {
             tick.tick().await;
@@ -53,16 +53,16 @@ impl Registry {
         }
     }
 
-    /// Adds `/metrics`, which answers [`Self::answer`].
+    /// Adds `/metrics`, which answers [`Self::response`].
     pub fn routes(&self, config: &mut web::ServiceConfig) {
         let registry = self.clone();
-        let get = web::route().to(move || std::future::ready(registry.answer()));
-        config.service(readable("/metrics", get));
+        let get = web::route().to(move || std::future::ready(registry.response()));
+        config.service(get_resource("/metrics", get));
     }
 
     /// All metrics as they are now.
     #[must_use]
-    pub fn answer(&self) -> HttpResponse {
+    pub fn response(&self) -> HttpResponse {
         HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(self.handle.render())
     }
 }
@@ -79,7 +79,7 @@ mod tests {
         let (one, other) = (Registry::new(&[("lag", &[0.1, 1.0])]).unwrap(), Registry::new(&[]).unwrap());
         one.register(|| counter!("events")).increment(3);
         one.register(|| histogram!("lag")).record(0.5);
-        let body = |registry: &Registry| to_bytes(registry.answer().into_body());
+        let body = |registry: &Registry| to_bytes(registry.response().into_body());
         let said = String::from_utf8(body(&one).await.unwrap().to_vec()).unwrap();
         for line in ["events 3", "lag_bucket{le=\"0.1\"} 0", "lag_bucket{le=\"1\"} 1", "lag_count 1"] {
             assert!(said.lines().any(|found| found == line), "{line} is missing in:\n{said}");

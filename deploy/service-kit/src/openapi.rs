@@ -13,7 +13,7 @@ use utoipa::openapi::{ArrayBuilder, ContentBuilder, OpenApi, RefOr, Response, Re
 use utoipa_swagger_ui::Config;
 
 use crate::problem::{Problem, ProblemType};
-use crate::resource::readable;
+use crate::resource::get_resource;
 
 /// Where the document is served.
 const DOCUMENT: &str = "/openapi.json";
@@ -28,8 +28,8 @@ pub fn serve(app: &mut web::ServiceConfig, document: &OpenApi) {
     };
     let page = Arc::new(Config::new([DOCUMENT]));
     let get_page = move |path: web::Path<String>| ready(asset(&path, &page));
-    app.service(readable(DOCUMENT, web::route().to(get_document)))
-        .service(readable("/docs/{path:.*}", web::route().to(get_page)))
+    app.service(get_resource(DOCUMENT, web::route().to(get_document)))
+        .service(get_resource("/docs/{path:.*}", web::route().to(get_page)))
         .service(web::redirect("/docs", "/docs/"));
 }
 

@@ -12,13 +12,13 @@ use crate::problem::Problem;
 
 /// A resource that is read: GET, HEAD, and a 405 for every other method.
 #[must_use]
-pub fn readable(path: &str, get: Route) -> impl HttpServiceFactory + 'static {
+pub fn get_resource(path: &str, get: Route) -> impl HttpServiceFactory + 'static {
     resource(path, get, guard::Any(guard::Get()).or(guard::Head()), "GET, HEAD")
 }
 
 /// A resource that is told to do something: POST, and a 405 for every other method.
 #[must_use]
-pub fn actionable(path: &str, post: Route) -> impl HttpServiceFactory + 'static {
+pub fn post_resource(path: &str, post: Route) -> impl HttpServiceFactory + 'static {
     resource(path, post, guard::Post(), "POST")
 }
 
@@ -86,8 +86,9 @@ mod tests {
             tracing::info!("there");
             HttpResponse::NoContent().finish()
         });
-        let app =
-            App::new().service(readable("/things/{id}", get)).service(actionable("/things/{id}/use", other));
+        let app = App::new()
+            .service(get_resource("/things/{id}", get))
+            .service(post_resource("/things/{id}/use", other));
         let app = init_service(app).await;
         // A thread of another test, which has no subscriber, may have been the first to open such a span, which is then off
         // everywhere: this makes sure that it is known, and has it decided anew.

@@ -17,7 +17,7 @@ pub struct Stop {
 impl Stop {
     /// Begins when this token is cancelled. Who serves decides when the drain begins.
     #[must_use]
-    pub fn on(begun: CancellationToken) -> Self {
+    pub fn new(begun: CancellationToken) -> Self {
         Self { begun, drain: CancellationToken::new() }
     }
 }

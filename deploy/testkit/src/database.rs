@@ -12,13 +12,13 @@ const NAME: &str = "orders";
 /// A migrated database. A private server ends when this is dropped.
 #[derive(Debug)]
 pub struct Database {
-    place: Place,
+    hosting: Hosting,
     log_dir: PathBuf,
     migrations: usize,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Hosting {
     Private(PrivateServer),
     /// The directory is removed with this value.
     Existing {
@@ -38,7 +38,7 @@ impl Database {
         create_if_new(&server).await.context("the database cannot be created")?;
         let log_dir = server.scratch_dir().join("logs");
         std::fs::create_dir(&log_dir)?;
-        Self { place: Place::Private(server), log_dir, migrations: 0 }.migrated().await
+        Self { hosting: Hosting::Private(server), log_dir, migrations: 0 }.migrated().await
     }
 
     /// The one at `url`, whose user migrates and must be able to `SET ROLE` to the process roles.
@@ -49,7 +49,7 @@ impl Database {
     pub async fn existing(url: String) -> Result<Self> {
         let logs = Scratch::create()?;
         let log_dir = logs.path().to_path_buf();
-        Self { place: Place::Existing { url, _logs: logs }, log_dir, migrations: 0 }.migrated().await
+        Self { hosting: Hosting::Existing { url, _logs: logs }, log_dir, migrations: 0 }.migrated().await
     }
 
     async fn migrated(mut self) -> Result<Self> {
@@ -66,9 +66,9 @@ impl Database {
     /// A URL for the user who migrates.
     #[must_use]
     pub fn admin_url(&self) -> String {
-        match &self.place {
-            Place::Private(server) => server.superuser_url(NAME),
-            Place::Existing { url, .. } => url.clone(),
+        match &self.hosting {
+            Hosting::Private(server) => server.superuser_url(NAME),
+            Hosting::Existing { url, .. } => url.clone(),
         }
     }
 
@@ -78,26 +78,26 @@ impl Database {
     ///
     /// When the URL of an existing server cannot say so.
     pub fn url_for(&self, role: &str) -> Result<String> {
-        match &self.place {
-            Place::Private(server) => Ok(server.url(role, NAME)),
-            Place::Existing { url, .. } => with_role(url, role),
+        match &self.hosting {
+            Hosting::Private(server) => Ok(server.url(role, NAME)),
+            Hosting::Existing { url, .. } => with_role(url, role),
         }
     }
 
     /// Whether it is still there, as far as that is ours to know.
     pub fn is_running(&mut self) -> bool {
-        match &mut self.place {
-            Place::Private(server) => server.is_running(),
-            Place::Existing { .. } => true,
+        match &mut self.hosting {
+            Hosting::Private(server) => server.is_running(),
+            Hosting::Existing { .. } => true,
         }
     }
 
     /// The private server, if it has one.
     #[must_use]
     pub fn private_server(&self) -> Option<&PrivateServer> {
-        match &self.place {
-            Place::Private(server) => Some(server),
-            Place::Existing { .. } => None,
+        match &self.hosting {
+            Hosting::Private(server) => Some(server),
+            Hosting::Existing { .. } => None,
         }
     }
 

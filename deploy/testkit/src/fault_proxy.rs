@@ -16,7 +16,7 @@ pub enum Wire {
     /// Everything passes.
     Whole,
     /// Requests reach the server, its answers get lost. Nobody is told.
-    AnswersLost,
+    ResponsesLost,
     /// Nothing reaches the server any more. Nobody is told.
     RequestsLost,
     /// Connections are cut, and new ones as soon as they are made.
@@ -115,7 +115,7 @@ impl FaultProxy {
     }
 
     /// New connections lead to the server with this socket.
-    pub fn lead_to(&self, socket: PathBuf) {
+    pub fn route_to(&self, socket: PathBuf) {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = socket;
     }
 
@@ -186,7 +186,7 @@ async fn carry(
                 let bytes = read.ok().and_then(|length| answers.get(..length)).unwrap_or_default();
                 is_idle = bytes.ends_with(READY);
                 tokio::time::sleep(state.delay).await;
-                pass(bytes, &mut client, wire == Wire::AnswersLost, &lost).await
+                pass(bytes, &mut client, wire == Wire::ResponsesLost, &lost).await
             }
         };
         if sent.is_err() {

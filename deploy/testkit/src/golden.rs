@@ -15,7 +15,7 @@ pub struct Golden {
 impl Golden {
     /// Of the package in this directory: `env!("CARGO_MANIFEST_DIR")`.
     #[must_use]
-    pub const fn of(package: &'static str) -> Self {
+    pub const fn new(package: &'static str) -> Self {
         Self { package }
     }
 

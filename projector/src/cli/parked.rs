@@ -114,7 +114,7 @@ async fn discard(database: &Database, args: &WhichArgs) -> Result<()> {
         print_whole(&gone, args.json)?;
         anyhow::Ok(gone)
     });
-    let discarded = each_statement.of(discarding).await;
+    let discarded = each_statement.run(discarding).await;
     let gone = discarded
         .context("it is not known whether anything was discarded")?
         .context("nothing was discarded")?;

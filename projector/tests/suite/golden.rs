@@ -13,7 +13,7 @@ use testkit::wait;
 
 use crate::support::{AT_ONCE, Scene, Worker, drain, event};
 
-const GOLDEN: Golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
+const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
 
 #[derive(diesel::QueryableByName)]
 struct Prepared {

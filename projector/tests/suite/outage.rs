@@ -138,6 +138,6 @@ async fn projects_after_silence(wire: Wire) -> Result<()> {
 #[tokio::test]
 async fn when_established_connections_go_silent_it_projects_again_within_six_seconds() -> Result<()> {
     let (answers, requests) =
-        tokio::join!(projects_after_silence(Wire::AnswersLost), projects_after_silence(Wire::RequestsLost));
+        tokio::join!(projects_after_silence(Wire::ResponsesLost), projects_after_silence(Wire::RequestsLost));
     answers.and(requests)
 }

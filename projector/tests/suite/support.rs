@@ -121,7 +121,7 @@ impl Worker {
         batch_size: i64,
         retries: RetryPolicy,
     ) -> Self {
-        Self { drain: Drain::new(database, projections, retries, Metrics::unheard()), batch_size }
+        Self { drain: Drain::new(database, projections, retries, Metrics::noop()), batch_size }
     }
 
     pub(crate) async fn run_once(&self) -> Result<BatchOutcome, DrainError> {

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::support::{Api, SOON};
 
-const GOLDEN: Golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
+const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
 
 /// Two million orders of 100,000 customers, one of whom has twenty thousand; every order was written by a transaction of its own, which was before
 /// all others.

@@ -94,7 +94,7 @@ async fn next(subscription: &mut Subscription) -> Result<News> {
 }
 
 async fn text_of(metrics: &Registry) -> Result<String> {
-    let body = to_bytes(metrics.answer().into_body()).await;
+    let body = to_bytes(metrics.response().into_body()).await;
     let body = body.map_err(|error| anyhow::anyhow!(error.to_string()))?;
     Ok(String::from_utf8(body.to_vec())?)
 }

@@ -8,7 +8,7 @@ use write_api::port::{OrderWriter, Saved};
 
 use crate::support::{LoneWriter, some_order};
 
-const GOLDEN: Golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
+const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
 
 #[derive(diesel::QueryableByName)]
 struct Prepared {

@@ -40,7 +40,7 @@ async fn wait_until_lost(proxy: &FaultProxy) -> Result<()> {
 async fn an_order_whose_answer_got_lost_is_found_again_and_not_repeated() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
     api.placed().await?;
-    proxy.set(Wire::AnswersLost);
+    proxy.set(Wire::ResponsesLost);
     let order = order();
     let cut = async {
         let committed = wait_until_stored(&api, 2).await;
@@ -66,7 +66,7 @@ async fn a_change_whose_answer_got_lost_is_found_again_and_not_repeated() -> Res
     let watcher = api.database.connect().await?;
     let cut = async {
         wait_for_blocked(&watcher, 1).await?;
-        proxy.set(Wire::AnswersLost);
+        proxy.set(Wire::ResponsesLost);
         lock.rollback().await?;
         wait_until_stored(&api, 2).await?;
         wait_until_lost(&proxy).await?;
@@ -105,7 +105,7 @@ async fn a_connection_that_went_silent_is_given_up_and_the_outcome_found_out() -
     let (api, proxy) = Api::start_behind_a_proxy(&[("DATABASE_STATEMENT_TIMEOUT_MS", "500")]).await?;
     // A connection is open from here on.
     api.placed().await?;
-    proxy.set(Wire::AnswersLost);
+    proxy.set(Wire::ResponsesLost);
     let start = Instant::now();
     let order = order();
     let heal = async {
@@ -129,7 +129,7 @@ async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown_and_a_repeat_
     api.placed().await?;
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
-    proxy.set(Wire::AnswersLost);
+    proxy.set(Wire::ResponsesLost);
     let cut = async {
         let committed = wait_until_stored(&api, 2).await;
         proxy.set(Wire::Cut);
@@ -155,7 +155,7 @@ async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown_and_a_repeat_
 async fn a_refusal_on_the_way_of_finding_out_does_not_count_as_not_stored() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
     api.placed().await?;
-    proxy.set(Wire::AnswersLost);
+    proxy.set(Wire::ResponsesLost);
     let order = order();
     let fail_over = async {
         wait_until_stored(&api, 2).await?;
@@ -188,7 +188,7 @@ async fn an_unknown_outcome_without_an_identity_names_the_id_to_look_for() -> Re
     let (api, proxy) = Api::start_behind_a_proxy(&[("WRITE_DEADLINE_MS", "1000")]).await?;
     // A connection is open from here on.
     api.placed().await?;
-    proxy.set(Wire::AnswersLost);
+    proxy.set(Wire::ResponsesLost);
     let order = order();
     let cut = async {
         let committed = wait_until_stored(&api, 2).await;
@@ -221,7 +221,7 @@ async fn pay_and_be_overtaken(
     let other = api.database.connect().await?;
     let overtaking = async {
         wait_for_blocked(&other, 1).await?;
-        proxy.set(Wire::AnswersLost);
+        proxy.set(Wire::ResponsesLost);
         lock.rollback().await?;
         wait_until_stored(api, 2).await?;
         wait_until_lost(proxy).await?;

@@ -28,6 +28,6 @@ async fn a_second_attempt_that_runs_out_of_time_may_have_stored_something() -> R
     });
     let error = written.await.unwrap_err();
     assert_eq!(attempts.load(Ordering::Relaxed), 2);
-    assert!(matches!(error, DatabaseError::Silent), "{error:?}");
+    assert!(matches!(error, DatabaseError::NoAnswer), "{error:?}");
     Ok(())
 }

@@ -67,7 +67,7 @@ async fn after_a_switchover_writes_go_to_the_new_primary() -> Result<()> {
         if place_and_pay(&api.url).await.is_err() { Ok(()) } else { Err(()) }
     })
     .await?;
-    proxy.lead_to(socket(&second));
+    proxy.route_to(socket(&second));
     proxy.cut_once();
     api.until_ready_is(StatusCode::SERVICE_UNAVAILABLE).await?;
     let promoted = connect(&second).await?;
@@ -79,7 +79,7 @@ async fn after_a_switchover_writes_go_to_the_new_primary() -> Result<()> {
     let placed: i64 = promoted.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
     assert!(placed >= 2);
     make_read_only(&promoted, true).await?;
-    proxy.lead_to(socket(&first));
+    proxy.route_to(socket(&first));
     make_read_only(&old, false).await?;
     until_placed(&api.url).await
 }
@@ -93,12 +93,12 @@ async fn an_old_primary_that_returns_as_a_standby_is_refused_until_the_address_l
     let promoted = connect(&second).await?;
     promoted.batch_execute("SELECT pg_promote()").await?;
     let returned = PrivateServer::start_standby_of(&second)?;
-    proxy.lead_to(socket(&returned));
+    proxy.route_to(socket(&returned));
     until_not_ready_because(&api.admin_url, "read-only").await?;
     assert_eq!(api.place(&order()).await?.status(), StatusCode::SERVICE_UNAVAILABLE);
     let stored: i64 = promoted.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
 
-    proxy.lead_to(socket(&second));
+    proxy.route_to(socket(&second));
     until_placed(&api.url).await?;
     api.until_ready_is(StatusCode::OK).await?;
     let more: i64 = promoted.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
@@ -106,7 +106,7 @@ async fn an_old_primary_that_returns_as_a_standby_is_refused_until_the_address_l
 
     // It follows the new primary, so that it can take over in turn, with the orders of both.
     drop(second);
-    proxy.lead_to(socket(&returned));
+    proxy.route_to(socket(&returned));
     connect(&returned).await?.batch_execute("SELECT pg_promote()").await?;
     until_placed(&api.url).await?;
     let kept: i64 = connect(&returned).await?.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);

@@ -167,7 +167,7 @@ impl Checker {
                 self.database.trust.discard_before(opened, &trust::SILENT);
                 Ok(found)
             }
-            else => Err(DatabaseError::Silent),
+            else => Err(DatabaseError::NoAnswer),
         }
     }
 

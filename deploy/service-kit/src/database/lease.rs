@@ -11,7 +11,7 @@ use diesel_async::AsyncPgConnection;
 
 use super::Limits;
 use super::connect::{Connector, PooledConnection};
-use super::silence::StatementLimit;
+use super::statement_limit::StatementLimit;
 use super::trust::{self, Trust};
 use super::verdict::{self, Verdict};
 

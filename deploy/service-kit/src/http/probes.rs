@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::Heartbeats;
 use crate::health::{Health, NotReady};
 use crate::problem::Problem;
-use crate::resource::readable;
+use crate::resource::get_resource;
 
 /// Adds both probes. The process is alive while the threads run whose `heartbeats` these are.
 pub(super) fn routes(app: &mut web::ServiceConfig, health: &Health, heartbeats: &Heartbeats) {
@@ -13,7 +13,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig, health: &Health, heartbeats: 
     let livez = web::route().to(move || std::future::ready(livez(&heartbeats)));
     let health = health.clone();
     let readyz = web::route().to(move || std::future::ready(readyz(&health)));
-    app.service(readable("/livez", livez)).service(readable("/readyz", readyz));
+    app.service(get_resource("/livez", livez)).service(get_resource("/readyz", readyz));
 }
 
 fn readyz(health: &Health) -> Result<HttpResponse, Problem> {

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
 use crate::metrics::Registry;
-use crate::resource::{actionable, readable};
+use crate::resource::{get_resource, post_resource};
 
 /// Short limits, far enough from each other to be told apart on a busy machine.
 const LIMITS: Limits = Limits {
@@ -54,12 +54,12 @@ fn routes(app: &mut web::ServiceConfig) {
         });
         HttpResponse::Ok().streaming(ticks)
     };
-    app.service(readable("/text", web::route().to(text)))
-        .service(readable("/slow", web::route().to(slow)))
-        .service(readable("/endless", web::route().to(endless)))
-        .service(actionable("/read_slowly", web::route().to(read_slowly)))
-        .service(actionable("/read", web::route().to(read)))
-        .service(actionable("/unread", web::route().to(text)));
+    app.service(get_resource("/text", web::route().to(text)))
+        .service(get_resource("/slow", web::route().to(slow)))
+        .service(get_resource("/endless", web::route().to(endless)))
+        .service(post_resource("/read_slowly", web::route().to(read_slowly)))
+        .service(post_resource("/read", web::route().to(read)))
+        .service(post_resource("/unread", web::route().to(text)));
 }
 
 fn start_with(heartbeats: Heartbeats, routes: fn(&mut web::ServiceConfig)) -> TestServer {
@@ -297,7 +297,7 @@ async fn a_thread_that_hangs_is_noticed_and_one_that_has_ended_is_forgotten() {
             std::thread::sleep(Duration::from_millis(1_500));
             HttpResponse::Ok().body("done")
         };
-        app.service(readable("/hang", web::route().to(hang)));
+        app.service(get_resource("/hang", web::route().to(hang)));
     });
     let until = async |expected: bool| {
         let start = Instant::now();

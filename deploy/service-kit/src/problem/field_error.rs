@@ -13,7 +13,7 @@ const MAX_CHARS: usize = 200;
 #[serde(rename_all = "snake_case")]
 pub struct FieldError {
     #[serde(flatten)]
-    place: Place,
+    location: Location,
     /// What is wrong with it.
     detail: String,
 }
@@ -21,7 +21,7 @@ pub struct FieldError {
 /// Where in a request a field is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Place {
+enum Location {
     /// JSON pointer (RFC 6901) into the body.
     Pointer(String),
     /// Name of a path or query parameter.
@@ -31,23 +31,23 @@ enum Place {
 }
 
 impl FieldError {
-    fn new(place: fn(String) -> Place, name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { place: place(short(name.into())), detail: short(detail.into()) }
+    fn new(location: fn(String) -> Location, name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { location: location(short(name.into())), detail: short(detail.into()) }
     }
 
     /// A fault at a JSON pointer such as `/items/0/quantity`. As everywhere in a problem, long texts are cut.
     pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Place::Pointer, pointer, detail)
+        Self::new(Location::Pointer, pointer, detail)
     }
 
     /// A fault in a parameter of the path or the query.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Place::Parameter, name, detail)
+        Self::new(Location::Parameter, name, detail)
     }
 
     /// A fault in a header.
     pub fn header(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Place::Header, name, detail)
+        Self::new(Location::Header, name, detail)
     }
 
     /// What is wrong.
@@ -57,7 +57,7 @@ impl FieldError {
 
     /// A client chooses the names of its unknown parameters, and how long they are.
     pub(super) fn short_name(&self) -> String {
-        let (Place::Pointer(name) | Place::Parameter(name) | Place::Header(name)) = &self.place;
+        let (Location::Pointer(name) | Location::Parameter(name) | Location::Header(name)) = &self.location;
         name.chars().take(MAX_NAME_CHARS).collect()
     }
 }

@@ -1,7 +1,6 @@
 //! Where a server's files lie, and how its programs are called.
 
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,8 +8,9 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
 
+use super::error::{ServerError, prepare};
+use super::options::Tuning;
 use super::scratch::{Scratch, private_dir, server_user};
-use super::server::{ServerError, Tuning};
 use super::{Binaries, SUPERUSER};
 use crate::process::last_lines;
 use crate::wait::until_blocking;
@@ -24,11 +24,6 @@ fn require_ours(data_dir: &Path) -> Result<(), ServerError> {
         return Ok(());
     }
     Err(ServerError::NotADataDir(data_dir.to_path_buf()))
-}
-
-pub(super) fn prepare(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServerError {
-    let what = what.into();
-    move |source| ServerError::Prepare { what, source }
 }
 
 /// Everything about a server but its process.

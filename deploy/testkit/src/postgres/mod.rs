@@ -1,15 +1,19 @@
 //! A private PostgreSQL server: on a Unix socket in a directory that only its user can enter, and gone with its user.
 
 mod binaries;
+mod error;
 mod layout;
+mod options;
 mod scratch;
 mod server;
 mod shared;
 
 pub use binaries::{Binaries, BinariesError};
+pub use error::ServerError;
+pub use options::{ServerOptions, Tuning};
 pub use scratch::open_to_the_servers_user;
 pub(crate) use scratch::{Scratch, private_dir, server_user};
-pub use server::{PrivateServer, ServerError, ServerOptions, Tuning};
+pub use server::PrivateServer;
 pub(crate) use shared::{SharedServer, lock, shared_server};
 
 /// The role that owns everything on a private server.

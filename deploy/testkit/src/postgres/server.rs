@@ -1,6 +1,5 @@
 //! Starts and stops one private server.
 
-use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -8,33 +7,14 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::layout::{Layout, prepare};
+use super::error::{ServerError, prepare};
+use super::layout::Layout;
+use super::options::{ServerOptions, Tuning};
 use super::scratch::Scratch;
-use super::{BinariesError, SUPERUSER, socket_url};
+use super::{SUPERUSER, socket_url};
 use crate::process::{self, spawn_bound};
-use crate::wait::TimedOut;
 
 const STOP_LIMIT: Duration = Duration::from_secs(30);
-
-/// What a server is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tuning {
-    /// As safe as PostgreSQL is by default: what is committed survives a crash of the machine.
-    Durable,
-    /// Durable, and it keeps when each transaction was committed: for benchmarks.
-    Measured,
-    /// Fast and forgetful, for tests.
-    Throwaway,
-}
-
-/// How to start a private server.
-#[derive(Debug, Clone)]
-pub struct ServerOptions {
-    /// What it is for.
-    pub tuning: Tuning,
-    /// Where its data lives on; `None` puts it into the temporary directory that goes with the server.
-    pub data_dir: Option<PathBuf>,
-}
 
 /// A running server. Dropping it stops it; if this process is killed the kernel stops it.
 #[derive(Debug)]
@@ -43,40 +23,6 @@ pub struct PrivateServer {
     socket_dir: PathBuf,
     tcp_port: Option<u16>,
     scratch: Scratch,
-}
-
-/// Why there is no server.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// No PostgreSQL on this machine.
-    #[error(transparent)]
-    Binaries(#[from] BinariesError),
-    /// A directory or user that is needed could not be had.
-    #[error("cannot prepare {what}")]
-    Prepare {
-        /// What was being prepared.
-        what: String,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The data directory holds something else.
-    #[error("{} is neither empty nor a PostgreSQL data directory; it was left as it is", .0.display())]
-    NotADataDir(PathBuf),
-    /// The data directory could not be created.
-    #[error("{program} failed: {said}")]
-    Create {
-        /// Which program of PostgreSQL.
-        program: &'static str,
-        /// What it said.
-        said: String,
-    },
-    /// The server ended before it was ready.
-    #[error("the server ended before it was ready; its log says:\n{0}")]
-    Ended(String),
-    /// The server was not ready in time.
-    #[error("the server did not become ready")]
-    NotReady(#[source] TimedOut),
 }
 
 impl PrivateServer {

@@ -16,9 +16,10 @@ use nix::sys::signal::kill;
 use nix::unistd::{Pid, geteuid, getpid, getppid};
 
 use super::Binaries;
-use super::layout::{Layout, prepare};
+use super::error::{ServerError, prepare};
+use super::layout::Layout;
+use super::options::Tuning;
 use super::scratch::{private_dir, server_user};
-use super::server::{ServerError, Tuning};
 use crate::process::raise_descriptor_limit;
 
 const PREFIX: &str = "orders-tests-";

@@ -9,7 +9,7 @@ use service_kit::health::Health;
 use service_kit::http::{Admin, AdminConfig, BindError};
 use service_kit::metrics::Registry;
 use service_kit::overload::OncePerSecond;
-use service_kit::resource::readable;
+use service_kit::resource::get_resource;
 use service_kit::telemetry::chain;
 use tokio::runtime::Handle;
 
@@ -42,10 +42,10 @@ impl Probes {
                 async move {
                     // Where it panicked, the gauges are what they were.
                     let _observed = observing.await;
-                    registry.answer()
+                    registry.response()
                 }
             });
-            app.service(readable("/metrics", get));
+            app.service(get_resource("/metrics", get));
         })
     }
 

@@ -4,7 +4,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpResponse, web};
-use service_kit::resource::readable;
+use service_kit::resource::get_resource;
 
 /// Nothing but what this process serves itself; `data:` is the empty icon, without which browsers ask for one.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -26,7 +26,7 @@ const FILES: [(&str, &str, &str); 6] = [
 pub(super) fn serve(app: &mut web::ServiceConfig) {
     for (path, content_type, text) in FILES {
         let get = web::route().to(move || async move { answer(content_type, text) });
-        app.service(readable(path, get));
+        app.service(get_resource(path, get));
     }
 }
 

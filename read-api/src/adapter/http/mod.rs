@@ -11,7 +11,7 @@ mod problems;
 mod stream_orders;
 
 use actix_web::{Route, web};
-use service_kit::resource::readable;
+use service_kit::resource::get_resource;
 use utoipa::OpenApi;
 
 pub use self::cursor::CursorKeys;
@@ -59,7 +59,7 @@ pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
 /// and a [`CursorKeys`].
 pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
     for (path, route) in table::<Q, W>() {
-        app.service(readable(path, route));
+        app.service(get_resource(path, route));
     }
     dashboard::serve(app);
     service_kit::openapi::serve(app, &document());

@@ -12,7 +12,7 @@ mod problems;
 mod validation;
 
 use actix_web::{Route, web};
-use service_kit::resource::actionable;
+use service_kit::resource::post_resource;
 use utoipa::OpenApi;
 
 use crate::port::OrderWriter;
@@ -66,7 +66,7 @@ pub fn paths<W: OrderWriter>() -> Vec<&'static str> {
 /// [`Budget`](crate::budget::Budget).
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
     for (path, route) in table::<W>() {
-        app.service(actionable(path, route));
+        app.service(post_resource(path, route));
     }
     service_kit::openapi::serve(app, &document());
 }

@@ -10,7 +10,7 @@ fn with_a_standstill(app: &mut web::ServiceConfig) {
         std::thread::sleep(STANDSTILL);
         HttpResponse::Ok().body("done")
     };
-    app.service(readable("/hang", web::route().to(hang)));
+    app.service(get_resource("/hang", web::route().to(hang)));
     routes(app);
 }
 

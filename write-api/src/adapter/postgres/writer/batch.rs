@@ -46,7 +46,7 @@ impl Attempt {
             Err(DatabaseError::Connect(error)) => fail_unsent(batch, error),
             Err(DatabaseError::Statement(error)) => handle_rejection(batch, error),
             // All of the batch is stored, or nothing.
-            Err(DatabaseError::Lost(_) | DatabaseError::Silent) => {
+            Err(DatabaseError::Lost(_) | DatabaseError::NoAnswer) => {
                 batch.into_iter().map(|write| PendingWrite { outcome_unknown: true, ..write }).collect()
             }
         }

@@ -18,7 +18,7 @@ pub struct StatementLimit {
 /// A statement has taken too long. The connection must be closed: the statement may still be running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the database did not answer")]
-pub struct Silent;
+pub struct NoAnswer;
 
 impl StatementLimit {
     pub(super) fn on(connection: &mut AsyncPgConnection, limit: Duration) -> Self {
@@ -34,12 +34,12 @@ impl StatementLimit {
     ///
     /// # Errors
     ///
-    /// [`Silent`].
-    pub async fn of<T>(self, work: impl Future<Output = T>) -> Result<T, Silent> {
+    /// [`NoAnswer`].
+    pub async fn run<T>(self, work: impl Future<Output = T>) -> Result<T, NoAnswer> {
         tokio::select! {
             biased;
             done = work => Ok(done),
-            () = self.reached() => Err(Silent),
+            () = self.reached() => Err(NoAnswer),
         }
     }
 
