@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use service_kit::config::ConfigError;
 use service_kit::database::Checker;
+use service_kit::default_ports;
 use service_kit::health::Health;
 use service_kit::http::{Admin, BindError};
 use service_kit::metrics::Registry;
@@ -45,9 +46,6 @@ use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::projection::{OrderSummary, Projection};
 use crate::worker::Worker;
-
-/// The port of the probes and metrics where `ADMIN_PORT` names no other.
-const DEFAULT_ADMIN_PORT: u16 = 9083;
 
 /// The connection over which the database is checked.
 const CHECK_CONNECTIONS: usize = 1;
@@ -116,7 +114,7 @@ impl Projector {
             health: health.clone(),
             registry: registry.clone(),
         };
-        let admin = probes.serve(&config.admin, DEFAULT_ADMIN_PORT)?;
+        let admin = probes.serve(&config.admin, default_ports::PROJECTOR_ADMIN)?;
         let mut workers = JoinSet::new();
         // A batch that has completed says more than a check: it is the measure.
         workers.spawn(checker.keep_checking(health.clone(), false));

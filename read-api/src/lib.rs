@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web;
 use service_kit::database::Checker;
+use service_kit::default_ports;
 use service_kit::health::Health;
 use service_kit::http::{Admin, BindError, Served};
 use service_kit::metrics::{Registry, RegistryError};
@@ -38,12 +39,6 @@ use crate::adapter::postgres::{
 };
 use crate::live::{Live, Report};
 use crate::version_wait::VersionWait;
-
-/// The port that it listens on where `PORT` names no other.
-const DEFAULT_PORT: u16 = 8082;
-
-/// The port of its probes and metrics where `ADMIN_PORT` names no other.
-const DEFAULT_ADMIN_PORT: u16 = 9082;
 
 /// The connection over which the database is checked.
 const CHECK_CONNECTIONS: usize = 1;
@@ -99,18 +94,19 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let cursor_keys = web::Data::new(config.cursor_keys.clone());
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
-    let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, &registry, metrics)?;
+    let admin = Admin::start(&config.admin, default_ports::READ_API_ADMIN, &health, &registry, metrics)?;
     let worker = Arc::new(AtomicUsize::new(0));
     let coalescing = tasks.clone();
     // This is called once on each thread that serves HTTP; where one died and is replaced, the next takes over its lanes.
-    let server = service_kit::http::bind(&config.http, DEFAULT_PORT, clients, admin, stop, move |app| {
-        let worker = worker.fetch_add(1, Ordering::Relaxed) % lanes.len();
-        let lanes = lanes.get(worker).unwrap_or(&database).clone();
-        app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone(), &coalescing)))
-            .app_data(version_wait.clone())
-            .app_data(live.clone())
-            .app_data(cursor_keys.clone())
-            .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
-    })?;
+    let server =
+        service_kit::http::bind(&config.http, default_ports::READ_API, clients, admin, stop, move |app| {
+            let worker = worker.fetch_add(1, Ordering::Relaxed) % lanes.len();
+            let lanes = lanes.get(worker).unwrap_or(&database).clone();
+            app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone(), &coalescing)))
+                .app_data(version_wait.clone())
+                .app_data(live.clone())
+                .app_data(cursor_keys.clone())
+                .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
+        })?;
     Ok(Service::new(server, tasks))
 }

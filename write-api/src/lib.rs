@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use service_kit::database::Checker;
+use service_kit::default_ports;
 use service_kit::health::Health;
 use service_kit::http::{Admin, BindError, Served};
 use service_kit::metrics::{Registry, RegistryError};
@@ -38,12 +39,6 @@ pub use config::Config;
 use crate::adapter::http;
 use crate::adapter::postgres::{Limits, NEEDS, PgOrderWriter};
 use crate::budget::Budget;
-
-/// The port that it listens on where `PORT` names no other.
-const DEFAULT_PORT: u16 = 8081;
-
-/// The port of its probes and metrics where `ADMIN_PORT` names no other.
-const DEFAULT_ADMIN_PORT: u16 = 9081;
 
 /// Every statement of this process finds its rows by key. A plan that was made while the table was small must not scan
 /// or hash the whole of it later. Where there is no other way it would count as so costly that PostgreSQL compiles the
@@ -98,13 +93,14 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let registry = Registry::new(&[])?;
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
-    let admin = Admin::start(&config.admin, DEFAULT_ADMIN_PORT, &health, &registry, metrics)?;
+    let admin = Admin::start(&config.admin, default_ports::WRITE_API_ADMIN, &health, &registry, metrics)?;
     let writer = web::Data::from(writer);
     let collecting = tasks.clone();
-    let server = service_kit::http::bind(&config.http, DEFAULT_PORT, clients, admin, stop, move |app| {
-        // Each thread has memory of its own.
-        collecting.spawn("memory", memory::keep_giving_back(budget.clone()));
-        app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
-    })?;
+    let server =
+        service_kit::http::bind(&config.http, default_ports::WRITE_API, clients, admin, stop, move |app| {
+            // Each thread has memory of its own.
+            collecting.spawn("memory", memory::keep_giving_back(budget.clone()));
+            app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
+        })?;
     Ok(Service::new(server, tasks))
 }

@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("read-api", &["service-kit"]),
     ("migrate", &["service-kit"]),
     ("testkit", &["migrate"]),
-    ("local", &["testkit"]),
+    ("local", &["service-kit", "testkit"]),
     ("e2e", &[]),
     ("bench", &["testkit"]),
 ];

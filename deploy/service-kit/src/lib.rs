@@ -7,6 +7,7 @@
 //! | [`config`] | variables read once through envy, errors that name the variable |
 //! | [`telemetry`] | structured logs |
 //! | [`database`] | a bounded pool of PostgreSQL connections, every wait limited |
+//! | [`default_ports`] | the ports of the services |
 //! | [`http`] | an HTTP server with its limits, the probes and a graceful stop |
 //! | [`health`] | whether the process is ready for traffic |
 //! | [`metrics`] | what `/metrics` answers |
@@ -20,6 +21,7 @@
 
 pub mod config;
 pub mod database;
+pub mod default_ports;
 pub mod health;
 #[cfg(feature = "web")]
 pub mod http;

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Result, bail};
-
+use service_kit::default_ports;
 use testkit::services::ServiceKind;
 
 #[derive(Debug)]
@@ -31,9 +31,16 @@ impl Ports {
         // Where the API's port is chosen so as to meet nobody, the other one is too.
         let admin_of = |api: Option<u16>, default| if api == Some(0) { 0 } else { free_or_any(default) };
         let (api, admin, default_api, default_admin) = match kind {
-            ServiceKind::WriteApi => (self.write, None, 8081, admin_of(self.write, 9081)),
-            ServiceKind::ReadApi => (self.read, None, 8082, admin_of(self.read, 9082)),
-            ServiceKind::Projector => (Some(0), self.admin, 0, free_or_any(9083)),
+            ServiceKind::WriteApi => (
+                self.write,
+                None,
+                default_ports::WRITE_API,
+                admin_of(self.write, default_ports::WRITE_API_ADMIN),
+            ),
+            ServiceKind::ReadApi => {
+                (self.read, None, default_ports::READ_API, admin_of(self.read, default_ports::READ_API_ADMIN))
+            }
+            ServiceKind::Projector => (Some(0), self.admin, 0, free_or_any(default_ports::PROJECTOR_ADMIN)),
         };
         let first = Pair {
             api: api.unwrap_or_else(|| free_or_any(default_api)),

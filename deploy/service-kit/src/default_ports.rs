@@ -1,0 +1,16 @@
+//! The ports that a service listens on unless `PORT` or `ADMIN_PORT` is set. The launcher tries them first.
+
+/// write-api: the API.
+pub const WRITE_API: u16 = 8081;
+
+/// write-api: probes and metrics.
+pub const WRITE_API_ADMIN: u16 = 9081;
+
+/// read-api: the API and the dashboard.
+pub const READ_API: u16 = 8082;
+
+/// read-api: probes and metrics.
+pub const READ_API_ADMIN: u16 = 9082;
+
+/// projector: probes and metrics.
+pub const PROJECTOR_ADMIN: u16 = 9083;
