@@ -181,7 +181,11 @@ fn the_top_level_is_what_the_design_fixes_and_what_convention_puts_there() -> Re
     let conventional = [
         "Cargo.lock",
         "LICENSE",
+        "CHANGELOG.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs",
+        "justfile",
         "clippy.toml",
         "rustfmt.toml",
         "deny.toml",

@@ -160,7 +160,7 @@ async fn start_service(
 ) -> Result<Service> {
     let url = database.url_for(kind.role())?;
     let mut failure = None;
-    for Pair { api, admin } in ports.of(kind) {
+    for Pair { api, admin } in ports.candidates(kind) {
         let admin = admin.to_string();
         let variables = [("ADMIN_PORT", admin.as_str())];
         let mut service = Service::start_with(&variables, kind, program, &url, api, database.log_dir())?;

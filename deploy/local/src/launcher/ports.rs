@@ -27,7 +27,7 @@ impl Ports {
     }
 
     /// The ports to try, in order: those that were asked for and no others; else the defaults that are free, and then any.
-    pub(super) fn of(&self, kind: ServiceKind) -> [Pair; 2] {
+    pub(super) fn candidates(&self, kind: ServiceKind) -> [Pair; 2] {
         // Where the API's port is chosen so as to meet nobody, the other one is too.
         let admin_of = |api: Option<u16>, default| if api == Some(0) { 0 } else { free_or_any(default) };
         let (api, admin, default_api, default_admin) = match kind {
@@ -79,8 +79,8 @@ mod tests {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         assert_eq!(free_or_any(taken.local_addr().unwrap().port()), 0);
         let ports = Ports { write: None, read: Some(0), admin: Some(7) };
-        assert_eq!(ports.of(ServiceKind::WriteApi)[1], Pair { api: 0, admin: 0 });
-        assert_eq!(ports.of(ServiceKind::ReadApi), [Pair { api: 0, admin: 0 }; 2]);
-        assert_eq!(ports.of(ServiceKind::Projector), [Pair { api: 0, admin: 7 }; 2]);
+        assert_eq!(ports.candidates(ServiceKind::WriteApi)[1], Pair { api: 0, admin: 0 });
+        assert_eq!(ports.candidates(ServiceKind::ReadApi), [Pair { api: 0, admin: 0 }; 2]);
+        assert_eq!(ports.candidates(ServiceKind::Projector), [Pair { api: 0, admin: 7 }; 2]);
     }
 }
