@@ -1,19 +1,19 @@
-//! The script in the README, for pages that use an `EventSource`.
+//! The script in read-api/README.md, for pages that use an `EventSource`.
 
 use anyhow::{Context, Result};
 
 use crate::scene::Scene;
 
-const README: &str = include_str!("../../../../README.md");
+const READ_API: &str = include_str!("../../../../read-api/README.md");
 
 /// Counts how often a stream is opened.
 const COUNT: &str = "window.opened = 0; window.taken = [];
     window.EventSource = class extends EventSource { constructor(url) { super(url); window.opened += 1; } };";
 
 #[tokio::test]
-async fn the_script_in_the_readme_comes_back_after_a_refusal_and_misses_nothing() -> Result<()> {
+async fn the_documented_script_reconnects_after_a_refusal_and_misses_nothing() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
-    let (browser, (_, rest)) = (&scene.browser, README.split_once("```js\n").context("no script")?);
+    let (browser, (_, rest)) = (&scene.browser, READ_API.split_once("```js\n").context("no script")?);
     let (script, _) = rest.split_once("```").context("no end")?;
     scene.open("").await?;
     let follow = "follow('/customers/alice/orders/stream', (name, data) => window.taken.push([name, data]))";

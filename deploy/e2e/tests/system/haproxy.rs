@@ -1,4 +1,4 @@
-//! Behind `HAProxy`, with the lines that the README shows.
+//! Behind `HAProxy`, with the lines of deploy/README.md.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use serde_json::json;
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::wait;
 
+use crate::documents::{block, replaced};
 use crate::proxy::{Proxy, find, free_ports};
-use crate::readme::{block, replaced};
 use crate::support::System;
 
 /// Where a service and its probes are, as `HAProxy` wants it.
@@ -20,7 +20,7 @@ fn server(service: &Service) -> Result<String> {
 
 /// The README's lines for these replicas; what it leaves to the reader is added.
 fn config(system: &System, other_reader: &Service, [write, read]: [u16; 2]) -> Result<String> {
-    let text = block("defaults")?;
+    let text = block("deploy/README.md", "defaults")?;
     let text = replaced(&text, "10.0.0.1:8081 check port 9081", &server(&system.write)?)?;
     let line = text.lines().find(|line| line.contains("server read1")).context("no read1")?.to_owned();
     let readers = [("read1", &system.read), ("read2", other_reader)].map(|(name, service)| {

@@ -1,6 +1,7 @@
 //! The real binaries, together.
 
 mod descriptors;
+mod documents;
 mod end_to_end;
 mod frozen;
 mod haproxy;
@@ -8,7 +9,6 @@ mod log_levels;
 mod nginx;
 mod pipelining;
 mod proxy;
-mod readme;
 mod rolling_restart;
 mod slow_clients;
 mod stopping;

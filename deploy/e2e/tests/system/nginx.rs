@@ -1,17 +1,17 @@
-//! Behind nginx, with the lines that the README shows.
+//! Behind nginx, with the lines of deploy/README.md.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::documents::{block, replaced};
 use crate::proxy::{Proxy, find, free_ports};
-use crate::readme::{block, replaced};
 use crate::support::System;
 
 /// The README's lines for write-api, and the same for read-api: the upstream and the location.
 fn documented(system: &System) -> Result<[(String, String); 2]> {
-    let text = block("upstream write_api {")?;
+    let text = block("deploy/README.md", "upstream write_api {")?;
     let (upstream, location) = text.split_once("\n\n").context("no location")?;
     let lines = |name: &str, url: &str| {
         let upstream = replaced(upstream, "10.0.0.1:8081", url.trim_start_matches("http://"))?;

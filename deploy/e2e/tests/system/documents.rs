@@ -1,0 +1,150 @@
+//! The shell examples of all documents, run in order as a reader would paste them, on one system that has just been started.
+
+mod examples;
+mod files;
+mod launcher;
+mod links;
+mod pattern;
+mod stream;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testkit::wait;
+
+use self::examples::{Block, Example, Step, blocks, examples};
+use self::files::{Document, documents, root};
+use self::launcher::Launcher;
+use self::pattern::compare;
+use self::stream::Stream;
+
+/// How long a read may lag a write, and a stream a change.
+const SOON: Duration = Duration::from_secs(15);
+
+/// The longest README that a newcomer reads to its end.
+const MAX_README_LINES: usize = 130;
+
+/// The block of a document that begins with `first`.
+pub(crate) fn block(path: &str, first: &str) -> Result<String> {
+    let document = Document::read(path)?;
+    let found = blocks(&document.text).into_iter().find(|block| block.lines.first() == Some(&first));
+    Ok(found.with_context(|| format!("{path} has no block that begins with {first:?}"))?.lines.join("\n"))
+}
+
+/// The text with the test's address or name in place of the documented one.
+pub(crate) fn replaced(text: &str, documented: &str, by: &str) -> Result<String> {
+    ensure!(text.contains(documented), "there is no {documented:?} in {text}");
+    Ok(text.replace(documented, by))
+}
+
+async fn run(command: &str) -> Result<String> {
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-ec", command]).current_dir(root()).stdin(Stdio::null());
+    let output = tokio::time::timeout(SOON, shell.stderr(Stdio::piped()).kill_on_drop(true).output());
+    let output = output.await.context("the command did not end")??;
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+async fn run_and_compare(command: &str, shown: &[String]) -> Result<()> {
+    let try_once = || async { compare(shown, &run(command).await?) };
+    // Reads lag writes by milliseconds, too short for a reader who pastes by hand. Writes are tried once.
+    let is_read = !command.contains(" -d ") && !command.contains(" -X ");
+    match try_once().await {
+        Err(_) if is_read => {
+            let again = || async { try_once().await.map_err(|error| format!("{error:#}")) };
+            Ok(wait::until("the documented output", SOON, again).await?)
+        }
+        result => result,
+    }
+}
+
+/// Runs the examples of one document and returns how many commands there were.
+async fn run_examples(document: &Document, launcher: &Launcher) -> Result<usize> {
+    let directory = tempfile::tempdir()?;
+    let mut stream: Option<Stream> = None;
+    let mut commands = 0;
+    for Example { line, step, shown } in examples(&document.text) {
+        let compared = match step {
+            Step::Launch => launcher.compare_demonstration(&shown),
+            Step::Command(command) if command.starts_with("curl -iN ") => {
+                commands += 1;
+                let mut started = Stream::start(&launcher.addressed(&command)?, directory.path())?;
+                let compared = started.prints(&shown).await;
+                stream = Some(started);
+                compared
+            }
+            Step::Command(command) => {
+                commands += 1;
+                run_and_compare(&launcher.addressed(&command)?, &shown).await
+            }
+            Step::MoreOfTheStream => stream.as_mut().context("no stream was opened")?.prints(&shown).await,
+        };
+        compared.with_context(|| format!("{}, line {line}", document.path))?;
+    }
+    Ok(commands)
+}
+
+#[tokio::test]
+async fn every_example_works_in_order_and_prints_what_the_document_shows() -> Result<()> {
+    if !has_curl()? {
+        return Ok(());
+    }
+    let launcher = Launcher::start().await?;
+    let mut commands = 0;
+    for document in documents()? {
+        commands += run_examples(&document, &launcher).await?;
+    }
+    assert!(commands >= 20, "only {commands} examples were found");
+    Ok(())
+}
+
+#[test]
+fn every_block_has_a_language_and_every_example_that_is_not_run_a_reason() -> Result<()> {
+    for document in documents()? {
+        for Block { language, line, .. } in blocks(&document.text) {
+            let is_tested = ["sh", "text", "js", "rust", "sql", "haproxy", "nginx"].contains(&language);
+            let has_reason = language.strip_prefix("sh norun: ").is_some_and(|reason| reason.len() > 10);
+            assert!(is_tested || has_reason, "{}, line {line}: {language:?}", document.path);
+        }
+    }
+    Ok(())
+}
+
+/// The two commands that this test cannot run, because it runs inside them or uses what they start.
+#[test]
+fn ci_runs_the_launcher_and_the_test_suite_as_documented() -> Result<()> {
+    let ci = std::fs::read_to_string(root().join(".ci/run"))?;
+    for (path, command) in
+        [("README.md", "cargo run -p local"), ("CONTRIBUTING.md", "cargo test --workspace")]
+    {
+        block(path, command)?;
+        assert!(ci.contains(command), "{command}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_link_and_every_path_leads_somewhere() -> Result<()> {
+    let dead: Vec<_> = documents()?.iter().flat_map(links::dead).collect();
+    assert!(dead.is_empty(), "{dead:#?}");
+    Ok(())
+}
+
+#[test]
+fn the_readme_is_short() -> Result<()> {
+    let lines = Document::read("README.md")?.text.lines().count();
+    assert!(lines <= MAX_README_LINES, "README.md has {lines} lines");
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "cargo prints it beside the test's name")]
+fn has_curl() -> Result<bool> {
+    let has_curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok();
+    ensure!(has_curl || std::env::var_os("REQUIRE_CURL").is_none(), "there is no curl");
+    if !has_curl {
+        eprintln!("NOT TESTED, no curl: install Debian's package `curl`");
+    }
+    Ok(has_curl)
+}
