@@ -8,8 +8,8 @@ use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
 use service_kit::http::AdminConfig;
 
-use crate::batch_size::DEFAULT_BATCH_MAX_BYTES;
-use crate::retry::RetryPolicy;
+use crate::batch::event_sizes::DEFAULT_BATCH_MAX_BYTES;
+use crate::parked::RetryPolicy;
 
 /// Everything that the projector can be told from outside.
 #[derive(Debug, Clone)]

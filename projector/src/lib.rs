@@ -2,15 +2,16 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`projection`] | what a read model is; `projection/` has one file for each |
-//! | [`drain`] | one batch: claim, apply, take away, in one transaction |
-//! | `worker` | the loops around it: how often, how much, when the database fails |
-//! | [`frontier`] | where claims begin, so that deleted events cost nothing |
-//! | [`blame`] | whether an error is an event's fault or the database's |
-//! | [`retry`] | pauses, and when a parked event is tried again |
-//! | [`cli`] | `projector` serves, `projector parked …` shows and settles what could not be projected |
-//! | [`adapter::postgres`] | the outbox and the parked events |
-//! | [`adapter::http`] | the probes and `/metrics` |
+//! | [`worker`] | the loops: how often, how much, what happens when the database fails |
+//! | [`batch`] | one batch in one transaction: claim, decode, apply, park |
+//! | [`projection`] | what a read model is; one file for each |
+//! | [`outbox`] | claiming events; the low-water mark, at which claims begin |
+//! | [`waiting`] | events that wait for a lock |
+//! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
+//! | [`admin`] | the probes and `/metrics` |
+//! | [`cli`] | `projector` serves; `projector parked …` lists, retries and discards parked events |
+//! | [`metrics`] | what a batch counts |
+//! | [`database`] | how the projector opens the database, and what it needs there |
 //!
 //! Any number of workers and processes may run at once: `SKIP LOCKED` shares the events out, and versions make the
 //! order in which they are applied irrelevant.
@@ -26,23 +27,23 @@ use service_kit::metrics::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub mod adapter;
-mod batch_size;
-mod blame;
+pub mod admin;
+pub mod batch;
 pub mod cli;
 mod config;
-pub mod drain;
-mod frontier;
+pub mod database;
 pub mod metrics;
+pub mod outbox;
+pub mod parked;
 pub mod projection;
-mod retry;
+pub mod waiting;
 mod worker;
 
 pub use config::Config;
-pub use retry::RetryPolicy;
+pub use parked::RetryPolicy;
 
-use crate::adapter::http::Probes;
-use crate::drain::Drain;
+use crate::admin::Probes;
+use crate::batch::Drain;
 use crate::metrics::Metrics;
 use crate::projection::{OrderSummary, Projection};
 use crate::worker::Worker;
@@ -96,12 +97,11 @@ impl Projector {
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
         service_kit::http::check_descriptors(config.database.pool_size() + CHECK_CONNECTIONS)?;
-        let database = adapter::postgres::open_for_draining(&config.database, "projector")?;
+        let database = database::open_for_draining(&config.database, "projector")?;
         // An idle worker pauses between two batches.
         let health = Health::with_grace(config.health.grace() + config.longest_pause, stop.clone());
-        let lone =
-            adapter::postgres::open(&config.database.clone().with_pool_size(CHECK_CONNECTIONS), "projector")?;
-        let checker = Checker::new(lone, adapter::postgres::NEEDS);
+        let lone = database::open(&config.database.clone().with_pool_size(CHECK_CONNECTIONS), "projector")?;
+        let checker = Checker::new(lone, database::NEEDS);
         let registry = Registry::new(&metrics::BUCKETS)?;
         let metrics = Metrics::register(&registry);
         let drain = Arc::new(

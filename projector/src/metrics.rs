@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
-};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 use service_kit::metrics::Registry;
 
-use crate::adapter::postgres::claimed::{ClaimedEvent, Origin};
-use crate::adapter::postgres::observation::Observation;
-use crate::drain::Source;
+use crate::outbox::{ClaimedEvent, Origin};
 
 const LAG: &str = "orders_projector_lag_seconds";
 const BATCH: &str = "orders_projector_batch_events";
@@ -88,17 +83,24 @@ impl Metrics {
         }
     }
 
-    /// A batch was committed.
-    pub(crate) fn batch(&self, source: Source, applied: usize, parked: usize) {
-        let (applied_of, parked_of) = match source {
-            Source::Outbox | Source::Waiting => (&self.applied, &self.parked),
-            Source::Parked => (&self.retried_applied, &self.retried_refused),
-        };
-        applied_of.increment(widen(applied));
-        parked_of.increment(widen(parked));
-        if source == Source::Outbox && applied + parked > 0 {
+    /// A batch of events from the outbox was committed.
+    pub(crate) fn outbox_batch(&self, applied: usize, parked: usize) {
+        self.waiting_batch(applied, parked);
+        if applied + parked > 0 {
             self.batch.record(f64::from(u32::try_from(applied + parked).unwrap_or(u32::MAX)));
         }
+    }
+
+    /// A batch of events that waited for a lock was committed.
+    pub(crate) fn waiting_batch(&self, applied: usize, parked: usize) {
+        self.applied.increment(widen(applied));
+        self.parked.increment(widen(parked));
+    }
+
+    /// A batch of parked events was tried again and committed.
+    pub(crate) fn retried_batch(&self, applied: usize, parked: usize) {
+        self.retried_applied.increment(widen(applied));
+        self.retried_refused.increment(widen(parked));
     }
 
     /// These events were claimed and committed, `since_claim` after the claim was sent.
@@ -118,99 +120,4 @@ impl Metrics {
 
 fn widen(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
-}
-
-/// What is looked up when somebody asks.
-#[derive(Clone)]
-pub(crate) struct Gauges {
-    up: Gauge,
-    backlog: Gauge,
-    oldest: Gauge,
-    waiting: Gauge,
-    parked_retrying: Gauge,
-    parked_for_good: Gauge,
-    dead_rows: Gauge,
-    oldest_transaction: Gauge,
-}
-
-impl Gauges {
-    pub(crate) fn register(registry: &Registry) -> Self {
-        registry.register(|| {
-            describe_gauge!(
-                "orders_database_up",
-                "1 if the database answered this scrape. If not, the other gauges are NaN."
-            );
-            describe_gauge!(
-                "orders_outbox_backlog_events",
-                "Events that wait to be projected; estimated by their ids beyond 100000."
-            );
-            describe_gauge!(
-                "orders_outbox_oldest_event_age_seconds",
-                "Age of the event that waits first; 0 where none waits."
-            );
-            describe_gauge!(
-                "orders_waiting_events",
-                "Events that wait for the end of a lock on their order's row; they are part of the backlog."
-            );
-            describe_gauge!(
-                "orders_parked_events",
-                "Events that could not be projected: tried again by themselves, or left for an operator."
-            );
-            describe_gauge!(
-                "orders_outbox_dead_rows",
-                "Projected events that vacuum has not removed yet, as far as PostgreSQL's statistics know."
-            );
-            describe_gauge!(
-                "orders_oldest_transaction_age_seconds",
-                "Age of the oldest transaction, which keeps vacuum from removing what was deleted since. NaN where the \
-                 role that migrated may not see it."
-            );
-            Self {
-                up: gauge!("orders_database_up"),
-                backlog: gauge!("orders_outbox_backlog_events"),
-                oldest: gauge!("orders_outbox_oldest_event_age_seconds"),
-                waiting: gauge!("orders_waiting_events"),
-                parked_retrying: gauge!("orders_parked_events", "state" => "retrying"),
-                parked_for_good: gauge!("orders_parked_events", "state" => "waiting_for_operator"),
-                dead_rows: gauge!("orders_outbox_dead_rows"),
-                oldest_transaction: gauge!("orders_oldest_transaction_age_seconds"),
-            }
-        })
-    }
-
-    pub(crate) fn set(&self, observed: &Observation) {
-        self.up.set(1.0);
-        self.backlog.set(inexact(observed.backlog));
-        self.oldest.set(observed.oldest_seconds);
-        self.waiting.set(inexact(observed.waiting));
-        self.parked_retrying.set(inexact(observed.parked_retrying));
-        self.parked_for_good.set(inexact(observed.parked_for_good));
-        self.dead_rows.set(inexact(observed.dead_rows));
-        self.oldest_transaction.set(observed.oldest_transaction_seconds.unwrap_or(f64::NAN));
-    }
-
-    /// An old figure would look like a good one.
-    pub(crate) fn set_unknown(&self) {
-        self.up.set(0.0);
-        for gauge in [
-            &self.backlog,
-            &self.oldest,
-            &self.waiting,
-            &self.parked_retrying,
-            &self.parked_for_good,
-            &self.dead_rows,
-            &self.oldest_transaction,
-        ] {
-            gauge.set(f64::NAN);
-        }
-    }
-}
-
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    reason = "Prometheus knows floating-point numbers only, and counts up to 2^53 are exact"
-)]
-fn inexact(count: i64) -> f64 {
-    count as f64
 }

@@ -27,8 +27,19 @@ const FORBIDDEN_BELOW_THE_CONTRACT: [&str; 4] = ["actix-web", "diesel", "tokio",
 /// Libraries of C that would have to be installed before anything can be built.
 const FORBIDDEN_EVERYWHERE: [&str; 3] = ["pq-sys", "openssl-sys", "native-tls"];
 
+/// What the projector's database, outbox, parked and waiting events must not know.
+const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
+    "crate::projection",
+    "crate::metrics",
+    "crate::batch",
+    "crate::worker",
+    "crate::admin",
+    "crate::cli",
+    "actix",
+];
+
 /// What must not be named in the files of a layer.
-const FORBIDDEN_IN: [(&str, &[&str]); 17] = [
+const FORBIDDEN_IN: [(&str, &[&str]); 24] = [
     (
         "write-api/src/domain",
         &[
@@ -56,14 +67,43 @@ const FORBIDDEN_IN: [(&str, &[&str]); 17] = [
     ("read-api/src/live", &["crate::adapter", "actix", "diesel"]),
     ("read-api/src/adapter/http", &["adapter::postgres", "diesel"]),
     ("read-api/src/adapter/postgres", &["adapter::http", "actix", "crate::live", "crate::version_wait"]),
-    ("projector/src/projection", &["crate::adapter", "crate::drain", "crate::worker", "actix"]),
+    ("projector/src/database.rs", PROJECTOR_ABOVE_STORAGE),
+    ("projector/src/outbox", PROJECTOR_ABOVE_STORAGE),
+    ("projector/src/outbox", &["crate::parked", "crate::waiting"]),
+    ("projector/src/parked", PROJECTOR_ABOVE_STORAGE),
+    ("projector/src/parked", &["crate::waiting"]),
+    ("projector/src/waiting", PROJECTOR_ABOVE_STORAGE),
+    ("projector/src/waiting", &["crate::parked"]),
     (
-        "projector/src/adapter/postgres",
-        &["crate::drain", "crate::worker", "crate::projection", "adapter::http", "actix"],
+        "projector/src/projection",
+        &[
+            "crate::outbox",
+            "crate::parked",
+            "crate::waiting",
+            "crate::metrics",
+            "crate::batch",
+            "crate::worker",
+            "crate::admin",
+            "crate::cli",
+            "actix",
+        ],
     ),
-    ("projector/src/adapter/http", &["crate::worker", "crate::projection", "diesel"]),
-    ("projector/src/drain", &["crate::worker", "adapter::http", "actix"]),
-    ("projector/src/drain.rs", &["crate::worker", "adapter::http", "actix"]),
+    (
+        "projector/src/metrics.rs",
+        &[
+            "crate::parked",
+            "crate::waiting",
+            "crate::projection",
+            "crate::batch",
+            "crate::worker",
+            "crate::admin",
+            "crate::cli",
+            "actix",
+        ],
+    ),
+    ("projector/src/batch", &["crate::worker", "crate::admin", "crate::cli", "actix"]),
+    ("projector/src/worker", &["crate::admin", "crate::cli", "actix", "diesel"]),
+    ("projector/src/admin/mod.rs", &["crate::worker", "crate::cli", "crate::projection", "diesel"]),
 ];
 
 fn workspace() -> PathBuf {

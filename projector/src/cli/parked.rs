@@ -9,7 +9,7 @@ use diesel_async::AsyncConnection;
 use futures_util::FutureExt;
 use service_kit::database::Database;
 
-use crate::adapter::postgres::parked_events::{self, ParkedEvent, Which};
+use crate::parked::operator::{self as parked_events, ParkedEvent, Which};
 
 /// Most characters of a reason that a line of the table shows.
 const SHOWN_REASON: usize = 100;

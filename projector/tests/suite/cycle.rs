@@ -1,9 +1,9 @@
 //! One cycle: what it takes, what it leaves, and what it does when repeated.
 
 use anyhow::Result;
-use projector::adapter::postgres::claimed::ClaimLimits;
-use projector::adapter::postgres::{outbox, parking, waiting};
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
+use projector::outbox::ClaimLimits;
+use projector::{outbox, parked as parking, waiting};
 
 use crate::support::{Scene, Worker, drain, event, order_id, placed_at};
 

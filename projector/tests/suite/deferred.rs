@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use diesel_async::RunQueryDsl;
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
 use shared_events::OrderEvent;
 
 use crate::parking::{REFUSE_666, refused_by_trigger};

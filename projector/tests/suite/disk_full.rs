@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use projector::adapter::postgres;
+use projector::database as postgres;
 use service_kit::database::DatabaseConfig;
 use service_kit::telemetry::chain;
 use shared_events::OrderEvent;

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use projector::adapter::postgres::claimed::ClaimLimits;
-use projector::adapter::postgres::{self, frontier};
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
+use projector::outbox::ClaimLimits;
+use projector::outbox::low_water_mark::queries as frontier;
+use projector::{database as postgres, outbox};
 use service_kit::database::DatabaseConfig;
 use testkit::wait;
 use tokio::task::JoinSet;
@@ -111,7 +112,7 @@ async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_passed() 
     scene.emit((1..=10).map(|order| event(order, 1))).await?;
     let mut dying = scene.open()?.session().await?;
     diesel_async::SimpleAsyncConnection::batch_execute(&mut dying, "BEGIN").await?;
-    let claimed = postgres::outbox::claim(&mut dying, 0, ClaimLimits { events: 3, bytes: 1_000_000 }).await?;
+    let claimed = outbox::claim(&mut dying, 0, ClaimLimits { events: 3, bytes: 1_000_000 }).await?;
     assert_eq!(claimed.len(), 3);
 
     let worker = scene.worker(100)?;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use projector::adapter::postgres::claimed::ClaimLimits;
-use projector::adapter::postgres::waiting::Window;
-use projector::adapter::postgres::{frontier, waiting};
+use projector::outbox::ClaimLimits;
+use projector::outbox::low_water_mark::queries as frontier;
 use projector::projection::{OrderSummary, Projection};
+use projector::waiting;
+use projector::waiting::Window;
 use testkit::golden::Golden;
 use testkit::wait;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
 use projector::{Config, Projector};
 use service_kit::telemetry::chain;
 use shared_events::OrderEvent;

@@ -95,9 +95,9 @@ async fn a_backlog_beyond_what_is_counted_is_estimated() -> Result<()> {
     let rows = "INSERT INTO outbox (kind, payload) SELECT 'kind', '{}' FROM generate_series(1, 120000)";
     scene.session.batch_execute(rows).await?;
     let mut connection = scene.open()?.session().await?;
-    let observed = projector::adapter::postgres::observation::observe(&mut connection, 0).await?;
+    let observed = projector::admin::observation::observe(&mut connection, 0).await?;
     assert_eq!(observed.backlog, 120_000);
-    let observed = projector::adapter::postgres::observation::observe(&mut connection, 119_000).await?;
+    let observed = projector::admin::observation::observe(&mut connection, 119_000).await?;
     assert_eq!(observed.backlog, 1_001);
     Ok(())
 }

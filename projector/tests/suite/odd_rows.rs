@@ -1,8 +1,9 @@
 //! Rows of which a column holds what no program expects: they harm no other row.
 
 use anyhow::Result;
-use projector::adapter::postgres::{observation, parked_events};
-use projector::drain::BatchOutcome;
+use projector::admin::observation;
+use projector::batch::BatchOutcome;
+use projector::parked::operator as parked_events;
 
 use crate::support::{AT_ONCE, Scene, drain, event};
 

@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
 use serde_json::{Value, json};
 
 use crate::support::{Scene, drain, event};

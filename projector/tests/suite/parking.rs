@@ -1,7 +1,7 @@
 //! Events that cannot be projected step aside; their neighbours go on.
 
 use anyhow::Result;
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
 use serde_json::{Value, json};
 use service_kit::database::DatabaseConfig;
 use service_kit::telemetry::chain;

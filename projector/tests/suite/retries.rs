@@ -1,7 +1,7 @@
 //! Parked events are tried again, and left to an operator after the last attempt.
 
 use anyhow::Result;
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
 
 use crate::parking::{REFUSE_666, refused_by_trigger};
 use crate::support::{AT_ONCE, Scene, drain, event, order_id};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
 use testkit::services::{Service, ServiceKind};
 use testkit::wait;
 

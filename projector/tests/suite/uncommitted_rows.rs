@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use projector::drain::BatchOutcome;
+use projector::batch::BatchOutcome;
 use projector::{Config, Projector};
 use tokio_util::sync::CancellationToken;
 

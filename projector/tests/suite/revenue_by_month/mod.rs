@@ -11,7 +11,7 @@ use diesel::result::Error as DieselError;
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
-use projector::drain::{BatchOutcome, DrainError};
+use projector::batch::{BatchOutcome, DrainError};
 use projector::projection::{OrderSummary, Projection};
 use shared_events::{OrderChange, OrderEvent};
 

@@ -1,4 +1,0 @@
-//! Where the projector meets the world.
-
-pub mod http;
-pub mod postgres;

@@ -1,0 +1,101 @@
+//! The gauges of `/metrics`: their values are queried for each scrape.
+
+use metrics::{Gauge, describe_gauge, gauge};
+use service_kit::metrics::Registry;
+
+use super::observation::Observation;
+
+/// What is looked up when somebody asks.
+#[derive(Clone)]
+pub(crate) struct Gauges {
+    up: Gauge,
+    backlog: Gauge,
+    oldest: Gauge,
+    waiting: Gauge,
+    parked_retrying: Gauge,
+    parked_for_good: Gauge,
+    dead_rows: Gauge,
+    oldest_transaction: Gauge,
+}
+
+impl Gauges {
+    pub(crate) fn register(registry: &Registry) -> Self {
+        registry.register(|| {
+            describe_gauge!(
+                "orders_database_up",
+                "1 if the database answered this scrape. If not, the other gauges are NaN."
+            );
+            describe_gauge!(
+                "orders_outbox_backlog_events",
+                "Events that wait to be projected; estimated by their ids beyond 100000."
+            );
+            describe_gauge!(
+                "orders_outbox_oldest_event_age_seconds",
+                "Age of the event that waits first; 0 where none waits."
+            );
+            describe_gauge!(
+                "orders_waiting_events",
+                "Events that wait for the end of a lock on their order's row; they are part of the backlog."
+            );
+            describe_gauge!(
+                "orders_parked_events",
+                "Events that could not be projected: tried again by themselves, or left for an operator."
+            );
+            describe_gauge!(
+                "orders_outbox_dead_rows",
+                "Projected events that vacuum has not removed yet, as far as PostgreSQL's statistics know."
+            );
+            describe_gauge!(
+                "orders_oldest_transaction_age_seconds",
+                "Age of the oldest transaction, which keeps vacuum from removing what was deleted since. NaN where the \
+                 role that migrated may not see it."
+            );
+            Self {
+                up: gauge!("orders_database_up"),
+                backlog: gauge!("orders_outbox_backlog_events"),
+                oldest: gauge!("orders_outbox_oldest_event_age_seconds"),
+                waiting: gauge!("orders_waiting_events"),
+                parked_retrying: gauge!("orders_parked_events", "state" => "retrying"),
+                parked_for_good: gauge!("orders_parked_events", "state" => "waiting_for_operator"),
+                dead_rows: gauge!("orders_outbox_dead_rows"),
+                oldest_transaction: gauge!("orders_oldest_transaction_age_seconds"),
+            }
+        })
+    }
+
+    pub(crate) fn set(&self, observed: &Observation) {
+        self.up.set(1.0);
+        self.backlog.set(inexact(observed.backlog));
+        self.oldest.set(observed.oldest_seconds);
+        self.waiting.set(inexact(observed.waiting));
+        self.parked_retrying.set(inexact(observed.parked_retrying));
+        self.parked_for_good.set(inexact(observed.parked_for_good));
+        self.dead_rows.set(inexact(observed.dead_rows));
+        self.oldest_transaction.set(observed.oldest_transaction_seconds.unwrap_or(f64::NAN));
+    }
+
+    /// An old figure would look like a good one.
+    pub(crate) fn set_unknown(&self) {
+        self.up.set(0.0);
+        for gauge in [
+            &self.backlog,
+            &self.oldest,
+            &self.waiting,
+            &self.parked_retrying,
+            &self.parked_for_good,
+            &self.dead_rows,
+            &self.oldest_transaction,
+        ] {
+            gauge.set(f64::NAN);
+        }
+    }
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "Prometheus knows floating-point numbers only, and counts up to 2^53 are exact"
+)]
+fn inexact(count: i64) -> f64 {
+    count as f64
+}

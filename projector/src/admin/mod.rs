@@ -1,0 +1,68 @@
+//! The probes and the metrics.
+
+mod gauges;
+pub mod observation;
+
+use std::sync::Arc;
+
+use actix_web::web;
+use futures_util::FutureExt;
+use service_kit::database::Database;
+use service_kit::health::Health;
+use service_kit::http::{Admin, AdminConfig, BindError};
+use service_kit::metrics::Registry;
+use service_kit::overload::OncePerSecond;
+use service_kit::resource::get_resource;
+use service_kit::telemetry::chain;
+use tokio::runtime::Handle;
+
+use self::gauges::Gauges;
+use crate::batch::Drain;
+
+/// What the listener tells about.
+#[derive(Clone)]
+pub(crate) struct Probes {
+    pub(crate) database: Database,
+    pub(crate) drain: Arc<Drain>,
+    pub(crate) health: Health,
+    pub(crate) registry: Registry,
+}
+
+impl Probes {
+    /// Listens as `config` says.
+    pub(crate) fn serve(self, config: &AdminConfig, default_port: u16) -> Result<Admin, BindError> {
+        let health = self.health.clone();
+        let gauges = Gauges::register(&self.registry);
+        // A connection is driven by the runtime that opened it; the listener's own ends before the process does.
+        let runtime = Handle::current();
+        let registry = self.registry.clone();
+        Admin::start(config, default_port, &health, &registry, move |app| {
+            let (probes, gauges, runtime) = (self.clone(), gauges.clone(), runtime.clone());
+            let get = web::route().to(move || {
+                let observing = runtime.spawn(probes.clone().observe(gauges.clone()));
+                let registry = probes.registry.clone();
+                async move {
+                    // Where it panicked, the gauges are what they were.
+                    let _observed = observing.await;
+                    registry.response()
+                }
+            });
+            app.service(get_resource("/metrics", get));
+        })
+    }
+
+    async fn observe(self, gauges: Gauges) {
+        let start = self.drain.start();
+        let observed = self.database.run(move |connection| observation::observe(connection, start).boxed());
+        match observed.await {
+            Ok(observed) => gauges.set(&observed),
+            Err(error) => {
+                static UNOBSERVED: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = UNOBSERVED.count() {
+                    tracing::warn!(times, error = chain(&error), "the outbox cannot be observed");
+                }
+                gauges.set_unknown();
+            }
+        }
+    }
+}

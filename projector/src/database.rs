@@ -1,0 +1,77 @@
+//! How the projector opens the database, and what it needs there.
+
+use std::time::Duration;
+
+use service_kit::config::ConfigError;
+use service_kit::database::{Database, DatabaseConfig, Needs};
+
+/// Every statement finds its rows by key, in the order of the key, or by place. The outbox is empty at one moment and full at
+/// the next, and a plan that was made while it was empty is kept: it must not scan the whole table, nor read all that waits
+/// by a bitmap and sort it for each batch. Where there is no other way than a scan, as with a sequence, that counts as so costly
+/// that PostgreSQL would compile the statement first, for 50 ms.
+const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_bitmapscan=off", "jit=off"];
+
+/// The database as the projector uses it.
+///
+/// # Errors
+///
+/// [`ConfigError`] when `DATABASE_URL` is not one.
+pub fn open(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigError> {
+    config.clone().with_settings(BY_KEY_ONLY).for_writes().open(process)
+}
+
+/// The same for draining: a lock is waited for only as long as two workers keep each other waiting. A row that is locked for
+/// longer is somebody's, and its events are set aside.
+const LONGEST_LOCK_WAIT: Duration = Duration::from_millis(50);
+
+/// The database as the loops that drain use it.
+///
+/// # Errors
+///
+/// [`ConfigError`] when `DATABASE_URL` is not one.
+pub fn open_for_draining(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigError> {
+    open(&config.clone().with_lock_timeout_up_to(LONGEST_LOCK_WAIT), process)
+}
+
+/// The columns that are read and written, each with a privilege that it takes. Read models that are added bring their own.
+pub const NEEDS: Needs = Needs {
+    writes: true,
+    columns: &[
+        ("outbox", "id", "DELETE"),
+        ("outbox", "id", "SELECT"),
+        ("outbox", "id", "UPDATE"),
+        ("outbox", "kind", "SELECT"),
+        ("outbox", "payload", "SELECT"),
+        ("outbox", "created_at", "SELECT"),
+        ("order_summary", "order_id", "INSERT"),
+        ("order_summary", "order_id", "SELECT"),
+        ("order_summary", "customer_id", "UPDATE"),
+        ("order_summary", "total_cents", "UPDATE"),
+        ("order_summary", "status", "UPDATE"),
+        ("order_summary", "placed_at", "UPDATE"),
+        ("order_summary", "item_count", "UPDATE"),
+        ("order_summary", "last_item_sku", "UPDATE"),
+        ("order_summary", "version", "SELECT"),
+        ("order_summary", "version", "UPDATE"),
+        ("order_summary", "projected_at", "UPDATE"),
+        ("order_summary", "changed_in", "UPDATE"),
+        ("order_summary", "history", "UPDATE"),
+        ("waiting_events", "id", "DELETE"),
+        ("waiting_events", "id", "INSERT"),
+        ("waiting_events", "id", "UPDATE"),
+        ("waiting_events", "order_id", "SELECT"),
+        ("waiting_events", "version", "SELECT"),
+        ("waiting_events", "kind", "SELECT"),
+        ("waiting_events", "payload", "SELECT"),
+        ("waiting_events", "created_at", "SELECT"),
+        ("parked_events", "id", "DELETE"),
+        ("parked_events", "id", "INSERT"),
+        ("parked_events", "id", "SELECT"),
+        ("parked_events", "kind", "SELECT"),
+        ("parked_events", "payload", "SELECT"),
+        ("parked_events", "created_at", "SELECT"),
+        ("parked_events", "attempts", "UPDATE"),
+        ("parked_events", "error", "UPDATE"),
+        ("parked_events", "next_attempt_at", "UPDATE"),
+    ],
+};
