@@ -1,27 +1,27 @@
-//! One budget of memory for everything that clients have sent and that is not answered yet: bodies that are being read,
-//! commands that wait, and the batch in flight.
+//! One memory budget for all requests that have no response yet: bodies that are being read, queued writes, and the
+//! batch in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A share of more bytes than this is a large one.
+/// A share of more bytes than this is large.
 pub const SMALL_MAX: usize = 16 * 1024;
 
-/// This part of the budget is for what the batch in flight is copied into on its way to PostgreSQL.
+/// One part in so many is for the copies of the batch in flight on its way to PostgreSQL.
 const IN_FLIGHT_PART: usize = 8;
 
-/// A batch becomes up to four copies on its way: a statement's arguments, a message, and two buffers.
+/// A batch exists in up to four copies: the statement's arguments, the message, and two buffers.
 const COPIES: usize = 4;
 
-/// This part of the rest is kept for small shares.
+/// One part in so many of the rest is reserved for small shares.
 const SMALL_PART: usize = 8;
 
-/// There is no memory left for what a client sends. Nothing of it was kept.
+/// No memory is left for a request. Nothing of the request was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too much waits to be stored")]
+#[error("the memory for waiting writes is full")]
 pub struct OverBudget;
 
-/// How many bytes may be held, and how many are.
+/// Limits and counts the bytes that shares hold.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Counters>);
 
@@ -32,12 +32,12 @@ struct Counters {
     max_batch: usize,
     held: AtomicUsize,
     held_by_large: AtomicUsize,
-    /// How often a large share was taken, or grew.
-    large_taken: AtomicUsize,
+    /// How often a large share was reserved or grew.
+    large_reservations: AtomicUsize,
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of `bytes`.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let in_flight = bytes / IN_FLIGHT_PART;
@@ -48,25 +48,25 @@ impl Budget {
             max_batch: in_flight / COPIES,
             held: AtomicUsize::new(0),
             held_by_large: AtomicUsize::new(0),
-            large_taken: AtomicUsize::new(0),
+            large_reservations: AtomicUsize::new(0),
         }))
     }
 
-    /// A share that holds nothing yet.
+    /// An empty share.
     pub fn share(&self) -> Share {
         Share { budget: self.clone(), bytes: 0 }
     }
 
-    /// The most bytes that may be in one batch, because the batch is copied on its way.
+    /// The most bytes in one batch, so that its copies fit into the budget.
     #[must_use]
     pub fn max_batch(&self) -> usize {
         self.0.max_batch
     }
 
-    /// A number that changes with each large share that is taken or grows.
+    /// A counter that changes each time that a large share is reserved or grows.
     #[must_use]
-    pub fn large_taken(&self) -> usize {
-        self.0.large_taken.load(Ordering::Relaxed)
+    pub fn large_reservations(&self) -> usize {
+        self.0.large_reservations.load(Ordering::Relaxed)
     }
 
     /// How many bytes are held.
@@ -76,32 +76,34 @@ impl Budget {
     }
 }
 
-/// A part of a [`Budget`]. Keep it with what it is for: it is given back when it is dropped.
+/// A reserved part of a [`Budget`]. Dropping it releases its bytes, so keep it as long as the memory that it stands
+/// for.
 #[derive(Debug)]
-#[must_use = "what it was taken for must not outlive it"]
+#[must_use = "dropping a share releases its bytes"]
 pub struct Share {
     budget: Budget,
     bytes: usize,
 }
 
 impl Share {
-    /// Takes so many bytes more.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
     ///
-    /// [`OverBudget`] when they are not there; the share is what it was.
+    /// [`OverBudget`] if they are not free; the share stays unchanged.
     pub fn grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        let Counters { limit, limit_for_large, held, held_by_large, large_taken, .. } = &*self.budget.0;
+        let Counters { limit, limit_for_large, held, held_by_large, large_reservations, .. } =
+            &*self.budget.0;
         let grown = self.bytes.checked_add(bytes).ok_or(OverBudget)?;
-        // What becomes large is large with all its bytes.
+        // A share that becomes large counts as large with all of its bytes.
         let more_large = counts_as_large(grown) - counts_as_large(self.bytes);
-        take(held_by_large, more_large, *limit_for_large)?;
-        if let Err(over_budget) = take(held, bytes, *limit) {
+        reserve(held_by_large, more_large, *limit_for_large)?;
+        if let Err(over_budget) = reserve(held, bytes, *limit) {
             held_by_large.fetch_sub(more_large, Ordering::Relaxed);
             return Err(over_budget);
         }
         if more_large > 0 {
-            large_taken.fetch_add(1, Ordering::Relaxed);
+            large_reservations.fetch_add(1, Ordering::Relaxed);
         }
         self.bytes = grown;
         Ok(())
@@ -116,13 +118,13 @@ impl Drop for Share {
     }
 }
 
-/// How many of these bytes a share holds as a large one.
+/// The bytes that count towards the limit for large shares.
 fn counts_as_large(bytes: usize) -> usize {
     if bytes > SMALL_MAX { bytes } else { 0 }
 }
 
-/// The counters order nothing: each is right by itself.
-fn take(counter: &AtomicUsize, bytes: usize, limit: usize) -> Result<(), OverBudget> {
+/// Relaxed ordering is enough: no other memory depends on a counter, and each is exact by itself.
+fn reserve(counter: &AtomicUsize, bytes: usize, limit: usize) -> Result<(), OverBudget> {
     if bytes == 0 {
         return Ok(());
     }
@@ -139,7 +141,7 @@ mod tests {
     const LIMIT_FOR_LARGE: usize = 49 * SMALL_MAX;
 
     #[test]
-    fn large_shares_leave_a_part_to_small_ones() {
+    fn large_shares_leave_a_part_for_small_ones() {
         let budget = Budget::new(BYTES);
         let mut large = budget.share();
         large.grow(LIMIT_FOR_LARGE).unwrap();
@@ -150,27 +152,27 @@ mod tests {
         .collect();
         assert_eq!(small.len(), 7);
         assert_eq!(budget.held(), LIMIT);
-        assert_eq!(budget.share().grow(1), Err(OverBudget), "there is nothing left");
+        assert_eq!(budget.share().grow(1), Err(OverBudget), "the budget is used up");
         drop((large, small));
         assert_eq!(budget.held(), 0);
     }
 
     #[test]
-    fn a_share_that_grows_large_counts_as_large_with_all_it_holds() {
+    fn a_share_that_grows_large_counts_as_large_with_all_of_its_bytes() {
         let budget = Budget::new(BYTES);
         let mut first = budget.share();
         first.grow(LIMIT_FOR_LARGE - SMALL_MAX).unwrap();
         let mut grows = budget.share();
         grows.grow(SMALL_MAX).unwrap();
-        assert_eq!(grows.grow(1), Err(OverBudget), "it would be one byte too much for all that is large");
-        assert_eq!(grows.bytes, SMALL_MAX, "it is what it was");
+        assert_eq!(grows.grow(1), Err(OverBudget), "one byte above the limit for large shares");
+        assert_eq!(grows.bytes, SMALL_MAX, "the share is unchanged");
         drop(first);
         grows.grow(1).unwrap();
         assert_eq!(budget.held(), SMALL_MAX + 1);
     }
 
     #[test]
-    fn what_does_not_fit_takes_nothing_of_either_part() {
+    fn a_failed_reservation_reserves_nothing() {
         let budget = Budget::new(BYTES);
         let smalls: Vec<_> = std::iter::repeat_with(|| {
             let mut small = budget.share();

@@ -13,15 +13,15 @@ use service_kit::shutdown;
 use uuid::Uuid;
 
 use crate::Config;
-use crate::adapter::postgres::PgOrderArchive;
+use crate::adapter::postgres::PgRepublishSource;
 use crate::command::{CLOCK_MARGIN, Progress, Republish};
 use crate::domain::CustomerId;
-use crate::port::{OrderArchive, WhichOrders};
+use crate::port::{OrderFilter, RepublishSource};
 
-/// How often a line is logged where there is no terminal.
+/// How often progress is logged if there is no terminal.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
-/// Takes orders. Everything else is configured by the environment: see the README.
+/// Accepts orders over HTTP. Environment variables configure it; deploy/README.md lists them.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -33,7 +33,8 @@ pub struct Cli {
 enum Command {
     /// Serve HTTP (the default).
     Serve,
-    /// Tell the current state of orders once more, so that read models are repaired or filled. Everything may go on running.
+    /// Write the current state of orders to the outbox again, to repair or fill read models. All services may keep
+    /// running.
     Republish(RepublishArgs),
 }
 
@@ -42,29 +43,29 @@ struct RepublishArgs {
     /// Only the orders of this customer.
     #[arg(long)]
     customer: Option<String>,
-    /// Only orders that were placed or changed at this time (RFC 3339) or later, or within 24 hours before it: clocks of writers
-    /// may be slow.
+    /// Only orders placed or changed at this time (RFC 3339) or later. Starts 24 hours earlier, because a writer's
+    /// clock may be slow.
     #[arg(long)]
     since: Option<DateTime<Utc>>,
     /// Only this order.
     #[arg(long)]
     order_id: Option<Uuid>,
-    /// Only orders whose id comes after this one: where an earlier run was stopped.
+    /// Only orders whose id sorts after this one: continue an interrupted run with it.
     #[arg(long)]
     after: Option<Uuid>,
-    /// How many orders to look at in one step.
+    /// How many orders to scan in one step.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     batch: i64,
-    /// Wait while more events than this are to be projected.
+    /// Pause while the outbox holds more events than this.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..=10_000_000))]
     max_backlog: i64,
 }
 
-/// Does what the command line says.
+/// Runs the command.
 ///
 /// # Errors
 ///
-/// Whatever ended it early.
+/// Any error that ended the command early.
 pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
@@ -78,16 +79,16 @@ pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
 async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
     let customer = args.customer.map(CustomerId::from_stored).transpose().context("--customer")?;
     let since = args.since.map(|since| since.checked_sub_signed(CLOCK_MARGIN).unwrap_or(since));
-    let which = WhichOrders { customer, since, order_id: args.order_id };
-    let command = Republish { which, after: args.after, batch: args.batch, max_backlog: args.max_backlog };
-    let archive = PgOrderArchive::new(
+    let filter = OrderFilter { customer, since, order_id: args.order_id };
+    let command = Republish { filter, after: args.after, batch: args.batch, max_backlog: args.max_backlog };
+    let source = PgRepublishSource::new(
         config.clone().with_settings(crate::BY_KEY_ONLY).for_writes().open("write-api republish")?,
     );
-    let mut display = Display::start(archive.estimate().await?);
+    let mut display = ProgressDisplay::start(source.estimate().await?);
     let stop = shutdown::on_signal()?;
 
     let mut reached = Progress { last: command.after, ..Progress::default() };
-    let running = command.run(&archive, |progress| {
+    let running = command.run(&source, |progress| {
         reached = *progress;
         display.show(progress);
     });
@@ -96,40 +97,40 @@ async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
     match ended {
         Some(ended) => {
             let reached = ended?;
-            log_end("republished", &reached);
+            log_progress("republished", &reached);
             ensure!(
                 reached.corrupt == 0,
-                "{} orders were left out: what is stored is not an order",
+                "{} orders were left out: their rows are not valid orders",
                 reached.corrupt
             );
             Ok(())
         }
-        // The step in flight is committed as a whole or not at all, and either is fine.
+        // The step in flight is committed as a whole or not at all. Both are fine: republishing twice is harmless.
         None => match reached.last {
             Some(last) => {
-                bail!("interrupted after {} orders; go on with --after {last}", reached.republished)
+                bail!("interrupted after {} orders; continue with --after {last}", reached.republished)
             }
             None => bail!("interrupted before the first order"),
         },
     }
 }
 
-fn log_end(what: &str, progress: &Progress) {
+fn log_progress(what: &str, progress: &Progress) {
     tracing::info!(
         orders.republished = progress.republished,
-        orders.looked_at = progress.looked_at,
+        orders.scanned = progress.scanned,
         order.last = progress.last.map(tracing::field::display),
         "{what}"
     );
 }
 
-/// A bar on a terminal, a line now and then elsewhere.
-enum Display {
+/// A progress bar on a terminal, a log line from time to time elsewhere.
+enum ProgressDisplay {
     Bar(ProgressBar),
     Log(Instant),
 }
 
-impl Display {
+impl ProgressDisplay {
     fn start(estimate: u64) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self::Log(Instant::now());
@@ -145,13 +146,13 @@ impl Display {
     fn show(&mut self, progress: &Progress) {
         match self {
             Self::Bar(bar) => {
-                bar.set_length(bar.length().unwrap_or(0).max(progress.looked_at));
-                bar.set_position(progress.looked_at);
+                bar.set_length(bar.length().unwrap_or(0).max(progress.scanned));
+                bar.set_position(progress.scanned);
                 bar.set_message(progress.last.map(|last| last.to_string()).unwrap_or_default());
             }
             Self::Log(last) if last.elapsed() >= LOG_EVERY => {
                 *last = Instant::now();
-                log_end("republishing", progress);
+                log_progress("republishing", progress);
             }
             Self::Log(_) => {}
         }

@@ -1,4 +1,5 @@
-//! Configuration of write-api: see [`DatabaseConfig`] and [`HttpConfig`] for the other variables.
+//! Configuration of write-api. [`DatabaseConfig`], [`HttpConfig`] and others describe the variables that all services
+//! share.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
 use service_kit::http::{AdminConfig, HttpConfig};
 
-/// Everything that write-api can be told from outside.
+/// All settings of write-api.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The `DATABASE_*` variables; the role is `orders_write_api`.
@@ -19,18 +20,19 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
-    /// `WRITE_QUEUE`: commands that may wait to be committed, 1 to 100 000; further ones are answered 503. Default 4 096.
-    pub queue: usize,
-    /// `WRITE_BUDGET_BYTES`: memory for bodies that are being read, commands that wait and the batch in flight, 16 MiB to 64 GiB;
-    /// what does not fit is answered 503. Default 192 MiB.
-    pub budget: usize,
-    /// `WRITE_DEADLINE_MS`: how long a command may take until its caller is told that it failed, or that its outcome is
-    /// unknown; 100 to 60 000. Default 10 000.
-    pub deadline: Duration,
+    /// `WRITE_QUEUE`: how many writes may wait for a commit, 1 to 100 000; further ones get 503. Default 4 096.
+    pub write_queue: usize,
+    /// `WRITE_BUDGET_BYTES`: memory for bodies that are being read, queued writes and the batch in flight, 16 MiB to 64
+    /// GiB; requests that do not fit get 503. Default 192 MiB.
+    pub write_budget_bytes: usize,
+    /// `WRITE_DEADLINE_MS`: when the caller of a write gets a failure or an unknown outcome, 100 to 60 000. Default 10
+    /// 000.
+    pub write_deadline: Duration,
 }
 
+/// The `WRITE_*` variables as they are read.
 #[derive(Deserialize)]
-struct Own {
+struct RawConfig {
     #[serde(default = "default_queue")]
     queue: usize,
     #[serde(default = "default_budget_bytes")]
@@ -45,7 +47,7 @@ const fn default_queue() -> usize {
 
 const MIB: usize = 1024 * 1024;
 
-/// A process that holds this much, and as much again as allocator and connections need, fits into 512 MB.
+/// With this budget, the process fits into 512 MB, including the allocator's overhead and the connections.
 const fn default_budget_bytes() -> usize {
     192 * MIB
 }
@@ -55,24 +57,24 @@ const fn default_deadline_ms() -> u64 {
 }
 
 impl Config {
-    /// Reads and checks all variables.
+    /// Reads and validates all variables.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], which names the variable.
+    /// [`ConfigError`] names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        let own: Own = config::read("WRITE_", vars)?;
-        in_range("WRITE_QUEUE", &own.queue, &(1..=100_000))?;
-        in_range("WRITE_BUDGET_BYTES", &own.budget_bytes, &(16 * MIB..=65_536 * MIB))?;
-        in_range("WRITE_DEADLINE_MS", &own.deadline_ms, &(100..=60_000))?;
+        let raw: RawConfig = config::read("WRITE_", vars)?;
+        in_range("WRITE_QUEUE", &raw.queue, &(1..=100_000))?;
+        in_range("WRITE_BUDGET_BYTES", &raw.budget_bytes, &(16 * MIB..=65_536 * MIB))?;
+        in_range("WRITE_DEADLINE_MS", &raw.deadline_ms, &(100..=60_000))?;
         Ok(Self {
             database: DatabaseConfig::from_vars(vars)?,
             http: HttpConfig::from_vars(vars)?,
             admin: AdminConfig::from_vars(vars)?,
             health: HealthConfig::from_vars(vars)?,
-            queue: own.queue,
-            budget: own.budget_bytes,
-            deadline: Duration::from_millis(own.deadline_ms),
+            write_queue: raw.queue,
+            write_budget_bytes: raw.budget_bytes,
+            write_deadline: Duration::from_millis(raw.deadline_ms),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The write side: takes orders, keeps their invariants, and tells what happened through the outbox.
+//! The write side: accepts orders, keeps their invariants, and publishes events through the outbox.
 //!
 //! | Module | Holds |
 //! |---|---|
@@ -6,12 +6,14 @@
 //! | [`command`] | one use case a file |
 //! | [`cli`] | `write-api` and `write-api republish` |
 //! | [`port`] | what the commands need from storage |
-//! | [`budget`] | the memory for everything that waits |
-//! | `memory` | gives back to the operating system what large orders took |
-//! | [`adapter::http`] | routes, requests and answers, problem documents |
-//! | [`adapter::postgres`] | order rows and their events, all that wait in one statement |
+//! | [`budget`] | the memory for requests that have no response yet |
+//! | `memory` | returns memory that large orders used to the operating system |
+//! | [`adapter::http`] | routes, requests and responses, problem documents |
+//! | [`adapter::postgres`] | order rows and their events, written in batches |
 //!
 //! Dependencies point one way: adapter → command → port → domain.
+
+#![allow(missing_docs, reason = "not published: a comment says why, the name says what")]
 
 use std::sync::Arc;
 
@@ -40,33 +42,33 @@ use crate::adapter::http;
 use crate::adapter::postgres::{Limits, NEEDS, PgOrderWriter};
 use crate::budget::Budget;
 
-/// Every statement of this process finds its rows by key. A plan that was made while the table was small must not scan
-/// or hash the whole of it later. Where there is no other way it would count as so costly that PostgreSQL compiles the
-/// statement first, which takes longer than running it.
+/// Session settings. Every statement of this process finds its rows by key, so a plan that was made while the table was
+/// small must not scan or hash the whole table later. JIT is off because the penalty for a disabled plan type would
+/// trigger it, and compiling takes longer than running the statement.
 pub const BY_KEY_ONLY: &[&str] =
     &["enable_seqscan=off", "enable_hashjoin=off", "enable_mergejoin=off", "jit=off"];
 
-/// The connection over which everything is committed.
+/// One connection commits all batches.
 const COMMIT_CONNECTIONS: usize = 1;
 
-/// The connection over which the database is checked.
+/// One connection is for the readiness check.
 const CHECK_CONNECTIONS: usize = 1;
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] service_kit::config::ConfigError),
-    /// It cannot serve.
+    /// It cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The metrics are wrong.
+    /// The metrics cannot be registered.
     #[error("cannot set up the metrics")]
     Metrics(#[from] RegistryError),
 }
 
-/// Wires the adapters to each other and listens. The database is not needed yet: `/readyz` tells when it is there.
+/// Wires the adapters and starts to listen. The database may still be down: `/readyz` reports it.
 ///
 /// # Errors
 ///
@@ -86,20 +88,24 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     tasks.spawn("database check", checker.keep_checking(health.clone(), true));
     let commits =
         database.clone().with_pool_size(COMMIT_CONNECTIONS).open("write-api")?.reporting_to(&health);
-    let budget = Budget::new(config.budget);
-    let limits = Limits { queue: config.queue, budget: budget.clone(), deadline: config.deadline };
-    tasks.spawn("memory", memory::keep_giving_back(budget.clone()));
+    let budget = Budget::new(config.write_budget_bytes);
+    let limits = Limits {
+        write_queue: config.write_queue,
+        budget: budget.clone(),
+        write_deadline: config.write_deadline,
+    };
+    tasks.spawn("memory", memory::return_freed(budget.clone()));
     let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits, &tasks));
     let registry = Registry::new(&[])?;
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
     let admin = Admin::start(&config.admin, default_ports::WRITE_API_ADMIN, &health, &registry, metrics)?;
     let writer = web::Data::from(writer);
-    let collecting = tasks.clone();
+    let memory_tasks = tasks.clone();
     let server =
         service_kit::http::bind(&config.http, default_ports::WRITE_API, clients, admin, stop, move |app| {
-            // Each thread has memory of its own.
-            collecting.spawn("memory", memory::keep_giving_back(budget.clone()));
+            // The allocator keeps memory per thread, so each thread returns its own.
+            memory_tasks.spawn("memory", memory::return_freed(budget.clone()));
             app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
         })?;
     Ok(Service::new(server, tasks))

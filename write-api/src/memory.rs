@@ -1,37 +1,36 @@
-//! Gives back to the operating system what large orders took. The allocator looks after memory that it no longer needs only when it
-//! is asked for more, and what one thread allocated and another one freed it leaves with the first.
+//! Returns memory that large orders used to the operating system. The allocator would do it only on later allocations,
+//! and memory that one thread allocated and another freed stays with the first thread.
 
 use std::time::Duration;
 
 use crate::budget::Budget;
 
-/// How often memory is given back.
-const EVERY: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// So often after the last large share was taken: commands may wait for long.
-const TIMES: u32 = 90;
+/// How many intervals to go on after the last large reservation: longer than a write can wait for its deadline.
+const INTERVALS: u32 = 90;
 
-/// Gives back what this thread has left, while large shares are taken and for some time after. It never returns.
-pub(crate) async fn keep_giving_back(budget: Budget) {
-    let (mut seen, mut times_left) = (0, 0);
+/// Returns this thread's freed memory while large shares are reserved, and for some time after. It never ends.
+pub(crate) async fn return_freed(budget: Budget) {
+    let (mut seen, mut intervals_left) = (0, 0);
     loop {
-        tokio::time::sleep(EVERY).await;
-        let taken = budget.large_taken();
-        if taken != seen {
-            (seen, times_left) = (taken, TIMES);
+        tokio::time::sleep(INTERVAL).await;
+        let reservations = budget.large_reservations();
+        if reservations != seen {
+            (seen, intervals_left) = (reservations, INTERVALS);
         }
-        if times_left > 0 {
-            times_left -= 1;
-            give_back();
+        if intervals_left > 0 {
+            intervals_left -= 1;
+            collect();
         }
     }
 }
 
 #[expect(
     unsafe_code,
-    reason = "the only way to ask the allocator; it takes no pointer and may be called at any time"
+    reason = "mimalloc has no safe interface for this; it takes no pointer and may be called at any time"
 )]
-fn give_back() {
-    // SAFETY: it only touches the allocator's own data of this thread and what all threads share under its locks.
+fn collect() {
+    // SAFETY: it only touches the allocator's own data of this thread, and data that all threads share under its locks.
     unsafe { libmimalloc_sys::mi_collect(true) };
 }

@@ -1,4 +1,4 @@
-//! What the commands need from storage.
+//! The storage that the commands need.
 
 use std::future::Future;
 
@@ -10,12 +10,12 @@ use crate::domain::{CustomerId, Order};
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Keeps orders, and tells about them through the outbox.
+/// Stores orders, each with its event in the outbox.
 pub trait OrderWriter: Send + Sync + 'static {
-    /// Stores the order together with its event: both or neither. Version 1 is a new order; any other version takes the
-    /// place of the version before it. What is stored stays as it is where that cannot be.
+    /// Stores the order together with its event: both or neither. Version 1 is a new order; any other version replaces
+    /// the version before it. Otherwise nothing is changed.
     ///
-    /// The write does not depend on the returned future: dropping it leaves nothing half done.
+    /// Dropping the returned future does not cancel the write, and leaves nothing half done.
     ///
     /// # Errors
     ///
@@ -26,103 +26,103 @@ pub trait OrderWriter: Send + Sync + 'static {
         event: OrderEvent,
     ) -> impl Future<Output = Result<Saved, WriteError>> + Send;
 
-    /// The order as it is stored, or `None` where there is none.
+    /// The stored order, or `None` if there is none.
     ///
     /// # Errors
     ///
-    /// [`WriteError::Unavailable`], or [`WriteError::Refused`] where what is stored is not an order.
+    /// [`WriteError::Unavailable`], or [`WriteError::Refused`] if the stored row is not a valid order.
     fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<Order>, WriteError>> + Send;
 }
 
-/// Reads all orders, and tells about them once more through the outbox.
-pub trait OrderArchive: Send + Sync + 'static {
-    /// About how many orders there are: to show progress, no more.
+/// Reads stored orders page by page, and writes their current state to the outbox again.
+pub trait RepublishSource: Send + Sync + 'static {
+    /// The approximate number of orders, for a progress bar.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`].
-    fn estimate(&self) -> impl Future<Output = Result<u64, ArchiveError>> + Send;
+    /// [`RepublishSourceError`].
+    fn estimate(&self) -> impl Future<Output = Result<u64, RepublishSourceError>> + Send;
 
-    /// Looks through the next `limit` orders by id, those after `after`, and returns the ones that `which` is about.
-    /// `None` where there are no more orders.
+    /// Scans the next `limit` orders after the id `after`, and returns those that `filter` selects. `None` if no orders
+    /// are left.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`].
+    /// [`RepublishSourceError`].
     fn page(
         &self,
-        which: &WhichOrders,
+        filter: &OrderFilter,
         after: Option<Uuid>,
         limit: i64,
-    ) -> impl Future<Output = Result<Option<Page>, ArchiveError>> + Send;
+    ) -> impl Future<Output = Result<Option<Page>, RepublishSourceError>> + Send;
 
-    /// Puts the events into the outbox: all of them or none.
+    /// Adds the events to the outbox: all of them or none.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`].
-    fn emit(&self, events: &[OrderEvent]) -> impl Future<Output = Result<(), ArchiveError>> + Send;
+    /// [`RepublishSourceError`].
+    fn emit(&self, events: &[OrderEvent]) -> impl Future<Output = Result<(), RepublishSourceError>> + Send;
 
     /// Whether more than `limit` events wait to be projected.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`].
-    fn backlog_exceeds(&self, limit: i64) -> impl Future<Output = Result<bool, ArchiveError>> + Send;
+    /// [`RepublishSourceError`].
+    fn backlog_exceeds(&self, limit: i64) -> impl Future<Output = Result<bool, RepublishSourceError>> + Send;
 }
 
-/// Which orders are meant: all that meet every condition given.
+/// Selects the orders that meet every condition given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WhichOrders {
-    /// Those of this customer.
+pub struct OrderFilter {
+    /// Orders of this customer.
     pub customer: Option<CustomerId>,
-    /// Those that were placed or changed at this time or later, by the clock of the writer that did it.
+    /// Orders placed or changed at this time or later, by the clock of the writer that did it.
     pub since: Option<DateTime<Utc>>,
-    /// This one.
+    /// The order with this id.
     pub order_id: Option<Uuid>,
 }
 
-/// A part of all orders, by id.
+/// One page of the orders, sorted by id.
 #[derive(Debug)]
 pub struct Page {
-    /// Those that were meant.
+    /// The selected orders.
     pub orders: Vec<Order>,
-    /// Rows that are no orders, and why: somebody else has written to the table.
+    /// Rows that are not valid orders, and why: another program has written to the table.
     pub corrupt: Vec<(Uuid, BoxedError)>,
-    /// How many were looked at.
-    pub looked_at: u64,
-    /// The last id that was looked at: the next page begins after it.
+    /// How many orders were scanned.
+    pub scanned: u64,
+    /// The last id that was scanned. The next page starts after it.
     pub last: Uuid,
 }
 
-/// The orders cannot be read, or the events not written; nothing of this step was done.
+/// The orders could not be read, or the events not written. Nothing was written.
 #[derive(Debug, thiserror::Error)]
-#[error("storage cannot be used")]
-pub struct ArchiveError(#[source] pub BoxedError);
+#[error("storage is unavailable")]
+pub struct RepublishSourceError(#[source] pub BoxedError);
 
-/// What came of saving an order.
+/// The result of saving an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Saved {
     /// Order and event are stored. Later versions may have followed already.
     Stored,
-    /// Nothing was stored, certainly, and nothing of it will be: this is stored instead. A new order's id was taken, or the version that a change was
-    /// computed from no longer stands.
+    /// Nothing was stored or will be; this order is stored instead. Either the id of a new order was taken, or the
+    /// version that the change was computed from has been replaced.
     Superseded(Box<Order>),
 }
 
 /// Why an order was not stored, or may not have been.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Too much is waiting to be stored. Nothing was stored, and the same attempt may succeed later.
+    /// The queue or its memory is full. Nothing was stored; a retry may succeed.
     #[error("too many orders are waiting to be stored")]
     Busy,
-    /// Nothing was stored, and the same attempt may succeed later.
+    /// Nothing was stored; a retry may succeed.
     #[error("storage is unavailable; nothing was stored")]
     Unavailable(#[source] BoxedError),
-    /// The connection was lost before the answer came, and what is stored does not tell what became of the order.
+    /// The connection was lost before the result arrived, and the stored rows do not show the outcome.
     #[error("the outcome is unknown; the order may or may not be stored")]
     OutcomeUnknown(#[source] BoxedError),
-    /// Nothing was stored, and trying again will not help.
+    /// Nothing was stored; a retry cannot succeed.
     #[error("storage refused the order; nothing was stored")]
     Refused(#[source] BoxedError),
 }

@@ -1,4 +1,4 @@
-//! Where the write side meets the world.
+//! HTTP and PostgreSQL.
 
 pub mod http;
 pub mod postgres;

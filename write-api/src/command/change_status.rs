@@ -1,4 +1,4 @@
-//! An order takes a step: it is paid, shipped, delivered or cancelled.
+//! Takes an order one step further: pay, ship, deliver or cancel.
 
 use chrono::{DateTime, Utc};
 use shared_events::OrderStatus;
@@ -7,62 +7,60 @@ use uuid::Uuid;
 use crate::domain::{Order, Step, StepRefused};
 use crate::port::{OrderWriter, Saved, WriteError};
 
-/// How often a step is computed anew because somebody else was faster.
+/// How often a step is computed again after a concurrent change of the order.
 const ATTEMPTS: usize = 5;
 
-/// The wish that an order take a step.
+/// The command to take a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeStatus {
-    /// Which order.
     pub order_id: Uuid,
-    /// Which step.
     pub step: Step,
-    /// What the caller takes the order to be.
+    /// The versions that the caller expects.
     pub precondition: Precondition,
 }
 
-/// The versions on which a caller bases a wish.
+/// The versions of an order to which a command applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Precondition {
-    /// Whichever it is.
+    /// Any version.
     AnyVersion,
-    /// One of these. None at all is a condition that nothing meets.
+    /// One of these. An empty list matches no version.
     OneOf(Vec<i32>),
 }
 
-/// An order that has taken the step.
+/// The order after the step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedOrder {
-    /// The order as it is now.
+    /// The order in its current state.
     pub order: Order,
-    /// Whether an earlier command had taken the step: then nothing changed and no event was written.
+    /// Whether an earlier command took the step. Then nothing changed and no event was written.
     pub replayed: bool,
 }
 
 /// Why an order did not take the step.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeStatusError {
-    /// There is no such order.
+    /// No order has this id.
     #[error("there is no such order")]
     NotFound,
-    /// The order has a version that the caller did not expect.
+    /// The caller did not expect the order's version.
     #[error("the order has version {current}")]
     PreconditionFailed {
-        /// The order's version.
+        /// The order's current version.
         current: i32,
     },
     /// The order's status does not allow the step.
     #[error("an order that is {from} cannot become {to}")]
     Forbidden {
-        /// Where the order stands.
+        /// The order's current status.
         from: OrderStatus,
-        /// Where the step would lead.
+        /// The status after the step.
         to: OrderStatus,
     },
-    /// Others changed the order each time between reading and writing it.
-    #[error("the order changed {ATTEMPTS} times while the step was being taken")]
+    /// Another command changed the order between each read and write.
+    #[error("the order was changed concurrently during {ATTEMPTS} attempts")]
     Contended,
-    /// It could not be read or stored.
+    /// The order could not be read or stored.
     #[error("the order could not be changed")]
     Write(#[from] WriteError),
 }
@@ -77,8 +75,8 @@ impl Precondition {
 }
 
 impl ChangeStatus {
-    /// Takes the step, or finds that it was taken before. Where others are faster it is computed anew from what they
-    /// left, a few times.
+    /// Takes the step, unless the order has already taken it. After a concurrent change, the step is computed again
+    /// from the new state, up to [`ATTEMPTS`] times.
     ///
     /// # Errors
     ///
@@ -90,16 +88,16 @@ impl ChangeStatus {
     ) -> Result<ChangedOrder, ChangeStatusError> {
         let mut current = writer.find(self.order_id).await?.ok_or(ChangeStatusError::NotFound)?;
         for _ in 0..ATTEMPTS {
-            let (changed, event) = match current.take(&self.step, now) {
+            let (changed, event) = match self.step.apply(&current, now) {
                 Ok(change) => change,
-                // A repeat of the very request that took the step names the version that it took it from, which is
-                // not the current one any more: that is no conflict (RFC 9110, 13.1.1).
+                // A repeat of the request that took the step names the version before the step. That is not a conflict,
+                // although it is no longer the current version (RFC 9110, 13.1.1).
                 Err(StepRefused::AlreadyTaken { from_version }) if self.precondition.allows(from_version) => {
                     return Ok(ChangedOrder { order: current, replayed: true });
                 }
-                Err(refused) => return self.refuse(current, refused),
+                Err(refused) => return self.handle_refusal(current, refused),
             };
-            self.check(&current)?;
+            self.check_precondition(&current)?;
             match writer.save(&changed, event).await? {
                 Saved::Stored => return Ok(ChangedOrder { order: changed, replayed: false }),
                 Saved::Superseded(newer) => current = *newer,
@@ -108,16 +106,20 @@ impl ChangeStatus {
         Err(ChangeStatusError::Contended)
     }
 
-    /// A caller who was mistaken about the version is told so first: what the status allows is another order's matter.
-    fn refuse(&self, current: Order, refused: StepRefused) -> Result<ChangedOrder, ChangeStatusError> {
-        self.check(&current)?;
+    /// Checks the precondition first: if the caller has a stale version, 412 is more useful than 409.
+    fn handle_refusal(
+        &self,
+        current: Order,
+        refused: StepRefused,
+    ) -> Result<ChangedOrder, ChangeStatusError> {
+        self.check_precondition(&current)?;
         match refused {
             StepRefused::AlreadyTaken { .. } => Ok(ChangedOrder { order: current, replayed: true }),
             StepRefused::Forbidden { from, to } => Err(ChangeStatusError::Forbidden { from, to }),
         }
     }
 
-    fn check(&self, current: &Order) -> Result<(), ChangeStatusError> {
+    fn check_precondition(&self, current: &Order) -> Result<(), ChangeStatusError> {
         if self.precondition.allows(current.version()) {
             Ok(())
         } else {

@@ -1,43 +1,41 @@
-//! A checkout places an order.
+//! Places an order.
 
 use chrono::{DateTime, Utc};
 
 use crate::domain::{CustomerId, Order, OrderId, OrderLines};
 use crate::port::{OrderWriter, Saved, WriteError};
 
-/// The wish to place an order.
+/// The command to place an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceOrder {
-    /// Identity of the order. Whoever repeats the command with the same one gets the same order, once.
+    /// Makes the command repeatable: with the same id, it places the order once.
     pub order_id: OrderId,
-    /// Who orders.
     pub customer: CustomerId,
-    /// What is ordered.
     pub lines: OrderLines,
 }
 
-/// An order that is stored.
+/// A stored order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedOrder {
-    /// The order, as it is now.
+    /// The order in its current state.
     pub order: Order,
-    /// Whether an earlier command had placed it.
+    /// Whether an earlier command placed it.
     pub replayed: bool,
 }
 
 /// Why no order was placed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
-    /// There is an order of this id with another customer or other items.
+    /// An order with this id exists, with a different customer or different items.
     #[error("another order has this id")]
     IdTaken,
-    /// It could not be stored.
+    /// The order could not be stored.
     #[error("the order could not be placed")]
     Write(#[from] WriteError),
 }
 
 impl PlaceOrder {
-    /// Places the order, or finds that it was placed before.
+    /// Places the order, or returns it if it was placed before.
     ///
     /// # Errors
     ///

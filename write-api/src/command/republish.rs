@@ -1,4 +1,4 @@
-//! The current state of orders is told once more, to repair or to fill a read model.
+//! Writes the current state of orders to the outbox again, to repair or fill a read model.
 
 use std::time::Duration;
 
@@ -6,52 +6,50 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::domain::Order;
-use crate::port::{ArchiveError, OrderArchive, WhichOrders};
+use crate::port::{OrderFilter, RepublishSource, RepublishSourceError};
 
-/// How long to wait before the backlog is looked at again.
+/// How long to wait before the backlog is checked again.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much earlier than asked for `since` begins. An order's time is that of the writer that changed it, whose clock may be
-/// slow: an order that changed just now may seem to have changed earlier. Orders that are republished needlessly do no harm.
+/// How much earlier than requested `since` starts. The writer that changes an order stamps it by its own clock, which
+/// may be slow. Republishing more orders than needed is harmless.
 pub const CLOCK_MARGIN: TimeDelta = TimeDelta::hours(24);
 
-/// The wish to republish orders. It may be stopped at any point and begun again, also from the start: a summary that has
-/// been told twice is the same.
+/// Republishes orders. It may be stopped at any point and started again, even from the beginning: applying an event
+/// twice gives the same summary.
 #[derive(Debug, Clone)]
 pub struct Republish {
-    /// Which orders.
-    pub which: WhichOrders,
-    /// Only orders whose id comes after this one: where an earlier run was stopped.
+    pub filter: OrderFilter,
+    /// Only orders whose id sorts after this one: where an earlier run stopped.
     pub after: Option<Uuid>,
-    /// How many orders are looked at in one step.
+    /// How many orders are scanned in one step.
     pub batch: i64,
-    /// While more events than this wait to be projected nothing is added: what happens now must not wait behind what
-    /// happened long ago.
+    /// Pause while the outbox holds more events than this, so that new events do not wait behind republished ones.
     pub max_backlog: i64,
 }
 
-/// How far a republication has come.
+/// How far a run has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Orders looked at.
-    pub looked_at: u64,
+    /// Orders scanned.
+    pub scanned: u64,
     /// Orders republished; their events are committed.
     pub republished: u64,
-    /// Orders left out, because what is stored is not an order; the log names them.
+    /// Orders left out because their rows are not valid orders; the log names them.
     pub corrupt: u64,
-    /// The last order looked at: a later run can begin after it.
+    /// The last order scanned. A later run can start after it.
     pub last: Option<Uuid>,
 }
 
-/// The republication ended early. What it had told is committed.
+/// The run ended early. The events written so far are committed.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped after {} orders; go on with {}", progress.republished, resume(progress))]
+#[error("stopped after {} orders; continue with {}", progress.republished, resume(progress))]
 pub struct RepublishError {
-    /// How far it had come.
+    /// How far the run had come.
     pub progress: Progress,
-    /// What went wrong.
+    /// The cause.
     #[source]
-    pub source: ArchiveError,
+    pub source: RepublishSourceError,
 }
 
 fn resume(progress: &Progress) -> String {
@@ -59,19 +57,19 @@ fn resume(progress: &Progress) -> String {
 }
 
 impl Republish {
-    /// Goes through the orders by id, and reports after each step.
+    /// Scans the orders by id, and reports progress after each step.
     ///
     /// # Errors
     ///
-    /// [`RepublishError`], which tells where to go on.
+    /// [`RepublishError`] says where to continue.
     pub async fn run(
         self,
-        archive: &impl OrderArchive,
+        source: &impl RepublishSource,
         mut report: impl FnMut(&Progress),
     ) -> Result<Progress, RepublishError> {
         let mut progress = Progress { last: self.after, ..Progress::default() };
         loop {
-            match self.step(archive, &mut progress, &mut report).await {
+            match self.step(source, &mut progress, &mut report).await {
                 Ok(true) => report(&progress),
                 Ok(false) => return Ok(progress),
                 Err(source) => return Err(RepublishError { progress, source }),
@@ -79,29 +77,29 @@ impl Republish {
         }
     }
 
-    /// One page; `false` where there is none left.
+    /// Republishes one page. Returns `false` if there is none left.
     async fn step(
         &self,
-        archive: &impl OrderArchive,
+        source: &impl RepublishSource,
         progress: &mut Progress,
         report: &mut impl FnMut(&Progress),
-    ) -> Result<bool, ArchiveError> {
-        while archive.backlog_exceeds(self.max_backlog).await? {
+    ) -> Result<bool, RepublishSourceError> {
+        while source.backlog_exceeds(self.max_backlog).await? {
             report(progress);
             tokio::time::sleep(BACKLOG_PAUSE).await;
         }
-        let Some(page) = archive.page(&self.which, progress.last, self.batch).await? else {
+        let Some(page) = source.page(&self.filter, progress.last, self.batch).await? else {
             return Ok(false);
         };
         for (order_id, error) in &page.corrupt {
             let error = service_kit::telemetry::chain(error.as_ref());
-            tracing::error!(order.id = %order_id, error, "order left out: what is stored is not an order");
+            tracing::error!(order.id = %order_id, error, "order left out: its row is not a valid order");
         }
         let events: Vec<_> = page.orders.iter().map(Order::republished).collect();
         if !events.is_empty() {
-            archive.emit(&events).await?;
+            source.emit(&events).await?;
         }
-        progress.looked_at += page.looked_at;
+        progress.scanned += page.scanned;
         progress.republished += u64::try_from(events.len()).unwrap_or(u64::MAX);
         progress.corrupt += u64::try_from(page.corrupt.len()).unwrap_or(u64::MAX);
         progress.last = Some(page.last);

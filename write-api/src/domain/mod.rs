@@ -1,4 +1,4 @@
-//! The `Order` aggregate and its values. Pure: no HTTP, no SQL, no clock, no randomness; time and ids are passed in.
+//! The `Order` aggregate and its values. Pure: no HTTP, SQL, clock or randomness. Times and ids are arguments.
 
 mod money;
 mod order;

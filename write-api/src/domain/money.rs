@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cents(i64);
 
-/// Why a number is not an amount.
+/// Why an amount is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
     /// Below zero.
@@ -16,17 +16,17 @@ pub enum AmountError {
 }
 
 impl Cents {
-    /// Nothing.
+    /// 0 cents.
     pub const ZERO: Self = Self(0);
 
-    /// The largest amount in an order that is placed now, 2^53 − 1: a client that reads numbers as 64-bit floats, as
-    /// JavaScript does, reads every amount up to it exactly.
+    /// The largest amount in a new order, 2^53 − 1. Clients that read numbers as 64-bit floats, such as JavaScript,
+    /// read all amounts up to it exactly.
     pub const MAX: Self = Self(9_007_199_254_740_991);
 
-    /// The largest amount in an order that was placed before [`Self::MAX`] was introduced.
+    /// The largest amount in a stored order, which may be older than the limit [`Self::MAX`].
     pub(super) const MAX_STORED: Self = Self(i64::MAX);
 
-    /// An amount in an order that is placed now.
+    /// An amount in a new order.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Cents {
         Self::from_stored(cents)?.at_most(Self::MAX).ok_or(AmountError::TooLarge)
     }
 
-    /// An amount in an order that was stored: any that fits into 64 bits.
+    /// An amount in a stored order, up to 64 bits.
     ///
     /// # Errors
     ///
@@ -50,21 +50,21 @@ impl Cents {
         self.0
     }
 
-    /// This amount, or `None` where it is more than `limit`.
+    /// This amount, or `None` above `limit`.
     #[must_use]
     pub fn at_most(self, limit: Self) -> Option<Self> {
         (self <= limit).then_some(self)
     }
 
-    /// The sum, or `None` where it does not fit into 64 bits.
+    /// The sum, or `None` if it does not fit into 64 bits.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 
-    /// This amount `times` times over, or `None` where that does not fit into 64 bits.
+    /// The product, or `None` if it does not fit into 64 bits.
     #[must_use]
-    pub fn times(self, times: i32) -> Option<Self> {
-        self.0.checked_mul(times.into()).map(Self)
+    pub fn times(self, factor: i32) -> Option<Self> {
+        self.0.checked_mul(factor.into()).map(Self)
     }
 }

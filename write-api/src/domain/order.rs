@@ -1,18 +1,20 @@
-//! The aggregate.
+//! The aggregate: the only code that changes an order.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
 use super::step::{fits, is_allowed, taken_from};
-use super::{CancelReason, CustomerId, OrderLine, OrderLines, Shipment, Step, StepRefused};
+use super::{
+    CancelReason, Carrier, CustomerId, OrderLine, OrderLines, Shipment, StepRefused, TrackingNumber,
+};
 
-/// The finest time that is kept.
+/// The resolution of times.
 const MICROSECOND: TimeDelta = TimeDelta::microseconds(1);
-/// The last microsecond of the year 9999, in microseconds since 1970. What is later cannot be read back.
+/// The last microsecond of the year 9999, in microseconds since 1970. Later times could not be read back.
 const LAST_MICROS: i64 = 253_402_300_799_999_999;
 
-/// An order. Its fields are private: what is not a valid order cannot be made, and every change comes with its event.
+/// An order. Its fields are private: an invalid order cannot be created, and every change returns its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     id: Uuid,
@@ -24,51 +26,51 @@ pub struct Order {
     updated_at: DateTime<Utc>,
 }
 
-/// The parts of an order as storage keeps them.
+/// The fields of a stored order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredOrder {
-    /// Identity.
+    /// The order's id.
     pub id: Uuid,
-    /// Who ordered.
+    /// The customer who placed the order.
     pub customer: CustomerId,
-    /// What was ordered.
+    /// The ordered items.
     pub lines: OrderLines,
-    /// The total that was stored, in cents.
+    /// The stored total, in cents.
     pub total_cents: i64,
-    /// Where the order stands.
+    /// The order's status.
     pub status: OrderStatus,
-    /// 1 when placed, one more with each change.
+    /// 1 when placed, increased by 1 with each change.
     pub version: i32,
-    /// When it was placed.
+    /// When the order was placed.
     pub placed_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When the order last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// A stored order that breaks an invariant: somebody else has written to the table.
+/// A stored order that breaks an invariant: another program has written to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CorruptOrder {
     /// The stored total is not the sum of the lines.
     #[error("the stored total is {stored} cents, the lines add up to {lines}")]
     Total {
-        /// What the row says, in cents.
+        /// The stored total, in cents.
         stored: i64,
-        /// What its lines add up to, in cents.
+        /// The sum of the lines, in cents.
         lines: i64,
     },
-    /// The version is not one that an order with this status can have.
+    /// No order with this status has this version.
     #[error("version {version} does not fit status {status}")]
     Version {
-        /// What the row says.
+        /// The stored version.
         version: i32,
-        /// What the row says.
+        /// The stored status.
         status: OrderStatus,
     },
 }
 
 impl Order {
-    /// Places an order, as version 1. `now` is cut to the microsecond, which is what PostgreSQL keeps: an order that was
-    /// stored and read back is the same order.
+    /// Places an order, as version 1. `now` is truncated to microseconds, PostgreSQL's resolution, so that a stored
+    /// order equals the original.
     #[must_use]
     pub fn place(
         id: Uuid,
@@ -91,11 +93,11 @@ impl Order {
         (order, event)
     }
 
-    /// An order as it was stored.
+    /// Rebuilds an order from its stored fields.
     ///
     /// # Errors
     ///
-    /// [`CorruptOrder`] when the parts contradict each other.
+    /// [`CorruptOrder`] if the fields contradict each other.
     pub fn restore(stored: StoredOrder) -> Result<Self, CorruptOrder> {
         let StoredOrder { id, customer, lines, total_cents, status, version, placed_at, updated_at } = stored;
         if lines.total().get() != total_cents {
@@ -107,54 +109,59 @@ impl Order {
         Ok(Self { id, customer, lines, status, version, placed_at, updated_at })
     }
 
-    /// The order is paid.
+    /// The customer pays the order.
     ///
     /// # Errors
     ///
-    /// [`StepRefused`], also where it was paid before.
+    /// [`StepRefused`], also if the order has already been paid.
     pub fn pay(&self, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
-        self.take(&Step::Pay, now)
+        self.advance(OrderStatus::Paid, OrderChange::Paid, now)
     }
 
     /// The order leaves the warehouse.
     ///
     /// # Errors
     ///
-    /// [`StepRefused`], also where it was shipped before.
-    pub fn ship(&self, shipment: Shipment, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
-        self.take(&Step::Ship(shipment), now)
+    /// [`StepRefused`], also if the order has already been shipped.
+    pub fn ship(&self, shipment: &Shipment, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
+        let carrier = shipment.carrier.as_ref().map(Carrier::as_str).map(str::to_owned);
+        let tracking_number =
+            shipment.tracking_number.as_ref().map(TrackingNumber::as_str).map(str::to_owned);
+        self.advance(OrderStatus::Shipped, OrderChange::Shipped { carrier, tracking_number }, now)
     }
 
     /// The order reaches the customer.
     ///
     /// # Errors
     ///
-    /// [`StepRefused`], also where it was delivered before.
+    /// [`StepRefused`], also if the order has already been delivered.
     pub fn deliver(&self, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
-        self.take(&Step::Deliver, now)
+        self.advance(OrderStatus::Delivered, OrderChange::Delivered, now)
     }
 
-    /// The order is called off.
+    /// The order is cancelled before it is shipped.
     ///
     /// # Errors
     ///
-    /// [`StepRefused`], also where it was cancelled before.
+    /// [`StepRefused`], also if the order has already been cancelled.
     pub fn cancel(
         &self,
-        reason: Option<CancelReason>,
+        reason: Option<&CancelReason>,
         now: DateTime<Utc>,
     ) -> Result<(Self, OrderEvent), StepRefused> {
-        self.take(&Step::Cancel(reason), now)
+        let reason = reason.map(CancelReason::as_str).map(str::to_owned);
+        self.advance(OrderStatus::Cancelled, OrderChange::Cancelled { reason }, now)
     }
 
-    /// Takes any step: the order after it, one version further, and the event that tells of it. Its time is `now`, but later
-    /// than the last change of the order: clocks of replicas differ, and no change may seem to come before an earlier one.
-    ///
-    /// # Errors
-    ///
-    /// [`StepRefused`], also where the step was taken before.
-    pub fn take(&self, step: &Step, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
-        let (from, to) = (self.status, step.target());
+    /// The order in its next version, and the event of the change. The time of the change is `now`, but always later
+    /// than the previous change: the clocks of replicas differ, and times must not contradict versions.
+    fn advance(
+        &self,
+        to: OrderStatus,
+        change: OrderChange,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, OrderEvent), StepRefused> {
+        let from = self.status;
         if let Some(from_version) = taken_from(from, self.version, to) {
             return Err(StepRefused::AlreadyTaken { from_version });
         }
@@ -168,59 +175,59 @@ impl Order {
             .unwrap_or(self.updated_at);
         let updated_at = now.trunc_subsecs(6).max(after_last);
         let order = Self { status: to, version: self.version + 1, updated_at, ..self.clone() };
-        let event = order.event(step.change());
+        let event = order.event(change);
         Ok((order, event))
     }
 
-    /// The event that tells the order's state once more; it is no step, and changes nothing.
+    /// An event with the order's current state. It is not a step and changes nothing.
     #[must_use]
     pub fn republished(&self) -> OrderEvent {
         self.event(OrderChange::Republished)
     }
 
-    /// Whether placing `lines` for `customer` is what made this order: a repeat of that request is this order again.
+    /// Whether the order was placed with this customer and these lines. Then a request to place them is a repeat.
     #[must_use]
     pub fn was_placed_with(&self, customer: &CustomerId, lines: &OrderLines) -> bool {
         self.customer == *customer && self.lines == *lines
     }
 
-    /// Identity.
+    /// The order's id.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Who ordered.
+    /// The customer who placed the order.
     #[must_use]
     pub fn customer(&self) -> &CustomerId {
         &self.customer
     }
 
-    /// What was ordered, with its total.
+    /// The ordered items, with their total.
     #[must_use]
     pub fn lines(&self) -> &OrderLines {
         &self.lines
     }
 
-    /// Where the order stands.
+    /// The order's status.
     #[must_use]
     pub fn status(&self) -> OrderStatus {
         self.status
     }
 
-    /// 1 when placed, one more with each change.
+    /// 1 when placed, increased by 1 with each change.
     #[must_use]
     pub fn version(&self) -> i32 {
         self.version
     }
 
-    /// When it was placed, to the microsecond.
+    /// When the order was placed, in microseconds.
     #[must_use]
     pub fn placed_at(&self) -> DateTime<Utc> {
         self.placed_at
     }
 
-    /// When it last changed, to the microsecond.
+    /// When the order last changed, in microseconds.
     #[must_use]
     pub fn updated_at(&self) -> DateTime<Utc> {
         self.updated_at

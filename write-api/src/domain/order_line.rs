@@ -1,28 +1,31 @@
-//! What an order consists of.
+//! The lines of an order.
 
 use std::sync::Arc;
 
 use super::{Cents, Sku};
 
-/// How many of one thing: 1 to 2 147 483 647.
+/// A number of units, 1 to 2 147 483 647.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity(i32);
 
-/// Why a number is not a quantity.
+/// Why a quantity is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Zero or less.
     #[error("must be at least 1")]
     BelowOne,
-    /// More than can be counted.
-    #[error("must be at most {}", i32::MAX)]
+    /// More than [`Quantity::MAX`].
+    #[error("must be at most {}", Quantity::MAX)]
     TooLarge,
 }
 
 impl Quantity {
+    /// The largest quantity of a line.
+    pub const MAX: i32 = i32::MAX;
+
     /// # Errors
     ///
-    /// [`QuantityError`] outside 1 to 2 147 483 647.
+    /// [`QuantityError`] outside 1 to [`Self::MAX`].
     pub fn new(quantity: i64) -> Result<Self, QuantityError> {
         if quantity < 1 {
             return Err(QuantityError::BelowOne);
@@ -30,7 +33,6 @@ impl Quantity {
         i32::try_from(quantity).map(Self).map_err(|_| QuantityError::TooLarge)
     }
 
-    /// The number.
     #[must_use]
     pub fn get(self) -> i32 {
         self.0
@@ -54,7 +56,7 @@ pub struct LineTotalTooLarge {
 }
 
 impl OrderLine {
-    /// A line of an order that is placed now.
+    /// A line of a new order.
     ///
     /// # Errors
     ///
@@ -63,11 +65,11 @@ impl OrderLine {
         Self::limited(sku, quantity, price, Cents::MAX)
     }
 
-    /// A line of an order that was stored, perhaps before [`Cents::MAX`] was introduced.
+    /// A line of a stored order, which may be older than the limit [`Cents::MAX`].
     ///
     /// # Errors
     ///
-    /// [`LineTotalTooLarge`] where price × quantity does not fit into 64 bits.
+    /// [`LineTotalTooLarge`] if price × quantity does not fit into 64 bits.
     pub fn from_stored(sku: Sku, quantity: Quantity, price: Cents) -> Result<Self, LineTotalTooLarge> {
         Self::limited(sku, quantity, price, Cents::MAX_STORED)
     }
@@ -78,19 +80,19 @@ impl OrderLine {
         Ok(Self { sku, quantity, price, total })
     }
 
-    /// What.
+    /// Stock keeping unit.
     #[must_use]
     pub fn sku(&self) -> &Sku {
         &self.sku
     }
 
-    /// How many.
+    /// Number of units.
     #[must_use]
     pub fn quantity(&self) -> Quantity {
         self.quantity
     }
 
-    /// The price of one.
+    /// Unit price.
     #[must_use]
     pub fn price(&self) -> Cents {
         self.price
@@ -100,35 +102,35 @@ impl OrderLine {
 /// All lines of an order, 1 to 500, with their total.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderLines {
-    /// Lines never change: an order before and after a step share them.
+    /// Lines never change, so an order before and after a step share them.
     lines: Arc<Vec<OrderLine>>,
     count: i32,
     last_sku: Sku,
     total: Cents,
 }
 
-/// Why some lines do not make an order.
+/// Why a list of lines is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinesError {
-    /// Not one.
+    /// No lines.
     #[error("must have at least one item")]
     None,
-    /// More than 500.
+    /// More than [`OrderLines::LIMIT`].
     #[error("must have at most {} items", OrderLines::LIMIT)]
     TooMany,
     /// Σ price × quantity is too large.
     #[error("must add up to at most {limit} cents")]
     TotalTooLarge {
-        /// The most that is allowed, in cents.
+        /// The limit, in cents.
         limit: i64,
     },
 }
 
 impl OrderLines {
-    /// The most lines that an order may have.
+    /// The largest number of lines in an order.
     pub const LIMIT: usize = 500;
 
-    /// The lines of an order that is placed now.
+    /// The lines of a new order.
     ///
     /// # Errors
     ///
@@ -137,7 +139,7 @@ impl OrderLines {
         Self::limited(lines, Cents::MAX)
     }
 
-    /// The lines of an order that was stored, perhaps before [`Cents::MAX`] was introduced.
+    /// The lines of a stored order, which may be older than the limit [`Cents::MAX`].
     ///
     /// # Errors
     ///
@@ -158,13 +160,13 @@ impl OrderLines {
         Ok(Self { lines: Arc::new(lines), count, last_sku, total })
     }
 
-    /// The lines, in the order in which they were given.
+    /// The lines in the sequence of the request.
     #[must_use]
     pub fn as_slice(&self) -> &[OrderLine] {
         &self.lines
     }
 
-    /// How many lines.
+    /// Number of lines.
     #[must_use]
     pub fn count(&self) -> i32 {
         self.count

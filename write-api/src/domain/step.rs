@@ -1,85 +1,68 @@
-//! What can happen to an order after it was placed.
+//! The steps of an order after it was placed.
 
-use shared_events::{OrderChange, OrderStatus};
+use chrono::{DateTime, Utc};
+use shared_events::{OrderEvent, OrderStatus};
 
-use super::{CancelReason, Carrier, TrackingNumber};
+use super::{CancelReason, Carrier, Order, TrackingNumber};
 
-/// A step of an order's life: `placed → paid → shipped → delivered`, or `cancelled` from the first two.
+/// A step in an order's life: `placed → paid → shipped → delivered`, or `cancelled` from the first two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// The order was paid.
     Pay,
-    /// The order left the warehouse.
     Ship(Shipment),
-    /// The order reached the customer.
     Deliver,
-    /// The order is called off.
     Cancel(Option<CancelReason>),
 }
 
-/// What is known of a shipment.
+/// Optional details of a shipment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shipment {
-    /// Who carries it.
     pub carrier: Option<Carrier>,
-    /// The carrier's number for it.
     pub tracking_number: Option<TrackingNumber>,
 }
 
-/// Why an order does not take a step.
+/// Why a step is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StepRefused {
-    /// It has taken this step before: a repeat changes nothing.
+    /// The order has already taken this step: a repeat changes nothing.
     #[error("the step was taken before, from version {from_version}")]
     AlreadyTaken {
-        /// The version that it was taken from.
+        /// The version before the step.
         from_version: i32,
     },
-    /// The status does not allow it.
+    /// The order's status does not allow the step.
     #[error("an order that is {from} cannot become {to}")]
     Forbidden {
-        /// Where the order stands.
+        /// The order's current status.
         from: OrderStatus,
-        /// Where the step would lead.
+        /// The status after the step.
         to: OrderStatus,
     },
 }
 
 impl Step {
-    /// Where the step leads.
-    #[must_use]
-    pub fn target(&self) -> OrderStatus {
+    /// The order after this step, and the step's event.
+    ///
+    /// # Errors
+    ///
+    /// [`StepRefused`], also if the order has already taken the step.
+    pub fn apply(&self, order: &Order, now: DateTime<Utc>) -> Result<(Order, OrderEvent), StepRefused> {
         match self {
-            Self::Pay => OrderStatus::Paid,
-            Self::Ship(_) => OrderStatus::Shipped,
-            Self::Deliver => OrderStatus::Delivered,
-            Self::Cancel(_) => OrderStatus::Cancelled,
-        }
-    }
-
-    /// What the step's event tells.
-    pub(super) fn change(&self) -> OrderChange {
-        match self {
-            Self::Pay => OrderChange::Paid,
-            Self::Ship(Shipment { carrier, tracking_number }) => OrderChange::Shipped {
-                carrier: carrier.as_ref().map(|carrier| carrier.as_str().to_owned()),
-                tracking_number: tracking_number.as_ref().map(|number| number.as_str().to_owned()),
-            },
-            Self::Deliver => OrderChange::Delivered,
-            Self::Cancel(reason) => {
-                OrderChange::Cancelled { reason: reason.as_ref().map(|reason| reason.as_str().to_owned()) }
-            }
+            Self::Pay => order.pay(now),
+            Self::Ship(shipment) => order.ship(shipment, now),
+            Self::Deliver => order.deliver(now),
+            Self::Cancel(reason) => order.cancel(reason.as_ref(), now),
         }
     }
 }
 
-/// Whether a step may lead from one status to another.
+/// Whether a step from one status to another is allowed.
 pub(super) fn is_allowed(from: OrderStatus, to: OrderStatus) -> bool {
     use OrderStatus::{Cancelled, Delivered, Paid, Placed, Shipped};
     matches!((from, to), (Placed, Paid) | (Paid, Shipped) | (Shipped, Delivered) | (Placed | Paid, Cancelled))
 }
 
-/// Whether an order with this status can have this version: each status has its place in the chain.
+/// Whether an order with this status can have this version. The number of steps to a status determines the version.
 pub(super) fn fits(status: OrderStatus, version: i32) -> bool {
     match status {
         OrderStatus::Placed => version == 1,
@@ -90,8 +73,9 @@ pub(super) fn fits(status: OrderStatus, version: i32) -> bool {
     }
 }
 
-/// The version from which an order with this status and version took the step to `target`, if it ever did. The chain
-/// leaves no doubt: what was delivered was shipped before, and what was cancelled as version 3 was paid before.
+/// The version before the step to `target`, if an order with this status and version has taken that step. Status and
+/// version determine it: a delivered order was shipped before, and an order that was cancelled as version 3 was paid
+/// before.
 pub(super) fn taken_from(status: OrderStatus, version: i32, target: OrderStatus) -> Option<i32> {
     use OrderStatus::{Cancelled, Delivered, Paid, Placed, Shipped};
     match (target, status) {

@@ -1,12 +1,12 @@
-//! Texts given by others, each with its own rules.
+//! Texts from clients, each with its own rules.
 
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing in it.
+    /// No characters.
     #[error("must not be empty")]
     Empty,
-    /// Longer than allowed.
+    /// More characters than allowed.
     #[error("must have at most {limit} characters")]
     TooLong {
         /// The limit, in characters.
@@ -15,18 +15,18 @@ pub enum TextError {
     /// A control character, such as a line break or NUL.
     #[error("must not contain control characters")]
     ControlCharacter,
-    /// White space where it gets lost on the way, or where nobody sees it.
+    /// White space at an end, where it is invisible or gets lost in transit.
     #[error("must not begin or end with white space")]
     OuterWhiteSpace,
-    /// Nothing but white space.
+    /// Only white space.
     #[error("must not be white space only")]
     Blank,
-    /// A part of a path that clients and proxies resolve (RFC 3986, 5.2.4), so that it never arrives.
+    /// Clients and proxies remove these path segments (RFC 3986, 5.2.4), so the service never receives them.
     #[error("must not be `.` or `..`")]
     DotSegment,
 }
 
-/// A text of 1 to `$limit` characters, none of them a control character, that follows a further `$rule`.
+/// Defines a text of 1 to `$limit` characters, without control characters, that also follows `$rule`.
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $limit:literal, $rule:path) => {
         $(#[$doc])*
@@ -34,30 +34,29 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// The longest that it may be, in characters.
+            /// The largest number of characters.
             pub const MAX_CHARS: usize = $limit;
 
-            /// A text that comes in now.
+            /// A text from a request.
             ///
             /// # Errors
             ///
-            /// [`TextError`] when the text breaks a rule.
+            /// [`TextError`] if the text breaks a rule.
             pub fn new(text: String) -> Result<Self, TextError> {
                 let Self(text) = Self::from_stored(text)?;
                 $rule(&text)?;
                 Ok(Self(text))
             }
 
-            /// A text that was stored, perhaps before there were rules on white space and dots.
+            /// A stored text, which may be older than the rules about white space and dots.
             ///
             /// # Errors
             ///
-            /// [`TextError`] when the text is empty, too long or has a control character.
+            /// [`TextError`] if the text is empty, too long or has a control character.
             pub fn from_stored(text: String) -> Result<Self, TextError> {
                 checked(text, Self::MAX_CHARS).map(Self)
             }
 
-            /// The text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -67,34 +66,32 @@ macro_rules! text {
 }
 
 text!(
-    /// Who ordered: 1 to 128 characters, none of them a control character, no white space at either end, and neither `.`
-    /// nor `..`: it is a part of paths.
+    /// A customer's id: 1 to 128 characters, no control characters, no white space at either end, and not `.` or `..`,
+    /// because paths contain it.
     CustomerId,
     128,
     path_segment
 );
 text!(
-    /// What is ordered (stock keeping unit): 1 to 64 characters, none of them a control character, no white space at either
-    /// end.
+    /// A stock keeping unit: 1 to 64 characters, no control characters, no white space at either end.
     Sku,
     64,
     trimmed
 );
 text!(
-    /// Who carries a shipment: 1 to 64 characters, none of them a control character, no white space at either end.
+    /// The carrier of a shipment: 1 to 64 characters, no control characters, no white space at either end.
     Carrier,
     64,
     trimmed
 );
 text!(
-    /// The carrier's number of a shipment: 1 to 128 characters, none of them a control character, no white space at either
-    /// end.
+    /// The carrier's number for a shipment: 1 to 128 characters, no control characters, no white space at either end.
     TrackingNumber,
     128,
     trimmed
 );
 text!(
-    /// Why an order was called off: 1 to 500 characters, none of them a control character, and not white space only.
+    /// The reason for a cancellation: 1 to 500 characters, no control characters, and not white space only.
     CancelReason,
     500,
     not_blank
@@ -112,7 +109,7 @@ fn checked(text: String, limit: usize) -> Result<String, TextError> {
     }
 }
 
-/// White space is what Unicode's property `White_Space` says.
+/// White space is Unicode's property `White_Space`.
 fn trimmed(text: &str) -> Result<(), TextError> {
     if text.trim().len() == text.len() { Ok(()) } else { Err(TextError::OuterWhiteSpace) }
 }
@@ -150,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_at_the_ends_of_an_id_is_refused_and_inside_it_is_not() {
+    fn white_space_is_refused_at_either_end_and_allowed_inside() {
         assert_eq!(white_space().count(), 19, "Unicode's White_Space without the control characters");
         for space in white_space() {
             for text in [format!("{space}a"), format!("a{space}"), space.to_string()] {
@@ -175,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_id_is_no_dot_segment() {
+    fn a_customer_id_is_not_a_dot_segment() {
         for text in [".", ".."] {
             assert_eq!(CustomerId::new(text.to_owned()), Err(TextError::DotSegment));
-            assert!(Sku::new(text.to_owned()).is_ok(), "no path has a SKU in it");
+            assert!(Sku::new(text.to_owned()).is_ok(), "paths contain no SKU");
         }
         for text in ["...", "a.", ".a", ". .", "%2E", "．"] {
             assert!(CustomerId::new(text.to_owned()).is_ok(), "{text}");
@@ -186,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_may_have_white_space_at_its_ends_or_be_dots() {
+    fn a_stored_text_may_have_outer_white_space_or_be_a_dot_segment() {
         for text in [" a", "a\u{3000}", " ", ".", ".."] {
             assert_eq!(CustomerId::from_stored(text.to_owned()).unwrap().as_str(), text);
             assert_eq!(Sku::from_stored(text.to_owned()).unwrap().as_str(), text);

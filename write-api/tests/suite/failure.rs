@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use testkit::wait;
 use write_api::port::{OrderWriter, Saved};
 
-use crate::support::{Api, LoneWriter, order, problem, some_order};
+use crate::support::{Api, SingleSessionWriter, order, problem, some_order};
 
 #[tokio::test]
 async fn when_the_event_cannot_be_stored_neither_is_the_order() -> Result<()> {
@@ -76,7 +76,8 @@ async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()>
 
 #[tokio::test]
 async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
-    let LoneWriter { test_database: _kept, database, writer, .. } = LoneWriter::open().await?;
+    let SingleSessionWriter { test_database: _kept, database, writer, .. } =
+        SingleSessionWriter::open().await?;
     for _ in 0..10 {
         let (order, event) = some_order(Utc::now())?;
         assert_eq!(writer.save(&order, event.clone()).await?, Saved::Stored);

@@ -6,7 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use testkit::golden::Golden;
 use write_api::port::{OrderWriter, Saved};
 
-use crate::support::{LoneWriter, some_order};
+use crate::support::{SingleSessionWriter, some_order};
 
 const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
 
@@ -53,7 +53,7 @@ async fn plan(connection: &mut AsyncPgConnection, name: &str) -> Result<String> 
 
 #[tokio::test]
 async fn a_batch_finds_its_orders_by_key_even_by_a_plan_that_was_made_for_empty_tables() -> Result<()> {
-    let LoneWriter { test_database, database, writer, .. } = LoneWriter::open().await?;
+    let SingleSessionWriter { test_database, database, writer, .. } = SingleSessionWriter::open().await?;
     let (order, event) = some_order(Utc::now())?;
     assert_eq!(writer.save(&order, event).await?, Saved::Stored);
     let mut connection = database.session().await?;
@@ -64,7 +64,8 @@ async fn a_batch_finds_its_orders_by_key_even_by_a_plan_that_was_made_for_empty_
 
     // Made when PostgreSQL knows that there is nothing to find, and when it knows that there is much.
     let owner = test_database.connect().await?;
-    let many = "INSERT INTO orders SELECT gen_random_uuid(), customer_id, items, total_cents, status, version, placed_at, updated_at
+    let many = "INSERT INTO orders
+                SELECT gen_random_uuid(), customer_id, items, total_cents, status, version, placed_at, updated_at
                 FROM orders, generate_series(1, 50000)";
     for fill in [many, "TRUNCATE orders, outbox"] {
         owner.batch_execute(fill).await?;

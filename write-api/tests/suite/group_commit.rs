@@ -158,7 +158,8 @@ async fn many_repeats_of_one_order_do_not_keep_others_waiting() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     // A commit that takes a while, so that a batch for each repeat would take very long.
-    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END $$;
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END $$;
                 CREATE TRIGGER slow AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION slow()";
     session.batch_execute(slow).await?;
     let mut repeated = order();

@@ -143,10 +143,10 @@ async fn if_match_with_another_version_is_412_and_changes_nothing() -> Result<()
         ("W/\"1\"", "Weak tags never match"),
         ("W/\"2\"", "Weak tags never match"),
         ("\"2\", W/\"1\"", "Weak tags never match"),
-        ("", "cannot be read"),
-        ("1", "cannot be read"),
-        ("\"1", "cannot be read"),
-        ("w/\"1\"", "cannot be read"),
+        ("", "is malformed"),
+        ("1", "is malformed"),
+        ("\"1", "is malformed"),
+        ("w/\"1\"", "is malformed"),
     ] {
         let response = step("pay", tag).await?;
         assert_eq!(response.status(), StatusCode::PRECONDITION_FAILED, "{tag}");

@@ -6,7 +6,7 @@ mod golden;
 mod group_commit;
 mod idempotency;
 mod lifecycle;
-mod lost_answers;
+mod lost_replies;
 mod memory;
 mod older_orders;
 mod openapi;

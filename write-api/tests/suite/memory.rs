@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use write_api::port::{OrderWriter, Saved, WriteError};
 
-use crate::support::{Api, LoneWriter, large_order, order, problem, some_large_order, some_order};
+use crate::support::{Api, SingleSessionWriter, large_order, order, problem, some_large_order, some_order};
 
 const MIB: usize = 1024 * 1024;
 
@@ -95,7 +95,8 @@ async fn while_the_database_is_frozen_memory_stays_within_its_budget_and_comes_b
 
 /// Sends nearly all of the largest body, again and again: the server waits 5 seconds for the rest.
 async fn hold_a_body(address: &str) -> Result<Infallible> {
-    let head = "POST /orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 1048576\r\n\r\n";
+    let head = "POST /orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                content-type: application/json\r\ncontent-length: 1048576\r\n\r\n";
     loop {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(head.as_bytes()).await?;
@@ -140,7 +141,7 @@ async fn bodies_that_are_being_read_count_and_leave_room_for_small_ones() -> Res
 
 #[tokio::test]
 async fn a_small_order_overtakes_large_ones_that_wait() -> Result<()> {
-    let LoneWriter { test_database, writer, .. } = LoneWriter::open().await?;
+    let SingleSessionWriter { test_database, writer, .. } = SingleSessionWriter::open().await?;
     let larges: Vec<_> = (0..12).map(|_| some_large_order(Utc::now())).collect::<Result<_>>()?;
     let (small, event) = some_order(Utc::now())?;
     // All of them are in the queue before the task that commits has its first turn.
@@ -157,7 +158,8 @@ async fn a_small_order_overtakes_large_ones_that_wait() -> Result<()> {
 
 #[tokio::test]
 async fn what_a_step_holds_of_a_large_order_counts() -> Result<()> {
-    let LoneWriter { test_database: _kept, writer, budget, .. } = LoneWriter::open().await?;
+    let SingleSessionWriter { test_database: _kept, writer, budget, .. } =
+        SingleSessionWriter::open().await?;
     let (large, placed) = some_large_order(Utc::now())?;
     assert_eq!(writer.save(&large, placed).await?, Saved::Stored);
     let mut all_but_a_little = budget.share();
@@ -174,7 +176,7 @@ async fn what_a_step_holds_of_a_large_order_counts() -> Result<()> {
 
 #[tokio::test]
 async fn a_command_whose_caller_has_gone_counts_until_it_is_out_of_memory() -> Result<()> {
-    let LoneWriter { test_database, writer, budget, .. } = LoneWriter::open().await?;
+    let SingleSessionWriter { test_database, writer, budget, .. } = SingleSessionWriter::open().await?;
     let mut session = test_database.connect().await?;
     let lock = session.transaction().await?;
     lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;

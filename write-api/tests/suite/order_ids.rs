@@ -1,4 +1,5 @@
-//! The ids that the service makes, frozen. The golden file was made by another program, from the rule as it is documented.
+//! The ids that the service makes, frozen. The golden file was made by another program, from the rule as it is
+//! documented.
 
 use anyhow::{Context, Result};
 use chrono::DateTime;

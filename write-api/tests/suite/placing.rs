@@ -43,7 +43,11 @@ async fn the_order_and_its_event_are_stored_and_agree() -> Result<()> {
     let session = api.database.connect().await?;
 
     let row = session
-        .query_one("SELECT order_id::text, customer_id, items::text, total_cents, status, version, placed_at = updated_at FROM orders", &[])
+        .query_one(
+            "SELECT order_id::text, customer_id, items::text, total_cents, status, version, placed_at = updated_at
+             FROM orders",
+            &[],
+        )
         .await?;
     let order_id: Uuid = row.get::<_, String>(0).parse()?;
     assert_eq!(body["order_id"], order_id.to_string());

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use write_api::Config;
 
-use crate::support::{LoneWriter, order};
+use crate::support::{SingleSessionWriter, order};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_write-api");
 
@@ -106,7 +106,7 @@ fn when_its_tasks_die_the_process_ends_with_an_error() -> Result<()> {
 fn the_task_that_commits_is_one_without_which_the_process_ends() -> Result<()> {
     let tasks = CriticalTasks::new(CancellationToken::new());
     let of_the_writer = some_runtime()?;
-    let _writer = of_the_writer.block_on(async { LoneWriter::open_with(&tasks).await })?;
+    let _writer = of_the_writer.block_on(async { SingleSessionWriter::open_with(&tasks).await })?;
     drop(of_the_writer);
     let died = tasks.check().unwrap_err();
     assert!(died.to_string().contains("group commit"), "{died}");

@@ -14,7 +14,7 @@ use write_api::command::{ChangeStatus, Precondition};
 use write_api::domain::Step;
 use write_api::port::OrderWriter;
 
-use crate::support::{Api, LoneWriter, order, some_order};
+use crate::support::{Api, SingleSessionWriter, order, some_order};
 
 async fn republish(api: &Api, args: &[&str]) -> Result<Output> {
     republish_on(&api.database, args).await
@@ -196,13 +196,16 @@ async fn an_interruption_is_a_failure_that_says_where_to_go_on() -> Result<()> {
     )?;
     let output = tokio::task::spawn_blocking(move || running.wait_with_output()).await??;
     let said = String::from_utf8(output.stderr)?;
-    assert!(!output.status.success() && said.contains(&format!("go on with --after {}", ids[0])), "{said}");
+    assert!(
+        !output.status.success() && said.contains(&format!("continue with --after {}", ids[0])),
+        "{said}"
+    );
     Ok(())
 }
 
 #[tokio::test]
 async fn an_order_that_a_writer_with_a_slow_clock_changed_since_then_is_told() -> Result<()> {
-    let LoneWriter { test_database, writer, .. } = LoneWriter::open().await?;
+    let SingleSessionWriter { test_database, writer, .. } = SingleSessionWriter::open().await?;
     let since = Utc::now();
     let slow = since - TimeDelta::hours(2);
     let (order, event) = some_order(slow)?;

@@ -1,4 +1,5 @@
-//! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence, a server that only reads.
+//! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence, a server that only
+//! reads.
 
 use std::time::{Duration, Instant};
 
@@ -101,8 +102,9 @@ async fn a_locked_table_is_no_reason_not_to_be_ready() -> Result<()> {
 }
 
 /// The columns that the process writes or reads; the others of the outbox have defaults.
-const COLUMNS: &str = "SELECT attrelid::regclass || '.' || attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped \
-                       AND (attrelid = 'orders'::regclass OR (attrelid = 'outbox'::regclass AND attname IN ('kind', 'payload')))";
+const COLUMNS: &str = "SELECT attrelid::regclass || '.' || attname FROM pg_attribute
+                       WHERE attnum > 0 AND NOT attisdropped AND (attrelid = 'orders'::regclass
+                           OR (attrelid = 'outbox'::regclass AND attname IN ('kind', 'payload')))";
 
 #[tokio::test]
 async fn each_column_that_a_missing_migration_would_add_is_named() -> Result<()> {

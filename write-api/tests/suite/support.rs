@@ -120,14 +120,14 @@ impl Replica {
 }
 
 /// A writer that does everything over one connection, so that one session has seen all statements.
-pub(crate) struct LoneWriter {
+pub(crate) struct SingleSessionWriter {
     pub(crate) test_database: TestDatabase,
     pub(crate) database: Database,
     pub(crate) writer: PgOrderWriter,
     pub(crate) budget: Budget,
 }
 
-impl LoneWriter {
+impl SingleSessionWriter {
     pub(crate) async fn open() -> Result<Self> {
         Self::open_with(&CriticalTasks::new(CancellationToken::new())).await
     }
@@ -139,7 +139,8 @@ impl LoneWriter {
         let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
         let budget = Budget::new(1 << 24);
-        let limits = Limits { queue: 16, budget: budget.clone(), deadline: Duration::from_secs(5) };
+        let limits =
+            Limits { write_queue: 16, budget: budget.clone(), write_deadline: Duration::from_secs(5) };
         let writer = PgOrderWriter::start(database.clone(), database.clone(), limits, tasks);
         Ok(Self { test_database, database, writer, budget })
     }

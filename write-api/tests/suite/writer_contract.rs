@@ -75,7 +75,8 @@ impl InPostgres {
         let database = TestDatabase::create().await?;
         let vars = vec![("DATABASE_URL".to_owned(), database.url("orders_write_api"))];
         let opened = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("contract")?;
-        let limits = Limits { queue: 64, budget: Budget::new(1 << 24), deadline: Duration::from_secs(5) };
+        let limits =
+            Limits { write_queue: 64, budget: Budget::new(1 << 24), write_deadline: Duration::from_secs(5) };
         Ok(Self {
             writer: PgOrderWriter::start(
                 opened.clone(),

@@ -9,49 +9,53 @@ use service_kit::problem::{FieldError, Problem};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::explain::{self, Explain};
+use super::body::{Diagnose, Faults, ObjectReader, OptionalJsonBody};
 use super::if_match::{IfMatchHeader, etag};
-use super::json_body::OptionalJsonBody;
-use super::problems::{self, StepProblems};
-use super::validation::Faults;
+use super::problems::{self, StepFailure, StepProblems};
 use super::{CANCEL, DELIVER, PAY, REPLAYED, SHIP};
 use crate::command::ChangeStatus;
 use crate::domain::{CancelReason, Carrier, Order, Shipment, Step, TrackingNumber};
 use crate::port::OrderWriter;
 
-/// Nothing can be said with this step: no body, or an empty object.
+/// This step has no details: send no body, or an empty object.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoDetails {}
 
-/// What is known of the shipment.
+/// Optional details of the shipment.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ShipRequest {
     #[schema(
         min_length = 1,
         max_length = 64,
-        pattern = r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]([^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])?$",
+        pattern = "^[^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000]\
+            ([^\\u0000-\\u001F\\u007F-\\u009F]*\
+            [^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000])?$",
         example = "DHL"
     )]
     carrier: Option<String>,
     #[schema(
         min_length = 1,
         max_length = 128,
-        pattern = r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]([^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])?$",
+        pattern = "^[^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000]\
+            ([^\\u0000-\\u001F\\u007F-\\u009F]*\
+            [^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000])?$",
         example = "JD0146000"
     )]
     tracking_number: Option<String>,
 }
 
-/// Why the order is called off.
+/// An optional reason for the cancellation.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CancelRequest {
     #[schema(
         min_length = 1,
         max_length = 500,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000][^\u0000-\u001F\u007F-\u009F]*$",
+        pattern = "^[^\\u0000-\\u001F\\u007F-\\u009F]*\
+            [^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000]\
+            [^\\u0000-\\u001F\\u007F-\\u009F]*$",
         example = "wrong size"
     )]
     reason: Option<String>,
@@ -61,7 +65,7 @@ pub(super) struct CancelRequest {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ChangedResponse {
     order_id: Uuid,
-    /// Where the order stands now.
+    /// The order's current status.
     #[schema(pattern = "^(placed|paid|shipped|delivered|cancelled)$")]
     status: &'static str,
     #[schema(minimum = 1)]
@@ -73,24 +77,25 @@ pub(super) struct ChangedResponse {
     updated_at: DateTime<Utc>,
 }
 
-/// The handler and the document of one step; they differ only in what the body may say.
+/// The handler of one step and its part of the OpenAPI document. Steps differ only in their bodies.
 macro_rules! step {
     ($(#[$doc:meta])* $name:ident, $path:ident, $operation:literal, $body:ty, $into_step:expr) => {
         $(#[$doc])*
         ///
-        /// A repeat of a step that was already taken changes nothing and answers the order as it is now.
+        /// Repeating a step that the order has already taken changes nothing and returns the order's current state.
         #[utoipa::path(
             post, path = $path, tag = "orders", operation_id = $operation,
             request_body = Option<$body>,
             params(
-                ("order_id" = Uuid, Path, description = "Which order."),
+                ("order_id" = Uuid, Path, description = "The order's id."),
                 ("If-Match" = Option<String>, Header, nullable = false, example = "\"1\"",
-                    description = "The `ETag` of the version that this is based on: then any other version is a 412, and so is what names none, such as a weak tag. Also a list of them, or `*`."),
+                    description = "The `ETag` of the version that the step is based on, a list of such tags, or `*`. \
+                        If no tag matches the order's version, the response is 412. Weak tags never match."),
             ),
             responses(
                 (status = 200, description = "The order has taken the step.", body = ChangedResponse, headers(
                     ("ETag" = String, description = "The order's version, quoted."),
-                    ("Idempotent-Replayed" = String, description = "`true` where it had taken the step before."),
+                    ("Idempotent-Replayed" = String, description = "`true` if the order had already taken the step."),
                 )),
                 StepProblems,
             ),
@@ -107,19 +112,19 @@ macro_rules! step {
 }
 
 step!(
-    /// The order is paid
+    /// Pay an order
     pay, PAY, "pay_order", NoDetails, |_| Ok(Step::Pay)
 );
 step!(
-    /// The order leaves the warehouse
+    /// Ship an order
     ship, SHIP, "ship_order", ShipRequest, ShipRequest::into_step
 );
 step!(
-    /// The order reaches the customer
+    /// Deliver an order
     deliver, DELIVER, "deliver_order", NoDetails, |_| Ok(Step::Deliver)
 );
 step!(
-    /// The order is called off
+    /// Cancel an order
     cancel, CANCEL, "cancel_order", CancelRequest, CancelRequest::into_step
 );
 
@@ -131,15 +136,15 @@ async fn change(
 ) -> Result<HttpResponse, Problem> {
     let order_id = Uuid::try_parse(order_id)
         .map_err(|_| Problem::invalid_parameter(FieldError::parameter("order_id", "must be a UUID")))?;
-    let condition = IfMatchHeader::of(request);
+    let if_match = IfMatchHeader::from_request(request);
     let step = step.map_err(|faults| problems::INVALID_BODY.with(problems::INVALID_BODY.when).at(faults))?;
-    let command = ChangeStatus { order_id, step, precondition: condition.precondition() };
+    let command = ChangeStatus { order_id, step, precondition: if_match.precondition() };
     let changed =
-        command.run(writer, Utc::now()).await.map_err(|error| problems::of_change(error, &condition))?;
-    Ok(answer(&changed.order, changed.replayed))
+        command.run(writer, Utc::now()).await.map_err(|error| StepFailure { error, if_match: &if_match })?;
+    Ok(response(&changed.order, changed.replayed))
 }
 
-fn answer(order: &Order, replayed: bool) -> HttpResponse {
+fn response(order: &Order, replayed: bool) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((ETAG, etag(order.version()).to_string()));
     if replayed {
@@ -173,16 +178,16 @@ impl CancelRequest {
     }
 }
 
-impl Explain for NoDetails {
-    fn explain(body: &Value, faults: &mut Faults) {
-        explain::Object::at(String::new(), body, &[], faults);
+impl Diagnose for NoDetails {
+    fn diagnose(body: &Value, faults: &mut Faults) {
+        ObjectReader::new(String::new(), body, &[], faults);
     }
 }
 
-impl Explain for ShipRequest {
-    fn explain(body: &Value, faults: &mut Faults) {
+impl Diagnose for ShipRequest {
+    fn diagnose(body: &Value, faults: &mut Faults) {
         let known = ["carrier", "tracking_number"];
-        let Some(shipment) = explain::Object::at(String::new(), body, &known, faults) else { return };
+        let Some(shipment) = ObjectReader::new(String::new(), body, &known, faults) else { return };
         shipment.optional("carrier", faults, |carrier: Option<String>| carrier.map(Carrier::new).transpose());
         shipment.optional("tracking_number", faults, |number: Option<String>| {
             number.map(TrackingNumber::new).transpose()
@@ -190,9 +195,9 @@ impl Explain for ShipRequest {
     }
 }
 
-impl Explain for CancelRequest {
-    fn explain(body: &Value, faults: &mut Faults) {
-        let Some(body) = explain::Object::at(String::new(), body, &["reason"], faults) else { return };
+impl Diagnose for CancelRequest {
+    fn diagnose(body: &Value, faults: &mut Faults) {
+        let Some(body) = ObjectReader::new(String::new(), body, &["reason"], faults) else { return };
         body.optional("reason", faults, |reason: Option<String>| reason.map(CancelReason::new).transpose());
     }
 }

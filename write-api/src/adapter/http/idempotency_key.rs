@@ -6,30 +6,30 @@ use service_kit::problem::{FieldError, Problem};
 const NAME: &str = "Idempotency-Key";
 const MAX_BYTES: usize = 255;
 
-/// The key that a client gave, or `None` where it gave none. It may be bare or quoted (a structured-field string, as the
-/// IETF's draft has it); both ways name the same key.
+/// The request's key, if it has one. It may be bare or quoted (a structured-field string, as in the IETF draft); both
+/// forms are the same key.
 ///
 /// # Errors
 ///
-/// A problem that names the header when it is given twice, empty, too long or not visible ASCII.
-pub(super) fn of(request: &HttpRequest) -> Result<Option<String>, Problem> {
+/// A problem that names the header if it is repeated, empty, too long or not visible ASCII.
+pub(super) fn from_request(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let mut values = request.headers().get_all(NAME);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(invalid("must be given once"));
+        return Err(invalid("must be sent once"));
     }
-    // `to_str` lets a tab pass, which no structured field has.
+    // `to_str` accepts tabs; structured fields do not.
     let text = value.to_str().ok().filter(|text| !text.trim().contains('\t'));
     let text = text.ok_or_else(|| invalid("must be visible ASCII"))?;
     let key = unquote(text.trim())
-        .ok_or_else(|| invalid("has a quote that is not closed, or more than a string"))?;
+        .ok_or_else(|| invalid("has an unclosed quote, or text after the closing quote"))?;
     if key.is_empty() || key.len() > MAX_BYTES {
         return Err(invalid(&format!("must have 1 to {MAX_BYTES} characters")));
     }
     Ok(Some(key))
 }
 
-/// RFC 8941, 3.3.3: between quotes, a backslash escapes a quote or a backslash and nothing else.
+/// RFC 8941, 3.3.3: inside quotes, a backslash may escape only a quote or a backslash.
 fn unquote(text: &str) -> Option<String> {
     let Some(rest) = text.strip_prefix('"') else { return Some(text.to_owned()) };
     let mut key = String::new();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_quote_is_refused() {
+    fn a_malformed_quoted_key_is_refused() {
         for text in [r#"""#, r#""abc"#, r#""abc"; a=1"#, r#""a\b""#, r#""abc\""#] {
             assert_eq!(unquote(text), None, "{text}");
         }

@@ -1,15 +1,11 @@
-//! Routes, requests and answers, problem documents.
+//! Routes, requests and responses, problem documents.
 
 mod body;
 mod change_status;
-mod explain;
 mod idempotency_key;
 mod if_match;
-mod json_body;
-mod object;
 mod place_order;
 mod problems;
-mod validation;
 
 use actix_web::{Route, web};
 use service_kit::resource::post_resource;
@@ -23,7 +19,7 @@ const SHIP: &str = "/orders/{order_id}/ship";
 const DELIVER: &str = "/orders/{order_id}/deliver";
 const CANCEL: &str = "/orders/{order_id}/cancel";
 
-/// Tells that an earlier request had done what this one asked for.
+/// Marks the response to a request that an earlier request had already carried out.
 const REPLAYED: (&str, &str) = ("Idempotent-Replayed", "true");
 
 #[derive(OpenApi)]
@@ -45,8 +41,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Everything that is served: path and handler. It is all POST.
-fn table<W: OrderWriter>() -> [(&'static str, Route); 5] {
+/// Path and handler of every resource. All of them accept POST only.
+fn resources<W: OrderWriter>() -> [(&'static str, Route); 5] {
     [
         (ORDERS, web::route().to(place_order::handle::<W>)),
         (PAY, web::route().to(change_status::pay::<W>)),
@@ -56,16 +52,16 @@ fn table<W: OrderWriter>() -> [(&'static str, Route); 5] {
     ]
 }
 
-/// The paths that are served, beside the probes and the document.
+/// The paths of all resources, without the probes and the OpenAPI document.
 #[must_use]
 pub fn paths<W: OrderWriter>() -> Vec<&'static str> {
-    table::<W>().iter().map(|(path, _)| *path).collect()
+    resources::<W>().iter().map(|(path, _)| *path).collect()
 }
 
-/// Adds the routes of the write side, and their document. The app must hold a `web::Data<W>` and a
+/// Adds the routes of the write side and their OpenAPI document. The app must hold a `web::Data<W>` and a
 /// [`Budget`](crate::budget::Budget).
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
-    for (path, route) in table::<W>() {
+    for (path, route) in resources::<W>() {
         app.service(post_resource(path, route));
     }
     service_kit::openapi::serve(app, &document());

@@ -9,11 +9,8 @@ use service_kit::problem::{FieldError, Problem};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::explain::{self, Explain};
-use super::json_body::JsonBody;
-use super::object::{Object, WholeNumber};
-use super::problems::{self, Identity, PlaceProblems};
-use super::validation::Faults;
+use super::body::{Diagnose, Faults, JsonBody, ObjectReader, StrictObject, WholeNumber};
+use super::problems::{self, Identity, PlaceFailure, PlaceProblems};
 use super::{ORDERS, idempotency_key};
 use crate::command::PlaceOrder;
 use crate::domain::{Cents, CustomerId, LinesError, Order, OrderId, OrderLine, OrderLines, Quantity, Sku};
@@ -23,54 +20,60 @@ use crate::port::OrderWriter;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlaceOrderRequest {
-    /// Identity of the order, chosen by the client: a repeat gets the same order. Any UUID but nil, max and those of version
-    /// 8, which the service makes: from customer and `Idempotency-Key` where `order_id` is left out, else from the time.
-    /// Not together with an `Idempotency-Key`.
+    /// The order's identity, chosen by the client. A request that is sent again with the same id returns the same
+    /// order. Any UUID except nil, max and version 8, which the service generates itself: from the customer and the
+    /// `Idempotency-Key` if there is one, otherwise from the time. Must not be sent together with an `Idempotency-Key`.
     #[schema(
         value_type = Option<String>,
         format = Uuid,
-        pattern = r"^(?!(0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$)[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-79a-fA-F][0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
+        pattern = "^(?!(0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$)\
+            [0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-79a-fA-F][0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
         example = "0193a0c0-5f6e-7c1a-9d7e-2b6f3a1c4d5e"
     )]
     order_id: Option<Uuid>,
-    /// Who orders; no control characters, no white space at either end, and neither `.` nor `..`.
+    /// The customer. No control characters, no white space at either end, and not `.` or `..`.
     #[schema(
         min_length = 1,
         max_length = 128,
-        pattern = r"^(?!\.\.?$)[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]([^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])?$",
+        pattern = "^(?!\\.\\.?$)\
+            [^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000]\
+            ([^\\u0000-\\u001F\\u007F-\\u009F]*\
+            [^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000])?$",
         example = "alice"
     )]
     customer_id: String,
     #[schema(min_items = 1, max_items = 500, value_type = Vec<ItemRequest>)]
-    items: Vec<Object<ItemRequest>>,
+    items: Vec<StrictObject<ItemRequest>>,
 }
 
-/// An item (line) of an order. Price × quantity, and the sum over all items, are at most 9007199254740991 (2^53 − 1) cents.
+/// An item (line) of an order. Price × quantity, and the order's total, are at most 9007199254740991 (2^53 − 1) cents.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ItemRequest {
-    /// What is ordered; no control characters, no white space at either end.
+    /// Stock keeping unit. No control characters, and no white space at either end.
     #[schema(
         min_length = 1,
         max_length = 64,
-        pattern = r"^[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]([^\u0000-\u001F\u007F-\u009F]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])?$",
+        pattern = "^[^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000]\
+            ([^\\u0000-\\u001F\\u007F-\\u009F]*\
+            [^\\u0000-\\u0020\\u007F-\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000])?$",
         example = "TEA-EARL-GREY"
     )]
     sku: String,
-    /// How many of it.
+    /// Number of units.
     #[schema(minimum = 1, maximum = 2_147_483_647_i64, example = 2, value_type = i64)]
     quantity: WholeNumber,
-    /// The price of one, in cents.
+    /// Unit price in cents.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 450, value_type = i64)]
     price_cents: WholeNumber,
 }
 
-/// What placing answered, now and whenever the request is repeated: only what never changes about an order.
+/// A placed order: the fields that never change, so a repeated request gets the same response.
 #[derive(Serialize, ToSchema)]
 pub(super) struct PlacedResponse<'a> {
     order_id: Uuid,
     customer_id: &'a str,
-    /// Always `placed`: what the order was when this was first answered.
+    /// Always `placed`, the status at the time of the first response.
     #[schema(pattern = "^placed$")]
     status: &'static str,
     /// Always 1.
@@ -79,7 +82,7 @@ pub(super) struct PlacedResponse<'a> {
     /// Σ price × quantity, in cents.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     total_cents: i64,
-    /// How many items (lines) the order has; quantities are not added up.
+    /// Number of items (lines). Quantities are not added up.
     #[schema(minimum = 1, maximum = 500)]
     item_count: i32,
     placed_at: DateTime<Utc>,
@@ -87,18 +90,22 @@ pub(super) struct PlacedResponse<'a> {
 
 /// Place an order
 ///
-/// A repeat with the same identity (`order_id`, or customer and `Idempotency-Key`) and the same content gives the first
-/// answer again, byte for byte, and places nothing.
+/// A repeated request with the same identity (`order_id`, or customer and `Idempotency-Key`) and the same content
+/// returns the first response again, byte for byte, and places nothing.
 #[utoipa::path(
     post, path = ORDERS, tag = "orders", operation_id = "place_order",
     request_body = PlaceOrderRequest,
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = r#"^("([ !#-\[\]-~]|\\["\\])+"|[!#-~]([ -~]*[!-~])?)$"#,
-        description = "Names the order of this customer, instead of `order_id`: visible ASCII, may be quoted (RFC 8941 string). Not together with `order_id`.")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+            pattern = r#"^("([ !#-\[\]-~]|\\["\\])+"|[!#-~]([ -~]*[!-~])?)$"#,
+            description = "Identifies the order among this customer's orders, in place of `order_id`. Visible ASCII, \
+                optionally quoted (RFC 8941 string). Must not be sent together with `order_id`."),
+    ),
     responses(
         (status = 201, description = "The order is stored.", body = PlacedResponse, headers(
-            ("Location" = String, description = "Path of the order on the read side."),
-            ("ETag" = String, description = "`\"1\"`, the version of an order that was just placed."),
-            ("Idempotent-Replayed" = String, description = "`true` where an earlier request had placed it."),
+            ("Location" = String, description = "Path of the order in read-api."),
+            ("ETag" = String, description = "`\"1\"`, the version of a new order."),
+            ("Idempotent-Replayed" = String, description = "`true` if an earlier request placed the order."),
         )),
         PlaceProblems,
     ),
@@ -108,7 +115,7 @@ pub(super) async fn handle<W: OrderWriter>(
     JsonBody(body): JsonBody<PlaceOrderRequest>,
     writer: web::Data<W>,
 ) -> Result<HttpResponse, Problem> {
-    let key = idempotency_key::of(&request)?;
+    let key = idempotency_key::from_request(&request)?;
     if body.order_id.is_some() && key.is_some() {
         return Err(problems::two_identities());
     }
@@ -117,14 +124,15 @@ pub(super) async fn handle<W: OrderWriter>(
         .into_command(key, now)
         .map_err(|faults| problems::INVALID_BODY.with(problems::INVALID_BODY.when).at(faults))?;
     let order_id = command.order_id;
-    let placed = command
-        .run(writer.get_ref(), now)
-        .await
-        .map_err(|error| problems::of_placing(error, identity, order_id.get()))?;
-    Ok(answer(&placed.order, placed.replayed))
+    let placed = command.run(writer.get_ref(), now).await.map_err(|error| PlaceFailure {
+        error,
+        identity,
+        order_id: order_id.get(),
+    })?;
+    Ok(response(&placed.order, placed.replayed))
 }
 
-fn answer(order: &Order, replayed: bool) -> HttpResponse {
+fn response(order: &Order, replayed: bool) -> HttpResponse {
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/orders/{}", order.id()))).insert_header((ETAG, "\"1\""));
     if replayed {
@@ -141,15 +149,15 @@ fn answer(order: &Order, replayed: bool) -> HttpResponse {
     })
 }
 
-impl Explain for PlaceOrderRequest {
-    fn explain(body: &Value, faults: &mut Faults) {
+impl Diagnose for PlaceOrderRequest {
+    fn diagnose(body: &Value, faults: &mut Faults) {
         let known = ["order_id", "customer_id", "items"];
-        let Some(order) = explain::Object::at(String::new(), body, &known, faults) else { return };
+        let Some(order) = ObjectReader::new(String::new(), body, &known, faults) else { return };
         order.optional("order_id", faults, |id: Option<Uuid>| id.map(OrderId::chosen).transpose());
         order.required("customer_id", faults, CustomerId::new);
         for (pointer, item) in order.list("items", OrderLines::LIMIT, faults) {
             let known = ["sku", "quantity", "price_cents"];
-            let Some(item) = explain::Object::at(pointer, item, &known, faults) else { continue };
+            let Some(item) = ObjectReader::new(pointer, item, &known, faults) else { continue };
             item.required("sku", faults, Sku::new);
             item.required("quantity", faults, |WholeNumber(number)| Quantity::new(number));
             item.required("price_cents", faults, |WholeNumber(number)| Cents::new(number));
@@ -158,7 +166,7 @@ impl Explain for PlaceOrderRequest {
 }
 
 impl PlaceOrderRequest {
-    /// Checks everything and reports all that is wrong, not only the first.
+    /// The command, or all faults.
     fn into_command(
         self,
         key: Option<String>,
@@ -167,11 +175,11 @@ impl PlaceOrderRequest {
         let mut faults = Faults::default();
         let chosen = faults.check_optional("/order_id", self.order_id, OrderId::chosen);
         let customer = faults.check("/customer_id", CustomerId::new(self.customer_id));
-        // An order with a broken item counts as broken there, not also for what the remaining items add up to.
+        // A faulty item is reported by itself. The total of the remaining items is not checked.
         let given = self.items.len();
         let items = self.items.into_iter().take(OrderLines::LIMIT).enumerate();
         let lines: Vec<_> =
-            items.filter_map(|(index, Object(item))| item.into_line(index, &mut faults)).collect();
+            items.filter_map(|(index, StrictObject(item))| item.into_line(index, &mut faults)).collect();
         let lines = if given > OrderLines::LIMIT {
             faults.check("/items", Err(LinesError::TooMany))
         } else if lines.len() == given {
@@ -189,17 +197,17 @@ impl PlaceOrderRequest {
     }
 }
 
-/// 62 random bits, and 2 that say that the UUID which they are taken from is one.
+/// The low 64 bits of a `UUIDv4`: 2 bits of its variant, then 62 random bits.
 fn random() -> u64 {
     Uuid::new_v4().as_u64_pair().1
 }
 
 impl ItemRequest {
     fn into_line(self, index: usize, faults: &mut Faults) -> Option<OrderLine> {
-        let place = |field: &str| format!("/items/{index}{field}");
-        let sku = faults.check(&place("/sku"), Sku::new(self.sku));
-        let quantity = faults.check(&place("/quantity"), Quantity::new(self.quantity.0));
-        let price = faults.check(&place("/price_cents"), Cents::new(self.price_cents.0));
-        faults.check(&place(""), OrderLine::new(sku?, quantity?, price?))
+        let pointer = |field: &str| format!("/items/{index}{field}");
+        let sku = faults.check(&pointer("/sku"), Sku::new(self.sku));
+        let quantity = faults.check(&pointer("/quantity"), Quantity::new(self.quantity.0));
+        let price = faults.check(&pointer("/price_cents"), Cents::new(self.price_cents.0));
+        faults.check(&pointer(""), OrderLine::new(sku?, quantity?, price?))
     }
 }

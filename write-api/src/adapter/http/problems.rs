@@ -1,4 +1,4 @@
-//! The problems of the write side: their types, and what becomes which.
+//! Problem types of the write side, and how errors of commands become problem documents.
 
 use std::collections::BTreeMap;
 
@@ -24,32 +24,32 @@ macro_rules! problem_types {
 
 problem_types! {
     MALFORMED_BODY = 400 "malformed-body", "Malformed body",
-        "The body is not JSON, has an unknown field, or a value of the wrong type.";
+        "The body is not JSON, has an unknown field, or has a value of the wrong type.";
     TWO_IDENTITIES = 400 "two-identities", "Two identities",
-        "The order is named by `order_id` and by `Idempotency-Key`. Send one of them, the same with each repeat.";
-    NO_SUCH_ORDER = 404 "no-such-order", "No such order", "There is no order of this id.";
+        "The request has both an `order_id` and an `Idempotency-Key`. Send one of them, the same one with each repeat.";
+    NO_SUCH_ORDER = 404 "no-such-order", "No such order", "No order has this id.";
     BODY_TOO_SLOW = 408 "body-too-slow", "Body too slow", "The body did not arrive within 5 seconds.";
     STEP_FORBIDDEN = 409 "step-forbidden", "Step forbidden",
-        "The order's status does not allow this step; `detail` names both states.";
+        "The order's status does not allow this step; `detail` names both statuses.";
     EDIT_CONFLICT = 409 "edit-conflict", "Edit conflict",
-        "Others changed the order again and again while this was tried; look at it before you try once more.";
+        "Other requests changed the order during each attempt. Read the order before you try again.";
     VERSION_MISMATCH = 412 "version-mismatch", "Version mismatch",
-        "The order has another version than `If-Match` names.";
-    BODY_TOO_LARGE = 413 "body-too-large", "Body too large", "The body has more than 1 MiB.";
+        "`If-Match` does not name the order's version.";
+    BODY_TOO_LARGE = 413 "body-too-large", "Body too large", "The body is larger than 1 MiB.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type", "Unsupported media type",
         "The body is not `application/json`, or is compressed.";
     INVALID_BODY = 422 "invalid-body", "Invalid body",
-        "Values break the rules named in `errors`, all that were found; nothing was stored.";
+        "Values in the body break the rules listed in `errors`. Nothing was stored.";
     ORDER_ID_TAKEN = 422 "order-id-taken", "Order id taken",
-        "There is an order of this `order_id` with another customer or other items; it was left as it is.";
+        "Another order, with a different customer or different items, has this `order_id`. It was not changed.";
     IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused", "Idempotency key reused",
-        "This customer has used the `Idempotency-Key` for other items; that order was left as it is.";
+        "This customer has already used the `Idempotency-Key` for different items. That order was not changed.";
     OUTCOME_UNKNOWN = 503 "outcome-unknown", "Outcome unknown",
-        "The connection to the database was lost at the wrong moment; `detail` says how to find out. A request that names its \
-         order is sent again: that resolves it.";
+        "The connection to the database failed before the outcome was known; `detail` says how to resolve it. \
+         If the request identifies its order, send the same request again.";
 }
 
-/// What can be wrong with any request that has a body and stores something.
+/// Problems of every request that has a body and stores something.
 const COMMON: [ProblemType; 10] = [
     HEAD_TOO_SLOW,
     INVALID_PARAMETER,
@@ -83,21 +83,21 @@ impl IntoResponses for StepProblems {
     }
 }
 
-/// How the outcome of a request that names its order is learnt.
-const REPEAT_RESOLVES: &str = "Send the same request again: that resolves it.";
+/// How a client resolves an unknown outcome if its request identifies the order.
+const REPEAT_RESOLVES: &str = "Send the same request again to resolve it.";
 
-/// By what a request names the order that it places.
+/// How a request identifies the order that it places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Identity {
     /// `order_id` in the body.
     OrderId,
-    /// The header `Idempotency-Key`.
+    /// The `Idempotency-Key` header.
     Key,
-    /// Nothing: the id was made here.
+    /// Not at all: the service generates the id.
     None,
 }
 
-/// The order of a repeat would depend on which of the two counts, so neither does.
+/// Both identities are refused together: they name different orders, and a repeat might send only one of them.
 pub(super) fn two_identities() -> Problem {
     TWO_IDENTITIES.with(TWO_IDENTITIES.when).at(vec![
         FieldError::header("Idempotency-Key", "must not be sent together with `order_id`"),
@@ -105,95 +105,131 @@ pub(super) fn two_identities() -> Problem {
     ])
 }
 
-pub(super) fn of_placing(error: PlaceOrderError, identity: Identity, order_id: Uuid) -> Problem {
-    match (error, identity) {
-        (PlaceOrderError::IdTaken, Identity::Key) => IDEMPOTENCY_KEY_REUSED
-            .with(IDEMPOTENCY_KEY_REUSED.when)
-            .at(vec![FieldError::header("Idempotency-Key", "was used for other items")]),
-        (PlaceOrderError::IdTaken, _) => ORDER_ID_TAKEN
-            .with(ORDER_ID_TAKEN.when)
-            .at(vec![FieldError::at("/order_id", "belongs to another order")]),
-        (PlaceOrderError::Write(error), Identity::None) => {
-            // A repeat would be another order.
-            let resolve = format!(
-                "The order would have the id {order_id}: ask read-api for it before you place another one. Orders with an \
-                 `order_id` or an `Idempotency-Key` can be sent again instead."
-            );
-            of_write(&error, &resolve)
+/// No memory is left for a body: it was not read, and nothing was stored.
+pub(super) fn busy() -> Problem {
+    WriteFailure { error: &WriteError::Busy, how_to_resolve: REPEAT_RESOLVES }.into()
+}
+
+/// Why an order was not placed, with how its request identified it.
+pub(super) struct PlaceFailure {
+    pub(super) error: PlaceOrderError,
+    pub(super) identity: Identity,
+    pub(super) order_id: Uuid,
+}
+
+impl From<PlaceFailure> for Problem {
+    fn from(PlaceFailure { error, identity, order_id }: PlaceFailure) -> Self {
+        match (error, identity) {
+            (PlaceOrderError::IdTaken, Identity::Key) => IDEMPOTENCY_KEY_REUSED
+                .with(IDEMPOTENCY_KEY_REUSED.when)
+                .at(vec![FieldError::header("Idempotency-Key", "was used for different items")]),
+            (PlaceOrderError::IdTaken, _) => ORDER_ID_TAKEN
+                .with(ORDER_ID_TAKEN.when)
+                .at(vec![FieldError::at("/order_id", "belongs to another order")]),
+            (PlaceOrderError::Write(error), Identity::None) => {
+                // Without an identity, a repeat would place a second order.
+                let how_to_resolve = format!(
+                    "Its id would be {order_id}: look for it in read-api before you place another one. Orders with an \
+                     `order_id` or an `Idempotency-Key` can be sent again instead."
+                );
+                WriteFailure { error: &error, how_to_resolve: &how_to_resolve }.into()
+            }
+            (PlaceOrderError::Write(error), _) => {
+                WriteFailure { error: &error, how_to_resolve: REPEAT_RESOLVES }.into()
+            }
         }
-        (PlaceOrderError::Write(error), _) => of_write(&error, REPEAT_RESOLVES),
     }
 }
 
-pub(super) fn of_change(error: ChangeStatusError, condition: &IfMatchHeader) -> Problem {
-    match error {
-        ChangeStatusError::NotFound => NO_SUCH_ORDER.with(NO_SUCH_ORDER.when),
-        ChangeStatusError::PreconditionFailed { current } => version_mismatch(current, condition),
-        ChangeStatusError::Forbidden { from, to } => {
-            STEP_FORBIDDEN.with(format!("An order that is {from} cannot become {to}."))
+/// Why an order did not take a step, with the condition of the request.
+pub(super) struct StepFailure<'a> {
+    pub(super) error: ChangeStatusError,
+    pub(super) if_match: &'a IfMatchHeader,
+}
+
+impl From<StepFailure<'_>> for Problem {
+    fn from(StepFailure { error, if_match }: StepFailure<'_>) -> Self {
+        match error {
+            ChangeStatusError::NotFound => NO_SUCH_ORDER.with(NO_SUCH_ORDER.when),
+            ChangeStatusError::PreconditionFailed { current } => version_mismatch(current, if_match),
+            ChangeStatusError::Forbidden { from, to } => {
+                STEP_FORBIDDEN.with(format!("An order that is {from} cannot become {to}."))
+            }
+            ChangeStatusError::Contended => EDIT_CONFLICT.with(EDIT_CONFLICT.when),
+            ChangeStatusError::Write(error) => {
+                WriteFailure { error: &error, how_to_resolve: REPEAT_RESOLVES }.into()
+            }
         }
-        ChangeStatusError::Contended => EDIT_CONFLICT.with(EDIT_CONFLICT.when),
-        ChangeStatusError::Write(error) => of_write(&error, REPEAT_RESOLVES),
     }
 }
 
-fn version_mismatch(current: i32, condition: &IfMatchHeader) -> Problem {
-    let (why, fault) = match condition {
-        IfMatchHeader::Readable { has_weak_tag: true, .. } => (
+fn version_mismatch(current: i32, if_match: &IfMatchHeader) -> Problem {
+    let (hint, fault) = match if_match {
+        IfMatchHeader::Valid { has_weak_tag: true, .. } => (
             format!(" Weak tags never match: send `\"{current}\"`, without the `W/`, for this version."),
             format!("has a weak tag, and weak tags never match; it does not name version \"{current}\""),
         ),
-        IfMatchHeader::Unreadable => (
-            format!(" `If-Match` cannot be read: it takes tags in quotes, such as `\"{current}\"`."),
-            format!("is no list of quoted tags, and so does not name version \"{current}\""),
+        IfMatchHeader::Malformed => (
+            format!(" `If-Match` is malformed: it takes quoted tags, such as `\"{current}\"`."),
+            format!("is not a list of quoted tags, so it does not name version \"{current}\""),
         ),
-        IfMatchHeader::Absent | IfMatchHeader::Readable { .. } => {
+        IfMatchHeader::Absent | IfMatchHeader::Valid { .. } => {
             (String::new(), format!("does not name version \"{current}\""))
         }
     };
     VERSION_MISMATCH
-        .with(format!("The order has version {current}.{why}"))
+        .with(format!("The order has version {current}.{hint}"))
         .at(vec![FieldError::header("If-Match", fault)])
 }
 
-/// There is no memory for a body: it was not read, and nothing was stored.
-pub(super) fn busy() -> Problem {
-    of_write(&WriteError::Busy, REPEAT_RESOLVES)
+/// A failed write, and how the client resolves an unknown outcome.
+struct WriteFailure<'a> {
+    error: &'a WriteError,
+    how_to_resolve: &'a str,
 }
 
-/// Logs the cause, which stays with us, and says what the client can do; `resolve` is how it learns an unknown outcome.
-fn of_write(error: &WriteError, resolve: &str) -> Problem {
-    let cause = service_kit::telemetry::chain(error);
-    match error {
-        WriteError::Busy => {
-            static BUSY: OncePerSecond = OncePerSecond::new();
-            if let Some(times) = BUSY.count() {
-                tracing::info!(times, "overloaded: not stored, as too much is waiting");
+impl From<WriteFailure<'_>> for Problem {
+    /// Logs the cause and leaves it out of the problem: it is internal.
+    fn from(WriteFailure { error, how_to_resolve }: WriteFailure<'_>) -> Self {
+        let cause = service_kit::telemetry::chain(error);
+        match error {
+            WriteError::Busy => {
+                static BUSY: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = BUSY.count() {
+                    tracing::info!(times, "overloaded: write refused, the queue or its memory is full");
+                }
+                UNAVAILABLE
+                    .with("Too many orders are waiting to be stored. Nothing was stored. Send the same request again.")
             }
-            UNAVAILABLE.with(
-                "Too many orders are waiting to be stored; nothing was stored. Send the same request again.",
-            )
-        }
-        WriteError::Unavailable(_) => {
-            static UNSTORED: OncePerSecond = OncePerSecond::new();
-            if let Some(times) = UNSTORED.count() {
-                tracing::warn!(times, error = cause, "not stored: storage is unavailable");
+            WriteError::Unavailable(_) => {
+                static UNAVAILABLE_STORAGE: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = UNAVAILABLE_STORAGE.count() {
+                    tracing::warn!(times, error = cause, "write failed: storage is unavailable");
+                }
+                UNAVAILABLE.with("Nothing was stored. Send the same request again.")
             }
-            UNAVAILABLE.with("Nothing was stored. Send the same request again.")
-        }
-        WriteError::OutcomeUnknown(_) => {
-            static UNKNOWN: OncePerSecond = OncePerSecond::new();
-            if let Some(times) = UNKNOWN.count() {
-                tracing::warn!(times, error = cause, "may or may not be stored: no answer came");
+            WriteError::OutcomeUnknown(_) => {
+                static UNKNOWN: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = UNKNOWN.count() {
+                    tracing::warn!(
+                        times,
+                        error = cause,
+                        "write outcome unknown: the order may or may not be stored"
+                    );
+                }
+                OUTCOME_UNKNOWN.with(format!("The order may or may not be stored. {how_to_resolve}"))
             }
-            OUTCOME_UNKNOWN.with(format!("The order may or may not be stored. {resolve}"))
-        }
-        WriteError::Refused(_) => {
-            static REFUSED: OncePerSecond = OncePerSecond::new();
-            if let Some(times) = REFUSED.count() {
-                tracing::error!(times, error = cause, "not stored: storage refused what the domain accepts");
+            WriteError::Refused(_) => {
+                static REFUSED: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = REFUSED.count() {
+                    tracing::error!(
+                        times,
+                        error = cause,
+                        "write failed: storage refused what the domain accepts"
+                    );
+                }
+                Self::internal()
             }
-            Problem::internal()
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Orders and their outbox in PostgreSQL.
 
-mod archive;
 mod needs;
+mod republish_source;
 mod row;
 mod schema;
 mod writer;
 
-pub use archive::PgOrderArchive;
 pub use needs::NEEDS;
+pub use republish_source::PgRepublishSource;
 pub use writer::{Limits, PgOrderWriter};

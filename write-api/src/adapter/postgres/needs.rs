@@ -1,8 +1,8 @@
-//! What the statements of this process need of the database.
+//! The columns and privileges that the statements of this process need. Readiness depends on them.
 
 use service_kit::database::Needs;
 
-/// The columns that are read and written, each with a privilege that it takes.
+/// The columns that are read and written, with the privileges for it.
 pub const NEEDS: Needs = Needs {
     writes: true,
     columns: &[

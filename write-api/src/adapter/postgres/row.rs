@@ -1,4 +1,4 @@
-//! How an order is laid out in its row, and read back from it.
+//! Converts between orders and their rows.
 
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
@@ -15,8 +15,8 @@ use crate::domain::{
     OrderLines, Quantity, QuantityError, Sku, StoredOrder, TextError,
 };
 
-/// A row of `orders`. No value of any column fails to be read: it would fail the statement, and with it all the other rows.
-/// What is wrong with a row comes out when it becomes an [`Order`].
+/// A row of `orders`. Every value that a column can hold can be read: otherwise one invalid row would fail the
+/// statement for all rows. Converting the row into an [`Order`] reports its errors.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = orders, check_for_backend(Pg))]
 pub(super) struct OrderRow {
@@ -30,13 +30,13 @@ pub(super) struct OrderRow {
     updated_at: StoredTime,
 }
 
-/// A `jsonb` of any value. PostgreSQL's numbers and nesting have no limits; serde's have.
+/// Any `jsonb` value, as text: PostgreSQL allows numbers and nesting that serde cannot parse.
 #[derive(Debug, FromSqlRow)]
 pub(super) struct JsonText(String);
 
 impl FromSql<Jsonb, Pg> for JsonText {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
-        // A version precedes the text.
+        // The first byte is the version of the binary format.
         match value.as_bytes() {
             [1, text @ ..] => Ok(Self(std::str::from_utf8(text)?.to_owned())),
             _ => Err("unknown version of jsonb".into()),
@@ -44,7 +44,7 @@ impl FromSql<Jsonb, Pg> for JsonText {
     }
 }
 
-/// One element of the column `items`.
+/// An element of the column `items`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ItemColumn {
     sku: String,
@@ -52,12 +52,12 @@ pub(super) struct ItemColumn {
     price_cents: i64,
 }
 
-/// A row that is not an order: somebody else has written to the table.
+/// Why a row is not a valid order: another program has written to the table.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowError {
     #[error("a text of a stored order is invalid")]
     Text(#[from] TextError),
-    #[error("the items of a stored order are not of the expected form")]
+    #[error("the items of a stored order do not have the expected structure")]
     Items(#[from] serde_json::Error),
     #[error("a quantity of a stored order is invalid")]
     Quantity(#[from] QuantityError),
@@ -75,7 +75,7 @@ pub(super) enum RowError {
     Corrupt(#[from] CorruptOrder),
 }
 
-/// A row of `orders` with the attempts that made it what it is.
+/// A row of `orders` with the attempts that wrote its latest versions.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = orders, check_for_backend(Pg))]
 pub(super) struct TracedRow {

@@ -1,4 +1,4 @@
-//! The tables that this process reads with diesel's query builder, as in `migrations/`.
+//! The tables that are queried with diesel's query builder, as in `migrations/`.
 
 diesel::table! {
     orders (order_id) {
@@ -15,7 +15,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Only its ids are readable here: to see how long it is.
+    /// Only the ids may be read, to measure the backlog.
     outbox (id) {
         id -> Int8,
     }

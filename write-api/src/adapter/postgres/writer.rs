@@ -1,5 +1,8 @@
-//! Stores orders, in this order: [`PgOrderWriter`] accepts a write as a [`pending_write`]; the [`batcher`] collects from the
-//! [`queue`], executes a [`batch`], and replies; [`resolve`] finds out what became of writes that the batch did not store.
+//! The write pipeline, in reading order:
+//!
+//! 1. [`PgOrderWriter`] accepts a write as a [`pending_write`].
+//! 2. The [`batcher`] collects pending writes from the [`queue`], executes them as a [`batch`], and replies.
+//! 3. [`resolve`] finds the outcome of writes that the batch did not store, or may have stored.
 
 mod batch;
 mod batch_bytes;
@@ -32,54 +35,55 @@ use crate::budget::{Budget, OverBudget};
 use crate::domain::{Order, OrderLine};
 use crate::port::{OrderWriter, Saved, WriteError};
 
-/// What a [`PgOrderWriter`] allows.
+/// The limits of a [`PgOrderWriter`].
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Writes that may wait; further ones are refused.
-    pub queue: usize,
-    /// The memory for writes that wait or are being stored; what does not fit is refused.
+    /// How many writes may wait. Further ones are refused.
+    pub write_queue: usize,
+    /// The memory for writes that wait or are in flight. Writes that do not fit are refused.
     pub budget: Budget,
-    /// How long a write may take until its caller gets a failure, or an unknown outcome.
-    pub deadline: Duration,
+    /// When the caller of a write gets a failure or an unknown outcome.
+    pub write_deadline: Duration,
 }
 
-/// Stores orders in PostgreSQL, each with its event; all that wait go in one statement and one commit.
+/// Stores orders in PostgreSQL, each with its event. Pending writes share statements and commits.
 pub struct PgOrderWriter {
     database: Database,
     queue: mpsc::UnboundedSender<PendingWrite>,
     slots: Arc<Semaphore>,
     budget: Budget,
-    deadline: Duration,
+    write_deadline: Duration,
 }
 
-/// What a write takes beside its row and its order: the request, the task that serves it, and its slot in the queue.
+/// The memory of a write besides its row and its order: the request, its task, and its slot in the queue.
 const WRITE_BYTES: usize = 1024;
 
-/// The batcher's task has died. What it had begun may be stored or not.
+/// The batcher's task has ended. Its last batch may or may not be stored.
 #[derive(Debug, thiserror::Error)]
 #[error("the group commit task has ended")]
 struct BatcherGone;
 
-/// The deadline passed while the write was waiting. It was withdrawn: nothing was stored, nor will be.
+/// The deadline passed while the write was queued. It was withdrawn: nothing was stored or will be.
 #[derive(Debug, thiserror::Error)]
-#[error("the deadline has passed while other commands were being stored")]
+#[error("the deadline passed while the write was queued")]
 struct StillWaiting;
 
 impl PgOrderWriter {
-    /// A writer that commits batches over `commits`, and does everything else over `database`, which must not delay a commit.
+    /// Commits batches over `commits`. Everything else uses `database`, so that it cannot delay a commit.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime: it starts the batcher's task, which ends when the writer is dropped and its queue is empty.
+    /// Outside a tokio runtime. It starts the batcher's task, which ends once the writer is dropped and its queue is
+    /// empty.
     #[must_use]
     pub fn start(commits: Database, database: Database, limits: Limits, tasks: &CriticalTasks) -> Self {
-        // Slots and the budget limit what is in it.
+        // The slots and the budget bound it.
         let (queue, receiver) = mpsc::unbounded_channel();
         let resolver = Arc::new(Resolver::new(database.clone()));
         let batcher = batcher::run(receiver, commits, resolver, limits.budget.max_batch());
         tasks.spawn("group commit", batcher);
-        let slots = Arc::new(Semaphore::new(limits.queue));
-        Self { database, queue, slots, budget: limits.budget, deadline: limits.deadline }
+        let slots = Arc::new(Semaphore::new(limits.write_queue));
+        Self { database, queue, slots, budget: limits.budget, write_deadline: limits.write_deadline }
     }
 }
 
@@ -91,11 +95,11 @@ impl OrderWriter for PgOrderWriter {
         // The caller holds the order while it waits.
         share.grow(WRITE_BYTES + bytes_in_memory(order)).map_err(busy)?;
         let row = SaveRow::new(order, &event).map_err(|error| WriteError::Refused(error.into()))?;
-        // The row has all of it.
+        // The row holds the encoded event.
         drop(event);
         share.grow(row.bytes()).map_err(busy)?;
         let (reply, replied) = oneshot::channel();
-        let deadline = Instant::now() + self.deadline;
+        let deadline = Instant::now() + self.write_deadline;
         let claimed = Arc::new(AtomicBool::new(false));
         let write = PendingWrite {
             row,
@@ -125,7 +129,7 @@ impl OrderWriter for PgOrderWriter {
                 one.first(connection).map(OptionalExtension::optional).boxed()
             })
             .await
-            // This only reads: whatever happens, nothing was stored.
+            // A read stores nothing, so no error leaves the outcome unknown.
             .map_err(|error| WriteError::Unavailable(error.into()))?;
         row.map(Order::try_from).transpose().map_err(|error| WriteError::Refused(error.into()))
     }

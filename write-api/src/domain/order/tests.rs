@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Carrier, Cents, Quantity, Sku, TrackingNumber};
+use crate::domain::{Cents, Quantity, Sku, Step};
 
 fn customer() -> CustomerId {
     CustomerId::new("customer".to_owned()).unwrap()
@@ -62,14 +62,14 @@ fn a_placed_order_is_version_one_and_its_event_carries_its_state() {
 }
 
 #[test]
-fn time_is_kept_to_the_microsecond() {
+fn times_have_microsecond_resolution() {
     let (order, event) = Order::place(Uuid::from_u128(7), customer(), lines(&[("a", 1, 1)]), now());
     assert_eq!(order.placed_at().timestamp_subsec_nanos(), 123_456_000);
     assert_eq!((event.occurred_at, event.order.placed_at), (order.updated_at(), order.placed_at()));
 }
 
 #[test]
-fn a_stored_order_is_the_same_order_again() {
+fn a_restored_order_equals_the_original() {
     let (order, _) = Order::place(Uuid::from_u128(7), customer(), lines(&[("a", 1, 1)]), now());
     assert_eq!(Order::restore(stored(&order)), Ok(order));
 }
@@ -89,15 +89,18 @@ fn a_stored_order_that_contradicts_itself_is_refused() {
 fn only_the_same_customer_and_lines_are_a_repeat() {
     let (order, _) = Order::place(Uuid::from_u128(7), customer(), lines(&[("a", 1, 1), ("b", 1, 1)]), now());
     assert!(order.was_placed_with(&customer(), &lines(&[("a", 1, 1), ("b", 1, 1)])));
-    assert!(!order.was_placed_with(&customer(), &lines(&[("b", 1, 1), ("a", 1, 1)])), "order matters");
+    assert!(
+        !order.was_placed_with(&customer(), &lines(&[("b", 1, 1), ("a", 1, 1)])),
+        "the sequence of the lines matters"
+    );
     let other = CustomerId::new("other".to_owned()).unwrap();
     assert!(!order.was_placed_with(&other, &lines(&[("a", 1, 1), ("b", 1, 1)])));
 }
 
 proptest! {
-    /// I4, against 128-bit arithmetic that cannot overflow.
+    /// I4, checked against 128-bit arithmetic, which cannot overflow here.
     #[test]
-    fn the_total_is_the_sum_of_price_times_quantity_or_the_order_does_not_exist(
+    fn the_total_is_the_sum_of_price_times_quantity_or_the_order_is_refused(
         raw in prop::collection::vec((1_i64..=i64::from(i32::MAX), 0_i64..=Cents::MAX.get()), 1..20)
     ) {
         let expected: i128 = raw.iter().map(|(quantity, price)| i128::from(*quantity) * i128::from(*price)).sum();
@@ -119,17 +122,17 @@ fn placed() -> Order {
 }
 
 #[test]
-fn each_step_moves_the_order_on_and_tells_of_it() {
+fn each_step_changes_the_order_and_returns_its_event() {
     let later = now() + TimeDelta::hours(1);
     let shipment = Shipment {
         carrier: Some(Carrier::new("DHL".to_owned()).unwrap()),
         tracking_number: Some(TrackingNumber::new("JD01".to_owned()).unwrap()),
     };
     let (paid, paid_event) = placed().pay(later).unwrap();
-    let (shipped, shipped_event) = paid.ship(shipment, later).unwrap();
+    let (shipped, shipped_event) = paid.ship(&shipment, later).unwrap();
     let (delivered, delivered_event) = shipped.deliver(later).unwrap();
     let reason = CancelReason::new("wrong size".to_owned()).unwrap();
-    let (cancelled, cancelled_event) = paid.cancel(Some(reason), later).unwrap();
+    let (cancelled, cancelled_event) = paid.cancel(Some(&reason), later).unwrap();
 
     for (order, event, status, version, change) in [
         (paid, paid_event, OrderStatus::Paid, 2, OrderChange::Paid),
@@ -155,7 +158,7 @@ fn each_step_moves_the_order_on_and_tells_of_it() {
         assert_eq!((order.status(), order.version()), (status, version));
         assert_eq!((event.order.status, event.order.version), (status, version));
         assert_eq!(event.change, change);
-        // All by the same clock reading, and yet one after the other.
+        // All steps get the same clock reading, but their times increase.
         let updated_at = later.trunc_subsecs(6) + TimeDelta::microseconds((version - 2).into());
         assert_eq!((order.placed_at(), order.updated_at()), (placed().placed_at(), updated_at));
         assert_eq!((event.order.total_cents, order.lines()), (600, placed().lines()));
@@ -163,11 +166,20 @@ fn each_step_moves_the_order_on_and_tells_of_it() {
 }
 
 #[test]
-fn a_forbidden_step_names_both_states() {
+fn a_forbidden_step_names_both_statuses() {
     let (from, to) = (OrderStatus::Placed, OrderStatus::Shipped);
-    assert_eq!(placed().ship(Shipment::default(), now()), Err(StepRefused::Forbidden { from, to }));
+    assert_eq!(placed().ship(&Shipment::default(), now()), Err(StepRefused::Forbidden { from, to }));
     let text = StepRefused::Forbidden { from, to }.to_string();
     assert_eq!(text, "an order that is placed cannot become shipped");
+}
+
+fn target(step: &Step) -> OrderStatus {
+    match step {
+        Step::Pay => OrderStatus::Paid,
+        Step::Ship(_) => OrderStatus::Shipped,
+        Step::Deliver => OrderStatus::Delivered,
+        Step::Cancel(_) => OrderStatus::Cancelled,
+    }
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -179,10 +191,11 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The lifecycle once more, as simply as can be: the statuses that an order has had, and what may follow the last.
+/// A simple model of the lifecycle: the statuses that an order has had.
 struct Model(Vec<OrderStatus>);
 
 impl Model {
+    /// An error says whether the step was taken before.
     fn expect(&mut self, to: OrderStatus) -> Result<(), bool> {
         use OrderStatus::{Cancelled, Delivered, Paid, Placed, Shipped};
         if self.0.contains(&to) {
@@ -203,21 +216,21 @@ impl Model {
 }
 
 proptest! {
-    /// I4, I5, the order of statuses and of versions, for any sequence of steps.
+    /// I4, I5, and the sequence of statuses and versions, for any sequence of steps.
     #[test]
-    fn any_sequence_of_steps_goes_as_the_simple_model_says(steps in prop::collection::vec(any_step(), 0..12)) {
+    fn any_sequence_of_steps_agrees_with_a_simple_model(steps in prop::collection::vec(any_step(), 0..12)) {
         let mut order = placed();
         let mut model = Model(vec![OrderStatus::Placed]);
         let mut event_ids = std::collections::HashSet::new();
         for step in steps {
             let before = order.clone();
-            match (order.take(&step, now()), model.expect(step.target())) {
+            match (step.apply(&order, now()), model.expect(target(&step))) {
                 (Ok((after, event)), Ok(())) => {
                     prop_assert_eq!(after.version(), before.version() + 1);
                     prop_assert_eq!(Some(&after.status()), model.0.last());
                     prop_assert_eq!((event.order.version, event.order.status), (after.version(), after.status()));
                     prop_assert_eq!(event.order.total_cents, 600);
-                    prop_assert!(event_ids.insert(event.event_id), "each change has an event of its own");
+                    prop_assert!(event_ids.insert(event.event_id), "each change has its own event");
                     prop_assert_eq!(Order::restore(stored(&after)), Ok(after.clone()));
                     order = after;
                 }
@@ -225,9 +238,9 @@ proptest! {
                     prop_assert!(from_version < before.version());
                 }
                 (Err(StepRefused::Forbidden { from, to }), Err(false)) => {
-                    prop_assert_eq!((from, to), (before.status(), step.target()));
+                    prop_assert_eq!((from, to), (before.status(), target(&step)));
                 }
-                (actual, expected) => prop_assert!(false, "{actual:?}, but the model says {expected:?}"),
+                (actual, expected) => prop_assert!(false, "{actual:?}, but the model expects {expected:?}"),
             }
         }
         prop_assert_eq!(usize::try_from(order.version()).unwrap(), model.0.len());
@@ -235,13 +248,13 @@ proptest! {
 }
 
 #[test]
-fn a_step_by_a_slow_clock_still_comes_after_the_last_change() {
+fn a_step_with_a_slow_clock_is_later_than_the_last_change() {
     let (placed, _) = Order::place(Uuid::from_u128(7), customer(), lines(&[("red", 1, 1)]), now());
     let two_hours_slow = now() - TimeDelta::hours(2);
     let (paid, event) = placed.pay(two_hours_slow).unwrap();
     assert_eq!(paid.updated_at(), placed.updated_at() + TimeDelta::microseconds(1));
     assert_eq!(event.occurred_at, paid.updated_at());
-    let (shipped, _) = paid.ship(Shipment::default(), two_hours_slow).unwrap();
+    let (shipped, _) = paid.ship(&Shipment::default(), two_hours_slow).unwrap();
     let (cancelled, _) = paid.cancel(None, paid.updated_at()).unwrap();
     for next in [shipped, cancelled] {
         assert_eq!(next.updated_at(), paid.updated_at() + TimeDelta::microseconds(1));
@@ -249,7 +262,7 @@ fn a_step_by_a_slow_clock_still_comes_after_the_last_change() {
 }
 
 #[test]
-fn a_step_at_the_end_of_time_stores_nothing_that_cannot_be_read() {
+fn a_step_after_the_last_readable_time_keeps_that_time() {
     let placed = placed();
     let updated_at = DateTime::from_timestamp_micros(LAST_MICROS).unwrap();
     let last = Order::restore(StoredOrder { updated_at, ..stored(&placed) }).unwrap();

@@ -69,7 +69,7 @@ fn an_orders_total_has_the_limit_of_a_price() {
 }
 
 #[test]
-fn what_was_stored_may_have_any_amount_of_64_bits() {
+fn a_stored_order_may_have_any_amount_of_64_bits() {
     assert_eq!(Cents::from_stored(-1), Err(AmountError::Negative));
     assert_eq!(stored_line(1, i64::MAX).unwrap().total.get(), i64::MAX);
     assert_eq!(stored_line(2, i64::MAX), Err(LineTotalTooLarge { limit: i64::MAX }));

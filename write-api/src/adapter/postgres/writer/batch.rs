@@ -1,4 +1,4 @@
-//! One batch: executed in one statement, then replied to.
+//! Executes one batch in one statement, and replies to its callers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use super::save_batch::SaveBatch;
 use super::{refused, unavailable};
 use crate::port::Saved;
 
-/// How often PostgreSQL may fail on a write alone (deadlock, timeout, no disk space) before its caller gets the failure.
+/// How often PostgreSQL may reject a write that is tried alone (deadlock, timeout, full disk) before the write fails.
 const MAX_FAILURES: u32 = 5;
 
-/// A batch, and PostgreSQL's result.
-#[must_use = "its callers wait for their replies"]
+/// An executed batch, and PostgreSQL's result.
+#[must_use = "the callers of its writes wait for replies"]
 pub(super) struct Attempt {
     batch: Vec<PendingWrite>,
     saved: Result<Vec<Uuid>, DatabaseError>,
@@ -38,14 +38,14 @@ impl Attempt {
         Self { batch, saved }
     }
 
-    /// Replies to each write whose outcome is clear. The others are returned, to be resolved.
+    /// Replies to each write whose outcome is known. The others are returned, to be resolved.
     pub(super) fn reply(self) -> Vec<PendingWrite> {
         let Self { batch, saved } = self;
         match saved {
             Ok(saved) => reply_saved(batch, &saved.into_iter().collect()),
             Err(DatabaseError::Connect(error)) => fail_unsent(batch, error),
             Err(DatabaseError::Statement(error)) => handle_rejection(batch, error),
-            // All of the batch is stored, or nothing.
+            // The whole batch was stored, or nothing.
             Err(DatabaseError::Lost(_) | DatabaseError::NoAnswer) => {
                 batch.into_iter().map(|write| PendingWrite { outcome_unknown: true, ..write }).collect()
             }
@@ -73,10 +73,10 @@ fn fail_unsent(batch: Vec<PendingWrite>, error: PoolError) -> Vec<PendingWrite> 
     outcome_unknown
 }
 
-/// PostgreSQL rejected the batch. Which write is at fault shows when each is tried alone.
+/// PostgreSQL rejected the batch. Each write is then tried alone, to find the one at fault.
 fn handle_rejection(mut batch: Vec<PendingWrite>, error: DieselError) -> Vec<PendingWrite> {
     use DatabaseErrorKind::{CheckViolation, NotNullViolation};
-    // An earlier attempt may have stored the write, so the rejection of this one decides nothing.
+    // An earlier attempt may have stored the write: the rejection of this attempt does not decide its outcome.
     if batch.len() > 1 || batch.iter().any(|write| write.outcome_unknown) {
         return batch;
     }
@@ -85,8 +85,8 @@ fn handle_rejection(mut batch: Vec<PendingWrite>, error: DieselError) -> Vec<Pen
         if matches!(error, DieselError::DatabaseError(CheckViolation | NotNullViolation, _)) {
             write.reply(Err(refused(error)));
         } else if write.failures >= MAX_FAILURES {
-            // diesel-async distinguishes a deadlock, a timeout and a full disk by their texts only. All of them pass, and
-            // nothing was stored.
+            // A deadlock, a timeout and a full disk differ only by message in diesel-async. All of them are temporary,
+            // and nothing was stored.
             write.reply(Err(unavailable(error)));
         } else {
             return vec![write];

@@ -1,41 +1,41 @@
-//! How many bytes a batch may have, so that the next one does not wait long.
+//! Limits the bytes of a batch, so that the next batch does not wait long.
 
 use std::time::Duration;
 
-/// A full batch should take no longer than about this.
+/// About how long a full batch should take at most.
 const TARGET: Duration = Duration::from_millis(100);
 
-/// A full batch of small orders has fewer bytes than this, and so has one large order.
-const LEAST: usize = 512 * 1024;
+/// More than a full batch of small orders, or one large order.
+const MIN: usize = 512 * 1024;
 
-/// Adapts to how fast PostgreSQL has recently been.
+/// The limit. It adapts to the recent speed of PostgreSQL.
 #[derive(Debug)]
 pub(super) struct BatchBytes {
     limit: usize,
-    most: usize,
+    max: usize,
 }
 
 impl BatchBytes {
-    /// Starts with the least, and never goes beyond `most`.
-    pub(super) fn up_to(most: usize) -> Self {
-        Self { limit: LEAST, most: most.max(LEAST) }
+    /// Starts with the minimum, and never exceeds `max`.
+    pub(super) fn new(max: usize) -> Self {
+        Self { limit: MIN, max: max.max(MIN) }
     }
 
-    /// The most bytes in the next batch. A single write may have more.
+    /// The most bytes in the next batch. A batch of a single write may have more.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// A batch of `bytes` took `elapsed`. Only an almost full batch tells about the limit: a small one took long for other reasons,
-    /// such as a lock.
+    /// Records the duration of a batch. Batches below half of the limit are ignored: if they are slow, the cause is
+    /// something else, such as a lock.
     pub(super) fn record(&mut self, bytes: usize, elapsed: Duration) {
         if bytes < self.limit / 2 {
             return;
         }
         if elapsed > TARGET {
-            self.limit = (self.limit / 2).max(LEAST);
+            self.limit = (self.limit / 2).max(MIN);
         } else if elapsed < TARGET / 3 {
-            self.limit = (self.limit * 2).min(self.most);
+            self.limit = (self.limit * 2).min(self.max);
         }
     }
 }
@@ -45,17 +45,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_follows_the_time_that_full_batches_take() {
-        let mut bytes = BatchBytes::up_to(4 * LEAST);
+    fn the_limit_follows_the_duration_of_full_batches() {
+        let mut bytes = BatchBytes::new(4 * MIN);
         for (name, part, took, expected) in [
-            ("fast", 1, 10, 2 * LEAST),
-            ("fast", 1, 10, 4 * LEAST),
-            ("at its limit", 1, 10, 4 * LEAST),
-            ("about right", 1, 90, 4 * LEAST),
-            ("slow, and yet not full", 3, 300, 4 * LEAST),
-            ("slow", 2, 300, 2 * LEAST),
-            ("slow", 1, 300, LEAST),
-            ("at its least", 1, 300, LEAST),
+            ("fast", 1, 10, 2 * MIN),
+            ("fast", 1, 10, 4 * MIN),
+            ("at its maximum", 1, 10, 4 * MIN),
+            ("on target", 1, 90, 4 * MIN),
+            ("slow but not full", 3, 300, 4 * MIN),
+            ("slow", 2, 300, 2 * MIN),
+            ("slow", 1, 300, MIN),
+            ("at its minimum", 1, 300, MIN),
         ] {
             bytes.record(bytes.limit() / part, Duration::from_millis(took));
             assert_eq!(bytes.limit(), expected, "{name}");

@@ -1,10 +1,10 @@
-//! Group commit: while one batch is being committed, further writes wait; when it ends, all that wait and fit go in the next.
+//! Group commit: while one batch commits, further writes gather for the next.
 //!
 //! ```text
-//! PostgreSQL | batch 1 ........ | batch 2 ........ | batch 3 ........
-//! batcher    | collect batch 2  | reply to batch 1 | reply to batch 2
-//!            |                  | collect batch 3  | collect batch 4
-//! resolver   |                  | what batch 1 did not store ........
+//! PostgreSQL | executes batch 1 | executes batch 2   | executes batch 3
+//! batcher    |                  | replies to batch 1 | replies to batch 2
+//! queue      | gathers batch 2  | gathers batch 3    | gathers batch 4
+//! resolver   |                  | resolves what batch 1 did not store ...
 //! ```
 
 use std::collections::HashMap;
@@ -20,8 +20,9 @@ use super::pending_write::PendingWrite;
 use super::queue::WriteQueue;
 use super::resolve::Resolver;
 
-/// Commits what arrives, batch after batch, until the channel is closed and empty. A lone write goes at once: there is no timer,
-/// the batch in flight is all that gathers the next one. No batch has more than `max_bytes`, except for a single write.
+/// Commits arriving writes in batches until the channel is closed and empty. There is no timer: a lone write is
+/// executed at once, and writes gather only while a batch is in flight. No batch exceeds `max_bytes`, except for a
+/// single larger write.
 pub(super) async fn run(
     mut arriving: mpsc::UnboundedReceiver<PendingWrite>,
     commits: Database,
@@ -29,11 +30,11 @@ pub(super) async fn run(
     max_bytes: usize,
 ) {
     let mut queue = WriteQueue::default();
-    let mut batch_bytes = BatchBytes::up_to(max_bytes);
+    let mut batch_bytes = BatchBytes::new(max_bytes);
     let mut attempted = Attempted::default();
     loop {
         if queue.is_empty() && arriving.is_empty() {
-            // There is no next batch to send first.
+            // No batch to execute: reply to the previous one before waiting.
             attempted.reply(&resolver);
             let Some(write) = arriving.recv().await else { return };
             queue.push(write);
@@ -46,7 +47,8 @@ pub(super) async fn run(
             batch.iter().map(|write| (write.row.order_id, write.row.version)).collect();
         let bytes = batch.iter().map(|write| write.row.bytes()).sum();
         let replying = async {
-            // The connection's task sends the batch first, so that PostgreSQL works while the previous batch gets its replies.
+            // Yield once so that the connection's task sends this batch: PostgreSQL works while the previous batch gets
+            // its replies.
             tokio::task::yield_now().await;
             attempted.reply(&resolver);
         };
@@ -62,7 +64,7 @@ async fn execute(commits: &Database, batch: Vec<PendingWrite>) -> (Attempt, Dura
     (attempt, start.elapsed())
 }
 
-/// Writes of the previous batch that have no reply yet, and queued duplicates of them.
+/// The previous batch, which has no replies yet, and queued duplicates of its writes.
 #[derive(Default)]
 struct Attempted {
     attempt: Option<Attempt>,
@@ -75,7 +77,7 @@ impl Attempted {
         let mut unresolved = attempt.map(Attempt::reply).unwrap_or_default();
         unresolved.extend(duplicates);
         if !unresolved.is_empty() {
-            // Beside the next commit, so that it delays no other write.
+            // In a task of its own, so that it does not delay the next batch.
             tokio::spawn(Arc::clone(resolver).resolve_all(unresolved));
         }
     }

@@ -1,4 +1,4 @@
-//! Writes that wait, and which of them go into the next batch.
+//! The queue of pending writes, and the choice of the next batch.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -7,14 +7,14 @@ use uuid::Uuid;
 use super::pending_write::PendingWrite;
 use crate::budget::SMALL_MAX;
 
-/// The most writes in a batch. More gain little: from here on PostgreSQL's work per order dominates.
+/// The most writes in a batch. Larger batches gain little: PostgreSQL's work per order dominates.
 const MAX_BATCH: usize = 256;
 
-/// While small writes wait too, a batch of large ones gets this part of the bytes. So a small write waits for one such batch at
-/// most, and large writes get their share in bytes, not in count.
+/// While small writes wait too, a batch of large writes gets only one part in so many of the bytes, so that the small
+/// writes do not wait long for it.
 const LARGE_PART: usize = 4;
 
-/// Two queues, one for small and one for large writes, served in turn.
+/// Two queues, one for small and one for large writes, which alternate.
 #[derive(Default)]
 pub(super) struct WriteQueue {
     small: VecDeque<PendingWrite>,
@@ -32,8 +32,8 @@ impl WriteQueue {
         queue.push_back(write);
     }
 
-    /// The next writes: at most `max_bytes` together, or a single larger one. One per order: the second write of an order waits for
-    /// another batch.
+    /// The next batch: at most `max_bytes`, or a single larger write. A batch has one write per order at most; a second
+    /// one waits for a later batch.
     pub(super) fn next_batch(&mut self, max_bytes: usize) -> Vec<PendingWrite> {
         for queue in [&mut self.small, &mut self.large] {
             queue.retain(|write| !write.is_withdrawn());
@@ -48,8 +48,8 @@ impl WriteQueue {
         }
     }
 
-    /// Removes queued duplicates of versions that were just attempted. One lookup answers them all; otherwise each would take a
-    /// batch of its own and delay other orders.
+    /// Removes queued duplicates of versions that were just attempted. One lookup resolves them all; otherwise each
+    /// would need a batch of its own and delay other orders.
     pub(super) fn take_duplicates(&mut self, versions: &HashMap<Uuid, i32>) -> Vec<PendingWrite> {
         let is_duplicate = |write: &PendingWrite| {
             versions.get(&write.row.order_id).is_some_and(|attempted| write.row.version <= *attempted)
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn small_and_large_writes_are_served_in_turn_and_large_ones_get_a_part_of_the_bytes() {
+    fn small_and_large_writes_alternate_and_large_ones_get_part_of_the_bytes() {
         let large = write(0, 500).row.bytes();
         let mut queue = queue((1..=20).map(|id| write(id, 500)));
         for id in 101..=103 {
@@ -149,8 +149,8 @@ mod tests {
         let part = queue.next_batch(MAX_BYTES);
         assert_eq!(part.len(), (fitting / LARGE_PART).max(1));
         assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [104]);
-        assert_eq!(queue.next_batch(MAX_BYTES).len(), fitting, "nothing small waits");
-        assert_eq!(queue.next_batch(1).len(), 1, "one goes, however large");
+        assert_eq!(queue.next_batch(MAX_BYTES).len(), fitting, "no small write waits");
+        assert_eq!(queue.next_batch(1).len(), 1, "a single write of any size is a batch");
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_write_of_an_order_waits_in_its_place() {
+    fn the_second_write_of_an_order_keeps_its_position() {
         let mut queue = queue([1, 1, 2, 1, 3].map(|id| write(id, 1)));
         assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [1, 2, 3]);
         queue.push(write(4, 1));

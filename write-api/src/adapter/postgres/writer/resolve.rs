@@ -1,4 +1,4 @@
-//! Finds out what became of writes that a batch did not store, or may have stored.
+//! Finds the outcome of writes that a batch did not store, or may have stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::{outcome_unknown, refused, unavailable};
 use crate::domain::Order;
 use crate::port::Saved;
 
-/// A row keeps the ids of the attempts that made this many of its latest versions; see `save_batch.sql`.
+/// A row records the attempts of this many of its latest versions; see `save_batch.sql`.
 const KEPT_ATTEMPTS: i32 = 8;
 
 /// The deadline passed before a write could be stored, or before its outcome was known.
@@ -27,10 +27,10 @@ const KEPT_ATTEMPTS: i32 = 8;
 #[error("the deadline has passed")]
 struct DeadlinePassed;
 
-/// What is stored no longer shows what became of a write.
+/// The stored row no longer shows the outcome of a write.
 #[derive(Debug, thiserror::Error)]
 enum TraceLost {
-    #[error("the order has changed too often since then")]
+    #[error("the order has changed too often since the write")]
     Overwritten,
     #[error("the order is gone")]
     OrderGone,
@@ -46,15 +46,16 @@ impl Resolver {
         Self { database }
     }
 
-    /// Replies to writes by what is stored, in one lookup for all. The others are retried alone.
+    /// Looks up the stored rows once and replies to the writes whose outcome they show. The other writes are retried
+    /// alone.
     pub(super) async fn resolve_all(self: Arc<Self>, writes: Vec<PendingWrite>) {
         for write in self.look_up(writes).await {
             tokio::spawn(Arc::clone(&self).retry_alone(write));
         }
     }
 
-    /// Retries a write alone, with growing pauses, until it has a reply or its deadline has passed. After each attempt it looks up
-    /// what is stored: that works even where nothing can be stored any more.
+    /// Retries a write alone, with growing pauses, until it has a reply or its deadline passes. Each attempt is
+    /// followed by a lookup, which works even on a read-only server.
     async fn retry_alone(self: Arc<Self>, mut write: PendingWrite) {
         let mut pauses = pauses();
         while Instant::now() < write.deadline {
@@ -68,7 +69,7 @@ impl Resolver {
         write.reply(Err(outcome));
     }
 
-    /// Replies to writes by what is stored under their orders' ids. The undecided ones are returned.
+    /// Replies to the writes whose outcome the stored rows show. The others are returned.
     async fn look_up(&self, writes: Vec<PendingWrite>) -> Vec<PendingWrite> {
         if writes.is_empty() {
             return writes;
@@ -84,7 +85,7 @@ impl Resolver {
                 static FAILED: OncePerSecond = OncePerSecond::new();
                 if let Some(times) = FAILED.count() {
                     let error = service_kit::telemetry::chain(&error);
-                    tracing::warn!(times, error, "cannot look up what is stored");
+                    tracing::warn!(times, error, "cannot look up the outcome of writes");
                 }
                 return writes;
             }
@@ -95,7 +96,7 @@ impl Resolver {
     }
 }
 
-/// What is stored of an order.
+/// The stored row of an order.
 struct StoredState {
     order: Result<Order, RowError>,
     version: i32,
@@ -113,8 +114,9 @@ impl From<TracedRow> for StoredState {
 }
 
 impl StoredState {
-    /// Whether this attempt at `version` was stored; `None` where the row no longer shows it. Each later version has recorded one
-    /// attempt at most (writers of older builds record none), so a recorded attempt stays until [`KEPT_ATTEMPTS`] later versions.
+    /// Whether this attempt at `version` was stored, or `None` if the row no longer shows it. Each later version
+    /// records one attempt at most (writers of older builds record none), so an attempt stays recorded until
+    /// [`KEPT_ATTEMPTS`] versions later.
     fn contains(&self, version: i32, attempt: i64) -> Option<bool> {
         if self.attempts.contains(&attempt) {
             return Some(true);
@@ -125,7 +127,7 @@ impl StoredState {
 
 fn resolve(stored: Option<&StoredState>, write: PendingWrite) -> Option<PendingWrite> {
     let Some(stored) = stored else { return resolve_missing(write) };
-    // A write that certainly failed is not among the attempts.
+    // A write that is known to have failed is not among the attempts.
     let found = if write.outcome_unknown {
         stored.contains(write.row.version, write.row.attempt)
     } else {
@@ -138,15 +140,15 @@ fn resolve(stored: Option<&StoredState>, write: PendingWrite) -> Option<PendingW
             let reason = service_kit::telemetry::chain(error);
             write.reply(Err(refused(reason)));
         }
-        // The row still has the version that this change was computed from: another session had it locked, or has written to it
-        // without a new version.
+        // The row still has the version that the change was computed from: another session had locked it, or has
+        // updated it without a new version.
         (Some(false), Ok(order)) if order.version() == write.row.version - 1 => return Some(write),
         (Some(false), Ok(order)) => write.reply(Ok(Saved::Superseded(Box::new(order.clone())))),
     }
     None
 }
 
-/// There is no such order: a new one may be tried again, a change may not.
+/// No such order is stored: placing it may be retried, a change may not.
 fn resolve_missing(write: PendingWrite) -> Option<PendingWrite> {
     match (write.row.version, write.outcome_unknown) {
         (1, _) => return Some(write),
@@ -172,19 +174,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attempt_is_found_as_long_as_the_row_would_still_record_it() {
+    fn an_attempt_is_found_while_the_row_still_records_it() {
         let stored = |version, attempts: &[i64]| StoredState {
             order: Err(RowError::Status("x".parse::<shared_events::OrderStatus>().unwrap_err())),
             version,
             attempts: attempts.to_vec(),
         };
         for (name, version, attempts, expected) in [
-            ("ours is the newest", 2, &[7, 1][..], Some(true)),
-            ("another one took the step", 2, &[8, 1], Some(false)),
-            ("a writer of an older build took it", 2, &[], Some(false)),
-            ("ours was followed by others", 9, &[14, 13, 12, 11, 10, 9, 8, 7], Some(true)),
-            ("it is not among as many as came since", 9, &[14, 13, 12, 11, 10, 9, 8, 6], Some(false)),
-            ("it may have been pushed out", 10, &[15, 14, 13, 12, 11, 10, 9, 8], None),
+            ("our attempt is the newest", 2, &[7, 1][..], Some(true)),
+            ("another attempt took the step", 2, &[8, 1], Some(false)),
+            ("a writer of an older build took the step", 2, &[], Some(false)),
+            ("later attempts followed ours", 9, &[14, 13, 12, 11, 10, 9, 8, 7], Some(true)),
+            ("all later attempts are recorded, ours is not", 9, &[14, 13, 12, 11, 10, 9, 8, 6], Some(false)),
+            ("ours may have been pushed out", 10, &[15, 14, 13, 12, 11, 10, 9, 8], None),
         ] {
             assert_eq!(stored(version, attempts).contains(2, 7), expected, "{name}");
         }

@@ -15,12 +15,12 @@ use crate::domain::Order;
 pub(super) struct SaveRow {
     pub(super) order_id: Uuid,
     pub(super) version: i32,
-    /// A random id of this attempt, by which the resolver recognises it.
+    /// A random id, by which the resolver recognizes this attempt.
     pub(super) attempt: i64,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     customer_id: SharedText,
-    /// JSON. Only a new order has its items here: they never change.
+    /// JSON. `None` after version 1, because items never change.
     items: Option<SharedText>,
     total_cents: i64,
     status: &'static str,
@@ -57,7 +57,7 @@ impl SaveRow {
         })
     }
 
-    /// About how many bytes it takes, in memory and on the way to PostgreSQL.
+    /// About how many bytes the row has, in memory and on the wire.
     pub(super) fn bytes(&self) -> usize {
         let texts = [Some(&self.customer_id), self.items.as_ref(), Some(&self.payload)];
         size_of::<Self>() + texts.into_iter().flatten().map(SharedText::bytes).sum::<usize>()
@@ -65,10 +65,10 @@ impl SaveRow {
 }
 
 statement! {
-    /// Stores any number of orders, each with its event, in one statement and hence one transaction. It returns the ids of
-    /// the orders that it stored. One array a column, so that the text is the same for a batch of any size.
+    /// Stores any number of orders, each with its event, in one transaction. It returns the ids of the stored orders.
+    /// Each column is one array, so that batches of all sizes share one prepared statement.
     ///
-    /// Together with [`BY_KEY_ONLY`](crate::BY_KEY_ONLY) every plan finds orders by index or ctid only.
+    /// Together with [`BY_KEY_ONLY`](crate::BY_KEY_ONLY) every plan finds orders by index or ctid.
     #[derive(Default)]
     pub(super) struct SaveBatch = "save_batch.sql" -> sql_types::Uuid {
         order_id: Vec<Uuid> as Array<sql_types::Uuid>,

@@ -1,14 +1,14 @@
 -- save_batch
--- Stores any number of orders, each with its event, and returns the ids of the orders that it stored. Row locks last until
--- the commit.
+-- Stores any number of orders, each with its event. Returns the ids of the stored orders. Row locks last until the
+-- commit.
 WITH input AS (
     SELECT *
     FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS t (
         order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, kind, payload, attempt
     )
 ),
--- New orders. An order whose id is taken is left out. An insert of the same id that is in flight elsewhere is waited for;
--- the input is sorted by id, so two batches cannot wait for each other.
+-- New orders. An order whose id is taken is left out. If another transaction is inserting the same id, this waits for
+-- it; the input is sorted by id, so two batches cannot deadlock.
 placed AS (
     INSERT INTO orders (
         order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, write_attempts
@@ -24,9 +24,9 @@ step AS (
     FROM input
     WHERE version > 1
 ),
--- Locks the rows that still have the version that the change was computed from. A row that another session has locked is
--- skipped, not waited for: it must not hold up its neighbours. A LATERAL subquery that locks is never turned into a join,
--- so no plan reads all of `orders`, not even one that was made while the table was empty.
+-- Locks the rows that still have the version that the change was computed from. Rows that another session has locked
+-- are skipped: waiting for them would delay the rest of the batch. The planner never turns a LATERAL subquery that
+-- locks rows into a join, so no plan scans all of `orders`, not even one that was made while the table was empty.
 free AS (
     SELECT step.*, found.ctid
     FROM step
@@ -37,8 +37,9 @@ free AS (
         FOR UPDATE SKIP LOCKED
     ) AS found
 ),
--- By ctid: a locked row cannot move. A row that changed after the statement began is locked at its new ctid, which this
--- statement does not see, so it is left out too. A ctid belongs to one table: `orders` must not be partitioned.
+-- By ctid: a locked row cannot move. If a row changed after the statement began, its lock is on the new ctid, which is
+-- invisible to this statement, so the row is left out. A ctid is unique within one table only: do not partition
+-- `orders`.
 changed AS (
     UPDATE orders o
     SET status = free.status,
@@ -54,8 +55,8 @@ saved AS (
     UNION ALL
     SELECT order_id FROM changed
 ),
--- No order, no event. Reading `saved` makes the transaction get its xid before it allocates an outbox id; the projector's
--- low-water mark relies on that. IS TRUE keeps the planner from turning the hashed look-up into a join.
+-- Only saved orders get an event. Reading `saved` makes the transaction get its xid before it allocates an outbox id;
+-- the projector's low-water mark relies on that. IS TRUE keeps the planner from turning the hashed subplan into a join.
 events AS (
     INSERT INTO outbox (kind, payload)
     SELECT kind, payload::json

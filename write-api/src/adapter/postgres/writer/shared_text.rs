@@ -1,4 +1,4 @@
-//! A text that several owners share, and that is sent to the database without a copy.
+//! A text that is shared without copies.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use diesel::pg::Pg;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 
-/// Shared by a pending write and the statement that stores it.
+/// Shared by a pending write and its statement.
 #[derive(Debug, Clone)]
 pub(super) struct SharedText(Arc<str>);
 
 impl From<String> for SharedText {
-    /// Without the string's spare capacity.
+    /// Drops the string's spare capacity.
     fn from(text: String) -> Self {
         Self(text.into())
     }

@@ -1,4 +1,4 @@
-//! Reads all orders page by page, and emits events about them.
+//! Reads stored orders page by page, and writes republished events to the outbox.
 
 use diesel::prelude::*;
 use diesel::sql_types::{self, Array, Text};
@@ -13,29 +13,28 @@ use uuid::Uuid;
 use super::row::OrderRow;
 use super::schema::{orders, outbox};
 use crate::domain::Order;
-use crate::port::{ArchiveError, OrderArchive, Page, WhichOrders};
+use crate::port::{OrderFilter, Page, RepublishSource, RepublishSourceError};
 
-/// All orders in PostgreSQL. Reading locks nothing.
-pub struct PgOrderArchive {
+/// The orders in PostgreSQL. Reading them takes no row locks.
+pub struct PgRepublishSource {
     database: Database,
 }
 
-impl PgOrderArchive {
-    /// The orders of `database`.
+impl PgRepublishSource {
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    async fn read<T, W>(&self, work: W) -> Result<T, ArchiveError>
+    async fn read<T, W>(&self, work: W) -> Result<T, RepublishSourceError>
     where
         W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
     {
-        self.database.read(work).await.map_err(|error| ArchiveError(error.into()))
+        self.database.read(work).await.map_err(|error| RepublishSourceError(error.into()))
     }
 
-    /// The ids of the next orders, whichever are meant: a step's work is bounded, however rare those are.
-    async fn next_ids(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, ArchiveError> {
+    /// The ids of the next orders, selected or not: this bounds the work of one step if few orders are selected.
+    async fn next_ids(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, RepublishSourceError> {
         self.read(|connection| {
             let mut ids =
                 orders::table.select(orders::order_id).order(orders::order_id).limit(limit).into_boxed();
@@ -48,9 +47,9 @@ impl PgOrderArchive {
     }
 }
 
-impl OrderArchive for PgOrderArchive {
-    async fn estimate(&self) -> Result<u64, ArchiveError> {
-        // PostgreSQL's own estimate, which costs nothing; -1 stands for a table that was never looked at.
+impl RepublishSource for PgRepublishSource {
+    async fn estimate(&self) -> Result<u64, RepublishSourceError> {
+        // The planner's estimate, without a scan. -1 means that the table was never vacuumed or analyzed.
         let estimate = "SELECT reltuples::bigint AS rows FROM pg_class WHERE oid = 'orders'::regclass";
         let estimate: Estimate =
             self.read(|connection| diesel::sql_query(estimate).get_result(connection).boxed()).await?;
@@ -59,11 +58,11 @@ impl OrderArchive for PgOrderArchive {
 
     async fn page(
         &self,
-        which: &WhichOrders,
+        filter: &OrderFilter,
         after: Option<Uuid>,
         limit: i64,
-    ) -> Result<Option<Page>, ArchiveError> {
-        let ids = match which.order_id {
+    ) -> Result<Option<Page>, RepublishSourceError> {
+        let ids = match filter.order_id {
             Some(order_id) if after.is_none_or(|after| after < order_id) => vec![order_id],
             Some(_) => return Ok(None),
             None => self.next_ids(after, limit).await?,
@@ -73,18 +72,18 @@ impl OrderArchive for PgOrderArchive {
         };
         let rows: Vec<OrderRow> = self
             .read(|connection| {
-                let mut meant = orders::table
+                let mut selected = orders::table
                     .filter(orders::order_id.between(first, last))
                     .order(orders::order_id)
                     .select(OrderRow::as_select())
                     .into_boxed();
-                if let Some(customer) = &which.customer {
-                    meant = meant.filter(orders::customer_id.eq(customer.as_str().to_owned()));
+                if let Some(customer) = &filter.customer {
+                    selected = selected.filter(orders::customer_id.eq(customer.as_str().to_owned()));
                 }
-                if let Some(since) = which.since {
-                    meant = meant.filter(orders::updated_at.ge(since));
+                if let Some(since) = filter.since {
+                    selected = selected.filter(orders::updated_at.ge(since));
                 }
-                meant.load(connection).boxed()
+                selected.load(connection).boxed()
             })
             .await?;
         let (mut orders, mut corrupt) = (Vec::with_capacity(rows.len()), Vec::new());
@@ -95,19 +94,19 @@ impl OrderArchive for PgOrderArchive {
                 Err(error) => corrupt.push((order_id, error.into())),
             }
         }
-        Ok(Some(Page { orders, corrupt, looked_at: u64::try_from(ids.len()).unwrap_or(u64::MAX), last }))
+        Ok(Some(Page { orders, corrupt, scanned: u64::try_from(ids.len()).unwrap_or(u64::MAX), last }))
     }
 
-    async fn emit(&self, events: &[OrderEvent]) -> Result<(), ArchiveError> {
+    async fn emit(&self, events: &[OrderEvent]) -> Result<(), RepublishSourceError> {
         let events = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>();
-        let emit = Emit::of(events.map_err(|error| ArchiveError(error.into()))?);
+        let emit = Emit::new(events.map_err(|error| RepublishSourceError(error.into()))?);
         let emitted =
             self.database.write(|connection| RunQueryDsl::execute(emit.clone(), connection).boxed());
-        emitted.await.map(drop).map_err(|error| ArchiveError(error.into()))
+        emitted.await.map(drop).map_err(|error| RepublishSourceError(error.into()))
     }
 
-    async fn backlog_exceeds(&self, limit: i64) -> Result<bool, ArchiveError> {
-        // No more than one row beyond the limit is counted.
+    async fn backlog_exceeds(&self, limit: i64) -> Result<bool, RepublishSourceError> {
+        // Reads at most one row beyond the limit.
         let found: Option<i64> = self
             .read(|connection| {
                 let one_more = outbox::table.select(outbox::id).offset(limit).limit(1);
@@ -125,7 +124,7 @@ struct Estimate {
 }
 
 statement! {
-    /// Adds events to the outbox, all in one statement.
+    /// Adds events to the outbox in one statement.
     #[derive(Clone)]
     struct Emit = "emit.sql" {
         kinds: Vec<&'static str> as Array<Text>,
@@ -134,7 +133,7 @@ statement! {
 }
 
 impl Emit {
-    fn of(events: Vec<EncodedEvent>) -> Self {
+    fn new(events: Vec<EncodedEvent>) -> Self {
         let (kinds, payloads) = events.into_iter().map(|event| (event.kind, event.payload)).unzip();
         Self { kinds, payloads }
     }

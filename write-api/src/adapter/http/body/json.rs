@@ -1,4 +1,4 @@
-//! Reads a JSON body, and says where it is wrong.
+//! Extractors for JSON bodies.
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_ENCODING;
@@ -8,20 +8,17 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use service_kit::problem::{FieldError, Problem};
 
-use super::body::read;
-use super::explain::Explain;
-use super::object::Object;
-use super::problems;
-use super::validation::Faults;
+use super::super::problems;
+use super::read::read;
+use super::{Diagnose, Faults, StrictObject};
 
-/// A body that was read as `T`.
-pub(super) struct JsonBody<T>(pub(super) T);
+/// A body that was parsed as `T`.
+pub(in super::super) struct JsonBody<T>(pub(in super::super) T);
 
-/// The same where the body may be left out, or be `null`: then it is `T`'s default. Without a body there is no content type
-/// to ask for.
-pub(super) struct OptionalJsonBody<T>(pub(super) T);
+/// A body that may be missing or `null`: then it is `T`'s default. Without a body, no content type is required.
+pub(in super::super) struct OptionalJsonBody<T>(pub(in super::super) T);
 
-impl<T: DeserializeOwned + Explain + 'static> FromRequest for JsonBody<T> {
+impl<T: DeserializeOwned + Diagnose + 'static> FromRequest for JsonBody<T> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -35,7 +32,7 @@ impl<T: DeserializeOwned + Explain + 'static> FromRequest for JsonBody<T> {
     }
 }
 
-impl<T: DeserializeOwned + Default + Explain + 'static> FromRequest for OptionalJsonBody<T> {
+impl<T: DeserializeOwned + Default + Diagnose + 'static> FromRequest for OptionalJsonBody<T> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -57,10 +54,10 @@ impl<T: DeserializeOwned + Default + Explain + 'static> FromRequest for Optional
 }
 
 fn require_json(request: &HttpRequest) -> Result<(), Problem> {
-    // A compressed body would have to be unpacked under limits of its own; nobody needs that for an order.
+    // Compressed bodies would need limits of their own for decompression, and orders are small.
     let encoding = request.headers().get(CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(unsupported_media_type("Content-Encoding", "must be `identity` or be left out"));
+        return Err(unsupported_media_type("Content-Encoding", "must be `identity` or absent"));
     }
     let mime = request.mime_type().ok().flatten();
     if mime.is_some_and(|mime| mime.essence_str() == mime::APPLICATION_JSON.essence_str()) {
@@ -76,22 +73,22 @@ fn unsupported_media_type(header: &str, detail: &str) -> Problem {
         .at(vec![FieldError::header(header, detail)])
 }
 
-/// Reads what a `T` needs. Where it is JSON and yet no `T`, a second look tells everything that is wrong with it.
-fn parse<T: DeserializeOwned + Explain>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map(|Object(value)| value).map_err(|error| {
+/// Parses a `T`. Only a body that is refused is parsed again, as any JSON value, to report all of its faults.
+fn parse<T: DeserializeOwned + Diagnose>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map(|StrictObject(value)| value).map_err(|error| {
         let mut faults = Faults::default();
         match serde_json::from_slice(bytes) {
-            Ok(body) => T::explain(&body, &mut faults),
+            Ok(body) => T::diagnose(&body, &mut faults),
             Err(not_json) => {
                 return problems::MALFORMED_BODY.with(format!("The body is not JSON: {not_json}."));
             }
         }
         if faults.is_empty() {
-            // What only a second look at the text could find: a field that is there twice.
+            // A duplicate field: it does not show in the parsed value.
             faults.add("", &error.to_string());
         }
         problems::MALFORMED_BODY
-            .with("The body is JSON, but not of the form that is needed.")
+            .with("The body is JSON but does not have the expected structure; see `errors`.")
             .at(faults.into_errors())
     })
 }

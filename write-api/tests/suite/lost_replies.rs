@@ -17,7 +17,7 @@ use write_api::adapter::postgres::{Limits, PgOrderWriter};
 use write_api::budget::Budget;
 use write_api::port::{OrderWriter, Saved};
 
-use crate::support::{Api, LoneWriter, header, order, problem, some_order, wait_for_blocked};
+use crate::support::{Api, SingleSessionWriter, header, order, problem, some_order, wait_for_blocked};
 
 async fn wait_until_stored(api: &Api, events: i64) -> Result<()> {
     wait::until("the commit", Duration::from_secs(5), || async {
@@ -207,8 +207,8 @@ async fn an_unknown_outcome_without_an_identity_names_the_id_to_look_for() -> Re
     Ok(())
 }
 
-/// Has an order paid so that the answer of the commit gets lost, and has `overtake` take the next step before the writer can
-/// find out. Returns what the caller was answered.
+/// Has an order paid so that the answer of the commit gets lost, and has `overtake` take the next step before the
+/// writer can find out. Returns what the caller was answered.
 async fn pay_and_be_overtaken(
     api: &Api,
     proxy: &FaultProxy,
@@ -269,12 +269,13 @@ async fn a_step_that_was_followed_by_too_many_others_to_be_found_is_said_to_be_u
 #[tokio::test]
 async fn what_another_caller_stored_at_the_same_moment_is_not_taken_for_ones_own() -> Result<()> {
     for is_step in [false, true] {
-        let other = LoneWriter::open().await?;
+        let other = SingleSessionWriter::open().await?;
         let (proxy, url) = other.test_database.behind_a_proxy("orders_write_api").await?;
         let vars = [("DATABASE_URL", url), ("DATABASE_POOL_SIZE", "1".to_owned())];
         let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let database = DatabaseConfig::from_vars(&vars)?.with_settings(BY_KEY_ONLY).open("test")?;
-        let limits = Limits { queue: 16, budget: Budget::new(1 << 24), deadline: Duration::from_secs(5) };
+        let limits =
+            Limits { write_queue: 16, budget: Budget::new(1 << 24), write_deadline: Duration::from_secs(5) };
         let tasks = CriticalTasks::new(CancellationToken::new());
         let writer = PgOrderWriter::start(database.clone(), database, limits, &tasks);
 

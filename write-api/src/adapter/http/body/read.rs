@@ -8,25 +8,25 @@ use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
 use service_kit::problem::Problem;
 
-use super::problems;
+use super::super::problems;
 use crate::budget::{Budget, Share};
 
-/// The largest body that is read.
+/// The largest body that is accepted.
 const MAX_BYTES: usize = 1024 * 1024;
-/// How long the whole body may take to arrive. The server's own limit ends with the head of the request.
+/// How long the whole body may take to arrive. The server's own limit covers only the head of the request.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
-/// A buffer that grows has up to this many times the bytes that are in it.
-const ROOM_TO_GROW: usize = 2;
-/// What some programs put in front of UTF-8 text. A parser of JSON may ignore it (RFC 8259, 8.1).
+/// A growing buffer may have up to this many times the capacity of its content.
+const MAX_GROWTH: usize = 2;
+/// Some programs put this in front of UTF-8 text. A JSON parser may ignore it (RFC 8259, 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The whole body. Its share of the budget follows what has arrived, and ends with this: what becomes of the body takes a share
-/// of its own.
+/// Reads the whole body. Its share of the budget grows with the bytes that arrive and is released on return: the write
+/// that follows reserves a share of its own.
 pub(super) async fn read(
     request: &HttpRequest,
     payload: impl Future<Output = Result<web::Payload, actix_web::Error>>,
 ) -> Result<Vec<u8>, Problem> {
-    // What says beforehand that it is too large is not read at all.
+    // A body that announces too large a size is not read at all.
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > MAX_BYTES) {
@@ -46,8 +46,8 @@ async fn collect(mut payload: web::Payload, mut share: Share) -> Result<Vec<u8>,
         if body.len() + chunk.len() > MAX_BYTES {
             return Err(too_large());
         }
-        if share.grow(chunk.len() * ROOM_TO_GROW).is_err() {
-            // The client can read this although it still sends: the server takes in the rest behind the response, and keeps nothing.
+        if share.grow(chunk.len() * MAX_GROWTH).is_err() {
+            // The client can read this response while it is still sending: the server reads and discards the rest.
             return Err(problems::busy());
         }
         body.extend_from_slice(&chunk);
@@ -63,5 +63,5 @@ fn too_large() -> Problem {
 }
 
 fn incomplete() -> Problem {
-    problems::MALFORMED_BODY.with("The body ended before it was whole.")
+    problems::MALFORMED_BODY.with("The body ended early.")
 }

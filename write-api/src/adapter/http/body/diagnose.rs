@@ -1,0 +1,100 @@
+//! Finds every fault of a refused body. serde stops at the first one.
+
+use std::fmt::Display;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::Faults;
+
+/// A request whose body can be diagnosed.
+pub(in super::super) trait Diagnose {
+    /// Collects all faults of `body`: of structure and of value. It finds at least one in a body that serde refused,
+    /// except for a duplicate field.
+    fn diagnose(body: &Value, faults: &mut Faults);
+}
+
+/// Reads the fields of one object of a body.
+pub(in super::super) struct ObjectReader<'a> {
+    fields: &'a Map<String, Value>,
+    pointer: String,
+}
+
+impl<'a> ObjectReader<'a> {
+    /// The object at `pointer`, or `None` and a fault. A field outside `known` is a fault too.
+    pub(in super::super) fn new(
+        pointer: String,
+        value: &'a Value,
+        known: &[&str],
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        let Value::Object(fields) = value else {
+            faults.add(&pointer, "must be an object");
+            return None;
+        };
+        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+            faults.add(&format!("{pointer}/{}", escaped(name)), "is not a field of this object");
+        }
+        Some(Self { fields, pointer })
+    }
+
+    /// Checks a required field.
+    pub(in super::super) fn required<T, U, E: Display>(
+        &self,
+        name: &str,
+        faults: &mut Faults,
+        check: impl FnOnce(T) -> Result<U, E>,
+    ) where
+        T: DeserializeOwned,
+    {
+        match self.fields.get(name) {
+            None => faults.add(&self.pointer_to(name), "is missing"),
+            Some(Value::Null) => faults.add(&self.pointer_to(name), "must not be null"),
+            Some(_) => self.optional(name, faults, check),
+        }
+    }
+
+    /// Checks an optional field.
+    pub(in super::super) fn optional<T, U, E: Display>(
+        &self,
+        name: &str,
+        faults: &mut Faults,
+        check: impl FnOnce(T) -> Result<U, E>,
+    ) where
+        T: DeserializeOwned,
+    {
+        let Some(value) = self.fields.get(name) else { return };
+        match T::deserialize(value) {
+            Ok(value) => drop(faults.check(&self.pointer_to(name), check(value))),
+            Err(error) => faults.add(&self.pointer_to(name), &error.to_string()),
+        }
+    }
+
+    /// The elements of a required list with their pointers, at most `limit`.
+    pub(in super::super) fn list(
+        &self,
+        name: &str,
+        limit: usize,
+        faults: &mut Faults,
+    ) -> Vec<(String, &'a Value)> {
+        let pointer = self.pointer_to(name);
+        match self.fields.get(name) {
+            None => faults.add(&pointer, "is missing"),
+            Some(Value::Array(elements)) => {
+                let elements = elements.iter().take(limit).enumerate();
+                return elements.map(|(index, element)| (format!("{pointer}/{index}"), element)).collect();
+            }
+            Some(_) => faults.add(&pointer, "must be a list"),
+        }
+        Vec::new()
+    }
+
+    fn pointer_to(&self, name: &str) -> String {
+        format!("{}/{name}", self.pointer)
+    }
+}
+
+/// A name as a part of a JSON pointer (RFC 6901, 3).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
