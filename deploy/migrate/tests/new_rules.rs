@@ -30,6 +30,13 @@ async fn rules(session: &Client) -> Result<Vec<(String, bool)>> {
     Ok(session.query(rules, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
+/// The query in migrations/README.md that finds the orders to decide about.
+fn documented_query() -> Result<&'static str> {
+    const DOCUMENTED: &str = include_str!("../../../migrations/README.md");
+    let query = DOCUMENTED.split("```sql\n").find(|block| block.starts_with("SELECT order_id, customer_id"));
+    query.and_then(|block| block.split("```").next()).context("no query")
+}
+
 #[tokio::test]
 async fn orders_that_break_a_new_rule_are_counted_and_stop_the_migration() -> Result<()> {
     let (database, session) = before(ADD).await?;
@@ -52,6 +59,8 @@ async fn orders_that_break_a_new_rule_are_counted_and_stop_the_migration() -> Re
     assert!(why.contains("3 orders have a total above 9007199254740991 cents, 5 a customer id"), "{why}");
     assert_eq!(rules(&session).await?, [], "nothing was added");
 
+    let found = session.query(documented_query()?, &[]).await?;
+    assert_eq!(found.len(), 7, "one order breaks both rules");
     // As migrations/README.md says.
     session
         .batch_execute(
