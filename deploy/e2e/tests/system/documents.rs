@@ -125,6 +125,21 @@ fn ci_runs_the_launcher_and_the_test_suite_as_documented() -> Result<()> {
     Ok(())
 }
 
+/// The documented skeleton of a read model has the signature of one that is compiled.
+#[test]
+fn the_documented_projection_implements_the_trait() -> Result<()> {
+    let signature = |code: &str| -> Result<String> {
+        let start = code.find("fn apply<'a>(").context("no `apply`")?;
+        let signature = code[start..].split('{').next().unwrap_or_default();
+        Ok(signature.split_whitespace().collect())
+    };
+    let documented = block("projector/README.md", "   pub struct OrdersBySku;")?;
+    let compiled =
+        std::fs::read_to_string(root().join("projector/tests/suite/revenue_by_month/projection.rs"))?;
+    assert_eq!(signature(&documented)?, signature(&compiled)?);
+    Ok(())
+}
+
 #[test]
 fn every_link_and_every_path_leads_somewhere() -> Result<()> {
     let dead: Vec<_> = documents()?.iter().flat_map(links::dead).collect();
