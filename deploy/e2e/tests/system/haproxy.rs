@@ -12,13 +12,13 @@ use crate::documents::{block, replaced};
 use crate::proxy::{Proxy, find, free_ports};
 use crate::support::System;
 
-/// Where a service and its probes are, as `HAProxy` wants it.
+/// The addresses of a service and its probes, as `HAProxy` expects them.
 fn server(service: &Service) -> Result<String> {
     let admin = service.admin_url().rsplit_once(':').context("no port")?.1;
     Ok(format!("{} check port {admin}", service.url().trim_start_matches("http://")))
 }
 
-/// The README's lines for these replicas; what it leaves to the reader is added.
+/// The documented configuration with the addresses of these replicas, completed by frontends and timeouts.
 fn config(system: &System, other_reader: &Service, [write, read]: [u16; 2]) -> Result<String> {
     let text = block("deploy/README.md", "defaults")?;
     let text = replaced(&text, "10.0.0.1:8081 check port 9081", &server(&system.write)?)?;

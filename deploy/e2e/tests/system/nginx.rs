@@ -9,7 +9,7 @@ use crate::documents::{block, replaced};
 use crate::proxy::{Proxy, find, free_ports};
 use crate::support::System;
 
-/// The README's lines for write-api, and the same for read-api: the upstream and the location.
+/// The documented upstream and location, for write-api and again for read-api.
 fn documented(system: &System) -> Result<[(String, String); 2]> {
     let text = block("deploy/README.md", "upstream write_api {")?;
     let (upstream, location) = text.split_once("\n\n").context("no location")?;
@@ -43,21 +43,22 @@ fn config(dir: &std::path::Path, backends: &[(String, String); 2], url: &str, po
     )
 }
 
-/// Sends a request as it is, without what a client library would add, and reads until `end`.
+/// Sends the bytes of a request, which a client library would change, and reads until `end`.
 async fn raw(port: u16, request: &str, end: &str) -> Result<String> {
     let mut client = TcpStream::connect(("127.0.0.1", port)).await?;
     client.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let reading = async {
-        while !String::from_utf8_lossy(&answer).contains(end) && client.read_buf(&mut answer).await? > 0 {}
+        while !String::from_utf8_lossy(&response).contains(end) && client.read_buf(&mut response).await? > 0 {
+        }
         anyhow::Ok(())
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), reading).await.context("no answer")??;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    tokio::time::timeout(std::time::Duration::from_secs(10), reading).await.context("no response")??;
+    Ok(String::from_utf8_lossy(&response).into_owned())
 }
 
 #[tokio::test]
-async fn with_the_documented_lines_every_request_of_the_readme_works() -> Result<()> {
+async fn with_the_documented_lines_every_documented_request_works() -> Result<()> {
     let Some(program) = find("nginx")? else { return Ok(()) };
     let system = System::start().await?;
     let _projector = system.start_projector().await?;
@@ -82,12 +83,12 @@ async fn with_the_documented_lines_every_request_of_the_readme_works() -> Result
     assert_eq!(shown.json::<Value>().await?["status"], "paid");
     let stream = "GET /customers/alice/orders/stream HTTP/1.1\r\nhost: x\r\n\r\n";
     let events = raw(read, stream, "event: snapshot").await?;
-    assert!(events.contains("event: snapshot"), "nothing is held back: {events}");
-    // Why the lines are needed: nginx speaks HTTP/1.0 by itself, where a POST must have a length.
+    assert!(events.contains("event: snapshot"), "the stream is not buffered: {events}");
+    // Without these lines, nginx speaks HTTP/1.0, in which a POST must have a length.
     let refused = raw(plain, &pay, "400").await?;
     assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
     let with_length = pay.replace("connection", "content-length: 0\r\nconnection");
     let replayed = raw(plain, &with_length, "\"version\":2").await?;
-    assert!(replayed.starts_with("HTTP/1.1 200"), "a length does as well: {replayed}");
+    assert!(replayed.starts_with("HTTP/1.1 200"), "a length helps too: {replayed}");
     Ok(())
 }
