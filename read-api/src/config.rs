@@ -9,9 +9,9 @@ use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
 use service_kit::http::{AdminConfig, HttpConfig};
 
-use crate::adapter::http::CursorKeys;
+use crate::cursor::CursorKeys;
 
-/// Everything that read-api can be told from outside.
+/// All settings of read-api.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The `DATABASE_*` variables; the role is `orders_read_api`.
@@ -22,27 +22,23 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
-    /// `CURSOR_KEY`: the secret that page cursors are made with, 32 characters or more. Required: with one that each process
-    /// made for itself, replicas would refuse each other's cursors. `CURSOR_KEY_PREVIOUS`: optional, with the same rules; cursors
-    /// made with it are accepted too, so that a key can be replaced.
+    /// `CURSOR_KEY`: the secret that seals page cursors, 32 characters or more. Required: with a random key per
+    /// process, replicas would reject each other's cursors. `CURSOR_KEY_PREVIOUS`: optional, same rules; cursors
+    /// sealed with it are accepted too, so that the key can be replaced.
     pub cursor_keys: CursorKeys,
-    /// `LIVE_POLL_MS`: pause between two looks at what has changed, while anybody watches; 10 to 2 000. Default 100.
+    /// `LIVE_POLL_MS`: pause between two polls for changes while there are streams; 10 to 2 000. Default 100.
     pub live_poll: Duration,
 }
 
 #[derive(Deserialize)]
-struct Cursor {
-    key: SecretString,
-    key_previous: Option<SecretString>,
+struct RawConfig {
+    cursor_key: SecretString,
+    cursor_key_previous: Option<SecretString>,
+    #[serde(default = "default_live_poll_ms")]
+    live_poll_ms: u64,
 }
 
-#[derive(Deserialize)]
-struct Live {
-    #[serde(default = "default_poll_ms")]
-    poll_ms: u64,
-}
-
-const fn default_poll_ms() -> u64 {
+const fn default_live_poll_ms() -> u64 {
     100
 }
 
@@ -57,16 +53,15 @@ impl Config {
         let http = HttpConfig::from_vars(vars)?;
         let admin = AdminConfig::from_vars(vars)?;
         let health = HealthConfig::from_vars(vars)?;
-        let Cursor { key, key_previous } = config::read("CURSOR_", vars)?;
-        let Live { poll_ms } = config::read("LIVE_", vars)?;
-        in_range("LIVE_POLL_MS", &poll_ms, &(10..=2_000))?;
+        let raw: RawConfig = config::read("", vars)?;
+        in_range("LIVE_POLL_MS", &raw.live_poll_ms, &(10..=2_000))?;
         Ok(Self {
             database,
             http,
             admin,
             health,
-            cursor_keys: CursorKeys::new(&key, key_previous.as_ref())?,
-            live_poll: Duration::from_millis(poll_ms),
+            cursor_keys: CursorKeys::new(&raw.cursor_key, raw.cursor_key_previous.as_ref())?,
+            live_poll: Duration::from_millis(raw.live_poll_ms),
         })
     }
 }

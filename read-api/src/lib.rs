@@ -1,21 +1,22 @@
-//! The read side: answers screens from `order_summary`, and touches nothing else.
+//! The read side: serves screens from `order_summary`, its only table.
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`model`] | what screens show: flat, public fields |
-//! | [`port`] | the questions that can be asked |
-//! | [`live`] | telling who watches a customer what changes |
-//! | [`version_wait`] | waiting until one's own write can be read |
+//! | [`model`] | the types that screens show, and positions in lists and streams |
+//! | [`port`] | the queries that are needed |
+//! | [`live`] | streams: each change of a customer's orders, sent as it happens |
+//! | [`version_wait`] | waiting until a client can read its own write |
+//! | [`cursor`] | sealed positions in lists |
 //! | [`adapter::http`] | routes and problem documents |
-//! | [`adapter::postgres`] | the queries |
+//! | [`adapter::postgres`] | the queries in SQL |
 //!
-//! Dependencies point one way: adapter → `live`, `version_wait` → port → model.
+//! Dependencies point one way: adapter → `live`, `version_wait`, `cursor` → port → model.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web;
-use service_kit::database::Checker;
+use service_kit::database::{Checker, Database};
 use service_kit::default_ports;
 use service_kit::health::Health;
 use service_kit::http::{Admin, BindError, Served};
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod adapter;
 mod config;
+pub mod cursor;
 pub mod live;
 pub mod model;
 pub mod port;
@@ -35,29 +37,67 @@ pub use config::Config;
 
 use crate::adapter::http;
 use crate::adapter::postgres::{
-    BY_KEY_ONLY, CONNECTIONS, NEEDS, PgOrderQueries, PgOrderWatch, WATCH_CONNECTIONS,
+    BY_KEY_ONLY, DEDICATED_CONNECTIONS, NEEDS, PgOrderQueries, PgOrderWatch, WATCH_CONNECTIONS,
 };
 use crate::live::{Live, Report};
 use crate::version_wait::VersionWait;
 
-/// The connection over which the database is checked.
+/// The connection that the database check uses.
 const CHECK_CONNECTIONS: usize = 1;
 
-/// Why the process could not start.
+/// Streams, and requests that wait for a version, may each hold one part in so many of the client connections. Both
+/// last long: with a quarter each, half of the connections stay free for requests that get their response at once.
+const LONG_LIVED_SHARE: usize = 4;
+
+/// The reason why the process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] service_kit::config::ConfigError),
-    /// It cannot serve.
+    /// An address cannot be listened on, or there are too few file descriptors.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The metrics are wrong.
+    /// The metrics cannot be set up.
     #[error("cannot set up the metrics")]
     Metrics(#[from] RegistryError),
 }
 
-/// Wires the adapters to each other and listens. The database is not needed yet: `/readyz` tells when it is there.
+/// The pools of database connections. Each use has its own, so that none can delay another.
+struct Pools {
+    /// For lists by status, which may take long.
+    shared: Database,
+    /// For quick queries: one pool per HTTP thread.
+    dedicated: Vec<Database>,
+    /// For requests that wait and for streams.
+    watch: Database,
+    /// For the database check.
+    check: Database,
+}
+
+impl Pools {
+    /// The number of connections of all pools.
+    fn connections(config: &Config) -> usize {
+        let dedicated = DEDICATED_CONNECTIONS * config.http.http_workers;
+        config.database.pool_size() + dedicated + WATCH_CONNECTIONS + CHECK_CONNECTIONS
+    }
+
+    fn open(config: &Config, health: &Health) -> Result<Self, StartError> {
+        let database = config.database.clone().with_settings(BY_KEY_ONLY);
+        let open = |connections| database.clone().with_pool_size(connections).open("read-api");
+        let dedicated =
+            (0..config.http.http_workers).map(|_| Ok(open(DEDICATED_CONNECTIONS)?.reporting_to(health)));
+        Ok(Self {
+            dedicated: dedicated.collect::<Result<_, StartError>>()?,
+            watch: open(WATCH_CONNECTIONS)?,
+            check: open(CHECK_CONNECTIONS)?,
+            shared: database.open("read-api")?.reporting_to(health),
+        })
+    }
+}
+
+/// Wires the adapters to each other and listens. It succeeds without a database; `/readyz` reports when one is
+/// available.
 ///
 /// # Errors
 ///
@@ -67,46 +107,41 @@ pub enum StartError {
 ///
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartError> {
-    let lanes = CONNECTIONS * config.http.http_workers;
-    let connections = config.database.pool_size() + lanes + WATCH_CONNECTIONS + CHECK_CONNECTIONS;
-    let clients = Served::plan(&config.http, connections)?;
+    let clients = Served::plan(&config.http, Pools::connections(config))?;
     let stop = Stop::new(stop);
-    let database = config.database.clone().with_settings(BY_KEY_ONLY);
     let tasks = CriticalTasks::new(stop.begun.clone());
     let health = Health::new(config.health, stop.begun.clone());
-    let checker = Checker::new(database.clone().with_pool_size(CHECK_CONNECTIONS).open("read-api")?, NEEDS);
+    let Pools { shared, dedicated, watch, check } = Pools::open(config, &health)?;
+    let checker = Checker::new(check, NEEDS);
     tasks.spawn("database check", checker.keep_checking(health.clone(), true));
-    let lanes = database.clone().with_pool_size(CONNECTIONS);
-    let lanes = (0..config.http.http_workers).map(|_| Ok(lanes.open("read-api")?.reporting_to(&health)));
-    let lanes: Vec<_> = lanes.collect::<Result<_, StartError>>()?;
-    let watching = database.clone().with_pool_size(WATCH_CONNECTIONS).open("read-api")?;
-    let database = database.open("read-api")?.reporting_to(&health);
-    let watch = Arc::new(PgOrderWatch::new(watching));
-    // Half of the connections are left to requests that are answered at once, probes among them.
-    let share = clients.connections() / 4;
-    tracing::info!(streams.max = share, waits.max = share, "shares of the connections");
-    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), share, &tasks));
+
+    let watch = Arc::new(PgOrderWatch::new(watch));
+    let max_long_lived = clients.connections() / LONG_LIVED_SHARE;
+    tracing::info!(streams.max = max_long_lived, waits.max = max_long_lived, "limits of streams and waits");
+    let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), max_long_lived, &tasks));
     let registry = Registry::new(&[])?;
     let report = Report::register(&registry);
-    let (watch, end) = (Arc::clone(&watch), stop.drain.clone());
-    let live = Live::start_with_report(watch, config.live_poll, share, report, end, &tasks);
+    let end = stop.drain.clone();
+    let live = Live::start_with_report(watch, config.live_poll, max_long_lived, report, end, &tasks);
     let live = web::Data::new(live);
     let cursor_keys = web::Data::new(config.cursor_keys.clone());
+
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
     let admin = Admin::start(&config.admin, default_ports::READ_API_ADMIN, &health, &registry, metrics)?;
-    let worker = Arc::new(AtomicUsize::new(0));
+    let started_workers = Arc::new(AtomicUsize::new(0));
     let coalescing = tasks.clone();
-    // This is called once on each thread that serves HTTP; where one died and is replaced, the next takes over its lanes.
+    // Called once per HTTP thread. If a thread dies, its replacement takes over one of the dedicated pools.
+    let configure = move |app: &mut web::ServiceConfig| {
+        let worker = started_workers.fetch_add(1, Ordering::Relaxed) % dedicated.len();
+        let dedicated = dedicated.get(worker).unwrap_or(&shared).clone();
+        app.app_data(web::Data::new(PgOrderQueries::start(dedicated, shared.clone(), &coalescing)))
+            .app_data(version_wait.clone())
+            .app_data(live.clone())
+            .app_data(cursor_keys.clone())
+            .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
+    };
     let server =
-        service_kit::http::bind(&config.http, default_ports::READ_API, clients, admin, stop, move |app| {
-            let worker = worker.fetch_add(1, Ordering::Relaxed) % lanes.len();
-            let lanes = lanes.get(worker).unwrap_or(&database).clone();
-            app.app_data(web::Data::new(PgOrderQueries::start(lanes, database.clone(), &coalescing)))
-                .app_data(version_wait.clone())
-                .app_data(live.clone())
-                .app_data(cursor_keys.clone())
-                .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
-        })?;
+        service_kit::http::bind(&config.http, default_ports::READ_API, clients, admin, stop, configure)?;
     Ok(Service::new(server, tasks))
 }

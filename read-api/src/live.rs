@@ -1,12 +1,13 @@
-//! Live updates: a client that watches a customer gets each change of the customer's orders, and misses none.
+//! Live updates: a stream sends each change of one customer's orders, and misses none.
 //!
-//! One task reads for all of them, by one query a tick, what was written by transactions that it has not seen. It reads the
-//! table alone, so that a standby will do. A transaction that commits late is found nevertheless: what counts is not when a row
-//! was written but whether its transaction had ended when the table was last read.
+//! One task polls for all streams: with one query it reads the rows written by transactions that it has not seen. It
+//! needs only the table, so a standby will do. It finds a transaction that commits late, too: a change is new if its
+//! transaction had not ended at the last poll, whenever the row was written.
 //!
-//! Where the changes cannot be sent one by one the client gets a snapshot in the same stream: its newest orders, which make up
-//! for whatever it has missed.
+//! If the changes cannot be sent one by one, the stream sends a snapshot: the customer's newest orders, which replace
+//! everything that the client knows.
 
+mod changes;
 mod delivery;
 mod feed;
 mod report;
@@ -19,73 +20,82 @@ use service_kit::tasks::CriticalTasks;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-pub use self::delivery::{Delivery, LiveEvent, News};
-use self::delivery::{Orders, Room};
+pub use self::delivery::{Delivery, EventData, LiveEvent};
+use self::delivery::{Orders, QueueBudget};
 use self::feed::Feed;
 use self::report::Reason;
 pub use self::report::Report;
 use self::subscriber::Subscriber;
-use crate::model::{Mark, ReadPosition};
+use crate::model::{ReadPosition, ResumePoint};
 use crate::port::{OrderWatch, QueryError};
 
-/// How many orders a snapshot shows: as many as the first page of a list.
-const SNAPSHOT: u8 = 20;
+/// The number of orders in a snapshot; the same as on the first page of a list.
+pub(crate) const SNAPSHOT_ORDERS: u8 = 20;
 
-/// The most changes that are sent one by one. Where there were more, a snapshot is shorter and says the same.
+/// The time between two heartbeats, which show clients that the read model can be read.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The maximum number of changes that are sent one by one. Beyond it, a snapshot is shorter.
 const MAX_CHANGES: usize = 1_000;
 
-/// How many deliveries a client may be behind before its stream ends.
+/// The stream of a client that is further behind than this many deliveries ends.
 const MAX_DELIVERIES: usize = 64;
 
-/// How many orders these hold at most.
-const MAX_QUEUED: usize = 4_000;
+/// The maximum number of orders in these deliveries.
+const MAX_QUEUED_ORDERS: usize = 4_000;
 
-/// What a client is sent: some at once, the rest as it happens. It ends when the client was too slow, when the read model could
-/// not be read for long, or when the process stops: the client comes back with the mark of the last event that it received.
+/// One client's stream. It ends when the client reads too slowly, when the read model cannot be read for long, or
+/// when the process stops. The client reconnects with the id of the last event that it received.
 pub struct Subscription {
-    /// At once.
+    /// Deliveries for the start of the stream.
     pub first: Vec<Delivery>,
-    /// As it happens.
+    /// Deliveries as changes happen.
     pub then: mpsc::Receiver<Delivery>,
 }
 
-/// Why nobody can watch now.
+/// The reason why a stream cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeError {
-    /// The read model could not be asked.
+    /// The read model cannot be queried.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Too many watch already, or the process stops.
-    #[error("there are as many streams as there may be, or the process is stopping")]
+    /// The maximum number of streams is open, or the process is stopping.
+    #[error("too many streams, or the process is stopping")]
     Full,
 }
 
-/// Where clients begin to watch.
+/// Starts streams.
 pub struct Live<W> {
     watch: Arc<W>,
     subscribers: mpsc::Sender<Subscriber>,
     slots: Arc<Semaphore>,
-    room: Room,
+    budget: QueueBudget,
     report: Arc<Report>,
 }
 
-/// The first deliveries, the mark behind them, and how far was read for them.
-type Begin = (Vec<Delivery>, Mark, ReadPosition);
+/// The start of a stream.
+struct Opening {
+    deliveries: Vec<Delivery>,
+    /// The resume point of a client that has received the deliveries.
+    resume_point: ResumePoint,
+    /// The position at which the orders in the deliveries were read.
+    position: ReadPosition,
+}
 
 impl<W: OrderWatch> Live<W> {
-    /// Reads from `watch` every `tick`, as long as somebody watches, until the process stops. There are up to `max_streams` at once; each
-    /// holds a connection of a client, and none of the database.
+    /// Polls `watch` every `live_poll` while there are streams, until the process stops. Up to `max_streams` are open
+    /// at once; each holds a client connection, but no database connection.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start(watch: Arc<W>, tick: Duration, max_streams: usize, tasks: &CriticalTasks) -> Self {
+    pub fn start(watch: Arc<W>, live_poll: Duration, max_streams: usize, tasks: &CriticalTasks) -> Self {
         let end = tasks.stop().clone();
-        Self::start_with_report(watch, tick, max_streams, Report::unregistered(), end, tasks)
+        Self::start_with_report(watch, live_poll, max_streams, Report::unregistered(), end, tasks)
     }
 
-    /// As [`Live::start`]; `report` counts what interrupts streams, which end with `end`.
+    /// Like [`Live::start`]; `report` counts what interrupts streams, and `end` ends them all.
     ///
     /// # Panics
     ///
@@ -93,24 +103,25 @@ impl<W: OrderWatch> Live<W> {
     #[must_use]
     pub fn start_with_report(
         watch: Arc<W>,
-        tick: Duration,
+        live_poll: Duration,
         max_streams: usize,
         report: Report,
         end: CancellationToken,
         tasks: &CriticalTasks,
     ) -> Self {
-        let (subscribers, arriving) = mpsc::channel(max_streams);
-        let (room, report) = (Room::new(), Arc::new(report));
-        let feed = Feed::new(Arc::clone(&watch), tick, arriving, room.clone(), Arc::clone(&report));
-        // Its end is the end of every stream.
+        let (subscribers, new_subscribers) = mpsc::channel(max_streams);
+        let (budget, report) = (QueueBudget::new(), Arc::new(report));
+        let feed =
+            Feed::new(Arc::clone(&watch), live_poll, new_subscribers, budget.clone(), Arc::clone(&report));
+        // When this task ends, every stream ends.
         tasks.spawn("live feed", async move {
             end.run_until_cancelled(feed.run()).await;
         });
-        Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)), room, report }
+        Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)), budget, report }
     }
 
-    /// Sends what happens to this customer's orders: from `mark` on, where the changes since can be found, else from a snapshot
-    /// on.
+    /// Opens a stream of this customer's changes: from `last` on if the changes since then can be listed, otherwise
+    /// starting with a snapshot.
     ///
     /// # Errors
     ///
@@ -118,49 +129,51 @@ impl<W: OrderWatch> Live<W> {
     pub async fn subscribe(
         &self,
         customer_id: String,
-        mark: Option<Mark>,
+        last: Option<ResumePoint>,
     ) -> Result<Subscription, SubscribeError> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| SubscribeError::Full)?;
-        let resumed = match mark {
-            Some(mark) => self.resume(&customer_id, mark).await?,
+        let resumed = match last {
+            Some(last) => self.resume(&customer_id, last).await?,
             None => None,
         };
-        let (first, mark, position) = match resumed {
-            Some(begin) => begin,
+        let Opening { deliveries, resume_point, position } = match resumed {
+            Some(opening) => opening,
             None => self.snapshot(&customer_id).await?,
         };
         let (queue, then) = Subscriber::queue();
-        let subscriber = Subscriber::new(customer_id, (mark, position), queue, slot);
+        let subscriber = Subscriber::new(customer_id, (resume_point, position), queue, slot);
         self.subscribers.try_send(subscriber).map_err(|_| SubscribeError::Full)?;
-        Ok(Subscription { first, then })
+        Ok(Subscription { first: deliveries, then })
     }
 
-    async fn snapshot(&self, customer_id: &str) -> Result<Begin, QueryError> {
-        let read = self.watch.newest(vec![customer_id.to_owned()], SNAPSHOT).await?;
-        let mark = read.position.mark();
-        let orders = Orders::of_snapshot(read.found.into_iter().flatten().collect());
-        Ok((vec![Delivery::snapshot(mark, orders)], mark, read.position))
+    async fn snapshot(&self, customer_id: &str) -> Result<Opening, QueryError> {
+        let read = self.watch.newest(vec![customer_id.to_owned()], SNAPSHOT_ORDERS).await?;
+        let resume_point = read.position.resume_point();
+        let orders = Orders::for_snapshot(read.found.into_iter().flatten().collect());
+        let deliveries = vec![Delivery::snapshot(resume_point, orders)];
+        Ok(Opening { deliveries, resume_point, position: read.position })
     }
 
-    /// What has changed since the mark; `None` where that cannot be found out, or is too much.
-    async fn resume(&self, customer_id: &str, mark: Mark) -> Result<Option<Begin>, QueryError> {
-        let read = self.watch.changes_of(customer_id, mark.settled, MAX_CHANGES + 1).await?;
+    /// The changes since `last`; `None` if they cannot be listed or there are too many.
+    async fn resume(&self, customer_id: &str, last: ResumePoint) -> Result<Option<Opening>, QueryError> {
+        let read = self.watch.changes_of(customer_id, last.settled, MAX_CHANGES + 1).await?;
         let changes = read.found;
-        let obstacle = if mark.continues_in(read.position.history) {
+        let obstacle = if last.continues_in(read.position.history) {
             (changes.len() > MAX_CHANGES).then_some(Reason::ResumeTooFar)
         } else {
             Some(Reason::ResumeOfOtherHistory)
         };
         let changes = changes.into_iter().map(Arc::new).collect();
-        let changes = if obstacle.is_none() { self.room.hold(changes) } else { None };
+        let changes = if obstacle.is_none() { self.budget.reserve(changes) } else { None };
         let Some(changes) = changes else {
             self.report.snapshot(obstacle.unwrap_or(Reason::NoRoom));
             return Ok(None);
         };
-        let mark = Mark { history: read.position.history, ..mark };
-        // Only the last event carries the new mark: a client that is cut off before it has not received everything.
-        let reached = mark.advanced_to(read.position.mark());
-        let first = vec![Delivery::first_orders(mark, changes), Delivery::heartbeat(reached)];
-        Ok(Some((first, reached, read.position)))
+        let last = ResumePoint { history: read.position.history, ..last };
+        // Only the last event carries the new resume point: a client that is cut off before it has not received all
+        // changes.
+        let resume_point = last.advanced_to(read.position.resume_point());
+        let deliveries = vec![Delivery::first_orders(last, changes), Delivery::heartbeat(resume_point)];
+        Ok(Some(Opening { deliveries, resume_point, position: read.position }))
     }
 }

@@ -1,4 +1,4 @@
-//! The questions that can be asked.
+//! The queries that the read side needs; [`crate::adapter::postgres`] implements them.
 
 use std::error::Error;
 use std::future::Future;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::model::{OrderSummary, Page, PageRequest, ReadPosition};
 
-/// Answers what requests ask, as far as orders have been projected.
+/// Queries that serve one request each. They see only what has been projected.
 pub trait OrderQueries: Send + Sync + 'static {
     /// A page of a customer's orders, by `placed_at` and then by id, newest first.
     ///
@@ -18,7 +18,7 @@ pub trait OrderQueries: Send + Sync + 'static {
     /// [`QueryError`].
     fn page(&self, request: PageRequest) -> impl Future<Output = Result<Page, QueryError>> + Send;
 
-    /// One order, or `None` where there is none, or none that has been projected yet.
+    /// One order; `None` if it does not exist or has not been projected yet.
     ///
     /// # Errors
     ///
@@ -26,9 +26,9 @@ pub trait OrderQueries: Send + Sync + 'static {
     fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<OrderSummary>, QueryError>> + Send;
 }
 
-/// Answers what a process asks again and again on behalf of many requests that wait.
+/// Queries that a process repeats to serve many waiting requests and streams at once.
 pub trait OrderWatch: Send + Sync + 'static {
-    /// Those of the orders that are there, in any order, by one query.
+    /// Those of the orders that exist, in any order, with one query.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ pub trait OrderWatch: Send + Sync + 'static {
         order_ids: Vec<Uuid>,
     ) -> impl Future<Output = Result<Vec<OrderSummary>, QueryError>> + Send;
 
-    /// The newest orders of each of the customers, newest first, in the order of the customers, by one query.
+    /// The newest orders of each customer, newest first, in the order of `customer_ids`, with one query.
     ///
     /// # Errors
     ///
@@ -49,8 +49,8 @@ pub trait OrderWatch: Send + Sync + 'static {
         limit: u8,
     ) -> impl Future<Output = Result<Read<Vec<Vec<OrderSummary>>>, QueryError>> + Send;
 
-    /// Up to `limit` orders of one customer that were written by transaction `settled` or a later one, in any order. It is quick
-    /// however long ago that was.
+    /// Up to `limit` orders of one customer that transaction `settled` or a later one wrote, in any order. Its cost
+    /// does not depend on how long ago that was.
     ///
     /// # Errors
     ///
@@ -62,8 +62,8 @@ pub trait OrderWatch: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Read<Vec<OrderSummary>>, QueryError>> + Send;
 
-    /// Up to `limit` orders of any of the customers that were written by one of these transactions, in any order, by one query.
-    /// Its cost grows with what all customers' orders were changed by them, not with the number of the customers.
+    /// Up to `limit` orders of any of these customers that one of these transactions wrote, in any order, with one
+    /// query. Its cost grows with the number of changes of all customers, not with the number of `customer_ids`.
     ///
     /// # Errors
     ///
@@ -76,25 +76,26 @@ pub trait OrderWatch: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Read<Vec<Change>>, QueryError>> + Send;
 }
 
-/// What was read, and how far.
+/// The result of a query and its read position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read<T> {
-    /// What other transactions wrote than those that are unseen here is in `found`. What some of these wrote may be as well.
+    /// `found` includes every write of the transactions seen at this position. It may include writes of unseen ones,
+    /// too.
     pub position: ReadPosition,
-    /// What was found.
+    /// The result.
     pub found: T,
 }
 
-/// An order that was written.
+/// An order and the transaction that last wrote its summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// By which transaction.
+    /// The transaction that wrote the summary.
     pub transaction: i64,
-    /// As it is now.
+    /// The order as it is now.
     pub order: OrderSummary,
 }
 
-/// The question could not be answered; it may be answered later. Questions that were asked together share the cause.
+/// The query failed; a later attempt may succeed. Queries that shared a statement share the cause.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the read model cannot be queried")]
 pub struct QueryError(#[source] pub Arc<dyn Error + Send + Sync>);

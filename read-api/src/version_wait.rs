@@ -1,4 +1,4 @@
-//! Waiting until an order has reached a version: reading one's own write.
+//! Waiting until an order has reached a version, so that clients can read their own writes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,28 +12,31 @@ use uuid::Uuid;
 use crate::model::OrderSummary;
 use crate::port::{OrderWatch, QueryError};
 
-/// How long to let pass between two looks. A projection takes about as long.
-const TICK: Duration = Duration::from_millis(2);
+/// The minimum pause between two polls. A projection takes about as long.
+const POLL_PAUSE: Duration = Duration::from_millis(2);
 
-/// But at least this many times as long as the last look took, so that looking for many never takes more than a fifth of what
-/// a connection can do.
-const PAUSE_PER_LOOK: u32 = 4;
+/// The pause is at least this many times the duration of the last poll, so that polling never takes more than a fifth
+/// of one connection's time.
+const PAUSE_PER_POLL: u32 = 4;
 
-/// Why nobody waits any longer.
+/// The reason why a wait ended without the order.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    /// The order has not reached the version in time.
-    #[error("the projection is behind")]
-    Behind,
-    /// The read model could not be asked.
+    /// The order did not reach the version in time.
+    #[error("the projection is behind version {min_version}")]
+    Behind {
+        /// The version that was waited for.
+        min_version: i32,
+    },
+    /// The read model cannot be queried.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Too many wait already.
-    #[error("as many requests wait for a projection as may wait")]
+    /// The maximum number of requests already wait.
+    #[error("too many requests wait for a projection")]
     TooMany,
 }
 
-/// Looks for all that wait by one query a tick, however many they are, and for nobody when nobody waits.
+/// Polls for all waiting requests with one query, and not at all while no request waits.
 pub struct VersionWait {
     waiters: Arc<Waiters>,
     slots: Semaphore,
@@ -42,16 +45,17 @@ pub struct VersionWait {
 #[derive(Default)]
 struct Waiters {
     by_order: Mutex<HashMap<Uuid, Vec<Waiter>>>,
-    came: Notify,
+    added: Notify,
 }
 
 struct Waiter {
     min_version: i32,
-    tell: oneshot::Sender<Result<OrderSummary, QueryError>>,
+    reply: oneshot::Sender<Result<OrderSummary, QueryError>>,
 }
 
 impl VersionWait {
-    /// Asks `watch`. Up to `max_waiters` wait at once; each holds a connection of a client, and none of the database.
+    /// Queries `watch`. Up to `max_waiters` requests wait at once; each holds a client connection, but no database
+    /// connection.
     ///
     /// # Panics
     ///
@@ -59,11 +63,11 @@ impl VersionWait {
     #[must_use]
     pub fn start<W: OrderWatch>(watch: Arc<W>, max_waiters: usize, tasks: &CriticalTasks) -> Self {
         let waiters = Arc::new(Waiters::default());
-        tasks.spawn("version wait", look_for_all(watch, Arc::clone(&waiters)));
+        tasks.spawn("version wait", poll(watch, Arc::clone(&waiters)));
         Self { waiters, slots: Semaphore::new(max_waiters) }
     }
 
-    /// The order in `min_version` or a later one, as soon as it is there, but within `limit`.
+    /// Returns the order as soon as it has `min_version` or a later version; waits up to `limit`.
     ///
     /// # Errors
     ///
@@ -75,70 +79,70 @@ impl VersionWait {
         limit: Duration,
     ) -> Result<OrderSummary, WaitError> {
         if limit.is_zero() {
-            return Err(WaitError::Behind);
+            return Err(WaitError::Behind { min_version });
         }
         let _slot = self.slots.try_acquire().map_err(|_| WaitError::TooMany)?;
-        let told = self.waiters.add(order_id, min_version);
-        match tokio::time::timeout(limit, told).await {
+        let reply = self.waiters.add(order_id, min_version);
+        match tokio::time::timeout(limit, reply).await {
             Ok(Ok(order)) => Ok(order?),
-            _ => Err(WaitError::Behind),
+            _ => Err(WaitError::Behind { min_version }),
         }
     }
 }
 
 impl Waiters {
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<Waiter>>> {
-        // Nothing that holds it can panic half way.
+        // No panic can leave the map half changed.
         self.by_order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, order_id: Uuid, min_version: i32) -> oneshot::Receiver<Result<OrderSummary, QueryError>> {
-        let (tell, told) = oneshot::channel();
-        self.lock().entry(order_id).or_default().push(Waiter { min_version, tell });
-        self.came.notify_one();
-        told
+        let (reply, receiver) = oneshot::channel();
+        self.lock().entry(order_id).or_default().push(Waiter { min_version, reply });
+        self.added.notify_one();
+        receiver
     }
 
-    /// The orders that somebody still waits for.
+    /// The orders that requests still wait for. Removes waiters whose requests have ended.
     fn order_ids(&self) -> Vec<Uuid> {
         let mut by_order = self.lock();
         by_order.retain(|_, waiters| {
-            waiters.retain(|waiter| !waiter.tell.is_closed());
+            waiters.retain(|waiter| !waiter.reply.is_closed());
             !waiters.is_empty()
         });
         by_order.keys().copied().collect()
     }
 
-    /// Tells those who wait for this version of the order or an earlier one.
-    fn tell(&self, order: &OrderSummary) {
+    /// Replies to the waiters for this version of the order or an earlier one.
+    fn reply(&self, order: &OrderSummary) {
         let mut by_order = self.lock();
         let Some(waiters) = by_order.get_mut(&order.order_id) else { return };
         for waiter in waiters.extract_if(.., |waiter| waiter.min_version <= order.version) {
-            let _gone = waiter.tell.send(Ok(order.clone()));
+            let _closed = waiter.reply.send(Ok(order.clone()));
         }
     }
 
-    /// Nobody is left to wait for something that cannot be asked.
-    fn tell_all(&self, error: &QueryError) {
+    /// The query failed: fails all waiters with the same error.
+    fn fail_all(&self, error: &QueryError) {
         for waiter in self.lock().drain().flat_map(|(_, waiters)| waiters) {
-            let _gone = waiter.tell.send(Err(error.clone()));
+            let _closed = waiter.reply.send(Err(error.clone()));
         }
     }
 }
 
-async fn look_for_all<W: OrderWatch>(watch: Arc<W>, waiters: Arc<Waiters>) {
+async fn poll<W: OrderWatch>(watch: Arc<W>, waiters: Arc<Waiters>) {
     loop {
         let order_ids = waiters.order_ids();
         if order_ids.is_empty() {
-            waiters.came.notified().await;
+            waiters.added.notified().await;
             continue;
         }
         let start = Instant::now();
         match watch.find_all(order_ids).await {
-            Ok(orders) => orders.iter().for_each(|order| waiters.tell(order)),
-            Err(error) => waiters.tell_all(&error),
+            Ok(orders) => orders.iter().for_each(|order| waiters.reply(order)),
+            Err(error) => waiters.fail_all(&error),
         }
-        tokio::time::sleep(TICK.max(start.elapsed() * PAUSE_PER_LOOK)).await;
+        tokio::time::sleep(POLL_PAUSE.max(start.elapsed() * PAUSE_PER_POLL)).await;
     }
 }
 
@@ -152,25 +156,25 @@ mod tests {
     use super::*;
     use crate::port::{Change, Read};
 
-    /// Finds nothing, and takes its time for it.
-    struct NothingThere {
-        takes: Duration,
-        looks: AtomicU32,
+    /// Finds nothing; each query takes `duration`.
+    struct EmptyTable {
+        duration: Duration,
+        polls: AtomicU32,
     }
 
-    impl OrderWatch for NothingThere {
+    impl OrderWatch for EmptyTable {
         async fn find_all(&self, _: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
-            self.looks.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(self.takes).await;
+            self.polls.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(self.duration).await;
             Ok(Vec::new())
         }
 
         async fn newest(&self, _: Vec<String>, _: u8) -> Result<Read<Vec<Vec<OrderSummary>>>, QueryError> {
-            panic!("nobody watches")
+            panic!("there are no streams")
         }
 
         async fn changes_of(&self, _: &str, _: i64, _: usize) -> Result<Read<Vec<OrderSummary>>, QueryError> {
-            panic!("nobody watches")
+            panic!("there are no streams")
         }
 
         async fn changes(
@@ -179,29 +183,29 @@ mod tests {
             _: Vec<Range<i64>>,
             _: usize,
         ) -> Result<Read<Vec<Change>>, QueryError> {
-            panic!("nobody watches")
+            panic!("there are no streams")
         }
     }
 
-    /// How many looks the two who wait for ten seconds cost.
-    async fn looks_that_take(takes: Duration) -> u32 {
-        let watch = Arc::new(NothingThere { takes, looks: AtomicU32::new(0) });
+    /// The number of polls while two requests wait for ten seconds.
+    async fn polls_that_take(duration: Duration) -> u32 {
+        let watch = Arc::new(EmptyTable { duration, polls: AtomicU32::new(0) });
         let waits = VersionWait::start(Arc::clone(&watch), 2, &CriticalTasks::new(CancellationToken::new()));
         let reach = |id| waits.reach(Uuid::from_u128(id), 1, Duration::from_secs(10));
         let (first, second) = tokio::join!(reach(1), reach(2));
-        assert!(matches!((first, second), (Err(WaitError::Behind), Err(WaitError::Behind))));
-        watch.looks.load(Ordering::Relaxed)
+        assert!(matches!((first, second), (Err(WaitError::Behind { .. }), Err(WaitError::Behind { .. }))));
+        watch.polls.load(Ordering::Relaxed)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn looks_are_a_tick_apart_however_many_wait() {
-        let looks = looks_that_take(Duration::ZERO).await;
-        assert!((3_000..=5_001).contains(&looks), "{looks}");
+    async fn polls_pause_for_the_minimum_however_many_requests_wait() {
+        let polls = polls_that_take(Duration::ZERO).await;
+        assert!((3_000..=5_001).contains(&polls), "{polls}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn looks_that_take_long_come_less_often() {
-        let looks = looks_that_take(Duration::from_millis(100)).await;
-        assert!((15..=21).contains(&looks), "{looks}");
+    async fn slow_polls_are_less_frequent() {
+        let polls = polls_that_take(Duration::from_millis(100)).await;
+        assert!((15..=21).contains(&polls), "{polls}");
     }
 }

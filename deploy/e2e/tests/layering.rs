@@ -39,7 +39,7 @@ const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
 ];
 
 /// What must not be named in the files of a layer.
-const FORBIDDEN_IN: [(&str, &[&str]); 24] = [
+const FORBIDDEN_IN: [(&str, &[&str]); 26] = [
     (
         "write-api/src/domain",
         &[
@@ -62,6 +62,8 @@ const FORBIDDEN_IN: [(&str, &[&str]); 24] = [
     ("write-api/src/adapter/postgres", &["adapter::http", "actix", "crate::command"]),
     ("read-api/src/model", &["crate::adapter", "crate::port", "actix", "diesel"]),
     ("read-api/src/port.rs", &["crate::adapter", "actix", "diesel"]),
+    ("read-api/src/config.rs", &["crate::adapter", "actix", "diesel"]),
+    ("read-api/src/cursor.rs", &["crate::adapter", "actix", "diesel"]),
     ("read-api/src/version_wait.rs", &["crate::adapter", "actix", "diesel"]),
     ("read-api/src/live.rs", &["crate::adapter", "actix", "diesel"]),
     ("read-api/src/live", &["crate::adapter", "actix", "diesel"]),

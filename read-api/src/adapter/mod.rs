@@ -1,4 +1,4 @@
-//! Where the read side meets the world.
+//! HTTP on one side, PostgreSQL on the other.
 
 pub mod http;
 pub mod postgres;

@@ -1,41 +1,41 @@
-//! What is queued for a client, and the room that this takes.
+//! Deliveries: events queued for a client, and the budget for all queues.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::model::{Mark, OrderSummary};
+use crate::model::{OrderSummary, ResumePoint};
 
-/// The most orders that all queues of a process hold. Clients that watch the same customer share them.
-const MAX_HELD: usize = 100_000;
+/// The maximum number of orders in all queues of a process. Clients of the same customer share them.
+const MAX_QUEUED_ORDERS_OF_ALL: usize = 100_000;
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveEvent {
-    /// A client that has received this event and all before it has seen every write of transactions before the mark.
-    pub mark: Mark,
-    /// What has happened.
-    pub news: News,
+    /// The event's id. A client that has received this event and all before it can resume from here.
+    pub resume_point: ResumePoint,
+    /// The event's name and data.
+    pub data: EventData,
 }
 
-/// What has happened.
+/// The data of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// The newest orders, newest first. What was sent before no longer counts.
+pub enum EventData {
+    /// The newest orders, newest first. They replace everything sent before.
     Snapshot(Vec<Arc<OrderSummary>>),
-    /// This order was placed or changed.
+    /// An order that was placed or changed.
     Order(Arc<OrderSummary>),
-    /// Nothing, but the read model could be read just now.
+    /// The read model was read just now.
     Heartbeat,
 }
 
-/// Some events for one client. They become separate events only when they are written.
+/// Events for one client. They become separate events only when they are written.
 #[derive(Debug)]
 pub struct Delivery {
-    mark: Mark,
+    resume_point: ResumePoint,
     content: Content,
-    /// The client's share.
-    _room: Option<OwnedSemaphorePermit>,
+    /// The part of the client's limit that this delivery takes.
+    _share: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -46,50 +46,54 @@ enum Content {
 }
 
 impl Delivery {
-    pub(super) fn snapshot(mark: Mark, orders: Arc<Orders>) -> Self {
-        Self { mark, content: Content::Snapshot(orders), _room: None }
+    pub(super) fn snapshot(resume_point: ResumePoint, orders: Arc<Orders>) -> Self {
+        Self { resume_point, content: Content::Snapshot(orders), _share: None }
     }
 
-    pub(super) fn orders(mark: Mark, orders: Arc<Orders>, room: OwnedSemaphorePermit) -> Self {
-        Self { mark, content: Content::Orders(orders), _room: Some(room) }
+    pub(super) fn orders(
+        resume_point: ResumePoint,
+        orders: Arc<Orders>,
+        share: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { resume_point, content: Content::Orders(orders), _share: Some(share) }
     }
 
-    /// What a client gets at once, which takes nothing of its share.
-    pub(super) fn first_orders(mark: Mark, orders: Arc<Orders>) -> Self {
-        Self { mark, content: Content::Orders(orders), _room: None }
+    /// Orders for the start of a stream. They are not queued, so they do not count against the client's limit.
+    pub(super) fn first_orders(resume_point: ResumePoint, orders: Arc<Orders>) -> Self {
+        Self { resume_point, content: Content::Orders(orders), _share: None }
     }
 
-    pub(super) fn heartbeat(mark: Mark) -> Self {
-        Self { mark, content: Content::Heartbeat, _room: None }
+    pub(super) fn heartbeat(resume_point: ResumePoint) -> Self {
+        Self { resume_point, content: Content::Heartbeat, _share: None }
     }
 
-    /// The events, one after the other. The room is free again when the iterator is dropped.
+    /// The events in order. Dropping the iterator frees the share.
     pub fn into_events(self) -> impl Iterator<Item = LiveEvent> + Send + Unpin {
         let mut sent = 0;
         std::iter::from_fn(move || {
-            let news = match &self.content {
-                Content::Orders(orders) => News::Order(Arc::clone(orders.list.get(sent)?)),
+            let data = match &self.content {
+                Content::Orders(orders) => EventData::Order(Arc::clone(orders.list.get(sent)?)),
                 _ if sent > 0 => return None,
-                Content::Snapshot(orders) => News::Snapshot(orders.list.clone()),
-                Content::Heartbeat => News::Heartbeat,
+                Content::Snapshot(orders) => EventData::Snapshot(orders.list.clone()),
+                Content::Heartbeat => EventData::Heartbeat,
             };
             sent += 1;
-            Some(LiveEvent { mark: self.mark, news })
+            Some(LiveEvent { resume_point: self.resume_point, data })
         })
     }
 }
 
-/// Orders that are queued for some clients.
+/// Orders that are queued for one or more clients.
 #[derive(Debug)]
 pub(super) struct Orders {
     list: Vec<Arc<OrderSummary>>,
-    _room: Option<OwnedSemaphorePermit>,
+    _share: Option<OwnedSemaphorePermit>,
 }
 
 impl Orders {
-    /// The few orders of a snapshot, which take no room: there is at most one in a queue.
-    pub(super) fn of_snapshot(orders: Vec<OrderSummary>) -> Arc<Self> {
-        Arc::new(Self { list: orders.into_iter().map(Arc::new).collect(), _room: None })
+    /// The few orders of a snapshot. They take nothing of the budget: a queue holds at most one snapshot.
+    pub(super) fn for_snapshot(orders: Vec<OrderSummary>) -> Arc<Self> {
+        Arc::new(Self { list: orders.into_iter().map(Arc::new).collect(), _share: None })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -97,22 +101,22 @@ impl Orders {
     }
 }
 
-/// The room for what is queued.
+/// The budget for the orders in all queues of the process.
 #[derive(Clone)]
-pub(super) struct Room(Arc<Semaphore>);
+pub(super) struct QueueBudget(Arc<Semaphore>);
 
-impl Room {
+impl QueueBudget {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_HELD)))
+        Self(Arc::new(Semaphore::new(MAX_QUEUED_ORDERS_OF_ALL)))
     }
 
-    /// The orders, or `None` where there is no room for them now.
-    pub(super) fn hold(&self, list: Vec<Arc<OrderSummary>>) -> Option<Arc<Orders>> {
-        let room = reserve(&self.0, list.len())?;
-        Some(Arc::new(Orders { list, _room: Some(room) }))
+    /// Takes a share for these orders; `None` if too little of the budget is left.
+    pub(super) fn reserve(&self, list: Vec<Arc<OrderSummary>>) -> Option<Arc<Orders>> {
+        let share = take_share(&self.0, list.len())?;
+        Some(Arc::new(Orders { list, _share: Some(share) }))
     }
 }
 
-pub(super) fn reserve(room: &Arc<Semaphore>, orders: usize) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(room).try_acquire_many_owned(u32::try_from(orders).ok()?).ok()
+pub(super) fn take_share(limit: &Arc<Semaphore>, orders: usize) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(limit).try_acquire_many_owned(u32::try_from(orders).ok()?).ok()
 }

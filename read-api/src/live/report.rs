@@ -1,22 +1,22 @@
-//! What logs and `/metrics` say of live streams.
+//! Interruptions of live streams, for logs and `/metrics`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Counter, counter, describe_counter};
 use service_kit::metrics::Registry;
 
-/// Why a client gets a snapshot instead of changes.
+/// The reason why a client gets a snapshot instead of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// It came back, and more has changed since than is sent one by one.
+    /// The client resumed, with too many changes since to send them one by one.
     ResumeTooFar,
-    /// It came back with the mark of another history.
+    /// The client resumed with an id of another history.
     ResumeOfOtherHistory,
-    /// More has changed at once than is sent one by one.
+    /// Too many changes at once to send them one by one.
     TooManyChanges,
-    /// The database has another history since a failover.
+    /// A failover started a new history.
     NewHistory,
-    /// The queues of the process are full.
+    /// The budget for the queues is used up.
     NoRoom,
 }
 
@@ -29,6 +29,7 @@ impl Reason {
         Self::NoRoom,
     ];
 
+    /// The label in `/metrics` and logs.
     const fn name(self) -> &'static str {
         match self {
             Self::ResumeTooFar => "resume_too_far",
@@ -40,7 +41,7 @@ impl Reason {
     }
 }
 
-/// Counts what interrupts the changes of streams, for `/metrics` and for the log.
+/// Counts interruptions of streams, for `/metrics` and the log.
 pub struct Report {
     snapshots: [(Reason, Count); Reason::ALL.len()],
     slow: Count,
@@ -67,32 +68,32 @@ impl Count {
 }
 
 impl Report {
-    /// Counts in metrics that `registry` renders.
+    /// Counts in metrics of `registry`.
     #[must_use]
     pub fn register(registry: &Registry) -> Self {
         registry.register(|| {
             describe_counter!(
                 "orders_live_snapshots_total",
-                "Snapshots sent to live streams in place of changes, by why these could not be sent."
+                "Snapshots sent to live streams in place of changes, by reason."
             );
             describe_counter!(
                 "orders_live_slow_streams_total",
                 "Live streams ended because the client read too slowly."
             );
-            Self::counting(
+            Self::new(
                 |reason| counter!("orders_live_snapshots_total", "reason" => reason.name()),
                 counter!("orders_live_slow_streams_total"),
             )
         })
     }
 
-    /// Counts for the log alone.
+    /// Counts for the log only.
     #[must_use]
     pub fn unregistered() -> Self {
-        Self::counting(|_| Counter::noop(), Counter::noop())
+        Self::new(|_| Counter::noop(), Counter::noop())
     }
 
-    fn counting(snapshots: impl Fn(Reason) -> Counter, slow: Counter) -> Self {
+    fn new(snapshots: impl Fn(Reason) -> Counter, slow: Counter) -> Self {
         Self {
             snapshots: Reason::ALL.map(|reason| (reason, Count::new(snapshots(reason)))),
             slow: Count::new(slow),
@@ -109,7 +110,7 @@ impl Report {
         self.slow.increment();
     }
 
-    /// Logs what has been counted since the last time.
+    /// Logs the counts since the last call.
     pub(super) fn log(&self) {
         for (reason, count) in &self.snapshots {
             if let Some(streams) = count.take_unlogged() {

@@ -1,13 +1,13 @@
-//! What screens ask for and show.
+//! The types that screens show, and the positions in lists and streams.
 
-mod mark;
 mod order_status;
 mod order_summary;
 mod page;
 mod read_position;
+mod resume_point;
 
-pub use mark::{History, Mark, NotAMark};
 pub use order_status::OrderStatus;
 pub use order_summary::OrderSummary;
-pub use page::{Filter, Page, PageRequest, Position};
+pub use page::{Filter, ListPosition, Page, PageRequest};
 pub use read_position::{ReadPosition, merged, width};
+pub use resume_point::{History, InvalidResumePoint, ResumePoint};

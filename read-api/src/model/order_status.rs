@@ -1,25 +1,25 @@
-//! What a list can be narrowed to.
+//! The status of an order, by which lists are filtered.
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OrderStatus {
-    /// Taken, not paid.
+    /// Accepted, not paid.
     Placed,
-    /// Paid, not on its way.
+    /// Paid, not shipped.
     Paid,
     /// On its way.
     Shipped,
     /// With the customer.
     Delivered,
-    /// Called off.
+    /// Cancelled before it was shipped.
     Cancelled,
 }
 
 impl OrderStatus {
-    /// All of them, in the order in which an order goes through them.
+    /// Every status, in the order in which an order reaches them.
     pub const ALL: [Self; 5] = [Self::Placed, Self::Paid, Self::Shipped, Self::Delivered, Self::Cancelled];
 
-    /// Its name, as summaries carry it.
+    /// The name that summaries carry.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl OrderStatus {
         }
     }
 
-    /// The status of this name.
+    /// The status with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)

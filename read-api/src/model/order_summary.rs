@@ -1,4 +1,4 @@
-//! One order in a list.
+//! The summary of one order.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// One order as a list shows it.
+/// The summary of one order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OrderSummary {
-    /// Identity of the order.
+    /// The order's id.
     pub order_id: Uuid,
-    /// Who ordered.
+    /// The customer who placed the order.
     #[schema(value_type = String, example = "alice")]
     #[serde(serialize_with = "text")]
     pub customer_id: Arc<str>,
     /// `placed`, `paid`, `shipped`, `delivered` or `cancelled`.
     #[schema(example = "placed")]
     pub status: Cow<'static, str>,
-    /// The version of the order that this shows; it never goes back.
+    /// The version of the order that this summary shows. It never decreases.
     #[schema(minimum = 1)]
     pub version: i32,
-    /// Σ price × quantity, in cents.
+    /// Sum of price × quantity over all items, in cents.
     #[schema(minimum = 0)]
     pub total_cents: i64,
-    /// How many items (lines) the order has.
+    /// Number of items (lines) in the order.
     #[schema(minimum = 1)]
     pub item_count: i32,
-    /// SKU of the last item.
+    /// The SKU of the last item.
     #[schema(example = "POT-IRON")]
     pub last_item_sku: String,
     /// When the order was placed.
@@ -41,7 +41,7 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_str(text)
 }
 
-/// As chrono does it, in a quarter of the time: its own way hands over each digit by itself, twenty times a list.
+/// The same text as chrono's `Serialize`, but formatted at once: chrono writes it in many small pieces.
 fn rfc3339<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }

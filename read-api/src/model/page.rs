@@ -1,4 +1,4 @@
-//! A customer's orders, page by page.
+//! Pages of a customer's orders.
 
 use std::collections::BTreeSet;
 
@@ -7,36 +7,36 @@ use uuid::Uuid;
 
 use super::{OrderStatus, OrderSummary};
 
-/// Which page of which orders.
+/// A request for one page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Whose orders.
+    /// The customer who placed the orders.
     pub customer_id: String,
-    /// Which of them.
+    /// Selects among the customer's orders.
     pub filter: Filter,
-    /// The page begins behind this order; `None` is the first page.
-    pub after: Option<Position>,
-    /// The most orders on the page; at least 1.
+    /// The page starts behind this order; `None` requests the first page.
+    pub after: Option<ListPosition>,
+    /// The maximum number of orders on the page; at least 1.
     pub limit: u8,
 }
 
-/// Which of a customer's orders.
+/// Selects among a customer's orders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// In any of these; empty means whatever their status is.
+    /// Orders in any of these; empty selects every status.
     pub statuses: BTreeSet<OrderStatus>,
-    /// Placed at this time or later.
+    /// Orders placed at this time or later.
     pub placed_from: Option<DateTime<Utc>>,
-    /// Placed before this time.
+    /// Orders placed before this time.
     pub placed_to: Option<DateTime<Utc>>,
 }
 
-/// Where in a customer's orders, newest first, one of them stands. It never changes: neither does when an order was placed.
+/// An order's position in the list of its customer, newest first. It never changes, because `placed_at` never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
+pub struct ListPosition {
     /// When the order was placed.
     pub placed_at: DateTime<Utc>,
-    /// Its id, which decides between orders placed in the same microsecond.
+    /// The order's id: the tie-breaker between orders placed in the same microsecond.
     pub order_id: Uuid,
 }
 
@@ -45,21 +45,20 @@ pub struct Position {
 pub struct Page {
     /// The orders.
     pub orders: Vec<OrderSummary>,
-    /// Behind which order the next page begins, if there is one.
-    pub next: Option<Position>,
+    /// The next page, if there is one, starts behind this order.
+    pub next: Option<ListPosition>,
 }
 
 impl Page {
-    /// The page that begins with `orders`, of which only `limit` belong on it: whoever asks for one more learns whether there
-    /// is a next page.
+    /// The first `limit` of `orders`. Pass one order more than `limit`: it shows that there is a next page.
     #[must_use]
-    pub fn of(mut orders: Vec<OrderSummary>, limit: u8) -> Self {
+    pub fn new(mut orders: Vec<OrderSummary>, limit: u8) -> Self {
         let has_next = orders.len() > usize::from(limit);
         orders.truncate(limit.into());
         let next = orders
             .last()
             .filter(|_| has_next)
-            .map(|last| Position { placed_at: last.placed_at, order_id: last.order_id });
+            .map(|last| ListPosition { placed_at: last.placed_at, order_id: last.order_id });
         Self { orders, next }
     }
 }

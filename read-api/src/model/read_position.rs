@@ -1,60 +1,62 @@
-//! How far a process has read.
+//! The position up to which a process has read.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::{History, Mark};
+use super::{History, ResumePoint};
 
-/// Transactions that were open are kept as at most this many ranges, so that a position has a bounded size.
+/// Limit on the ranges of open transactions, so that a position has a bounded size.
 const MAX_RANGES: usize = 128;
 
-/// Which transactions a read has seen: all below `next`, except those that were open. It is more exact than a [`Mark`], which
-/// the oldest open transaction holds back, so that what is written meanwhile counts as unseen again and again.
+/// The transactions that a read has seen: all below `next`, except those that were open. It is more exact than a
+/// [`ResumePoint`], which the oldest open transaction holds back: behind that one, every later change counts as
+/// unseen each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadPosition {
-    /// The history that was read.
+    /// The history of the rows that were read.
     pub history: History,
     next: i64,
     open: Vec<Range<i64>>,
 }
 
 impl ReadPosition {
-    /// Everything below `next` has been seen, except what these transactions write. Where they are scattered over more than 128
-    /// ranges, some that lie between them count as open as well.
+    /// Every transaction below `next` has been seen, except the `open` ones. If these form more than 128 ranges, some
+    /// transactions between them count as open as well.
     #[must_use]
     pub fn new(history: History, next: i64, open: Vec<Range<i64>>) -> Self {
         let open = open.into_iter().map(|range| range.start..range.end.min(next));
         Self { history, next, open: merged(open.collect()) }
     }
 
-    /// What a client may come back with that has been sent all that was seen.
+    /// The resume point of a client that has been sent every change of this read.
     #[must_use]
-    pub fn mark(&self) -> Mark {
+    pub fn resume_point(&self) -> ResumePoint {
         let settled = self.open.first().map_or(self.next, |first| first.start);
-        Mark { history: self.history, settled }
+        ResumePoint { history: self.history, settled }
     }
 
-    /// Whether what this transaction wrote may not have been seen.
+    /// Whether the read may have missed writes of this transaction.
     #[must_use]
     pub fn is_unseen(&self, transaction: i64) -> bool {
         transaction >= self.next || self.open.iter().any(|range| range.contains(&transaction))
     }
 
-    /// The transactions whose writes may not have been seen.
+    /// The transactions whose writes the read may have missed.
     pub fn unseen(&self) -> impl Iterator<Item = Range<i64>> {
         self.open.iter().cloned().chain(std::iter::once(self.next..i64::MAX))
     }
 
-    /// Whether `other` was read when the same history had gone further: on the same server, or on another one. As a history goes
-    /// on, the newest row never gets an older id; and as long as it has the same one, open transactions only become fewer.
+    /// Whether `other` is a later read of the same history, on this server or another one. Over time the id in the
+    /// newest row never decreases; while it stays the same, open transactions only become fewer.
     #[must_use]
     pub fn is_behind(&self, other: &Self) -> bool {
         (self.next, Reverse(width(&self.open))) < (other.next, Reverse(width(&other.open)))
     }
 }
 
-/// The same transactions as sorted ranges with gaps between them: at most 128, for which the smallest gaps are filled.
+/// The same transactions as sorted ranges with gaps between them. If there are more than 128, the smallest gaps are
+/// filled.
 #[must_use]
 pub fn merged(mut ranges: Vec<Range<i64>>) -> Vec<Range<i64>> {
     ranges.retain(|range| !range.is_empty());
@@ -70,7 +72,7 @@ pub fn merged(mut ranges: Vec<Range<i64>>) -> Vec<Range<i64>> {
     join(joined, |end, start| !kept.contains(&(end, start)))
 }
 
-/// Joins each range to the one before where `are_one` says so of the end of that one and its own start.
+/// Joins each range to the previous one if `are_one(end of previous, start of this)`.
 fn join(sorted: Vec<Range<i64>>, are_one: impl Fn(i64, i64) -> bool) -> Vec<Range<i64>> {
     let mut joined: Vec<Range<i64>> = Vec::with_capacity(sorted.len().min(MAX_RANGES));
     for range in sorted {
@@ -82,7 +84,7 @@ fn join(sorted: Vec<Range<i64>>, are_one: impl Fn(i64, i64) -> bool) -> Vec<Rang
     joined
 }
 
-/// How many transactions there are in ranges with gaps between them.
+/// The number of transactions in these ranges, which must not overlap.
 #[must_use]
 pub fn width(ranges: &[Range<i64>]) -> i64 {
     ranges.iter().map(|range| range.end - range.start).sum()
@@ -99,16 +101,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_open_or_comes_later_is_unseen() {
+    fn transactions_that_were_open_or_start_later_are_unseen() {
         let position = position(20, &[12, 10, 11, 15, 25]);
         let unseen: Vec<_> = (0..30).filter(|xid| position.is_unseen(*xid)).collect();
         assert_eq!(unseen, [vec![10, 11, 12, 15], (20..30).collect()].concat());
         assert_eq!(position.unseen().collect::<Vec<_>>(), [10..13, 15..16, 20..i64::MAX]);
-        assert_eq!(position.mark().settled, 10);
+        assert_eq!(position.resume_point().settled, 10);
     }
 
     #[test]
-    fn a_position_is_behind_one_that_has_seen_a_newer_row_or_more_ends() {
+    fn a_position_is_behind_one_with_a_newer_row_or_fewer_open_transactions() {
         assert!(position(20, &[]).is_behind(&position(21, &[3])));
         assert!(position(20, &[3, 4]).is_behind(&position(20, &[3])));
         assert!(!position(20, &[3]).is_behind(&position(20, &[3])));
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_stays_small_and_forgets_no_open_transaction() {
+    fn a_position_stays_small_and_keeps_every_open_transaction() {
         let open: Vec<i64> = (0..1_000).map(|n| 10 * n + n * n).collect();
         let position = position(2_000_000, &open);
         assert_eq!(position.unseen().count(), MAX_RANGES + 1);

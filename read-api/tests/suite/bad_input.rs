@@ -1,4 +1,4 @@
-//! Questions that are refused: a clear problem that names the parameter.
+//! Bad requests: the problem names the wrong parameter.
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
@@ -70,7 +70,7 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_query_are_told_together() -> Result<()> {
+async fn all_wrong_parameters_are_reported_together() -> Result<()> {
     let api = Api::start().await?;
     let problem =
         problem(api.get("/customers/alice/orders?limit=0&status=new&placed_to=now&page=2").await?).await?;
@@ -84,7 +84,7 @@ async fn all_faults_of_a_query_are_told_together() -> Result<()> {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_problems_too() -> Result<()> {
+async fn unknown_paths_and_methods_are_problems_too() -> Result<()> {
     let api = Api::start().await?;
     let probes = ["/livez", "/readyz", "/metrics"];
     for path in
@@ -113,7 +113,7 @@ async fn other_paths_and_methods_are_problems_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_does_without_the_body() -> Result<()> {
+async fn head_responds_like_get_without_the_body() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     for path in [
@@ -137,7 +137,7 @@ async fn head_answers_as_get_does_without_the_body() -> Result<()> {
 }
 
 #[tokio::test]
-async fn head_of_the_stream_ends_and_every_head_closes_its_connection() -> Result<()> {
+async fn head_of_the_stream_ends_and_every_head_response_closes_its_connection() -> Result<()> {
     let api = Api::start().await?;
     for path in ["/customers/alice/orders/stream", "/customers/alice/orders", "/openapi.json"] {
         let head = reqwest::Client::new().head(format!("{}{path}", api.url)).send();
@@ -157,22 +157,23 @@ async fn a_stream_over_http_1_0_has_no_chunks() -> Result<()> {
     let api = Api::start().await?;
     let mut old = tokio::net::TcpStream::connect(api.url.trim_start_matches("http://")).await?;
     old.write_all(b"GET /customers/alice/orders/stream HTTP/1.0\r\n\r\n").await?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let snapshot = async {
-        while !answer.ends_with(b"\n\n") || !String::from_utf8_lossy(&answer).contains("event: snapshot") {
-            anyhow::ensure!(old.read_buf(&mut answer).await? > 0, "the stream has ended");
+        while !response.ends_with(b"\n\n") || !String::from_utf8_lossy(&response).contains("event: snapshot")
+        {
+            anyhow::ensure!(old.read_buf(&mut response).await? > 0, "the stream has ended");
         }
         Ok(())
     };
     tokio::time::timeout(SOON, snapshot).await??;
-    let answer = String::from_utf8(answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
-    assert!(!head.contains("chunked") && body.starts_with("retry: "), "{answer}");
+    let response = String::from_utf8(response)?;
+    let (head, body) = response.split_once("\r\n\r\n").context("no body")?;
+    assert!(!head.contains("chunked") && body.starts_with("retry: "), "{response}");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_answer_does_not_grow_with_what_is_wrong() -> Result<()> {
+async fn an_error_response_has_a_bounded_size() -> Result<()> {
     let api = Api::start().await?;
     let many: Vec<_> = (0..5_000).map(|number| format!("p{number}")).collect();
     let long = "x".repeat(20_000);

@@ -1,4 +1,4 @@
-//! Lists that are asked for at the same time come from few statements, and each is what it is alone.
+//! Lists requested at the same time share statements, and each is the same as if it were requested alone.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -16,15 +16,15 @@ use tokio_postgres::Client;
 
 use crate::support::{Api, SOON};
 
-/// Customers, and how many orders each has.
+/// The customers, and the number of orders of each.
 const CUSTOMERS: [(&str, i32); 5] = [("nobody", 0), ("one", 1), ("few", 5), ("some", 20), ("many", 60)];
 
-/// Lists that are asked for at once: twice as many as a statement has room for, and some.
+/// Lists requested at once: more than twice the maximum of a statement.
 const AT_ONCE: usize = 70;
 
-/// A list as a client may ask for it.
+/// A list that a client may request.
 #[derive(Debug, Clone)]
-struct Question {
+struct ListRequest {
     customer: &'static str,
     limit: u8,
     placed_from: Option<u8>,
@@ -32,11 +32,11 @@ struct Question {
     second_page: bool,
 }
 
-/// Orders are placed from minute 0 to 29; `placed_from` is always the earlier one.
-fn question() -> impl Strategy<Value = Question> {
+/// Orders are placed from minute 0 to 29; `placed_from` is before `placed_to`.
+fn bounded() -> impl Strategy<Value = ListRequest> {
     let bound = |minutes| prop::option::of(minutes);
     (newest(), bound(0..15_u8), bound(15..30_u8), any::<bool>()).prop_map(
-        |(newest, from, to, second_page)| Question {
+        |(newest, from, to, second_page)| ListRequest {
             placed_from: from,
             placed_to: to,
             second_page,
@@ -45,8 +45,8 @@ fn question() -> impl Strategy<Value = Question> {
     )
 }
 
-fn newest() -> impl Strategy<Value = Question> {
-    (prop::sample::select(&CUSTOMERS[..]), 1..=30_u8).prop_map(|((customer, _), limit)| Question {
+fn newest() -> impl Strategy<Value = ListRequest> {
+    (prop::sample::select(&CUSTOMERS[..]), 1..=30_u8).prop_map(|((customer, _), limit)| ListRequest {
         customer,
         limit,
         placed_from: None,
@@ -66,9 +66,9 @@ impl Browser<'_> {
         Ok(response.error_for_status()?.json().await?)
     }
 
-    /// Where the list is. A second page is found by the first one, if there is a second.
-    async fn path(&self, question: &Question) -> Result<String> {
-        let Question { customer, limit, placed_from, placed_to, second_page } = question;
+    /// The path of the list. The cursor of a second page comes from the first page, if there is a second.
+    async fn path(&self, request: &ListRequest) -> Result<String> {
+        let ListRequest { customer, limit, placed_from, placed_to, second_page } = request;
         let bound = |name, minute: &Option<u8>| {
             minute.map_or_else(String::new, |minute| format!("&{name}=2026-11-23T10:{minute:02}:00.123456Z"))
         };
@@ -82,13 +82,13 @@ impl Browser<'_> {
         Ok(cursor.map(|cursor| format!("{path}&cursor={cursor}")).unwrap_or(path))
     }
 
-    /// The lists, asked for at once, and the texts of the statements that they took.
+    /// The lists, requested at once, and the texts of the statements that ran for them.
     async fn together(&self, paths: &[String]) -> Result<(Vec<Value>, Vec<String>)> {
         let mut turnstile = Turnstile::close(&self.api.database).await?;
         let mut statements = Vec::new();
         let lists = pin!(try_join_all(paths.iter().map(|path| self.get(path))));
         let passing = async {
-            // What is asked above was sent before this, on the same runtime.
+            // The requests above were sent before this one, on the same runtime.
             self.client.get(format!("{}/dashboard.css", self.api.url)).send().await?;
             loop {
                 statements.push(turnstile.waiting().await?);
@@ -104,7 +104,7 @@ impl Browser<'_> {
     }
 }
 
-/// Lets one statement of read-api at a time read `order_summary`.
+/// Lets read-api's statements read `order_summary` one at a time.
 struct Turnstile {
     holder: Client,
     next: Client,
@@ -120,12 +120,12 @@ impl Turnstile {
         Ok(Self { holder, next, watcher: database.connect().await? })
     }
 
-    /// The statement that waits.
+    /// The statement that waits for the lock.
     async fn waiting(&self) -> Result<String, TimedOut> {
         self.blocked("application_name = 'read-api'").await
     }
 
-    /// Lets the statement that waits pass, and is closed behind it: the lock is given to who waits in turn.
+    /// Lets the waiting statement pass and closes behind it: PostgreSQL grants a lock in the order of the requests.
     async fn pass(&mut self) -> Result<()> {
         let open = async {
             self.blocked("query LIKE 'BEGIN; LOCK%'").await?;
@@ -151,25 +151,25 @@ impl Turnstile {
 }
 
 #[tokio::test]
-async fn lists_asked_for_together_share_statements_and_each_is_what_it_is_alone() -> Result<()> {
+async fn simultaneous_lists_share_statements_and_equal_the_lists_requested_alone() -> Result<()> {
     let limits = [("DATABASE_LOCK_TIMEOUT_MS", "10000"), ("DATABASE_STATEMENT_TIMEOUT_MS", "10000")];
     let api = Api::start_with(&limits).await?;
     let mut number = 0;
     for (customer, count) in CUSTOMERS {
-        // Two in the same minute where there are many: the id decides between them.
+        // Customers with many orders have two in the same minute: the id is the tie-breaker.
         let orders: Vec<_> = (1..=count).map(|order| (number + order, customer, order % 30)).collect();
         api.insert(&orders).await?;
         number += count;
     }
     let browser = Browser { client: HttpClient::new(), api: &api };
     let mut runner = TestRunner::deterministic();
-    let kinds = [(false, newest().boxed()), (true, question().boxed())];
+    let kinds = [(false, newest().boxed()), (true, bounded().boxed())];
     for (round, (bounded, kind)) in kinds.into_iter().cycle().take(12).enumerate() {
-        let questions = prop::collection::vec(kind, AT_ONCE).new_tree(&mut runner);
-        let questions = questions.map_err(anyhow::Error::msg)?.current();
+        let requests = prop::collection::vec(kind, AT_ONCE).new_tree(&mut runner);
+        let requests = requests.map_err(anyhow::Error::msg)?.current();
         let (mut paths, mut alone) = (Vec::new(), Vec::new());
-        for question in &questions {
-            let path = browser.path(question).await?;
+        for request in &requests {
+            let path = browser.path(request).await?;
             alone.push(browser.get(&path).await.with_context(|| path.clone())?);
             paths.push(path);
         }

@@ -1,4 +1,4 @@
-//! PostgreSQL crashes, and forgets which transaction ids it had given to those who wrote nothing.
+//! PostgreSQL crashes, and uses the ids of transactions again that left nothing on disk.
 
 use anyhow::Result;
 use read_api::adapter::postgres::PgOrderWatch;
@@ -22,15 +22,15 @@ fn watch(server: &PrivateServer) -> Result<PgOrderWatch> {
 }
 
 #[tokio::test]
-async fn a_change_is_told_although_its_transaction_has_an_id_that_was_seen_before_the_crash() -> Result<()> {
+async fn a_change_is_found_although_its_transaction_id_was_already_used_before_the_crash() -> Result<()> {
     let dir = tempfile::tempdir_in("/tmp")?;
-    // The server's own user has to get there.
+    // The server's user must be able to enter the directory.
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let options = ServerOptions { tuning: Tuning::Durable, data_dir: Some(dir.path().join("data")) };
     let server = PrivateServer::start(&options)?;
     migrate::up(&server.superuser_url("postgres")).await?;
     let session = connect(&server).await?;
-    // What is not asked to be on disk stays in memory for a while.
+    // Keeps WAL in memory for longer unless a commit flushes it.
     session.batch_execute("ALTER SYSTEM SET wal_writer_delay = '10s'").await?;
     session.batch_execute("SELECT pg_reload_conf()").await?;
     insert(&session, &[(1, "alice", 1)]).await?;
@@ -47,7 +47,7 @@ async fn a_change_is_told_although_its_transaction_has_an_id_that_was_seen_befor
     let session = connect(&server).await?;
     change(&session, 1, 1).await?;
     let changed_in: i64 = session.query_one("SELECT max(changed_in) FROM order_summary", &[]).await?.get(0);
-    assert!(changed_in < before, "{changed_in} was not given before the crash, when {before} came next");
+    assert!(changed_in < before, "{changed_in} was not used before the crash, when {before} came next");
     let unseen = read.position.unseen().collect();
     let changes = watch(&server)?.changes(vec!["alice".to_owned()], unseen, 20).await?;
     assert_eq!(changes.position.history, read.position.history);

@@ -1,11 +1,11 @@
-//! The page itself; what it does is tested in a browser, in `deploy/local/tests/browser`.
+//! The files of the dashboard; `deploy/e2e/tests/browser` tests the page in a browser.
 
 use anyhow::Result;
 
 use crate::support::Api;
 
 #[tokio::test]
-async fn the_page_comes_whole_from_the_binary_and_may_use_nothing_else() -> Result<()> {
+async fn the_page_comes_from_the_binary_and_may_use_nothing_else() -> Result<()> {
     let api = Api::start().await?;
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
@@ -25,10 +25,7 @@ async fn the_page_comes_whole_from_the_binary_and_may_use_nothing_else() -> Resu
         let policy = header("content-security-policy")?;
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         let text = response.text().await?;
-        assert!(
-            !text.contains("http://") && !text.contains("https://"),
-            "{path} uses something from elsewhere"
-        );
+        assert!(!text.contains("http://") && !text.contains("https://"), "{path} uses another origin");
         assert!(!text.contains("innerHTML") && !text.contains(" style="), "{path}");
     }
     Ok(())

@@ -26,7 +26,7 @@ fn replica_at(server: &PrivateServer) -> Result<Replica> {
     Replica::start(&server.url("orders_read_api", "postgres"), &[])
 }
 
-/// Lets `standby` follow another server, or none.
+/// Makes `standby` follow another server, or none.
 async fn follow(standby: &Client, primary: Option<&PrivateServer>) -> Result<()> {
     let conninfo = primary.map(|primary| format!("host={} user=postgres", primary.socket_dir().display()));
     let set = format!("ALTER SYSTEM SET primary_conninfo = '{}'", conninfo.unwrap_or_default());
@@ -60,7 +60,7 @@ async fn reported_timeline(server: &Client) -> Result<i32> {
     Ok(server.query_one(query, &[]).await?.get(0))
 }
 
-/// Promotes `server`, which must not reply before it takes writes.
+/// Promotes `server`, and waits until it accepts writes.
 async fn promote(server: &Client) -> Result<()> {
     let promoted: bool = server.query_one("SELECT pg_promote(true, 30)", &[]).await?.get(0);
     ensure!(promoted, "it was not promoted");
@@ -72,7 +72,7 @@ fn orders(numbers: std::ops::RangeInclusive<i32>) -> Vec<(i32, &'static str, i32
 }
 
 #[tokio::test]
-async fn a_client_that_saw_orders_which_a_failover_lost_gets_a_snapshot_at_a_standby() -> Result<()> {
+async fn a_client_that_saw_orders_lost_in_a_failover_gets_a_snapshot_from_a_standby() -> Result<()> {
     let a = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None })?;
     migrate::up(&a.superuser_url("postgres")).await?;
     let (b, c) = (PrivateServer::start_standby_of(&a)?, PrivateServer::start_standby_of(&a)?);
@@ -97,7 +97,7 @@ async fn a_client_that_saw_orders_which_a_failover_lost_gets_a_snapshot_at_a_sta
     drop(a);
     promote(&at_b).await?;
 
-    // Nothing has been written since: no place for the client to miss anything, and nothing shows yet what was lost.
+    // Nothing has been written since: the client has missed nothing, and no row shows yet that orders were lost.
     let replica = replica_at(&c)?;
     let mut early = replica.watch("alice", Some(&lost)).await?;
     assert_eq!(early.next().await?.context("no event")?.name, "heartbeat");
@@ -120,7 +120,7 @@ async fn a_client_that_saw_orders_which_a_failover_lost_gets_a_snapshot_at_a_sta
     Ok(())
 }
 
-/// One address that leads to each of these sockets in turn.
+/// One address whose connections alternate between these sockets.
 pub(crate) async fn alternate(sockets: [PathBuf; 2]) -> Result<(u16, AbortOnDropHandle<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
@@ -134,7 +134,7 @@ pub(crate) async fn alternate(sockets: [PathBuf; 2]) -> Result<(u16, AbortOnDrop
     Ok((port, AbortOnDropHandle::new(tokio::spawn(accepting))))
 }
 
-/// Watches until the order comes; fails where the stream is interrupted before.
+/// Reads until the order comes; fails if the stream is interrupted before.
 async fn read_to(events: &mut Events, last: i64) -> Result<()> {
     let deadline = Instant::now() + SOON;
     loop {
@@ -148,7 +148,7 @@ async fn read_to(events: &mut Events, last: i64) -> Result<()> {
 }
 
 #[tokio::test]
-async fn standbys_behind_one_address_whose_restartpoints_differ_interrupt_no_stream() -> Result<()> {
+async fn standbys_with_different_restartpoints_behind_one_address_interrupt_no_stream() -> Result<()> {
     let a = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None })?;
     migrate::up(&a.superuser_url("postgres")).await?;
     let standbys = (|| {
@@ -165,20 +165,20 @@ async fn standbys_behind_one_address_whose_restartpoints_differ_interrupt_no_str
     wait_for_orders(&at_c, 5).await?;
     wait_for_orders(&at_d, 5).await?;
     wait::until("one standby to report the new timeline", FOLLOWING, || async {
-        // A restartpoint comes of the newest checkpoint that has been replayed.
+        // A restartpoint is made from the newest replayed checkpoint.
         at_b.batch_execute("CHECKPOINT").await.map_err(|error| error.to_string())?;
         at_c.batch_execute("CHECKPOINT").await.map_err(|error| error.to_string())?;
         let timeline = reported_timeline(&at_c).await.map_err(|error| error.to_string())?;
         if timeline == 2 { Ok(()) } else { Err(timeline.to_string()) }
     })
     .await?;
-    assert_eq!(reported_timeline(&at_d).await?, 1, "the other one does not yet");
+    assert_eq!(reported_timeline(&at_d).await?, 1, "the other standby does not report it yet");
 
     let (port, _forwarding) =
         alternate([&c, &d].map(|server| server.socket_dir().join(".s.PGSQL.5432"))).await?;
     let url = format!("postgres://orders_read_api@127.0.0.1:{port}/postgres");
     let replica = Replica::start(&url, &[])?;
-    // At once, so that there are connections to both.
+    // Open all at once, so that there are connections to both standbys.
     let mut streams = Vec::new();
     let customers = ["alice"; 4].map(|customer| replica.watch(customer, None));
     for stream in futures_util::future::join_all(customers).await {

@@ -1,4 +1,4 @@
-//! When the database fails, and how the process starts.
+//! Failures of the database, and the start of the process.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
 }
 
 #[tokio::test]
-async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well() -> Result<()> {
+async fn without_the_database_responses_are_503_and_recover_with_it() -> Result<()> {
     let api = Api::start().await?;
     api.until_ready_is(StatusCode::OK).await?;
     let session = api.database.connect().await?;
@@ -41,7 +41,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
     assert_eq!(api.probe("/livez").await?.status(), StatusCode::OK, "a restart would not help");
 
     api.database.reopen(&session).await?;
-    wait::until("an answer", Duration::from_secs(2), || async {
+    wait::until("a response", Duration::from_secs(2), || async {
         let status = api.get("/customers/alice/orders").await.map(|response| response.status());
         if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }
     })
@@ -51,12 +51,12 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
 }
 
 #[tokio::test]
-async fn a_database_that_goes_silent_is_503_and_not_a_hang() -> Result<()> {
+async fn a_database_that_goes_silent_leads_to_503_and_not_to_a_hang() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy().await?;
     assert_eq!(api.get("/customers/alice/orders").await?.status(), StatusCode::OK);
     proxy.set(Wire::RequestsLost);
-    let answer = tokio::time::timeout(Duration::from_secs(5), api.get("/customers/alice/orders")).await??;
-    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let response = tokio::time::timeout(Duration::from_secs(5), api.get("/customers/alice/orders")).await??;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     // The silent connection is not used again.
     proxy.heal_for_new_connections();
     assert_eq!(api.get("/customers/alice/orders").await?.status(), StatusCode::OK);
@@ -64,9 +64,9 @@ async fn a_database_that_goes_silent_is_503_and_not_a_hang() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_bad_configuration_ends_the_process_at_once_and_names_the_variable() -> Result<()> {
+async fn a_bad_configuration_ends_the_process_at_once_with_an_error_that_names_the_variable() -> Result<()> {
     let url = ("DATABASE_URL", "postgres://orders_read_api@localhost/orders");
-    let key = ("CURSOR_KEY", "a secret that all replicas have in common");
+    let key = ("CURSOR_KEY", "a secret that all replicas share");
     for (vars, named) in [
         (vec![key], "DATABASE_URL"),
         (vec![url], "CURSOR_KEY"),
@@ -81,11 +81,11 @@ async fn a_bad_configuration_ends_the_process_at_once_and_names_the_variable() -
         let mut program = Command::new(env!("CARGO_BIN_EXE_read-api"));
         program.env_clear().envs(vars).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(SOON, program.output()).await.context(named)??;
-        let said = String::from_utf8(output.stderr)?;
-        assert!(!output.status.success() && said.contains(named), "{named}: {said}");
+        let stderr = String::from_utf8(output.stderr)?;
+        assert!(!output.status.success() && stderr.contains(named), "{named}: {stderr}");
         assert!(
-            !said.contains("too short") && !said.contains("a secret"),
-            "secrets do not belong into logs: {said}"
+            !stderr.contains("too short") && !stderr.contains("a secret"),
+            "secrets do not belong in logs: {stderr}"
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! How PostgreSQL runs the statements over two million orders: by index and in its order, whatever is asked.
+//! The plans of all statements over two million orders: each reads by index and in index order.
 
 use anyhow::{Context, Error, Result};
 use read_api::adapter::postgres::BY_KEY_ONLY;
@@ -11,17 +11,18 @@ use crate::support::{Api, SOON};
 
 const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
 
-/// Two million orders of 100,000 customers, one of whom has twenty thousand; every order was written by a transaction of its own, which was before
-/// all others.
+/// Two million orders of 100,000 customers, one of whom has twenty thousand. Each order has a transaction of its own,
+/// older than all real ones.
 const FILL: &str = "INSERT INTO order_summary
     (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version, changed_in, history)
-    SELECT md5(n::text)::uuid, CASE n % 100 WHEN 0 THEN 'whale' ELSE 'customer-' || n * 7919::bigint % 100000 END, 1000 + n,
+    SELECT md5(n::text)::uuid,
+           CASE n % 100 WHEN 0 THEN 'whale' ELSE 'customer-' || n * 7919::bigint % 100000 END, 1000 + n,
            (ARRAY['placed', 'paid', 'shipped', 'delivered', 'cancelled'])[1 + (n + n / 100000) % 5],
            timestamptz '2020-01-01 00:00:00Z' + n * interval '1 minute', 3, 'SKU-' || n % 1000, 1, n - 2000000,
            (SELECT current_history())
     FROM generate_series(1, 2000000) AS n";
 
-/// Makes the indexes after the rows, which is several times as fast.
+/// Creates the indexes after the rows, which is several times faster.
 async fn fill(session: &Client) -> Result<()> {
     let secondary = "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
                      WHERE indrelid = 'order_summary'::regclass AND NOT indisprimary ORDER BY 1";
@@ -37,19 +38,19 @@ async fn fill(session: &Client) -> Result<()> {
     Ok(())
 }
 
-/// The statement in a file of this name.
+/// The text of the statement with this name.
 fn statement(name: &str) -> Result<String> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/adapter/postgres");
     Ok(std::fs::read_to_string(format!("{directory}/{name}.sql"))?)
 }
 
-/// Waits until a session of read-api has run the statement last. The request is made again until it is seen: the next statement
-/// on the same connection, such as the one for live updates, hides it.
-async fn is_run(session: &Client, name: &str, request: impl AsyncFn() -> Result<()>) -> Result<()> {
+/// Waits until this statement is the last one of a read-api session. Repeats the request until then: the next
+/// statement on the same connection, such as one for live updates, hides it.
+async fn expect_run(session: &Client, name: &str, request: impl AsyncFn() -> Result<()>) -> Result<()> {
     let query =
         "SELECT FROM pg_stat_activity WHERE datname = current_database() AND usename = 'orders_read_api'
                  AND query LIKE '-- ' || $1::text || E'\\n%'";
-    let look = async || {
+    let check = async || {
         let run = async || -> Result<_> {
             request().await?;
             Ok(session.query_opt(query, &[&name]).await?)
@@ -60,10 +61,10 @@ async fn is_run(session: &Client, name: &str, request: impl AsyncFn() -> Result<
             Err(error) => Ok(Err(error)),
         }
     };
-    wait::until("the statement", SOON, look).await.with_context(|| name.to_owned())?
+    wait::until("the statement", SOON, check).await.with_context(|| name.to_owned())?
 }
 
-/// The request leads to the statement, whose plan is the golden one.
+/// Checks that the request runs the statement, and that its plan is the golden one.
 async fn check(
     session: &Client,
     name: &str,
@@ -71,7 +72,7 @@ async fn check(
     request: impl AsyncFn() -> Result<()>,
     arguments: &str,
 ) -> Result<()> {
-    is_run(session, name, request).await?;
+    expect_run(session, name, request).await?;
     session.batch_execute(&format!("PREPARE {name}({types}) AS {}", statement(name)?)).await?;
     check_plan(session, name, &format!("({arguments})")).await
 }
@@ -87,11 +88,11 @@ async fn check_plan(session: &Client, name: &str, arguments: &str) -> Result<()>
     Ok(GOLDEN.compare_plan(&format!("{name}.plan"), &plan.join("\n"), major)?)
 }
 
-/// How many pages the statement reads, and how many rows it answers with.
+/// The number of pages that the statement reads, and of rows that it returns.
 async fn cost(session: &Client, name: &str, arguments: &str) -> Result<(i64, i64)> {
     let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}{arguments}");
-    let answer = session.simple_query(&explain).await?;
-    let row = answer.iter().find_map(|message| match message {
+    let messages = session.simple_query(&explain).await?;
+    let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,
     });
@@ -105,7 +106,7 @@ async fn cost(session: &Client, name: &str, arguments: &str) -> Result<(i64, i64
 }
 
 #[tokio::test]
-async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
+async fn every_statement_reads_by_index_and_in_index_order() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     fill(&session).await?;
@@ -114,32 +115,32 @@ async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
     }
 
     let get = async |path: &str| api.get(path).await?.error_for_status().map(drop).map_err(Error::from);
-    let ask = async || get("/customers/customer-7/orders").await;
+    let request = async || get("/customers/customer-7/orders").await;
     let newest = "ARRAY['customer-7', 'whale'], ARRAY[11, 101]";
-    check(&session, "newest", "text[], bigint[]", ask, newest).await?;
+    check(&session, "newest", "text[], bigint[]", request, newest).await?;
     let (pages, rows) = cost(&session, "newest", &format!("({newest})")).await?;
     assert!(rows == 112 && pages <= 40, "{pages} pages for {rows} orders of two customers");
 
-    let ask = async || get("/customers/customer-7/orders?placed_from=2020-01-01T00:00:00Z").await;
+    let request = async || get("/customers/customer-7/orders?placed_from=2020-01-01T00:00:00Z").await;
     let many = "ARRAY['customer-7', 'whale'], ARRAY[11, 101], ARRAY['infinity', '2022-01-01']::timestamptz[],
                 ARRAY['ffffffff-ffff-ffff-ffff-ffffffffffff', '00000000-0000-0000-0000-000000000000']::uuid[],
                 ARRAY['-infinity', '2021-01-01']::timestamptz[]";
-    check(&session, "pages", "text[], bigint[], timestamptz[], uuid[], timestamptz[]", ask, many).await?;
+    check(&session, "pages", "text[], bigint[], timestamptz[], uuid[], timestamptz[]", request, many).await?;
     let (pages, rows) = cost(&session, "pages", &format!("({many})")).await?;
     assert!(rows == 112 && pages <= 40, "{pages} pages for {rows} orders of two customers");
 
-    let ask = async || get("/customers/customer-7/orders?status=paid").await;
+    let request = async || get("/customers/customer-7/orders?status=paid").await;
     let paid =
         "'customer-7', '2023-01-01', '00000000-0000-0000-0000-000000000000', '-infinity', ARRAY['paid'], 11";
-    check(&session, "page_by_status", "text, timestamptz, uuid, timestamptz, text[], bigint", ask, paid)
+    check(&session, "page_by_status", "text, timestamptz, uuid, timestamptz, text[], bigint", request, paid)
         .await?;
     let (pages, rows) = cost(&session, "page_by_status", &format!("({paid})")).await?;
     assert!(rows <= 11 && pages <= 40, "{pages} pages for {rows} orders of one status");
 
-    // Order 1, as md5 makes it.
-    let ask = async || get("/orders/c4ca4238-a0b9-2382-0dcc-509a6f75849b").await;
+    // The id of order 1: md5('1').
+    let request = async || get("/orders/c4ca4238-a0b9-2382-0dcc-509a6f75849b").await;
     let orders = "ARRAY[md5('1'), md5('2'), md5('3')]::uuid[]";
-    check(&session, "find", "uuid[]", ask, orders).await?;
+    check(&session, "find", "uuid[]", request, orders).await?;
     let (pages, rows) = cost(&session, "find", &format!("({orders})")).await?;
     assert!(rows == 3 && pages <= 3 * 5, "{pages} pages for {rows} orders");
 
@@ -149,16 +150,16 @@ async fn every_question_is_answered_by_an_index_in_its_order() -> Result<()> {
     assert!(rows == 1 && pages <= 9, "{pages} pages for {rows} position");
 
     let snapshot = async |behind| api.watch("customer-7", behind).await?.next().await?.context("no snapshot");
-    let ask = async || snapshot(None).await.map(drop);
+    let request = async || snapshot(None).await.map(drop);
     let last_hundred = "ARRAY[-99, -50], ARRAY[-60, 1000000], ARRAY['customer-7', 'whale'], 1000";
-    check(&session, "changes", "bigint[], bigint[], text[], bigint", ask, last_hundred).await?;
+    check(&session, "changes", "bigint[], bigint[], text[], bigint", request, last_hundred).await?;
     let (pages, rows) = cost(&session, "changes", &format!("({last_hundred})")).await?;
     assert!(rows <= 3 && pages <= 20, "{pages} pages for {rows} of a hundred changes");
 
     let id = snapshot(None).await?.id;
-    let ask = async || api.watch("customer-7", Some(&id)).await?.next().await.map(drop);
+    let request = async || api.watch("customer-7", Some(&id)).await?.next().await.map(drop);
     let missed = "'customer-7', -1999999, 1001";
-    check(&session, "changes_of_customer", "text, bigint, bigint", ask, missed).await?;
+    check(&session, "changes_of_customer", "text, bigint, bigint", request, missed).await?;
     let (pages, rows) = cost(&session, "changes_of_customer", &format!("({missed})")).await?;
     assert!(rows == 20 && pages <= 40, "{pages} pages for {rows} changes of a customer");
     Ok(())

@@ -1,4 +1,4 @@
-//! How many may wait or watch at once, and that long lists keep none of them from it.
+//! Limits of waits and streams, and that slow lists do not delay them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn watch(database: &TestDatabase) -> Result<Arc<PgOrderWatch>> {
 }
 
 #[tokio::test]
-async fn one_stream_more_than_there_may_be_is_refused_until_another_one_ends() -> Result<()> {
+async fn a_stream_beyond_the_maximum_is_refused_until_another_one_ends() -> Result<()> {
     let database = TestDatabase::create().await?;
     let live = Live::start(
         watch(&database)?,
@@ -37,7 +37,7 @@ async fn one_stream_more_than_there_may_be_is_refused_until_another_one_ends() -
     let third = live.subscribe("carol".to_owned(), None).await;
     assert!(matches!(third, Err(SubscribeError::Full)));
     drop(first);
-    wait::until("the place to become free", SOON, || async {
+    wait::until("a free slot", SOON, || async {
         live.subscribe("carol".to_owned(), None).await.map(drop).map_err(|error| error.to_string())
     })
     .await?;
@@ -45,27 +45,27 @@ async fn one_stream_more_than_there_may_be_is_refused_until_another_one_ends() -
 }
 
 #[tokio::test]
-async fn one_waiter_more_than_there_may_be_is_refused_until_another_one_is_done() -> Result<()> {
+async fn a_wait_beyond_the_maximum_is_refused_until_another_one_ends() -> Result<()> {
     let database = TestDatabase::create().await?;
     let waits = VersionWait::start(watch(&database)?, 1, &CriticalTasks::new(CancellationToken::new()));
     let first = waits.reach(Uuid::from_u128(1), 1, Duration::from_millis(300));
-    // It is polled first, and so has its place.
+    // `first` is polled first, and takes the slot.
     let (first, second) = tokio::join!(biased; first, waits.reach(Uuid::from_u128(2), 1, SOON));
-    assert!(matches!((first, second), (Err(WaitError::Behind), Err(WaitError::TooMany))));
+    assert!(matches!((first, second), (Err(WaitError::Behind { .. }), Err(WaitError::TooMany))));
     let third = waits.reach(Uuid::from_u128(3), 1, Duration::from_millis(1)).await;
-    assert!(matches!(third, Err(WaitError::Behind)), "the place is free again");
+    assert!(matches!(third, Err(WaitError::Behind { .. })), "the slot is free again");
     Ok(())
 }
 
-/// As a filter does that few of a customer's million orders pass: each look at an order of `slow` takes ten seconds. It was
-/// written long ago, so that those who watch look at it no more.
+/// Simulates a filter that few of a customer's million orders match: each read of an order of `slow` takes ten
+/// seconds. The order is old, so polls for changes do not read it.
 const SLOW_ORDERS: &str = "UPDATE order_summary SET changed_in = 0 WHERE customer_id = 'slow';
     ALTER TABLE order_summary ENABLE ROW LEVEL SECURITY;
     CREATE POLICY slow ON order_summary TO orders_read_api
         USING (customer_id <> 'slow' OR pg_sleep(10) IS NOT NULL)";
 
 #[tokio::test]
-async fn filtered_lists_that_take_long_keep_only_each_other_waiting() -> Result<()> {
+async fn slow_filtered_lists_delay_only_each_other() -> Result<()> {
     let vars = [("DATABASE_POOL_SIZE", "2"), ("DATABASE_STATEMENT_TIMEOUT_MS", "60000")];
     let api = Api::start_with(&vars).await?;
     api.insert(&[(1, "slow", 0), (2, "alice", 0)]).await?;
@@ -75,7 +75,7 @@ async fn filtered_lists_that_take_long_keep_only_each_other_waiting() -> Result<
     let client = reqwest::Client::new();
     let slow = format!("{}/customers/slow/orders?status=placed", api.url);
     let _slow = [(); 2].map(|()| AbortOnDropHandle::new(tokio::spawn(client.get(&slow).send())));
-    wait::until("the pool to be taken by slow lists", SOON, || async {
+    wait::until("slow lists to occupy the pool", SOON, || async {
         let sleeping = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event = 'PgSleep'";
         let row = session.query_one(sleeping, &[]).await.map_err(|error| error.to_string())?;
@@ -83,7 +83,7 @@ async fn filtered_lists_that_take_long_keep_only_each_other_waiting() -> Result<
     })
     .await?;
     let filtered = api.get("/customers/alice/orders?status=placed").await?;
-    assert_eq!(filtered.status(), StatusCode::SERVICE_UNAVAILABLE, "within the pool's limit");
+    assert_eq!(filtered.status(), StatusCode::SERVICE_UNAVAILABLE, "503 within the pool's time limit");
 
     let others = async {
         let later = format!("{}{}?min_version=2", api.url, order(2));
@@ -94,11 +94,11 @@ async fn filtered_lists_that_take_long_keep_only_each_other_waiting() -> Result<
         }
         let mut events = api.watch("alice", None).await?;
         assert_eq!(events.next().await?.context("no snapshot")?.name, "snapshot");
-        // By now the one thread has long begun to wait for it.
+        // By now the only HTTP thread has started the wait.
         change(&session, 2, 2).await?;
         assert_eq!(waiting.await??.status(), StatusCode::OK);
         while events.next_order().await?.0 != (2, 2) {}
         anyhow::Ok(())
     };
-    tokio::time::timeout(Duration::from_secs(5), others).await.context("they wait for the slow lists")?
+    tokio::time::timeout(Duration::from_secs(5), others).await.context("slow lists delay them")?
 }

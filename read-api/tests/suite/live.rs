@@ -1,4 +1,4 @@
-//! The stream: a snapshot, then every change, and nothing missed.
+//! Streams: a snapshot, then every change, and none missed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::support::{Api, Replica, SOON, change, insert, numbers};
 
 #[tokio::test]
-async fn a_stream_begins_with_a_snapshot_and_goes_on_with_each_change() -> Result<()> {
+async fn a_stream_starts_with_a_snapshot_and_continues_with_each_change() -> Result<()> {
     let api = Api::start().await?;
     let orders: Vec<_> = (1..=30).map(|number| (number, "alice", number)).collect();
     api.insert(&orders).await?;
@@ -21,7 +21,8 @@ async fn a_stream_begins_with_a_snapshot_and_goes_on_with_each_change() -> Resul
     assert_eq!(snapshot.name, "snapshot");
     assert_eq!(numbers(&snapshot.data), (11..=30).rev().collect::<Vec<_>>());
 
-    // One that is too old for the snapshot, a new one, and somebody else's. The first may be told as it was, see `next_order`.
+    // An order too old for the snapshot, one of another customer, and a new one. The first may come in its old
+    // version: see `next_order`.
     change(&session, 1, 1).await?;
     while events.next_order().await?.0 != (1, 2) {}
     insert(&session, &[(31, "bob", 31), (32, "alice", 32)]).await?;
@@ -32,7 +33,7 @@ async fn a_stream_begins_with_a_snapshot_and_goes_on_with_each_change() -> Resul
 }
 
 #[tokio::test]
-async fn a_transaction_that_commits_late_is_told_although_later_ones_were_told_before() -> Result<()> {
+async fn a_transaction_that_commits_late_is_sent_although_later_ones_were_sent_before() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
     let mut slow = api.database.connect().await?;
@@ -47,7 +48,7 @@ async fn a_transaction_that_commits_late_is_told_although_later_ones_were_told_b
     let mut events = api.watch("alice", None).await?;
     for version in 2..=9 {
         change(&session, 2, 2).await?;
-        assert_eq!(events.next_order().await?.0, (2, version), "told once, and in its time");
+        assert_eq!(events.next_order().await?.0, (2, version), "sent once, and in order");
     }
     slow.commit().await?;
     assert_eq!(events.next_order().await?.0, (1, 7));
@@ -55,7 +56,7 @@ async fn a_transaction_that_commits_late_is_told_although_later_ones_were_told_b
 }
 
 #[tokio::test]
-async fn who_comes_back_with_the_last_id_is_told_what_has_changed_and_nothing_else() -> Result<()> {
+async fn a_client_that_resumes_gets_the_changes_since_and_nothing_else() -> Result<()> {
     let api = Api::start().await?;
     let orders: Vec<_> = (1..=30).map(|number| (number, "alice", number)).collect();
     api.insert(&orders).await?;
@@ -65,26 +66,26 @@ async fn who_comes_back_with_the_last_id_is_told_what_has_changed_and_nothing_el
     drop(events);
     change(&session, 3, 5).await?;
 
-    // On another replica, which has never seen the client, by the header and by the parameter.
+    // On another replica, which does not know the client; by the header, and by the parameter.
     let replica = api.start_replica()?;
     let mut events = replica.watch("alice", Some(&id)).await?;
-    let mut told = BTreeMap::new();
+    let mut received = BTreeMap::new();
     let heartbeat = loop {
         let event = events.next().await?.context("the stream has ended")?;
         let Some((number, version)) = event.order() else {
-            // While a transaction of another test is open the place stays the same.
+            // While a transaction of another test is open, the id stays the same.
             if event.id == id {
                 continue;
             }
             break event;
         };
-        assert_eq!(event.id, id, "until all has been told, the place is the old one");
-        told.insert(number, version);
+        assert_eq!(event.id, id, "the id stays the same until all changes are sent");
+        received.insert(number, version);
     };
     assert_eq!(heartbeat.name, "heartbeat");
-    // Version 1 is told again where a transaction of another test ran when the stream began.
-    told.retain(|_, version| *version > 1);
-    assert_eq!(told, BTreeMap::from([(3, 2), (4, 2), (5, 2)]));
+    // Version 1 is sent again if a transaction of another test was open when the stream started.
+    received.retain(|_, version| *version > 1);
+    assert_eq!(received, BTreeMap::from([(3, 2), (4, 2), (5, 2)]));
 
     let path = format!("/customers/alice/orders/stream?last_event_id={}", heartbeat.id);
     let mut response = replica.get(&path).await?.error_for_status()?;
@@ -98,20 +99,20 @@ async fn who_comes_back_with_the_last_id_is_told_what_has_changed_and_nothing_el
 }
 
 #[tokio::test]
-async fn where_it_cannot_be_told_what_was_missed_there_is_a_snapshot_again() -> Result<()> {
+async fn if_the_missed_changes_cannot_be_listed_there_is_another_snapshot() -> Result<()> {
     let api = Api::start().await?;
     let orders: Vec<_> = (1..=1_001).map(|number| (number, "alice", number)).collect();
     api.insert(&orders).await?;
     let id = api.watch("alice", None).await?.next().await?.context("no snapshot")?.id;
-    let (system, rest) = id.split_once('.').context("not an id of ours")?;
-    let (timeline, settled) = rest.split_once('.').context("not an id of ours")?;
+    let (system, rest) = id.split_once('.').context("unknown format of the id")?;
+    let (timeline, settled) = rest.split_once('.').context("unknown format of the id")?;
     change(&api.database.connect().await?, 1, 1_001).await?;
     for (last, why) in [
-        (id.clone(), "more has changed than is told one by one"),
+        (id.clone(), "too many changes to send one by one"),
         (format!("1{system}.{timeline}.{settled}"), "another database"),
-        (format!("{system}.2{timeline}.{settled}"), "another turn of its history"),
-        ("41".to_owned(), "no id of ours"),
-        ("x".repeat(1_000), "no id at all"),
+        (format!("{system}.2{timeline}.{settled}"), "another timeline"),
+        ("41".to_owned(), "not an id of this version"),
+        ("x".repeat(1_000), "not an id"),
     ] {
         let first = api.watch("alice", Some(&last)).await?.next().await?.context("no event")?;
         assert_eq!(first.name, "snapshot", "{why}");
@@ -136,12 +137,12 @@ async fn a_client_that_is_cut_off_again_and_again_misses_nothing() -> Result<()>
     });
 
     let mut id = None;
-    for turn in 0.. {
-        let is_over = writing.is_finished();
-        let replica: &Replica = replicas.get(turn % 2).context("two replicas")?;
+    for attempt in 0.. {
+        let is_last = writing.is_finished();
+        let replica: &Replica = replicas.get(attempt % 2).context("two replicas")?;
         let mut events = replica.watch("alice", id.as_deref()).await?;
-        // It is cut off after some events, wherever that is; at last it listens until it is told that this is all.
-        let mut left = if is_over { usize::MAX } else { turn % 13 + 1 };
+        // Cut the stream off after a few events. Once the writer has finished, read up to a heartbeat.
+        let mut left = if is_last { usize::MAX } else { attempt % 13 + 1 };
         loop {
             let event = events.next().await?.context("the stream has ended")?;
             if let Some((number, version)) = event.order() {
@@ -154,7 +155,7 @@ async fn a_client_that_is_cut_off_again_and_again_misses_nothing() -> Result<()>
                 break;
             }
         }
-        if is_over {
+        if is_last {
             break;
         }
     }
@@ -166,7 +167,7 @@ async fn a_client_that_is_cut_off_again_and_again_misses_nothing() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_heartbeat_comes_while_nothing_happens() -> Result<()> {
+async fn a_heartbeat_comes_without_changes() -> Result<()> {
     let api = Api::start().await?;
     let mut events = api.watch("nobody", None).await?;
     assert_eq!(events.next().await?.context("no snapshot")?.name, "snapshot");
@@ -185,7 +186,7 @@ async fn streams_end_when_the_process_stops() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_a_short_outage_and_tells_what_happened_meanwhile() -> Result<()> {
+async fn a_stream_survives_a_short_outage_and_sends_the_changes_in_between() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     let mut events = api.watch("alice", None).await?;
@@ -198,7 +199,7 @@ async fn a_stream_outlives_a_short_outage_and_tells_what_happened_meanwhile() ->
 }
 
 #[tokio::test]
-async fn one_query_a_tick_serves_all_who_watch() -> Result<()> {
+async fn one_query_per_poll_serves_all_streams() -> Result<()> {
     let api = Api::start_with(&[("LIVE_POLL_MS", "100"), ("DATABASE_POOL_SIZE", "1")]).await?;
     let session = api.database.connect().await?;
     let mut all = Vec::new();
@@ -215,19 +216,20 @@ async fn one_query_a_tick_serves_all_who_watch() -> Result<()> {
     }
     let calls = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
     let count = || async { anyhow::Ok(session.query_one(calls, &[]).await?.get::<_, i64>(0)) };
-    // Heartbeats come every five seconds. PostgreSQL counts late: what was before the first of them is counted by then.
-    let first = all.first_mut().context("nobody watches")?;
+    // Heartbeats come every five seconds. PostgreSQL's counters lag, but include everything before the first
+    // heartbeat by then.
+    let first = all.first_mut().context("no stream")?;
     assert_eq!(first.next().await?.context("no heartbeat")?.name, "heartbeat");
     let (before, start) = (count().await?, std::time::Instant::now());
     assert_eq!(first.next().await?.context("no heartbeat")?.name, "heartbeat");
-    let (statements, ticks) = (count().await? - before, start.elapsed().as_millis() / 100);
-    // A tick asks for the mark and for the changes.
-    assert!(statements <= i64::try_from(2 * ticks)? + 60, "{statements} statements in {ticks} ticks");
+    let (statements, polls) = (count().await? - before, start.elapsed().as_millis() / 100);
+    // A poll reads the position and the changes.
+    assert!(statements <= i64::try_from(2 * polls)? + 60, "{statements} statements in {polls} polls");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_slow_tick_keeps_the_heartbeat() -> Result<()> {
+async fn slow_polls_do_not_delay_the_heartbeat() -> Result<()> {
     let api = Api::start_with(&[("LIVE_POLL_MS", "2000")]).await?;
     let mut events = api.watch("alice", None).await?;
     events.next().await?.context("no snapshot")?;

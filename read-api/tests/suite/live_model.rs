@@ -1,7 +1,7 @@
-//! Streams over a model of servers: replication that lags, failovers that lose orders, ids that are given again. Whatever happens,
-//! a client ends up with what the database holds.
+//! Streams over a model of servers: replication that lags, failovers that lose orders, transaction ids that are used
+//! again. In the end, every client knows exactly what the database holds.
 
-#![allow(clippy::indexing_slicing, reason = "A model that is wrong may panic.")]
+#![allow(clippy::indexing_slicing, reason = "A wrong model may panic.")]
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,16 +11,16 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use chrono::DateTime;
 use proptest::prelude::*;
-use read_api::live::{Delivery, Live, News, Subscription};
-use read_api::model::{History, Mark, OrderStatus, OrderSummary, ReadPosition};
+use read_api::live::{Delivery, EventData, Live, Subscription};
+use read_api::model::{History, OrderStatus, OrderSummary, ReadPosition, ResumePoint};
 use read_api::port::{Change, OrderWatch, QueryError, Read};
 use service_kit::tasks::CriticalTasks;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const TICK: Duration = Duration::from_millis(10);
+const LIVE_POLL: Duration = Duration::from_millis(10);
 
-/// An order as a server shows it: the version, the transaction and the timeline that it was written in.
+/// An order on a server: its version, and the transaction and timeline that wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stored {
     version: i32,
@@ -28,7 +28,7 @@ struct Stored {
     timeline: i64,
 }
 
-/// What one server shows.
+/// The state of one server.
 #[derive(Debug, Clone, Default)]
 struct Server {
     orders: BTreeMap<u8, Stored>,
@@ -36,15 +36,15 @@ struct Server {
     next_id: i64,
 }
 
-/// A primary, and two standbys that are some records behind. Reads lead to each of them in turn.
+/// A primary, and two standbys that lag by some records. Reads alternate between the three.
 #[derive(Debug)]
 struct Cluster {
-    /// What each record of the log left behind, the newest last.
+    /// The state after each record of the log, the newest last.
     log: Vec<Server>,
     timeline: i64,
     pending: Vec<(i64, u8)>,
     versions: i32,
-    /// How far each of two standbys has replayed.
+    /// The number of records that each standby has replayed.
     replayed: [usize; 2],
     reads: usize,
 }
@@ -63,7 +63,7 @@ impl Cluster {
         let mut server = self.newest();
         match step {
             Step::Begin(order) => {
-                // Two transactions cannot have the same row locked.
+                // Two transactions cannot lock the same row.
                 if self.pending.iter().any(|(_, other)| other == order) {
                     return;
                 }
@@ -89,7 +89,7 @@ impl Cluster {
                 return;
             }
             Step::Failover { standby } => {
-                // The standby that has more is promoted, or the other one could not follow it.
+                // The standby that has replayed more is promoted; otherwise the other one could not follow it.
                 let most = self.replayed[standby % 2].max(self.replayed[(standby + 1) % 2]);
                 self.log.truncate(most + 1);
                 self.timeline += 1;
@@ -154,7 +154,7 @@ fn summary(order: u8, stored: Stored) -> OrderSummary {
 
 impl OrderWatch for Model {
     async fn find_all(&self, _: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
-        unreachable!("nobody waits for a version")
+        unreachable!("no request waits for a version")
     }
 
     async fn newest(
@@ -186,8 +186,9 @@ impl OrderWatch for Model {
         _: usize,
     ) -> Result<Read<Vec<Change>>, QueryError> {
         let (server, position) = self.lock().read();
-        let is_asked = |stored: &Stored| transactions.iter().any(|range| range.contains(&stored.transaction));
-        let changed = server.orders.into_iter().filter(|(_, stored)| is_asked(stored));
+        let is_wanted =
+            |stored: &Stored| transactions.iter().any(|range| range.contains(&stored.transaction));
+        let changed = server.orders.into_iter().filter(|(_, stored)| is_wanted(stored));
         let change = |(order, stored): (u8, Stored)| Change {
             transaction: stored.transaction,
             order: summary(order, stored),
@@ -200,13 +201,13 @@ impl OrderWatch for Model {
 struct Client {
     subscription: Subscription,
     known: BTreeMap<Uuid, i32>,
-    mark: Option<Mark>,
+    last: Option<ResumePoint>,
 }
 
 impl Client {
     async fn start(live: &Live<Model>) -> Result<Self> {
         let subscription = live.subscribe("alice".to_owned(), None).await?;
-        let mut client = Self { subscription, known: BTreeMap::new(), mark: None };
+        let mut client = Self { subscription, known: BTreeMap::new(), last: None };
         client.take_first();
         Ok(client)
     }
@@ -219,16 +220,16 @@ impl Client {
 
     fn take(&mut self, delivery: Delivery) {
         for event in delivery.into_events() {
-            self.mark = Some(event.mark);
-            match event.news {
-                News::Snapshot(orders) => {
+            self.last = Some(event.resume_point);
+            match event.data {
+                EventData::Snapshot(orders) => {
                     self.known = orders.iter().map(|order| (order.order_id, order.version)).collect();
                 }
-                News::Order(order) => {
+                EventData::Order(order) => {
                     let known = self.known.entry(order.order_id).or_default();
                     *known = order.version.max(*known);
                 }
-                News::Heartbeat => {}
+                EventData::Heartbeat => {}
             }
         }
     }
@@ -243,9 +244,9 @@ impl Client {
         }
     }
 
-    /// Comes back with the last id.
+    /// Reconnects with the last id.
     async fn reconnect(&mut self, live: &Live<Model>) -> Result<()> {
-        self.subscription = live.subscribe("alice".to_owned(), self.mark).await?;
+        self.subscription = live.subscribe("alice".to_owned(), self.last).await?;
         self.take_first();
         Ok(())
     }
@@ -255,14 +256,14 @@ async fn run(steps: &[Step]) -> Result<()> {
     let model = Model(Arc::new(Mutex::new(Cluster::new())));
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
-    let live = Live::start(Arc::new(model.clone()), TICK, 10, &CriticalTasks::new(stop));
+    let live = Live::start(Arc::new(model.clone()), LIVE_POLL, 10, &CriticalTasks::new(stop));
     let mut steady = Client::start(&live).await?;
     let mut hopping = Client::start(&live).await?;
     let mut away = Client::start(&live).await?;
     for (number, step) in steps.iter().enumerate() {
         model.lock().apply(step);
         if number % 3 == 0 {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(LIVE_POLL).await;
         }
         steady.read()?;
         hopping.read()?;
@@ -273,7 +274,7 @@ async fn run(steps: &[Step]) -> Result<()> {
             away.read()?;
         }
     }
-    // Everything ends, something is written, and the standbys catch up.
+    // All transactions end, one more order is written, and the standbys catch up.
     let finish = |model: &Model| {
         let mut cluster = model.lock();
         while !cluster.pending.is_empty() {
@@ -292,9 +293,9 @@ async fn run(steps: &[Step]) -> Result<()> {
     away.read()?;
     let stored: BTreeMap<_, _> =
         stored.into_iter().map(|(order, stored)| (Uuid::from_u128(order.into()), stored.version)).collect();
-    assert_eq!(steady.known, stored, "the stream that went on");
-    assert_eq!(hopping.known, stored, "the client that came back again and again");
-    assert_eq!(away.known, stored, "the client that came back at the end");
+    assert_eq!(steady.known, stored, "the client with one stream");
+    assert_eq!(hopping.known, stored, "the client that reconnected repeatedly");
+    assert_eq!(away.known, stored, "the client that reconnected at the end");
     Ok(())
 }
 
@@ -302,7 +303,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn clients_end_up_with_what_the_database_holds_whatever_lags_fails_or_is_lost(
+    fn clients_end_up_with_the_content_of_the_database_despite_lag_and_failovers(
         steps in prop::collection::vec(step(), 1..80)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

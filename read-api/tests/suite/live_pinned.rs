@@ -1,4 +1,4 @@
-//! While a write transaction is open, in whatever database of the cluster: no change is sent again and again, and no stream is
+//! An open write transaction, in any database of the cluster: no change is sent repeatedly, and no stream is
 //! interrupted.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::body::to_bytes;
 use anyhow::{Context, Result, bail};
 use read_api::adapter::postgres::PgOrderWatch;
-use read_api::live::{Live, News, Report, Subscription};
+use read_api::live::{EventData, Live, Report, Subscription};
 use service_kit::database::DatabaseConfig;
 use service_kit::metrics::Registry;
 use service_kit::tasks::CriticalTasks;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Api, Events, SOON, change, insert_many};
 
-/// A session in another database of the same server, with a transaction that has an id. It ends with the session.
+/// A session in another database of the same server, with an open transaction that has an id. It ends with the session.
 async fn open_transaction_elsewhere() -> Result<(TestDatabase, Client)> {
     let elsewhere = TestDatabase::create().await?;
     let session = elsewhere.connect().await?;
@@ -25,7 +25,7 @@ async fn open_transaction_elsewhere() -> Result<(TestDatabase, Client)> {
     Ok((elsewhere, session))
 }
 
-/// The changes up to and including this one, and how many snapshots came among them.
+/// The changes up to and including `wanted`, and the number of snapshots among them.
 async fn read_until(events: &mut Events, wanted: (i64, i64)) -> Result<(Vec<(i64, i64)>, usize)> {
     let (mut orders, mut snapshots) = (Vec::new(), 0);
     loop {
@@ -39,11 +39,11 @@ async fn read_until(events: &mut Events, wanted: (i64, i64)) -> Result<(Vec<(i64
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_while_a_write_transaction_is_open_in_another_database() -> Result<()> {
+async fn a_stream_continues_while_a_write_transaction_is_open_in_another_database() -> Result<()> {
     let api = Api::start().await?;
     let _pin = open_transaction_elsewhere().await?;
     let session = api.database.connect().await?;
-    // More than a stream sends one by one, since the transaction began.
+    // More changes since the transaction started than a stream sends one by one.
     insert_many(&session, "alice", 1..1_201).await?;
     insert_many(&session, "bob", 2_001..2_003).await?;
     let mut events = api.watch("alice", None).await?;
@@ -51,15 +51,15 @@ async fn a_stream_goes_on_while_a_write_transaction_is_open_in_another_database(
     for version in 2..5 {
         change(&session, 7, 7).await?;
         let (orders, snapshots) = read_until(&mut events, (7, version)).await?;
-        assert_eq!((orders, snapshots), (vec![(7, version)], 0), "what has been sent is not sent again");
+        assert_eq!((orders, snapshots), (vec![(7, version)], 0), "no change is sent again");
     }
 
-    // A resume finds too much to send, and goes on from a snapshot in the same way.
+    // A resume finds too many changes; it continues from a snapshot in the same way.
     let mut resumed = api.watch("alice", Some(&snapshot.id)).await?;
     assert_eq!(resumed.next().await?.context("no event")?.name, "snapshot");
     change(&session, 8, 8).await?;
     assert_eq!(read_until(&mut resumed, (8, 2)).await?, (vec![(8, 2)], 0));
-    // One with few changes sends these.
+    // A resume with few changes sends these.
     let mut bob = api.watch("bob", Some(&snapshot.id)).await?;
     let (first, second) = (bob.next().await?, bob.next().await?);
     let mut orders = [first, second].map(|event| event.and_then(|event| event.order()));
@@ -72,7 +72,7 @@ async fn a_stream_goes_on_while_a_write_transaction_is_open_in_another_database(
 }
 
 #[tokio::test]
-async fn more_changes_at_once_than_a_stream_sends_become_a_snapshot_in_the_stream() -> Result<()> {
+async fn too_many_changes_at_once_become_a_snapshot_in_the_stream() -> Result<()> {
     let api = Api::start().await?;
     let _pin = open_transaction_elsewhere().await?;
     let session = api.database.connect().await?;
@@ -87,10 +87,10 @@ async fn more_changes_at_once_than_a_stream_sends_become_a_snapshot_in_the_strea
     Ok(())
 }
 
-async fn next(subscription: &mut Subscription) -> Result<News> {
+async fn next(subscription: &mut Subscription) -> Result<EventData> {
     let delivery =
         tokio::time::timeout(SOON, subscription.then.recv()).await?.context("the stream has ended")?;
-    Ok(delivery.into_events().next().context("an empty delivery")?.news)
+    Ok(delivery.into_events().next().context("an empty delivery")?.data)
 }
 
 async fn text_of(metrics: &Registry) -> Result<String> {
@@ -100,7 +100,7 @@ async fn text_of(metrics: &Registry) -> Result<String> {
 }
 
 #[tokio::test]
-async fn snapshots_in_place_of_changes_are_counted_by_their_reason() -> Result<()> {
+async fn snapshots_in_place_of_changes_are_counted_by_reason() -> Result<()> {
     let database = TestDatabase::create().await?;
     let session = database.connect().await?;
     insert_many(&session, "alice", 1..1_202).await?;
@@ -108,15 +108,15 @@ async fn snapshots_in_place_of_changes_are_counted_by_their_reason() -> Result<(
     let watch = Arc::new(PgOrderWatch::new(DatabaseConfig::from_vars(&vars)?.open("test")?));
     let metrics = Registry::new(&[])?;
     let report = Report::register(&metrics);
-    let tick = Duration::from_millis(10);
+    let live_poll = Duration::from_millis(10);
     let tasks = CriticalTasks::new(CancellationToken::new());
-    let live = Live::start_with_report(watch, tick, 10, report, tasks.stop().clone(), &tasks);
+    let live = Live::start_with_report(watch, live_poll, 10, report, tasks.stop().clone(), &tasks);
     let mut subscription = live.subscribe("alice".to_owned(), None).await?;
     let first = subscription.first.remove(0).into_events().next().context("no snapshot")?;
     change(&session, 1, 1_201).await?;
-    let News::Snapshot(orders) = next(&mut subscription).await? else { bail!("no snapshot") };
+    let EventData::Snapshot(orders) = next(&mut subscription).await? else { bail!("no snapshot") };
     assert!(orders.len() == 20 && orders.iter().all(|order| order.version == 2), "{orders:?}");
-    live.subscribe("alice".to_owned(), Some(first.mark)).await?;
+    live.subscribe("alice".to_owned(), Some(first.resume_point)).await?;
     let other = "1.1.1".parse()?;
     live.subscribe("alice".to_owned(), Some(other)).await?;
 
@@ -125,7 +125,7 @@ async fn snapshots_in_place_of_changes_are_counted_by_their_reason() -> Result<(
         [("too_many_changes", 1), ("resume_too_far", 1), ("resume_of_other_history", 1), ("no_room", 0)]
     {
         let expected = format!("orders_live_snapshots_total{{reason=\"{reason}\"}} {count}");
-        assert!(text.lines().any(|said| said == expected), "{expected} is missing in:\n{text}");
+        assert!(text.lines().any(|line| line == expected), "{expected} is missing in:\n{text}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A row of which a column holds what no program expects harms no other row.
+//! A row with an unexpected value does not hide other rows.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::support::{Api, numbers, order};
 
 #[tokio::test]
-async fn a_summary_with_an_odd_time_does_not_keep_the_others_from_being_shown() -> Result<()> {
+async fn a_summary_with_an_odd_time_does_not_hide_the_others() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 1), (2, "alice", 2), (3, "alice", 3)]).await?;
     let session = api.database.connect().await?;
@@ -17,7 +17,7 @@ async fn a_summary_with_an_odd_time_does_not_keep_the_others_from_being_shown() 
     }
     for path in ["/customers/alice/orders", "/customers/alice/orders?status=placed"] {
         let list: Value = api.get(path).await?.error_for_status()?.json().await?;
-        // Bounds, which a page by status has, leave out what lies beyond all times that can be asked for.
+        // A page by status has bounds, which exclude times that no request can name.
         let shown: Vec<_> = numbers(&list).into_iter().filter(|number| ![4, 5, 6].contains(number)).collect();
         assert_eq!(shown, [3, 2, 1, 7], "{path}");
     }

@@ -1,14 +1,14 @@
-//! The document says what is served.
+//! The OpenAPI document matches the API.
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use read_api::adapter::http;
 use read_api::adapter::postgres::{PgOrderQueries, PgOrderWatch};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
-use crate::support::Api;
+use crate::support::{Api, insert, numbers};
 
 /// Method and path of every documented operation.
 fn documented(document: &Value) -> BTreeSet<(String, String)> {
@@ -22,7 +22,7 @@ fn documented(document: &Value) -> BTreeSet<(String, String)> {
 }
 
 #[tokio::test]
-async fn what_is_served_and_what_is_documented_are_the_same() -> Result<()> {
+async fn served_and_documented_operations_are_the_same() -> Result<()> {
     let api = Api::start().await?;
     let document: Value = api.get("/openapi.json").await?.error_for_status()?.json().await?;
     assert_eq!(document["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
@@ -49,15 +49,38 @@ async fn what_is_served_and_what_is_documented_are_the_same() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_page_to_read_it_is_served_from_the_binary() -> Result<()> {
+async fn the_page_for_the_document_comes_from_the_binary() -> Result<()> {
     let api = Api::start().await?;
     let page = api.get("/docs").await?;
     assert_eq!((page.status(), page.url().path()), (StatusCode::OK, "/docs/"));
     let page = page.text().await?;
     assert!(page.contains("swagger-ui"), "{page}");
-    assert!(!page.contains("http://") && !page.contains("https://"), "assets from elsewhere: {page}");
+    assert!(!page.contains("http://") && !page.contains("https://"), "assets of another origin: {page}");
     for asset in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
         assert_eq!(api.get(&format!("/docs/{asset}")).await?.status(), StatusCode::OK, "{asset}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_documented_length_of_a_customer_id_is_that_of_the_column() -> Result<()> {
+    let api = Api::start().await?;
+    let document: Value = api.get("/openapi.json").await?.error_for_status()?.json().await?;
+    let parameters = document.pointer("/paths/~1customers~1{customer_id}~1orders/get/parameters");
+    let parameters = parameters.and_then(Value::as_array).into_iter().flatten();
+    let customer_id = parameters.filter(|parameter| parameter["name"] == "customer_id");
+    let max = customer_id.filter_map(|parameter| parameter.pointer("/schema/maxLength")?.as_u64());
+    let max = usize::try_from(max.max().context("no maximum")?)?;
+
+    let session = api.database.connect().await?;
+    let (longest, too_long) = ("ü".repeat(max), "ü".repeat(max + 1));
+    insert(&session, &[(1, &longest, 0)]).await?;
+    let list: Value =
+        api.get(&format!("/customers/{longest}/orders")).await?.error_for_status()?.json().await?;
+    assert_eq!(numbers(&list), [1]);
+    let error = insert(&session, &[(2, &too_long, 0)]).await.err().context("the column accepts more")?;
+    assert!(format!("{error:?}").contains("order_summary_customer_id_length"), "{error:?}");
+    let refused = api.get(&format!("/customers/{too_long}/orders")).await?;
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     Ok(())
 }

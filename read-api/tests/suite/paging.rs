@@ -21,9 +21,9 @@ fn cursor(page: &Value) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_by_cursor_and_by_link_to_the_last() -> Result<()> {
+async fn pages_can_be_followed_to_the_last_by_cursor_and_by_link() -> Result<()> {
     let api = Api::start().await?;
-    // Many placed in the same minute: the id decides between them.
+    // Many are placed in the same minute: the id is the tie-breaker.
     let orders: Vec<_> = (1..=45).map(|number| (number, "ålice/ö", number / 10)).collect();
     api.insert(&orders).await?;
     let path = "/customers/%C3%A5lice%2F%C3%B6/orders?limit=20&status=placed&placed_from=2026-11-23T11:00:00%2B01:00";
@@ -52,7 +52,7 @@ async fn pages_follow_each_other_by_cursor_and_by_link_to_the_last() -> Result<(
     Ok(())
 }
 
-/// Customers of before there were rules on white space and dots. (No client can ask for `.` and `..`.)
+/// Such ids are older than the rules on white space and dots. (No client can request `.` and `..`.)
 #[tokio::test]
 async fn orders_of_customers_with_white_space_at_the_ends_of_their_id_are_found() -> Result<()> {
     let api = Api::start().await?;
@@ -65,7 +65,7 @@ async fn orders_of_customers_with_white_space_at_the_ends_of_their_id_are_found(
 }
 
 #[tokio::test]
-async fn a_full_last_page_is_the_last() -> Result<()> {
+async fn a_full_last_page_has_no_next_page() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
     let response = api.get("/customers/alice/orders?limit=2").await?;
@@ -76,7 +76,7 @@ async fn a_full_last_page_is_the_last() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_order_as_early_as_postgresql_knows_is_shown_wherever_it_belongs() -> Result<()> {
+async fn an_order_at_the_start_of_postgresqls_calendar_is_shown() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
     let session = api.database.connect().await?;
@@ -133,7 +133,7 @@ async fn filters_narrow_a_list() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_on_every_replica_and_for_its_own_list_only() -> Result<()> {
+async fn a_cursor_is_valid_on_every_replica_and_only_for_its_own_list() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 1), (3, "bob", 0), (4, "bob", 1)]).await?;
     let first = page(&api, "/customers/alice/orders?limit=1").await?;
@@ -142,7 +142,7 @@ async fn a_cursor_is_good_on_every_replica_and_for_its_own_list_only() -> Result
     let replica = api.start_replica()?;
     let next: Value =
         replica.get(&format!("/customers/alice/orders?limit=9&cursor={cursor}")).await?.json().await?;
-    assert_eq!(numbers(&next), [1], "another page size is no other list");
+    assert_eq!(numbers(&next), [1], "the page size may change");
 
     let tampered = format!("{}A", &cursor[..cursor.len() - 1]);
     for path in [
@@ -162,7 +162,7 @@ async fn a_cursor_is_good_on_every_replica_and_for_its_own_list_only() -> Result
 }
 
 #[tokio::test]
-async fn a_key_is_replaced_in_three_steps_and_no_replica_refuses_a_cursor_meanwhile() -> Result<()> {
+async fn during_a_key_replacement_in_three_steps_no_replica_rejects_a_cursor() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
     let (old, new) = ("the key that is to be replaced, in use", "the key that is to take its place, then");
@@ -173,40 +173,39 @@ async fn a_key_is_replaced_in_three_steps_and_no_replica_refuses_a_cursor_meanwh
     let steps = [vars(old, None), vars(old, Some(new)), vars(new, Some(old)), vars(new, None)];
     for step in steps.windows(2) {
         let start = |vars: &Vec<_>| Replica::start(&api.database.url("orders_read_api"), vars);
-        let side_by_side: Vec<_> = step.iter().map(start).collect::<Result<_>>()?;
-        for (maker, reader) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            let first: Value =
-                side_by_side[maker].get("/customers/alice/orders?limit=1").await?.json().await?;
+        let replicas: Vec<_> = step.iter().map(start).collect::<Result<_>>()?;
+        for (sealing, reading) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let first: Value = replicas[sealing].get("/customers/alice/orders?limit=1").await?.json().await?;
             let path = format!("/customers/alice/orders?cursor={}", cursor(&first).context("no next page")?);
-            let next: Value = side_by_side[reader].get(&path).await?.error_for_status()?.json().await?;
-            assert_eq!(numbers(&next), [1], "{step:?}: made by {maker}, read by {reader}");
+            let next: Value = replicas[reading].get(&path).await?.error_for_status()?.json().await?;
+            assert_eq!(numbers(&next), [1], "{step:?}: sealed by {sealing}, read by {reading}");
         }
     }
     Ok(())
 }
 
-/// What happens between two pages.
+/// A change between two pages.
 #[derive(Debug, Clone, Copy)]
-enum Meanwhile {
-    /// An order is placed so many minutes after the first of all, which may be in the midst of the list: orders are not always
-    /// projected in the order of their placing.
+enum Concurrent {
+    /// An order is placed this many minutes after the first one. It may belong in the middle of the list: orders are
+    /// not always projected in the order in which they were placed.
     Placed(i32),
-    /// An order that was there changes.
+    /// An existing order changes.
     Changed(i32),
 }
 
-fn meanwhile() -> impl Strategy<Value = Vec<Meanwhile>> {
-    let one = prop_oneof![(0..40).prop_map(Meanwhile::Placed), (1..40).prop_map(Meanwhile::Changed)];
+fn concurrent() -> impl Strategy<Value = Vec<Concurrent>> {
+    let one = prop_oneof![(0..40).prop_map(Concurrent::Placed), (1..40).prop_map(Concurrent::Changed)];
     prop::collection::vec(one, 0..4)
 }
 
-/// Goes through all pages while orders are placed and changed, and counts how often each was shown.
+/// Reads all pages while orders are placed and changed, and counts how often each order was shown.
 async fn shown(
     api: &Api,
     session: &Client,
     customer: &str,
     limit: usize,
-    steps: &[Vec<Meanwhile>],
+    steps: &[Vec<Concurrent>],
 ) -> Result<BTreeMap<i64, usize>> {
     let mut shown = BTreeMap::new();
     let mut path = Some(format!("/customers/{customer}/orders?limit={limit}"));
@@ -218,11 +217,11 @@ async fn shown(
         }
         for step in steps.next().into_iter().flatten() {
             match *step {
-                Meanwhile::Placed(minutes) => {
+                Concurrent::Placed(minutes) => {
                     number += 1;
                     insert(session, &[(number, customer, minutes)]).await?;
                 }
-                Meanwhile::Changed(order) => drop(change(session, order, order).await?),
+                Concurrent::Changed(order) => drop(change(session, order, order).await?),
             }
         }
         path =
@@ -232,11 +231,12 @@ async fn shown(
 }
 
 #[tokio::test]
-async fn whatever_happens_meanwhile_each_order_that_was_there_is_shown_exactly_once() -> Result<()> {
+async fn each_order_that_existed_at_the_start_is_shown_exactly_once_despite_concurrent_changes() -> Result<()>
+{
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     let at_start = prop::collection::vec(0..40_i32, 1..40);
-    let strategy = (at_start, 1..12_usize, prop::collection::vec(meanwhile(), 0..20));
+    let strategy = (at_start, 1..12_usize, prop::collection::vec(concurrent(), 0..20));
     let mut runner = TestRunner::deterministic();
     for case in 0..64 {
         let (minutes, limit, steps) = strategy.new_tree(&mut runner).map_err(anyhow::Error::msg)?.current();

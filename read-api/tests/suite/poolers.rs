@@ -1,4 +1,4 @@
-//! Over a real pooler, in each of its modes.
+//! read-api behind `PgBouncer`, in each of its modes.
 
 use anyhow::Result;
 use futures_util::FutureExt;
@@ -20,7 +20,7 @@ struct Setting {
 }
 
 #[tokio::test]
-async fn over_a_pooler_in_session_mode_every_setting_is_in_force() -> Result<()> {
+async fn behind_a_pooler_in_session_mode_every_setting_is_in_force() -> Result<()> {
     let database = TestDatabase::create().await?;
     for (_pooler, url) in database.behind_pgbouncer("orders_read_api", PoolMode::Session)? {
         let vars = vec![("DATABASE_URL".to_owned(), url.clone())];
@@ -44,11 +44,11 @@ async fn over_a_pooler_in_session_mode_every_setting_is_in_force() -> Result<()>
 }
 
 #[tokio::test]
-async fn over_a_pooler_in_transaction_mode_it_is_not_ready_and_says_why() -> Result<()> {
+async fn behind_a_pooler_in_transaction_mode_it_is_not_ready_and_reports_the_reason() -> Result<()> {
     let database = TestDatabase::create().await?;
     for mode in [PoolMode::Transaction, PoolMode::Statement] {
         for (_pooler, url) in database.behind_pgbouncer("orders_read_api", mode)? {
-            // The second one finds the sessions with the settings that the first has left.
+            // The second replica gets sessions that still have the settings of the first.
             for _ in 0..2 {
                 let replica = Replica::start(&url, &[])?;
                 until_not_ready_because(&replica.admin_url, "use session mode").await?;

@@ -1,4 +1,4 @@
-//! What is answered.
+//! Lists and single orders.
 
 use anyhow::Result;
 use reqwest::StatusCode;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Api, numbers, problem};
 
 #[tokio::test]
-async fn a_customers_orders_come_newest_first_and_ties_by_id() -> Result<()> {
+async fn a_list_is_sorted_newest_first_and_ties_by_id() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 5), (4, "alice", 3), (3, "alice", 3), (5, "bob", 4)]).await?;
     let list: Value = api.get("/customers/alice/orders").await?.json().await?;
@@ -15,8 +15,9 @@ async fn a_customers_orders_come_newest_first_and_ties_by_id() -> Result<()> {
     assert_eq!(
         list["orders"][3],
         json!({
-            "order_id": "00000000-0000-0000-0000-000000000001", "customer_id": "alice", "status": "placed", "version": 1,
-            "total_cents": 100, "item_count": 2, "last_item_sku": "SKU", "placed_at": "2026-11-23T10:00:00.123456Z",
+            "order_id": "00000000-0000-0000-0000-000000000001", "customer_id": "alice", "status": "placed",
+            "version": 1, "total_cents": 100, "item_count": 2, "last_item_sku": "SKU",
+            "placed_at": "2026-11-23T10:00:00.123456Z",
         })
     );
     Ok(())
@@ -43,7 +44,7 @@ async fn a_list_shows_no_other_customers_orders() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_list_has_twenty_orders_unless_another_number_is_asked_for() -> Result<()> {
+async fn a_list_has_twenty_orders_unless_limit_is_given() -> Result<()> {
     let api = Api::start().await?;
     let orders: Vec<_> = (1..=110).map(|number| (number, "alice", number)).collect();
     api.insert(&orders).await?;
@@ -56,7 +57,7 @@ async fn a_list_has_twenty_orders_unless_another_number_is_asked_for() -> Result
 }
 
 #[tokio::test]
-async fn one_order_is_answered_with_its_version_as_etag() -> Result<()> {
+async fn an_order_has_its_version_as_etag() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     api.database
@@ -76,7 +77,7 @@ async fn one_order_is_answered_with_its_version_as_etag() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_has_this_version_is_told_so_without_the_body() -> Result<()> {
+async fn a_client_that_has_this_version_gets_304_without_a_body() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     let url = format!("{}/orders/00000000-0000-0000-0000-000000000001", api.url);

@@ -14,7 +14,7 @@ async fn get(replica: &Replica, path: &str, prefer: &str) -> Result<Response> {
 }
 
 #[tokio::test]
-async fn a_version_that_is_there_is_answered_at_once() -> Result<()> {
+async fn an_existing_version_is_returned_at_once() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     let session = api.database.connect().await?;
@@ -30,7 +30,7 @@ async fn a_version_that_is_there_is_answered_at_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_there_is_told_so_at_once_unless_waiting_is_preferred() -> Result<()> {
+async fn a_missing_version_is_503_at_once_or_after_the_preferred_wait() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     for (path, prefer) in [
@@ -49,13 +49,13 @@ async fn a_version_that_is_not_there_is_told_so_at_once_unless_waiting_is_prefer
 }
 
 #[tokio::test]
-async fn who_waits_is_answered_as_soon_as_the_projection_is_there() -> Result<()> {
+async fn a_waiting_request_gets_the_version_as_soon_as_it_is_projected() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     let session = api.database.connect().await?;
     let (path, new) = (format!("{}?min_version=3", order(1)), format!("{}?min_version=1", order(2)));
     let later = async {
-        // Others are told while this one still waits.
+        // Other requests get their responses while this one still waits.
         assert_eq!(get(&api, &format!("{}?min_version=2", order(1)), "wait=0").await?.status(), 503);
         change(&session, 1, 1).await?;
         assert_eq!(get(&api, &format!("{}?min_version=2", order(1)), "wait=10").await?.status(), 200);
@@ -65,26 +65,26 @@ async fn who_waits_is_answered_as_soon_as_the_projection_is_there() -> Result<()
     };
     let waiting = async {
         let (changed, placed) = tokio::try_join!(get(&api, &path, "wait=10"), get(&api, &new, "wait=10"))?;
-        let answered = Instant::now();
+        let received = Instant::now();
         assert_eq!(placed.status(), StatusCode::OK);
         let order: Value = changed.error_for_status()?.json().await?;
         assert_eq!(order["version"], 3);
-        anyhow::Ok(answered)
+        anyhow::Ok(received)
     };
-    let (changed, answered) = tokio::try_join!(later, waiting)?;
-    assert!(answered - changed < Duration::from_millis(500), "{:?}", answered - changed);
+    let (changed, received) = tokio::try_join!(later, waiting)?;
+    assert!(received - changed < Duration::from_millis(500), "{:?}", received - changed);
     Ok(())
 }
 
 async fn statements_so_far(session: &tokio_postgres::Client) -> Result<i64> {
-    // Every statement of read-api is a transaction. The numbers come with some delay.
+    // Every statement of read-api is a transaction. The counter lags a little.
     let count = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
     Ok(session.query_one(count, &[]).await?.get(0))
 }
 
 #[tokio::test]
-async fn a_thousand_who_wait_hold_no_connection_and_cost_one_query_a_tick() -> Result<()> {
-    // One connection for everything but the lanes, which are never waited on.
+async fn a_thousand_waits_hold_no_connection_and_share_one_query_per_poll() -> Result<()> {
+    // One connection for everything but the dedicated pool, which waits never use.
     let api = Api::start_with(&[("DATABASE_POOL_SIZE", "1")]).await?;
     let session = api.database.connect().await?;
     let client = reqwest::Client::new();
@@ -93,7 +93,7 @@ async fn a_thousand_who_wait_hold_no_connection_and_cost_one_query_a_tick() -> R
         tokio::spawn(request.header("prefer", "wait=10").send())
     });
     let waiting: Vec<_> = waiting.collect();
-    // Another who waits is refused at the end of its second, and not because of the others.
+    // Another request waits too: it gets its response after its second, and not an earlier one because of the others.
     let response = get(&api, &format!("{}?min_version=1", order(1_001)), "wait=1").await?;
     assert_eq!(problem(response).await?["type"], "/problems/projection-behind");
     // The status filter goes through the pool with its one connection.
@@ -101,26 +101,26 @@ async fn a_thousand_who_wait_hold_no_connection_and_cost_one_query_a_tick() -> R
 
     let (before, start) = (statements_so_far(&session).await?, Instant::now());
     get(&api, &format!("{}?min_version=1", order(1_001)), "wait=2").await?;
-    let (statements, ticks) = (statements_so_far(&session).await? - before, start.elapsed().as_millis() / 5);
-    // Some of the second before are counted too.
-    let most = i64::try_from(2 * ticks)? + 100;
-    assert!(statements < most, "{statements} statements in {ticks} ticks");
+    let (statements, polls) = (statements_so_far(&session).await? - before, start.elapsed().as_millis() / 5);
+    // Some statements of the previous second are counted, too.
+    let most = i64::try_from(2 * polls)? + 100;
+    assert!(statements < most, "{statements} statements in {polls} polls");
 
     insert(&session, &(1..=1_000).map(|number| (number, "alice", number)).collect::<Vec<_>>()).await?;
-    for answer in waiting {
-        assert_eq!(answer.await??.status(), StatusCode::OK);
+    for response in waiting {
+        assert_eq!(response.await??.status(), StatusCode::OK);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn while_the_database_is_away_who_waits_is_told_so() -> Result<()> {
+async fn waiting_requests_fail_when_the_database_goes_away() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy().await?;
     api.insert(&[(1, "alice", 0)]).await?;
     let path = format!("{}?min_version=2", order(1));
     let waiting = get(&api, &path, "wait=10");
     let cut = async {
-        // It waits once its order has been looked for.
+        // By now the wait has started.
         assert_eq!(api.get(&order(1)).await?.status(), StatusCode::OK);
         proxy.set(testkit::fault_proxy::Wire::RequestsLost);
         anyhow::Ok(())

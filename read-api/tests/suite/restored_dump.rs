@@ -1,11 +1,11 @@
-//! A read model whose rows were written by another server, under ids that this one has not come to yet.
+//! A restored dump: another server wrote the rows, with transaction ids that this one has not reached yet.
 
 use anyhow::{Context, Result};
 
 use crate::support::{Api, change, insert};
 
 #[tokio::test]
-async fn what_another_server_wrote_is_shown_and_is_no_change() -> Result<()> {
+async fn rows_of_another_server_are_shown_but_are_no_changes() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 1), (2, "alice", 2)]).await?;
     let session = api.database.connect().await?;
@@ -18,13 +18,13 @@ async fn what_another_server_wrote_is_shown_and_is_no_change() -> Result<()> {
     change(&session, 1, 1).await?;
     while events.next_order().await?.0 != (1, 2) {}
 
-    // Who comes back is told what has changed here, and nothing of what came with the dump.
+    // A client that resumes gets the changes made here, and no row of the dump.
     let mut events = api.watch("alice", Some(&snapshot.id)).await?;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     while let Some(order) = events.next().await?.context("the stream has ended")?.order() {
-        told.push(order);
+        received.push(order);
     }
-    told.sort_unstable();
-    assert_eq!(told, [(1, 2), (3, 1)]);
+    received.sort_unstable();
+    assert_eq!(received, [(1, 2), (3, 1)]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence.
+//! Database sessions that break while the process runs: a changed schema, discarded statements, silence.
 
 use std::time::{Duration, Instant};
 
@@ -88,7 +88,7 @@ async fn connections_that_go_silent_are_replaced_and_the_process_stays_ready() -
     let took = silent.elapsed();
     assert_eq!((list?.status(), filtered?.status()), (StatusCode::OK, StatusCode::OK), "after {took:?}");
     assert!(silent.elapsed() < Duration::from_secs(6), "{:?}", silent.elapsed());
-    // Without any request the check alone has to find a connection that answers.
+    // Without requests, the check alone must find a connection that works.
     while silent.elapsed() < Duration::from_secs(6) {
         assert_eq!(replica.probe("/readyz").await?.status(), StatusCode::OK, "{:?}", silent.elapsed());
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -97,14 +97,14 @@ async fn connections_that_go_silent_are_replaced_and_the_process_stays_ready() -
 }
 
 #[tokio::test]
-async fn a_locked_table_is_no_reason_not_to_be_ready() -> Result<()> {
+async fn a_locked_table_does_not_make_the_process_unready() -> Result<()> {
     let api = Api::start().await?;
     api.until_ready_is(StatusCode::OK).await?;
     let mut session = api.database.connect().await?;
     let transaction = session.transaction().await?;
     transaction.batch_execute("LOCK TABLE order_summary IN ACCESS EXCLUSIVE MODE").await?;
     let locked = Instant::now();
-    // Twice the grace of these tests.
+    // Twice `READINESS_GRACE_MS` of these tests.
     while locked.elapsed() < Duration::from_secs(3) {
         assert_eq!(api.get(&order(1)).await?.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(api.probe("/readyz").await?.status(), StatusCode::OK, "{:?}", locked.elapsed());
@@ -146,7 +146,8 @@ async fn a_database_that_cannot_hold_all_text_is_named() -> Result<()> {
 const SESSIONS: &str =
     "SELECT pid FROM pg_stat_activity WHERE usename = 'orders_read_api' AND datname = current_database()";
 
-/// Has two checks take 1.7 s, which is slow and within their limit of 3 s. Whether the sessions that there were are still there.
+/// Delays two checks to 1.7 s each, which is slow but within their limit of 3 s. Returns whether the sessions are
+/// still the same.
 async fn keeps_its_sessions_while_checks_are_slow() -> Result<bool> {
     let (api, proxy) = Api::start_behind_a_proxy().await?;
     api.until_ready_is(StatusCode::OK).await?;
@@ -159,7 +160,7 @@ async fn keeps_its_sessions_while_checks_are_slow() -> Result<bool> {
 
     proxy.delay(Duration::from_millis(1_700));
     let connections = proxy.connections();
-    wait::until("two checks to be slow, each of which asks a new connection", SOON, || {
+    wait::until("two slow checks, each on a new connection", SOON, || {
         let new = proxy.connections() - connections;
         std::future::ready(if new > 1 { Ok(()) } else { Err(new) })
     })
@@ -173,7 +174,7 @@ async fn keeps_its_sessions_while_checks_are_slow() -> Result<bool> {
 
 #[tokio::test]
 async fn on_a_slow_machine_the_connections_are_kept() -> Result<()> {
-    // A machine that is busy with something else may make a check take too long. A fault would show each time.
+    // On a busy machine a check may take too long. A real fault would show each time.
     for _ in 0..3 {
         if keeps_its_sessions_while_checks_are_slow().await? {
             return Ok(());
@@ -195,7 +196,7 @@ async fn number(database: &Database, query: &'static str) -> Result<i32> {
     Ok(found.await?.number)
 }
 
-/// A division by zero is an error without a kind, as that of a session whose prepared statements are gone.
+/// A division by zero is an error of an unknown kind, like that of a session whose prepared statements are gone.
 #[tokio::test]
 async fn a_statement_that_always_fails_leaves_the_connections_of_others_alone() -> Result<()> {
     let database = TestDatabase::create().await?;
@@ -204,10 +205,10 @@ async fn a_statement_that_always_fails_leaves_the_connections_of_others_alone() 
     let (healthy, odd) = (config.clone().with_pool_size(4).open("healthy")?, config.open("odd")?);
     let (start, mut failures, mut backends) = (Instant::now(), 0, std::collections::BTreeSet::new());
     let mut doubts = 0;
-    // Until there were far more failures than doubts, of which there is one a second.
+    // Until there are far more failures than checks of doubtful connections, of which there is one per second.
     while start.elapsed() < Duration::from_secs(2) || failures <= 2 * doubts {
         assert!(start.elapsed() < Duration::from_secs(30), "only {failures} failures");
-        // A session that has worked before and fails now may be spoilt.
+        // A session that worked before and fails now may be broken.
         assert_eq!(number(&odd, "SELECT 1 AS number").await?, 1);
         let beside = [(); 4].map(|()| number(&healthy, "SELECT pg_backend_pid() AS number"));
         let (failed, found) =
@@ -222,9 +223,10 @@ async fn a_statement_that_always_fails_leaves_the_connections_of_others_alone() 
 }
 
 #[tokio::test]
-async fn options_of_the_url_are_in_force_in_whatever_way_they_can_be_set() -> Result<()> {
+async fn options_of_the_url_are_in_force_in_every_notation() -> Result<()> {
     let database = TestDatabase::create().await?;
-    let options = "-c%20WORK_MEM%3D5MB%20-c%20Statement_Timeout%3D9s%20-c%20post_auth_delay%3D0%20--IntervalStyle%3Diso_8601";
+    let options = "-c%20WORK_MEM%3D5MB%20-c%20Statement_Timeout%3D9s%20-c%20post_auth_delay%3D0%20\
+                   --IntervalStyle%3Diso_8601";
     let url = format!("{}?options={options}", database.url("orders_read_api"));
     let opened = DatabaseConfig::from_vars(&vec![("DATABASE_URL".to_owned(), url.clone())])?.open("test")?;
     let query = "SELECT (current_setting('work_mem') = '5MB' AND current_setting('statement_timeout') = '4s'

@@ -1,4 +1,4 @@
-//! Clients that do not take what they are sent.
+//! Clients that read too slowly, or not at all.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use testkit::wait;
 
 use crate::support::{Api, change, insert};
 
-/// A connection that asks for a stream and reads nothing of it.
+/// A connection that requests a stream and never reads.
 fn connect(api: &Api) -> Result<std::net::TcpStream> {
     let address = api.url.strip_prefix("http://").context("not a URL of ours")?;
     let mut client = std::net::TcpStream::connect(address)?;
-    // Little room, so that it is full soon.
+    // A small buffer, so that it is full soon.
     setsockopt(&client, sockopt::RcvBuf, &4_096)?;
     client.write_all(b"GET /customers/alice/orders/stream HTTP/1.1\r\nhost: orders\r\n\r\n")?;
     Ok(client)
 }
 
-/// Changes many orders of the customer until `done` says so.
+/// Changes many orders of the customer until `done` returns true.
 async fn change_until(api: &Api, mut done: impl FnMut() -> bool) -> Result<()> {
     let session = api.database.connect().await?;
     insert(&session, &(1..=400).map(|number| (number, "alice", number)).collect::<Vec<_>>()).await?;
@@ -28,7 +28,7 @@ async fn change_until(api: &Api, mut done: impl FnMut() -> bool) -> Result<()> {
         let session = &session;
         async move {
             change(session, 1, 400).await.map_err(|error| error.to_string())?;
-            if is_done { Ok(()) } else { Err("it is still there".to_owned()) }
+            if is_done { Ok(()) } else { Err("it is still connected".to_owned()) }
         }
     })
     .await?;
@@ -36,21 +36,20 @@ async fn change_until(api: &Api, mut done: impl FnMut() -> bool) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_dropped_and_its_connection_closed() -> Result<()> {
+async fn the_connection_of_a_client_that_reads_nothing_is_closed() -> Result<()> {
     let api = Api::start_with(&[("HTTP_STALL_LIMIT_MS", "500")]).await?;
     let mut client = connect(&api)?;
-    // Writing does not touch what has been received; a connection that the server has reset fails.
+    // Writing does not read the received bytes; it fails once the server has reset the connection.
     change_until(&api, || client.write_all(b"\r\n").is_err()).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_client_that_is_too_slow_is_told_so_by_the_end_of_its_stream_and_goes_on_where_it_was() -> Result<()>
-{
+async fn the_stream_of_a_slow_client_ends_and_resumes_without_loss() -> Result<()> {
     let api = Api::start_with(&[("HTTP_STALL_LIMIT_MS", "600000")]).await?;
     let mut slow = api.watch("alice", None).await?;
     let snapshot = slow.next().await?.context("no snapshot")?;
-    // Somebody else, who reads, sees how far it has gone: more than a slow client is kept for.
+    // A second client, which reads, shows the progress: more changes than are queued for a slow client.
     let mut fast = api.watch("alice", None).await?;
     let session = api.database.connect().await?;
     insert(&session, &(1..=200).map(|number| (number, "alice", number)).collect::<Vec<_>>()).await?;
@@ -62,15 +61,15 @@ async fn a_client_that_is_too_slow_is_told_so_by_the_end_of_its_stream_and_goes_
     while let Some(event) = slow.next().await? {
         (last, events) = (event.id, events + 1);
         if events > 200 * 249 {
-            anyhow::bail!("all {events} events were kept for a client that read none");
+            anyhow::bail!("all {events} events were queued for a client that read none");
         }
     }
     let mut again = api.watch("alice", Some(&last)).await?;
-    let mut told = std::collections::BTreeMap::new();
-    while told.len() < 200 {
+    let mut received = std::collections::BTreeMap::new();
+    while received.len() < 200 {
         let (order, version) = again.next_order().await?.0;
-        told.insert(order, version);
+        received.insert(order, version);
     }
-    assert!(told.values().all(|version| *version == 250), "{told:?}");
+    assert!(received.values().all(|version| *version == 250), "{received:?}");
     Ok(())
 }

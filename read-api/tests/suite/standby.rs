@@ -1,4 +1,4 @@
-//! On a streaming standby, which knows no locks, no writes and no notifications.
+//! read-api on a streaming standby, which has no row locks, writes or notifications.
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
@@ -21,7 +21,7 @@ async fn numbers_of_alice(replica: &Replica) -> Result<Vec<i64>> {
 }
 
 #[tokio::test]
-async fn a_standby_answers_waits_and_streams_until_it_is_promoted_and_afterwards() -> Result<()> {
+async fn a_standby_serves_lists_waits_and_streams_before_and_after_its_promotion() -> Result<()> {
     let primary = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None })?;
     migrate::up(&primary.superuser_url("postgres")).await?;
     let writer = connect(&primary).await?;
@@ -39,14 +39,14 @@ async fn a_standby_answers_waits_and_streams_until_it_is_promoted_and_afterwards
     let ((number, _), _) = events.next_order().await?;
     assert_eq!((number, waiting.await??.status()), (3, StatusCode::OK));
     change(&writer, 1, 1).await?;
-    let (told, last) = events.next_order().await?;
-    assert_eq!(told, (1, 2));
+    let (received, last) = events.next_order().await?;
+    assert_eq!(received, (1, 2));
 
-    // A transaction that stays open on the primary, and more changes than a stream sends one by one.
+    // A transaction stays open on the primary, with more changes since than a stream sends one by one.
     let pin = connect(&primary).await?;
     pin.batch_execute("BEGIN; SELECT pg_current_xact_id(); SAVEPOINT a; CREATE TEMPORARY TABLE t ()").await?;
     insert_many(&writer, "bob", 1_001..2_301).await?;
-    wait::until("the standby to show it", SOON, || async {
+    wait::until("the standby to show the order", SOON, || async {
         let newest = replica.get("/customers/bob/orders?limit=1").await.map_err(|error| error.to_string())?;
         let newest: Value = newest.json().await.map_err(|error| error.to_string())?;
         if numbers(&newest) == [2_300] { Ok(()) } else { Err(newest.to_string()) }
@@ -57,11 +57,11 @@ async fn a_standby_answers_waits_and_streams_until_it_is_promoted_and_afterwards
     for version in 2..5 {
         change(&writer, 1_001, 1_001).await?;
         let event = bob.next().await?.context("the stream has ended")?;
-        assert_eq!(event.order(), Some((1_001, version)), "once, and nothing else");
+        assert_eq!(event.order(), Some((1_001, version)), "sent once, and nothing else");
     }
     pin.batch_execute("ROLLBACK").await?;
 
-    // The primary is lost. What was sent before is no measure for what the new one writes.
+    // The primary is lost. The old resume points do not apply to rows that the new one writes.
     drop(primary);
     let promoted = connect(&standby).await?;
     promoted.batch_execute("SELECT pg_promote()").await?;
@@ -77,7 +77,7 @@ async fn a_standby_answers_waits_and_streams_until_it_is_promoted_and_afterwards
     assert_eq!((again.name.as_str(), numbers(&again.data)), ("snapshot", vec![4, 3, 2, 1]));
     change(&promoted, 2, 2).await?;
     assert_eq!(events.next_order().await?.0, (2, 2));
-    wait::until("the list to show it", SOON, || async {
+    wait::until("the list to show the order", SOON, || async {
         match numbers_of_alice(&replica).await {
             Ok(shown) if shown == [4, 3, 2, 1] => Ok(()),
             other => Err(other),

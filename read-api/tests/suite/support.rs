@@ -1,4 +1,4 @@
-//! A read-api of one test's own, on a database of its own.
+//! A read-api and a database for one test.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,28 +15,28 @@ use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How long anything may take that should happen at once.
+/// Time limit for everything that should happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-/// A running read-api; it stops with this value.
+/// A running read-api; dropping it stops it.
 pub(crate) struct Replica {
     pub(crate) url: String,
-    /// Where its probes and metrics are.
+    /// The URL of its probes and metrics.
     pub(crate) admin_url: String,
     stop: DropGuard,
 }
 
 impl Replica {
-    /// Asks the database at `database_url`; `vars` are set besides, or in place of, what tests have in common.
+    /// Uses the database at `database_url`; `vars` override the variables that all tests share.
     pub(crate) fn start(database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
         let common = [
             ("DATABASE_URL", database_url),
             ("DATABASE_POOL_WAIT_MS", "500"),
             ("DATABASE_STATEMENT_TIMEOUT_MS", "500"),
-            ("CURSOR_KEY", "a secret that all replicas have in common"),
+            ("CURSOR_KEY", "a secret that all replicas share"),
             ("LIVE_POLL_MS", "10"),
             ("READINESS_GRACE_MS", "1500"),
-            // One thread, and so one connection where one request comes after the other.
+            // One thread, so that requests one after the other use one connection.
             ("HTTP_WORKERS", "1"),
             ("PORT", "0"),
             ("ADMIN_PORT", "0"),
@@ -52,7 +52,7 @@ impl Replica {
         Ok(Self { url, admin_url, stop: stop.drop_guard() })
     }
 
-    /// As SIGTERM does.
+    /// Stops it like SIGTERM does.
     pub(crate) fn stop(self) {
         drop(self.stop);
     }
@@ -61,17 +61,17 @@ impl Replica {
         Ok(reqwest::get(format!("{}{path}", self.url)).await?)
     }
 
-    /// Waits until `/readyz` answers with this status.
+    /// Waits until `/readyz` has this status.
     pub(crate) async fn until_ready_is(&self, expected: StatusCode) -> Result<()> {
         readiness::until_ready_is(&self.admin_url, expected).await
     }
 
-    /// Asks the listener of the probes and metrics.
+    /// Requests from the listener of the probes and metrics.
     pub(crate) async fn probe(&self, path: &str) -> Result<Response> {
         Ok(reqwest::get(format!("{}{path}", self.admin_url)).await?)
     }
 
-    /// Opens the stream of a customer, behind the event with this id.
+    /// Opens the stream of a customer, and resumes after the event with this id.
     pub(crate) async fn watch(&self, customer: &str, last_event_id: Option<&str>) -> Result<Events> {
         let url = format!("{}/customers/{customer}/orders/stream", self.url);
         let mut request = reqwest::Client::new().get(url);
@@ -83,7 +83,7 @@ impl Replica {
     }
 }
 
-/// A running read-api and the database that it asks.
+/// A running read-api and its database.
 pub(crate) struct Api {
     replica: Replica,
     pub(crate) database: TestDatabase,
@@ -108,31 +108,31 @@ impl Api {
         Ok(Self { replica, database })
     }
 
-    /// On a wire that the test can cut.
+    /// With a connection to the database that the test can cut.
     pub(crate) async fn start_behind_a_proxy() -> Result<(Self, FaultProxy)> {
         let database = TestDatabase::create().await?;
         let (proxy, url) = database.behind_a_proxy("orders_read_api").await?;
         Ok((Self { replica: Replica::start(&url, &[])?, database }, proxy))
     }
 
-    /// Another one on the same database.
+    /// Starts another replica on the same database.
     pub(crate) fn start_replica(&self) -> Result<Replica> {
         Replica::start(&self.database.url("orders_read_api"), &[])
     }
 
-    /// Ends the process and keeps the database.
+    /// Stops the process and keeps the database.
     pub(crate) fn stop(self) -> TestDatabase {
         self.replica.stop();
         self.database
     }
 
-    /// Puts orders into the read model: number, customer, and minutes after the first.
+    /// Inserts orders into the read model: number, customer, and minutes after the first order.
     pub(crate) async fn insert(&self, orders: &[(i32, &str, i32)]) -> Result<()> {
         insert(&self.database.connect().await?, orders).await
     }
 }
 
-/// Puts orders into the read model, as [`Api::insert`] does.
+/// Inserts orders into the read model, like [`Api::insert`].
 pub(crate) async fn insert(session: &Client, orders: &[(i32, &str, i32)]) -> Result<()> {
     let insert = "INSERT INTO order_summary
         (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
@@ -144,7 +144,7 @@ pub(crate) async fn insert(session: &Client, orders: &[(i32, &str, i32)]) -> Res
     Ok(())
 }
 
-/// Puts many orders of one customer into the read model, in one transaction.
+/// Inserts many orders of one customer into the read model, in one transaction.
 pub(crate) async fn insert_many(session: &Client, customer: &str, numbers: Range<i32>) -> Result<()> {
     let insert = "INSERT INTO order_summary
         (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
@@ -155,7 +155,7 @@ pub(crate) async fn insert_many(session: &Client, customer: &str, numbers: Range
     Ok(())
 }
 
-/// Takes orders whose numbers lie in the range to their next version, as the projector does.
+/// Advances the orders with these numbers to their next version, like the projector does.
 pub(crate) async fn change(session: &Client, first: i32, last: i32) -> Result<u64> {
     let change = "UPDATE order_summary
         SET version = version + 1, status = 'paid', changed_in = pg_current_xact_id()::text::bigint,
@@ -164,12 +164,12 @@ pub(crate) async fn change(session: &Client, first: i32, last: i32) -> Result<u6
     Ok(session.execute(change, &[&first, &last]).await?)
 }
 
-/// The path of an order by its number.
+/// The path of the order with this number.
 pub(crate) fn order(number: i32) -> String {
     format!("/orders/00000000-0000-0000-0000-{number:012}")
 }
 
-/// Numbers of the orders in a list, in its order.
+/// The numbers of the orders in a list, in its order.
 pub(crate) fn numbers(list: &Value) -> Vec<i64> {
     let orders = list.get("orders").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     orders.iter().filter_map(number).collect()
@@ -179,7 +179,7 @@ fn number(order: &Value) -> Option<i64> {
     Some(order.get("total_cents")?.as_i64()? / 100)
 }
 
-/// The problem document of an answer, after checking what all of them have in common.
+/// The problem document in a response, after checks that apply to all of them.
 pub(crate) async fn problem(response: Response) -> Result<Value> {
     let status = response.status();
     let content_type = response.headers().get("content-type");
@@ -193,7 +193,7 @@ pub(crate) async fn problem(response: Response) -> Result<Value> {
 pub(crate) struct Events {
     pub(crate) response: Response,
     text: String,
-    /// The highest version of each order that was told.
+    /// The highest version of each order that was received.
     known: BTreeMap<i64, i64>,
 }
 
@@ -206,7 +206,7 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// Number and version of the order that it tells.
+    /// Number and version, if this is an `order` event.
     pub(crate) fn order(&self) -> Option<(i64, i64)> {
         (self.name == "order").then(|| number_and_version(&self.data))?
     }
@@ -232,8 +232,8 @@ impl Events {
         }
     }
 
-    /// The next order that is news, and the id of the event. While some transaction of another test runs on the same server, what
-    /// it might hide is told again: as for every client, the version decides.
+    /// The next new version of an order, and the id of the event. Changes are repeated while a transaction of another
+    /// test runs on the same server, so versions that are already known are skipped.
     pub(crate) async fn next_order(&mut self) -> Result<((i64, i64), String)> {
         loop {
             let event = self.next().await?.context("the stream has ended")?;
@@ -250,7 +250,7 @@ fn number_and_version(order: &Value) -> Option<(i64, i64)> {
     Some((number(order)?, order.get("version")?.as_i64()?))
 }
 
-/// An event's lines; `None` for what is no event, such as `retry`.
+/// Parses the lines of an event; `None` if they are not an event, such as `retry`.
 fn parse(block: &str) -> Result<Option<Event>> {
     let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     let Some(name) = field("event") else { return Ok(None) };

@@ -118,6 +118,6 @@ async fn streams_get_a_quarter_of_the_connections_that_are_served() -> Result<()
         streams.push(reqwest::get(&stream).await?.error_for_status()?);
     }
     assert_eq!(reqwest::get(&stream).await?.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(line(logs.path(), kind, "shares of the connections")?["streams.max"], 64);
+    assert_eq!(line(logs.path(), kind, "limits of streams and waits")?["streams.max"], 64);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whose orders a path is about.
+//! The customer id in a path.
 
 use actix_web::HttpRequest;
 use percent_encoding::percent_decode_str;
@@ -6,13 +6,13 @@ use service_kit::problem::Problem;
 
 use super::problems;
 
-/// The longest that a customer id can be, in characters; the write side takes no longer ones.
-const MAX_CHARS: usize = 128;
+/// The maximum length of a customer id, in characters; the same as on the write side.
+pub(super) const MAX_CHARS: usize = 128;
 
-/// The customer id in the path, or what is wrong with it.
-pub(super) fn of_path(request: &HttpRequest, customer_id: String) -> Result<String, Problem> {
+/// Checks the customer id in the path.
+pub(super) fn from_path(request: &HttpRequest, customer_id: String) -> Result<String, Problem> {
     let invalid = |detail: &str| Err(problems::invalid_parameter("customer_id", detail));
-    // actix replaces bytes that are not UTF-8, so that ids which differ would be taken for the same.
+    // actix replaces bytes that are not UTF-8, so different ids could become the same.
     if percent_decode_str(request.path()).decode_utf8().is_err() {
         return invalid("must be UTF-8");
     }

@@ -1,4 +1,4 @@
-//! The page for whoever is on the phone with a customer. It uses the same API as everybody else.
+//! The dashboard: a page for people who talk to customers. It uses only the public API.
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -6,13 +6,13 @@ use actix_web::http::header::{
 use actix_web::{HttpResponse, web};
 use service_kit::resource::get_resource;
 
-/// Nothing but what this process serves itself; `data:` is the empty icon, without which browsers ask for one.
+/// Only resources of this origin. `data:` is for the empty icon, which keeps browsers from requesting one.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Path, type and text.
+/// Path, content type and content.
 const FILES: [(&str, &str, &str); 6] = [
     ("/", "text/html; charset=utf-8", include_str!("dashboard/index.html")),
     ("/dashboard.css", "text/css; charset=utf-8", include_str!("dashboard/dashboard.css")),
@@ -22,21 +22,21 @@ const FILES: [(&str, &str, &str); 6] = [
     ("/text.js", SCRIPT, include_str!("dashboard/text.js")),
 ];
 
-/// Adds the page and what belongs to it.
+/// Adds the page and its files.
 pub(super) fn serve(app: &mut web::ServiceConfig) {
     for (path, content_type, text) in FILES {
-        let get = web::route().to(move || async move { answer(content_type, text) });
+        let get = web::route().to(move || async move { respond(content_type, text) });
         app.service(get_resource(path, get));
     }
 }
 
-fn answer(content_type: &'static str, text: &'static str) -> HttpResponse {
+fn respond(content_type: &'static str, text: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, content_type))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
-        // Page and script belong together, and change with the binary.
+        // Page and scripts fit together only in one version of the binary.
         .insert_header((CACHE_CONTROL, "no-cache"))
         .body(text)
 }

@@ -16,27 +16,29 @@ use crate::model::OrderSummary;
 use crate::port::OrderQueries;
 use crate::version_wait::VersionWait;
 
-/// One order, as far as it has been projected
+/// One order
 ///
-/// With `min_version` it is that version or a later one that is answered, or none: an answer that is older than the client
-/// knows would look as if its own change had been lost. `Prefer: wait=<seconds>` waits for it, 10 seconds at most.
+/// Reads lag writes by milliseconds. Pass the `version` from your write as `min_version` to get that version or a
+/// later one, never an older one. With `Prefer: wait=<seconds>` the request waits for it, up to 10 seconds.
 #[utoipa::path(
     get, path = ORDER, tag = "orders", operation_id = "get_order",
     params(
-        ("order_id" = Uuid, Path, description = "Which order."),
+        ("order_id" = Uuid, Path, description = "The order's id."),
         ("min_version" = Option<i32>, Query, nullable = false, minimum = 1, example = 1,
-            description = "The version that the write side answered: an earlier one is not shown, but answered by 503 `projection-behind`."),
+            description = "The `version` that the write returned. While the read side has only an older one, the \
+                response is 503 `projection-behind`."),
         ("Prefer" = Option<String>, Header, nullable = false, example = "wait=2",
-            description = "`wait=<seconds>`: how long to wait for `min_version`; more than 10 counts as 10."),
+            description = "`wait=<seconds>`: how long to wait for `min_version`. More than 10 counts as 10."),
         ("If-None-Match" = Option<String>, Header, nullable = false, example = "\"1\"",
             description = "The `ETag` of the version that the client has."),
     ),
     responses(
         (status = 200, description = "The order.", body = OrderSummary, headers(
             ("ETag" = String, description = "The order's version, quoted."),
-            ("Preference-Applied" = String, description = "`wait=<seconds>` where that was preferred, and `min_version` given."),
+            ("Preference-Applied" = String,
+                description = "`wait=<seconds>`, if the request had this preference and `min_version`."),
         )),
-        (status = 304, description = "The client has this version.", headers(
+        (status = 304, description = "The client already has this version.", headers(
             ("ETag" = String, description = "The order's version, quoted."),
         )),
         OrderProblems,
@@ -52,19 +54,16 @@ pub(super) async fn handle<Q: OrderQueries>(
     let order_id =
         Uuid::try_parse(&order_id).map_err(|_| problems::invalid_parameter("order_id", "must be a UUID"))?;
     let min_version = min_version(&query)?;
-    let order = queries.find(order_id).await.map_err(|error| problems::of_query(&error))?;
+    let order = queries.find(order_id).await?;
     let Some(min_version) = min_version else {
-        return Ok(answer(&request, &order.ok_or_else(problems::no_such_order)?, None));
+        return Ok(respond(&request, &order.ok_or_else(problems::no_such_order)?, None));
     };
     let wait = preference::wait(&request);
     let order = match order.filter(|order| order.version >= min_version) {
         Some(order) => order,
-        None => version_wait
-            .reach(order_id, min_version, wait.unwrap_or_default())
-            .await
-            .map_err(|error| problems::of_wait(&error, min_version))?,
+        None => version_wait.reach(order_id, min_version, wait.unwrap_or_default()).await?,
     };
-    Ok(answer(&request, &order, wait))
+    Ok(respond(&request, &order, wait))
 }
 
 fn min_version(query: &[(String, String)]) -> Result<Option<i32>, Problem> {
@@ -83,18 +82,18 @@ fn min_version(query: &[(String, String)]) -> Result<Option<i32>, Problem> {
     Ok(min_version)
 }
 
-fn answer(request: &HttpRequest, order: &OrderSummary, waited: Option<Duration>) -> HttpResponse {
+fn respond(request: &HttpRequest, order: &OrderSummary, wait: Option<Duration>) -> HttpResponse {
     let etag = EntityTag::new_strong(order.version.to_string());
-    let known = is_known(request, &etag);
-    let mut response = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    let is_known = is_known(request, &etag);
+    let mut response = HttpResponse::build(if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     response.insert_header((ETAG, etag.to_string())).insert_header((CACHE_CONTROL, CACHING));
-    if let Some(limit) = waited {
+    if let Some(limit) = wait {
         response.insert_header((PREFERENCE_APPLIED, format!("wait={}", limit.as_secs())));
     }
-    if known { response.finish() } else { response.json(order) }
+    if is_known { response.finish() } else { response.json(order) }
 }
 
-/// Whether the client has this version already (RFC 9110, 13.1.2). A header that cannot be read is as good as none.
+/// Whether the client already has this version (RFC 9110, 13.1.2). An invalid header is ignored.
 fn is_known(request: &HttpRequest, etag: &EntityTag) -> bool {
     if !request.headers().contains_key(IF_NONE_MATCH) {
         return false;

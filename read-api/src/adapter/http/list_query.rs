@@ -1,4 +1,4 @@
-//! What the query of a list says.
+//! The query parameters of a list.
 
 use std::fmt::Write;
 use std::str::FromStr;
@@ -9,10 +9,13 @@ use service_kit::problem::{FieldError, MAX_ERRORS, Problem};
 
 use crate::model::{Filter, OrderStatus};
 
-const DEFAULT_LIMIT: u8 = 20;
+/// The number of orders on a page if `limit` is not given.
+pub(super) const DEFAULT_LIMIT: u8 = 20;
+
+/// The maximum number of orders on a page.
 pub(super) const MAX_LIMIT: u8 = 100;
 
-/// The parameters of a list, each of the right form.
+/// The parameters of a list, checked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ListQuery {
     limit: Option<u8>,
@@ -21,32 +24,32 @@ pub(super) struct ListQuery {
 }
 
 impl ListQuery {
-    /// All faults are reported together, as many as a problem has room for.
+    /// Reports all wrong parameters together, up to [`MAX_ERRORS`].
     pub(super) fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
-        let (mut query, mut faults) = (Self::default(), Vec::new());
+        let (mut query, mut errors) = (Self::default(), Vec::new());
         for (name, value) in pairs {
-            if let Err(detail) = query.take(name, value) {
-                faults.push(FieldError::parameter(name, detail));
+            if let Err(detail) = query.set(name, value) {
+                errors.push(FieldError::parameter(name, detail));
             }
-            if faults.len() == MAX_ERRORS {
+            if errors.len() == MAX_ERRORS {
                 break;
             }
         }
         let Filter { placed_from, placed_to, .. } = query.filter;
         if placed_from.zip(placed_to).is_some_and(|(from, to)| from >= to) {
-            faults.push(FieldError::parameter("placed_to", "must be later than placed_from"));
+            errors.push(FieldError::parameter("placed_to", "must be later than placed_from"));
         }
-        if !faults.is_empty() {
-            return Err(Problem::invalid_parameters(faults));
+        if !errors.is_empty() {
+            return Err(Problem::invalid_parameters(errors));
         }
-        // All of them are none in particular.
+        // Naming every status is the same as no filter.
         if query.filter.statuses.len() == OrderStatus::ALL.len() {
             query.filter.statuses.clear();
         }
         Ok(query)
     }
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "limit" => once(&mut self.limit, limit(value)?),
             "status" => {
@@ -72,7 +75,7 @@ impl ListQuery {
         self.cursor.as_deref()
     }
 
-    /// The query of the next page: the same, from `cursor` on.
+    /// The query of the next page: the same list, behind `cursor`.
     pub(super) fn next(&self, cursor: &str) -> String {
         let mut text = format!("limit={}", self.limit());
         let mut push = |name: &str, value: &str| {
@@ -104,7 +107,7 @@ fn limit(value: &str) -> Result<u8, String> {
     limit.ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
 }
 
-/// A number as a query has it: digits, and no sign.
+/// Parses a number of digits only, without a sign.
 pub(super) fn digits<N: FromStr>(value: &str) -> Option<N> {
     value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -114,10 +117,10 @@ fn status(value: &str) -> Result<OrderStatus, String> {
     OrderStatus::from_name(value).ok_or_else(|| format!("must be one of {}", names()))
 }
 
-/// Orders are placed at whole microseconds, so that a limit between two of them is as good as the later one.
+/// Parses a time and rounds it up to microseconds. `placed_at` has whole microseconds, so the filter stays the same.
 fn time(value: &str) -> Result<DateTime<Utc>, String> {
     let time = DateTime::parse_from_rfc3339(value).map_err(|_| {
-        "must be a time as in RFC 3339, such as 2026-11-23T10:00:00Z (a + is written as %2B)".to_owned()
+        "must be a time in RFC 3339 format, such as 2026-11-23T10:00:00Z (write + as %2B)".to_owned()
     })?;
     let down = time.to_utc().trunc_subsecs(6);
     Ok(if down < time { down + TimeDelta::microseconds(1) } else { down })
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_page_is_asked_for_with_the_same_words() {
+    fn the_query_of_the_next_page_repeats_all_parameters() {
         let query = parse(&[
             ("status", "shipped"),
             ("limit", "7"),
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn all_statuses_are_no_filter_and_one_named_twice_counts_once() {
+    fn all_statuses_are_no_filter_and_a_repeated_status_counts_once() {
         let all = OrderStatus::ALL.map(|status| ("status", status.as_str()));
         assert_eq!(parse(&all).unwrap(), ListQuery::default());
         assert_eq!(parse(&[("status", "paid"); 2]).unwrap(), parse(&[("status", "paid")]).unwrap());
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_reported() {
+    fn every_wrong_parameter_is_reported() {
         let problem =
             parse(&[("limit", "0"), ("status", "lost"), ("placed_to", "noon"), ("sort", "up")]).unwrap_err();
         let problem = serde_json::to_value(problem).unwrap();

@@ -1,8 +1,9 @@
-//! Routes, answers, problem documents.
+//! Routes, responses and problem documents.
 
-mod cursor;
 mod customer_id;
 mod dashboard;
+#[cfg(test)]
+mod document_limits;
 mod get_order;
 mod list_orders;
 mod list_query;
@@ -14,21 +15,20 @@ use actix_web::{Route, web};
 use service_kit::resource::get_resource;
 use utoipa::OpenApi;
 
-pub use self::cursor::CursorKeys;
 use crate::port::{OrderQueries, OrderWatch};
 
 const CUSTOMER_ORDERS: &str = "/customers/{customer_id}/orders";
 const CUSTOMER_ORDERS_STREAM: &str = "/customers/{customer_id}/orders/stream";
 const ORDER: &str = "/orders/{order_id}";
 
-/// Whose order it is is nobody else's business, and a copy is asked about each time.
+/// Personal data: shared caches must not store it, and every use revalidates.
 const CACHING: &str = "private, no-cache";
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Orders: read-api",
-        description = "Answers screens: a customer's recent orders, and one order."
+        description = "The read side: a customer's recent orders, single orders, and live updates."
     ),
     paths(list_orders::handle, stream_orders::handle, get_order::handle)
 )]
@@ -40,7 +40,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Everything that is served: path and handler. It is all GET.
+/// Path and handler of each resource of the API. Every method is GET.
 fn table<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 3] {
     [
         (CUSTOMER_ORDERS, web::route().to(list_orders::handle::<Q>)),
@@ -49,14 +49,14 @@ fn table<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 3] {
     ]
 }
 
-/// The paths that are served, beside the probes, the dashboard and the document.
+/// The paths of the API, without the dashboard and the document.
 #[must_use]
 pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
     table::<Q, W>().iter().map(|(path, _)| *path).collect()
 }
 
-/// Adds the routes of the read side, the dashboard, and the document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a `Live<W>`
-/// and a [`CursorKeys`].
+/// Adds the API, the dashboard, and the OpenAPI document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a
+/// `Live<W>` and a `CursorKeys`.
 pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
     for (path, route) in table::<Q, W>() {
         app.service(get_resource(path, route));

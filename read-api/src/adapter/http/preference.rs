@@ -8,19 +8,19 @@ use actix_web::http::header::HeaderName;
 /// The request header.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// Tells which preference was honoured, and how far.
+/// The response header that names the preference that was applied.
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// The longest wait, in seconds. A client that would wait longer gets this.
+/// The maximum wait, in seconds. Longer preferences count as this.
 pub(super) const MAX_WAIT_S: u64 = 10;
 
-/// How long the client would rather wait than be refused, in whole seconds. A preference is no command: one that cannot be
-/// understood is as good as none, and of two the first counts (RFC 7240, 2).
+/// The time that the client prefers to wait, in whole seconds. Preferences that cannot be parsed are ignored, and of
+/// several the first counts (RFC 7240, 2).
 pub(super) fn wait(request: &HttpRequest) -> Option<Duration> {
     let values = request.headers().get_all(PREFER).filter_map(|value| value.to_str().ok());
     let preferences = values.flat_map(|value| value.split(','));
     let seconds = preferences.filter_map(|preference| {
-        // What follows a semicolon are parameters, of which `wait` has none.
+        // Parameters follow a semicolon; `wait` has none.
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         let value = value.trim().trim_matches('"');
         name.trim().eq_ignore_ascii_case("wait").then(|| value.parse::<u64>().ok())

@@ -1,4 +1,4 @@
-//! The problems of the read side: their types, and what becomes which.
+//! The problems of the read side: their types, and the errors that become problems.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,14 +20,14 @@ const NO_SUCH_ORDER: ProblemType = ProblemType {
     status: 404,
     slug: "no-such-order",
     title: "No such order",
-    when: "There is no order of this id, or it has not reached the read side yet.",
+    when: "There is no order with this id, or it has not been projected yet.",
 };
 
 const PROJECTION_BEHIND: ProblemType = ProblemType {
     status: 503,
     slug: "projection-behind",
     title: "Projection behind",
-    when: "The order has not reached `min_version` on the read side yet; ask again after `Retry-After`.",
+    when: "The read side does not have `min_version` of the order yet. Repeat the request after `Retry-After`.",
 };
 
 /// The problems of `GET /customers/{customer_id}/orders`, and of its stream.
@@ -59,7 +59,7 @@ pub(super) fn invalid_parameter(name: &str, detail: impl Into<String>) -> Proble
     Problem::invalid_parameter(FieldError::parameter(name, detail))
 }
 
-/// A parameter that is misspelt must not be taken for one that was left out.
+/// A misspelt parameter must not be ignored: the client would get the wrong list.
 pub(super) fn unknown_parameter(name: &str) -> Problem {
     invalid_parameter(name, "is not a parameter of this resource")
 }
@@ -68,18 +68,20 @@ pub(super) fn no_such_order() -> Problem {
     NO_SUCH_ORDER.with(NO_SUCH_ORDER.when)
 }
 
-/// Logs the cause, which stays with us.
-pub(super) fn of_query(error: &QueryError) -> Problem {
-    static OVERLOADED: OncePerSecond = OncePerSecond::new();
-    static FAILED: OncePerSecond = OncePerSecond::new();
-    if is_overload(error) {
-        if let Some(times) = OVERLOADED.count() {
-            tracing::info!(times, "overloaded: no connection to the database was free in time");
+impl From<QueryError> for Problem {
+    /// Logs the cause, which clients do not see.
+    fn from(error: QueryError) -> Self {
+        static OVERLOADED: OncePerSecond = OncePerSecond::new();
+        static FAILED: OncePerSecond = OncePerSecond::new();
+        if is_overload(&error) {
+            if let Some(times) = OVERLOADED.count() {
+                tracing::info!(times, "overloaded: no connection to the database was free in time");
+            }
+        } else if let Some(times) = FAILED.count() {
+            tracing::warn!(times, error = service_kit::telemetry::chain(&error), "query failed");
         }
-    } else if let Some(times) = FAILED.count() {
-        tracing::warn!(times, error = service_kit::telemetry::chain(error), "query failed");
+        Self::unavailable("The read model cannot be queried now. Send the same request again.")
     }
-    Problem::unavailable("The read model cannot be queried now. Send the same request again.")
 }
 
 fn is_overload(QueryError(cause): &QueryError) -> bool {
@@ -93,32 +95,34 @@ fn is_overload(QueryError(cause): &QueryError) -> bool {
     false
 }
 
-/// What became of waiting for a version.
-pub(super) fn of_wait(error: &WaitError, min_version: i32) -> Problem {
-    match error {
-        WaitError::Behind => PROJECTION_BEHIND
-            .with(format!("The read side does not have version {min_version} of the order yet.")),
-        WaitError::Query(error) => of_query(error),
-        WaitError::TooMany => {
-            static REFUSED: OncePerSecond = OncePerSecond::new();
-            if let Some(times) = REFUSED.count() {
-                tracing::info!(times, "overloaded: too many requests wait for a projection");
+impl From<WaitError> for Problem {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Behind { min_version } => PROJECTION_BEHIND
+                .with(format!("The read side does not have version {min_version} of the order yet.")),
+            WaitError::Query(error) => error.into(),
+            WaitError::TooMany => {
+                static REFUSED: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = REFUSED.count() {
+                    tracing::info!(times, "overloaded: too many requests wait for a projection");
+                }
+                Self::unavailable("Too many requests wait for a projection. Send the same request again.")
             }
-            Problem::unavailable("Too many requests wait for a projection. Send the same request again.")
         }
     }
 }
 
-/// Why nobody can watch now.
-pub(super) fn of_subscribe(error: &SubscribeError) -> Problem {
-    match error {
-        SubscribeError::Query(error) => of_query(error),
-        SubscribeError::Full => {
-            static REFUSED: OncePerSecond = OncePerSecond::new();
-            if let Some(times) = REFUSED.count() {
-                tracing::info!(times, "overloaded: there are too many streams, or the process is stopping");
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::Query(error) => error.into(),
+            SubscribeError::Full => {
+                static REFUSED: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = REFUSED.count() {
+                    tracing::info!(times, "overloaded: too many streams, or the process is stopping");
+                }
+                Self::unavailable("Too many streams are open. Send the same request again.")
             }
-            Problem::unavailable("There are too many streams here now. Send the same request again.")
         }
     }
 }

@@ -12,19 +12,19 @@ use service_kit::problem::Problem;
 
 use super::problems::ListProblems;
 use super::{CUSTOMER_ORDERS_STREAM, customer_id, problems};
-use crate::live::{Delivery, Live, LiveEvent, News};
-use crate::model::{Mark, OrderSummary};
+use crate::live::{Delivery, EventData, Live, LiveEvent};
+use crate::model::{OrderSummary, ResumePoint};
 use crate::port::OrderWatch;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Asks nginx not to gather what should arrive at once.
-const BUFFERING: (&str, &str) = ("x-accel-buffering", "no");
+/// Disables buffering in nginx, so that events arrive at once.
+const NO_BUFFERING: (&str, &str) = ("x-accel-buffering", "no");
 
-/// How many events are put into text at a time.
-const EVENTS_A_CHUNK: usize = 64;
+/// The number of events that are formatted at a time.
+const EVENTS_PER_CHUNK: usize = 64;
 
-/// After how many milliseconds a browser comes back.
+/// The time after which a browser reconnects, in milliseconds.
 const RETRY: &str = "retry: 1000\n\n";
 
 #[derive(Serialize)]
@@ -34,22 +34,28 @@ struct Snapshot<'a> {
 
 /// A customer's orders, live
 ///
-/// Server-sent events. First a `snapshot` with the newest 20 orders, then an `order` for each that is placed or changed, and a
-/// `heartbeat` every 5 seconds as long as the read model can be read. An order may be sent twice, or in an older version after a
-/// newer one: `version` decides. Each event has an id. A client that comes back with the last one gets what has changed since. Where
-/// that cannot be found out or is too much, then or later in the stream, it gets another `snapshot`: what it knew before no longer
-/// counts.
+/// A stream of server-sent events:
+///
+/// - `snapshot`: the newest 20 orders. It comes first and replaces everything that you know.
+/// - `order`: an order that was placed or changed. It may come twice, or in an older version after a newer one: show
+///   the highest `version`.
+/// - `heartbeat`: every 5 seconds while the read model can be read.
+///
+/// Each event has an id. Reconnect with the id of the last event to get the changes since then. If they cannot be
+/// listed, or are too many, you get another `snapshot`; it may also come later in a stream.
 #[utoipa::path(
     get, path = CUSTOMER_ORDERS_STREAM, tag = "orders", operation_id = "stream_orders",
     params(
-        ("customer_id" = String, Path, description = "Whose orders; no control characters.",
+        ("customer_id" = String, Path, description = "The customer's id; without control characters.",
             min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$", example = "alice"),
-        ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "The id of the last event that was received."),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false,
+            description = "The id of the last event that you received."),
         ("last_event_id" = Option<String>, Query, nullable = false,
-            description = "The same, for a browser that opens a stream anew; the header counts more."),
+            description = "The same, for browsers, which cannot set the header on a new stream. The header has \
+                precedence."),
     ),
     responses(
-        (status = 200, description = "The stream; it ends when the client is too slow or the process stops.",
+        (status = 200, description = "The stream. It ends if the client reads too slowly, or if the process stops.",
             content_type = "text/event-stream", body = String),
         ListProblems,
     ),
@@ -60,10 +66,9 @@ pub(super) async fn handle<W: OrderWatch>(
     query: web::Query<Vec<(String, String)>>,
     live: web::Data<Live<W>>,
 ) -> Result<HttpResponse, Problem> {
-    let customer_id = customer_id::of_path(&request, customer_id.into_inner())?;
-    let mark = last_event_id(&request, &query)?;
-    let subscription =
-        live.subscribe(customer_id, mark).await.map_err(|error| problems::of_subscribe(&error))?;
+    let customer_id = customer_id::from_path(&request, customer_id.into_inner())?;
+    let last = last_event_id(&request, &query)?;
+    let subscription = live.subscribe(customer_id, last).await?;
     let then = stream::unfold(subscription.then, async |mut then| Some((then.recv().await?, then)));
     let frames =
         stream::iter(subscription.first).chain(then).flat_map(|delivery| stream::iter(frames(delivery)));
@@ -71,13 +76,13 @@ pub(super) async fn handle<W: OrderWatch>(
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header(BUFFERING)
+        .insert_header(NO_BUFFERING)
         .streaming(bytes.map(Ok::<_, Infallible>)))
 }
 
-/// Where the client was. An id that cannot be read, of another version of this service, say, tells nothing: then a snapshot
-/// does.
-fn last_event_id(request: &HttpRequest, query: &[(String, String)]) -> Result<Option<Mark>, Problem> {
+/// The point to resume from. An id that cannot be parsed, such as one of another version of this service, is ignored:
+/// the stream then starts with a snapshot.
+fn last_event_id(request: &HttpRequest, query: &[(String, String)]) -> Result<Option<ResumePoint>, Problem> {
     let mut last = None;
     for (name, value) in query {
         if name != "last_event_id" {
@@ -91,29 +96,28 @@ fn last_event_id(request: &HttpRequest, query: &[(String, String)]) -> Result<Op
     Ok(header.or(last).and_then(|id| id.parse().ok()))
 }
 
-/// The events as they go over the wire (HTML, 9.2.6), some at a time: the next ones take memory only when the client has taken
-/// these.
+/// The events in wire format (HTML standard, 9.2.6), in chunks: the next chunk takes memory only when the client has
+/// read this one.
 fn frames(delivery: Delivery) -> impl Iterator<Item = Bytes> {
     let mut events = delivery.into_events();
     std::iter::from_fn(move || {
         let mut text = String::new();
-        events.by_ref().take(EVENTS_A_CHUNK).for_each(|event| push_frame(&mut text, &event));
+        events.by_ref().take(EVENTS_PER_CHUNK).for_each(|event| push_frame(&mut text, &event));
         (!text.is_empty()).then(|| Bytes::from(text))
     })
 }
 
-/// JSON has no line breaks.
-fn push_frame(text: &mut String, LiveEvent { mark, news }: &LiveEvent) {
-    let (event, data) = match news {
-        News::Snapshot(orders) => {
+fn push_frame(text: &mut String, LiveEvent { resume_point, data }: &LiveEvent) {
+    let (event, data) = match data {
+        EventData::Snapshot(orders) => {
             let orders = orders.iter().map(AsRef::as_ref).collect();
             ("snapshot", serde_json::to_string(&Snapshot { orders }))
         }
-        News::Order(order) => ("order", serde_json::to_string(order.as_ref())),
-        News::Heartbeat => ("heartbeat", Ok("{}".to_owned())),
+        EventData::Order(order) => ("order", serde_json::to_string(order.as_ref())),
+        EventData::Heartbeat => ("heartbeat", Ok("{}".to_owned())),
     };
-    // A summary is numbers and text, all of which JSON has.
+    // Cannot fail: a summary consists of numbers and text. Compact JSON has no line breaks, which would end the field.
     let data = data.unwrap_or_default();
     // Writing to a string cannot fail.
-    let _ok = write!(text, "event: {event}\nid: {mark}\ndata: {data}\n\n");
+    let _ok = write!(text, "event: {event}\nid: {resume_point}\ndata: {data}\n\n");
 }

@@ -1,4 +1,4 @@
-//! What was written by transactions that have not been seen.
+//! Changes: orders written by transactions that have not been seen.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use super::row::{Columns, Row, summary};
 use crate::model::OrderSummary;
 use crate::port::Change;
 
-/// Up to `limit` orders of the customer that were written by transaction `since` or a later one. It passes all of the
-/// customer's orders in the index, and nobody else's. It locks nothing.
-pub(super) async fn of_customer(
+/// Up to `limit` orders of the customer that transaction `since` or a later one wrote. It reads all orders of this
+/// customer by index, and none of others. It takes no row locks.
+pub(super) async fn for_customer(
     connection: &mut AsyncPgConnection,
     customer_id: String,
     since: i64,
@@ -26,9 +26,9 @@ pub(super) async fn of_customer(
     Ok(rows.into_iter().map(|row| summary(Arc::clone(&customer), row)).collect())
 }
 
-/// Up to `limit` orders of these customers that were written by one of these transactions. It passes what all customers' orders
-/// were changed by them. It locks nothing.
-pub(super) async fn of_customers(
+/// Up to `limit` orders of these customers that one of these transactions wrote. It reads the changes of all
+/// customers. It takes no row locks.
+pub(super) async fn for_customers(
     connection: &mut AsyncPgConnection,
     customer_ids: Vec<String>,
     transactions: Vec<Range<i64>>,

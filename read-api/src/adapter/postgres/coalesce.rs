@@ -1,5 +1,4 @@
-//! Coalescing: questions that come while others are being answered are asked together, in one statement, and those that are
-//! the same once.
+//! Coalescing: queries that arrive while a statement runs share the next statement, and equal queries run once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,129 +10,130 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::port::QueryError;
 
-/// The most questions in one statement. More gain little, and each waits for all of them.
+/// The maximum number of queries in one statement. Each query waits for the whole statement, so more would gain little.
 const MAX_BATCH: usize = 32;
 
-/// The most questions that wait. What comes then is refused at once rather than answered late.
-const QUEUE: usize = 4_096;
+/// The maximum number of queued queries. Further ones fail at once.
+const MAX_QUEUED: usize = 4_096;
 
-/// Why a question was not answered, besides what the database says.
+/// The reasons why a query has no result, apart from errors of the database.
 #[derive(Debug, thiserror::Error)]
-enum NotAnswered {
-    #[error("too many questions wait to be asked")]
+enum CoalesceError {
+    #[error("too many queries are queued")]
     QueueFull,
-    #[error("nothing is asked any more")]
-    Closed,
-    #[error("no answer came in time")]
-    NoAnswer,
-    #[error("there are fewer answers than questions")]
-    Missing,
+    #[error("the coalescer has stopped")]
+    Stopped,
+    #[error("no result came in time")]
+    TimedOut,
+    #[error("the statement returned fewer results than it had queries")]
+    MissingResult,
 }
 
-struct Asked<Q, A> {
-    question: Q,
-    answer: Caller<A>,
+struct Queued<Q, R> {
+    query: Q,
+    reply: Reply<R>,
 }
 
-type Caller<A> = oneshot::Sender<Result<A, QueryError>>;
+type Reply<R> = oneshot::Sender<Result<R, QueryError>>;
 
-/// Asks many questions in few statements, one after the other: whatever waits when one is answered goes into the next. There
-/// is no timer.
-pub(super) struct Coalescer<Q, A> {
-    queue: mpsc::Sender<Asked<Q, A>>,
+/// Runs many queries in few statements, one statement at a time: all queries that are queued when one ends go into
+/// the next. It needs no timer.
+pub(super) struct Coalescer<Q, R> {
+    queue: mpsc::Sender<Queued<Q, R>>,
     limit: Duration,
 }
 
-impl<Q, A> Coalescer<Q, A>
+impl<Q, R> Coalescer<Q, R>
 where
     Q: Clone + Eq + Send + 'static,
-    A: Clone + Send + 'static,
+    R: Clone + Send + 'static,
 {
-    /// Asks with `ask`, which answers as many questions as it is given, in their order. Who asks waits `limit` at most.
-    pub(super) fn start<F>(tasks: &CriticalTasks, limit: Duration, ask: F) -> Self
+    /// `execute` gets the queries of one statement and returns their results in the same order. A caller waits up to
+    /// `limit`.
+    pub(super) fn start<F>(tasks: &CriticalTasks, limit: Duration, execute: F) -> Self
     where
-        F: Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<A>, QueryError>> + Send + Sync + 'static,
+        F: Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<R>, QueryError>> + Send + Sync + 'static,
     {
-        let (queue, mut asked) = mpsc::channel(QUEUE);
+        let (queue, mut queued) = mpsc::channel(MAX_QUEUED);
         tasks.spawn("coalescer", async move {
-            while let Some(batch) = next_batch(&mut asked).await {
-                answer(batch, &ask).await;
+            while let Some(batch) = next_batch(&mut queued).await {
+                run(batch, &execute).await;
             }
         });
         Self { queue, limit }
     }
 
-    /// The answer to `question`.
-    pub(super) async fn ask(&self, question: Q) -> Result<A, QueryError> {
-        let (answer, answered) = oneshot::channel();
-        let not_answered = |reason: NotAnswered| QueryError(Arc::new(reason));
-        self.queue.try_send(Asked { question, answer }).map_err(|refused| {
-            not_answered(match refused {
-                TrySendError::Full(_) => NotAnswered::QueueFull,
-                TrySendError::Closed(_) => NotAnswered::Closed,
+    /// The result of `query`.
+    pub(super) async fn query(&self, query: Q) -> Result<R, QueryError> {
+        let (reply, result) = oneshot::channel();
+        let failed = |error: CoalesceError| QueryError(Arc::new(error));
+        self.queue.try_send(Queued { query, reply }).map_err(|refused| {
+            failed(match refused {
+                TrySendError::Full(_) => CoalesceError::QueueFull,
+                TrySendError::Closed(_) => CoalesceError::Stopped,
             })
         })?;
-        match tokio::time::timeout(self.limit, answered).await {
+        match tokio::time::timeout(self.limit, result).await {
             Ok(Ok(result)) => result,
-            _ => Err(not_answered(NotAnswered::NoAnswer)),
+            _ => Err(failed(CoalesceError::TimedOut)),
         }
     }
 }
 
-/// Waits for questions; `None` once nobody can ask any more. Requests come to a thread in crowds, of which the first would be
-/// asked by itself while the others wait for it: so the thread has turns until one brings no further question. A turn takes
-/// microseconds, where a statement takes a hundred of them.
-async fn next_batch<T>(asked: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
+/// Waits for queries; `None` once no more can come. Requests reach a thread in bursts. Without a yield, the first
+/// query of a burst would run alone while the others wait for it. So yield to the thread's other tasks until one
+/// yield brings no further query: a yield costs far less than a statement.
+async fn next_batch<T>(queued: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    batch.push(asked.recv().await?);
-    let mut known = 0;
-    while known < batch.len() && batch.len() < MAX_BATCH {
-        known = batch.len();
+    batch.push(queued.recv().await?);
+    let mut len_before = 0;
+    while len_before < batch.len() && batch.len() < MAX_BATCH {
+        len_before = batch.len();
         tokio::task::yield_now().await;
-        batch.extend(std::iter::from_fn(|| asked.try_recv().ok()).take(MAX_BATCH - known));
+        batch.extend(std::iter::from_fn(|| queued.try_recv().ok()).take(MAX_BATCH - len_before));
     }
     Some(batch)
 }
 
-/// Asks what is still waited for, and tells the answers.
-async fn answer<Q, A, F>(batch: Vec<Asked<Q, A>>, ask: &F)
+/// Runs the queries whose callers still wait, and sends the results.
+async fn run<Q, R, F>(batch: Vec<Queued<Q, R>>, execute: &F)
 where
     Q: Clone + Eq,
-    A: Clone,
-    F: Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<A>, QueryError>>,
+    R: Clone,
+    F: Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<R>, QueryError>>,
 {
-    let mut questions: Vec<Q> = Vec::with_capacity(batch.len());
-    let mut callers: Vec<Vec<Caller<A>>> = Vec::with_capacity(batch.len());
-    for Asked { question, answer } in batch.into_iter().filter(|asked| !asked.answer.is_closed()) {
-        let known = questions.iter().position(|known| *known == question);
-        if let Some(others) = known.and_then(|index| callers.get_mut(index)) {
-            others.push(answer);
+    let mut queries: Vec<Q> = Vec::with_capacity(batch.len());
+    let mut replies: Vec<Vec<Reply<R>>> = Vec::with_capacity(batch.len());
+    for Queued { query, reply } in batch.into_iter().filter(|queued| !queued.reply.is_closed()) {
+        let same = queries.iter().position(|known| *known == query);
+        if let Some(others) = same.and_then(|index| replies.get_mut(index)) {
+            others.push(reply);
         } else {
-            questions.push(question);
-            callers.push(vec![answer]);
+            queries.push(query);
+            replies.push(vec![reply]);
         }
     }
-    if questions.is_empty() {
+    if queries.is_empty() {
         return;
     }
-    match ask(questions).await {
-        Ok(answers) => {
-            let missing = || Err(QueryError(Arc::new(NotAnswered::Missing)));
-            let answers = answers.into_iter().map(Ok).chain(std::iter::repeat_with(missing));
-            callers.into_iter().zip(answers).for_each(|(callers, answer)| tell(callers, answer));
+    match execute(queries).await {
+        Ok(results) => {
+            let missing = || Err(QueryError(Arc::new(CoalesceError::MissingResult)));
+            let results = results.into_iter().map(Ok).chain(std::iter::repeat_with(missing));
+            replies.into_iter().zip(results).for_each(|(replies, result)| send_to_all(replies, result));
         }
-        Err(error) => callers.into_iter().for_each(|callers| tell(callers, Err(error.clone()))),
+        Err(error) => replies.into_iter().for_each(|replies| send_to_all(replies, Err(error.clone()))),
     }
 }
 
-/// All get the same answer, the last one without a copy. Who has gone meanwhile needs none.
-fn tell<A: Clone>(mut callers: Vec<Caller<A>>, answer: Result<A, QueryError>) {
-    let last = callers.pop();
-    for caller in callers {
-        let _gone = caller.send(answer.clone());
+/// Sends the same result to all callers; the last one gets it without a copy.
+fn send_to_all<R: Clone>(mut replies: Vec<Reply<R>>, result: Result<R, QueryError>) {
+    let last = replies.pop();
+    for reply in replies {
+        let _closed = reply.send(result.clone());
     }
     if let Some(last) = last {
-        let _gone = last.send(answer);
+        let _closed = last.send(result);
     }
 }
 
@@ -147,18 +147,18 @@ mod tests {
 
     use super::*;
 
-    /// What was asked, one list a statement. The answer to n is 2n.
+    /// The queries of each statement. The result of n is 2n.
     type Statements = Arc<Mutex<Vec<Vec<u32>>>>;
 
     fn start() -> (Coalescer<u32, u32>, Statements) {
         let tasks = CriticalTasks::new(CancellationToken::new());
         let statements = Statements::default();
         let recorded = Arc::clone(&statements);
-        let coalescer = Coalescer::start(&tasks, Duration::from_secs(5), move |questions: Vec<u32>| {
-            recorded.lock().unwrap().push(questions.clone());
+        let coalescer = Coalescer::start(&tasks, Duration::from_secs(5), move |queries: Vec<u32>| {
+            recorded.lock().unwrap().push(queries.clone());
             async move {
                 tokio::task::yield_now().await;
-                Ok(questions.into_iter().map(|question| 2 * question).collect())
+                Ok(queries.into_iter().map(|query| 2 * query).collect())
             }
             .boxed()
         });
@@ -170,39 +170,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_asked_together_goes_into_one_statement_as_far_as_it_fits() {
+    async fn simultaneous_queries_share_a_statement_up_to_the_maximum() {
         let (coalescer, statements) = start();
-        let answers = join_all((0..40).map(|question| coalescer.ask(question))).await;
-        let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers, (0..40).map(|question| 2 * question).collect::<Vec<_>>(), "each its own");
+        let results = join_all((0..40).map(|query| coalescer.query(query))).await;
+        let results: Vec<_> = results.into_iter().map(Result::unwrap).collect();
+        assert_eq!(results, (0..40).map(|query| 2 * query).collect::<Vec<_>>(), "each its own");
         assert_eq!(sizes(&statements), [MAX_BATCH, 40 - MAX_BATCH]);
     }
 
     #[tokio::test]
-    async fn what_comes_turn_after_turn_shares_the_statement() {
+    async fn a_query_that_arrives_one_yield_later_shares_the_statement() {
         let (coalescer, statements) = start();
         let later = async {
             tokio::task::yield_now().await;
-            coalescer.ask(2).await
+            coalescer.query(2).await
         };
-        let (first, second) = tokio::join!(coalescer.ask(1), later);
+        let (first, second) = tokio::join!(coalescer.query(1), later);
         assert_eq!((first.unwrap(), second.unwrap()), (2, 4));
         assert_eq!(sizes(&statements), [2]);
     }
 
     #[tokio::test]
-    async fn the_same_question_is_asked_once_and_answered_to_all() {
+    async fn equal_queries_run_once_and_all_get_the_result() {
         let (coalescer, statements) = start();
-        let answers = join_all([7, 8, 7, 7].map(|question| coalescer.ask(question))).await;
-        assert_eq!(answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [14, 16, 14, 14]);
+        let results = join_all([7, 8, 7, 7].map(|query| coalescer.query(query))).await;
+        assert_eq!(results.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [14, 16, 14, 14]);
         assert_eq!(*statements.lock().unwrap(), [[7, 8]]);
     }
 
     #[tokio::test]
-    async fn nothing_is_asked_for_who_has_gone() {
+    async fn a_query_whose_caller_has_gone_does_not_run() {
         let (coalescer, statements) = start();
-        assert!(coalescer.ask(1).now_or_never().is_none());
-        assert_eq!(coalescer.ask(2).await.unwrap(), 4);
+        assert!(coalescer.query(1).now_or_never().is_none());
+        assert_eq!(coalescer.query(2).await.unwrap(), 4);
         assert_eq!(*statements.lock().unwrap(), [[2]]);
     }
 }

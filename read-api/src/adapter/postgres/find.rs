@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::row::{Columns, Row, summary};
 use crate::model::OrderSummary;
 
-/// The orders among these that exist. It locks nothing.
+/// The orders among these that exist. It takes no row locks.
 pub(super) async fn find(
     connection: &mut AsyncPgConnection,
     order_ids: Vec<Uuid>,

@@ -12,9 +12,10 @@ use service_kit::statement;
 use uuid::Uuid;
 
 use super::row::{Columns, Row, summary};
-use crate::model::{OrderSummary, Page, PageRequest, Position};
+use crate::model::{ListPosition, OrderSummary, Page, PageRequest};
 
-/// The pages of many requests at once, in the order of the requests, whose filters name no status. It locks nothing.
+/// The pages of many requests, in the order of the requests. Their filters must not name a status. It takes no row
+/// locks.
 pub(super) async fn pages(
     connection: &mut AsyncPgConnection,
     requests: Arc<Vec<PageRequest>>,
@@ -28,10 +29,10 @@ pub(super) async fn pages(
     }
 }
 
-/// A request's number, from 1, and a row of its page.
+/// The number of a request, from 1, and a row of its page.
 type NumberedRow = (i64, Row);
 
-/// Row by row into the pages: gathering all rows first takes longer.
+/// Adds each row to its page as it arrives, which is faster than collecting all rows first.
 async fn collect(
     mut rows: impl TryStream<Ok = NumberedRow, Error = diesel::result::Error> + Unpin,
     requests: &[PageRequest],
@@ -49,12 +50,12 @@ async fn collect(
     Ok(lists
         .into_iter()
         .zip(requests.iter())
-        .map(|((_, list), request)| Page::of(list, request.limit))
+        .map(|((_, list), request)| Page::new(list, request.limit))
         .collect())
 }
 
-/// The page of one request whose filter names statuses. All of the customer's orders are passed in the index until the page is
-/// full, which may take long where few have the status: such a request shares its statement with no other.
+/// The page of one request whose filter names statuses. It reads the customer's orders in index order until the page
+/// is full. That takes long if few orders have the status, so such a request never shares a statement.
 pub(super) async fn page_by_status(
     connection: &mut AsyncPgConnection,
     request: PageRequest,
@@ -62,32 +63,33 @@ pub(super) async fn page_by_status(
     let rows: Vec<Row> = RunQueryDsl::load(PageByStatus::new(&request), connection).await?;
     let customer_id: Arc<str> = request.customer_id.into();
     let orders = rows.into_iter().map(|row| summary(Arc::clone(&customer_id), row)).collect();
-    Ok(Page::of(orders, request.limit))
+    Ok(Page::new(orders, request.limit))
 }
 
-/// One more than the page holds: whether there is a next one.
+/// One row more than the page holds: it shows that there is a next page.
 fn rows_for(request: &PageRequest) -> u16 {
     u16::from(request.limit) + 1
 }
 
-/// The range of positions that a page is taken from: it begins behind `before`, and no order is placed earlier than `since`.
+/// The bounds of a page: it starts behind `before`, and every order was placed at `since` or later.
 struct Bounds {
-    before: Position,
+    before: ListPosition,
     since: DateTime<Utc>,
 }
 
-/// Where there is no lower bound: PostgreSQL's calendar begins here, in 4714 BC. It refuses earlier times, which chrono has.
+/// The lower bound if the filter has none: the start of PostgreSQL's calendar, 4714 BC. It rejects earlier times,
+/// which chrono can express.
 const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(-4713, 11, 24) {
     Some(day) => day,
     None => NaiveDate::MIN,
 };
 
 impl Bounds {
-    fn of(request: &PageRequest) -> Self {
+    fn new(request: &PageRequest) -> Self {
         let Range { start, end } = request.filter.placed_from..request.filter.placed_to;
-        // No order comes before the nil id: behind (`placed_to`, nil) is what was placed earlier.
-        let end = end.map(|placed_at| Position { placed_at, order_id: Uuid::nil() });
-        let newest = Position { placed_at: DateTime::<Utc>::MAX_UTC, order_id: Uuid::max() };
+        // No id sorts before nil, so only orders placed before `placed_to` are behind (`placed_to`, nil).
+        let end = end.map(|placed_at| ListPosition { placed_at, order_id: Uuid::nil() });
+        let newest = ListPosition { placed_at: DateTime::<Utc>::MAX_UTC, order_id: Uuid::max() };
         Self {
             before: request.after.or(end).unwrap_or(newest),
             since: start.unwrap_or_else(|| FIRST_DAY.and_time(NaiveTime::MIN).and_utc()),
@@ -100,7 +102,7 @@ fn is_bounded(PageRequest { filter, after, .. }: &PageRequest) -> bool {
 }
 
 statement! {
-    /// One array a value, so that the text is the same for any number of requests.
+    /// One array per column, so that the text is the same for any number of requests.
     struct Newest = "newest.sql" -> (BigInt, Columns) {
         customer_id: Vec<String> as Array<Text>,
         rows: Vec<i64> as Array<BigInt>,
@@ -117,7 +119,7 @@ impl Newest {
 }
 
 statement! {
-    /// One array a value, so that the text is the same for any number of requests.
+    /// One array per column, so that the text is the same for any number of requests.
     #[derive(Default)]
     struct Pages = "pages.sql" -> (BigInt, Columns) {
         customer_id: Vec<String> as Array<Text>,
@@ -132,7 +134,7 @@ impl Pages {
     fn new(requests: &[PageRequest]) -> Self {
         let mut pages = Self::default();
         for request in requests {
-            let Bounds { before, since } = Bounds::of(request);
+            let Bounds { before, since } = Bounds::new(request);
             pages.customer_id.push(request.customer_id.clone());
             pages.rows.push(rows_for(request).into());
             pages.before_placed_at.push(before.placed_at);
@@ -156,7 +158,7 @@ statement! {
 
 impl PageByStatus {
     fn new(request: &PageRequest) -> Self {
-        let Bounds { before, since } = Bounds::of(request);
+        let Bounds { before, since } = Bounds::new(request);
         Self {
             customer_id: request.customer_id.clone(),
             before_placed_at: before.placed_at,

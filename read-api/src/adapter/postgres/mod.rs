@@ -7,14 +7,15 @@ mod list;
 mod needs;
 mod position;
 mod queries;
+mod query;
 mod row;
 mod watch;
 
 pub use needs::NEEDS;
-pub use queries::{CONNECTIONS, PgOrderQueries};
+pub use queries::{DEDICATED_CONNECTIONS, PgOrderQueries};
 pub use watch::{PgOrderWatch, WATCH_CONNECTIONS};
 
-/// Every statement finds its rows by key and in order: a plan that is kept must not depend on what the table held when it was
-/// made, and is not weighed anew for each call.
+/// Settings of every session. Every statement finds its rows by index and in its order. Plans are generic, so that
+/// they depend neither on the table's size at the time of planning nor on the arguments, and are made once.
 pub const BY_KEY_ONLY: &[&str] =
     &["enable_seqscan=off", "enable_bitmapscan=off", "jit=off", "plan_cache_mode=force_generic_plan"];

@@ -1,8 +1,8 @@
-//! What the statements of this process need of the database.
+//! The privileges that this process needs in the database.
 
 use service_kit::database::Needs;
 
-/// The columns that are read.
+/// The columns that the statements read.
 pub const NEEDS: Needs = Needs {
     writes: false,
     columns: &[

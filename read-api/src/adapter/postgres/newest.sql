@@ -1,5 +1,5 @@
 -- newest
--- The first pages of many requests that have no bounds, which most requests are: comparing with bounds costs time.
+-- The first pages of many requests without bounds. Most requests have none, and comparing with bounds costs time.
 SELECT r.number,
        o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version
 FROM unnest($1, $2) WITH ORDINALITY AS r (customer_id, rows, number)

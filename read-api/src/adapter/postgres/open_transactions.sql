@@ -1,5 +1,5 @@
 -- open_transactions
--- The transactions in these ranges that are open. It works on a standby, too.
+-- The open transactions in these ranges. Works on a standby, too.
 SELECT xid
 FROM unnest($1, $2) AS t (first, "end")
 CROSS JOIN LATERAL generate_series(t.first, t."end" - 1) AS xid

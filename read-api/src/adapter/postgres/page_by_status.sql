@@ -1,5 +1,5 @@
 -- page_by_status
--- Reads the customer's orders in the index until the page is full.
+-- One page of the orders in some statuses. Reads the customer's orders in index order until the page is full.
 SELECT o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version
 FROM order_summary o
 WHERE o.customer_id = $1

@@ -1,5 +1,6 @@
 -- pages
--- The pages of many requests, each with its bounds: it begins behind a position, and no order is placed before `since`.
+-- The pages of many requests with bounds: a page starts behind a position, and its orders were placed at `since` or
+-- later.
 SELECT r.number,
        o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version
 FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY

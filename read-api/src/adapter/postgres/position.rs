@@ -1,5 +1,5 @@
-//! How far a statement that is run next on a connection will have read, and of which history; why that is enough stands in
-//! the module of [`ReadPosition`].
+//! The read position of the next statement on a connection. [`crate::model::ResumePoint`]'s module explains why it is
+//! enough.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,37 +12,37 @@ use service_kit::statement;
 
 use crate::model::{History, ReadPosition, merged, width};
 
-/// The most transactions whose state is asked for in one statement, which takes about a tenth of a second.
-const MAX_ASKED: i64 = 200_000;
+/// The maximum number of transactions whose state one statement looks up, which takes about a tenth of a second.
+const MAX_LOOKED_UP: i64 = 200_000;
 
-/// More sessions on standbys than there are connections at a time. Of those beyond, what is known is forgotten.
+/// The maximum number of sessions to remember: more than there are connections at a time. Beyond it, all are forgotten.
 const MAX_SESSIONS: usize = 16;
 
-/// Tells positions; on standbys with the help of what it has found out before.
+/// Determines read positions; on standbys with the help of earlier results.
 #[derive(Default)]
 pub(super) struct Positions {
     standbys: Mutex<HashMap<Session, Replayed>>,
 }
 
-/// A session on a standby. The server's replay does not go back during a session; after a crash all sessions are new.
+/// A session on a standby. The server's replay never goes back during a session; after a crash every session is new.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Session {
     backend: i64,
     server_start: i64,
 }
 
-/// Which transactions are open on a standby.
+/// The transactions that are open on a standby, as far as known.
 #[derive(Clone, Default)]
 struct Replayed {
     lsn: i64,
-    /// Among the transactions below `asked`, these were open at most.
+    /// Includes every open transaction below `looked_up`.
     open: Vec<Range<i64>>,
-    asked: i64,
+    looked_up: i64,
 }
 
 impl Positions {
-    /// How far a statement that is run next on this connection will have read. Transactions that are not unseen at the position
-    /// have ended by then, so that what they wrote is visible to it.
+    /// The read position of the next statement on this connection. Every transaction seen at this position has ended,
+    /// so the statement sees its writes.
     pub(super) async fn next(&self, connection: &mut AsyncPgConnection) -> QueryResult<ReadPosition> {
         let (oldest, open, next, system, timeline, backend, server_start, lsn): Row =
             RunQueryDsl::get_result(PositionQuery {}, connection).await?;
@@ -55,8 +55,8 @@ impl Positions {
         replayed.forget_below(oldest);
         let mut is_complete = false;
         while !is_complete {
-            is_complete = replayed.ask_about(next, connection).await?;
-            // Kept at once: where all of it takes longer than a statement may, the next attempt goes on from here.
+            is_complete = replayed.look_up(next, connection).await?;
+            // Keep each part: if the rest exceeds the time limit, the next attempt continues from here.
             self.keep(session, replayed.clone());
         }
         Ok(ReadPosition::new(history, next, replayed.open))
@@ -78,31 +78,34 @@ impl Positions {
 }
 
 impl Replayed {
-    /// All older transactions than `oldest` have ended.
+    /// All transactions below `oldest` have ended.
     fn forget_below(&mut self, oldest: i64) {
         self.open.retain_mut(|range| {
             range.start = range.start.max(oldest);
             !range.is_empty()
         });
-        self.asked = self.asked.max(oldest);
+        self.looked_up = self.looked_up.max(oldest);
     }
 
-    /// Asks about those that were open, and about the first that have begun since; whether that were all below `next`.
-    async fn ask_about(&mut self, next: i64, connection: &mut AsyncPgConnection) -> QueryResult<bool> {
-        let end = next.min(self.asked.saturating_add(MAX_ASKED));
-        // A transaction with very many subtransactions shows as many. Then they count as open until the oldest has ended.
-        let known = if width(&self.open) <= MAX_ASKED { std::mem::take(&mut self.open) } else { Vec::new() };
-        let begun = self.asked..end;
+    /// Looks up the transactions that were open and the first ones that have started since. Returns whether all below
+    /// `next` are known.
+    async fn look_up(&mut self, next: i64, connection: &mut AsyncPgConnection) -> QueryResult<bool> {
+        let end = next.min(self.looked_up.saturating_add(MAX_LOOKED_UP));
+        // Each subtransaction has an id. If there are too many, they count as open until the oldest transaction has
+        // ended.
+        let known =
+            if width(&self.open) <= MAX_LOOKED_UP { std::mem::take(&mut self.open) } else { Vec::new() };
+        let started = self.looked_up..end;
         let (first, ends): (Vec<_>, Vec<_>) =
-            known.iter().chain([&begun]).map(|range| (range.start, range.end)).unzip();
+            known.iter().chain([&started]).map(|range| (range.start, range.end)).unzip();
         if first.iter().zip(&ends).all(|(first, end)| first >= end) {
             return Ok(true);
         }
         let open: Vec<i64> = RunQueryDsl::load(OpenTransactions { first, end: ends }, connection).await?;
         self.open.extend(open.into_iter().map(|xid| xid..xid + 1));
         self.open = merged(std::mem::take(&mut self.open));
-        self.asked = self.asked.max(end);
-        Ok(self.asked >= next)
+        self.looked_up = self.looked_up.max(end);
+        Ok(self.looked_up >= next)
     }
 }
 

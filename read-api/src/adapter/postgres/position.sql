@@ -1,11 +1,11 @@
 -- position
--- How far the next statement on this connection will have read, and in which history.
+-- The read position of the next statement on this connection, and its history.
 SELECT
     -- The oldest open transaction, and all open ones.
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
     ARRAY(SELECT xid::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS xid),
-    -- Capped at the newest change + 1. After a crash PostgreSQL may reuse transaction ids that left nothing durable; a position
-    -- beyond them would hide what is written under them later.
+    -- Capped at the newest change + 1. After a crash PostgreSQL may reuse transaction ids that left nothing durable.
+    -- A position beyond them would hide rows written under them later.
     coalesce((
         SELECT changed_in
         FROM order_summary
@@ -14,8 +14,8 @@ SELECT
         LIMIT 1
     ), 0) + 1,
     system_identifier,
-    -- The timeline in the newest row that this cluster wrote. Rows of a restored dump may come first; the limit keeps the
-    -- search short where this cluster has written nothing yet.
+    -- The timeline in the newest row that this cluster wrote. Rows of a restored dump may come first. The limit keeps
+    -- the search short if this cluster has written nothing yet.
     coalesce((
         SELECT history & 4294967295
         FROM (
@@ -28,7 +28,8 @@ SELECT
         WHERE history >> 32 = hashint8(system_identifier)
         LIMIT 1
     ), 0),
-    -- On a standby: the session, and how far the server has replayed. There the snapshot does not list open transactions.
+    -- On a standby: the session, and the last replayed position of the log. A snapshot there does not list open
+    -- transactions.
     CASE WHEN pg_is_in_recovery() THEN pg_backend_pid()::bigint END,
     CASE WHEN pg_is_in_recovery() THEN (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint END,
     CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END

@@ -1,4 +1,4 @@
-//! What requests ask.
+//! Queries that serve one request each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,48 +9,48 @@ use service_kit::tasks::CriticalTasks;
 use uuid::Uuid;
 
 use super::coalesce::Coalescer;
-use super::watch::ask;
+use super::query::query;
 use super::{find, list};
 use crate::model::{OrderSummary, Page, PageRequest};
 use crate::port::{OrderQueries, QueryError};
 
-/// How many connections each thread uses for what is quick: one for pages and one for single orders. With two statements under
-/// way for pages each carried fewer questions, and a tenth fewer lists were answered.
-pub const CONNECTIONS: usize = 2;
+/// The number of connections in the dedicated pool of an HTTP thread: one for pages and one for single orders. A second
+/// connection for pages would only make the batches smaller.
+pub const DEDICATED_CONNECTIONS: usize = 2;
 
-/// Answers from `order_summary` in PostgreSQL. It locks nothing.
+/// Queries `order_summary` in PostgreSQL. It takes no row locks.
 pub struct PgOrderQueries {
-    database: Database,
+    shared: Database,
     pages: Coalescer<PageRequest, Page>,
     finds: Coalescer<Uuid, Option<OrderSummary>>,
 }
 
 impl PgOrderQueries {
-    /// Asks `lanes` what is quick, many questions in a statement, and `database` what may take long. The lanes belong to the
-    /// thread that calls this: one for each that serves HTTP keeps every answer on the thread that asked.
+    /// Sends quick queries to `dedicated`, many in one statement, and queries that may take long to `shared`. Each
+    /// HTTP thread has its own `dedicated` pool, so that a result stays on the thread of its request.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn start(lanes: Database, database: Database, tasks: &CriticalTasks) -> Self {
-        let (pages, limit) = (lanes.clone(), lanes.longest_wait());
+    pub fn start(dedicated: Database, shared: Database, tasks: &CriticalTasks) -> Self {
+        let (pages, limit) = (dedicated.clone(), dedicated.longest_wait());
         Self {
-            database,
+            shared,
             pages: Coalescer::start(tasks, limit, move |requests| {
-                let (lanes, requests) = (pages.clone(), Arc::new(requests));
+                let (pages, requests) = (pages.clone(), Arc::new(requests));
                 async move {
-                    ask(&lanes, |connection| list::pages(connection, Arc::clone(&requests)).boxed()).await
+                    query(&pages, |connection| list::pages(connection, Arc::clone(&requests)).boxed()).await
                 }
                 .boxed()
             }),
             finds: Coalescer::start(tasks, limit, move |order_ids: Vec<Uuid>| {
-                let lanes = lanes.clone();
+                let dedicated = dedicated.clone();
                 async move {
                     let found =
-                        ask(&lanes, |connection| find::find(connection, order_ids.clone()).boxed()).await?;
+                        query(&dedicated, |connection| find::find(connection, order_ids.clone()).boxed());
                     let mut found: HashMap<_, _> =
-                        found.into_iter().map(|order| (order.order_id, order)).collect();
+                        found.await?.into_iter().map(|order| (order.order_id, order)).collect();
                     Ok(order_ids.iter().map(|order_id| found.remove(order_id)).collect())
                 }
                 .boxed()
@@ -62,12 +62,12 @@ impl PgOrderQueries {
 impl OrderQueries for PgOrderQueries {
     async fn page(&self, request: PageRequest) -> Result<Page, QueryError> {
         if request.filter.statuses.is_empty() {
-            return self.pages.ask(request).await;
+            return self.pages.query(request).await;
         }
-        ask(&self.database, |connection| list::page_by_status(connection, request.clone()).boxed()).await
+        query(&self.shared, |connection| list::page_by_status(connection, request.clone()).boxed()).await
     }
 
     async fn find(&self, order_id: Uuid) -> Result<Option<OrderSummary>, QueryError> {
-        self.finds.ask(order_id).await
+        self.finds.query(order_id).await
     }
 }

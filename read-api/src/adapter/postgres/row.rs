@@ -1,4 +1,4 @@
-//! The columns of a summary.
+//! The columns of a summary, and their conversion.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use uuid::Uuid;
 
 use crate::model::{OrderStatus, OrderSummary};
 
-/// The types of the columns that every statement selects, in this order: `order_id`, `total_cents`, `status`, `placed_at`,
-/// `item_count`, `last_item_sku`, `version`. The customer's id is not among them: most callers know it.
+/// The types of the columns that every statement selects, in this order: `order_id`, `total_cents`, `status`,
+/// `placed_at`, `item_count`, `last_item_sku`, `version`. Without `customer_id`, which most callers know.
 pub(super) type Columns = (SqlUuid, BigInt, Text, Timestamptz, Integer, Text, Integer);
 
-/// The values of [`Columns`]. None of them fails to be read: a statement answers many requests, and all would fail.
+/// The values of [`Columns`]. Every stored value can be read: a statement serves many requests, which would all fail
+/// with it.
 pub(super) type Row = (Uuid, i64, Status, StoredTime, i32, String, i32);
 
-/// The name of a status. Those that are known are not copied, twenty times a list.
+/// The name of a status; known names need no allocation.
 #[derive(Debug, FromSqlRow)]
 pub(super) struct Status(Cow<'static, str>);
 
@@ -30,7 +31,7 @@ impl FromSql<Text, Pg> for Status {
     }
 }
 
-/// The customer's summary in these columns.
+/// The summary from a row of this customer.
 pub(super) fn summary(customer_id: Arc<str>, row: Row) -> OrderSummary {
     let (order_id, total_cents, Status(status), placed_at, item_count, last_item_sku, version) = row;
     let placed_at = placed_at.clamped();

@@ -1,4 +1,4 @@
-//! What the process asks on behalf of requests that wait.
+//! Queries that serve many waiting requests and streams at once.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,15 +11,16 @@ use service_kit::database::Database;
 use uuid::Uuid;
 
 use super::position::Positions;
+use super::query::query;
 use super::{changes, find, list};
 use crate::model::{Filter, OrderSummary, PageRequest};
 use crate::port::{Change, OrderWatch, QueryError, Read};
 
-/// How many connections it needs: for who waits, for who watches, and for those who begin to. They are its own, so that lists
-/// which take long keep nobody waiting who has been promised an answer in time.
+/// The number of connections for waits, for the feed of streams, and for streams that start. They form a pool of
+/// their own, so that slow lists cannot delay a wait beyond its time limit.
 pub const WATCH_CONNECTIONS: usize = 4;
 
-/// Answers from `order_summary` in PostgreSQL. It locks nothing.
+/// Queries `order_summary` in PostgreSQL. It takes no row locks.
 #[derive(Clone)]
 pub struct PgOrderWatch {
     database: Database,
@@ -27,20 +28,21 @@ pub struct PgOrderWatch {
 }
 
 impl PgOrderWatch {
-    /// Asks `database`.
+    /// Queries `database`.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database, positions: Arc::default() }
     }
 
-    /// Takes the position and then reads, on one connection: another one may lead to another standby, which is behind.
+    /// Reads the position first, then the rows, on the same connection: another connection may lead to a standby that
+    /// lags.
     async fn read<T, W>(&self, work: W) -> Result<Read<T>, QueryError>
     where
         T: Send + 'static,
         W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>> + Clone + Send + 'static,
     {
         let positions = Arc::clone(&self.positions);
-        ask(&self.database, |connection| {
+        query(&self.database, |connection| {
             let (positions, work) = (Arc::clone(&positions), work.clone());
             async move {
                 let position = positions.next(connection).await?;
@@ -54,7 +56,7 @@ impl PgOrderWatch {
 
 impl OrderWatch for PgOrderWatch {
     async fn find_all(&self, order_ids: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
-        ask(&self.database, |connection| find::find(connection, order_ids.clone()).boxed()).await
+        query(&self.database, |connection| find::find(connection, order_ids.clone()).boxed()).await
     }
 
     async fn newest(
@@ -84,7 +86,7 @@ impl OrderWatch for PgOrderWatch {
     ) -> Result<Read<Vec<OrderSummary>>, QueryError> {
         let (customer_id, limit) = (customer_id.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
         self.read(move |connection| {
-            changes::of_customer(connection, customer_id.clone(), settled, limit).boxed()
+            changes::for_customer(connection, customer_id.clone(), settled, limit).boxed()
         })
         .await
     }
@@ -97,15 +99,8 @@ impl OrderWatch for PgOrderWatch {
     ) -> Result<Read<Vec<Change>>, QueryError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read(move |connection| {
-            changes::of_customers(connection, customer_ids.clone(), transactions.clone(), limit).boxed()
+            changes::for_customers(connection, customer_ids.clone(), transactions.clone(), limit).boxed()
         })
         .await
     }
-}
-
-pub(super) async fn ask<T, W>(database: &Database, work: W) -> Result<T, QueryError>
-where
-    W: for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
-{
-    database.read(work).await.map_err(|error| QueryError(Arc::new(error)))
 }

@@ -1,4 +1,4 @@
-//! Cursors: where a page ended, in a form that only this service can make, and that fits one list only.
+//! Cursors: the position where a page ended, sealed so that only this service can make one and it fits one list only.
 
 use std::fmt;
 
@@ -11,25 +11,25 @@ use service_kit::config::ConfigError;
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::model::{Filter, Position};
+use crate::model::{Filter, ListPosition};
 
-/// What a cursor begins with; another layout would get another number.
+/// The first byte of a cursor. Another layout would get another number.
 const VERSION: u8 = 1;
 
 const POSITION_BYTES: usize = 8 + 16;
 const SIGNED_BYTES: usize = 1 + POSITION_BYTES;
-/// Half of the MAC: 128 bits, which nobody guesses.
+/// Half of the MAC: 128 bits are too many to guess.
 const MAC_BYTES: usize = 16;
 
-/// The shortest key, in bytes: what `openssl rand -hex 16` gives.
+/// The minimum length of a key, in bytes: the output of `openssl rand -hex 16`.
 const MIN_KEY_BYTES: usize = 32;
 
-/// The secrets for cursors: new cursors are made with the current key, and cursors of either key are accepted. All replicas
-/// share them, or they would refuse each other's cursors.
+/// The secrets for cursors: new cursors are sealed with the current key, and cursors of either key are accepted. All
+/// replicas must share them; otherwise they reject each other's cursors.
 #[derive(Clone)]
 pub struct CursorKeys {
     current: CursorKey,
-    /// While a key is replaced: the other one in use.
+    /// Set while the key is being replaced: the other key in use.
     previous: Option<CursorKey>,
 }
 
@@ -44,8 +44,8 @@ impl CursorKeys {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the variable whose key is short enough to be guessed, or `CURSOR_KEY_PREVIOUS` when both are the
-    /// same; it never shows a key.
+    /// [`ConfigError`] names the variable whose key is too short, or `CURSOR_KEY_PREVIOUS` if both are the same. It
+    /// never shows a key.
     pub fn new(current: &SecretString, previous: Option<&SecretString>) -> Result<Self, ConfigError> {
         let current_key = CursorKey::new("CURSOR_KEY", current)?;
         let Some(previous) = previous else { return Ok(Self { current: current_key, previous: None }) };
@@ -58,13 +58,13 @@ impl CursorKeys {
         Ok(Self { current: current_key, previous: Some(previous_key) })
     }
 
-    /// The cursor of the page that begins behind `position` in this customer's orders under this filter.
-    pub(super) fn seal(&self, customer_id: &str, filter: &Filter, position: Position) -> String {
+    /// The cursor of the page that starts behind `position` in the filtered list of this customer's orders.
+    pub(crate) fn seal(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
         self.current.seal(customer_id, filter, position)
     }
 
-    /// The position in a cursor; `None` unless it was made with one of the keys, for this customer and this filter.
-    pub(super) fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<Position> {
+    /// The position in a cursor; `None` unless it was sealed with one of the keys, for this customer and this filter.
+    pub(crate) fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<ListPosition> {
         let open = |key: &CursorKey| key.open(customer_id, filter, cursor);
         open(&self.current).or_else(|| self.previous.as_ref().and_then(open))
     }
@@ -78,11 +78,11 @@ impl CursorKey {
         let bytes = secret.expose_secret().as_bytes();
         let keyed = Hmac::new_from_slice(bytes).ok().filter(|_| bytes.len() >= MIN_KEY_BYTES);
         let reason =
-            || format!("must have at least {MIN_KEY_BYTES} characters; `openssl rand -hex 32` makes one");
+            || format!("must have at least {MIN_KEY_BYTES} characters; `openssl rand -hex 32` prints one");
         keyed.map(Self).ok_or_else(|| ConfigError::Invalid { variable, reason: reason() })
     }
 
-    fn seal(&self, customer_id: &str, filter: &Filter, position: Position) -> String {
+    fn seal(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
         let mut cursor = Vec::with_capacity(SIGNED_BYTES + MAC_BYTES);
         cursor.push(VERSION);
         cursor.extend(position.placed_at.timestamp_micros().to_be_bytes());
@@ -92,21 +92,21 @@ impl CursorKey {
         BASE64_URL_SAFE_NO_PAD.encode(cursor)
     }
 
-    fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<Position> {
+    fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<ListPosition> {
         let cursor: [u8; SIGNED_BYTES + MAC_BYTES] =
             BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
         let (signed, mac) = cursor.split_at_checked(SIGNED_BYTES)?;
         self.mac(signed, customer_id, filter).verify_truncated_left(mac).ok()?;
         let ([VERSION], position) = signed.split_first_chunk()? else { return None };
         let (micros, order_id) = position.split_first_chunk()?;
-        Some(Position {
+        Some(ListPosition {
             placed_at: DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?,
             order_id: Uuid::from_slice(order_id).ok()?,
         })
     }
 
-    /// Over everything that a cursor belongs to. Each part has a fixed length or says its own, so that no two lists make the
-    /// same bytes.
+    /// Covers the position and the list. Each part has a fixed length, is preceded by its length, or ends in a zero
+    /// byte, so that two lists never have the same bytes.
     fn mac(&self, signed: &[u8], customer_id: &str, filter: &Filter) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         mac.update(signed);
@@ -139,8 +139,8 @@ mod tests {
         CursorKeys::new(&SecretString::from(current), Some(&SecretString::from(previous)))
     }
 
-    fn position() -> Position {
-        Position {
+    fn position() -> ListPosition {
+        ListPosition {
             placed_at: DateTime::from_timestamp_micros(1_763_900_000_123_456).unwrap(),
             order_id: Uuid::from_u128(7),
         }
@@ -158,7 +158,7 @@ mod tests {
     const SECRET: &str = "a secret of thirty-two characters";
 
     #[test]
-    fn a_cursor_gives_back_the_position_that_it_was_made_of() {
+    fn an_opened_cursor_gives_the_position_that_was_sealed() {
         let (key, filter) = (key(SECRET), filter(&[OrderStatus::Paid], Some(1), None));
         let cursor = key.seal("alice", &filter, position());
         assert_eq!(key.open("alice", &filter, &cursor), Some(position()));
@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn a_cursor_fits_its_own_list_and_key_only() {
         use OrderStatus::{Paid, Placed};
-        let made_for = filter(&[Paid], Some(1), None);
-        let cursor = key(SECRET).seal("alice", &made_for, position());
+        let sealed_for = filter(&[Paid], Some(1), None);
+        let cursor = key(SECRET).seal("alice", &sealed_for, position());
         for (customer, other) in [
-            ("bob", made_for.clone()),
+            ("bob", sealed_for.clone()),
             ("alice", filter(&[], Some(1), None)),
             ("alice", filter(&[Placed], Some(1), None)),
             ("alice", filter(&[Placed, Paid], Some(1), None)),
@@ -181,11 +181,11 @@ mod tests {
         ] {
             assert_eq!(key(SECRET).open(customer, &other, &cursor), None, "{customer} {other:?}");
         }
-        assert_eq!(key("another secret of as many characters").open("alice", &made_for, &cursor), None);
+        assert_eq!(key("another secret of as many characters").open("alice", &sealed_for, &cursor), None);
     }
 
     #[test]
-    fn a_cursor_with_any_bit_changed_is_refused() {
+    fn a_cursor_with_any_bit_changed_is_rejected() {
         let (key, filter) = (key(SECRET), Filter::default());
         let cursor = BASE64_URL_SAFE_NO_PAD.decode(key.seal("alice", &filter, position())).unwrap();
         for bit in 0..cursor.len() * 8 {
@@ -203,23 +203,23 @@ mod tests {
     }
 
     #[test]
-    fn while_a_key_is_replaced_cursors_of_both_are_accepted_and_new_ones_are_made_with_the_current() {
+    fn during_a_key_replacement_both_keys_cursors_are_accepted_and_the_current_key_seals() {
         let (old, filter) = ("the key of last year, 32 characters", Filter::default());
         let (before, during, after) = (key(old), keys(SECRET, old).unwrap(), key(SECRET));
-        for maker in [&before, &during, &after] {
-            let cursor = maker.seal("alice", &filter, position());
+        for sealing in [&before, &during, &after] {
+            let cursor = sealing.seal("alice", &filter, position());
             assert_eq!(during.open("alice", &filter, &cursor), Some(position()));
             assert_eq!(during.open("bob", &filter, &cursor), None);
         }
-        let made = during.seal("alice", &filter, position());
-        assert_eq!(after.open("alice", &filter, &made), Some(position()));
-        assert_eq!(before.open("alice", &filter, &made), None);
+        let sealed = during.seal("alice", &filter, position());
+        assert_eq!(after.open("alice", &filter, &sealed), Some(position()));
+        assert_eq!(before.open("alice", &filter, &sealed), None);
         let foreign = key("a third key of thirty-two characters").seal("alice", &filter, position());
         assert_eq!(during.open("alice", &filter, &foreign), None);
     }
 
     #[test]
-    fn a_short_or_repeated_key_is_refused_by_its_variable_and_no_key_is_shown() {
+    fn a_short_or_repeated_key_is_an_error_that_names_the_variable_and_shows_no_key() {
         let short = CursorKeys::new(&SecretString::from("hunter2"), None).unwrap_err().to_string();
         assert!(short.starts_with("CURSOR_KEY must have at least 32"), "{short}");
         for previous in ["hunter2", ""] {

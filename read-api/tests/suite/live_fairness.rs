@@ -1,4 +1,4 @@
-//! More customers need snapshots than one poll reads: they are served in turn.
+//! More customers need snapshots than one poll reads: each gets its snapshot.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chrono::DateTime;
-use read_api::live::{Live, News};
+use read_api::live::{EventData, Live};
 use read_api::model::{History, OrderStatus, OrderSummary, ReadPosition};
 use read_api::port::{Change, OrderWatch, QueryError, Read};
 use service_kit::tasks::CriticalTasks;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// More than one poll reads of all customers: all of them need a snapshot after each.
+/// More changes than one poll reads: after each poll, all subscribers need a snapshot.
 const TOO_MANY: usize = 50_001;
 
-/// A table in which that much changes all the time, of a customer whom nobody watches.
+/// A table with that many changes at each poll, all of a customer without streams.
 #[derive(Clone, Default)]
 struct BusyTable {
-    /// How many snapshots were read of each customer.
+    /// The number of snapshots read, by customer.
     read: Arc<Mutex<HashMap<String, usize>>>,
 }
 
@@ -31,7 +31,7 @@ fn position() -> ReadPosition {
 fn summary() -> OrderSummary {
     OrderSummary {
         order_id: Uuid::from_u128(1),
-        customer_id: "somebody else".into(),
+        customer_id: "another customer".into(),
         status: OrderStatus::Placed.as_str().into(),
         version: 1,
         total_cents: 1,
@@ -43,7 +43,7 @@ fn summary() -> OrderSummary {
 
 impl OrderWatch for BusyTable {
     async fn find_all(&self, _: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
-        unreachable!("nobody waits for a version")
+        unreachable!("no request waits for a version")
     }
 
     async fn newest(
@@ -61,7 +61,7 @@ impl OrderWatch for BusyTable {
     }
 
     async fn changes_of(&self, _: &str, _: i64, _: usize) -> Result<Read<Vec<OrderSummary>>, QueryError> {
-        unreachable!("nobody comes back")
+        unreachable!("no client resumes")
     }
 
     async fn changes(
@@ -76,23 +76,24 @@ impl OrderWatch for BusyTable {
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscribers_that_need_snapshots_are_served_in_turn() -> Result<()> {
+async fn no_subscriber_starves_while_others_need_snapshots_again() -> Result<()> {
     const STREAMS: usize = 150;
     let table = BusyTable::default();
     let tasks = CriticalTasks::new(CancellationToken::new());
-    // As long as the pause between two snapshots in one stream: after each tick the first ones need one again.
+    // The same as the pause between two snapshots in one stream: at each poll the first subscribers need a snapshot
+    // again.
     let live = Live::start(Arc::new(table.clone()), Duration::from_secs(1), STREAMS, &tasks);
     let mut streams = Vec::new();
     for number in 0..STREAMS {
         streams.push(live.subscribe(format!("customer {number}"), None).await?.then);
     }
     let readers = streams.into_iter().map(|mut stream| async move {
-        // The ones that come in the stream, after the first one.
+        // Those after the first one, which opens the stream.
         let mut snapshots = 0;
         while snapshots < 2 {
             let Some(delivery) = stream.recv().await else { break };
             let events = delivery.into_events();
-            snapshots += events.filter(|event| matches!(event.news, News::Snapshot(_))).count();
+            snapshots += events.filter(|event| matches!(event.data, EventData::Snapshot(_))).count();
         }
         snapshots
     });
@@ -100,6 +101,6 @@ async fn subscribers_that_need_snapshots_are_served_in_turn() -> Result<()> {
     let read = table.read.lock().map(|read| read.clone()).unwrap_or_default();
     let most = read.values().max().copied().unwrap_or_default();
     let starved = read.values().filter(|count| **count < 3).count();
-    assert!(all.is_ok(), "{starved} of {STREAMS} got none, or one, while another got {most}");
+    assert!(all.is_ok(), "{starved} of {STREAMS} got none or one, while another got {most}");
     Ok(())
 }
