@@ -45,8 +45,8 @@ use crate::version_wait::VersionWait;
 /// The connection that the database check uses.
 const CHECK_CONNECTIONS: usize = 1;
 
-/// Streams, and requests that wait for a version, may each hold one part in so many of the client connections. Both
-/// last long: with a quarter each, half of the connections stay free for requests that get their response at once.
+/// Streams may hold a quarter of the client connections, and requests that wait for a version another quarter. Both
+/// last long. So half of the connections stay free for requests that get their response at once.
 const LONG_LIVED_SHARE: usize = 4;
 
 /// The reason why the process cannot start.

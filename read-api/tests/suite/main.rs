@@ -3,6 +3,7 @@
 mod bad_input;
 mod batches;
 mod crash;
+mod cursors;
 mod dashboard;
 mod failover;
 mod failure;

@@ -6,17 +6,16 @@ use anyhow::{Context, Result};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use reqwest::StatusCode;
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use crate::support::{Api, Replica, change, insert, numbers, problem};
+use crate::support::{Api, change, insert, numbers};
 
-async fn page(api: &Api, path: &str) -> Result<Value> {
+pub(crate) async fn page(api: &Api, path: &str) -> Result<Value> {
     Ok(api.get(path).await?.error_for_status()?.json().await?)
 }
 
-fn cursor(page: &Value) -> Option<&str> {
+pub(crate) fn cursor(page: &Value) -> Option<&str> {
     page.get("next_cursor").and_then(Value::as_str)
 }
 
@@ -128,58 +127,6 @@ async fn filters_narrow_a_list() -> Result<()> {
             expected,
             "{query}"
         );
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_cursor_is_valid_on_every_replica_and_only_for_its_own_list() -> Result<()> {
-    let api = Api::start().await?;
-    api.insert(&[(1, "alice", 0), (2, "alice", 1), (3, "bob", 0), (4, "bob", 1)]).await?;
-    let first = page(&api, "/customers/alice/orders?limit=1").await?;
-    let cursor = cursor(&first).context("no next page")?;
-
-    let replica = api.start_replica()?;
-    let next: Value =
-        replica.get(&format!("/customers/alice/orders?limit=9&cursor={cursor}")).await?.json().await?;
-    assert_eq!(numbers(&next), [1], "the page size may change");
-
-    let tampered = format!("{}A", &cursor[..cursor.len() - 1]);
-    for path in [
-        format!("/customers/bob/orders?cursor={cursor}"),
-        format!("/customers/alice/orders?status=paid&cursor={cursor}"),
-        format!("/customers/alice/orders?placed_to=2027-01-01T00:00:00Z&cursor={cursor}"),
-        format!("/customers/alice/orders?cursor={tampered}"),
-        format!("/customers/alice/orders?cursor={cursor}A"),
-        "/customers/alice/orders?cursor=".to_owned(),
-        "/customers/alice/orders?cursor=%00".to_owned(),
-    ] {
-        let response = api.get(&path).await?;
-        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
-        assert_eq!(problem(response).await?["errors"][0]["parameter"], "cursor", "{path}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn during_a_key_replacement_in_three_steps_no_replica_rejects_a_cursor() -> Result<()> {
-    let api = Api::start().await?;
-    api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
-    let (old, new) = ("the key that is to be replaced, in use", "the key that is to take its place, then");
-    let vars = |current, previous: Option<&'static str>| {
-        let previous = previous.map(|key| ("CURSOR_KEY_PREVIOUS", key));
-        [("CURSOR_KEY", current)].into_iter().chain(previous).collect::<Vec<_>>()
-    };
-    let steps = [vars(old, None), vars(old, Some(new)), vars(new, Some(old)), vars(new, None)];
-    for step in steps.windows(2) {
-        let start = |vars: &Vec<_>| Replica::start(&api.database.url("orders_read_api"), vars);
-        let replicas: Vec<_> = step.iter().map(start).collect::<Result<_>>()?;
-        for (sealing, reading) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            let first: Value = replicas[sealing].get("/customers/alice/orders?limit=1").await?.json().await?;
-            let path = format!("/customers/alice/orders?cursor={}", cursor(&first).context("no next page")?);
-            let next: Value = replicas[reading].get(&path).await?.error_for_status()?.json().await?;
-            assert_eq!(numbers(&next), [1], "{step:?}: sealed by {sealing}, read by {reading}");
-        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ async fn an_unknown_customer_does_not_seem_to_be_loaded() -> Result<()> {
         browser.look_like(width, "light").await?;
         scene.open("customer=alicia").await?;
         browser.see("#none", &["No orders of alicia"]).await?;
-        let check = "Check the customer id: it must match exactly, upper and lower case included.";
+        let check = "Check the customer id: it must match exactly, including upper and lower case.";
         browser.see("#check-id", &[check]).await?;
         browser.see("#list", &[""; 0]).await?;
         browser.see("#clear", &[""; 0]).await?;

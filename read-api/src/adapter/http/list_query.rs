@@ -117,7 +117,7 @@ fn status(value: &str) -> Result<OrderStatus, String> {
     OrderStatus::from_name(value).ok_or_else(|| format!("must be one of {}", names()))
 }
 
-/// Parses a time and rounds it up to microseconds. `placed_at` has whole microseconds, so the filter stays the same.
+/// Parses a time and rounds it up to microseconds. `placed_at` has whole microseconds, so the same orders match.
 fn time(value: &str) -> Result<DateTime<Utc>, String> {
     let time = DateTime::parse_from_rfc3339(value).map_err(|_| {
         "must be a time in RFC 3339 format, such as 2026-11-23T10:00:00Z (write + as %2B)".to_owned()

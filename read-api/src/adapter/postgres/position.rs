@@ -12,7 +12,7 @@ use service_kit::statement;
 
 use crate::model::{History, ReadPosition, merged, width};
 
-/// The maximum number of transactions whose state one statement looks up, which takes about a tenth of a second.
+/// The maximum number of transactions whose state one statement looks up, to stay far below its timeout.
 const MAX_LOOKED_UP: i64 = 200_000;
 
 /// The maximum number of sessions to remember: more than there are connections at a time. Beyond it, all are forgotten.

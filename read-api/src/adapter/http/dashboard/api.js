@@ -1,47 +1,49 @@
 // Requests to read-api, and the stream of a customer's changes.
 
-// The server sends something every 5 seconds.
-export const SILENCE = 12_000;
+// Milliseconds without data after which a connection counts as dead. The server sends a heartbeat every 5 seconds.
+export const SILENCE_LIMIT = 12_000;
 
 export class Problem extends Error {
   constructor(status, { title, detail, errors = [] }) {
-    // The detail already names a single fault.
-    const faults = errors.length > 1 ? errors.map((fault) => `${fault.parameter ?? fault.header ?? ""} ${fault.detail}.`) : [];
-    super([detail ?? title, ...faults].join(" "));
-    // The same request cannot succeed later. A timeout of the request (408) or too many requests (429) pass, as errors of the server do.
+    // A single error is already in the detail.
+    const all = errors.map((error) => `${error.parameter ?? error.header ?? ""} ${error.detail}.`);
+    super([detail ?? title, ...(errors.length > 1 ? all : [])].join(" "));
+    // A retry cannot succeed. Timeouts (408), too many requests (429) and errors of the server are temporary.
     this.isFinal = status < 500 && status !== 408 && status !== 429;
-    this.parameters = errors.map((fault) => fault.parameter);
+    this.parameters = errors.map((error) => error.parameter);
   }
 }
 
-export async function ask(path, signal) {
+export async function request(path, signal) {
   const response = await fetch(path, { signal });
   if (response.ok) return response;
-  throw new Problem(response.status, await response.json().catch(() => ({ title: `The server answered ${response.status}.` })));
+  const unknown = { title: `The server responded with status ${response.status}.` };
+  throw new Problem(response.status, await response.json().catch(() => unknown));
 }
 
 export const ordersPath = (customer) => `/customers/${encodeURIComponent(customer)}/orders`;
 
-// The events of a customer's stream, from behind the one with the id `last`. Ends when the connection does, or has been silent for
-// too long.
+// Yields the events of a customer's stream after the one with the id `last`. Ends when the connection does, or when
+// it has been silent for too long.
 export async function* events(customer, last, signal) {
   const silence = new AbortController();
-  let timer = setTimeout(() => silence.abort(), SILENCE);
+  let timer = setTimeout(() => silence.abort(), SILENCE_LIMIT);
   try {
     const query = last ? `?${new URLSearchParams({ last_event_id: last })}` : "";
-    const response = await ask(`${ordersPath(customer)}/stream${query}`, AbortSignal.any([signal, silence.signal]));
+    const path = `${ordersPath(customer)}/stream${query}`;
+    const response = await request(path, AbortSignal.any([signal, silence.signal]));
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(), SILENCE);
+      timer = setTimeout(() => silence.abort(), SILENCE_LIMIT);
       const blocks = (text + part.value).split("\n\n");
       text = blocks.pop();
       yield* blocks.map(parse).filter((event) => event.event);
     }
   } finally {
     clearTimeout(timer);
-    // Closes the connection when the caller stops early.
+    // Close the connection if the caller stops early.
     silence.abort();
   }
 }

@@ -5,10 +5,15 @@ import { element, foreign, foreignInTitle, money, timeOfDay, when } from "./text
 export const byId = (id) => document.getElementById(id);
 const rows = byId("list").querySelector("tbody");
 
-// What is shown: the place, whether there are older orders than those in the rows, whether the rows have to be loaded anew, and the
-// highest version of each order.
-export const shown = { place: { customer: "", statuses: [], cursor: null }, hasOlder: false, isStale: false, versions: new Map() };
-// When the rows were last known to be up to date, and whether they are still.
+// What is shown: the view, whether there are older orders than those in the rows, whether the rows must be reloaded,
+// and the highest known version of each order.
+export const shown = {
+  view: { customer: "", statuses: [], cursor: null },
+  hasOlder: false,
+  isStale: false,
+  versions: new Map(),
+};
+// The time at which the rows were last known to be up to date, and whether they may have changed since.
 let liveAt = null;
 let isOld = false;
 
@@ -21,15 +26,15 @@ export function fragmentOf({ customer, statuses, cursor }) {
   return `#${parameters}`;
 }
 
-// Nothing is known yet of this place.
-export function begin(place) {
-  Object.assign(shown, { place, hasOlder: false, isStale: false, versions: new Map() });
+// Opens a view, of which nothing has been loaded yet.
+export function resetTo(view) {
+  Object.assign(shown, { view, hasOlder: false, isStale: false, versions: new Map() });
   liveAt = null;
   isOld = false;
   rows.replaceChildren();
   byId("detail").close();
   byId("list").hidden = byId("empty").hidden = byId("pages").hidden = true;
-  document.title = place.customer ? `${foreignInTitle(place.customer)} · Orders` : "Orders";
+  document.title = view.customer ? `${foreignInTitle(view.customer)} · Orders` : "Orders";
 }
 
 export function showPage({ orders, next_cursor }) {
@@ -40,32 +45,33 @@ export function showPage({ orders, next_cursor }) {
   shown.hasOlder = next_cursor !== null;
   liveAt ??= new Date();
   byId("pages").hidden = false;
-  link("older", shown.hasOlder && { ...shown.place, cursor: next_cursor });
-  link("newest", shown.place.cursor && { ...shown.place, cursor: null });
+  link("older", shown.hasOlder && { ...shown.view, cursor: next_cursor });
+  link("newest", shown.view.cursor && { ...shown.view, cursor: null });
   describe();
 }
 
-// While the stream is live the rows are up to date; without it they may have changed since.
-export function mark(isLive) {
+// While the stream is live, the rows are up to date; without it they may have changed.
+export function setLive(isLive) {
   if (isLive) liveAt = new Date();
   isOld = !isLive && liveAt !== null;
   if (liveAt) describe();
 }
 
-function link(id, place) {
-  if (place) byId(id).href = fragmentOf(place);
+function link(id, view) {
+  if (view) byId(id).href = fragmentOf(view);
   else byId(id).removeAttribute("href");
 }
 
-// The words around the rows, or in place of them.
+// Updates the text around the rows, or in place of them.
 function describe() {
-  const { customer, statuses, cursor } = shown.place;
+  const { customer, statuses, cursor } = shown.view;
   const which = statuses.length ? `${statuses.join(" or ")} orders` : "orders";
   const isEmpty = rowCount() === 0 && !shown.hasOlder;
   byId("list").hidden = isEmpty;
   byId("empty").hidden = !isEmpty;
   byId("list").classList.toggle("old", isOld);
-  const age = () => (isOld ? [" · ", Object.assign(element("span", `not live, as of ${timeOfDay(liveAt)}`), { className: "age" })] : []);
+  const asOf = () => Object.assign(element("span", `not live, as of ${timeOfDay(liveAt)}`), { className: "age" });
+  const age = () => (isOld ? [" · ", asOf()] : []);
   byId("list").querySelector("caption").replaceChildren(foreign(customer), `: ${which}, newest first`, ...age());
   byId("none").replaceChildren(`No ${cursor ? "older " : ""}${which} of `, foreign(customer), ...age());
   byId("check-id").hidden = Boolean(cursor) || statuses.length > 0;
@@ -74,20 +80,21 @@ function describe() {
   byId("detail-age").textContent = isOld ? `Not live, as of ${timeOfDay(liveAt)}: it may have changed since.` : "";
 }
 
-// Changes the rows. The focus stays on the order that has it, or goes to the one that takes its place.
+// Changes the rows. The focus stays on its order. If that order is removed, the focus moves to the row that is then
+// at the same index.
 function keepFocus(change) {
   const focused = [...rows.rows].find((row) => row.contains(document.activeElement));
-  const place = focused?.sectionRowIndex;
+  const index = focused?.sectionRowIndex;
   change();
   if (!focused) return;
-  const row = focused.isConnected ? focused : rows.rows[Math.min(place, rows.rows.length - 1)];
+  const row = focused.isConnected ? focused : rows.rows[Math.min(index, rows.rows.length - 1)];
   (row?.querySelector(".open") ?? byId("customer")).focus();
 }
 
 const newRow = () => byId("row").content.firstElementChild.cloneNode(true);
 
 function fill(row, order) {
-  // Of what is shown and what was received, the higher version counts.
+  // The row keeps the higher version.
   if (row.order?.version >= order.version) return row;
   row.order = order;
   const part = (selector) => row.querySelector(selector);
@@ -102,29 +109,29 @@ function fill(row, order) {
   return row;
 }
 
-// Takes in a summary from the stream; whether it was news.
-export function take(order) {
-  const { place, versions } = shown;
-  if (order.customer_id !== place.customer || versions.get(order.order_id) >= order.version) return false;
+// Applies a summary from the stream. Returns whether it is a new version.
+export function applyOrder(order) {
+  const { view, versions } = shown;
+  if (order.customer_id !== view.customer || versions.get(order.order_id) >= order.version) return false;
   versions.set(order.order_id, order.version);
   if (byId("detail").open && byId("detail").dataset.order === order.order_id) showDetail(order);
   const row = [...rows.rows].find((other) => other.order.order_id === order.order_id);
-  const fits = place.statuses.length === 0 || place.statuses.includes(order.status);
+  const fits = view.statuses.length === 0 || view.statuses.includes(order.status);
   if (row && !fits) keepFocus(() => row.remove());
   else if (row) highlight(fill(row, order));
   else if (fits && belongsHere(order)) highlight(insert(order));
-  // What has left makes room for an older one; on a page without rows there is no telling what belongs on it.
+  // Reload if a removed row makes room for an older order, or if the page has no rows to compare the order with.
   shown.isStale ||= (row && !fits && shown.hasOlder) || (fits && rows.rows.length === 0);
   describe();
   return true;
 }
 
-// Newest first, and by id where the time is the same. Without its Z a time sorts as text, whatever the number of its digits.
+// Newest first; the id breaks ties. Without the Z, times sort correctly as text, whatever their number of digits.
 const key = (order) => `${order.placed_at.slice(0, -1)} ${order.order_id}`;
 
 function belongsHere(order) {
   const [first, last] = [rows.rows[0], rows.rows[rows.rows.length - 1]];
-  const isNotNewer = !shown.place.cursor || (first && key(order) < key(first.order));
+  const isNotNewer = !shown.view.cursor || (first && key(order) < key(first.order));
   return isNotNewer && (!shown.hasOlder || (last && key(order) > key(last.order)));
 }
 
@@ -136,7 +143,7 @@ function insert(order) {
 
 function highlight(row) {
   row.classList.remove("changed");
-  // Reading the layout lets the animation begin anew.
+  // Reading the layout restarts the animation.
   void row.offsetWidth;
   row.classList.add("changed");
 }
@@ -158,11 +165,12 @@ export function showDetail(order) {
     return field;
   };
   const list = byId("detail").querySelector("dl");
-  list.replaceChildren(...Object.entries(fields).flatMap(([name, content]) => [element("dt", name), value(content)]));
+  const pairs = Object.entries(fields).flatMap(([name, content]) => [element("dt", name), value(content)]);
+  list.replaceChildren(...pairs);
 }
 
-// Moves the focus by so many orders.
-export function step(by) {
+// Moves the focus by this number of orders.
+export function moveFocus(by) {
   const buttons = [...rows.querySelectorAll(".open")];
   const next = buttons.indexOf(document.activeElement) + by;
   buttons[Math.max(0, Math.min(next, buttons.length - 1))]?.focus();

@@ -1,10 +1,10 @@
-// How values are written for people.
+// Formats values for people.
 
 const amount = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2 });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
-// Hundredths as a decimal text: divided as a float, a total near 2^53 would lose its last digits.
+// Formats through a decimal string: as a float, a total near 2^53 would lose its last digits.
 export function money(cents) {
   const digits = BigInt(cents).toString().padStart(3, "0");
   return amount.format(`${digits.slice(0, -2)}.${digits.slice(-2)}`);
@@ -15,8 +15,10 @@ export const timeOfDay = (time) => clock.format(time);
 
 export const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
 
-// Text that a customer has chosen. It may be written right to left, and must not change the direction of what is around it.
+// Isolates text that a customer has chosen: it may run right to left, and must not change the direction of the text
+// around it.
 export const foreign = (text) => element("bdi", text);
 
-// The same where there are no elements. A direction control in the text could end the isolation, so there are none left in it.
-export const foreignInTitle = (text) => `\u2068${text.replace(/[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g, "")}\u2069`;
+// The same for the title, which has no elements. Removes direction controls, which could end the isolation.
+const DIRECTION_CONTROLS = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+export const foreignInTitle = (text) => `\u2068${text.replace(DIRECTION_CONTROLS, "")}\u2069`;
