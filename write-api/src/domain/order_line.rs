@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Cents, Sku};
 
-/// A number of units, 1 to 2 147 483 647.
+/// A number of units, 1 to [`Quantity::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity(i32);
 

@@ -30,6 +30,8 @@ pub enum TextError {
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $limit:literal, $rule:path) => {
         $(#[$doc])*
+        ///
+        #[doc = concat!("It has 1 to ", $limit, " characters and no control characters.")]
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name(String);
 
@@ -66,32 +68,31 @@ macro_rules! text {
 }
 
 text!(
-    /// A customer's id: 1 to 128 characters, no control characters, no white space at either end, and not `.` or `..`,
-    /// because paths contain it.
+    /// A customer's id: no white space at either end, and not `.` or `..`, because paths contain it.
     CustomerId,
     128,
     path_segment
 );
 text!(
-    /// A stock keeping unit: 1 to 64 characters, no control characters, no white space at either end.
+    /// A stock keeping unit: no white space at either end.
     Sku,
     64,
     trimmed
 );
 text!(
-    /// The carrier of a shipment: 1 to 64 characters, no control characters, no white space at either end.
+    /// The carrier of a shipment: no white space at either end.
     Carrier,
     64,
     trimmed
 );
 text!(
-    /// The carrier's number for a shipment: 1 to 128 characters, no control characters, no white space at either end.
+    /// The carrier's number for a shipment: no white space at either end.
     TrackingNumber,
     128,
     trimmed
 );
 text!(
-    /// The reason for a cancellation: 1 to 500 characters, no control characters, and not white space only.
+    /// The reason for a cancellation: not white space only.
     CancelReason,
     500,
     not_blank

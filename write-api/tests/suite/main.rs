@@ -6,6 +6,7 @@ mod golden;
 mod group_commit;
 mod idempotency;
 mod lifecycle;
+mod limits;
 mod lost_replies;
 mod memory;
 mod older_orders;

@@ -65,3 +65,15 @@ fn too_large() -> Problem {
 fn incomplete() -> Problem {
     problems::MALFORMED_BODY.with("The body ended early.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_problem_documents_name_the_limits() {
+        let (mebibytes, seconds) = (MAX_BYTES / (1024 * 1024), ARRIVAL_LIMIT.as_secs());
+        assert!(problems::BODY_TOO_LARGE.when.contains(&format!("{mebibytes} MiB")));
+        assert!(problems::BODY_TOO_SLOW.when.contains(&format!("{seconds} seconds")));
+    }
+}

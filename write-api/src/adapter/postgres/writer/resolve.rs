@@ -174,6 +174,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_statement_keeps_as_many_attempts_as_the_resolver_expects() {
+        let kept = format!("(free.attempt || o.write_attempts)[1:{KEPT_ATTEMPTS}]");
+        assert!(include_str!("save_batch.sql").contains(&kept), "{kept}");
+    }
+
+    #[test]
     fn an_attempt_is_found_while_the_row_still_records_it() {
         let stored = |version, attempts: &[i64]| StoredState {
             order: Err(RowError::Status("x".parse::<shared_events::OrderStatus>().unwrap_err())),
