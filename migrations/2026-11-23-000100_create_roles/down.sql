@@ -1,6 +1,6 @@
 REVOKE USAGE ON SCHEMA public FROM orders_write_api, orders_projector, orders_read_api;
 
--- A role that another database of this server still uses stays.
+-- Keeps a role that another database of this server still uses.
 DO $$
 DECLARE
     process_role text;

@@ -1,8 +1,9 @@
--- One role per process. Each later migration grants what a process may do with the table that it creates.
--- The roles may log in but have no password: a server that asks for one lets nobody in until an operator sets it.
+-- One role per process. Each later migration grants the privileges on the table that it creates.
+-- The roles can log in but have no password. On a server that requires one, no process can connect until an operator
+-- sets it.
 --
--- Roles belong to the whole server, not to this database. Another database of the same server may have made them
--- already, or may be making them right now, so both ways of finding them there are fine.
+-- Roles belong to the whole server, not to one database. Another database of the same server may have created them
+-- before, or may be creating them at the same time; both errors are expected.
 DO $$
 DECLARE
     process_role text;
@@ -18,6 +19,6 @@ BEGIN
 END
 $$;
 
--- Databases that were upgraded from before PostgreSQL 15 still let everybody create tables here.
+-- In databases upgraded from before PostgreSQL 15, every role may still create tables here.
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO orders_write_api, orders_projector, orders_read_api;

@@ -1,4 +1,4 @@
--- The write side's truth: one row is one aggregate. Owned by write-api.
+-- The orders: one row per aggregate. Owned by write-api.
 CREATE TABLE orders (
     order_id    uuid        PRIMARY KEY,
     customer_id text        NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_total_not_negative CHECK (total_cents >= 0),
     CONSTRAINT orders_status_known CHECK (status IN ('placed', 'paid', 'shipped', 'delivered', 'cancelled')),
     CONSTRAINT orders_version_positive CHECK (version >= 1),
-    -- An order is placed once, as version 1; every later version is a step away from there.
+    -- Version 1 is the placed order. Each step increases the version and leaves `placed` for good.
     CONSTRAINT orders_version_fits_status CHECK ((version = 1) = (status = 'placed'))
 );
 

@@ -1,4 +1,4 @@
--- Events on their way from the write side to the projections. Owned by write-api, drained by the projector.
+-- The outbox: events that are not projected yet. Owned by write-api; the projector deletes applied events.
 CREATE TABLE outbox (
     id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind       text        NOT NULL,
@@ -10,6 +10,6 @@ CREATE TABLE outbox (
 
 GRANT INSERT ON outbox TO orders_write_api;
 GRANT SELECT, DELETE ON outbox TO orders_projector;
--- FOR UPDATE asks for UPDATE on some column. An identity column cannot be set to a value, so that this grant allows the
--- lock and no change of an event.
+-- FOR UPDATE needs the UPDATE privilege on some column. An identity column cannot be set, so this grant allows the lock
+-- but no change of an event.
 GRANT UPDATE (id) ON outbox TO orders_projector;

@@ -1,4 +1,4 @@
--- The read model: one flat row an order, shaped for lists. Written by the projector, read by read-api.
+-- The read model for lists: one flat row per order. Written by the projector, read by read-api.
 CREATE TABLE order_summary (
     order_id      uuid        PRIMARY KEY,
     customer_id   text        NOT NULL,
@@ -10,8 +10,8 @@ CREATE TABLE order_summary (
     version       integer     NOT NULL,
     projected_at  timestamptz NOT NULL DEFAULT now(),
 
-    -- The limits of the event contract. A longer text would not fit into the index, and an event that a CHECK refuses is
-    -- parked at once.
+    -- The limits of the event contract. A much longer text would not fit into the index. An event that a CHECK refuses
+    -- is parked at once.
     CONSTRAINT order_summary_customer_id_length CHECK (char_length(customer_id) BETWEEN 1 AND 128),
     CONSTRAINT order_summary_last_item_sku_length CHECK (char_length(last_item_sku) BETWEEN 1 AND 64),
     CONSTRAINT order_summary_total_not_negative CHECK (total_cents >= 0),
@@ -20,9 +20,9 @@ CREATE TABLE order_summary (
     CONSTRAINT order_summary_version_positive CHECK (version >= 1)
 );
 
--- Serves "a customer's recent orders, newest first" in order: no sort, whatever the customer's history.
+-- Serves "a customer's recent orders, newest first" without a sort, however many orders the customer has.
 CREATE INDEX order_summary_recent ON order_summary (customer_id, placed_at DESC, order_id DESC);
 
--- An upsert reads the row that it conflicts with, which takes SELECT.
+-- An upsert reads the conflicting row, which needs SELECT.
 GRANT SELECT, INSERT, UPDATE ON order_summary TO orders_projector;
 GRANT SELECT ON order_summary TO orders_read_api;

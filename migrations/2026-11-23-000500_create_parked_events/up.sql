@@ -1,6 +1,6 @@
--- Events that could not be projected, out of the way of the others. Owned by the projector.
+-- The dead-letter table: events that could not be applied. They do not block other events here. Owned by the projector.
 CREATE TABLE parked_events (
-    -- The id that the event had in the outbox.
+    -- The event's id in the outbox.
     id              bigint      PRIMARY KEY,
     kind            text        NOT NULL,
     payload         jsonb       NOT NULL,
@@ -8,7 +8,7 @@ CREATE TABLE parked_events (
     parked_at       timestamptz NOT NULL DEFAULT now(),
     attempts        integer     NOT NULL,
     error           text        NOT NULL,
-    -- NULL: nothing more is tried until an operator acts.
+    -- NULL: no more automatic retries; an operator must act.
     next_attempt_at timestamptz,
 
     CONSTRAINT parked_events_attempts_positive CHECK (attempts >= 1)

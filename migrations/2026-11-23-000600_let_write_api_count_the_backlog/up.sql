@@ -1,2 +1,2 @@
--- `write-api republish` waits while the outbox is long. Counting takes a look at the ids and at nothing else.
+-- `write-api republish` pauses while the outbox is long. It needs only the ids to count the events.
 GRANT SELECT (id) ON outbox TO orders_write_api;

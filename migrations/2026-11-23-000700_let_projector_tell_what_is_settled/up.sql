@@ -1,2 +1,3 @@
--- The projector starts its claims behind the ids that are settled, which takes a look at the newest id that was drawn.
+-- The projector's claims start at the low-water mark. To advance it, the projector reads the newest allocated outbox
+-- id.
 GRANT SELECT ON SEQUENCE outbox_id_seq TO orders_projector;

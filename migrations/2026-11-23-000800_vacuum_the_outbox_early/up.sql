@@ -1,8 +1,7 @@
--- Every row of the outbox is deleted soon after it was written, so that a share of its size says nothing about when
--- to vacuum it: a fixed number of dead rows does, and cleaning up without pauses keeps pace with the checkout.
+-- Every outbox row is deleted soon after it was written, so a fraction of the table's size is a poor trigger for
+-- vacuum. A fixed number of dead rows triggers it instead, and without cost delay vacuum keeps up with the writers.
 --
--- Giving empty pages back to the file system would take an exclusive lock on the table that every checkout writes to.
--- The pages are used again instead.
+-- Truncation is off: it would take an exclusive lock on a table that every write needs. Empty pages are reused instead.
 ALTER TABLE outbox SET (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 10000,

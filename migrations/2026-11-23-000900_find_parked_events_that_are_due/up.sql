@@ -1,3 +1,3 @@
--- Serves "which parked events are to be tried again now" in order, however many are parked. Built at once, not CONCURRENTLY:
--- few events are parked, and while it lasts nobody waits but a projector that wants to park another one.
+-- Serves "which parked events are due for a retry" in order, however many are parked. Not built CONCURRENTLY: few
+-- events are parked, and the build blocks only projectors that are about to park another one.
 CREATE INDEX parked_events_due ON parked_events (next_attempt_at, id) WHERE next_attempt_at IS NOT NULL;

@@ -1,6 +1,6 @@
--- How long the oldest transaction that keeps dead rows of this database from being removed has been running, in seconds; 0
--- where there is none. A session sees this only of its own role. The function tells this one number with the rights of the
--- role that migrates; NULL where that role may not see it either.
+-- The age in seconds of the oldest transaction that prevents vacuum from removing dead rows of this database, or 0 if
+-- there is none. A role sees only its own sessions, so the function runs with the privileges of the role that migrates.
+-- It returns NULL if that role cannot see other sessions either.
 CREATE FUNCTION oldest_transaction_seconds() RETURNS double precision
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

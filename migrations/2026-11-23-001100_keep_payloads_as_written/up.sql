@@ -1,8 +1,8 @@
--- Nobody looks into a payload in SQL: it is written as text, kept, and read as text. As jsonb it was taken apart and put
--- together again on the way, which was a third of the cost of a claim. json is checked when it is written, and no more.
+-- No statement reads inside a payload: it is written and read as text. jsonb would parse it on each write and format it
+-- on each read; json only validates it on writes.
 --
--- Both tables are rewritten under an exclusive lock, which a checkout waits for. So this refuses to run while they are long.
--- Binaries that cast to jsonb keep working.
+-- Both tables are rewritten under an exclusive lock, which blocks writers. So this migration refuses to run while the
+-- tables are long. Binaries that cast to jsonb keep working.
 DO $$
 BEGIN
     IF (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100001) AS events) > 100000
@@ -15,5 +15,5 @@ $$;
 ALTER TABLE outbox ALTER COLUMN payload TYPE json USING payload::json;
 ALTER TABLE parked_events ALTER COLUMN payload TYPE json USING payload::json;
 
--- A time that no program can read would keep the event from ever being claimed.
+-- An event with a time that the projector cannot read could never be claimed.
 ALTER TABLE outbox ADD CONSTRAINT outbox_created_at_finite CHECK (isfinite(created_at));

@@ -1,2 +1,2 @@
--- Serves "what has changed since I last looked". New entries all go to its end.
+-- Serves "which rows changed since the last poll". New entries are appended at its end.
 CREATE INDEX CONCURRENTLY order_summary_changes ON order_summary (changed_in);

@@ -1,7 +1,7 @@
--- Events whose order's row in a read model is locked by another session. They wait here, out of the way of the others, until the
--- lock ends. Owned by the projector.
+-- Waiting events: another session has locked the summary row of their order. They wait here until the lock ends, and do
+-- not block other events. Owned by the projector.
 CREATE TABLE waiting_events (
-    -- The id that the event had in the outbox, or a negative one where another waiting event has that id already.
+    -- The event's id in the outbox, or a negative id if another waiting event already has that id.
     id         bigint      PRIMARY KEY,
     order_id   uuid        NOT NULL,
     version    integer     NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE waiting_events (
     created_at timestamptz NOT NULL
 );
 
--- Rows come and go as in the outbox.
+-- Rows are short-lived, as in the outbox.
 ALTER TABLE waiting_events SET (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 1000,
@@ -18,5 +18,5 @@ ALTER TABLE waiting_events SET (
     vacuum_truncate = false
 );
 
--- UPDATE is what FOR UPDATE asks for.
+-- FOR UPDATE needs UPDATE.
 GRANT SELECT, INSERT, UPDATE (id), DELETE ON waiting_events TO orders_projector;

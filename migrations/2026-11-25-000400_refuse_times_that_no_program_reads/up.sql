@@ -1,6 +1,6 @@
--- PostgreSQL knows infinities and years that other programs cannot express. A time between the years 1 and 9999 can be read by
--- all of them, and written as RFC 3339 asks. The next migration checks the rows that are there; here they are counted, so that
--- the constraint does not come where it cannot be met.
+-- PostgreSQL stores infinities and years that other programs cannot express. All programs can read times between the
+-- years 1 and 9999, and RFC 3339 can express them. The next migration validates the existing rows; this one counts
+-- offending rows first, so that the constraint is not added where it cannot be met.
 DO $$
 DECLARE
     in_outbox bigint;
@@ -12,17 +12,19 @@ BEGIN
     SELECT count(*) INTO in_parked_events FROM parked_events
     WHERE NOT (created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00'
         AND parked_at >= '0001-01-01 00:00:00+00' AND parked_at < '10000-01-01 00:00:00+00'
-        AND coalesce(next_attempt_at >= '0001-01-01 00:00:00+00' AND next_attempt_at < '10000-01-01 00:00:00+00', true));
+        AND coalesce(
+            next_attempt_at >= '0001-01-01 00:00:00+00' AND next_attempt_at < '10000-01-01 00:00:00+00', true
+        ));
     SELECT count(*) INTO in_waiting_events FROM waiting_events
     WHERE NOT (created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00');
     IF in_outbox + in_parked_events + in_waiting_events > 0 THEN
-        RAISE EXCEPTION '% rows of outbox, % of parked_events and % of waiting_events have times before the year 1 or after the '
-            'year 9999: set them to times between', in_outbox, in_parked_events, in_waiting_events;
+        RAISE EXCEPTION '% rows of outbox, % of parked_events and % of waiting_events have times before the year 1 or '
+            'after the year 9999: set them to times between', in_outbox, in_parked_events, in_waiting_events;
     END IF;
 END
 $$;
 
--- The exclusive lock is waited for shorter than others wait behind it (DATABASE_LOCK_TIMEOUT_MS, 300).
+-- Waits for the exclusive lock for less time than the sessions that queue behind it (DATABASE_LOCK_TIMEOUT_MS, 300).
 SET LOCAL lock_timeout = '200ms';
 ALTER TABLE outbox ADD CONSTRAINT outbox_created_at_readable
     CHECK (created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00') NOT VALID;

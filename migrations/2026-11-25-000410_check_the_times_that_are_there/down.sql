@@ -1,4 +1,4 @@
--- A constraint cannot be made unchecked again.
+-- A validated constraint cannot become NOT VALID again, so it is replaced.
 SET LOCAL lock_timeout = '200ms';
 ALTER TABLE waiting_events DROP CONSTRAINT waiting_events_created_at_readable;
 ALTER TABLE waiting_events ADD CONSTRAINT waiting_events_created_at_readable

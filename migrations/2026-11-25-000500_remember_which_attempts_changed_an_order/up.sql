@@ -1,5 +1,6 @@
--- A writer that lost the connection during a commit finds out by its attempt's random id whether the commit took place, also
--- after later changes. The newest id comes first; only the last eight changes are kept. Writers of older builds leave it alone.
--- The exclusive lock is waited for shorter than others wait behind it (DATABASE_LOCK_TIMEOUT_MS, 300).
+-- If a writer loses the connection during a commit, the random id of its attempt shows whether the commit took place,
+-- even after later changes. The newest id comes first; the last eight are kept. Writers of older builds do not change
+-- the column. Waits for the exclusive lock for less time than the sessions that queue behind it
+-- (DATABASE_LOCK_TIMEOUT_MS, 300).
 SET LOCAL lock_timeout = '200ms';
 ALTER TABLE orders ADD COLUMN write_attempts bigint[];

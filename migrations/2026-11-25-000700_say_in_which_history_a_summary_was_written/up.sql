@@ -1,9 +1,9 @@
--- The history in which a row was written: which database cluster (a hash of its system identifier, the high half), and on which
--- of its timelines (the low half). A promoted standby starts a new timeline, on which transaction ids come again that were lost
--- with the old primary. Readers take the history from the newest change, so that it reaches each standby together with the
--- rows: what a standby reports about itself may be as old as its last restartpoint.
+-- The history in which a row was written: the database cluster (high half: a hash of its system identifier) and its
+-- timeline (low half). A promoted standby starts a new timeline, on which transaction ids that were lost with the old
+-- primary are allocated again. Readers take the history from the newest change, so that it reaches each standby
+-- together with the rows: the timeline that a standby reports for itself may be as old as its last restartpoint.
 --
--- VOLATILE, which its parts are, lets PostgreSQL inline it. It fails on a standby, where nothing is written.
+-- VOLATILE like its parts, so that PostgreSQL can inline it. It fails on a standby, where nothing is written.
 CREATE FUNCTION current_history() RETURNS bigint
     LANGUAGE sql VOLATILE
     RETURN (hashint8((pg_control_system()).system_identifier)::bigint << 32)
@@ -12,9 +12,9 @@ CREATE FUNCTION current_history() RETURNS bigint
 REVOKE EXECUTE ON FUNCTION current_history() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION current_history() TO orders_projector;
 
--- NULL: written before this column existed. The default serves inserts of projectors that do not know the column. Their updates
--- leave the old value, which is wrong only for what they change after a failover.
--- The exclusive lock is waited for shorter than others wait behind it (DATABASE_LOCK_TIMEOUT_MS, 300).
+-- NULL: written before this column existed. The default applies to inserts of projectors that do not know the column.
+-- Their updates keep the old value, which is wrong only for rows that they change after a failover. Waits for the
+-- exclusive lock for less time than the sessions that queue behind it (DATABASE_LOCK_TIMEOUT_MS, 300).
 SET LOCAL lock_timeout = '200ms';
 ALTER TABLE order_summary ADD COLUMN history bigint;
 ALTER TABLE order_summary ALTER COLUMN history SET DEFAULT current_history();

@@ -1,17 +1,17 @@
-//! The contract between the write side and the projections: what an event says, and how it is written down.
+//! The contract between the write side and the projections: the events and their wire format.
 //!
 //! # Promises
 //!
-//! - Every event says what happened ([`OrderChange`]) **and** carries the order's state after it
-//!   ([`OrderState`]). A summary is therefore "the state with the highest version": duplicates,
-//!   reordering and gaps all end in the same row, and no reader needs to ask the write side anything.
-//! - One `(order_id, version)` pair has exactly one event, and [`OrderEvent::new`] derives `event_id`
-//!   from the two, so that an event that is built twice is the same event.
-//! - Fields are only ever added. A reader ignores fields that it does not know.
-//! - A kind or a `schema_version` that a reader does not know is an [`UndecodableEvent`] which keeps the
-//!   payload as it came, so that the event can be set aside and read again later. It is never dropped.
+//! - Every event contains the change ([`OrderChange`]) **and** the order's state after it ([`OrderState`]). A summary
+//!   is the state with the highest version, so duplicates, reordering and gaps lead to the same row, and a projection
+//!   never needs to query the write side.
+//! - Each pair of `order_id` and `version` has exactly one event. [`OrderEvent::new`] derives `event_id` from the pair,
+//!   so that building an event twice gives the same event.
+//! - New versions only add fields. A reader ignores fields that it does not know.
+//! - An unknown kind or a newer `schema_version` is an [`UndecodableEvent`], which keeps the payload unchanged. The
+//!   event can be parked and decoded later. It is never dropped.
 //!
-//! `tests/golden/` freezes the JSON of each kind; `tests/contract.rs` fails on any drift.
+//! `tests/golden/` freezes the JSON of each kind, and `tests/contract.rs` fails if the format changes.
 
 mod order_state;
 mod wire;
@@ -25,51 +25,52 @@ use uuid::Uuid;
 /// The `schema_version` that [`OrderEvent::encode`] writes, and the highest that [`OrderEvent::decode`] reads.
 pub const SCHEMA_VERSION: u64 = 1;
 
-/// Something that happened to one order, with the order's state after it.
+/// A change of one order, with the order's state after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderEvent {
-    /// Identity of the event; the same for every copy of it.
+    /// The same in every copy of the event.
     pub event_id: Uuid,
-    /// When the write side took the decision, to the microsecond. Informative: versions order events, clocks do not.
+    /// When the write side made the change, in microseconds. For information only: versions order events, clocks do
+    /// not.
     pub occurred_at: DateTime<Utc>,
     /// The order after the change.
     pub order: OrderState,
-    /// What happened.
+    /// The change.
     pub change: OrderChange,
 }
 
-/// What happened to an order, with what only this kind of event tells.
+/// The kinds of change, each with its own fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderChange {
     /// The order was accepted.
     Placed {
-        /// All items, in the order in which the customer gave them.
+        /// All items, in the sequence of the request.
         items: Vec<OrderItem>,
     },
     /// The order was paid.
     Paid,
     /// The order left the warehouse.
     Shipped {
-        /// Who carries it, where that was told.
+        /// The carrier, if the request named it.
         carrier: Option<String>,
-        /// The carrier's tracking number, where that was told.
+        /// The carrier's tracking number, if the request had one.
         tracking_number: Option<String>,
     },
     /// The order reached the customer.
     Delivered,
-    /// The order was called off.
+    /// The order was cancelled.
     Cancelled {
-        /// Why, in the caller's words, where that was told.
+        /// The reason, if the request had one.
         reason: Option<String>,
     },
-    /// Nothing happened: the order's current state is told once more, to repair or to fill a read model. A projection
-    /// that adds up what happens leaves these out.
+    /// No change: the event repeats the order's current state, to repair or fill a read model. A projection that counts
+    /// changes ignores these events.
     Republished,
 }
 
 impl OrderEvent {
-    /// The event of `order`'s current version, with an `event_id` derived from order id and version (UUIDv5); a
-    /// republished event has an id of its own, which is the same whenever this version is republished.
+    /// The event of `order`'s current version. `event_id` is derived from order id and version (UUIDv5). Republished
+    /// events of a version share an id, which differs from the id of the original event.
     #[must_use]
     pub fn new(order: OrderState, change: OrderChange, occurred_at: DateTime<Utc>) -> Self {
         let prefix: &[u8] = if change == OrderChange::Republished { b"republished" } else { b"" };
@@ -77,7 +78,7 @@ impl OrderEvent {
         Self { event_id, occurred_at, order, change }
     }
 
-    /// The name under which this event is stored, such as `order_placed`.
+    /// The stored name of this kind of event, such as `order_placed`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.change.kind()
@@ -85,7 +86,7 @@ impl OrderEvent {
 }
 
 impl OrderChange {
-    /// Every kind of event, by the name under which it is stored.
+    /// The stored names of all kinds.
     pub const KINDS: [&str; 6] = [
         "order_placed",
         "order_paid",
@@ -95,7 +96,7 @@ impl OrderChange {
         "order_republished",
     ];
 
-    /// The name under which events of this kind are stored.
+    /// The stored name of this kind.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The state that every event carries.
+//! The order state in every event.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,61 +7,63 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// An order as it stood right after an event.
+/// The state of an order right after an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderState {
-    /// Identity of the order.
+    /// The order's id.
     pub order_id: Uuid,
-    /// Who ordered; 1 to 128 characters. White space at the ends, `.` and `..` only in orders of before they were refused.
+    /// The customer's id: 1 to 128 characters. Orders older than these rules may have outer white space, or be `.` or
+    /// `..`.
     pub customer_id: String,
-    /// Where the order stands.
+    /// The order's status.
     pub status: OrderStatus,
-    /// 1 when placed, one more with each change. The only thing that orders an order's events.
+    /// 1 when placed, increased by 1 with each change. Only the version determines the sequence of an order's events.
     pub version: i32,
-    /// Σ price × quantity over the items, in cents; never negative. Above 2^53 − 1 only in orders of before that limit.
+    /// Σ price × quantity over the items, in cents; never negative. Above 2^53 − 1 only in orders older than that
+    /// limit.
     pub total_cents: i64,
-    /// How many items (lines) the order has, at least 1; quantities are not added up.
+    /// Number of items (lines), at least 1. Quantities are not added up.
     pub item_count: i32,
-    /// SKU of the last item, in the order in which the customer gave them.
+    /// SKU of the last item, in the sequence of the request.
     pub last_item_sku: String,
-    /// When the order was placed; the same in all events of one order.
+    /// When the order was placed. The same in all events of an order.
     pub placed_at: DateTime<Utc>,
 }
 
 /// One item (line) of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderItem {
-    /// What was ordered; 1 to 64 characters.
+    /// Stock keeping unit: 1 to 64 characters.
     pub sku: String,
-    /// How many of it; at least 1.
+    /// Number of units, at least 1.
     pub quantity: i32,
-    /// Price of one, in cents; never negative.
+    /// Unit price in cents, never negative.
     pub price_cents: i64,
 }
 
-/// Where an order stands. It moves `placed → paid → shipped → delivered`, or to `cancelled` from the first two.
+/// The status of an order. It moves `placed → paid → shipped → delivered`, or to `cancelled` from the first two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
-    /// Accepted, not yet paid.
+    /// Accepted, not paid yet.
     Placed,
-    /// Paid, not yet on its way.
+    /// Paid, not shipped yet.
     Paid,
-    /// On its way.
+    /// On its way to the customer.
     Shipped,
-    /// With the customer. Final.
+    /// Received by the customer. Final.
     Delivered,
-    /// Called off. Final.
+    /// Cancelled before it was shipped. Final.
     Cancelled,
 }
 
-/// A text that names no [`OrderStatus`].
+/// The text is not the name of an [`OrderStatus`].
 #[derive(Debug, thiserror::Error)]
 #[error("unknown order status {0:?}")]
 pub struct UnknownOrderStatus(pub String);
 
 impl OrderStatus {
-    /// Every status, in the order of an order's life.
+    /// Every status, in the sequence of an order's life.
     pub const ALL: [Self; 5] = [Self::Placed, Self::Paid, Self::Shipped, Self::Delivered, Self::Cancelled];
 
     /// The name used on the wire and in the database.

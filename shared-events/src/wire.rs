@@ -1,4 +1,4 @@
-//! How an event is written down: a kind beside a flat JSON payload.
+//! The wire format: a kind and a flat JSON payload.
 
 use std::borrow::Cow;
 
@@ -8,55 +8,55 @@ use uuid::Uuid;
 
 use crate::{OrderChange, OrderEvent, OrderItem, OrderState, SCHEMA_VERSION};
 
-/// An event ready to be stored: the two columns of the outbox that hold it.
+/// An encoded event: its two columns in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedEvent {
-    /// Name of the kind, such as `order_placed`.
+    /// The stored name of the kind, such as `order_placed`.
     pub kind: &'static str,
     /// The payload, a JSON object.
     pub payload: String,
 }
 
-/// An event that could not be written as JSON. No value of [`OrderEvent`] is known to cause it.
+/// The event could not be written as JSON. No value of [`OrderEvent`] is known to cause this.
 #[derive(Debug, thiserror::Error)]
 #[error("the event cannot be encoded")]
 pub struct EncodeError(#[source] serde_json::Error);
 
-/// An event that this build cannot read, with everything needed to keep it.
+/// An event that this build cannot decode, with all data needed to keep it.
 #[derive(Debug, thiserror::Error)]
 #[error("event of kind {kind:?} cannot be decoded")]
 pub struct UndecodableEvent {
-    /// The kind as it was stored.
+    /// The stored kind.
     pub kind: String,
-    /// The payload as it was stored, byte for byte.
+    /// The stored payload, byte for byte.
     pub payload: String,
-    /// Why it cannot be read.
+    /// Why the event cannot be decoded.
     #[source]
     pub reason: DecodeReason,
 }
 
-/// Why an event could not be read.
+/// Why an event cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeReason {
-    /// No such kind in this build; a newer writer may know it.
+    /// This build does not know the kind; a newer one may.
     #[error("the kind is not known")]
     UnknownKind,
-    /// Written by a newer build, under rules that this one does not know.
+    /// A newer build wrote the payload in a format that this build does not know.
     #[error("schema_version {found} is newer than {SCHEMA_VERSION}")]
     NewerSchema {
-        /// The version that the payload names.
+        /// The payload's `schema_version`.
         found: u64,
     },
-    /// The payload is not what its kind promises.
+    /// The payload does not have the structure of its kind.
     #[error("the payload is malformed")]
     Malformed(#[source] serde_json::Error),
-    /// A field that this kind cannot do without is not there.
+    /// The payload lacks a field that this kind requires.
     #[error("the payload lacks `{0}`")]
     MissingField(&'static str),
 }
 
-/// All fields of all kinds in one flat object. Flat rather than `serde(flatten)`, which buffers every value on the
-/// way in: decoding is the projector's largest share of work outside PostgreSQL.
+/// All fields of all kinds in one flat object. Not `serde(flatten)`, which buffers every value while decoding: decoding
+/// is the projector's largest cost outside PostgreSQL.
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {
     event_id: Uuid,
@@ -73,18 +73,18 @@ struct Payload<'a> {
     reason: Option<Cow<'a, str>>,
 }
 
-/// Only the version, read first: the rest of a newer payload need not make sense to this build.
+/// Only the version. The rest of a newer payload may have any structure.
 #[derive(Deserialize)]
 struct VersionOnly {
     schema_version: u64,
 }
 
 impl OrderEvent {
-    /// Writes the event as its kind and JSON payload, under [`SCHEMA_VERSION`].
+    /// Encodes the event as its kind and JSON payload, with [`SCHEMA_VERSION`].
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] when serde cannot write the payload.
+    /// [`EncodeError`] if serde cannot write the payload.
     pub fn encode(&self) -> Result<EncodedEvent, EncodeError> {
         let mut payload = Payload {
             event_id: self.event_id,
@@ -109,12 +109,12 @@ impl OrderEvent {
         Ok(EncodedEvent { kind: self.kind(), payload })
     }
 
-    /// Reads an event from its kind and JSON payload.
+    /// Decodes an event from its kind and JSON payload.
     ///
     /// # Errors
     ///
-    /// [`UndecodableEvent`], which keeps both as they came, for an unknown kind, a newer `schema_version`, or a
-    /// payload that is not what the kind promises.
+    /// [`UndecodableEvent`], which keeps both unchanged, for an unknown kind, a newer `schema_version`, or a payload
+    /// without the structure of its kind.
     pub fn decode(kind: &str, payload: &str) -> Result<Self, UndecodableEvent> {
         decode(kind, payload).map_err(|reason| UndecodableEvent {
             kind: kind.to_owned(),
@@ -154,7 +154,7 @@ fn decode(kind: &str, text: &str) -> Result<OrderEvent, DecodeReason> {
     })
 }
 
-/// An event from the future is named as such even where its payload has changed beyond recognition.
+/// Detects events of newer builds, even if nothing but `schema_version` can be read.
 fn why_malformed(kind: &str, text: &str, error: serde_json::Error) -> DecodeReason {
     if !OrderChange::KINDS.contains(&kind) {
         return DecodeReason::UnknownKind;

@@ -1,4 +1,4 @@
-//! The frozen wire format, and what happens to events that this build does not know.
+//! The frozen wire format, and the handling of unknown events.
 
 #![expect(clippy::expect_used, reason = "a missing golden file ends the test")]
 use chrono::{DateTime, TimeDelta, Utc};
@@ -60,16 +60,16 @@ fn golden(kind: &str) -> Value {
 }
 
 #[test]
-fn every_kind_is_written_as_its_golden_file_says() {
+fn every_kind_is_encoded_as_in_its_golden_file() {
     for event in every_kind() {
         let encoded = event.encode().unwrap();
         let written: Value = serde_json::from_str(&encoded.payload).unwrap();
-        assert_eq!(written, golden(encoded.kind), "{} drifted from its golden file", encoded.kind);
+        assert_eq!(written, golden(encoded.kind), "{} differs from its golden file", encoded.kind);
     }
 }
 
 #[test]
-fn every_golden_file_is_read_as_the_event_it_froze() {
+fn every_golden_file_is_decoded_to_its_event() {
     let kinds: Vec<_> = every_kind().iter().map(OrderEvent::kind).collect();
     assert_eq!(kinds, OrderChange::KINDS, "a kind without a golden file");
     for event in every_kind() {
@@ -89,7 +89,7 @@ fn optional_fields_may_be_absent() {
         }
         let event = OrderEvent::decode(kind, &payload.to_string()).unwrap();
         let again: Value = serde_json::from_str(&event.encode().unwrap().payload).unwrap();
-        assert_eq!(again, payload, "an absent {kind} field must stay absent");
+        assert_eq!(again, payload, "an absent field of {kind} must stay absent");
     }
 }
 
@@ -116,7 +116,7 @@ fn an_unknown_kind_keeps_the_raw_payload() {
 }
 
 #[test]
-fn a_newer_schema_is_named_even_when_nothing_else_can_be_read() {
+fn a_newer_schema_is_detected_even_if_nothing_else_can_be_read() {
     for newer in [SCHEMA_VERSION + 1, 70_000, u64::MAX] {
         let mut readable = golden("order_paid");
         readable["schema_version"] = json!(newer);
@@ -153,11 +153,11 @@ fn an_event_built_twice_is_the_same_event_and_versions_never_share_an_id() {
     let [placed, paid, _, delivered, _, republished] = every_kind();
     assert_eq!(every_kind()[0].event_id, placed.event_id);
     assert_ne!(placed.event_id, paid.event_id);
-    assert_ne!(delivered.event_id, republished.event_id, "telling it again is not what happened");
+    assert_ne!(delivered.event_id, republished.event_id, "a republished event is not the original event");
 }
 
 #[test]
-fn every_status_is_read_back_from_its_name() {
+fn every_status_is_parsed_from_its_name() {
     for status in OrderStatus::ALL {
         assert_eq!(status.as_str().parse::<OrderStatus>().unwrap(), status);
         assert_eq!(serde_json::to_value(status).unwrap(), json!(status.as_str()));
@@ -165,9 +165,9 @@ fn every_status_is_read_back_from_its_name() {
     assert!("Placed".parse::<OrderStatus>().is_err(), "names are exact");
 }
 
-/// The write side has become stricter; events that it wrote before are still good.
+/// The write side has become stricter. Events that it wrote before are still valid.
 #[test]
-fn an_event_of_before_the_limits_on_amounts_and_white_space_is_read_and_written_as_it_is() {
+fn an_event_older_than_the_limits_on_amounts_and_white_space_stays_unchanged() {
     for (customer_id, sku, cents) in [
         ("alice", "A", 9_007_199_254_740_992),
         ("alice", "A", i64::MAX),
@@ -179,8 +179,8 @@ fn an_event_of_before_the_limits_on_amounts_and_white_space_is_read_and_written_
         event.order.customer_id = customer_id.to_owned();
         event.order.last_item_sku = sku.to_owned();
         event.order.total_cents = cents;
-        let encoded = event.encode().expect("it can be written");
-        let decoded = OrderEvent::decode(encoded.kind, &encoded.payload).expect("it can be read");
+        let encoded = event.encode().expect("the event can be encoded");
+        let decoded = OrderEvent::decode(encoded.kind, &encoded.payload).expect("the event can be decoded");
         assert_eq!(decoded, event);
     }
 }
