@@ -1,14 +1,14 @@
-//! Configuration from environment variables, read once at the start and checked before anything else happens.
+//! Configuration from environment variables, read and checked once at start.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
 
-/// Environment variables as name and value, so that tests can pass their own.
+/// Environment variables as name and value; tests pass their own.
 pub type Vars = Vec<(String, String)>;
 
-/// A variable that is missing or has a value that the process cannot work with.
+/// A variable is missing or has an invalid value.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A variable without a default is not set.
@@ -17,20 +17,20 @@ pub enum ConfigError {
         /// Name of the variable.
         variable: String,
     },
-    /// A variable has a value of the wrong form; the message names the variable.
+    /// A value cannot be parsed; the message names the variable.
     #[error("{0}")]
     Malformed(String),
-    /// A variable has a value of the right form that is out of bounds or makes no sense.
+    /// A value is out of range or not usable.
     #[error("{variable} {reason}")]
     Invalid {
         /// Name of the variable.
         variable: &'static str,
-        /// What is wrong, without the value where that may be a secret.
+        /// What is wrong, without the value if that may be a secret.
         reason: String,
     },
 }
 
-/// The variables of this process. Variables that are not UTF-8 are left out: none of ours can be one of them.
+/// The variables of this process. Skips those that are not UTF-8, which no setting needs.
 #[must_use]
 pub fn vars_of_process() -> Vars {
     std::env::vars_os()
@@ -42,13 +42,13 @@ pub fn vars_of_process() -> Vars {
 ///
 /// # Errors
 ///
-/// [`ConfigError`], which names the variable, when one is missing or cannot be parsed.
+/// [`ConfigError`], which names the variable that is missing or cannot be parsed.
 pub fn read<T: DeserializeOwned>(prefix: &str, vars: &Vars) -> Result<T, ConfigError> {
     envy::prefixed(prefix).from_iter(vars.iter().cloned()).map_err(|error| match error {
         envy::Error::MissingValue(field) => ConfigError::Missing {
             variable: format!("{prefix}{}", field.trim_start_matches(prefix)).to_uppercase(),
         },
-        // envy's message ends in the variable's name without the prefix that it took off.
+        // envy's message ends with the variable's name without its prefix.
         envy::Error::Custom(message) => {
             ConfigError::Malformed(message.replace("provided by ", &format!("provided by {prefix}")))
         }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_stands_where_nothing_is_set_and_other_variables_are_ignored() {
+    fn a_default_applies_and_other_variables_are_ignored() {
         let example = read_example(&[("EXAMPLE_URL", "x"), ("URL", "y"), ("EXAMPLE_OTHER", "z")]).unwrap();
         assert_eq!((example.url.as_str(), example.size), ("x", 0));
     }

@@ -1,4 +1,4 @@
-//! The ports that a service listens on unless `PORT` or `ADMIN_PORT` is set. The launcher tries them first.
+//! The ports on which the services listen unless `PORT` or `ADMIN_PORT` is set. The launcher tries them first.
 
 /// write-api: the API.
 pub const WRITE_API: u16 = 8081;

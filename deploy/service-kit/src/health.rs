@@ -1,7 +1,7 @@
 //! Whether the process is ready for traffic.
 //!
-//! Readiness says whether this process can do its work. The process records its own successes, and the probe only reads
-//! them: a probe that asked the database itself would take all replicas out together when one table is locked.
+//! The process records its own successes, and the probe only reads them. If the probe queried the database, one locked
+//! table would make all replicas unready at once.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,13 +44,12 @@ impl HealthConfig {
     }
 }
 
-/// Why the process should get no traffic, in words fit for anyone who can reach the probe.
+/// Why the process should get no traffic. The text is public: it must not contain secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotReady(pub Cow<'static, str>);
 
-/// The health of the process: alive while it answers, and ready while it has succeeded recently, nothing keeps it from its work
-/// for good, and it is not stopping.
+/// The health of the process. It is ready if it has succeeded recently, has no lasting obstacle and is not stopping.
 #[derive(Clone)]
 pub struct Health {
     stop: CancellationToken,
@@ -68,18 +67,18 @@ struct Record {
 #[derive(Default)]
 struct Obstacle {
     reason: Option<NotReady>,
-    /// It does not pass by itself.
+    /// It needs an operator.
     is_lasting: bool,
 }
 
 impl Health {
-    /// Not ready until [`Self::succeeded`] is called for the first time, nor once `stop` is cancelled.
+    /// Not ready before the first [`Self::succeeded`], nor after `stop` is cancelled.
     #[must_use]
     pub fn new(config: HealthConfig, stop: CancellationToken) -> Self {
         Self::with_grace(config.grace(), stop)
     }
 
-    /// The same, ready for `grace` without a success.
+    /// As [`Self::new`]; stays ready for `grace` without a success.
     #[must_use]
     pub fn with_grace(grace: Duration, stop: CancellationToken) -> Self {
         let record = Record {
@@ -91,15 +90,15 @@ impl Health {
         Self { stop, record: Arc::new(record) }
     }
 
-    /// The process has just done some of its work.
+    /// Records that the process has just done some of its work.
     pub fn succeeded(&self) {
         let elapsed = self.record.epoch.elapsed().as_millis();
         let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
         self.record.last_success.store(elapsed.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// Something keeps the process from its work. If it is lasting, readiness goes off at once, until [`Self::unobstructed`]:
-    /// a database that cannot be reached meanwhile has not become a better one.
+    /// Records an obstacle. A lasting one turns readiness off at once, until [`Self::unobstructed`]; a later temporary
+    /// one does not replace it.
     pub fn obstructed(&self, reason: impl Into<Cow<'static, str>>, is_lasting: bool) {
         let mut obstacle = self.obstacle();
         if is_lasting || !obstacle.is_lasting {
@@ -107,12 +106,12 @@ impl Health {
         }
     }
 
-    /// Nothing keeps the process from its work.
+    /// Removes the obstacle.
     pub fn unobstructed(&self) {
         *self.obstacle() = Obstacle::default();
     }
 
-    /// Whether the process should get traffic now. This only reads what was recorded.
+    /// Whether the process should get traffic now. Only reads the records.
     ///
     /// # Errors
     ///
@@ -126,7 +125,7 @@ impl Health {
         if is_recent && !obstacle.is_lasting {
             return Ok(());
         }
-        let unknown = || NotReady("The process has not succeeded in its work recently.".into());
+        let unknown = || NotReady("The process has had no success recently.".into());
         Err(obstacle.reason.clone().unwrap_or_else(unknown))
     }
 
@@ -135,7 +134,7 @@ impl Health {
         self.record.grace
     }
 
-    /// Completes once the process is to stop.
+    /// Completes when the stop begins.
     pub(crate) async fn stopping(&self) {
         self.stop.cancelled().await;
     }
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_off_until_the_first_success_and_from_the_stop_on() {
+    fn it_is_not_ready_before_the_first_success_and_after_the_stop() {
         let (health, stop) = health(60_000);
         assert!(health.ready().is_err());
         health.succeeded();
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_on_for_the_grace_and_then_names_the_obstacle() {
+    fn it_stays_ready_for_the_grace_and_then_names_the_obstacle() {
         let (health, _stop) = health(1);
         health.succeeded();
         health.obstructed("The database cannot be used.", false);
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_off_at_once_for_what_does_not_pass_by_itself_however_well_the_work_goes() {
+    fn a_lasting_obstacle_turns_readiness_off_at_once_despite_successes() {
         let (health, _stop) = health(60_000);
         health.obstructed("The encoding is wrong.", true);
         health.succeeded();

@@ -1,18 +1,21 @@
-//! An HTTP server with its limits and a graceful stop, and a second listener for the probes and the metrics.
+//! An HTTP server with limits and a graceful stop, and a second listener for probes and metrics.
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`admin`] | the listener of the probes and the metrics |
+//! | [`admin`] | the listener for probes and metrics |
 //! | [`config`] | the variables |
-//! | [`connection`], [`limits`] | what a connection is doing, and for how long it may |
-//! | [`descriptors`] | how many connections there are descriptors for |
-//! | [`edge`] | what is done with every request and response |
-//! | [`head_end`], [`chunks_end`], [`stream`], [`timer`] | the deadlines of a connection, and one request after the other |
+//! | [`connection`], [`limits`] | the phase of a connection and its deadline |
+//! | [`descriptors`] | divides the file descriptors |
+//! | [`edge`] | runs before each handler and after each response |
+//! | [`stream`], [`timer`] | a stream with deadlines, one request at a time |
+//! | [`head_end`], [`chunks_end`] | find the end of a request |
+//! | [`read_quota`] | limits reads ahead of work |
 //! | [`heartbeat`] | whether the threads still run |
-//! | [`listener`] | all of it together |
+//! | [`listener`] | combines the parts |
 //! | [`probes`] | `/livez` and `/readyz` |
-//! | [`shared`] | closing a connection that the server has left |
-//! | [`stats`] | what is counted |
+//! | [`refusal`] | requests that are refused before they reach a handler |
+//! | [`shared`] | closes a connection after the server |
+//! | [`stats`] | metrics of connections |
 
 mod admin;
 mod chunks_end;
@@ -25,6 +28,7 @@ mod heartbeat;
 mod limits;
 mod listener;
 mod probes;
+mod read_quota;
 mod refusal;
 mod shared;
 mod stats;
@@ -32,7 +36,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod timer;
-mod turn;
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,38 +54,38 @@ use self::listener::{Listener, listen};
 use self::stats::Stats;
 use crate::shutdown::Stop;
 
-/// Why a process cannot serve.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// An address cannot be listened on.
+    /// The process cannot listen on an address.
     #[error("cannot serve {what} at {address}")]
     Listen {
-        /// What should be served there.
+        /// The listener: the API, or probes and metrics.
         what: &'static str,
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
     /// The process may not open enough files.
     #[error(
-        "the hard limit of open files (ulimit -Hn) is {limit}: without {database_connections} for connections to the database \
-         and {own} for the process itself it leaves {left}, and at least 256 are needed"
+        "the hard limit of open files (ulimit -Hn) is {limit}: less {database_connections} for connections to the \
+         database and {own} for the process itself, {left} remain, and at least 256 are needed"
     )]
     TooFewDescriptors {
         /// The hard limit.
         limit: usize,
-        /// What the database takes of it.
+        /// For connections to the database.
         database_connections: usize,
-        /// What the process itself takes.
+        /// For the process itself.
         own: usize,
-        /// What remains.
+        /// The rest.
         left: usize,
     },
 }
 
-/// A server that listens and is ready to be run.
+/// A server that listens; [`Self::run`] serves.
 pub struct BoundServer {
     address: SocketAddr,
     server: Server,
@@ -92,13 +95,13 @@ pub struct BoundServer {
     shutdown_delay: Duration,
 }
 
-/// Listens at `config`'s address, or at `default_port` where it names none, and serves `routes` over `served` connections. The
-/// routes' resources are made by [`crate::resource`]: it gives their log lines a request to belong to. `admin` serves until the
-/// end, and tells there whether the threads of this server still run.
+/// Listens at `config`'s address, with `default_port` if it has no port. Serves `routes` over at most `served`
+/// connections. Create resources with [`crate::resource`], so that log lines have their request. `admin` serves until
+/// the end; its `/livez` checks the threads of this server.
 ///
 /// # Errors
 ///
-/// [`BindError`] when the address cannot be listened on.
+/// [`BindError`] when the process cannot listen on the address.
 pub fn bind<F>(
     config: &HttpConfig,
     default_port: u16,
@@ -119,7 +122,7 @@ where
         socket,
         workers: config.http_workers,
         max_connections: served.connections(),
-        limits: Limits::with_stall(config.stall_limit()),
+        limits: Limits::with_stall_limit(config.stall_limit()),
         drain_limit_s: config.drain_limit_s(),
         stats: Stats::register(admin.registry(), "api"),
         closing: closing.clone(),
@@ -137,24 +140,25 @@ where
 }
 
 impl BoundServer {
-    /// The address that it listens on, with the port that was taken where port 0 was asked for.
+    /// The address, with the actual port if port 0 was requested.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address of the probes and metrics.
+    /// The address of probes and metrics.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.address()
     }
 
-    /// Serves until stopped and drained. Once the stop has begun, requests are served for `SHUTDOWN_DELAY_MS` more, each response
-    /// ending its connection, while load balancers take notice; then nothing new is accepted, and what is in flight is finished.
+    /// Serves until stopped and drained. After the stop begins, it serves requests for another `SHUTDOWN_DELAY_MS`, so
+    /// that load balancers notice, and closes each connection after its response. Then it accepts nothing new and
+    /// finishes requests in flight.
     ///
     /// # Errors
     ///
-    /// The operating system's, when the server cannot go on.
+    /// The operating system's, when the server fails.
     pub async fn run(mut self) -> io::Result<()> {
         tracing::info!(http.address = %self.address, "listening");
         let requested = async {
@@ -167,10 +171,10 @@ impl BoundServer {
             () = requested => {}
         }
         self.stop.drain.cancel();
-        // The command is sent at once; the future only waits for the end.
+        // `stop` sends the command at once; its future only waits for the end.
         drop(self.server.handle().stop(true));
         self.server.await?;
-        tracing::info!("stopped: nothing is in flight");
+        tracing::info!("stopped: all requests are finished");
         Ok(())
     }
 }

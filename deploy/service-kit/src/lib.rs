@@ -1,23 +1,23 @@
-//! What every service needs to run well. It knows nothing of orders.
+//! What each service needs to run. It has no code about orders.
 //!
-//! Without the feature `web` there is no HTTP server, and nothing that is served by one.
+//! The feature `web` adds the HTTP server and the modules that need it.
 //!
 //! | Module | Gives |
 //! |---|---|
-//! | [`config`] | variables read once through envy, errors that name the variable |
+//! | [`config`] | environment variables, read once; errors name the variable |
 //! | [`telemetry`] | structured logs |
 //! | [`database`] | a bounded pool of PostgreSQL connections, every wait limited |
 //! | [`default_ports`] | the ports of the services |
-//! | [`http`] | an HTTP server with its limits, the probes and a graceful stop |
+//! | [`http`] | an HTTP server with limits, probes and a graceful stop |
 //! | [`health`] | whether the process is ready for traffic |
-//! | [`metrics`] | what `/metrics` answers |
+//! | [`metrics`] | the metrics served at `/metrics` |
 //! | [`overload`] | log lines that clients can cause, at most one a second |
-//! | [`openapi`] | the API document, served with a page to read it |
+//! | [`openapi`] | the OpenAPI document, and a page to read it |
 //! | [`problem`] | RFC 9457 problem documents |
-//! | [`resource`] | resources that answer to the right methods |
+//! | [`resource`] | resources with 405 for wrong methods, and a tracing span |
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
-//! | [`stored_time`] | a `timestamptz` that can always be read |
-//! | [`tasks`] | background tasks whose death ends the process |
+//! | [`stored_time`] | reads any `timestamptz` |
+//! | [`tasks`] | background tasks; the process ends if one dies |
 
 pub mod config;
 pub mod database;

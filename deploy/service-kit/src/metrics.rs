@@ -1,4 +1,4 @@
-//! What `/metrics` answers, in the text format of Prometheus.
+//! The metrics of a process, served at `/metrics` in the text format of Prometheus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,14 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 
 use crate::resource::get_resource;
 
-/// Why a [`Registry`] could not be made.
+/// Why a [`Registry`] could not be created.
 pub use metrics_exporter_prometheus::BuildError as RegistryError;
 
-/// How often samples of histograms are put into their buckets. Without it they would pile up where nobody asks for
-/// them.
+/// How often histogram samples move into their buckets. Without this, memory grows until the next scrape.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// The metrics of one process. It is handed on rather than installed for all: several processes' parts can then run in
-/// one test without counting into each other.
+/// The metrics of one process. Passed on instead of installed globally, so that several processes in one test count
+/// separately.
 #[derive(Clone)]
 pub struct Registry {
     recorder: Arc<PrometheusRecorder>,
@@ -24,11 +23,11 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// No metric yet; the histograms that will be registered get these upper bounds of their buckets.
+    /// An empty registry. `buckets` has the upper bounds of the buckets of each histogram.
     ///
     /// # Errors
     ///
-    /// [`RegistryError`] when a histogram has no bucket.
+    /// [`RegistryError`] when a histogram has no buckets.
     pub fn new(buckets: &[(&str, &[f64])]) -> Result<Self, RegistryError> {
         let mut builder = PrometheusBuilder::new();
         for (histogram, bounds) in buckets {
@@ -38,13 +37,13 @@ impl Registry {
         Ok(Self { handle: recorder.handle(), recorder: Arc::new(recorder) })
     }
 
-    /// Runs `register`, whose `counter!`, `gauge!` and `histogram!` belong to this process's metrics. What they return
-    /// can be kept, and used from anywhere.
+    /// Runs `register`, whose `counter!`, `gauge!` and `histogram!` belong to this registry. The handles that they
+    /// return can be used anywhere.
     pub fn register<T>(&self, register: impl FnOnce() -> T) -> T {
         metrics::with_local_recorder(&*self.recorder, register)
     }
 
-    /// Keeps the histograms small, for ever.
+    /// Keeps the histograms small. Runs until dropped.
     pub async fn run_upkeep(self) {
         let mut tick = tokio::time::interval(UPKEEP_EVERY);
         loop {
@@ -53,14 +52,14 @@ impl Registry {
         }
     }
 
-    /// Adds `/metrics`, which answers [`Self::response`].
+    /// Adds `/metrics`, which returns [`Self::response`].
     pub fn routes(&self, config: &mut web::ServiceConfig) {
         let registry = self.clone();
         let get = web::route().to(move || std::future::ready(registry.response()));
         config.service(get_resource("/metrics", get));
     }
 
-    /// All metrics as they are now.
+    /// The current values of all metrics.
     #[must_use]
     pub fn response(&self) -> HttpResponse {
         HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(self.handle.render())
@@ -75,14 +74,14 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn metrics_are_told_by_the_registry_that_they_were_registered_in_and_by_no_other() {
+    async fn a_registry_renders_its_own_metrics_only() {
         let (one, other) = (Registry::new(&[("lag", &[0.1, 1.0])]).unwrap(), Registry::new(&[]).unwrap());
         one.register(|| counter!("events")).increment(3);
         one.register(|| histogram!("lag")).record(0.5);
         let body = |registry: &Registry| to_bytes(registry.response().into_body());
-        let said = String::from_utf8(body(&one).await.unwrap().to_vec()).unwrap();
+        let text = String::from_utf8(body(&one).await.unwrap().to_vec()).unwrap();
         for line in ["events 3", "lag_bucket{le=\"0.1\"} 0", "lag_bucket{le=\"1\"} 1", "lag_count 1"] {
-            assert!(said.lines().any(|found| found == line), "{line} is missing in:\n{said}");
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
         }
         assert!(body(&other).await.unwrap().is_empty());
     }

@@ -1,4 +1,4 @@
-//! The OpenAPI document of a service: how problems are described in it, and where it is served.
+//! The OpenAPI document of a service: its problems, and the routes that serve it.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -15,12 +15,12 @@ use utoipa_swagger_ui::Config;
 use crate::problem::{Problem, ProblemType};
 use crate::resource::get_resource;
 
-/// Where the document is served.
 const DOCUMENT: &str = "/openapi.json";
 
-/// Serves the document at `/openapi.json`, and a page to read and try it at `/docs/`. The page's assets are in the binary.
+/// Serves the document at `/openapi.json`, and a page to read and try it at `/docs/`. The page's files are in the
+/// binary.
 pub fn serve(app: &mut web::ServiceConfig, document: &OpenApi) {
-    // A document is text and numbers, all of which JSON has.
+    // Never empty: JSON can represent every document.
     let document = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
     let get_document = move || {
         let document = document.clone();
@@ -36,7 +36,7 @@ pub fn serve(app: &mut web::ServiceConfig, document: &OpenApi) {
 /// A file of the page.
 fn asset(path: &str, page: &Arc<Config<'static>>) -> Result<HttpResponse, Problem> {
     let file = utoipa_swagger_ui::serve(path, Arc::clone(page)).map_err(|error| {
-        tracing::error!(error = error.to_string(), "the page of the API document cannot be made");
+        tracing::error!(error = error.to_string(), "cannot render the page of the API document");
         Problem::internal()
     })?;
     let file = file.ok_or_else(Problem::no_such_resource)?;
@@ -47,7 +47,7 @@ fn asset(path: &str, page: &Arc<Config<'static>>) -> Result<HttpResponse, Proble
     Ok(response.content_type(file.content_type).body(file.bytes.into_owned()))
 }
 
-/// The answers that an operation may give where something is wrong, for `utoipa::IntoResponses`.
+/// The error responses of an operation, for `utoipa::IntoResponses`.
 #[must_use]
 pub fn responses(types: &[ProblemType]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, Vec<ProblemType>> = BTreeMap::new();
@@ -77,9 +77,9 @@ fn response(status: u16, types: &[ProblemType]) -> Response {
 fn schema(status: u16, types: &[ProblemType]) -> RefOr<Schema> {
     let kinds = types.iter().map(|problem| format!("/problems/{}", problem.slug));
     let text = || Object::with_type(Type::String);
-    let place = ObjectBuilder::new()
+    let error = ObjectBuilder::new()
         .description(Some(
-            "One place that is wrong: `pointer` (JSON pointer), `parameter` or `header` says where.",
+            "One invalid field, named by `pointer` (JSON pointer into the body), `parameter` or `header`.",
         ))
         .property("pointer", text())
         .property("parameter", text())
@@ -97,7 +97,7 @@ fn schema(status: u16, types: &[ProblemType]) -> RefOr<Schema> {
             ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).enum_values(Some([status])),
         )
         .property("detail", text())
-        .property("errors", ArrayBuilder::new().items(place))
+        .property("errors", ArrayBuilder::new().items(error))
         .required("type")
         .required("title")
         .required("status")

@@ -1,4 +1,4 @@
-//! Log lines that clients can cause without end: at most one a second, with a count.
+//! Limits log lines that clients can cause: at most one a second, with a count.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ const PAUSE_MS: u64 = 1_000;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Counts what happens, and says when a line about it is due. Keep it in a `static`.
+/// Counts an event and decides when to log it. Keep it in a `static`.
 #[derive(Debug, Default)]
 pub struct OncePerSecond {
     /// When the next line is due, in milliseconds.
@@ -18,13 +18,13 @@ pub struct OncePerSecond {
 }
 
 impl OncePerSecond {
-    /// Nothing has happened yet.
+    /// A counter without events.
     #[must_use]
     pub const fn new() -> Self {
         Self { next: AtomicU64::new(0), count: AtomicU64::new(0) }
     }
 
-    /// It happened once more. Where a line is due: how often since the last one.
+    /// Counts the event. If a line is due, returns the number of events since the last line.
     pub fn count(&self) -> Option<u64> {
         self.count_at(u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX))
     }

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): how every HTTP error is answered.
+//! Problem documents (RFC 9457): the body of every HTTP error.
 
 mod field_error;
 mod problem_type;
@@ -16,13 +16,13 @@ pub use self::problem_type::{
     UNAVAILABLE,
 };
 
-/// How many wrong parameters `detail` names.
+/// The most parameters that `detail` names.
 const MAX_NAMES: usize = 5;
 
-/// The most places that are reported: enough to correct a request by, and no way to have us write without end.
+/// The most entries of `errors`, so that a hostile request cannot force an unbounded response.
 pub const MAX_ERRORS: usize = 100;
 
-/// An error as a client sees it. It carries nothing internal: causes are logged, not answered.
+/// An error as a client sees it. It has no internal details: causes are only logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// `/problems/<slug>`.
@@ -32,7 +32,7 @@ pub struct Problem {
     status: u16,
     /// What is wrong with this request.
     detail: String,
-    /// Where it is wrong, each place that was found.
+    /// Each invalid field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     #[serde(skip)]
@@ -42,7 +42,7 @@ pub struct Problem {
 }
 
 impl ProblemType {
-    /// A problem of this type. Where the status is 503 it tells to come back after a second.
+    /// A problem of this type. With status 503 it has `Retry-After: 1`.
     pub fn with(&self, detail: impl Into<String>) -> Problem {
         Problem {
             kind: format!("/problems/{}", self.slug),
@@ -63,19 +63,19 @@ impl Problem {
         NO_SUCH_RESOURCE.with(NO_SUCH_RESOURCE.when)
     }
 
-    /// 405 [`METHOD_NOT_ALLOWED`], with the methods that are.
+    /// 405 [`METHOD_NOT_ALLOWED`]; `allow` lists the allowed methods.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..METHOD_NOT_ALLOWED.with(format!("This resource answers to {allow}.")) }
+        Self { allow: Some(allow), ..METHOD_NOT_ALLOWED.with(format!("Allowed methods: {allow}.")) }
     }
 
-    /// 400 [`INVALID_PARAMETER`] at one place.
+    /// 400 [`INVALID_PARAMETER`] with one error.
     #[must_use]
     pub fn invalid_parameter(error: FieldError) -> Self {
         Self::invalid_parameters(vec![error])
     }
 
-    /// 400 [`INVALID_PARAMETER`] at these places. `detail` names them too: it is what a person is shown, or what is logged.
+    /// 400 [`INVALID_PARAMETER`]. `detail` names the parameters too, because users and logs often show only that.
     #[must_use]
     pub fn invalid_parameters(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
@@ -85,7 +85,7 @@ impl Problem {
                 let names: Vec<_> =
                     errors.iter().take(MAX_NAMES).map(|error| format!("`{}`", error.short_name())).collect();
                 let more = if errors.len() > MAX_NAMES { " and others" } else { "" };
-                format!("{}{more} break the rules named in `errors`.", names.join(", "))
+                format!("{}{more} are invalid; see `errors`.", names.join(", "))
             }
         };
         INVALID_PARAMETER.with(detail).at(errors)
@@ -102,7 +102,7 @@ impl Problem {
         INTERNAL.with(INTERNAL.when)
     }
 
-    /// The same with the places that are wrong, [`MAX_ERRORS`] at most.
+    /// Adds the invalid fields, [`MAX_ERRORS`] at most.
     #[must_use]
     pub fn at(mut self, mut errors: Vec<FieldError>) -> Self {
         errors.truncate(MAX_ERRORS);
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_names_type_title_status_detail_and_every_place() {
+    fn a_problem_has_type_title_status_detail_and_every_error() {
         let wrong = ProblemType { status: 422, slug: "wrong", title: "Wrong", when: "Never." };
         let problem = wrong
             .with("Two things are wrong.")
@@ -160,24 +160,24 @@ mod tests {
     }
 
     #[test]
-    fn the_detail_names_the_parameters_that_are_wrong_and_is_short() {
+    fn the_detail_names_the_invalid_parameters_and_is_short() {
         let wrong = |name: &str| FieldError::parameter(name, "must be given once");
         let detail = |errors| Problem::invalid_parameters(errors).detail;
         assert_eq!(detail(vec![wrong("limit")]), "`limit` must be given once.");
         let header = FieldError::header("Idempotency-Key", "must be given once");
         assert_eq!(
             detail(vec![wrong("limit"), header]),
-            "`limit`, `Idempotency-Key` break the rules named in `errors`."
+            "`limit`, `Idempotency-Key` are invalid; see `errors`."
         );
         let many = (0..5_000).map(|number| wrong(&format!("{number}{}", "x".repeat(20_000)))).collect();
         assert!(detail(many).len() < 500);
     }
 
     #[test]
-    fn a_problem_has_a_bounded_size_whatever_the_client_sent() {
+    fn a_problem_has_a_bounded_size_for_any_request() {
         let long = "é".repeat(10_000);
-        for place in [FieldError::at, FieldError::parameter, FieldError::header] {
-            let errors = vec![place(long.clone(), long.clone()); 5_000];
+        for new in [FieldError::at, FieldError::parameter, FieldError::header] {
+            let errors = vec![new(long.clone(), long.clone()); 5_000];
             let problem = Problem::invalid_parameter(FieldError::at("", "")).at(errors);
             let body = serde_json::to_value(&problem).unwrap();
             assert_eq!(body["errors"].as_array().unwrap().len(), MAX_ERRORS);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_tell_when_to_retry_and_what_is_allowed() {
+    fn the_headers_have_the_retry_time_and_the_allowed_methods() {
         let response = Problem::unavailable("busy").error_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "1");

@@ -1,5 +1,5 @@
-//! Resources that answer to the right methods, and tell so where another one is tried. Whatever is logged until an answer begins
-//! belongs to a span with the request's method and the resource's path, without its values.
+//! Resources that return 405 for wrong methods. Log lines of a handler belong to a span with the request's method and
+//! the resource's path pattern, never with the values in the path.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
@@ -10,13 +10,13 @@ use tracing::Instrument;
 
 use crate::problem::Problem;
 
-/// A resource that is read: GET, HEAD, and a 405 for every other method.
+/// A resource for GET and HEAD; 405 for other methods.
 #[must_use]
 pub fn get_resource(path: &str, get: Route) -> impl HttpServiceFactory + 'static {
     resource(path, get, guard::Any(guard::Get()).or(guard::Head()), "GET, HEAD")
 }
 
-/// A resource that is told to do something: POST, and a 405 for every other method.
+/// A resource for POST; 405 for other methods.
 #[must_use]
 pub fn post_resource(path: &str, post: Route) -> impl HttpServiceFactory + 'static {
     resource(path, post, guard::Post(), "POST")
@@ -35,11 +35,10 @@ fn resource(
         .wrap(from_fn(in_a_span))
 }
 
-/// The path of a resource as it was registered.
+/// The registered path of a resource.
 struct Pattern(String);
 
-/// What a log line says about the request that it belongs to. Asking the request for its pattern would match its path a second
-/// time, which took a thirtieth of the throughput here.
+/// Runs the handler in its span. `request.match_pattern()` would match the path a second time on each request.
 async fn in_a_span(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_log_line_says_which_resource_was_asked_and_not_by_which_path() {
+    async fn a_log_line_has_the_pattern_and_not_the_path() {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
@@ -90,8 +89,8 @@ mod tests {
             .service(get_resource("/things/{id}", get))
             .service(post_resource("/things/{id}/use", other));
         let app = init_service(app).await;
-        // A thread of another test, which has no subscriber, may have been the first to open such a span, which is then off
-        // everywhere: this makes sure that it is known, and has it decided anew.
+        // If a thread without a subscriber opened such a span first, tracing has disabled it for all: the first request
+        // registers the span, and the rebuild enables it.
         call_service(&app, TestRequest::get().uri("/things/first").to_request()).await;
         tracing::callsite::rebuild_interest_cache();
         call_service(&app, TestRequest::get().uri("/things/secret").to_request()).await;

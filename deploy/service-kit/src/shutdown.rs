@@ -1,21 +1,21 @@
-//! SIGTERM and SIGINT, seen as one cancellation token, and the two moments of a stop.
+//! SIGTERM and SIGINT as one cancellation token, and the two phases of a stop.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The two moments of a stop. In between the process is no longer ready, but still serves clients that have not noticed.
+/// The two moments of a stop. Between them the process is not ready, but still serves clients that have not noticed.
 #[derive(Debug, Clone)]
 pub struct Stop {
-    /// The process is to stop.
+    /// The stop begins: the process is no longer ready.
     pub begun: CancellationToken,
-    /// What lasts is to be ended.
+    /// Long requests, such as streams, must end.
     pub drain: CancellationToken,
 }
 
 impl Stop {
-    /// Begins when this token is cancelled. Who serves decides when the drain begins.
+    /// Begins when `begun` is cancelled. The server decides when the drain begins.
     #[must_use]
     pub fn new(begun: CancellationToken) -> Self {
         Self { begun, drain: CancellationToken::new() }
@@ -35,14 +35,14 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();
-    // Also if this task dies: signals would be ignored from then on.
+    // Cancels also if this task dies, because signals would then be ignored.
     let cancel = stop.clone().drop_guard();
     tokio::spawn(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
-        tracing::info!(signal = name, "stopping: finishing what is in flight");
+        tracing::info!(signal = name, "stopping: finishing requests in flight");
         drop(cancel);
     });
     Ok(stop)

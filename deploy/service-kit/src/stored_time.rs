@@ -1,4 +1,4 @@
-//! Points in time as PostgreSQL stores them.
+//! `timestamptz` values as PostgreSQL stores them.
 
 use chrono::{DateTime, Utc};
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -9,12 +9,12 @@ use serde::{Serialize, Serializer};
 
 /// Microseconds from 1970 to 2000, where PostgreSQL counts from.
 const EPOCH_2000: i64 = 946_684_800_000_000;
-/// The years 1 to 9999, which every program and RFC 3339 can express, in microseconds since 1970.
+/// The years 1 to 9999, which RFC 3339 can express, in microseconds since 1970.
 const FIRST: i64 = -62_135_596_800_000_000;
 const LAST: i64 = 253_402_300_799_999_999;
 
-/// A `timestamptz` of any value. PostgreSQL knows infinities and years that no program can express; reading such a value as
-/// another type fails the statement, and with it all the other rows.
+/// Any `timestamptz`. PostgreSQL also stores infinities and years beyond 9999; a stricter type would fail the whole
+/// statement, and with it all other rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromSqlRow)]
 pub struct StoredTime {
     /// Microseconds since 1970.
@@ -25,7 +25,7 @@ impl StoredTime {
     /// The time, or the nearest one in the years 1 to 9999.
     #[must_use]
     pub fn clamped(self) -> DateTime<Utc> {
-        // There is one for every number of microseconds in this range.
+        // Never the default: every value in this range is a time.
         DateTime::from_timestamp_micros(self.micros.clamp(FIRST, LAST)).unwrap_or_default()
     }
 

@@ -1,4 +1,4 @@
-//! Background tasks without which a process is useless: when one of them dies, the process ends.
+//! Critical background tasks: when one of them dies, the process ends.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -8,24 +8,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::BoundServer;
 
-/// A critical task panicked, or the runtime that it ran on is gone.
+/// A critical task panicked, or its runtime ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the task {0:?} has died")]
 pub struct TaskDied(&'static str);
 
-/// Why a [`Service`] ended other than by being told to.
+/// Why a [`Service`] ended without a stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// The HTTP server cannot go on.
+    /// The HTTP server failed.
     #[error("the HTTP server failed")]
     Http(#[from] std::io::Error),
-    /// A critical task died. The process ends rather than live on without it.
+    /// A critical task died.
     #[error(transparent)]
     Task(#[from] TaskDied),
 }
 
-/// Spawns the tasks that a process cannot do without. The first one that dies cancels the stop token, so that the process
-/// finishes what is in flight and ends; a supervisor then starts a healthy one.
+/// Spawns critical tasks. The first one that dies cancels the stop token: the process finishes requests in flight and
+/// ends, and a supervisor restarts it.
 #[derive(Debug, Clone)]
 pub struct CriticalTasks {
     stop: CancellationToken,
@@ -33,13 +33,13 @@ pub struct CriticalTasks {
 }
 
 impl CriticalTasks {
-    /// Tasks of the process that `stop` stops.
+    /// Tasks of a process that ends with `stop`.
     #[must_use]
     pub fn new(stop: CancellationToken) -> Self {
         Self { stop, died: Arc::default() }
     }
 
-    /// Runs `task`. If it returns, it has done its work; if it panics or is dropped before that, it has died.
+    /// Runs `task`. A task that returns is done; one that panics or is dropped earlier has died.
     ///
     /// # Panics
     ///
@@ -65,13 +65,13 @@ impl CriticalTasks {
     ///
     /// # Errors
     ///
-    /// [`TaskDied`] where one has.
+    /// [`TaskDied`] if one has.
     pub fn check(&self) -> Result<(), TaskDied> {
         self.died.get().cloned().map_or(Ok(()), Err)
     }
 }
 
-/// Lives inside a task, and is dropped with it.
+/// Lives in a task and is dropped with it.
 struct DeathWatch {
     name: &'static str,
     tasks: CriticalTasks,
@@ -87,19 +87,19 @@ impl DeathWatch {
 
 impl Drop for DeathWatch {
     fn drop(&mut self) {
-        // A runtime that is taken down at the end of the process drops its tasks: that is no death.
+        // At the end of the process the runtime drops its tasks; that is no failure.
         let is_shutdown = !std::thread::panicking() && self.tasks.stop.is_cancelled();
         if self.has_returned || is_shutdown {
             return;
         }
         let _not_the_first = self.tasks.died.set(TaskDied(self.name));
-        // First: whatever logging does, the process ends.
+        // Before logging: the process must end even if logging blocks.
         self.tasks.stop.cancel();
         tracing::error!(task = self.name, "a critical task has died; the process ends");
     }
 }
 
-/// An HTTP server, and the tasks that it is useless without.
+/// An HTTP server and its critical tasks.
 pub struct Service {
     server: BoundServer,
     tasks: CriticalTasks,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_whose_runtime_is_gone_has_died_unless_the_process_was_stopping() {
+    fn a_task_dies_with_its_runtime_unless_the_process_is_stopping() {
         for (is_stopping, expected) in [(false, Err(TaskDied("waits"))), (true, Ok(()))] {
             let tasks = CriticalTasks::new(CancellationToken::new());
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -4,18 +4,18 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, Vars};
 
-/// Starts logging for the process: JSON, one object a line, or `LOG_FORMAT=text` for people.
-/// `RUST_LOG` filters as usual; its default is `info`. What the HTTP server logs of requests that it cannot read is left out
-/// unless `RUST_LOG` names `actix_http`: clients could fill the log with errors.
+/// Starts logging: JSON, one object per line, or text with `LOG_FORMAT=text`. `RUST_LOG` is the filter, `info` by
+/// default. Errors of the HTTP server about malformed requests are only logged if `RUST_LOG` names `actix_http`,
+/// because clients could fill the log with them.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when `RUST_LOG` or `LOG_FORMAT` cannot be understood.
+/// [`ConfigError`] when `RUST_LOG` or `LOG_FORMAT` is invalid.
 pub fn init(vars: &Vars) -> Result<(), ConfigError> {
     let value = |name: &str| vars.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let filter = filter(value("RUST_LOG").unwrap_or("info"))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
-    // A second subscriber in one process (tests) is refused by tracing; the first one stays, which is what we want.
+    // In tests a subscriber may already be set; it stays.
     let _already_set = match value("LOG_FORMAT").unwrap_or("json") {
         "json" => subscriber.json().flatten_event(true).try_init(),
         "text" => subscriber.try_init(),
@@ -28,14 +28,14 @@ pub fn init(vars: &Vars) -> Result<(), ConfigError> {
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, ConfigError> {
-    let unheard = if directives.contains("actix_http") { "" } else { ",actix_http=off" };
-    EnvFilter::try_new(format!("{directives}{unheard}")).map_err(|error| ConfigError::Invalid {
+    let muted = if directives.contains("actix_http") { "" } else { ",actix_http=off" };
+    EnvFilter::try_new(format!("{directives}{muted}")).map_err(|error| ConfigError::Invalid {
         variable: "RUST_LOG",
         reason: format!("is not a filter: {error}"),
     })
 }
 
-/// An error with everything that caused it, on one line: what is logged at a boundary.
+/// An error and all its causes on one line, for the log.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_http_server_cannot_read_is_logged_only_where_that_is_asked_for() {
+    fn malformed_requests_are_logged_only_on_request() {
         for (directives, expected) in [("info", "actix_http=off"), ("actix_http=debug", "actix_http=debug")] {
             let filter = filter(directives).unwrap().to_string();
             assert!(filter.contains(expected), "{directives}: {filter}");

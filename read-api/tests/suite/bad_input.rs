@@ -78,7 +78,7 @@ async fn all_wrong_parameters_are_reported_together() -> Result<()> {
     assert_eq!(named.collect::<Vec<_>>(), ["limit", "status", "placed_to", "page"]);
     assert_eq!(
         problem["detail"],
-        "`limit`, `status`, `placed_to`, `page` break the rules named in `errors`."
+        "`limit`, `status`, `placed_to`, `page` are invalid; see `errors`."
     );
     Ok(())
 }

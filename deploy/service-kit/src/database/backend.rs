@@ -1,28 +1,28 @@
-//! Which process of which server works for a session.
+//! Identifies the server process behind a session.
 
 use tokio_postgres::SimpleQueryRow;
 
-/// A process of a server. Servers behind one address may have processes with the same id.
+/// A server process. Several servers behind one address may have processes with the same id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Backend {
     id: String,
-    /// When its server was started, in seconds.
+    /// Start time of the server, in seconds.
     server: String,
 }
 
-/// What the backends of two statements say about what is between a process and its database.
+/// How the backends of two statements relate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Relation {
     /// One session.
     Same,
     /// Two sessions of one server.
     Sessions,
-    /// Sessions of two servers, or of one before and after its restart.
+    /// Sessions of two servers, or of one server before and after a restart.
     Servers,
 }
 
 impl Backend {
-    /// An expression whose text [`Self::parse`] reads.
+    /// SQL expression that [`Self::parse`] reads.
     pub(super) const SQL: &'static str =
         "concat_ws(' ', pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time()))";
 
@@ -31,8 +31,8 @@ impl Backend {
         Self { id: id.to_owned(), server: server.to_owned() }
     }
 
-    /// The backend in the first column.
-    pub(super) fn of(row: &SimpleQueryRow) -> Self {
+    /// Reads the first column.
+    pub(super) fn from_row(row: &SimpleQueryRow) -> Self {
         row.try_get(0).ok().flatten().map(Self::parse).unwrap_or_default()
     }
 

@@ -1,9 +1,8 @@
-//! Whether the database is what the process needs.
+//! Checks that the database is what the process needs.
 //!
-//! Only the catalog is asked, whose tables nobody locks: a table that somebody has locked is not a database that cannot be
-//! used, however long the lock lasts.
+//! The check reads only the catalog, whose tables nobody locks: a locked table does not make the database unusable.
 
-mod look;
+mod catalog;
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -11,35 +10,35 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
-use self::look::{Found, look};
+use self::catalog::{Found, query_catalog};
 use super::backend::Relation;
-use super::{ConnectError, Database, DatabaseError, PoolError, Repeat, trust};
+use super::{ConnectError, Database, DatabaseError, PoolError, Repeat, validity};
 use crate::health::Health;
 use crate::telemetry::chain;
 
-/// The pause between two checks, and the one until the first success. Where the grace is short the pause is a part of it: a
-/// success must not expire before the next check.
+/// Pause between two checks. With a short grace the pause is a fraction of it: a success must not expire before the
+/// next check. Until the first success the pause is shorter.
 const EVERY: Duration = Duration::from_secs(1);
 const CHECKS_IN_GRACE: u32 = 4;
 const EVERY_AT_FIRST: Duration = Duration::from_millis(100);
 
-/// A check that takes longer than this is slow, which says nothing by itself: the machine may be busy.
+/// A check that takes longer than this is slow. That alone proves nothing: the machine may be busy.
 const SLOW: Duration = Duration::from_millis(1_500);
 
-/// How long each of the two attempts of a check may take.
+/// Limit of each of the two attempts of a check.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a process needs of its database.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs {
-    /// Whether it writes.
+    /// Whether the process writes.
     pub writes: bool,
-    /// The columns that it uses, and the privilege that it needs on each: table, column, and `SELECT`, `INSERT`, `UPDATE`, or
-    /// `DELETE`, which is one on the table.
+    /// The columns that the process uses: table, column, and the privilege `SELECT`, `INSERT`, `UPDATE` or `DELETE`.
+    /// `DELETE` is checked on the table.
     pub columns: &'static [(&'static str, &'static str, &'static str)],
 }
 
-/// Checks a database again and again.
+/// Checks a database periodically.
 pub struct Checker {
     database: Database,
     needs: Needs,
@@ -50,30 +49,30 @@ pub struct Checker {
 /// Why the process cannot work with its database.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// It cannot be used now.
+    /// The database cannot be used now.
     #[error("the database cannot be used")]
     Database(#[from] DatabaseError),
-    /// A process that writes has reached a server that only reads.
+    /// A process that writes is connected to a read-only server.
     #[error("the database is read-only: it is a standby, or default_transaction_read_only is on")]
     ReadOnly,
-    /// The database cannot hold all text.
+    /// The database cannot store all text.
     #[error(
-        "the database has the encoding {0}; only UTF8 can hold every order: create it anew with ENCODING 'UTF8'"
+        "the database has the encoding {0}, but only UTF8 can store every order: create it anew with ENCODING 'UTF8'"
     )]
     Encoding(String),
-    /// The schema is not that of this build.
+    /// The schema is not the one of this build.
     #[error("the database lacks the column {0}: apply the migrations of this version")]
     MissingColumn(String),
     /// The role of `DATABASE_URL` is not the one of this process.
     #[error("the role of DATABASE_URL lacks the privilege {0}")]
     MissingPrivilege(String),
-    /// A pooler gives each transaction another session.
+    /// A pooler assigns a session per transaction.
     #[error("{}", ConnectError::TransactionPooling)]
     TransactionPooling,
-    /// Something in between has connected to another server.
-    #[error("a connection has come to another server")]
+    /// The connection now leads to another server.
+    #[error("a connection led to another server")]
     OtherServer,
-    /// A pooler takes the settings away from a session.
+    /// A pooler resets the settings of a session.
     #[error(
         "{0}: DATABASE_URL leads to a pooler that resets sessions; use session mode, or connect to PostgreSQL directly"
     )]
@@ -81,13 +80,13 @@ pub enum CheckError {
 }
 
 impl CheckError {
-    /// Whether it does not pass by itself.
+    /// Whether the error needs an operator: it does not go away by itself.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         !matches!(self, Self::Database(_) | Self::ReadOnly | Self::OtherServer)
     }
 
-    fn of(error: DatabaseError) -> Self {
+    fn from_database(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Connect(PoolError::Backend(ConnectError::TransactionPooling)) => {
                 Self::TransactionPooling
@@ -102,7 +101,8 @@ impl CheckError {
 }
 
 impl Checker {
-    /// Checks that `database` is what `needs` says. It should have a connection of its own, which no other work can use up.
+    /// Checks that `database` fulfils `needs`. It should have its own connection, so that other work cannot delay the
+    /// check.
     #[must_use]
     pub fn new(database: Database, needs: Needs) -> Self {
         Self { database, needs, last_shape: Mutex::new(None) }
@@ -114,19 +114,19 @@ impl Checker {
     ///
     /// [`CheckError`].
     pub async fn check(&self) -> Result<(), CheckError> {
-        let asked = Instant::now();
-        let found = self.look().await.map_err(CheckError::of)?;
+        let start = Instant::now();
+        let found = self.query_with_fallback().await.map_err(CheckError::from_database)?;
         match found.relation {
             Relation::Same => {}
             Relation::Sessions => {
                 self.database.pooling.forget().await;
-                self.database.trust.discard_before(Instant::now(), &trust::EXCHANGED);
+                self.database.validity.invalidate_before(Instant::now(), &validity::EXCHANGED);
                 return Err(CheckError::TransactionPooling);
             }
             Relation::Servers => {
-                // A pooler before several servers does so too: the next trial names it.
+                // A pooler in front of several servers looks the same; the next trial detects it.
                 self.database.pooling.forget().await;
-                self.database.trust.discard_before(Instant::now(), &trust::OTHER_SERVER);
+                self.database.validity.invalidate_before(Instant::now(), &validity::OTHER_SERVER);
                 return Err(CheckError::OtherServer);
             }
         }
@@ -140,47 +140,47 @@ impl Checker {
             return Err(CheckError::MissingPrivilege(privilege));
         }
         if self.needs.writes && found.read_only {
-            self.database.trust.discard_before(Instant::now(), &trust::READ_ONLY);
+            self.database.validity.invalidate_before(Instant::now(), &validity::READ_ONLY);
             return Err(CheckError::ReadOnly);
         }
-        self.compare_shape(found.shape, asked).await;
+        self.compare_shape(found.shape, start).await;
         Ok(())
     }
 
-    /// Looks at the database on the usual connection. If that is slow, a new one is asked as well. A new connection takes longer
-    /// to answer: if it is first nevertheless, the usual one has gone silent, and others of its age will have.
-    async fn look(&self) -> Result<Found, DatabaseError> {
+    /// Queries the catalog on the usual connection. If that is slow, also on a new one. Opening a connection takes
+    /// longer: if the new one is still first, the usual one is dead, and other connections of its age are too.
+    async fn query_with_fallback(&self) -> Result<Found, DatabaseError> {
         let columns = self.needs.columns;
         let usual = self.database.attempt_twice(Repeat::Reads, ATTEMPT_LIMIT, |session| {
-            async move { look(session, columns).await }.boxed()
+            async move { query_catalog(session, columns).await }.boxed()
         });
         let mut usual = pin!(usual);
         if let Ok(found) = tokio::time::timeout(SLOW, &mut usual).await {
             return found;
         }
         let opened = Instant::now();
-        let new = async { look(&mut self.database.open().await.ok()?, columns).await.ok() };
+        let new = async { query_catalog(&mut self.database.open().await.ok()?, columns).await.ok() };
         tokio::select! {
             biased;
             found = &mut usual => found,
             Some(found) = new => {
-                self.database.trust.discard_before(opened, &trust::SILENT);
+                self.database.validity.invalidate_before(opened, &validity::SILENT);
                 Ok(found)
             }
             else => Err(DatabaseError::NoAnswer),
         }
     }
 
-    /// Checks every second, or more often where the grace of `health` is short, until the process stops. What is found goes to
-    /// `health`, and into the log when it changes. A check that passes is a success of the process if `counts` says so: not where
-    /// work of another kind is the measure.
-    pub async fn keep_checking(self, health: Health, counts: bool) {
+    /// Checks every second until the process stops; more often if the grace of `health` is short. Results go to
+    /// `health`, and changes to the log. With `counts_as_success`, a passed check makes the process ready; a process
+    /// with another measure of success passes `false`.
+    pub async fn keep_checking(self, health: Health, counts_as_success: bool) {
         let every = EVERY.min(health.grace() / CHECKS_IN_GRACE);
         let checking = async {
             let mut last_error = None;
             loop {
                 let checked = self.check().await;
-                if checked.is_ok() && counts {
+                if checked.is_ok() && counts_as_success {
                     health.succeeded();
                 }
                 record(&health, checked, &mut last_error);
@@ -194,11 +194,11 @@ impl Checker {
         }
     }
 
-    /// Statements that were prepared before a column changed fail from then on.
-    async fn compare_shape(&self, shape: Option<String>, asked: Instant) {
+    /// After a column changed, statements prepared earlier fail.
+    async fn compare_shape(&self, shape: Option<String>, queried_at: Instant) {
         let mut last = self.last_shape.lock().await;
         if last.is_some() && *last != shape {
-            self.database.trust.discard_before(asked, &trust::COLUMN_CHANGED);
+            self.database.validity.invalidate_before(queried_at, &validity::COLUMN_CHANGED);
         }
         *last = shape;
     }
@@ -213,15 +213,15 @@ fn record(health: &Health, checked: Result<(), CheckError>, last_error: &mut Opt
         return;
     };
     let lasting = error.is_lasting();
-    let said = chain(&error);
-    // What the database itself says stays with us.
+    let text = chain(&error);
+    // The probe must not show messages of the database.
     let reason = match error {
         CheckError::Database(_) => "The database cannot be used.".to_owned(),
         other => other.to_string(),
     };
     health.obstructed(reason, lasting);
-    if last_error.as_ref() != Some(&said) {
-        tracing::warn!(error = said, lasting, "the database cannot be used");
-        *last_error = Some(said);
+    if last_error.as_ref() != Some(&text) {
+        tracing::warn!(error = text, lasting, "the database cannot be used");
+        *last_error = Some(text);
     }
 }

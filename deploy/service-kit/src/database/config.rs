@@ -1,4 +1,4 @@
-//! How a database is reached, and the limits of every wait for it.
+//! The `DATABASE_*` variables: how to reach the database, and the limit of every wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use tokio_postgres::config::TargetSessionAttrs;
 use super::connect::Connector;
 use super::pooling::Pooling;
 use super::settings::Settings;
-use super::trust::Trust;
+use super::validity::Validity;
 use super::{Database, Limits, Pool, url};
 use crate::config::{self, ConfigError, Vars, in_range};
 
-/// A connection that goes silent is given up after this long: no answer to a keepalive, or sent data not acknowledged.
+/// A connection is closed when a keepalive is not answered, or sent data not acknowledged, for this long.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
-/// An idle connection is asked after this long whether the other end is there, so often and so many times.
+/// TCP keepalive: idle time before the first probe, pause between probes, and probes without a reply.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 const KEEPALIVE_COUNT: u32 = 3;
 
-/// How much longer than PostgreSQL's own limit a statement is waited for. It is only reached where the connection, or the
-/// whole server, has gone silent: PostgreSQL's limit cannot strike then.
+/// Added to PostgreSQL's statement timeout. Only reached when the connection or the server is dead, because PostgreSQL
+/// cannot enforce its own timeout then.
 const SILENCE_GRACE: Duration = Duration::from_millis(500);
 
 /// The `DATABASE_*` variables.
@@ -40,10 +40,10 @@ pub struct DatabaseConfig {
     /// `DATABASE_CONNECT_TIMEOUT_MS`: longest wait for a new connection, 1 to 60 000. Default 2 000.
     #[serde(default = "default_connect_ms")]
     connect_timeout_ms: u64,
-    /// `DATABASE_STATEMENT_TIMEOUT_MS`: longest a statement may run, 1 to 600 000. Default 4 000.
+    /// `DATABASE_STATEMENT_TIMEOUT_MS`: longest run of a statement, 1 to 600 000. Default 4 000.
     #[serde(default = "default_statement_ms")]
     statement_timeout_ms: u64,
-    /// `DATABASE_LOCK_TIMEOUT_MS`: longest a statement may wait for a lock, 1 to 600 000. Default 300.
+    /// `DATABASE_LOCK_TIMEOUT_MS`: longest wait for a lock, 1 to 600 000. Default 300.
     #[serde(default = "default_lock_ms")]
     lock_timeout_ms: u64,
     #[serde(skip)]
@@ -51,7 +51,7 @@ pub struct DatabaseConfig {
     #[serde(skip)]
     writes: bool,
     #[serde(skip)]
-    trust: Arc<Trust>,
+    validity: Arc<Validity>,
     #[serde(skip)]
     pooling: Arc<Pooling>,
 }
@@ -93,27 +93,27 @@ impl DatabaseConfig {
         Ok(config)
     }
 
-    /// The most connections that the process opens.
+    /// The most connections in the pool.
     #[must_use]
     pub fn pool_size(&self) -> usize {
         self.pool_size
     }
 
-    /// The same with another number of connections.
+    /// Replaces `DATABASE_POOL_SIZE`.
     #[must_use]
     pub fn with_pool_size(mut self, pool_size: usize) -> Self {
         self.pool_size = pool_size;
         self
     }
 
-    /// The same with further settings for each session, such as `enable_seqscan=off`.
+    /// Adds settings to each session, such as `enable_seqscan=off`.
     #[must_use]
     pub fn with_settings(mut self, settings: &'static [&'static str]) -> Self {
         self.settings = settings;
         self
     }
 
-    /// The same with a lock timeout of no more than `limit`.
+    /// Limits the lock timeout to `limit`.
     #[must_use]
     pub fn with_lock_timeout_up_to(mut self, limit: Duration) -> Self {
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
@@ -121,34 +121,34 @@ impl DatabaseConfig {
         self
     }
 
-    /// The same for a process that writes: a server that only reads is refused, as by `target_session_attrs=read-write`, unless
-    /// the URL asks for another kind of session.
+    /// For a process that writes: refuses a read-only server, as `target_session_attrs=read-write` does, unless the URL
+    /// sets this parameter.
     #[must_use]
     pub fn for_writes(mut self) -> Self {
         self.writes = true;
         self
     }
 
-    /// The database; no connection is opened before the first use. PostgreSQL sees `process` as application name.
+    /// The database. The first use opens the first connection. `process` is the application name.
     ///
-    /// Databases that are opened from clones of one configuration share what they learn about their sessions: what spoils one
+    /// Databases opened from clones of one configuration share the validity of their sessions: a cause that breaks one
     /// discards the idle connections of all.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when `DATABASE_URL` is not one.
+    /// [`ConfigError`] when `DATABASE_URL` is invalid.
     pub fn open(&self, process: &str) -> Result<Database, ConfigError> {
         let limits = Limits {
-            answer: Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE,
+            response_limit: Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE,
             pool_wait: Duration::from_millis(self.pool_wait_ms),
-            connect: Duration::from_millis(self.connect_timeout_ms),
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
             shortest_timeout: Duration::from_millis(self.lock_timeout_ms.min(self.statement_timeout_ms)),
         };
         let pool = self.pool(process, limits)?;
-        self.trust.add_pool(&pool);
+        self.validity.add_pool(&pool);
         Ok(Database {
             pool,
-            trust: Arc::clone(&self.trust),
+            validity: Arc::clone(&self.validity),
             pooling: Arc::clone(&self.pooling),
             limits,
             health: None,
@@ -157,12 +157,13 @@ impl DatabaseConfig {
 
     fn pool(&self, process: &str, limits: Limits) -> Result<Pool, ConfigError> {
         let (target, settings) = self.session(process)?;
-        let connector = Connector::new(target, settings, Arc::clone(&self.trust), Arc::clone(&self.pooling));
+        let connector =
+            Connector::new(target, settings, Arc::clone(&self.validity), Arc::clone(&self.pooling));
         Pool::builder(connector)
             .max_size(self.pool_size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(limits.pool_wait))
-            .create_timeout(Some(limits.connect))
+            .create_timeout(Some(limits.connect_timeout))
             .build()
             .map_err(|error| url::invalid(error.to_string()))
     }
@@ -174,15 +175,15 @@ impl DatabaseConfig {
             format!("statement_timeout={}", self.statement_timeout_ms),
             format!("lock_timeout={}", self.lock_timeout_ms),
             format!("idle_in_transaction_session_timeout={}", SILENCE_LIMIT.as_millis()),
-            // The server's end of the connection: it gives up a process that has vanished, or that is frozen and takes nothing of
-            // what it is sent. No other limit ends a session that waits for its client to read.
+            // On the server's side: ends the session of a process that vanished, or that is frozen and does not read.
+            // No other limit ends a session that waits for its client to read.
             format!("tcp_user_timeout={}", SILENCE_LIMIT.as_millis()),
             format!("tcp_keepalives_idle={}", KEEPALIVE_IDLE.as_secs()),
             format!("tcp_keepalives_interval={}", KEEPALIVE_INTERVAL.as_secs()),
             format!("tcp_keepalives_count={KEEPALIVE_COUNT}"),
         ];
         let own = own.into_iter().chain(self.settings.iter().map(|setting| (*setting).to_owned()));
-        let settings = Settings::of(&options, own);
+        let settings = Settings::new(&options, own);
         let default = if self.writes { TargetSessionAttrs::ReadWrite } else { TargetSessionAttrs::Any };
         target
             .options(settings.options(&options))
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_asks_for_a_session_that_writes_unless_the_url_says_otherwise() {
+    fn a_writer_requests_a_writable_session_unless_the_url_says_otherwise() {
         let kind = |parameters: &str, config: fn(DatabaseConfig) -> DatabaseConfig| {
             let url = format!("postgres://app@db.example/orders{parameters}");
             let own = config(self::config(&[("DATABASE_URL", &url)]).unwrap());

@@ -1,4 +1,4 @@
-//! Opening a session, and checking that it is what was asked for.
+//! Opens a session and checks its settings.
 
 use std::future::Future;
 use std::io;
@@ -20,29 +20,29 @@ use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryR
 use super::backend::Backend;
 use super::pooling::Pooling;
 use super::settings::{LostSetting, Settings};
-use super::trust::Trust;
 use super::url;
+use super::validity::Validity;
 
 /// Opens the connections of a pool.
 pub(super) struct Connector {
     target: tokio_postgres::Config,
     settings: Settings,
-    trust: Arc<Trust>,
+    validity: Arc<Validity>,
     pooling: Arc<Pooling>,
-    /// Set when something in between refuses the start options, as `PgBouncer` does: the settings are then only set afterwards.
+    /// Set when a pooler refuses the startup options, as `PgBouncer` does. The settings are then only set afterwards.
     omits_options: AtomicBool,
 }
 
-/// A connection, and what is known of its session.
+/// A connection and the state of its session.
 pub(super) struct PooledConnection {
     pub(super) connection: AsyncPgConnection,
-    /// When opening it began.
+    /// When the process began to open it.
     pub(super) opened: Instant,
-    /// A direct connection keeps its backend, and so does one over a pooler in session mode.
+    /// Stays the same on a direct connection and behind a pooler in session mode.
     pub(super) backend: Backend,
-    /// Whether any statement has succeeded.
+    /// Whether a statement has succeeded.
     pub(super) has_worked: bool,
-    /// How many timeouts there were since the last success.
+    /// Timeouts since the last success.
     pub(super) timeouts: u32,
     driver: AbortHandle,
     is_closed: bool,
@@ -54,22 +54,22 @@ pub enum ConnectError {
     /// The server cannot be reached, or refuses the connection.
     #[error("cannot connect")]
     Open(#[source] tokio_postgres::Error),
-    /// The server only reads, and a session that writes was asked for.
+    /// The server is read-only, and the process writes.
     #[error("the server is read-only: it is a standby, or default_transaction_read_only is on")]
     ReadOnly,
     /// The connection ended while the session was set up.
     #[error("the connection ended while the session was set up")]
     Ended,
-    /// Something in between has connected to another server.
-    #[error("the connection has come to another server while the session was set up")]
+    /// A balancer or failover led to another server.
+    #[error("the connection moved to another server while the session was set up")]
     OtherServer,
-    /// The session cannot be set up as it has to be.
+    /// The session cannot be set up.
     #[error("the session cannot be set up")]
     SetUp(#[source] tokio_postgres::Error),
-    /// The settings do not last.
+    /// The session lost a setting.
     #[error(transparent)]
     LostSetting(#[from] LostSetting),
-    /// Each transaction gets another session.
+    /// A pooler assigns a session per transaction.
     #[error(
         "DATABASE_URL leads to a pooler in transaction or statement mode, which loses session settings and prepared \
          statements: use session mode (PgBouncer: pool_mode=session), or connect to PostgreSQL directly"
@@ -86,14 +86,14 @@ impl Connector {
     pub(super) fn new(
         target: tokio_postgres::Config,
         settings: Settings,
-        trust: Arc<Trust>,
+        validity: Arc<Validity>,
         pooling: Arc<Pooling>,
     ) -> Self {
-        Self { target, settings, trust, pooling, omits_options: AtomicBool::new(false) }
+        Self { target, settings, validity, pooling, omits_options: AtomicBool::new(false) }
     }
 
-    /// Opens a connection whose session has all settings. It is boxed: every future that uses the database would else be as large
-    /// as what is needed here, and only rarely.
+    /// Opens a connection whose session has all settings. Boxed, because this large future would otherwise be part of
+    /// every future that uses the database.
     pub(super) fn open(&self) -> BoxFuture<'_, Result<PooledConnection, ConnectError>> {
         self.open_now().boxed()
     }
@@ -102,10 +102,10 @@ impl Connector {
         let opened = Instant::now();
         let (client, mut wire) = self.dial().await?;
         let set = query(&client, &mut wire, &self.settings.set()).await?;
-        // A check on its own would be answered by the same session, even where the next transaction gets another one.
-        let other = self.pooling.begin_other(self, &Backend::of(&set)).await?;
+        // Without a second connection, a pooler in transaction mode would run the check in the same session by chance.
+        let other = self.pooling.begin_second(self, &Backend::from_row(&set)).await?;
         let shown = query(&client, &mut wire, &self.settings.show()).await;
-        self.pooling.end_other(other, &set, &shown).await?;
+        self.pooling.end_second(other, &set, &shown).await?;
         self.settings.compare(&set, &shown?)?;
         let driver = tokio::spawn(async move {
             if let Err(error) = wire.await {
@@ -118,7 +118,7 @@ impl Connector {
         let driver = driver.abort_handle();
         let connection = AsyncPgConnection::try_from(client).await;
         let connection = connection.inspect_err(|_| driver.abort()).map_err(ConnectError::Use)?;
-        let backend = Backend::of(&set);
+        let backend = Backend::from_row(&set);
         Ok(PooledConnection {
             connection,
             opened,
@@ -130,7 +130,7 @@ impl Connector {
         })
     }
 
-    /// Connects. The settings go with the start of the connection if nothing in between refuses them.
+    /// Connects, with the settings as startup options unless a pooler refuses them.
     pub(super) async fn dial(&self) -> Result<(Client, Wire), ConnectError> {
         if self.omits_options.load(Ordering::Relaxed) {
             return self.dial_without_options().await;
@@ -141,19 +141,19 @@ impl Connector {
                 self.omits_options.store(true, Ordering::Relaxed);
                 Ok(dialled)
             }
-            dialled => dialled.map_err(ConnectError::of_opening),
+            dialled => dialled.map_err(ConnectError::from_open),
         }
     }
 
     async fn dial_without_options(&self) -> Result<(Client, Wire), ConnectError> {
-        url::without_options(&self.target).connect(NoTls).await.map_err(ConnectError::of_opening)
+        url::without_options(&self.target).connect(NoTls).await.map_err(ConnectError::from_open)
     }
 }
 
 impl ConnectError {
-    fn of_opening(error: tokio_postgres::Error) -> Self {
+    fn from_open(error: tokio_postgres::Error) -> Self {
         let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
-        // tokio-postgres says so where the server is not of the kind that `target_session_attrs` asks for.
+        // tokio-postgres returns this when the server does not match `target_session_attrs`.
         if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied) {
             return Self::ReadOnly;
         }
@@ -161,7 +161,7 @@ impl ConnectError {
     }
 }
 
-/// Runs one statement on a connection that nobody drives yet, and returns its only row.
+/// Runs a statement on a connection without a driver task and returns its only row.
 pub(super) async fn query(
     client: &Client,
     wire: &mut Wire,
@@ -177,17 +177,17 @@ pub(super) async fn query(
 
 pub(super) async fn drive<T>(
     wire: &mut Wire,
-    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    request: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, ConnectError> {
     tokio::select! {
         biased;
-        answered = asked => answered.map_err(ConnectError::SetUp),
+        response = request => response.map_err(ConnectError::SetUp),
         ended = wire => Err(ended.map_or_else(ConnectError::SetUp, |()| ConnectError::Ended)),
     }
 }
 
 impl PooledConnection {
-    /// Closes the connection. Whatever runs on it is not waited for.
+    /// Closes the connection without waiting for its statements.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.driver.abort();
@@ -195,7 +195,7 @@ impl PooledConnection {
 }
 
 impl Drop for PooledConnection {
-    /// The connection's task would wait for answers that are still to come.
+    /// Without the abort, the driver task would wait for outstanding responses.
     fn drop(&mut self) {
         self.driver.abort();
     }
@@ -209,10 +209,10 @@ impl Manager for Connector {
         self.open().await
     }
 
-    /// A connection that died meanwhile is recognised without asking the server.
+    /// Detects a dead connection without a round trip.
     async fn recycle(&self, session: &mut PooledConnection, _: &Metrics) -> RecycleResult<ConnectError> {
-        if session.is_closed || session.connection.is_broken() || self.trust.is_spoilt(session.opened) {
-            return Err(RecycleError::message("closed, or no longer to be used"));
+        if session.is_closed || session.connection.is_broken() || self.validity.is_invalid(session.opened) {
+            return Err(RecycleError::message("closed or no longer valid"));
         }
         Ok(())
     }

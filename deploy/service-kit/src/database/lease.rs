@@ -1,5 +1,5 @@
-//! A connection in use. It is closed when it is dropped, unless somebody has decided that its session is intact: a future
-//! that is dropped with a statement in flight leaves a session of which nothing is known.
+//! A connection in use. Dropping it closes it, unless its session is known to be intact: a future that is dropped with
+//! a statement in flight leaves a session in an unknown state.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -11,33 +11,33 @@ use diesel_async::AsyncPgConnection;
 
 use super::Limits;
 use super::connect::{Connector, PooledConnection};
+use super::error_class::{self, ErrorClass};
 use super::statement_limit::StatementLimit;
-use super::trust::{self, Trust};
-use super::verdict::{self, Verdict};
+use super::validity::{self, Validity};
 
-/// A session so young that has not done anything yet has nothing that could be spoilt: an error on it is not its own. Older
-/// than this it is replaced after an error, in case it is.
+/// A session younger than this without a success holds no state that could be stale: its errors are not its fault. An
+/// older session is replaced after an unexplained error.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// After so many timeouts in a row a session is replaced. By the time alone they cannot be told from errors of the session
-/// on a machine that is short of processor time.
+/// Timeouts in a row after which a session is replaced. Timeouts are recognised by their duration only, and on an
+/// overloaded machine other errors can take as long.
 const MAX_TIMEOUTS: u32 = 3;
 
-/// A connection of the pool, as long as it is used.
+/// A pooled connection in use.
 pub(super) struct Lease {
     object: Object<Connector>,
     keep: bool,
 }
 
-/// What an error means for the statement.
+/// What an error says about the statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verified {
-    /// It was refused, and would be on any session.
-    Intact,
-    /// It was refused; a new session may accept it.
+pub(super) enum StatementOutcome {
+    /// Refused; any session would refuse it.
     Refused,
-    /// It may have been executed.
-    Lost,
+    /// Refused; a new session may accept it.
+    Retryable,
+    /// Perhaps executed.
+    Unknown,
 }
 
 impl Lease {
@@ -53,56 +53,55 @@ impl Lease {
         &mut self.object
     }
 
-    /// Puts another connection in the place of this one.
+    /// Replaces the connection.
     pub(super) fn replace(&mut self, connection: PooledConnection) {
         *self.object = connection;
         self.keep = false;
     }
 
-    /// Closes the connection.
     pub(super) fn close(&mut self) {
         self.keep = false;
         self.object.close();
     }
 
-    /// The session has done what was asked.
-    pub(super) fn succeeded(&mut self, trust: &Trust) {
+    /// Records that a statement succeeded.
+    pub(super) fn succeeded(&mut self, validity: &Validity) {
         self.keep = true;
         self.object.has_worked = true;
         self.object.timeouts = 0;
-        trust.works(self.object.opened);
+        validity.record_success(self.object.opened);
     }
 
-    /// Decides what becomes of the session after an error.
-    pub(super) fn failed(&mut self, verdict: Verdict, trust: &Trust) -> Verified {
+    /// Keeps or closes the session after an error.
+    pub(super) fn failed(&mut self, error_class: ErrorClass, validity: &Validity) -> StatementOutcome {
         let session = &mut *self.object;
         let opened = session.opened;
-        match verdict {
-            Verdict::Intact => self.keep = true,
-            Verdict::Timeout => {
+        match error_class {
+            ErrorClass::Intact => self.keep = true,
+            ErrorClass::Timeout => {
                 session.timeouts += 1;
                 self.keep = session.timeouts < MAX_TIMEOUTS;
             }
-            Verdict::Unexplained if !session.has_worked && opened.elapsed() < YOUNG => {
+            ErrorClass::Unexplained if !session.has_worked && opened.elapsed() < YOUNG => {
                 self.keep = true;
-                trust.fails_too(opened);
+                validity.record_same_failure(opened);
             }
-            Verdict::Unexplained => {
+            ErrorClass::Unexplained => {
                 self.close();
-                trust.doubt(Instant::now());
-                return Verified::Refused;
+                validity.suspect(Instant::now());
+                return StatementOutcome::Retryable;
             }
-            Verdict::ReadOnly => {
+            ErrorClass::ReadOnly => {
                 self.close();
-                trust.discard_before(Instant::now(), &trust::READ_ONLY);
-                return Verified::Refused;
+                validity.invalidate_before(Instant::now(), &validity::READ_ONLY);
+                return StatementOutcome::Retryable;
             }
-            Verdict::Lost => {
+            ErrorClass::Lost => {
                 self.close();
-                return Verified::Lost;
+                return StatementOutcome::Unknown;
             }
         }
-        Verified::Intact
+        StatementOutcome::Refused
     }
 }
 
@@ -114,36 +113,36 @@ impl Drop for Lease {
     }
 }
 
-/// A connection for a transaction of several statements. It is closed when it is dropped.
+/// A connection for a transaction of several statements. Dropping it closes it.
 pub struct Session {
     lease: Lease,
-    trust: Arc<Trust>,
+    validity: Arc<Validity>,
     limits: Limits,
     is_settled: bool,
 }
 
 impl Session {
-    pub(super) fn new(lease: Lease, trust: Arc<Trust>, limits: Limits) -> Self {
-        Self { lease, trust, limits, is_settled: false }
+    pub(super) fn new(lease: Lease, validity: Arc<Validity>, limits: Limits) -> Self {
+        Self { lease, validity, limits, is_settled: false }
     }
 
-    /// The limit on each statement of a transaction: the same as for a statement on its own.
+    /// The limit on each statement of a transaction; the same as for a single statement.
     pub fn statement_limit(&mut self) -> StatementLimit {
-        StatementLimit::on(&mut self.lease.object.connection, self.limits.answer)
+        StatementLimit::on(&mut self.lease.object.connection, self.limits.response_limit)
     }
 
-    /// Returns the connection to the pool, after success and outside of a transaction.
+    /// Returns the connection to the pool after success. No transaction may be open.
     pub fn give_back(mut self) {
         self.is_settled = true;
-        self.lease.succeeded(&self.trust);
+        self.lease.succeeded(&self.validity);
     }
 
-    /// Returns the connection to the pool if `error` is known to leave its session intact, and the transaction was rolled
-    /// back; closes it otherwise. `took` is how long the statement that failed had run, or zero where that is not known.
+    /// Returns the connection to the pool if `error` leaves its session intact; closes it otherwise. The transaction
+    /// must be rolled back. `took` is the duration of the failed statement, or zero if unknown.
     pub fn give_back_after(mut self, error: &DieselError, took: Duration) {
         self.is_settled = true;
-        let verdict = verdict::of(error, took, self.limits.shortest_timeout);
-        self.lease.failed(verdict, &self.trust);
+        let error_class = error_class::classify(error, took, self.limits.shortest_timeout);
+        self.lease.failed(error_class, &self.validity);
     }
 }
 
@@ -162,11 +161,10 @@ impl DerefMut for Session {
 }
 
 impl Drop for Session {
-    /// A transaction that was given up may have waited for a connection that has gone silent, and others of its age would
-    /// do so too.
+    /// An abandoned transaction may have waited on a dead connection. Other connections of that age may be dead too.
     fn drop(&mut self) {
         if !self.is_settled {
-            self.trust.doubt(Instant::now());
+            self.validity.suspect(Instant::now());
         }
     }
 }

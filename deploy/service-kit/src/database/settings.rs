@@ -1,7 +1,7 @@
 //! The settings that every session must have.
 //!
-//! They are sent with the start of the connection, so that they survive `DISCARD ALL`. A pooler may drop or refuse them
-//! there, so each session also sets them, and compares.
+//! They are sent as startup options, so that they survive `DISCARD ALL`. A pooler may drop or refuse startup options,
+//! so each session also sets them and reads them back.
 
 use tokio_postgres::SimpleQueryRow;
 
@@ -10,45 +10,44 @@ use super::backend::Backend;
 /// The settings of a session, in the order in which they are set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
-    /// Names in lower case, and values: first those of the URL's `options`, then our own.
+    /// Names in lower case and values: those of the URL's `options` first, then our own.
     all: Vec<(String, String)>,
-    /// How many are the URL's.
-    of_url: usize,
+    from_url: usize,
 }
 
-/// A setting is not what it was set to.
+/// A setting does not have the value it was set to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the session has lost the setting {name}")]
 pub struct LostSetting {
-    /// Name of the setting.
+    /// The setting.
     pub name: String,
 }
 
 impl Settings {
-    /// Those of `options`, as libpq reads them, and behind them `settings`, each `name=value`.
-    pub(super) fn of(options: &str, settings: impl IntoIterator<Item = String>) -> Self {
+    /// The settings in `options`, read as libpq does, followed by `settings`, each `name=value`.
+    pub(super) fn new(options: &str, settings: impl IntoIterator<Item = String>) -> Self {
         let mut all = named_in(options);
-        let of_url = all.len();
+        let from_url = all.len();
         all.extend(settings.into_iter().filter_map(|setting| split(&setting)));
-        Self { all, of_url }
+        Self { all, from_url }
     }
 
-    /// What is sent when the connection starts. Options that are no settings stay as they are.
+    /// The startup options. Parts of `options` that are not settings stay unchanged.
     pub(super) fn options(&self, options: &str) -> String {
         let mut all = options.trim().to_owned();
-        for (name, value) in self.all.iter().skip(self.of_url) {
+        for (name, value) in self.all.iter().skip(self.from_url) {
             let value = value.replace('\\', "\\\\").replace(' ', "\\ ");
             all.extend([" -c ", name, "=", value.as_str()]);
         }
         all.trim_start().to_owned()
     }
 
-    /// Sets them all. The row has the backend, and the value of each setting as PostgreSQL writes it.
+    /// A statement that sets all. Its row has the backend, then each value as PostgreSQL prints it.
     pub(super) fn set(&self) -> String {
-        self.query(|name, value, is_of_url| {
+        self.query(|name, value, is_from_url| {
             let set = format!("set_config({name}, {value}, false)");
-            // Some can only be set when a connection starts. No process has one of its own of these.
-            if is_of_url {
+            // Some of the URL's settings can only be set at startup; none of our own.
+            if is_from_url {
                 format!(
                     "CASE WHEN EXISTS (SELECT FROM pg_settings WHERE lower(name) = {name} AND context LIKE '%backend') \
                      THEN current_setting({name}, true) ELSE {set} END"
@@ -59,7 +58,7 @@ impl Settings {
         })
     }
 
-    /// Asks for them all, in the same form.
+    /// A statement that reads all, with the same row.
     pub(super) fn show(&self) -> String {
         self.query(|name, _, _| format!("current_setting({name}, true)"))
     }
@@ -68,15 +67,15 @@ impl Settings {
         let mut query = format!("SELECT {}", Backend::SQL);
         for (index, (name, value)) in self.all.iter().enumerate() {
             query.push_str(", ");
-            query.push_str(&column(&quoted(name), &quoted(value), index < self.of_url));
+            query.push_str(&column(&quoted(name), &quoted(value), index < self.from_url));
         }
         query
     }
 
-    /// Compares what was set with what is in force.
+    /// Compares the values set with the values in force.
     pub(super) fn compare(&self, set: &SimpleQueryRow, shown: &SimpleQueryRow) -> Result<(), LostSetting> {
         for (column, (name, _)) in (1..).zip(&self.all) {
-            // A setting that is named twice has the value of its last mention.
+            // If a setting occurs twice, the last value counts.
             let is_last = self.all.iter().skip(column).all(|(later, _)| later != name);
             if is_last && set.try_get(column).ok() != shown.try_get(column).ok() {
                 return Err(LostSetting { name: name.clone() });
@@ -86,8 +85,8 @@ impl Settings {
     }
 }
 
-/// The settings in libpq's `options`: `-c name=value`, `-cname=value` or `--name=value`, with a backslash before a blank that
-/// belongs to a value.
+/// The settings in libpq's `options`: `-c name=value`, `-cname=value` or `--name=value`. A backslash escapes a blank in
+/// a value.
 fn named_in(options: &str) -> Vec<(String, String)> {
     let mut words = words_of(options).into_iter();
     let mut settings = Vec::new();
@@ -117,7 +116,7 @@ fn words_of(options: &str) -> Vec<String> {
     words
 }
 
-/// PostgreSQL takes names in any case, and no two differ in their case only.
+/// Names of settings are case-insensitive.
 fn split(setting: &str) -> Option<(String, String)> {
     let (name, value) = setting.split_once('=')?;
     Some((name.trim().replace('-', "_").to_ascii_lowercase(), value.to_owned()))
@@ -139,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_sent_behind_the_options_and_asked_for_with_them() {
-        let settings = Settings::of("-c role=reader", ["lock_timeout=300".to_owned()]);
+    fn settings_are_sent_after_the_options_and_read_back_with_them() {
+        let settings = Settings::new("-c role=reader", ["lock_timeout=300".to_owned()]);
         assert_eq!(settings.options("-c role=reader"), "-c role=reader -c lock_timeout=300");
         assert_eq!(
             settings.set(),
@@ -157,7 +156,7 @@ mod tests {
     #[test]
     fn a_name_in_capitals_is_the_same_setting() {
         let ours = ["statement_timeout=4000".to_owned()];
-        let settings = Settings::of("-c STATEMENT_TIMEOUT=9s --Lock-Timeout=1s", ours);
+        let settings = Settings::new("-c STATEMENT_TIMEOUT=9s --Lock-Timeout=1s", ours);
         let names: Vec<_> = settings.all.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["statement_timeout", "lock_timeout", "statement_timeout"]);
         assert_eq!(

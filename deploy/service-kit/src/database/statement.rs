@@ -1,10 +1,10 @@
-//! Statements whose SQL is a file of its own, with one field a parameter.
+//! Statements whose SQL is a file, with one field per parameter.
 
-/// Declares a statement that diesel prepares once a connection, whatever values its parameters have.
+/// Declares a statement that diesel prepares once per connection, for all values of its parameters.
 ///
-/// The file stands beside the module. Its first line is `-- ` and its own name without `.sql`, by which the statement is found
-/// in `pg_stat_statements`, in `pg_stat_activity` and in PostgreSQL's log. Its parameters are `$1` to `$n`, each once and in
-/// the order of the fields. It has no other `$`, not in comments either. A file that breaks one of these rules does not compile.
+/// The file is beside the module. Its first line is `-- ` and its name without `.sql`; this names the statement in
+/// `pg_stat_statements`, in `pg_stat_activity` and in PostgreSQL's log. Its parameters are `$1` to `$n`, each once, in
+/// the order of the fields. It has no other `$`, not even in comments. A file that breaks a rule does not compile.
 ///
 /// ```text
 /// use diesel::sql_types::{Array, BigInt, Text};
@@ -57,17 +57,13 @@ macro_rules! statement {
     };
 }
 
-/// The text around the `N - 1` parameters of the statement in `file`. For [`statement!`](crate::statement), at compile time.
+/// Splits the SQL of `file` at its `N - 1` parameters. For [`statement!`](crate::statement), at compile time.
 ///
 /// # Panics
 ///
-/// When the file breaks a rule of [`statement!`](crate::statement). At compile time this is an error of the compiler.
+/// When the file breaks a rule of [`statement!`](crate::statement). At compile time, a panic is a compile error.
 #[must_use]
-#[allow(
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "it runs at compile time, where a panic is an error of the compiler"
-)]
+#[allow(clippy::panic, clippy::indexing_slicing, reason = "at compile time, a panic is a compile error")]
 pub const fn parts<const N: usize>(file: &str, sql: &'static str) -> [&'static str; N] {
     assert!(
         begins_with_its_name(file.as_bytes(), sql.as_bytes()),
@@ -103,7 +99,7 @@ const fn begins_with_its_name(file: &[u8], sql: &[u8]) -> bool {
     index == name
 }
 
-/// Where the next `$` stands, or the length of the text.
+/// The index of the next `$`, or the length of the text.
 #[allow(clippy::indexing_slicing, reason = "the index is below the length")]
 const fn next_dollar(text: &str) -> usize {
     let (bytes, mut index) = (text.as_bytes(), 0);
@@ -113,7 +109,7 @@ const fn next_dollar(text: &str) -> usize {
     index
 }
 
-/// The number that the text begins with, and how many digits it has.
+/// The number at the start of the text, and its number of digits.
 #[allow(
     clippy::indexing_slicing,
     clippy::as_conversions,
@@ -133,7 +129,7 @@ mod tests {
     use super::parts;
 
     #[test]
-    fn the_text_is_split_at_its_parameters() {
+    fn the_sql_is_split_at_its_parameters() {
         assert_eq!(parts("a.sql", "-- a\nSELECT 1\n"), ["-- a\nSELECT 1"]);
         let parts: [_; 11] = parts("a.sql", "-- a\n$1,$2,$3,$4,$5,$6,$7,$8,$9,$10 ü");
         assert_eq!((parts[0], parts[1], parts[10]), ("-- a\n", ",", " ü"));
@@ -171,7 +167,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "the name of the file")]
-    fn a_file_that_does_not_begin_with_its_name_is_refused() {
+    fn a_file_must_begin_with_its_name() {
         let _: [_; 1] = parts("another.sql", "-- a\nSELECT 1");
     }
 }

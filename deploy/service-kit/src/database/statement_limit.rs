@@ -1,4 +1,4 @@
-//! A limit on each statement of a transaction, the begin and the commit among them.
+//! A limit on each statement of a transaction, including BEGIN and COMMIT.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use diesel::connection::InstrumentationEvent;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
-/// How long each statement on a connection may take. PostgreSQL limits statements too; this strikes where the connection has
-/// gone silent.
+/// How long each statement on a connection may take. PostgreSQL limits statements too; this limit also works when the
+/// connection is dead.
 pub struct StatementLimit {
-    /// When a statement last began or ended. Rows may come long after that, within the same limit.
+    /// When a statement last began or ended. Rows must arrive within the limit after that.
     last_event: Arc<Mutex<Instant>>,
     limit: Duration,
 }
 
-/// A statement has taken too long. The connection must be closed: the statement may still be running.
+/// A statement took too long. The connection must be closed: the statement may still be running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the database did not answer")]
+#[error("the database did not respond")]
 pub struct NoAnswer;
 
 impl StatementLimit {
@@ -30,7 +30,7 @@ impl StatementLimit {
         Self { last_event, limit }
     }
 
-    /// Gives `work` on this connection up when one of its statements takes too long.
+    /// Runs `work` on this connection and abandons it when one of its statements takes too long.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is accepted as `DATABASE_URL`. An error names the parameter that is wrong, and shows nothing that may be secret.
+//! Which `DATABASE_URL` is accepted. An error names the wrong parameter, and never shows a possible secret.
 
 mod parts;
 
@@ -8,7 +8,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use self::parts::Parts;
 use crate::config::ConfigError;
 
-/// Parameters that a connection understands.
+/// Parameters of tokio-postgres.
 const PARAMETERS: &[&str] = &[
     "user",
     "password",
@@ -31,7 +31,7 @@ const PARAMETERS: &[&str] = &[
     "load_balance_hosts",
 ];
 
-/// Parameters that libpq has besides, and that may stand in a connection string.
+/// Further parameters of libpq, which a connection string may have.
 const PARAMETERS_OF_LIBPQ: &[&str] = &[
     "client_encoding",
     "fallback_application_name",
@@ -56,25 +56,25 @@ const PARAMETERS_OF_LIBPQ: &[&str] = &[
     "keepalives_count",
 ];
 
-/// Parameters of other clients that are often found in URLs.
+/// Parameters of other clients that URLs often have.
 const PARAMETERS_OF_OTHERS: &[&str] =
     &["schema", "pgbouncer", "pool_timeout", "connection_limit", "search_path"];
 
-/// Values of `sslmode` that ask for TLS and that tokio-postgres does not know.
+/// Values of `sslmode` that require TLS and that tokio-postgres does not know.
 const SSL_MODES_OF_LIBPQ: &[&str] = &["allow", "verify-ca", "verify-full"];
 
-/// Checks that `url` is one that the processes can use.
+/// Checks that the processes can use `url`.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] for `DATABASE_URL`, which names the parameter that is wrong and never shows the URL.
+/// [`ConfigError`] for `DATABASE_URL`, which names the wrong parameter and never shows the URL.
 pub fn check_url(url: &str) -> Result<(), ConfigError> {
     parse(url).map(drop)
 }
 
-/// The connection that `url` asks for, and whether it asks for a kind of session.
+/// The connection, and `target_session_attrs` if the URL sets it.
 pub(super) fn parse(url: &str) -> Result<(Config, Option<TargetSessionAttrs>), ConfigError> {
-    let parts = Parts::of(url);
+    let parts = Parts::parse(url);
     for (name, value) in parts.parameters() {
         if !PARAMETERS.contains(&name) {
             return Err(invalid(unsupported(name, parts.may_hold_a_secret())));
@@ -95,7 +95,7 @@ pub(super) fn parse(url: &str) -> Result<(Config, Option<TargetSessionAttrs>), C
     Ok((config, kind))
 }
 
-/// The same without start options, which cannot be taken away from a configuration.
+/// A copy without startup options: tokio-postgres cannot remove them from a configuration.
 pub(super) fn without_options(config: &Config) -> Config {
     let mut other = Config::new();
     for host in config.get_hosts() {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_at_sign_may_stand_in_the_query() {
+    fn the_query_may_have_an_at_sign() {
         let config = |url| parse(url).unwrap().0;
         for url in [
             "postgres://db.example/orders?application_name=a@b&user=app&password=x@y",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_of_session_that_is_asked_for_is_told_from_the_default() {
+    fn an_explicit_kind_of_session_differs_from_the_default() {
         let kind = |parameters| parse(&format!("postgres://app@db/orders{parameters}")).unwrap().1;
         assert_eq!(kind(""), None);
         assert_eq!(kind("?target_session_attrs=any"), Some(TargetSessionAttrs::Any));

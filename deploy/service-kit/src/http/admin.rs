@@ -1,5 +1,5 @@
-//! The listener of the probes and the metrics. It has threads of its own, so that it answers while the API's threads and
-//! connections are all taken, and until the API has been drained.
+//! The listener for probes and metrics. It has its own thread, so that it responds while all threads and connections of
+//! the API are busy, and until the API is drained.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,16 +17,16 @@ use super::{AdminConfig, BindError, Closing, Heartbeats, Limits, Listener, Stats
 use crate::health::Health;
 use crate::metrics::Registry;
 
-/// Probes and scrapers are few. These connections come out of the descriptors that are kept back for the process itself.
+/// Probes and scrapers are few. Their connections use the descriptors reserved for the process itself.
 const MAX_CONNECTIONS: usize = 16;
 
-/// A client that keeps its connection must not hold one of so few for long: the next one would be a probe that has to wait.
+/// Short, because an idle client must not make a probe wait for one of the few connections.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// No response is larger than a scraper can take in this time.
+/// Longer than a scraper needs to receive any response.
 const STALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// A running listener; it stops when it is dropped.
+/// A running listener. Dropping it stops it.
 pub struct Admin {
     address: SocketAddr,
     server: ServerHandle,
@@ -35,12 +35,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves `/livez` and `/readyz` as `health` says, and what `metrics` adds, at `config`'s address, or at `default_port` where
-    /// it names none. What is counted of connections goes into `registry`.
+    /// Serves `/livez` and `/readyz` from `health`, and the routes that `metrics` adds, at `config`'s address, with
+    /// `default_port` if it has no port. Metrics of its own connections go into `registry`.
     ///
     /// # Errors
     ///
-    /// [`BindError`] when the address cannot be listened on.
+    /// [`BindError`] when the process cannot listen on the address.
     pub fn start<F>(
         config: &AdminConfig,
         default_port: u16,
@@ -60,16 +60,16 @@ impl Admin {
             socket,
             workers: 1,
             max_connections: MAX_CONNECTIONS,
-            limits: Limits { keep_alive: KEEP_ALIVE, ..Limits::with_stall(STALL_LIMIT) },
+            limits: Limits { keep_alive: KEEP_ALIVE, ..Limits::with_stall_limit(STALL_LIMIT) },
             drain_limit_s: 0,
             stats: Stats::register(registry, "admin"),
             closing: Closing::default(),
             heartbeats: Heartbeats::default(),
         };
         let heartbeats = Heartbeats::default();
-        let (health, of_the_api) = (health.clone(), heartbeats.clone());
+        let (health, api_heartbeats) = (health.clone(), heartbeats.clone());
         let server = serve_on_a_thread(listener, move |app| {
-            probes::routes(app, &health, &of_the_api);
+            probes::routes(app, &health, &api_heartbeats);
             metrics(app);
         });
         let server = server.map_err(failed)?;
@@ -77,7 +77,7 @@ impl Admin {
         Ok(Self { address, server, registry: registry.clone(), heartbeats })
     }
 
-    /// The address that it listens on, with the port that was taken where port 0 was asked for.
+    /// The address, with the actual port if port 0 was requested.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -87,7 +87,7 @@ impl Admin {
         &self.registry
     }
 
-    /// `/livez` fails when one of these is late.
+    /// `/livez` fails if one of these is late.
     pub(super) fn heartbeats(&self) -> &Heartbeats {
         &self.heartbeats
     }
@@ -95,7 +95,7 @@ impl Admin {
 
 impl Drop for Admin {
     fn drop(&mut self) {
-        // The command is sent at once; the future only waits for the end.
+        // `stop` sends the command at once; its future only waits for the end.
         drop(self.server.stop(false));
     }
 }
@@ -104,7 +104,7 @@ fn serve_on_a_thread<F>(listener: Listener, routes: F) -> io::Result<ServerHandl
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    // Made here: on its own thread it could only panic.
+    // Created here, because on its own thread an error could only panic.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (started, start) = mpsc::channel();
     let serve = move || {
@@ -141,7 +141,7 @@ mod tests {
             socket: TcpListener::from(no_socket),
             workers: 1,
             max_connections: MAX_CONNECTIONS,
-            limits: Limits::with_stall(STALL_LIMIT),
+            limits: Limits::with_stall_limit(STALL_LIMIT),
             drain_limit_s: 0,
             stats: Stats::register(&Registry::new(&[]).unwrap(), "test"),
             closing: Closing::default(),
@@ -163,8 +163,8 @@ mod tests {
         let health = Health::with_grace(Duration::from_secs(1), tokio_util::sync::CancellationToken::new());
         let registry = Registry::new(&[]).unwrap();
         let error = Admin::start(&config, 0, &health, &registry, |_| {}).map(|_| ()).unwrap_err();
-        let said = crate::telemetry::chain(&error);
-        assert!(said.contains(&format!("the probes and metrics at 127.0.0.1:{port}")), "{said}");
-        assert!(said.contains("Address already in use"), "{said}");
+        let text = crate::telemetry::chain(&error);
+        assert!(text.contains(&format!("the probes and metrics at 127.0.0.1:{port}")), "{text}");
+        assert!(text.contains("Address already in use"), "{text}");
     }
 }

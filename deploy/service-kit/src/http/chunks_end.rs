@@ -1,11 +1,11 @@
-//! Where a chunked body ends in what has come so far. Sizes and ends of lines count; everything else is left to the server,
-//! which refuses what is malformed.
+//! Finds the end of a chunked body. Only follows sizes and line ends; the server checks the rest and refuses malformed
+//! bodies.
 
-/// What has been seen of one body.
+/// The state after the bytes so far.
 #[derive(Debug, Default)]
 pub(super) struct ChunksEnd {
     state: State,
-    /// Of the chunk: as far as its digits have come, then what is still to come of its data.
+    /// The chunk's size from its digits so far, then its outstanding bytes.
     size: u64,
 }
 
@@ -14,24 +14,24 @@ enum State {
     #[default]
     SizeBegin,
     Size,
-    /// White space and extensions behind the size.
+    /// White space and extensions after the size.
     SizeRest,
     SizeLf,
     Data,
     DataCr,
     DataLf,
-    /// Behind the last chunk: a trailer, or the end.
+    /// After the last chunk: a trailer, or the end.
     TrailerBegin,
     Trailer,
     TrailerLf,
     EndLf,
     End,
-    /// The server will see it as well, and close.
+    /// The server detects this too, and closes.
     Malformed,
 }
 
 impl ChunksEnd {
-    /// How many of these further bytes belong to the body, where it ends among them.
+    /// Follows further bytes. If the body ends in them, returns how many belong to it.
     pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut index = 0;
         while let Some(byte) = bytes.get(index) {
@@ -48,7 +48,7 @@ impl ChunksEnd {
         None
     }
 
-    /// Skips data, of which so much has come.
+    /// Skips data.
     fn skip(&mut self, available: usize) -> usize {
         let skipped = usize::try_from(self.size).map_or(available, |size| size.min(available));
         self.size -= u64::try_from(skipped).unwrap_or(self.size);
@@ -79,7 +79,7 @@ impl ChunksEnd {
         }
     }
 
-    /// `None` where it is no digit, or the size is too large for any body.
+    /// `None` if it is no digit, or the size overflows.
     fn add_digit(&mut self, byte: u8) -> Option<State> {
         let digit = char::from(byte).to_digit(16)?;
         self.size = self.size.checked_mul(16)?.checked_add(digit.into())?;
@@ -92,8 +92,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunked_body_ends_behind_its_trailers_however_it_is_cut_up() {
-        for (text, behind) in [
+    fn a_chunked_body_ends_after_its_trailers_at_every_split() {
+        for (text, rest) in [
             ("0\r\n\r\n", "GET /"),
             ("5\r\nhello\r\n0\r\n\r\n", "HEAD /"),
             ("5\r\n0\r\n\r\n\r\n00\r\n\r\n", "0\r\n\r\n"),
@@ -106,13 +106,13 @@ mod tests {
             ("fffffffffffffffff\r\n", ""),
             ("ffffffffffffffff\r\n0\r\n\r\n", ""),
         ] {
-            let whole = format!("{text}{behind}");
-            let end = (!behind.is_empty()).then_some(text.len());
+            let whole = format!("{text}{rest}");
+            let end = (!rest.is_empty()).then_some(text.len());
             for cut in 0..=whole.len() {
                 let (one, other) = whole.as_bytes().split_at(cut);
                 let mut chunks = ChunksEnd::default();
                 let found = chunks.find(one).or_else(|| chunks.find(other).map(|end| cut + end));
-                assert_eq!(found, end, "{whole:?} cut at {cut}");
+                assert_eq!(found, end, "{whole:?} split at {cut}");
             }
         }
     }

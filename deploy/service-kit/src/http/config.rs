@@ -1,4 +1,4 @@
-//! Where a process listens, and the limits of its connections.
+//! The addresses of a process, and the limits of its connections.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -7,30 +7,30 @@ use serde::Deserialize;
 
 use crate::config::{self, ConfigError, Vars, in_range};
 
-/// Delay and drain together, without the second or so in which the process itself ends.
+/// Limit of delay and drain together. The end of the process itself takes about another second.
 const LONGEST_STOP: Duration = Duration::from_secs(24);
 
 /// How long requests in flight may take to finish.
 const LONGEST_DRAIN_S: u64 = 20;
 
-/// How a process serves its API.
+/// The settings of the API's listener.
 #[derive(Debug, Clone, Deserialize)]
 pub struct HttpConfig {
-    /// `BIND_ADDRESS`: IP address to listen on. Default 127.0.0.1: reachable from outside only where that is asked for.
+    /// `BIND_ADDRESS`: IP address to listen on. Default 127.0.0.1, not reachable from outside.
     #[serde(default = "loopback")]
     bind_address: IpAddr,
-    /// `PORT`: TCP port to listen on; 0 takes a free one. The default differs by process.
+    /// `PORT`: TCP port to listen on; 0 for any free one. The default is the process's.
     port: Option<u16>,
-    /// `HTTP_STALL_LIMIT_MS`: a client that takes nothing of what it is sent for so long loses its connection, 100 to 600 000.
-    /// Default 30 000.
+    /// `HTTP_STALL_LIMIT_MS`: a client that receives no byte of its response for this long is disconnected, 100 to 600
+    /// 000. Default 30 000.
     #[serde(default = "default_stall_limit_ms")]
     http_stall_limit_ms: u32,
-    /// `HTTP_MAX_CONNECTIONS`: connections of clients that are served at once, where there are descriptors for so many, 256 to
-    /// 1 000 000. Default 8 192.
+    /// `HTTP_MAX_CONNECTIONS`: client connections served at once, if there are enough descriptors, 256 to 1 000 000.
+    /// Default 8 192.
     #[serde(default = "default_max_connections")]
     http_max_connections: usize,
-    /// `SHUTDOWN_DELAY_MS`: how long requests are still served once the process is to stop, so that load balancers can take
-    /// notice, 0 to 20 000. Default 5 000.
+    /// `SHUTDOWN_DELAY_MS`: how long requests are still served after the stop begins, so that load balancers notice, 0
+    /// to 20 000. Default 5 000.
     #[serde(default = "default_shutdown_delay_ms")]
     shutdown_delay_ms: u32,
     /// `HTTP_WORKERS`: threads that serve HTTP, 1 to 256. Default 2.
@@ -38,13 +38,13 @@ pub struct HttpConfig {
     pub http_workers: usize,
 }
 
-/// Where a process serves its probes and metrics.
+/// The address of probes and metrics.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AdminConfig {
     /// `ADMIN_ADDRESS`: IP address to listen on. Default 127.0.0.1.
     #[serde(default = "loopback")]
     admin_address: IpAddr,
-    /// `ADMIN_PORT`: TCP port to listen on; 0 takes a free one. The default differs by process.
+    /// `ADMIN_PORT`: TCP port to listen on; 0 for any free one. The default is the process's.
     admin_port: Option<u16>,
 }
 
@@ -96,8 +96,8 @@ impl HttpConfig {
         Duration::from_millis(self.shutdown_delay_ms.into())
     }
 
-    /// How long requests in flight may take to finish, in seconds. With the delay before it that ends within 25 s; the server
-    /// looks once a second whether it is over.
+    /// How long requests in flight may take to finish, in seconds. With the delay before, this ends within 25 s; the
+    /// server checks once a second.
     pub(super) fn drain_limit_s(&self) -> u64 {
         let left = LONGEST_STOP.saturating_sub(self.shutdown_delay());
         left.as_secs().min(LONGEST_DRAIN_S)
@@ -124,7 +124,7 @@ impl AdminConfig {
     }
 }
 
-/// serde's own message does not name the variable of an address.
+/// serde's message for an invalid address does not name the variable.
 fn check_address(variable: &'static str, vars: &Vars) -> Result<(), ConfigError> {
     let value = vars.iter().find(|(name, _)| name == variable).map(|(_, value)| value);
     match value.filter(|value| value.parse::<IpAddr>().is_err()) {

@@ -1,4 +1,4 @@
-//! What a connection is doing, as far as its deadlines depend on it.
+//! The phase of a connection, on which its deadline depends.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::limits::Limits;
 use super::stats::{Cut, OpenConnection, Stats};
 
-/// Shared by the stream and by the requests that come over it, all on one thread.
+/// Shared by the stream and its requests, all on one thread.
 pub(super) struct Connection {
     phase: Cell<Phase>,
     body: Cell<Body>,
@@ -16,30 +16,30 @@ pub(super) struct Connection {
     open: OpenConnection,
 }
 
-/// What happens on a connection now.
+/// The current phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing has come yet.
+    /// No byte has arrived yet.
     New { since: Instant },
-    /// Nothing has come since the last response.
+    /// No byte has arrived since the last response.
     Idle { since: Instant },
-    /// Part of a request's head has come.
+    /// Part of a request's head has arrived.
     Head { since: Instant },
-    /// A whole head has come; the server has not decoded it yet.
+    /// A whole head has arrived; the server has not decoded it yet.
     HeadRead { since: Instant },
-    /// A request is being answered, or its response sent.
+    /// A request is processed, or its response sent.
     Request,
-    /// A response has been sent although its request's body had not been read to the end.
+    /// A response was sent before its request's body was read to the end.
     Unread { since: Instant },
 }
 
-/// What is still to come of the current request's body, as the server frames it.
+/// The outstanding part of the current request's body, as the server frames it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
     None,
     Length(u64),
     Chunked,
-    /// Everything that follows.
+    /// Everything up to the end of the connection.
     Endless,
 }
 
@@ -69,13 +69,13 @@ impl Connection {
         self.body.set(body);
     }
 
-    /// The server has decoded a request's head, and reads this body behind it.
+    /// The server has decoded a head, and reads this body next.
     pub(super) fn begin_request(&self, body: Body) {
         self.set(Phase::Request);
         self.set_body(body);
     }
 
-    /// The whole response has been handed to the server.
+    /// The server has the whole response.
     pub(super) fn end_response(&self, is_body_unread: bool) {
         let since = Instant::now();
         let is_body_missing = self.body() != Body::None;
@@ -86,7 +86,7 @@ impl Connection {
         });
     }
 
-    /// Whether the server may have what comes next. Behind a request it may not, until the response has been sent.
+    /// Whether the server may read on. After a request it may not, until the response is sent.
     pub(super) fn expects_input(&self) -> bool {
         match self.phase() {
             Phase::New { .. } | Phase::Idle { .. } | Phase::Head { .. } => true,
@@ -95,14 +95,14 @@ impl Connection {
         }
     }
 
-    /// The client takes what it is sent: a response that is on its way is no idleness.
+    /// The client receives bytes of a response, so the connection is not idle.
     pub(super) fn progress(&self) {
         if matches!(self.phase(), Phase::Idle { .. }) {
             self.set(Phase::Idle { since: Instant::now() });
         }
     }
 
-    /// When what is happening must have ended. A request has limits of its own.
+    /// When the phase must end. Requests have their own limits.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let Limits { head, unread_body, keep_alive, .. } = self.limits;
         match self.phase() {
@@ -113,14 +113,14 @@ impl Connection {
         }
     }
 
-    /// The deadline has passed. Whether the client is owed an answer: it has begun a request.
+    /// Ends the connection after its deadline. Returns whether the client has begun a request, and so needs a response.
     pub(super) fn cut(&self) -> bool {
-        let (reason, owed) = match self.phase() {
+        let (reason, needs_response) = match self.phase() {
             Phase::Head { .. } | Phase::HeadRead { .. } => (Cut::SlowHead, true),
             Phase::Unread { .. } => (Cut::UnreadBody, false),
             Phase::New { .. } | Phase::Idle { .. } | Phase::Request => (Cut::Idle, false),
         };
         self.open.cut(reason);
-        owed
+        needs_response
     }
 }

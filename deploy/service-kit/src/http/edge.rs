@@ -1,4 +1,4 @@
-//! What is done with every request before its handler and with every response after it.
+//! Runs before each handler and after each response.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -16,9 +16,9 @@ use actix_web::web::Bytes;
 use futures_util::Stream;
 
 use super::connection::{Body, Connection};
-use super::refusal::asks_for_websocket;
+use super::refusal::requests_websocket;
 
-/// Set once the process is to stop: from then on each response ends its connection.
+/// Set when the stop begins: from then on each response closes its connection.
 #[derive(Clone, Default)]
 pub(super) struct Closing(Arc<AtomicBool>);
 
@@ -32,19 +32,19 @@ impl Closing {
     }
 }
 
-/// A request that is being answered.
+/// A request in progress.
 pub(super) struct Exchange {
     connection: Option<Rc<Connection>>,
-    /// Whether the handler has read the whole body, where the server would read on until the client has sent all of it.
+    /// For a chunked body: whether the handler has read all of it. The server would otherwise read on until its end.
     chunked_body: Option<Rc<Cell<bool>>>,
     is_head: bool,
     is_http_10: bool,
-    /// The client offers another protocol, as Java's client does with h2c. The server ends such a connection, but does not say so.
+    /// The client offers another protocol, as Java's client does with h2c. The server closes such a connection without
+    /// announcing it.
     is_upgrade: bool,
 }
 
 impl Exchange {
-    /// Takes note of the request.
     pub(super) fn begin(mut request: Request) -> (Self, Request) {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
         let body = body_of(&mut request);
@@ -52,7 +52,7 @@ impl Exchange {
             connection.begin_request(body);
         }
         if body != Body::None {
-            leave_read_buffer(&mut request);
+            detach_from_read_buffer(&mut request);
         }
         let mut exchange = Self {
             connection,
@@ -71,11 +71,11 @@ impl Exchange {
         (exchange, request)
     }
 
-    /// Has the connection closed after the response where it must not be used again.
+    /// Marks the connection to be closed after the response if it must not be reused.
     pub(super) fn end(self, mut response: Response<BoxBody>, closing: &Closing) -> Response<ResponseBody> {
         let is_body_unread = self.chunked_body.is_some_and(|read| !read.get());
         let is_endless = matches!(response.body().size(), BodySize::Stream);
-        // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
+        // HTTP/1.0 has no chunks: the stream ends with the connection.
         let ends_by_closing = self.is_http_10 && is_endless;
         if ends_by_closing {
             response.head_mut().no_chunking(true);
@@ -88,7 +88,7 @@ impl Exchange {
     }
 }
 
-/// The body as the server frames it, which has checked these headers.
+/// The body as the server frames it. The server has checked these headers.
 fn body_of(request: &mut Request) -> Body {
     if matches!(request.payload(), Payload::None) {
         return Body::None;
@@ -96,7 +96,7 @@ fn body_of(request: &mut Request) -> Body {
     if request.chunked().unwrap_or(false) {
         return Body::Chunked;
     }
-    if asks_for_websocket(request) {
+    if requests_websocket(request) {
         return Body::Endless;
     }
     let length = request.headers().get(CONTENT_LENGTH);
@@ -104,10 +104,9 @@ fn body_of(request: &mut Request) -> Body {
     length.map_or(Body::Endless, Body::Length)
 }
 
-/// Gives the request a path and headers of its own. Those of the server are parts of the buffer that they were read into, together
-/// with the beginning of the body; and the server keeps the heads of finished requests, as they are, for further ones: with them it
-/// would keep the buffers.
-fn leave_read_buffer(request: &mut Request) {
+/// Copies path and headers. They are slices of the read buffer, and the server keeps the heads of finished requests for
+/// reuse: without the copy it would keep the buffers too.
+fn detach_from_read_buffer(request: &mut Request) {
     if let Ok(own) = Uri::try_from(request.uri().to_string()) {
         *request.uri_mut() = own;
     }
@@ -115,7 +114,7 @@ fn leave_read_buffer(request: &mut Request) {
     let shared: Vec<_> = headers.drain().collect();
     let mut name = None;
     for (next, value) in shared {
-        // Further values of a header come without its name.
+        // `drain` returns further values of a header without its name.
         name = next.or(name);
         if let Some(name) = &name {
             headers.append(name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap_or(value));
@@ -140,10 +139,10 @@ impl Stream for WatchedPayload {
     }
 }
 
-/// A response's body. The server drops it when it has taken all of it.
+/// A response's body. The server drops it after its last part.
 pub(super) struct ResponseBody {
     body: BoxBody,
-    /// The response to HEAD: it has the size of the body, and no body.
+    /// A response to HEAD has the size of the body, but no body.
     is_head: bool,
     is_body_unread: bool,
     connection: Option<Rc<Connection>>,

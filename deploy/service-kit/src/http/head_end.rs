@@ -1,25 +1,23 @@
-//! Where the head of a request ends in what has come so far. It searches for the empty line, and leaves everything else to the
-//! server.
+//! Finds the end of a request's head: its empty line. The server checks the rest.
 
-/// The server itself would take 128 KiB. It buffers a head that has not ended, and keeps the heads of up to 256 finished requests a
-/// thread.
+/// Largest head. The server itself would accept 128 KiB, buffer unfinished heads, and keep the heads of up to 256
+/// finished requests per thread.
 pub(super) const MAX_HEAD: usize = 32 * 1_024;
 
-/// What has been seen of one head.
+/// The state after the bytes so far.
 #[derive(Debug, Default)]
 pub(super) struct HeadEnd {
     has_begun: bool,
-    /// How many bytes.
     length: usize,
     /// The last two bytes.
     last: [u8; 2],
 }
 
 impl HeadEnd {
-    /// How many of these further bytes belong to the head, where it ends among them.
+    /// Follows further bytes. If the head ends in them, returns how many belong to it.
     pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         for (index, byte) in bytes.iter().enumerate() {
-            // The server ignores empty lines in front of a head.
+            // The server ignores empty lines before a head.
             self.has_begun |= !matches!(byte, b'\r' | b'\n');
             let is_end = *byte == b'\n' && matches!(self.last, [_, b'\n'] | [b'\n', b'\r']);
             self.last = [self.last[1], *byte];
@@ -41,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_ends_with_its_empty_line_however_it_is_cut_up() {
+    fn a_head_ends_with_its_empty_line_at_every_split() {
         for (text, end) in [
             ("GET / HTTP/1.1\r\nhost: x\r\n\r\nGET /", Some(27)),
             ("GET / HTTP/1.1\nhost: x\n\nmore", Some(24)),

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How often each thread shows that it runs.
+/// Pause between two heartbeats of a thread.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// A thread whose event loop has not run for so long does not come back by itself.
+/// A thread whose event loop has not run for this long does not recover by itself.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 
-/// The heartbeats of all threads that serve.
+/// The heartbeats of all threads that serve the API.
 #[derive(Clone)]
 pub struct Heartbeats {
     start: Instant,
@@ -29,7 +29,7 @@ impl Heartbeats {
         Self { start: Instant::now(), stalled_after, threads: Arc::default() }
     }
 
-    /// Has the calling thread's event loop show that it runs, until it ends.
+    /// Records heartbeats of the calling thread's event loop until it ends.
     pub(super) fn beat_on_this_thread(&self) {
         let beat = Arc::new(AtomicU64::new(self.now()));
         self.lock().push(Arc::downgrade(&beat));
@@ -42,7 +42,7 @@ impl Heartbeats {
         });
     }
 
-    /// Whether all of them have run recently. A thread that has ended does not count.
+    /// Whether all threads have run recently. Ended threads do not count.
     #[must_use]
     pub fn are_recent(&self) -> bool {
         let oldest = self.now().saturating_sub(millis(self.stalled_after));

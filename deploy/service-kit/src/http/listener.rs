@@ -1,4 +1,4 @@
-//! A listener of this process: its threads, its limits, and what happens to every connection and request.
+//! A listener: its threads and limits, and the path of each connection and request.
 
 use std::future::ready;
 use std::io;
@@ -24,24 +24,24 @@ use super::stats::Stats;
 use super::stream::TimedStream;
 use crate::problem::Problem;
 
-/// Connections that wait in the kernel to be accepted.
+/// Connections that wait in the kernel.
 const BACKLOG: i32 = 1_024;
 
-/// A socket that listens, and how it is served.
+/// A listening socket and its settings.
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
     pub(super) workers: usize,
-    /// By all workers together; further ones wait in the kernel's backlog.
+    /// Of all workers together; further connections wait in the kernel's backlog.
     pub(super) max_connections: usize,
     pub(super) limits: Limits,
-    /// How long requests in flight may take to finish once the server is stopped, in seconds.
+    /// How long requests in flight may take after the stop, in seconds.
     pub(super) drain_limit_s: u64,
     pub(super) stats: Stats,
     pub(super) closing: Closing,
     pub(super) heartbeats: Heartbeats,
 }
 
-/// A socket that listens. An address that a process has just left can be taken again at once.
+/// A listening socket. An address that another process just released can be used again at once.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Transport::TCP))?;
     socket.set_reuse_address(true)?;
@@ -52,7 +52,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Listener {
-    /// Serves `routes`, and a problem wherever they lead nowhere.
+    /// Serves `routes`, and a 404 problem for other paths.
     pub(super) fn serve<F>(self, routes: F) -> io::Result<Server>
     where
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
@@ -89,7 +89,7 @@ impl Listener {
                 }
             });
             let draining = draining.clone();
-            // The deadlines are the stream's: those of the server cost a timer for each request.
+            // The stream has the deadlines: those of the server would set a timer for each request.
             let http = HttpService::build()
                 .graceful_shutdown_signal(move || {
                     let draining = draining.clone();
@@ -105,7 +105,7 @@ impl Listener {
                 .finish(app);
             let stats = stats.clone();
             let timed = fn_service(move |stream: TcpStream| {
-                limit_stalls(&stream, limits.stall);
+                limit_stalls(&stream, limits.stall_limit);
                 let peer = stream.peer_addr().ok();
                 let stream = SharedStream::new(TimedStream::new(stream, Connection::start(limits, &stats)));
                 ready(Ok::<_, DispatchError>((stream, Protocol::Http1, peer)))
@@ -115,8 +115,8 @@ impl Listener {
                 let (stream, serving) = (stream.clone(), Service::<(_, _, _)>::call(http, accepted));
                 async move {
                     let ended = serving.await;
-                    // The server answers a head or a body that it cannot decode, and drops the stream: the answer would be lost
-                    // where the client still sends.
+                    // The server responds to a malformed head or body and drops the stream. Without this close, a
+                    // client that still sends would lose the response.
                     if matches!(ended, Ok(()) | Err(DispatchError::Parse(_))) {
                         stream.close().await;
                     }
@@ -132,9 +132,9 @@ async fn no_such_resource() -> Result<&'static str, Problem> {
     Err(Problem::no_such_resource())
 }
 
-/// The server itself waits for ever to send the rest of a response.
+/// Without this limit the server waits forever to send the rest of a response.
 fn limit_stalls(stream: &TcpStream, limit: Duration) {
     if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(limit)) {
-        tracing::debug!(%error, "the time that a client may stall cannot be limited");
+        tracing::debug!(%error, "cannot limit stalls of a client");
     }
 }

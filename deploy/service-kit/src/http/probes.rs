@@ -7,7 +7,7 @@ use crate::health::{Health, NotReady};
 use crate::problem::Problem;
 use crate::resource::get_resource;
 
-/// Adds both probes. The process is alive while the threads run whose `heartbeats` these are.
+/// Adds both probes. The process is alive while all threads of `heartbeats` run.
 pub(super) fn routes(app: &mut web::ServiceConfig, health: &Health, heartbeats: &Heartbeats) {
     let heartbeats = heartbeats.clone();
     let livez = web::route().to(move || std::future::ready(livez(&heartbeats)));

@@ -1,4 +1,4 @@
-//! A stream that is still there when the server has dropped it.
+//! A stream that stays open after the server dropped it.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::connection::Connection;
 use super::stream::TimedStream;
 
-/// One stream, held by the server and by what cleans up behind it, on one thread.
+/// A stream shared by the server and the code that closes it, on one thread.
 pub(super) struct SharedStream<S>(Rc<RefCell<TimedStream<S>>>);
 
 impl<S> Clone for SharedStream<S> {
@@ -30,13 +30,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SharedStream<S> {
         Rc::clone(self.0.borrow().connection())
     }
 
-    /// Closes it in two steps, so that the client can read what it was sent, unless the server has done so.
+    /// Closes in two steps, so that the client can read the response, unless the server has already done so.
     pub(super) async fn close(&self) {
         if self.0.borrow().is_closing() {
             return;
         }
         let closing = poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx));
-        // What cannot be closed in good order is closed by being dropped.
+        // On an error, dropping the stream closes it.
         let _closed = closing.await;
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted of connections.
+//! Metrics of connections.
 
 use metrics::{Counter, Gauge, counter, gauge};
 
@@ -14,22 +14,21 @@ pub(super) struct Stats {
     unread_body: Counter,
 }
 
-/// Why a connection was ended before its client did.
+/// Why the server ended a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Cut {
     /// No request came within the keep-alive time.
     Idle,
     /// A head took too long.
     SlowHead,
-    /// A body took too long that nobody read.
+    /// An unread body took too long.
     UnreadBody,
 }
 
-/// A connection that counts as open until this is dropped.
+/// Counts as an open connection until dropped.
 pub(super) struct OpenConnection(Stats);
 
 impl Stats {
-    /// Of the listener with this name.
     pub(super) fn register(registry: &Registry, listener: &'static str) -> Self {
         let cut = |reason| counter!("orders_http_connections_cut_total", "listener" => listener, "reason" => reason);
         registry.register(|| Self {

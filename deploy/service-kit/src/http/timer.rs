@@ -5,11 +5,11 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// One for the life of the connection. It is set anew when it has gone off, and only where it would go off too late: a request
-/// sets none.
+/// Lives as long as the connection. It is only set again after it fired, or when it would fire too late: usually a
+/// request does not touch it.
 pub(super) struct Timer {
     sleep: Pin<Box<Sleep>>,
-    /// The task will be woken.
+    /// Whether it will wake the task.
     is_registered: bool,
 }
 
@@ -18,13 +18,13 @@ impl Timer {
         Self { sleep: Box::pin(sleep_until(deadline)), is_registered: false }
     }
 
-    pub(super) fn has_gone_off(&self) -> bool {
+    pub(super) fn has_fired(&self) -> bool {
         self.sleep.is_elapsed()
     }
 
-    /// Has the task woken at `deadline` or earlier.
+    /// Wakes the task at `deadline` or earlier.
     pub(super) fn wake_by(&mut self, deadline: Instant, cx: &mut Context<'_>) {
-        if self.has_gone_off() || deadline < self.sleep.deadline() {
+        if self.has_fired() || deadline < self.sleep.deadline() {
             self.set(deadline);
         }
         if !self.is_registered && self.poll(cx).is_ready() {

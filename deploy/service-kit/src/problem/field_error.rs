@@ -1,24 +1,23 @@
-//! The places of a request that are wrong.
+//! The invalid fields of a request.
 
 use serde::Serialize;
 
-/// How much of a parameter's name `detail` repeats, in characters.
+/// The longest part of a parameter's name in `detail`, in characters.
 const MAX_NAME_CHARS: usize = 64;
 
-/// The longest text in a problem that may repeat what the client has sent, in characters.
+/// The longest text in a problem that may repeat the client's input, in characters.
 const MAX_CHARS: usize = 200;
 
-/// One place of the request that is wrong.
+/// An invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub struct FieldError {
     #[serde(flatten)]
     location: Location,
-    /// What is wrong with it.
     detail: String,
 }
 
-/// Where in a request a field is.
+/// Where the field is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Location {
@@ -35,27 +34,26 @@ impl FieldError {
         Self { location: location(short(name.into())), detail: short(detail.into()) }
     }
 
-    /// A fault at a JSON pointer such as `/items/0/quantity`. As everywhere in a problem, long texts are cut.
+    /// An error at a JSON pointer such as `/items/0/quantity`. Long texts are cut.
     pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(Location::Pointer, pointer, detail)
     }
 
-    /// A fault in a parameter of the path or the query.
+    /// An error in a path or query parameter.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(Location::Parameter, name, detail)
     }
 
-    /// A fault in a header.
+    /// An error in a header.
     pub fn header(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(Location::Header, name, detail)
     }
 
-    /// What is wrong.
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// A client chooses the names of its unknown parameters, and how long they are.
+    /// Shortened, because a client may send unknown parameters with long names.
     pub(super) fn short_name(&self) -> String {
         let (Location::Pointer(name) | Location::Parameter(name) | Location::Header(name)) = &self.location;
         name.chars().take(MAX_NAME_CHARS).collect()

@@ -1,15 +1,15 @@
-//! The kinds of errors that all services have in common.
+//! The problem types that all services share.
 
-/// A kind of error, as it is documented: each service lists its own.
+/// A documented kind of error. Each service lists its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProblemType {
     /// The HTTP status.
     pub status: u16,
-    /// The last part of the problem's `type`: stable, meant for programs.
+    /// The last part of the problem's `type`: stable, for programs.
     pub slug: &'static str,
-    /// What it is, in a few words that never change.
+    /// A short title that never changes.
     pub title: &'static str,
-    /// When it is answered, and what the client can do.
+    /// When it occurs, and what the client can do.
     pub when: &'static str,
 }
 
@@ -18,7 +18,7 @@ pub const NO_SUCH_RESOURCE: ProblemType = ProblemType {
     status: 404,
     slug: "no-such-resource",
     title: "No such resource",
-    when: "Nothing is served at this path.",
+    when: "There is no resource at this path.",
 };
 
 /// 408: the head of the request did not arrive in time.
@@ -34,7 +34,7 @@ pub const METHOD_NOT_ALLOWED: ProblemType = ProblemType {
     status: 405,
     slug: "method-not-allowed",
     title: "Method not allowed",
-    when: "`Allow` names the methods that this resource answers to.",
+    when: "The resource does not support this method; `Allow` lists those that it supports.",
 };
 
 /// 400: a parameter or header breaks a rule.
@@ -42,21 +42,21 @@ pub const INVALID_PARAMETER: ProblemType = ProblemType {
     status: 400,
     slug: "invalid-parameter",
     title: "Invalid parameter",
-    when: "A parameter or header breaks the rule named in `errors`.",
+    when: "A parameter or header is invalid; `errors` names the rule.",
 };
 
-/// 503: nothing happened, and the same request may succeed in a second.
+/// 503: nothing was done, and the same request may succeed in a second.
 pub const UNAVAILABLE: ProblemType = ProblemType {
     status: 503,
     slug: "unavailable",
     title: "Temporarily unavailable",
-    when: "Nothing happened; send the same request again after `Retry-After`.",
+    when: "Nothing was done; send the same request again after `Retry-After`.",
 };
 
-/// 500: our fault, told in the log and nowhere else.
+/// 500: a bug; the cause is only in the log.
 pub const INTERNAL: ProblemType = ProblemType {
     status: 500,
     slug: "internal",
     title: "Internal error",
-    when: "The service failed on this request; its operators can find out why.",
+    when: "The service failed; its log has the cause.",
 };

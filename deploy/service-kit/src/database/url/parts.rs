@@ -1,18 +1,18 @@
-//! Where the parameters of a URL begin.
+//! Splits a URL into front and parameters.
 
-/// A URL in two, or a connection string, which is all query.
+/// A URL in two parts, or a connection string, which is all query.
 pub(super) struct Parts<'a> {
     /// Up to the query: scheme, user and password, host, database.
     front: &'a str,
-    /// Behind the `?`.
+    /// After the `?`.
     pub(super) query: &'a str,
     is_url: bool,
     has_user: bool,
 }
 
 impl<'a> Parts<'a> {
-    /// An `@` ends user and password, which may hold an unescaped `?` or `/`, unless a query has begun before it.
-    pub(super) fn of(url: &'a str) -> Self {
+    /// An `@` ends user and password, which may have an unescaped `?` or `/`, unless a query begins before the `@`.
+    pub(super) fn parse(url: &'a str) -> Self {
         let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) else {
             return Self { front: "", query: url, is_url: false, has_user: false };
         };
@@ -25,19 +25,19 @@ impl<'a> Parts<'a> {
         Self { front, query, is_url: true, has_user: end_of_user.is_some() }
     }
 
-    /// Names and values, for a URL.
+    /// Names and values of a URL's parameters.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let query = if self.is_url { self.query } else { "" };
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 
-    /// An unescaped `&`, `?` or `@` in a password makes the rest of it look like a parameter.
+    /// An unescaped `&`, `?` or `@` in a password makes its rest look like a parameter.
     pub(super) fn may_hold_a_secret(&self) -> bool {
         !self.has_user || self.query.contains('@') || self.parameters().any(|(name, _)| name == "password")
     }
 
-    /// The same for tokio-postgres, which takes the first `@` for the end of user and password wherever it stands.
+    /// The URL for tokio-postgres, for which any first `@` ends user and password.
     pub(super) fn escaped(&self) -> String {
         match self.query {
             query if !self.is_url => query.to_owned(),
@@ -47,7 +47,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Whether a `/`, a `?` and a `=` stand there in this order.
+/// Whether the text has a `/`, a `?` and a `=` in this order.
 fn has_query(text: &str) -> bool {
     let path = text.split_once('/').map_or("", |(_, path)| path);
     path.split_once('?').is_some_and(|(_, query)| query.contains('='))

@@ -1,9 +1,9 @@
-//! A client that still sends can read why it was refused.
+//! A client that still sends can read its error response.
 
 use super::super::head_end::MAX_HEAD;
 use super::*;
 
-/// Sends the request and then as much again, slowly, before it reads. An error where the connection was reset.
+/// Sends the request and slowly more bytes before it reads. An error means that the connection was reset.
 async fn send_all_then_read(address: SocketAddr, request: &str) -> io::Result<(String, Duration)> {
     let mut client = TcpStream::connect(address).await?;
     client.write_all(request.as_bytes()).await?;
@@ -12,14 +12,14 @@ async fn send_all_then_read(address: SocketAddr, request: &str) -> io::Result<(S
         client.write_all(&[b'x'; 10_000]).await?;
     }
     let start = Instant::now();
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut answer)).await;
+    let mut response = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut response)).await;
     read.map_err(|_| io::ErrorKind::TimedOut)??;
-    Ok((String::from_utf8_lossy(&answer).into_owned(), start.elapsed()))
+    Ok((String::from_utf8_lossy(&response).into_owned(), start.elapsed()))
 }
 
 #[tokio::test]
-async fn a_head_that_cannot_be_read_is_answered_and_the_client_gets_the_answer_whole() {
+async fn a_malformed_head_gets_a_response_that_arrives_whole() {
     let server = start();
     let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n", "x".repeat(200_000));
     let nonsense = format!("nonsense\r\n\r\n{}", "x".repeat(100_000));
@@ -31,24 +31,24 @@ async fn a_head_that_cannot_be_read_is_answered_and_the_client_gets_the_answer_w
     for (request, status) in [(long, "431"), (nonsense, "400"), (second, "400"), (chunks, "400")] {
         let begin = &request[..20];
         let outcome = send_all_then_read(server.address, &request).await;
-        let (answer, took) = outcome.unwrap_or_else(|error| panic!("{begin:?}: {error}"));
-        assert!(answer.contains(&format!("HTTP/1.1 {status} ")), "{begin:?}: {answer:?}");
-        assert!(answer.contains("\r\n\r\n"), "{begin:?}: {answer:?}");
+        let (response, took) = outcome.unwrap_or_else(|error| panic!("{begin:?}: {error}"));
+        assert!(response.contains(&format!("HTTP/1.1 {status} ")), "{begin:?}: {response:?}");
+        assert!(response.contains("\r\n\r\n"), "{begin:?}: {response:?}");
         assert!(took < SOON, "{begin:?}: {took:?}");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_was_refused_and_sends_on_is_closed() {
+async fn a_refused_client_that_still_sends_is_disconnected() {
     let server = start();
-    let (answer, took) = talk(server.address, &["nonsense\r\n\r\n"], true).await.unwrap_or_else(|error| {
-        panic!("the answer was lost: {error}");
+    let (response, took) = talk(server.address, &["nonsense\r\n\r\n"], true).await.unwrap_or_else(|error| {
+        panic!("the response was lost: {error}");
     });
-    assert!(answer.starts_with("HTTP/1.1 400 ") && took < SOON, "{took:?} {answer}");
+    assert!(response.starts_with("HTTP/1.1 400 ") && took < SOON, "{took:?} {response}");
 }
 
 /// A request whose head has this many bytes.
-fn of_length(length: usize) -> String {
+fn with_length(length: usize) -> String {
     let head = "GET /text HTTP/1.1\r\nhost: x\r\nconnection: close\r\nlong: \r\n\r\n";
     head.replace("long: ", &format!("long: {}", "x".repeat(length - head.len())))
 }
@@ -56,19 +56,20 @@ fn of_length(length: usize) -> String {
 #[tokio::test]
 async fn a_head_has_32_kib_at_most() {
     let server = start();
-    let (answer, _) = talk(server.address, &[&of_length(MAX_HEAD)], false).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("text"), "{answer}");
-    let whole = of_length(MAX_HEAD + 1);
-    let longer = of_length(MAX_HEAD + 5);
+    let (response, _) = talk(server.address, &[&with_length(MAX_HEAD)], false).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK") && response.ends_with("text"), "{response}");
+    let whole = with_length(MAX_HEAD + 1);
+    let longer = with_length(MAX_HEAD + 5);
     let half = longer.trim_end();
     for parts in [&[whole.as_str()][..], &[half], &[GET, &whole], &[POST, half]] {
         for drip in [false, true] {
-            let (answer, took) = talk(server.address, parts, drip).await.unwrap_or_else(|error| {
+            let (response, took) = talk(server.address, parts, drip).await.unwrap_or_else(|error| {
                 panic!("{}, {drip}: {error}", parts.len());
             });
-            assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), parts.len() - 1, "{answer}");
-            let (_, refusal) = answer.rsplit_once("HTTP/1.1 431 ").unwrap_or_else(|| panic!("{answer:?}"));
-            assert!(refusal.contains("connection: close") && refusal.ends_with("\r\n\r\n"), "{answer}");
+            assert_eq!(response.matches("HTTP/1.1 200 OK").count(), parts.len() - 1, "{response}");
+            let (_, refusal) =
+                response.rsplit_once("HTTP/1.1 431 ").unwrap_or_else(|| panic!("{response:?}"));
+            assert!(refusal.contains("connection: close") && refusal.ends_with("\r\n\r\n"), "{response}");
             // Long before the head is too slow.
             assert!(took < SOON, "{took:?}");
         }

@@ -1,0 +1,43 @@
+//! The query of the check.
+
+use diesel::QueryResult;
+use diesel::sql_types::{Array, Bool, Nullable, Text};
+use diesel_async::RunQueryDsl;
+
+use crate::database::backend::{Backend, Relation};
+use crate::database::connect::PooledConnection;
+
+/// The row of the query.
+pub(super) struct Found {
+    pub(super) encoding: String,
+    pub(super) read_only: bool,
+    pub(super) missing_column: Option<String>,
+    pub(super) missing_privilege: Option<String>,
+    pub(super) shape: Option<String>,
+    pub(super) relation: Relation,
+}
+
+pub(super) async fn query_catalog(
+    session: &mut PooledConnection,
+    columns: &'static [(&'static str, &'static str, &'static str)],
+) -> QueryResult<Found> {
+    let query = CatalogQuery {
+        tables: columns.iter().map(|(table, ..)| *table).collect(),
+        columns: columns.iter().map(|(_, column, _)| *column).collect(),
+        privileges: columns.iter().map(|(.., privilege)| *privilege).collect(),
+    };
+    let (backend, encoding, read_only, missing_column, missing_privilege, shape): Row =
+        RunQueryDsl::get_result(query, &mut session.connection).await?;
+    let relation = session.backend.relation(&Backend::parse(&backend));
+    Ok(Found { encoding, read_only, missing_column, missing_privilege, shape, relation })
+}
+
+type Row = (String, String, bool, Option<String>, Option<String>, Option<String>);
+
+crate::statement! {
+    struct CatalogQuery = "catalog.sql" -> (Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>) {
+        tables: Vec<&'static str> as Array<Text>,
+        columns: Vec<&'static str> as Array<Text>,
+        privileges: Vec<&'static str> as Array<Text>,
+    }
+}
