@@ -1,17 +1,17 @@
-# The commands of everyday work. `just` alone lists them.
+# Everyday commands; `just` alone lists them. Install it with `cargo install just` or `pip install rust-just`.
 
 _list:
     @just --list
 
-# Run everything on this machine, until Ctrl-C.
+# Run the whole system on this machine until Ctrl-C; `just run --data-dir data` keeps its data.
 run *options:
     cargo run -p local -- {{ options }}
 
-# Run the tests; `just test paging` runs those with that name.
+# Run the tests; `just test paging` runs those with this name.
 test *filter:
     cargo test --workspace {{ filter }}
 
-# Run everything that must pass before a change lands.
+# Run every check that must pass before a change lands.
 ci:
     .ci/run
 
@@ -19,10 +19,11 @@ ci:
 fuzz examples="500":
     .ci/fuzz-contract {{ examples }}
 
-# Measure one scenario, or `all`.
+# Run one benchmark, or `all`.
 bench scenario="all" *options:
     cargo run --release -p bench -- {{ scenario }} {{ options }}
 
-# Open psql on the database of `just run --data-dir data` (or another directory).
+# Open psql on the database of `just run --data-dir data` while it runs.
 psql data_dir="data":
-    cargo run --quiet -p local -- --data-dir {{ data_dir }} --psql
+    # The fifth line of this file is the directory of the server's socket.
+    psql -h "$(sed -n 5p {{ data_dir }}/postmaster.pid)" -U postgres orders
