@@ -1,4 +1,4 @@
-//! Orders that are refused: a clear problem that names the field, and nothing stored.
+//! Invalid requests get a problem document that names the field, and store nothing.
 
 use anyhow::Result;
 use reqwest::StatusCode;
@@ -17,7 +17,7 @@ async fn problem_of(api: &Api, body: &Value) -> Result<Value> {
     problem(api.place(body).await?).await
 }
 
-/// An order with one field set to something else.
+/// The standard order with one field replaced.
 fn with(pointer: &str, value: Value) -> Value {
     let mut order = order();
     let (parent, field) = pointer.rsplit_once('/').unwrap_or_default();
@@ -86,7 +86,7 @@ async fn a_value_that_breaks_a_rule_is_422_with_a_pointer_to_it() -> Result<()> 
 }
 
 #[tokio::test]
-async fn an_amount_that_is_too_large_is_refused_where_it_arises() -> Result<()> {
+async fn an_amount_that_is_too_large_is_refused_at_its_own_pointer() -> Result<()> {
     let api = Api::start().await?;
     let max = 9_007_199_254_740_991_i64;
     let item = |quantity: i64, price: i64| json!({"sku": "A", "quantity": quantity, "price_cents": price});
@@ -107,9 +107,9 @@ async fn an_amount_that_is_too_large_is_refused_where_it_arises() -> Result<()> 
     Ok(())
 }
 
-/// As text: a program that writes numbers would round this one before it is sent.
+/// The body is text: a JSON writer would round the number before sending it.
 #[tokio::test]
-async fn a_number_that_a_float_cannot_hold_is_refused_rather_than_rounded() -> Result<()> {
+async fn a_number_beyond_exact_floats_is_refused_instead_of_rounded() -> Result<()> {
     let api = Api::start().await?;
     for price in ["9007199254740993.0", "9007199254740993e0", "9007199254740993", "90071992547409930e-1"] {
         let item = format!("{{\"sku\": \"A\", \"quantity\": 1, \"price_cents\": {price}}}");
@@ -125,7 +125,7 @@ async fn a_number_that_a_float_cannot_hold_is_refused_rather_than_rounded() -> R
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_reported_at_once() -> Result<()> {
+async fn all_faults_are_reported_at_once() -> Result<()> {
     let api = Api::start().await?;
     let body = json!({"customer_id": "", "items": [
         {"sku": "", "quantity": 0, "price_cents": -1},
@@ -141,17 +141,20 @@ async fn everything_that_is_wrong_is_reported_at_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_refusal_is_short_however_long_the_request_is() -> Result<()> {
+async fn a_problem_document_is_short_however_long_the_request_is() -> Result<()> {
     let api = Api::start().await?;
     let items = |item: Value| json!({"customer_id": "c", "items": vec![item; 10_000]});
     let bad_items = items(json!({"sku": "", "quantity": 0, "price_cents": -1}));
     let mut bad_field = order();
     bad_field["x".repeat(500_000)] = json!(1);
-    for (body, says) in
+    for (body, pointer) in
         [(bad_items, ""), (with("/items", json!("y".repeat(500_000))), "/items"), (bad_field, "")]
     {
         let problem = problem(api.place(&body).await?).await?;
-        assert!(problem.to_string().len() < 20_000 && pointers(&problem)[0].contains(says), "{problem:.300}");
+        assert!(
+            problem.to_string().len() < 20_000 && pointers(&problem)[0].contains(pointer),
+            "{problem:.300}"
+        );
     }
     let too_many = items(json!({"sku": "A", "quantity": 1, "price_cents": 1}));
     assert_eq!(pointers(&problem(api.place(&too_many).await?).await?), ["/items"]);
@@ -159,7 +162,7 @@ async fn a_refusal_is_short_however_long_the_request_is() -> Result<()> {
 }
 
 #[tokio::test]
-async fn faults_of_form_and_of_value_are_reported_together_each_where_it_is() -> Result<()> {
+async fn faults_of_structure_and_of_value_are_reported_together() -> Result<()> {
     let api = Api::start().await?;
     let body = json!({"order_id": "x", "items": [
         {"sku": 7, "quantity": "1", "price_cents": 1, "gift": true},
@@ -185,7 +188,11 @@ async fn faults_of_form_and_of_value_are_reported_together_each_where_it_is() ->
     expected.sort_unstable();
     assert_eq!(found, expected, "{problem}");
     let array = problem_of(&api, &with("/items", json!([["A", 1, 1]]))).await?;
-    assert_eq!(pointers(&array), ["/items/0"], "an array is no item, although serde would take it for one");
+    assert_eq!(
+        pointers(&array),
+        ["/items/0"],
+        "an array is not an item, although serde could read it as one"
+    );
     let twice = r#"{"customer_id": "a", "customer_id": "b", "items": [{"sku": "A", "quantity": 1, "price_cents": 1}]}"#;
     let request = api.client.post(format!("{}/orders", api.url)).header("content-type", "application/json");
     assert_eq!(request.body(twice).send().await?.status(), StatusCode::BAD_REQUEST);
@@ -248,7 +255,7 @@ async fn a_body_that_is_not_json_is_400() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_of_another_kind_is_415() -> Result<()> {
+async fn a_body_with_another_media_type_is_415() -> Result<()> {
     let api = Api::start().await?;
     for content_type in [None, Some("text/plain"), Some("application/xml"), Some("nonsense")] {
         let mut request = api.client.post(format!("{}/orders", api.url)).body(order().to_string());
@@ -272,34 +279,40 @@ async fn a_body_of_another_kind_is_415() -> Result<()> {
     Ok(())
 }
 
-/// Sends raw bytes and reads the answer until the server closes or has sent the end of a problem document.
+/// Sends raw bytes, and reads until the server closes the connection or the problem document ends.
 async fn raw(api: &Api, head: &str, body: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect(api.url.trim_start_matches("http://")).await?;
     stream.write_all(format!("POST /orders HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n").as_bytes()).await?;
-    // The server may refuse and close before it has read everything.
+    // The server may respond and close before it has read everything.
     let _refused_early = stream.write_all(body).await;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut chunk = [0; 4096];
-    while !answer.ends_with(b"}") {
+    while !response.ends_with(b"}") {
         match tokio::time::timeout(std::time::Duration::from_secs(10), stream.read(&mut chunk)).await? {
-            Ok(read) if read > 0 => answer.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            Ok(read) if read > 0 => response.extend_from_slice(chunk.get(..read).unwrap_or_default()),
             _ => break,
         }
     }
-    Ok(String::from_utf8(answer)?)
+    Ok(String::from_utf8(response)?)
 }
 
 #[tokio::test]
-async fn a_body_over_one_mebibyte_is_413_whether_it_says_so_or_not() -> Result<()> {
+async fn a_body_over_one_mebibyte_is_413_with_or_without_a_content_length() -> Result<()> {
     let api = Api::start().await?;
     let announced = "content-type: application/json\r\ncontent-length: 1048577";
-    let answer = raw(&api, announced, b"").await?;
-    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"), "{answer}");
+    let response = raw(&api, announced, b"").await?;
+    assert!(
+        response.starts_with("HTTP/1.1 413 ") && response.contains("/problems/body-too-large"),
+        "{response}"
+    );
 
     let chunked = "content-type: application/json\r\ntransfer-encoding: chunked";
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
-    let answer = raw(&api, chunked, chunk.repeat(17).as_bytes()).await?;
-    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"), "{answer}");
+    let response = raw(&api, chunked, chunk.repeat(17).as_bytes()).await?;
+    assert!(
+        response.starts_with("HTTP/1.1 413 ") && response.contains("/problems/body-too-large"),
+        "{response}"
+    );
     Ok(())
 }
 
@@ -307,14 +320,17 @@ async fn a_body_over_one_mebibyte_is_413_whether_it_says_so_or_not() -> Result<(
 async fn a_body_that_does_not_arrive_is_408_and_stores_nothing() -> Result<()> {
     let api = Api::start().await?;
     let head = "content-type: application/json\r\ncontent-length: 1000";
-    let answer = raw(&api, head, order().to_string().as_bytes()).await?;
-    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/body-too-slow"), "{answer}");
+    let response = raw(&api, head, order().to_string().as_bytes()).await?;
+    assert!(
+        response.starts_with("HTTP/1.1 408 ") && response.contains("/problems/body-too-slow"),
+        "{response}"
+    );
     assert_eq!(api.stored().await?, (0, 0));
     Ok(())
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_problems_too() -> Result<()> {
+async fn other_paths_and_methods_get_problem_documents() -> Result<()> {
     let api = Api::start().await?;
     for path in ["/", "/order", "/orders/", "/orders/x", "/livez", "/readyz", "/metrics", "/docs/x", "/%00"] {
         let response = api.get(path).await?;

@@ -1,4 +1,4 @@
-//! When storage fails.
+//! Failures of storage.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use write_api::port::{OrderWriter, Saved};
 use crate::support::{Api, SingleSessionWriter, order, problem, some_order};
 
 #[tokio::test]
-async fn when_the_event_cannot_be_stored_neither_is_the_order() -> Result<()> {
+async fn if_the_event_cannot_be_stored_the_order_is_not_stored_either() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     session.batch_execute("ALTER TABLE outbox ADD CONSTRAINT refuse_all CHECK (false) NOT VALID").await?;
@@ -20,26 +20,26 @@ async fn when_the_event_cannot_be_stored_neither_is_the_order() -> Result<()> {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let problem = problem(response).await?;
     assert_eq!(problem["type"], "/problems/internal");
-    assert!(!problem.to_string().contains("refuse_all"), "internals are not answered: {problem}");
+    assert!(!problem.to_string().contains("refuse_all"), "the response shows internals: {problem}");
     assert_eq!(api.stored().await?, (0, 0));
     Ok(())
 }
 
 #[tokio::test]
-async fn probes_and_metrics_have_a_listener_of_their_own() -> Result<()> {
+async fn probes_and_metrics_have_their_own_listener() -> Result<()> {
     let api = Api::start().await?;
     api.until_ready_is(StatusCode::OK).await?;
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(api.probe(path).await?.status(), StatusCode::OK, "{path}");
         assert_eq!(api.get(path).await?.status(), StatusCode::NOT_FOUND, "{path} on the port of the API");
     }
-    let elsewhere = api.probe("/orders").await?;
-    assert_eq!(problem(elsewhere).await?["type"], "/problems/no-such-resource");
+    let unknown = api.probe("/orders").await?;
+    assert_eq!(problem(unknown).await?["type"], "/problems/no-such-resource");
     Ok(())
 }
 
 #[tokio::test]
-async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well() -> Result<()> {
+async fn while_the_database_is_down_requests_get_503_and_later_succeed_again() -> Result<()> {
     let api = Api::start_with(&[("READINESS_GRACE_MS", "1500")]).await?;
     assert_eq!(api.place(&order()).await?.status(), StatusCode::CREATED);
     api.until_ready_is(StatusCode::OK).await?;
@@ -62,7 +62,7 @@ async fn while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well
 }
 
 #[tokio::test]
-async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()> {
+async fn a_table_that_is_locked_for_too_long_gives_503() -> Result<()> {
     let api = Api::start_with(&[("DATABASE_LOCK_TIMEOUT_MS", "300")]).await?;
     let mut session = api.database.connect().await?;
     let transaction = session.transaction().await?;
@@ -75,7 +75,7 @@ async fn a_row_that_is_locked_for_too_long_is_503_and_not_a_hang() -> Result<()>
 }
 
 #[tokio::test]
-async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
+async fn every_statement_is_prepared_once_and_reused() -> Result<()> {
     let SingleSessionWriter { test_database: _kept, database, writer, .. } =
         SingleSessionWriter::open().await?;
     for _ in 0..10 {
@@ -89,7 +89,7 @@ async fn every_statement_is_prepared_once_and_used_again() -> Result<()> {
                 WHERE statement LIKE '-- save_batch%' OR statement LIKE 'SELECT \"orders\"%' ORDER BY 1";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;
     let uses: Vec<_> = uses.iter().map(|row| row.uses).collect();
-    assert_eq!(uses, [10, 10, 20], "ten looks by a replay, ten finds, twenty saves");
+    assert_eq!(uses, [10, 10, 20], "ten lookups of replays, ten finds, twenty saves");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The plan of the statement that stores every order: by key, whatever the statistics say.
+//! The plan of the statement that stores orders finds rows by key, whatever the statistics.
 
 use anyhow::Result;
 use chrono::Utc;
@@ -24,7 +24,7 @@ struct PlanLine {
     line: String,
 }
 
-/// How PostgreSQL runs the statement for all arguments. Orders are found by their keys and places only.
+/// The statement's generic plan. It finds orders by key or ctid.
 async fn plan(connection: &mut AsyncPgConnection, name: &str) -> Result<String> {
     let arrays = [
         "uuid",
@@ -45,14 +45,14 @@ async fn plan(connection: &mut AsyncPgConnection, name: &str) -> Result<String> 
     let plan: Vec<_> = plan.into_iter().map(|row| row.line).collect();
     let reads = |line: &str| line.contains(" on orders") && line.contains(" Scan ");
     let found_by: Vec<_> = plan.iter().zip(plan.iter().skip(1)).filter(|(line, _)| reads(line)).collect();
-    assert_eq!(found_by.len(), 2, "one for those that are free, one for those that change: {plan:#?}");
+    assert_eq!(found_by.len(), 2, "one scan in `free`, one in `changed`: {plan:#?}");
     let is_found = |condition: &str| condition.contains("Index Cond") || condition.contains("TID Cond");
     assert!(found_by.iter().all(|(_, condition)| is_found(condition)), "{plan:#?}");
     Ok(plan.join("\n"))
 }
 
 #[tokio::test]
-async fn a_batch_finds_its_orders_by_key_even_by_a_plan_that_was_made_for_empty_tables() -> Result<()> {
+async fn a_batch_finds_orders_by_key_even_with_a_plan_for_empty_tables() -> Result<()> {
     let SingleSessionWriter { test_database, database, writer, .. } = SingleSessionWriter::open().await?;
     let (order, event) = some_order(Utc::now())?;
     assert_eq!(writer.save(&order, event).await?, Saved::Stored);
@@ -62,7 +62,7 @@ async fn a_batch_finds_its_orders_by_key_even_by_a_plan_that_was_made_for_empty_
                  FROM pg_prepared_statements WHERE statement LIKE '-- save_batch%'";
     let save: Prepared = diesel::sql_query(query).get_result(&mut connection).await?;
 
-    // Made when PostgreSQL knows that there is nothing to find, and when it knows that there is much.
+    // One plan with statistics of large tables, one with statistics of empty ones.
     let owner = test_database.connect().await?;
     let many = "INSERT INTO orders
                 SELECT gen_random_uuid(), customer_id, items, total_cents, status, version, placed_at, updated_at

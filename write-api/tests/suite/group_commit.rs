@@ -1,4 +1,4 @@
-//! What waits goes together, and nobody pays for a neighbour.
+//! Pending writes share a commit, and a failing or blocked write does not affect the others.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ fn order_of(customer: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_waits_while_a_commit_is_in_flight_shares_the_next_one() -> Result<()> {
+async fn writes_that_wait_for_a_commit_share_the_next_one() -> Result<()> {
     let api = Api::start().await?;
     let mut session = api.database.connect().await?;
     let watcher = api.database.connect().await?;
@@ -32,17 +32,17 @@ async fn what_waits_while_a_commit_is_in_flight_shares_the_next_one() -> Result<
         wait_for_blocked(&watcher, 1).await?;
         let placing = try_join_all(orders.iter().map(|order| api.place(order)));
         let unlock = async {
-            // The fifty were sent before this, on the same runtime.
+            // The runtime has sent the fifty orders before this request.
             api.get("/no-such-path").await?;
             Ok(lock.rollback().await?)
         };
-        let (answers, unlocked): (_, Result<()>) = tokio::join!(placing, unlock);
+        let (responses, unlocked): (_, Result<()>) = tokio::join!(placing, unlock);
         unlocked?;
-        answers
+        responses
     };
     let (first, others) = tokio::join!(api.place(&first), others);
     assert_eq!(first?.status(), StatusCode::CREATED);
-    assert!(others?.iter().all(|answer| answer.status() == StatusCode::CREATED));
+    assert!(others?.iter().all(|response| response.status() == StatusCode::CREATED));
     let transactions = "SELECT count(DISTINCT xmin::text) FROM orders WHERE customer_id LIKE 'other%'";
     let transactions: i64 = watcher.query_one(transactions, &[]).await?.get(0);
     assert!(transactions <= 10, "50 orders took {transactions} transactions");
@@ -50,7 +50,7 @@ async fn what_waits_while_a_commit_is_in_flight_shares_the_next_one() -> Result<
 }
 
 #[tokio::test]
-async fn who_has_been_stored_is_answered_while_the_next_batch_hangs() -> Result<()> {
+async fn a_stored_order_gets_its_response_while_the_next_batch_hangs() -> Result<()> {
     let long = [("DATABASE_LOCK_TIMEOUT_MS", "9000"), ("DATABASE_STATEMENT_TIMEOUT_MS", "9000")];
     let api = Api::start_with(&long).await?;
     let (mut session, watcher) = (api.database.connect().await?, api.database.connect().await?);
@@ -68,44 +68,44 @@ async fn who_has_been_stored_is_answered_while_the_next_batch_hangs() -> Result<
     lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
     let (first, held) = (order_of("first"), order_of("held"));
     let first = async {
-        let answer = tokio::time::timeout(Duration::from_secs(4), api.place(&first)).await??;
+        let response = tokio::time::timeout(Duration::from_secs(4), api.place(&first)).await??;
         wait_for_blocked(&watcher, 1).await?;
         holder.batch_execute("SELECT pg_advisory_unlock(7)").await?;
-        anyhow::Ok(answer.status())
+        anyhow::Ok(response.status())
     };
     let held = async {
         wait_for_blocked(&watcher, 1).await?;
         let unlock = async {
-            // The order was sent before this, on the same runtime.
+            // The runtime has sent the order before this request.
             api.get("/no-such-path").await?;
             Ok(lock.rollback().await?)
         };
-        let (answer, ()) = tokio::try_join!(api.place(&held), unlock)?;
-        anyhow::Ok(answer.status())
+        let (response, ()) = tokio::try_join!(api.place(&held), unlock)?;
+        anyhow::Ok(response.status())
     };
     assert_eq!(tokio::try_join!(first, held)?, (StatusCode::CREATED, StatusCode::CREATED));
     Ok(())
 }
 
 #[tokio::test]
-async fn one_bad_command_does_not_fail_its_neighbours() -> Result<()> {
+async fn a_refused_write_does_not_fail_the_rest_of_its_batch() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     session.batch_execute("ALTER TABLE orders ADD CONSTRAINT no_bad CHECK (customer_id <> 'bad')").await?;
     let customers: Vec<_> = (0..60).map(|number| if number % 20 == 7 { "bad" } else { "good" }).collect();
-    let answers =
+    let responses =
         join_all(customers.iter().map(|customer| async { api.place(&order_of(customer)).await })).await;
-    for (customer, answer) in customers.iter().zip(answers) {
+    for (customer, response) in customers.iter().zip(responses) {
         let expected =
             if *customer == "bad" { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::CREATED };
-        assert_eq!(answer?.status(), expected, "{customer}");
+        assert_eq!(response?.status(), expected, "{customer}");
     }
     assert_eq!(api.stored().await?, (57, 57));
     Ok(())
 }
 
 #[tokio::test]
-async fn an_order_that_somebody_has_locked_holds_up_nobody_else() -> Result<()> {
+async fn a_locked_order_does_not_delay_other_orders() -> Result<()> {
     let api = Api::start().await?;
     let locked = api.placed().await?;
     let mut session = api.database.connect().await?;
@@ -122,13 +122,13 @@ async fn an_order_that_somebody_has_locked_holds_up_nobody_else() -> Result<()> 
     let others = tokio::time::timeout(Duration::from_secs(5), others);
     let (paying, others): (_, std::result::Result<Result<()>, _>) = tokio::join!(paying, others);
     others??;
-    assert_eq!(paying?.status(), StatusCode::OK, "it is stored once the lock is gone");
+    assert_eq!(paying?.status(), StatusCode::OK, "it is stored once the lock is released");
     assert_eq!(api.stored().await?, (31, 32));
     Ok(())
 }
 
 #[tokio::test]
-async fn an_order_that_somebody_else_is_placing_holds_up_nobody_for_long() -> Result<()> {
+async fn an_order_that_another_session_is_placing_delays_others_only_briefly() -> Result<()> {
     let api = Api::start().await?;
     let mut repeated = order();
     repeated["order_id"] = json!(uuid::Uuid::now_v7());
@@ -142,22 +142,22 @@ async fn an_order_that_somebody_else_is_placing_holds_up_nobody_for_long() -> Re
     let (repeated, others) =
         tokio::join!(api.place(&repeated), async { anyhow::Ok((others.await?, start.elapsed())) });
     let (others, took) = others?;
-    assert!(others.iter().all(|answer| answer.status() == StatusCode::CREATED));
+    assert!(others.iter().all(|response| response.status() == StatusCode::CREATED));
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert_eq!(
         repeated?.status(),
         StatusCode::SERVICE_UNAVAILABLE,
-        "what becomes of the order with the same id cannot be told yet"
+        "the outcome of the order with the same id is not known yet"
     );
     elsewhere.rollback().await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn many_repeats_of_one_order_do_not_keep_others_waiting() -> Result<()> {
+async fn many_repeats_of_one_order_do_not_delay_other_orders() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
-    // A commit that takes a while, so that a batch for each repeat would take very long.
+    // Commits are slow, so that one batch per repeat would take very long.
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
                 $$ BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END $$;
                 CREATE TRIGGER slow AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION slow()";
@@ -168,21 +168,21 @@ async fn many_repeats_of_one_order_do_not_keep_others_waiting() -> Result<()> {
     let start = Instant::now();
     let repeats = try_join_all((0..300).map(|_| api.place(&repeated)));
     let others = async {
-        let answers = try_join_all(others.iter().map(|order| api.place(order))).await?;
-        anyhow::Ok((answers, start.elapsed()))
+        let responses = try_join_all(others.iter().map(|order| api.place(order))).await?;
+        anyhow::Ok((responses, start.elapsed()))
     };
     let (repeats, others) = tokio::join!(repeats, others);
-    assert!(repeats?.iter().all(|answer| answer.status() == StatusCode::CREATED));
-    let (answers, took) = others?;
-    assert!(answers.iter().all(|answer| answer.status() == StatusCode::CREATED));
-    // 300 batches of 20 ms would be 6 s.
+    assert!(repeats?.iter().all(|response| response.status() == StatusCode::CREATED));
+    let (responses, took) = others?;
+    assert!(responses.iter().all(|response| response.status() == StatusCode::CREATED));
+    // 300 batches of 20 ms would take 6 s.
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert_eq!(api.stored().await?, (51, 51));
     Ok(())
 }
 
 #[tokio::test]
-async fn what_waits_for_longer_than_its_deadline_is_taken_back_and_said_so() -> Result<()> {
+async fn a_write_that_is_queued_beyond_its_deadline_is_withdrawn() -> Result<()> {
     let api = Api::start_with(&[("WRITE_DEADLINE_MS", "500"), ("DATABASE_LOCK_TIMEOUT_MS", "3000")]).await?;
     let mut session = api.database.connect().await?;
     let watcher = api.database.connect().await?;
@@ -192,59 +192,59 @@ async fn what_waits_for_longer_than_its_deadline_is_taken_back_and_said_so() -> 
     let waiting = async {
         wait_for_blocked(&watcher, 1).await?;
         let start = Instant::now();
-        let answer = api.place(&second).await?;
-        anyhow::Ok((answer, start.elapsed()))
+        let response = api.place(&second).await?;
+        anyhow::Ok((response, start.elapsed()))
     };
     let (first, waiting) = tokio::join!(api.place(&first), waiting);
-    assert_eq!(problem(first?).await?["type"], "/problems/outcome-unknown", "it may yet be stored");
-    let (answer, took) = waiting?;
-    assert_eq!(problem(answer).await?["type"], "/problems/unavailable", "it was never tried");
+    assert_eq!(problem(first?).await?["type"], "/problems/outcome-unknown", "it may still be stored");
+    let (response, took) = waiting?;
+    assert_eq!(problem(response).await?["type"], "/problems/unavailable", "it was never attempted");
     assert!(took < Duration::from_secs(2), "{took:?}");
     lock.rollback().await?;
-    wait::until("the one that was in flight", Duration::from_secs(5), || async {
+    wait::until("the write in flight to be stored", Duration::from_secs(5), || async {
         let stored = api.stored().await;
         if matches!(stored, Ok((1, 1))) { Ok(()) } else { Err(stored) }
     })
     .await?;
-    // Had the other one not been taken back, it would come with the next.
+    // A write that was not withdrawn would be stored with this one.
     api.place(&order_of("next")).await?;
     assert_eq!(api.stored().await?, (2, 2));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_full_queue_is_503_at_once_and_what_was_accepted_is_stored() -> Result<()> {
-    // The one in flight waits for the lock as long as this test needs it, on a busy machine as well.
+async fn a_full_queue_gives_503_at_once_and_accepted_writes_are_stored() -> Result<()> {
+    // The lock timeout is long enough for this test, even on a busy machine.
     let api = Api::start_with(&[("WRITE_QUEUE", "2"), ("DATABASE_LOCK_TIMEOUT_MS", "3500")]).await?;
     let mut session = api.database.connect().await?;
     let watcher = api.database.connect().await?;
     let lock = session.transaction().await?;
     lock.batch_execute("LOCK TABLE orders IN EXCLUSIVE MODE").await?;
     let orders: Vec<_> = (0..10).map(|number| order_of(&format!("customer {number}"))).collect();
-    // What is in flight and what waits gets no answer before the lock is gone: the first answer of all is a refusal.
+    // Accepted writes get no response before the lock is released, so the first response is a refusal.
     let (refused, _, others) = select_all(orders.iter().map(|order| api.place(order).boxed_local())).await;
     let refused = refused?;
     assert_eq!(header(&refused, "retry-after"), Some("1"));
     assert_eq!(problem(refused).await?["type"], "/problems/unavailable");
     wait_for_blocked(&watcher, 1).await?;
     lock.rollback().await?;
-    let answers = join_all(others).await;
+    let responses = join_all(others).await;
     let mut created = 0;
-    for answer in answers {
-        let answer = answer?;
-        match answer.status() {
+    for response in responses {
+        let response = response?;
+        match response.status() {
             StatusCode::CREATED => created += 1,
-            StatusCode::SERVICE_UNAVAILABLE => assert_eq!(header(&answer, "retry-after"), Some("1")),
+            StatusCode::SERVICE_UNAVAILABLE => assert_eq!(header(&response, "retry-after"), Some("1")),
             other => panic!("{other}"),
         }
     }
     assert!((1..10).contains(&created), "{created}");
-    assert_eq!(api.stored().await?, (created, created), "what was acknowledged and nothing else");
+    assert_eq!(api.stored().await?, (created, created), "only acknowledged orders are stored");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_leaves_nothing_half_done() -> Result<()> {
+async fn a_client_that_disconnects_leaves_nothing_half_done() -> Result<()> {
     let api = Api::start().await?;
     let mut session = api.database.connect().await?;
     let watcher = api.database.connect().await?;

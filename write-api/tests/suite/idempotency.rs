@@ -1,4 +1,4 @@
-//! Placing by `Idempotency-Key`, and any mixture of repeats against a simple model.
+//! Placing orders by `Idempotency-Key`, and any mixture of repeats compared with a simple model.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ async fn place_with_key(api: &Api, key: &str, body: &Value) -> Result<Response> 
 }
 
 #[tokio::test]
-async fn a_key_names_an_order_of_its_customer() -> Result<()> {
+async fn a_key_identifies_an_order_of_its_customer() -> Result<()> {
     let api = Api::start().await?;
     let first = place_with_key(&api, "cart-17", &order()).await?;
     assert_eq!(first.status(), StatusCode::CREATED);
@@ -42,7 +42,7 @@ async fn a_key_names_an_order_of_its_customer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_key_that_was_used_for_other_items_is_422() -> Result<()> {
+async fn a_key_that_was_used_for_different_items_is_422() -> Result<()> {
     let api = Api::start().await?;
     place_with_key(&api, "cart-17", &order()).await?;
     let mut changed = order();
@@ -62,7 +62,7 @@ async fn an_order_id_and_a_key_together_are_400_and_both_are_named() -> Result<(
     let order_id = Uuid::now_v7().to_string();
     let mut body = order();
     body["order_id"] = json!(order_id);
-    // Also where they say the same, and where the order was placed before by either of them.
+    // Also if both have the same value.
     for (key, body) in [("cart-17", &body), (order_id.as_str(), &body)] {
         let response = place_with_key(&api, key, body).await?;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{key}");
@@ -78,15 +78,15 @@ async fn an_order_id_and_a_key_together_are_400_and_both_are_named() -> Result<(
     assert_eq!(
         place_with_key(&api, "cart-17", &body).await?.status(),
         StatusCode::CREATED,
-        "null names nothing"
+        "null is not an identity"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn nobody_can_take_the_order_of_another_customers_key() -> Result<()> {
+async fn a_client_cannot_take_the_order_id_of_another_customers_key() -> Result<()> {
     let api = Api::start().await?;
-    // The id of a key is no secret: here it is learnt on another database.
+    // The id of a key is not secret: here it comes from another database.
     let elsewhere = Api::start().await?;
     let placed: Value = place_with_key(&elsewhere, "cart-4711", &order()).await?.json().await?;
     let order_id = placed["order_id"].as_str().unwrap().to_owned();
@@ -105,13 +105,13 @@ async fn nobody_can_take_the_order_of_another_customers_key() -> Result<()> {
     let own = place_with_key(&api, "cart-4711", &order()).await?;
     assert_eq!((own.status(), header(&own, "idempotent-replayed")), (StatusCode::CREATED, None));
     let own: Value = own.json().await?;
-    assert_eq!(own["order_id"], order_id, "an id depends on customer and key alone");
+    assert_eq!(own["order_id"], order_id, "an id depends only on customer and key");
     assert_eq!(api.stored().await?, (1, 1));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_bad_key_is_400_and_stores_nothing() -> Result<()> {
+async fn an_invalid_key_is_400_and_stores_nothing() -> Result<()> {
     let api = Api::start().await?;
     for key in ["", "\"\"", "\"open", "ü", "a\tb", "\"a\tb\"", &"k".repeat(256)] {
         let response = place_with_key(&api, key, &order()).await?;
@@ -128,20 +128,20 @@ async fn a_bad_key_is_400_and_stores_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hundred_requests_with_one_key_become_one_order_with_one_event_and_one_answer() -> Result<()> {
+async fn a_hundred_requests_with_one_key_become_one_order_with_one_event_and_one_response() -> Result<()> {
     let api = Api::start().await?;
     let order = order();
     let repeats = (0..100).map(|_| async {
         let response = place_with_key(&api, "cart-17", &order).await?;
         anyhow::Ok((response.status(), response.bytes().await?))
     });
-    let answers = futures_util::future::try_join_all(repeats).await?;
-    assert!(answers.iter().all(|answer| answer.0 == StatusCode::CREATED && *answer == answers[0]));
+    let responses = futures_util::future::try_join_all(repeats).await?;
+    assert!(responses.iter().all(|response| response.0 == StatusCode::CREATED && *response == responses[0]));
     assert_eq!(api.stored().await?, (1, 1));
     Ok(())
 }
 
-/// A request: whose, by which identity, and what. Few of each, so that they meet.
+/// A request. Each field has few values, so that requests collide.
 #[derive(Debug, Clone, Copy)]
 struct Request {
     customer: u8,
@@ -189,28 +189,29 @@ async fn send(api: &Api, run: Uuid, request: Request) -> Result<(StatusCode, Val
     Ok((response.status(), response.json().await?))
 }
 
-/// Sends all at once where `concurrently`, and checks each answer against the others of the same identity.
+/// Sends the requests, all at once if `concurrently`, and compares the responses of each identity.
 async fn check(api: &Api, requests: &[Request], concurrently: bool) -> Result<()> {
     let run = Uuid::now_v7();
-    let answers = if concurrently {
+    let responses = if concurrently {
         futures_util::future::try_join_all(requests.iter().map(|request| send(api, run, *request))).await?
     } else {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for request in requests {
-            answers.push(send(api, run, *request).await?);
+            responses.push(send(api, run, *request).await?);
         }
-        answers
+        responses
     };
-    // What each identity stands for is the content that was accepted for it; whoever came first settled that.
+    // The first accepted request of each identity.
     let mut accepted: HashMap<(Identity, Option<u8>), (Request, Value)> = HashMap::new();
     let mut orders = 0;
-    for (request, (status, body)) in requests.iter().zip(&answers).filter(|(_, (status, _))| *status == 201) {
+    for (request, (status, body)) in requests.iter().zip(&responses).filter(|(_, (status, _))| *status == 201)
+    {
         anyhow::ensure!(body.get("total_cents") == Some(&json!(u32::from(request.quantity) * 100)), "{body}");
         if request.identity == Identity::None {
             orders += 1;
             continue;
         }
-        // A key belongs to its customer, an order id to the whole shop.
+        // Keys are unique per customer, order ids among all customers.
         let scope = matches!(request.identity, Identity::Key(_)).then_some(request.customer);
         match accepted.get(&(request.identity, scope)) {
             None => {
@@ -220,7 +221,8 @@ async fn check(api: &Api, requests: &[Request], concurrently: bool) -> Result<()
             Some((_, first)) => anyhow::ensure!(first == body, "{status}: {first} became {body}"),
         }
     }
-    for (request, (status, body)) in requests.iter().zip(&answers).filter(|(_, (status, _))| *status != 201) {
+    for (request, (status, body)) in requests.iter().zip(&responses).filter(|(_, (status, _))| *status != 201)
+    {
         let scope = matches!(request.identity, Identity::Key(_)).then_some(request.customer);
         let (first, _) = accepted.get(&(request.identity, scope)).ok_or_else(|| anyhow::anyhow!("{body}"))?;
         let same = (first.customer, first.quantity) == (request.customer, request.quantity);
@@ -232,13 +234,13 @@ async fn check(api: &Api, requests: &[Request], concurrently: bool) -> Result<()
     let row = api.database.connect().await?.query_one(count, &[&format!("{run}%")]).await?;
     anyhow::ensure!(
         (row.get::<_, i64>(0), row.get::<_, i64>(1)) == (orders, orders),
-        "{orders} orders were answered"
+        "{orders} orders were accepted"
     );
     Ok(())
 }
 
 #[test]
-fn any_mixture_of_repeats_and_changes_is_one_order_an_identity() {
+fn any_mixture_of_repeats_and_changes_places_one_order_per_identity() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let api = runtime.block_on(Api::start()).unwrap();
     let requests = (prop::collection::vec(any_request(), 1..12), any::<bool>());

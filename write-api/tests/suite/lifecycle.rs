@@ -49,7 +49,7 @@ async fn an_order_goes_from_placed_to_delivered_and_each_step_has_its_event() ->
 }
 
 #[tokio::test]
-async fn what_is_told_about_a_step_travels_in_its_event() -> Result<()> {
+async fn the_details_of_a_step_are_in_its_event() -> Result<()> {
     let api = Api::start().await?;
     let (shipped, cancelled) = (api.placed().await?, api.placed().await?);
     api.step(&shipped, "pay").await?;
@@ -71,7 +71,7 @@ async fn what_is_told_about_a_step_travels_in_its_event() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_step_that_was_taken_before_answers_the_order_as_it_is_and_writes_nothing() -> Result<()> {
+async fn a_repeated_step_returns_the_current_order_and_writes_nothing() -> Result<()> {
     let api = Api::start().await?;
     let order_id = api.placed().await?;
     for step in ["pay", "ship", "deliver"] {
@@ -90,7 +90,7 @@ async fn a_step_that_was_taken_before_answers_the_order_as_it_is_and_writes_noth
 }
 
 #[tokio::test]
-async fn a_forbidden_step_is_409_and_names_both_states() -> Result<()> {
+async fn a_forbidden_step_is_409_and_names_both_statuses() -> Result<()> {
     let api = Api::start().await?;
     let order_id = api.placed().await?;
     let before = api.stored().await?;
@@ -114,7 +114,7 @@ async fn a_forbidden_step_is_409_and_names_both_states() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_unknown_order_is_404_and_a_bad_id_is_400() -> Result<()> {
+async fn an_unknown_order_is_404_and_an_invalid_id_is_400() -> Result<()> {
     let api = Api::start().await?;
     for step in ["pay", "ship", "deliver", "cancel"] {
         let response = api.step(&Uuid::now_v7().to_string(), step).await?;
@@ -159,7 +159,7 @@ async fn if_match_with_another_version_is_412_and_changes_nothing() -> Result<()
     }
     assert_eq!(api.stored().await?, (1, 1));
     assert_eq!(step("pay", "\"7\", \"1\"").await?.status(), StatusCode::OK);
-    // The same request again, because its answer got lost: it names the version that the step was taken from.
+    // The same request again, after its response got lost: it names the version before the step.
     let repeat = step("pay", "\"1\"").await?;
     assert_eq!((repeat.status(), header(&repeat, "idempotent-replayed")), (StatusCode::OK, Some("true")));
     assert_eq!(step("pay", "\"9\"").await?.status(), StatusCode::PRECONDITION_FAILED);
@@ -197,14 +197,14 @@ async fn a_body_that_breaks_a_rule_is_refused_with_a_pointer_and_changes_nothing
     assert_eq!(api.stored().await?, before);
     let request =
         api.client.post(format!("{}/orders/{order_id}/ship", api.url)).json(&json!({"carrier": null}));
-    assert_eq!(request.send().await?.status(), StatusCode::OK, "null says nothing");
+    assert_eq!(request.send().await?.status(), StatusCode::OK, "null means no details");
     let request = api.client.post(format!("{}/orders/{order_id}/deliver", api.url)).json(&Value::Null);
-    assert_eq!(request.send().await?.status(), StatusCode::OK, "null says nothing");
+    assert_eq!(request.send().await?.status(), StatusCode::OK, "null means no details");
     Ok(())
 }
 
 #[tokio::test]
-async fn of_two_steps_at_once_one_wins_and_the_other_is_judged_by_what_it_left() -> Result<()> {
+async fn of_two_concurrent_steps_one_wins_and_the_other_is_checked_against_the_result() -> Result<()> {
     let api = Api::start().await?;
     for _ in 0..20 {
         let order_id = api.placed().await?;
@@ -219,12 +219,13 @@ async fn of_two_steps_at_once_one_wins_and_the_other_is_judged_by_what_it_left()
 }
 
 #[tokio::test]
-async fn many_payments_at_once_are_one_payment() -> Result<()> {
+async fn many_concurrent_payments_are_one_payment() -> Result<()> {
     let api = Api::start().await?;
     let order_id = api.placed().await?;
-    let answers = futures_util::future::try_join_all((0..50).map(|_| api.step(&order_id, "pay"))).await?;
-    assert!(answers.iter().all(|answer| answer.status() == StatusCode::OK));
-    let replayed = answers.iter().filter(|answer| header(answer, "idempotent-replayed").is_some()).count();
+    let responses = futures_util::future::try_join_all((0..50).map(|_| api.step(&order_id, "pay"))).await?;
+    assert!(responses.iter().all(|response| response.status() == StatusCode::OK));
+    let replayed =
+        responses.iter().filter(|response| header(response, "idempotent-replayed").is_some()).count();
     assert_eq!(replayed, 49);
     assert_eq!(api.stored().await?, (1, 2));
     Ok(())

@@ -1,4 +1,4 @@
-//! The wire to the database fails at the wrong moment.
+//! The connection to the database fails between a commit and its reply.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn wait_until_lost(proxy: &FaultProxy) -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_order_whose_answer_got_lost_is_found_again_and_not_repeated() -> Result<()> {
+async fn an_order_whose_reply_got_lost_is_found_and_not_repeated() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
     api.placed().await?;
     proxy.set(Wire::ResponsesLost);
@@ -47,19 +47,19 @@ async fn an_order_whose_answer_got_lost_is_found_again_and_not_repeated() -> Res
         proxy.cut_once();
         committed
     };
-    let (answer, cut) = tokio::join!(api.place(&order), cut);
+    let (response, cut) = tokio::join!(api.place(&order), cut);
     cut?;
-    let answer = answer?;
-    assert_eq!((answer.status(), header(&answer, "idempotent-replayed")), (StatusCode::CREATED, None));
+    let response = response?;
+    assert_eq!((response.status(), header(&response, "idempotent-replayed")), (StatusCode::CREATED, None));
     assert_eq!(api.stored().await?, (2, 2));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_got_lost_is_found_again_and_not_repeated() -> Result<()> {
+async fn a_change_whose_reply_got_lost_is_found_and_not_repeated() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
     let order_id = api.placed().await?;
-    // Paying reads before it writes. The lock lets the read pass and holds the write until its answer will get lost.
+    // Paying reads before it writes. The lock lets the read pass, and blocks the write until its reply will get lost.
     let mut session = api.database.connect().await?;
     let lock = session.transaction().await?;
     lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
@@ -73,10 +73,10 @@ async fn a_change_whose_answer_got_lost_is_found_again_and_not_repeated() -> Res
         proxy.cut_once();
         anyhow::Ok(())
     };
-    let (answer, cut) = tokio::join!(api.step(&order_id, "pay"), cut);
+    let (response, cut) = tokio::join!(api.step(&order_id, "pay"), cut);
     cut?;
-    let answer = answer?;
-    assert_eq!((answer.status(), header(&answer, "idempotent-replayed")), (StatusCode::OK, None));
+    let response = response?;
+    assert_eq!((response.status(), header(&response, "idempotent-replayed")), (StatusCode::OK, None));
     assert_eq!(api.stored().await?, (1, 2));
     Ok(())
 }
@@ -84,7 +84,7 @@ async fn a_change_whose_answer_got_lost_is_found_again_and_not_repeated() -> Res
 #[tokio::test]
 async fn a_statement_that_never_arrived_is_sent_again() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
-    // A connection is open from here on.
+    // Opens a connection.
     api.placed().await?;
     proxy.set(Wire::RequestsLost);
     let order = order();
@@ -93,39 +93,39 @@ async fn a_statement_that_never_arrived_is_sent_again() -> Result<()> {
         proxy.cut_once();
         lost
     };
-    let (answer, cut) = tokio::join!(api.place(&order), cut);
+    let (response, cut) = tokio::join!(api.place(&order), cut);
     cut?;
-    assert_eq!(answer?.status(), StatusCode::CREATED);
+    assert_eq!(response?.status(), StatusCode::CREATED);
     assert_eq!(api.stored().await?, (2, 2));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_connection_that_went_silent_is_given_up_and_the_outcome_found_out() -> Result<()> {
+async fn a_silent_connection_is_abandoned_and_the_outcome_resolved() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[("DATABASE_STATEMENT_TIMEOUT_MS", "500")]).await?;
-    // A connection is open from here on.
+    // Opens a connection.
     api.placed().await?;
     proxy.set(Wire::ResponsesLost);
     let start = Instant::now();
     let order = order();
     let heal = async {
         let committed = wait_until_stored(&api, 2).await;
-        // Nobody tells the connection that there is: only new ones work.
+        // Only new connections work. The old one gets no error.
         proxy.heal_for_new_connections();
         committed
     };
-    let (answer, healed) = tokio::join!(api.place(&order), heal);
+    let (response, healed) = tokio::join!(api.place(&order), heal);
     healed?;
-    assert_eq!(answer?.status(), StatusCode::CREATED);
+    assert_eq!(response?.status(), StatusCode::CREATED);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(api.stored().await?, (2, 2));
     Ok(())
 }
 
 #[tokio::test]
-async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown_and_a_repeat_resolves_it() -> Result<()> {
+async fn an_outcome_that_cannot_be_resolved_is_unknown_until_the_request_is_repeated() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[("WRITE_DEADLINE_MS", "1000")]).await?;
-    // A connection is open from here on.
+    // Opens a connection.
     api.placed().await?;
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
@@ -135,11 +135,11 @@ async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown_and_a_repeat_
         proxy.set(Wire::Cut);
         committed
     };
-    let (answer, cut) = tokio::join!(api.place(&order), cut);
+    let (response, cut) = tokio::join!(api.place(&order), cut);
     cut?;
-    let answer = answer?;
-    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(problem(answer).await?["type"], "/problems/outcome-unknown");
+    let response = response?;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(problem(response).await?["type"], "/problems/outcome-unknown");
 
     proxy.set(Wire::Whole);
     let repeat = api.place(&order).await?;
@@ -152,14 +152,14 @@ async fn an_outcome_that_cannot_be_found_out_is_said_to_be_unknown_and_a_repeat_
 }
 
 #[tokio::test]
-async fn a_refusal_on_the_way_of_finding_out_does_not_count_as_not_stored() -> Result<()> {
+async fn a_refused_retry_does_not_mean_that_nothing_was_stored() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
     api.placed().await?;
     proxy.set(Wire::ResponsesLost);
     let order = order();
     let fail_over = async {
         wait_until_stored(&api, 2).await?;
-        // As in a failover: for a while the server only reads.
+        // As in a failover: the server is read-only for a while.
         let session = api.database.connect().await?;
         let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
         session
@@ -176,9 +176,9 @@ async fn a_refusal_on_the_way_of_finding_out_does_not_count_as_not_stored() -> R
         session.batch_execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await?;
         anyhow::Ok(())
     };
-    let (answer, failed_over) = tokio::join!(api.place(&order), fail_over);
+    let (response, failed_over) = tokio::join!(api.place(&order), fail_over);
     failed_over?;
-    assert_eq!(answer?.status(), StatusCode::CREATED, "it is stored, and can be seen to be");
+    assert_eq!(response?.status(), StatusCode::CREATED, "it is stored, and a lookup shows it");
     assert_eq!(api.stored().await?, (2, 2));
     Ok(())
 }
@@ -186,7 +186,7 @@ async fn a_refusal_on_the_way_of_finding_out_does_not_count_as_not_stored() -> R
 #[tokio::test]
 async fn an_unknown_outcome_without_an_identity_names_the_id_to_look_for() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[("WRITE_DEADLINE_MS", "1000")]).await?;
-    // A connection is open from here on.
+    // Opens a connection.
     api.placed().await?;
     proxy.set(Wire::ResponsesLost);
     let order = order();
@@ -195,21 +195,21 @@ async fn an_unknown_outcome_without_an_identity_names_the_id_to_look_for() -> Re
         proxy.set(Wire::Cut);
         committed
     };
-    let (answer, cut) = tokio::join!(api.place(&order), cut);
+    let (response, cut) = tokio::join!(api.place(&order), cut);
     cut?;
-    let problem = problem(answer?).await?;
+    let problem = problem(response?).await?;
     assert_eq!(problem["type"], "/problems/outcome-unknown");
     let detail = problem["detail"].as_str().unwrap_or_default();
     let newest = "SELECT order_id::text FROM orders ORDER BY placed_at DESC LIMIT 1";
     let stored: String = api.database.connect().await?.query_one(newest, &[]).await?.get(0);
     assert!(detail.contains(&stored), "{stored}: {detail}");
-    assert!(!detail.contains("same request"), "a repeat would be another order: {detail}");
+    assert!(!detail.contains("same request"), "a repeat would place another order: {detail}");
     Ok(())
 }
 
-/// Has an order paid so that the answer of the commit gets lost, and has `overtake` take the next step before the
-/// writer can find out. Returns what the caller was answered.
-async fn pay_and_be_overtaken(
+/// Pays an order so that the reply to the commit gets lost, and runs `overtake`, which takes the next step before the
+/// writer can resolve the outcome. Returns the response.
+async fn pay_and_overtake(
     api: &Api,
     proxy: &FaultProxy,
     order_id: &str,
@@ -229,22 +229,22 @@ async fn pay_and_be_overtaken(
         proxy.cut_once();
         anyhow::Ok(())
     };
-    let (answer, overtaken) = tokio::join!(api.step(order_id, "pay"), overtaking);
+    let (response, overtaken) = tokio::join!(api.step(order_id, "pay"), overtaking);
     overtaken?;
-    let answer = answer?;
-    let (status, replayed) = (answer.status(), header(&answer, "idempotent-replayed").map(str::to_owned));
-    Ok((status, replayed, answer.json().await?))
+    let response = response?;
+    let (status, replayed) = (response.status(), header(&response, "idempotent-replayed").map(str::to_owned));
+    Ok((status, replayed, response.json().await?))
 }
 
 #[tokio::test]
-async fn a_step_whose_answer_got_lost_is_known_to_be_ours_although_the_next_step_was_taken() -> Result<()> {
+async fn a_step_whose_reply_got_lost_is_recognized_even_after_the_next_step() -> Result<()> {
     let by_this_build = "write_attempts = 1::bigint || write_attempts";
     let by_an_older_build = "updated_at = now()";
     for overtake in [by_this_build, by_an_older_build] {
         let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
         let order_id = api.placed().await?;
         let ship = format!("UPDATE orders SET status = 'shipped', version = 3, {overtake} WHERE version = 2");
-        let (status, replayed, body) = pay_and_be_overtaken(&api, &proxy, &order_id, &ship).await?;
+        let (status, replayed, body) = pay_and_overtake(&api, &proxy, &order_id, &ship).await?;
         assert_eq!((status, replayed), (StatusCode::OK, None), "{overtake}: {body}");
         assert_eq!((&body["status"], &body["version"]), (&json!("paid"), &json!(2)), "{overtake}");
     }
@@ -252,22 +252,22 @@ async fn a_step_whose_answer_got_lost_is_known_to_be_ours_although_the_next_step
 }
 
 #[tokio::test]
-async fn a_step_that_was_followed_by_too_many_others_to_be_found_is_said_to_be_unknown() -> Result<()> {
+async fn a_step_that_was_followed_by_too_many_others_has_an_unknown_outcome() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
     let order_id = api.placed().await?;
     let many_steps =
         "UPDATE orders SET status = 'shipped', version = 10, write_attempts = ARRAY[1, 2, NULL, 4, 5, 6, 7, 8]
                       WHERE version = 2";
-    let (status, _, body) = pay_and_be_overtaken(&api, &proxy, &order_id, many_steps).await?;
+    let (status, _, body) = pay_and_overtake(&api, &proxy, &order_id, many_steps).await?;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
     assert_eq!(body["type"], "/problems/outcome-unknown");
     Ok(())
 }
 
-/// Two callers take the same step from the same version at the same microsecond: what they would store does not differ.
-/// The request of one gets lost, so that the other's is stored; it must not be taken for the first one's.
+/// Two callers take the same step from the same version in the same microsecond, so both would store the same row. The
+/// statement of one gets lost and the other is stored. The first caller must not mistake that row for its own.
 #[tokio::test]
-async fn what_another_caller_stored_at_the_same_moment_is_not_taken_for_ones_own() -> Result<()> {
+async fn an_identical_row_of_another_caller_is_not_mistaken_for_ones_own() -> Result<()> {
     for is_step in [false, true] {
         let other = SingleSessionWriter::open().await?;
         let (proxy, url) = other.test_database.behind_a_proxy("orders_write_api").await?;
@@ -285,7 +285,7 @@ async fn what_another_caller_stored_at_the_same_moment_is_not_taken_for_ones_own
             other.writer.save(&placed, event).await?;
             placed.pay(now)?
         } else {
-            // The connection is open from here on.
+            // The read below opens the connection.
             (placed, event)
         };
         writer.find(saved.id()).await?;

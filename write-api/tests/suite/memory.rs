@@ -1,4 +1,4 @@
-//! What waits is limited in bytes, and large orders leave room and time to small ones.
+//! Pending requests are limited in bytes, and large orders do not crowd out small ones.
 
 use std::convert::Infallible;
 use std::fs;
@@ -31,16 +31,21 @@ fn memory(pid: u32, name: &str) -> Result<usize> {
 }
 
 #[tokio::test]
-async fn while_the_database_is_frozen_memory_stays_within_its_budget_and_comes_back() -> Result<()> {
+async fn while_the_database_is_frozen_memory_stays_within_its_budget_and_is_returned() -> Result<()> {
     const BUDGET: usize = 32 * MIB;
     const CLIENTS: usize = 600;
-    /// What the server keeps for each of them.
+    const WRITE_DEADLINE_SECONDS: u64 = 4;
+    /// Memory of the server for each client.
     const CONNECTION: usize = 64 * 1024;
     let database = TestDatabase::create().await?;
     let (proxy, url) = database.behind_a_proxy("orders_write_api").await?;
     let (budget, logs) = (BUDGET.to_string(), tempfile::tempdir()?);
-    let variables =
-        [("WRITE_BUDGET_BYTES", budget.as_str()), ("WRITE_DEADLINE_MS", "4000"), ("RUST_LOG", "error")];
+    let deadline = (WRITE_DEADLINE_SECONDS * 1000).to_string();
+    let variables = [
+        ("WRITE_BUDGET_BYTES", budget.as_str()),
+        ("WRITE_DEADLINE_MS", deadline.as_str()),
+        ("RUST_LOG", "error"),
+    ];
     let program = Path::new(env!("CARGO_BIN_EXE_write-api"));
     let mut service = Service::start_with(&variables, ServiceKind::WriteApi, program, &url, 0, logs.path())?;
     service.wait_until_ready().await?;
@@ -57,11 +62,11 @@ async fn while_the_database_is_frozen_memory_stays_within_its_budget_and_comes_b
     let start = Instant::now();
     let waited = AtomicUsize::new(0);
     let placing = (0..CLIENTS).map(|_| async {
-        let answer = place(large).await?;
-        // On a busy machine a body may also arrive too slowly.
-        if answer.status() != StatusCode::REQUEST_TIMEOUT {
-            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-            let problem = problem(answer).await?;
+        let response = place(large).await?;
+        // On a busy machine, a body may arrive too slowly.
+        if response.status() != StatusCode::REQUEST_TIMEOUT {
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let problem = problem(response).await?;
             if !problem["detail"].as_str().is_some_and(|detail| detail.contains("Too many orders")) {
                 waited.fetch_add(1, Ordering::Relaxed);
             }
@@ -72,49 +77,50 @@ async fn while_the_database_is_frozen_memory_stays_within_its_budget_and_comes_b
     let most = memory(service.pid(), "VmHWM")?;
     let waited = waited.into_inner();
     println!("{waited} waited; {before} bytes before, {most} at most; {:?}", start.elapsed());
-    // Each takes about 450 kB.
-    assert!((20..=BUDGET / 400_000).contains(&waited), "{waited} of {CLIENTS} waited");
+    // Each write takes about 450 kB until its deadline. On a busy machine, the clients arrive over several deadlines.
+    let deadlines = usize::try_from(start.elapsed().as_secs() / WRITE_DEADLINE_SECONDS)? + 1;
+    assert!((20..=deadlines * BUDGET / 400_000).contains(&waited), "{waited} of {CLIENTS} waited");
     assert!(
         most < before + BUDGET + CLIENTS * CONNECTION + 64 * MIB,
         "{before} bytes before, {most} at most"
     );
 
     proxy.heal_for_new_connections();
-    wait::until("memory to come back", Duration::from_secs(10), || async {
+    wait::until("memory to be returned", Duration::from_secs(10), || async {
         let now = memory(service.pid(), "VmRSS").unwrap_or(usize::MAX);
         if now < before + 64 * MIB { Ok(()) } else { Err(now) }
     })
     .await?;
     wait::until("orders to be accepted", Duration::from_secs(10), || async {
-        let status = place(large).await.map(|answer| answer.status());
+        let status = place(large).await.map(|response| response.status());
         if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }
     })
     .await?;
     Ok(())
 }
 
-/// Sends nearly all of the largest body, again and again: the server waits 5 seconds for the rest.
+/// Repeatedly sends nearly all of a body of the largest size. The server waits 5 seconds for the rest.
 async fn hold_a_body(address: &str) -> Result<Infallible> {
     let head = "POST /orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
                 content-type: application/json\r\ncontent-length: 1048576\r\n\r\n";
     loop {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(head.as_bytes()).await?;
-        // It may be refused and closed before it has been sent.
+        // The server may respond and close before everything is sent.
         let _refused = stream.write_all(&vec![b' '; 1_040_000]).await;
-        let _answer = stream.read_to_end(&mut Vec::new()).await;
+        let _response = stream.read_to_end(&mut Vec::new()).await;
     }
 }
 
 #[tokio::test]
-async fn bodies_that_are_being_read_count_and_leave_room_for_small_ones() -> Result<()> {
+async fn bodies_that_are_being_read_count_and_leave_room_for_small_orders() -> Result<()> {
     let api = Api::start_with(&[("WRITE_BUDGET_BYTES", "16777216")]).await?;
     let address = api.url.trim_start_matches("http://");
     let large = large_order().to_string();
     let place_large = async || {
         let request =
             api.client.post(format!("{}/orders", api.url)).header("content-type", "application/json");
-        request.body(large.clone()).send().await.map(|answer| answer.status())
+        request.body(large.clone()).send().await.map(|response| response.status())
     };
     let trying = async {
         wait::until("a large order to be refused", Duration::from_secs(20), || async {
@@ -122,16 +128,20 @@ async fn bodies_that_are_being_read_count_and_leave_room_for_small_ones() -> Res
             if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) { Ok(()) } else { Err(status) }
         })
         .await?;
-        assert_eq!(api.place(&order()).await?.status(), StatusCode::CREATED, "there is room for a small one");
+        assert_eq!(
+            api.place(&order()).await?.status(),
+            StatusCode::CREATED,
+            "there is room for a small order"
+        );
         anyhow::Ok(())
     };
-    // Together they would take more than the budget.
+    // Together they would exceed the budget.
     let holding = try_join_all((0..8).map(|_| hold_a_body(address)));
     tokio::select! {
         tried = trying => tried?,
         held = holding => anyhow::bail!("cannot hold bodies: {held:?}"),
     }
-    wait::until("the room that they took to be free", Duration::from_secs(10), || async {
+    wait::until("their memory to be free", Duration::from_secs(10), || async {
         let status = place_large().await;
         if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }
     })
@@ -140,11 +150,11 @@ async fn bodies_that_are_being_read_count_and_leave_room_for_small_ones() -> Res
 }
 
 #[tokio::test]
-async fn a_small_order_overtakes_large_ones_that_wait() -> Result<()> {
+async fn a_small_order_overtakes_queued_large_orders() -> Result<()> {
     let SingleSessionWriter { test_database, writer, .. } = SingleSessionWriter::open().await?;
     let larges: Vec<_> = (0..12).map(|_| some_large_order(Utc::now())).collect::<Result<_>>()?;
     let (small, event) = some_order(Utc::now())?;
-    // All of them are in the queue before the task that commits has its first turn.
+    // All of them are queued before the batcher runs for the first time.
     let saving = try_join_all(larges.iter().map(|(order, event)| writer.save(order, event.clone())));
     let (saved, small_saved) = tokio::try_join!(saving, writer.save(&small, event))?;
     assert!(saved.iter().chain([&small_saved]).all(|saved| *saved == Saved::Stored));
@@ -152,12 +162,12 @@ async fn a_small_order_overtakes_large_ones_that_wait() -> Result<()> {
                  (SELECT id FROM outbox WHERE payload -> 'order' ->> 'order_id' = $1)";
     let session = test_database.connect().await?;
     let later: i64 = session.query_one(later, &[&small.id().to_string()]).await?.get(0);
-    assert_eq!(later, 12, "large orders that were stored after the small one");
+    assert_eq!(later, 12, "large orders stored after the small one");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_a_step_holds_of_a_large_order_counts() -> Result<()> {
+async fn the_order_that_a_step_holds_in_memory_counts() -> Result<()> {
     let SingleSessionWriter { test_database: _kept, writer, budget, .. } =
         SingleSessionWriter::open().await?;
     let (large, placed) = some_large_order(Utc::now())?;
@@ -175,18 +185,18 @@ async fn what_a_step_holds_of_a_large_order_counts() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_command_whose_caller_has_gone_counts_until_it_is_out_of_memory() -> Result<()> {
+async fn a_write_whose_caller_is_gone_counts_until_its_memory_is_released() -> Result<()> {
     let SingleSessionWriter { test_database, writer, budget, .. } = SingleSessionWriter::open().await?;
     let mut session = test_database.connect().await?;
     let lock = session.transaction().await?;
     lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
     let (large, event) = some_large_order(Utc::now())?;
-    // No answer comes while the table is locked.
+    // Nothing is stored while the table is locked.
     let gone = tokio::time::timeout(Duration::from_millis(100), writer.save(&large, event)).await;
     assert!(gone.is_err());
     assert!(budget.held() > 300_000, "{}", budget.held());
     lock.rollback().await?;
-    wait::until("the command to be stored and gone", Duration::from_secs(10), || {
+    wait::until("the write to be stored and released", Duration::from_secs(10), || {
         std::future::ready(if budget.held() == 0 { Ok(()) } else { Err(budget.held()) })
     })
     .await?;

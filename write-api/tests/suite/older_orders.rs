@@ -1,4 +1,4 @@
-//! Orders that were stored under wider rules: they are read, changed and republished like any other.
+//! Orders that are older than some rules are read, changed and republished like all others.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::support::Api;
 
-/// Customer, SKU, and price of one item, as an earlier version of the service took them.
+/// Customer, SKU, and price of one item, as earlier versions of the service accepted them.
 const ORDERS: [(&str, &str, i64); 6] = [
     ("alice", "A", 9_007_199_254_740_992),
     ("alice", "A", i64::MAX),
@@ -21,7 +21,7 @@ const ORDERS: [(&str, &str, i64); 6] = [
 ];
 
 #[tokio::test]
-async fn an_order_of_wider_rules_takes_steps_and_is_republished() -> Result<()> {
+async fn an_order_older_than_the_rules_takes_steps_and_is_republished() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     session

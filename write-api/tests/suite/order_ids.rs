@@ -1,5 +1,4 @@
-//! The ids that the service makes, frozen. The golden file was made by another program, from the rule as it is
-//! documented.
+//! Generated ids are frozen in a golden file. Another program wrote it from the documented rule.
 
 use anyhow::{Context, Result};
 use chrono::DateTime;
@@ -30,7 +29,7 @@ struct FromTime {
 }
 
 #[test]
-fn ids_made_here_never_change() -> Result<()> {
+fn generated_ids_never_change() -> Result<()> {
     let golden: Golden = serde_json::from_str(include_str!("../golden/order_ids.json"))?;
     assert_eq!((golden.from_key.len(), golden.from_time.len()), (5, 5));
     for FromKey { customer, key, order_id } in golden.from_key {

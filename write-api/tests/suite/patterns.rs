@@ -1,4 +1,4 @@
-//! The patterns in the document say what the domain says. A client may check with them before it sends anything.
+//! The patterns in the OpenAPI document agree with the domain, so clients can validate with them.
 
 use anyhow::{Context, Result};
 use regress::Regex;
@@ -7,14 +7,14 @@ use uuid::Uuid;
 use write_api::adapter::http;
 use write_api::domain::{CancelReason, Carrier, CustomerId, OrderId, Sku, TextError, TrackingNumber};
 
-/// The pattern of a field, as JavaScript would read it, without a flag and with the one for Unicode.
+/// The pattern of a field as a JavaScript regular expression, without flags and with the `u` flag.
 fn patterns(document: &Value, schema: &str, field: &str) -> Result<[Regex; 2]> {
     let pattern = document.pointer(&format!("/components/schemas/{schema}/properties/{field}/pattern"));
     let pattern = pattern.and_then(Value::as_str).context(format!("{field} has no pattern"))?;
     Ok([Regex::new(pattern)?, Regex::with_flags(pattern, "u")?])
 }
 
-/// Every character that a rule could be about, alone, at either end, and inside.
+/// Every character that a rule may concern: alone, at either end, and inside.
 fn texts() -> Vec<String> {
     let special = ('\0'..='\u{100}').chain('\u{167f}'..='\u{1681}').chain('\u{1fff}'..='\u{2070}');
     let special = special.chain('\u{2fff}'..='\u{3001}').chain([
@@ -39,7 +39,7 @@ fn texts() -> Vec<String> {
 }
 
 #[test]
-fn a_text_matches_its_pattern_where_the_domain_takes_it() -> Result<()> {
+fn a_text_matches_its_pattern_if_and_only_if_the_domain_accepts_it() -> Result<()> {
     type Rule = fn(String) -> Result<(), TextError>;
     let rules: [(&str, &str, Rule); 5] = [
         ("PlaceOrderRequest", "customer_id", |text| CustomerId::new(text).map(drop)),
@@ -61,7 +61,7 @@ fn a_text_matches_its_pattern_where_the_domain_takes_it() -> Result<()> {
 }
 
 #[test]
-fn an_order_id_matches_its_pattern_where_a_client_may_choose_it() -> Result<()> {
+fn an_order_id_matches_its_pattern_if_and_only_if_clients_may_choose_it() -> Result<()> {
     let document = serde_json::to_value(http::document())?;
     let mut ids = vec![Uuid::nil(), Uuid::max(), Uuid::from_u128(1), Uuid::from_u128(u128::MAX - 1)];
     for bits in [0, u128::MAX, 0x0193_a0c0_5f6e_0c1a_9d7e_2b6f_3a1c_4d5e] {

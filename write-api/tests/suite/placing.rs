@@ -10,7 +10,7 @@ use uuid::{Uuid, Variant};
 use crate::support::{Api, header, order, problem};
 
 #[tokio::test]
-async fn a_placed_order_is_answered_with_its_location_version_and_total() -> Result<()> {
+async fn the_response_to_a_placed_order_has_its_location_version_and_total() -> Result<()> {
     let api = Api::start().await?;
     let response = api.place(&order()).await?;
 
@@ -71,14 +71,14 @@ async fn the_order_and_its_event_are_stored_and_agree() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_repeat_with_the_same_id_gives_the_same_answer_and_nothing_new() -> Result<()> {
+async fn a_repeat_with_the_same_id_gets_the_same_response_and_stores_nothing() -> Result<()> {
     let api = Api::start().await?;
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
     let first = api.place(&order).await?;
     assert_eq!((first.status(), header(&first, "idempotent-replayed")), (StatusCode::CREATED, None));
     let first = first.bytes().await?;
-    // However far the order has come since.
+    // Even after later steps.
     api.database.connect().await?.batch_execute("UPDATE orders SET status = 'paid', version = 2").await?;
 
     let second = api.place(&order).await?;
@@ -90,7 +90,7 @@ async fn a_repeat_with_the_same_id_gives_the_same_answer_and_nothing_new() -> Re
 }
 
 #[tokio::test]
-async fn another_order_under_a_known_id_is_refused_and_changes_nothing() -> Result<()> {
+async fn a_different_order_with_a_used_id_is_refused_and_changes_nothing() -> Result<()> {
     let api = Api::start().await?;
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
@@ -100,11 +100,11 @@ async fn another_order_under_a_known_id_is_refused_and_changes_nothing() -> Resu
         ("/items/0/quantity", json!(3)),
         ("/items/1/sku", json!("GREEN")),
     ];
-    for (place, value) in other_contents {
+    for (pointer, value) in other_contents {
         let mut changed = order.clone();
-        *changed.pointer_mut(place).unwrap() = value;
+        *changed.pointer_mut(pointer).unwrap() = value;
         let response = api.place(&changed).await?;
-        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{place}");
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{pointer}");
         let problem = problem(response).await?;
         assert_eq!(
             (&problem["type"], &problem["errors"][0]["pointer"]),
@@ -119,12 +119,12 @@ async fn another_order_under_a_known_id_is_refused_and_changes_nothing() -> Resu
 }
 
 #[tokio::test]
-async fn a_whole_number_may_be_written_with_a_point() -> Result<()> {
+async fn a_whole_number_may_be_written_with_a_decimal_point() -> Result<()> {
     let api = Api::start().await?;
     let body = json!({"customer_id": "c", "items": [{"sku": "A", "quantity": 3.0, "price_cents": 1e2}]});
     let placed: Value = api.place(&body).await?.json().await?;
     assert_eq!(placed["total_cents"], 300);
-    // Up to the limit each of them is read exactly.
+    // Numbers up to the limit are read exactly.
     let body = |price: &str| {
         let item = format!("{{\"sku\": \"A\", \"quantity\": 1, \"price_cents\": {price}}}");
         format!("{{\"customer_id\": \"c\", \"items\": [{item}]}}")
@@ -146,7 +146,7 @@ async fn a_whole_number_may_be_written_with_a_point() -> Result<()> {
 }
 
 #[tokio::test]
-async fn any_id_that_the_service_does_not_make_may_be_chosen() -> Result<()> {
+async fn any_id_that_the_service_does_not_generate_may_be_chosen() -> Result<()> {
     let api = Api::start().await?;
     for order_id in [
         "c232ab00-9414-11ec-b3c8-9f6bdeced846",
@@ -179,7 +179,7 @@ async fn a_byte_order_mark_before_a_body_is_ignored() -> Result<()> {
     let placed = post("/orders".to_owned(), format!("\u{feff}{}", order())).await?;
     assert_eq!(placed.status(), StatusCode::CREATED);
     let location = header(&placed, "location").unwrap().to_owned();
-    // Also where a body may be left out, or be null.
+    // Also if the body is optional, or null.
     for (step, body) in
         [("pay", "\u{feff}"), ("ship", "\u{feff}{\"carrier\": \"DHL\"}"), ("deliver", "\u{feff}null")]
     {
@@ -190,19 +190,25 @@ async fn a_byte_order_mark_before_a_body_is_ignored() -> Result<()> {
 }
 
 #[tokio::test]
-async fn concurrent_repeats_become_one_order_with_one_event_and_one_answer() -> Result<()> {
+async fn concurrent_repeats_become_one_order_with_one_event_and_one_response() -> Result<()> {
     let api = Api::start().await?;
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
-    let answers = futures_util::future::join_all((0..32).map(|_| async {
+    let responses = futures_util::future::join_all((0..32).map(|_| async {
         let response = api.place(&order).await?;
         let replayed = header(&response, "idempotent-replayed").is_some();
         anyhow::Ok((response.status(), replayed, response.bytes().await?))
     }))
     .await;
-    let answers: Vec<_> = answers.into_iter().collect::<Result<_>>()?;
-    assert!(answers.iter().all(|(status, _, body)| *status == StatusCode::CREATED && *body == answers[0].2));
-    assert_eq!(answers.iter().filter(|(_, replayed, _)| !replayed).count(), 1, "one of them placed it");
+    let responses: Vec<_> = responses.into_iter().collect::<Result<_>>()?;
+    assert!(
+        responses.iter().all(|(status, _, body)| *status == StatusCode::CREATED && *body == responses[0].2)
+    );
+    assert_eq!(
+        responses.iter().filter(|(_, replayed, _)| !replayed).count(),
+        1,
+        "exactly one request placed the order"
+    );
     assert_eq!(api.stored().await?, (1, 1));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Over a real pooler, in each of its modes.
+//! Behind `PgBouncer`, in each of its modes.
 
 use anyhow::Result;
 use reqwest::StatusCode;
@@ -9,7 +9,7 @@ use testkit::test_database::TestDatabase;
 use crate::support::{Replica, place_and_pay};
 
 #[tokio::test]
-async fn over_a_pooler_in_session_mode_orders_are_placed() -> Result<()> {
+async fn behind_a_pooler_in_session_mode_orders_are_placed() -> Result<()> {
     let database = TestDatabase::create().await?;
     for (_pooler, url) in database.behind_pgbouncer("orders_write_api", PoolMode::Session)? {
         let replica = Replica::start(&url, &[])?;
@@ -23,7 +23,7 @@ async fn over_a_pooler_in_session_mode_orders_are_placed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn over_a_pooler_in_transaction_mode_it_is_not_ready_and_says_why() -> Result<()> {
+async fn behind_a_pooler_in_another_mode_it_is_not_ready_and_names_the_reason() -> Result<()> {
     let database = TestDatabase::create().await?;
     for mode in [PoolMode::Transaction, PoolMode::Statement] {
         for (_pooler, url) in database.behind_pgbouncer("orders_write_api", mode)? {

@@ -1,4 +1,4 @@
-//! The real binary: how it starts, and how it ends.
+//! Start and end of the real binary.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ use crate::support::{SingleSessionWriter, order};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_write-api");
 
 #[test]
-fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
+fn an_invalid_configuration_ends_the_process_at_once_and_names_the_variable() -> Result<()> {
     let good = ("DATABASE_URL", "postgres://orders_write_api@localhost/orders");
     for (variable, vars) in [
         ("DATABASE_URL", vec![]),
@@ -40,7 +40,7 @@ fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
 }
 
 #[tokio::test]
-async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_success() -> Result<()> {
+async fn on_sigterm_the_request_in_flight_completes_and_the_process_ends_with_success() -> Result<()> {
     let database = TestDatabase::create().await?;
     let logs = tempfile::tempdir()?;
     let url = database.url("orders_write_api");
@@ -51,7 +51,7 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     let body = order().to_string();
     let (first_half, second_half) = body.split_at(body.len() / 2);
     let mut request = TcpStream::connect(&address).await?;
-    // Once the server says "continue" the request is in flight, and not on its way to a worker.
+    // "100 Continue" shows that a worker has the request.
     let head = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
     let head = format!("{head}expect: 100-continue\r\ncontent-length: {}\r\n\r\n", body.len());
     request.write_all(head.as_bytes()).await?;
@@ -59,7 +59,7 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     request.read_exact(&mut go_on).await?;
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     request.write_all(first_half.as_bytes()).await?;
-    // Idle connections must not hold the process up: one that was used and kept, one that never was.
+    // Idle connections must not delay the end: one that was used and kept alive, and one that was never used.
     let keep_alive = reqwest::Client::new();
     keep_alive.get(format!("http://{address}/openapi.json")).send().await?.bytes().await?;
     let _unused = TcpStream::connect(&address).await?;
@@ -71,10 +71,10 @@ async fn on_sigterm_the_request_in_flight_is_finished_and_the_process_ends_with_
     })
     .await?;
     request.write_all(second_half.as_bytes()).await?;
-    let mut answer = String::new();
-    request.read_to_string(&mut answer).await?;
-    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
-    let status = stopping.await?.context("it had to be killed")?;
+    let mut response = String::new();
+    request.read_to_string(&mut response).await?;
+    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+    let status = stopping.await?.context("the process had to be killed")?;
     assert!(status.success(), "{status}");
     assert!(start.elapsed() < Duration::from_secs(10), "stopping took {:?}", start.elapsed());
     let stored: i64 = database.connect().await?.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
@@ -86,28 +86,28 @@ fn some_runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Its tasks run where `bind` was called. They die with that runtime, which the threads that serve HTTP outlive.
+/// The tasks run on the runtime in which `bind` was called, and die with it. The HTTP threads live on.
 #[test]
-fn when_its_tasks_die_the_process_ends_with_an_error() -> Result<()> {
+fn if_a_critical_task_dies_the_process_ends_with_an_error() -> Result<()> {
     let url = "postgres://orders_write_api@%2Fno%2Fsuch%2Fplace/orders";
     let vars = [("DATABASE_URL", url), ("PORT", "0"), ("ADMIN_PORT", "0")];
     let vars: Vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let config = Config::from_vars(&vars)?;
-    let of_the_tasks = some_runtime()?;
-    let service = of_the_tasks.block_on(async { write_api::bind(&config, CancellationToken::new()) })?;
-    drop(of_the_tasks);
+    let task_runtime = some_runtime()?;
+    let service = task_runtime.block_on(async { write_api::bind(&config, CancellationToken::new()) })?;
+    drop(task_runtime);
     let run = async { tokio::time::timeout(Duration::from_secs(10), service.run()).await };
-    let error = some_runtime()?.block_on(run).context("it lives on")?.unwrap_err();
+    let error = some_runtime()?.block_on(run).context("the process did not end")?.unwrap_err();
     assert!(matches!(&error, ServiceError::Task(_)), "{error:?}");
     Ok(())
 }
 
 #[test]
-fn the_task_that_commits_is_one_without_which_the_process_ends() -> Result<()> {
+fn the_batcher_is_a_critical_task() -> Result<()> {
     let tasks = CriticalTasks::new(CancellationToken::new());
-    let of_the_writer = some_runtime()?;
-    let _writer = of_the_writer.block_on(async { SingleSessionWriter::open_with(&tasks).await })?;
-    drop(of_the_writer);
+    let writer_runtime = some_runtime()?;
+    let _writer = writer_runtime.block_on(async { SingleSessionWriter::open_with(&tasks).await })?;
+    drop(writer_runtime);
     let died = tasks.check().unwrap_err();
     assert!(died.to_string().contains("group commit"), "{died}");
     assert!(tasks.stop().is_cancelled());

@@ -1,4 +1,4 @@
-//! `write-api republish`, the real command.
+//! The command `write-api republish`.
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn republish_on(database: &TestDatabase, args: &[&str]) -> Result<Output> 
     Ok(tokio::task::spawn_blocking(move || command.output()).await??)
 }
 
-/// Three orders in different states, and an empty outbox. By id.
+/// Places three orders with different statuses, and empties the outbox. The ids are sorted.
 async fn three_orders(api: &Api, session: &Client) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for steps in [&[][..], &["pay"], &["pay", "ship"]] {
@@ -48,7 +48,7 @@ async fn events(session: &Client) -> Result<Vec<OrderEvent>> {
 }
 
 #[tokio::test]
-async fn every_order_is_told_as_it_is_now() -> Result<()> {
+async fn every_order_is_republished_in_its_current_state() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     let ids = three_orders(&api, &session).await?;
@@ -71,7 +71,7 @@ async fn every_order_is_told_as_it_is_now() -> Result<()> {
 }
 
 #[tokio::test]
-async fn it_can_be_limited_to_some_orders() -> Result<()> {
+async fn options_select_orders() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     let mut other = order();
@@ -98,7 +98,7 @@ async fn it_can_be_limited_to_some_orders() -> Result<()> {
 }
 
 #[tokio::test]
-async fn it_waits_while_the_backlog_is_long() -> Result<()> {
+async fn it_pauses_while_the_backlog_is_long() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     three_orders(&api, &session).await?;
@@ -107,7 +107,7 @@ async fn it_waits_while_the_backlog_is_long() -> Result<()> {
     };
     let run = republish(&api, &["--batch", "1", "--max-backlog", "1"]);
     let drain = async {
-        // Two events are one more than may wait: the third order's comes only once they are gone.
+        // Two events exceed the limit of one, so the third event waits until they are deleted.
         wait::until("the backlog to be full", Duration::from_secs(10), || async {
             let found = count().await;
             if matches!(found, Ok(2)) { Ok(()) } else { Err(found) }
@@ -124,7 +124,7 @@ async fn it_waits_while_the_backlog_is_long() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_bad_argument_is_named() -> Result<()> {
+async fn an_invalid_argument_is_named() -> Result<()> {
     let api = Api::start().await?;
     for args in [["--customer", ""], ["--order-id", "7"], ["--since", "yesterday"], ["--batch", "0"]] {
         let output = republish(&api, &args).await?;
@@ -135,7 +135,7 @@ async fn a_bad_argument_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_order_that_is_corrupt_is_named_and_left_out_and_the_others_are_told() -> Result<()> {
+async fn a_corrupt_order_is_logged_and_left_out_and_the_others_are_republished() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     let ids = three_orders(&api, &session).await?;
@@ -145,14 +145,15 @@ async fn an_order_that_is_corrupt_is_named_and_left_out_and_the_others_are_told(
     let output = republish(&api, &["--batch", "1"]).await?;
     assert!(!output.status.success() && String::from_utf8(output.stderr)?.contains("1 orders were left out"));
     assert!(String::from_utf8(output.stdout)?.contains(&ids[1]), "the log names it");
-    let told: Vec<_> = events(&session).await?.iter().map(|event| event.order.order_id.to_string()).collect();
-    assert_eq!(told, [ids[0].clone(), ids[2].clone()]);
+    let republished: Vec<_> =
+        events(&session).await?.iter().map(|event| event.order.order_id.to_string()).collect();
+    assert_eq!(republished, [ids[0].clone(), ids[2].clone()]);
     Ok(())
 }
 
-/// PostgreSQL stores times and numbers that no program can express.
+/// PostgreSQL stores times and numbers that other programs cannot express.
 #[tokio::test]
-async fn an_order_with_an_odd_column_is_left_out_and_the_others_are_told() -> Result<()> {
+async fn an_order_with_an_unreadable_value_is_left_out_and_the_others_are_republished() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     let ids = three_orders(&api, &session).await?;
@@ -169,15 +170,15 @@ async fn an_order_with_an_odd_column_is_left_out_and_the_others_are_told() -> Re
         let output = republish(&api, &[]).await?;
         let said = String::from_utf8(output.stderr)?;
         assert!(!output.status.success() && said.contains("1 orders were left out"), "{odd}: {said}");
-        let told: Vec<_> =
+        let republished: Vec<_> =
             events(&session).await?.iter().map(|event| event.order.order_id.to_string()).collect();
-        assert_eq!(told, [ids[0].clone(), ids[2].clone()], "{odd}");
+        assert_eq!(republished, [ids[0].clone(), ids[2].clone()], "{odd}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_interruption_is_a_failure_that_says_where_to_go_on() -> Result<()> {
+async fn an_interrupted_run_fails_and_names_where_to_continue() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     let ids = three_orders(&api, &session).await?;
@@ -186,8 +187,8 @@ async fn an_interruption_is_a_failure_that_says_where_to_go_on() -> Result<()> {
     command.env("DATABASE_URL", api.database.url("orders_write_api")).stdin(Stdio::null());
     let running = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     wait::until("the first event", Duration::from_secs(10), || async {
-        let told = events(&session).await.map(|events| events.len());
-        if matches!(told, Ok(1)) { Ok(()) } else { Err(told) }
+        let count = events(&session).await.map(|events| events.len());
+        if matches!(count, Ok(1)) { Ok(()) } else { Err(count) }
     })
     .await?;
     nix::sys::signal::kill(
@@ -204,7 +205,7 @@ async fn an_interruption_is_a_failure_that_says_where_to_go_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_order_that_a_writer_with_a_slow_clock_changed_since_then_is_told() -> Result<()> {
+async fn since_includes_changes_by_a_writer_with_a_slow_clock() -> Result<()> {
     let SingleSessionWriter { test_database, writer, .. } = SingleSessionWriter::open().await?;
     let since = Utc::now();
     let slow = since - TimeDelta::hours(2);

@@ -1,4 +1,4 @@
-//! What a write that is tried twice says about its outcome.
+//! The outcome of a write that is attempted twice.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,9 +8,9 @@ use futures_util::FutureExt;
 use service_kit::database::{DatabaseConfig, DatabaseError};
 use testkit::test_database::TestDatabase;
 
-/// The first attempt is refused late, so that the time for both ends while the second one is under way.
+/// The first attempt is refused late, so that the time limit of both passes during the second attempt.
 #[tokio::test]
-async fn a_second_attempt_that_runs_out_of_time_may_have_stored_something() -> Result<()> {
+async fn a_second_attempt_that_times_out_has_an_unknown_outcome() -> Result<()> {
     const REFUSE: &str =
         "DO $$ BEGIN PERFORM pg_sleep(1.6); RAISE EXCEPTION 'no' USING ERRCODE = '25006'; END $$";
     let database = TestDatabase::create().await?;

@@ -1,5 +1,4 @@
-//! Sessions that are spoilt while the process runs: a changed schema, discarded statements, silence, a server that only
-//! reads.
+//! Sessions that break while the process runs: a changed schema, discarded statements, silence, a read-only server.
 
 use std::time::{Duration, Instant};
 
@@ -74,7 +73,7 @@ async fn connections_that_go_silent_are_replaced_and_the_process_stays_ready() -
 }
 
 #[tokio::test]
-async fn a_locked_table_is_no_reason_not_to_be_ready() -> Result<()> {
+async fn a_locked_table_does_not_make_the_process_unready() -> Result<()> {
     let api = Api::start_with(&[("READINESS_GRACE_MS", "1000"), ("WRITE_DEADLINE_MS", "1000")]).await?;
     api.until_ready_is(StatusCode::OK).await?;
     let mut session = api.database.connect().await?;
@@ -88,7 +87,7 @@ async fn a_locked_table_is_no_reason_not_to_be_ready() -> Result<()> {
         }
         anyhow::Ok(())
     };
-    // Nothing but the checks succeeds, so that each has to be recorded before the last one has expired.
+    // Only the checks succeed, so each must be recorded before the previous one expires.
     let probing = async {
         while !is_over() {
             assert_eq!(api.probe("/readyz").await?.status(), StatusCode::OK, "{:?}", locked.elapsed());
@@ -101,7 +100,7 @@ async fn a_locked_table_is_no_reason_not_to_be_ready() -> Result<()> {
     place_and_pay(&api.url).await
 }
 
-/// The columns that the process writes or reads; the others of the outbox have defaults.
+/// The columns that the process reads or writes. The other columns of the outbox have defaults.
 const COLUMNS: &str = "SELECT attrelid::regclass || '.' || attname FROM pg_attribute
                        WHERE attnum > 0 AND NOT attisdropped AND (attrelid = 'orders'::regclass
                            OR (attrelid = 'outbox'::regclass AND attname IN ('kind', 'payload')))";
@@ -117,8 +116,8 @@ async fn each_column_that_a_missing_migration_would_add_is_named() -> Result<()>
         let (table, name) = column.split_once('.').unwrap_or_default();
         session.batch_execute(&format!("ALTER TABLE {table} RENAME {name} TO missing")).await?;
         wait::until("the column to be named", SOON, || async {
-            let said = async { anyhow::Ok(api.probe("/readyz").await?.text().await?) }.await;
-            if matches!(&said, Ok(said) if said.contains(&column)) { Ok(()) } else { Err((&column, said)) }
+            let body = async { anyhow::Ok(api.probe("/readyz").await?.text().await?) }.await;
+            if matches!(&body, Ok(body) if body.contains(&column)) { Ok(()) } else { Err((&column, body)) }
         })
         .await?;
         session.batch_execute(&format!("ALTER TABLE {table} RENAME missing TO {name}")).await?;
@@ -128,7 +127,7 @@ async fn each_column_that_a_missing_migration_would_add_is_named() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_server_that_only_reads_is_refused_until_it_writes_again() -> Result<()> {
+async fn a_read_only_server_is_refused_until_it_accepts_writes_again() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[("READINESS_GRACE_MS", "1000")]).await?;
     place_and_pay(&api.url).await?;
     api.until_ready_is(StatusCode::OK).await?;

@@ -1,4 +1,4 @@
-//! A write-api of one test's own, on a database of its own.
+//! A write-api and a database for each test.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use write_api::budget::Budget;
 use write_api::domain::{Cents, CustomerId, Order, OrderLine, OrderLines, Quantity, Sku};
 use write_api::{BY_KEY_ONLY, Config};
 
-/// A running write-api; it stops with this value.
+/// A running write-api, which stops when this value is dropped.
 pub(crate) struct Replica {
     pub(crate) url: String,
-    /// Where its probes and metrics are.
+    /// The listener of its probes and metrics.
     pub(crate) admin_url: String,
     pub(crate) client: reqwest::Client,
     _stop: DropGuard,
@@ -48,21 +48,21 @@ impl Api {
         Self::start_with(&[]).await
     }
 
-    /// With further variables.
+    /// With additional variables.
     pub(crate) async fn start_with(vars: &[(&str, &str)]) -> Result<Self> {
         let database = TestDatabase::create().await?;
         let replica = Replica::start(&database.url("orders_write_api"), vars)?;
         Ok(Self { replica, database })
     }
 
-    /// On a wire that the test can cut.
+    /// With a proxy in front of the database.
     pub(crate) async fn start_behind_a_proxy(vars: &[(&str, &str)]) -> Result<(Self, FaultProxy)> {
         let database = TestDatabase::create().await?;
         let (proxy, url) = database.behind_a_proxy("orders_write_api").await?;
         Ok((Self { replica: Replica::start(&url, vars)?, database }, proxy))
     }
 
-    /// How many orders and how many events are stored.
+    /// The numbers of stored orders and events.
     pub(crate) async fn stored(&self) -> Result<(i64, i64)> {
         let counts = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM outbox)";
         let row = self.database.connect().await?.query_one(counts, &[]).await?;
@@ -99,7 +99,7 @@ impl Replica {
         Ok(placed.get("order_id").and_then(Value::as_str).context("no order_id")?.to_owned())
     }
 
-    /// Has an order take a step, without a body.
+    /// Requests a step without a body.
     pub(crate) async fn step(&self, order_id: &str, step: &str) -> Result<Response> {
         Ok(self.client.post(format!("{}/orders/{order_id}/{step}", self.url)).send().await?)
     }
@@ -108,18 +108,18 @@ impl Replica {
         Ok(self.client.get(format!("{}{path}", self.url)).send().await?)
     }
 
-    /// Waits until `/readyz` answers with this status.
+    /// Waits until `/readyz` returns this status.
     pub(crate) async fn until_ready_is(&self, expected: StatusCode) -> Result<()> {
         readiness::until_ready_is(&self.admin_url, expected).await
     }
 
-    /// Asks the listener of the probes and metrics.
+    /// A request to the listener of the probes and metrics.
     pub(crate) async fn probe(&self, path: &str) -> Result<Response> {
         Ok(self.client.get(format!("{}{path}", self.admin_url)).send().await?)
     }
 }
 
-/// A writer that does everything over one connection, so that one session has seen all statements.
+/// A writer with a single connection, whose session prepares all statements.
 pub(crate) struct SingleSessionWriter {
     pub(crate) test_database: TestDatabase,
     pub(crate) database: Database,
@@ -146,7 +146,7 @@ impl SingleSessionWriter {
     }
 }
 
-/// A new order, and the event that tells of it.
+/// A new order and its event.
 pub(crate) fn some_order(now: DateTime<Utc>) -> Result<(Order, OrderEvent)> {
     let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(1)?, Cents::new(1)?)?;
     let customer = CustomerId::new("customer".to_owned())?;
@@ -158,14 +158,14 @@ fn long_sku() -> String {
     "🫖".repeat(64)
 }
 
-/// A new order with as much in it as may be.
+/// A new order of the largest size.
 pub(crate) fn some_large_order(now: DateTime<Utc>) -> Result<(Order, OrderEvent)> {
     let line = OrderLine::new(Sku::new(long_sku())?, Quantity::new(1)?, Cents::new(1)?)?;
     let lines = OrderLines::new(vec![line; OrderLines::LIMIT])?;
     Ok(Order::place(Uuid::now_v7(), CustomerId::new("customer".to_owned())?, lines, now))
 }
 
-/// The same as a request: about 147 kB.
+/// A request for an order of the largest size: about 147 kB.
 pub(crate) fn large_order() -> Value {
     let item = json!({"sku": long_sku(), "quantity": 1, "price_cents": 1});
     json!({"customer_id": "large", "items": vec![item; OrderLines::LIMIT]})
@@ -185,12 +185,16 @@ pub(crate) fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> 
     response.headers().get(name)?.to_str().ok()
 }
 
-/// The problem document of an answer, after checking what all of them have in common.
+/// The problem document of a response, after checking the rules for all problem documents.
 pub(crate) async fn problem(response: Response) -> Result<Value> {
     let status = response.status();
     assert_eq!(header(&response, "content-type"), Some("application/problem+json"), "{status}");
     let retry_after = header(&response, "retry-after").map(str::to_owned);
-    assert_eq!(retry_after.is_some(), status == StatusCode::SERVICE_UNAVAILABLE, "Retry-After goes with 503");
+    assert_eq!(
+        retry_after.is_some(),
+        status == StatusCode::SERVICE_UNAVAILABLE,
+        "503 has Retry-After, other statuses do not"
+    );
     let problem: Value = response.json().await?;
     assert_eq!(problem.get("status"), Some(&status.as_u16().into()), "{problem}");
     for field in ["type", "title", "detail"] {
@@ -203,7 +207,7 @@ pub(crate) async fn problem(response: Response) -> Result<Value> {
     Ok(problem)
 }
 
-/// Waits until so many statements of write-api wait for a lock.
+/// Waits until `count` statements of write-api wait for a lock.
 pub(crate) async fn wait_for_blocked(session: &Client, count: i64) -> Result<()> {
     let blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                    AND application_name = 'write-api' AND wait_event_type = 'Lock'";
@@ -215,7 +219,7 @@ pub(crate) async fn wait_for_blocked(session: &Client, count: i64) -> Result<()>
     Ok(())
 }
 
-/// Places the standard order, and pays it.
+/// Places and pays the standard order.
 pub(crate) async fn place_and_pay(url: &str) -> Result<()> {
     let client = reqwest::Client::new();
     let placed = client.post(format!("{url}/orders")).json(&order()).send().await?.error_for_status()?;
@@ -226,7 +230,7 @@ pub(crate) async fn place_and_pay(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until an order can be placed and paid, for two seconds.
+/// Waits up to two seconds until an order can be placed and paid.
 pub(crate) async fn until_placed(url: &str) -> Result<()> {
     wait::until("an order to be placed", Duration::from_secs(2), || async {
         place_and_pay(url).await.map_err(|error| format!("{error:#}"))

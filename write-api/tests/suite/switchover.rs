@@ -1,4 +1,4 @@
-//! A primary and its standby change places.
+//! Switchover and failover between a primary and its standby.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn socket(server: &PrivateServer) -> PathBuf {
     server.socket_dir().join(".s.PGSQL.5432")
 }
 
-/// A primary, its standby, and a write-api whose address leads to the primary.
+/// A primary, its standby, and a write-api behind a proxy that leads to the primary.
 struct Scene {
     first: PrivateServer,
     second: PrivateServer,
@@ -60,7 +60,7 @@ impl Scene {
 async fn after_a_switchover_writes_go_to_the_new_primary() -> Result<()> {
     let Scene { first, second, proxy, api } = Scene::start().await?;
 
-    // The old primary only reads, with the sessions that it has; then the address leads to the standby.
+    // The old primary becomes read-only and keeps its sessions. Then the address leads to the standby.
     let old = connect(&first).await?;
     make_read_only(&old, true).await?;
     wait::until("writes to fail", SOON, || async {
@@ -75,7 +75,7 @@ async fn after_a_switchover_writes_go_to_the_new_primary() -> Result<()> {
     until_placed(&api.url).await?;
     api.until_ready_is(StatusCode::OK).await?;
 
-    // The address leads to the new primary while a session is kept to the old one, which has become read-only.
+    // The address leads to another server, while a session to the old one, which has become read-only, stays open.
     let placed: i64 = promoted.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
     assert!(placed >= 2);
     make_read_only(&promoted, true).await?;
@@ -85,8 +85,7 @@ async fn after_a_switchover_writes_go_to_the_new_primary() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_old_primary_that_returns_as_a_standby_is_refused_until_the_address_leads_to_the_new_one()
--> Result<()> {
+async fn an_old_primary_that_returns_as_a_standby_is_refused() -> Result<()> {
     let Scene { first, second, proxy, api } = Scene::start().await?;
     api.until_ready_is(StatusCode::OK).await?;
     drop(first);
@@ -104,7 +103,7 @@ async fn an_old_primary_that_returns_as_a_standby_is_refused_until_the_address_l
     let more: i64 = promoted.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
     assert!(more > stored, "{more} orders, {stored} before");
 
-    // It follows the new primary, so that it can take over in turn, with the orders of both.
+    // The returned server follows the new primary, so that it can take over with all orders.
     drop(second);
     proxy.route_to(socket(&returned));
     connect(&returned).await?.batch_execute("SELECT pg_promote()").await?;

@@ -1,4 +1,4 @@
-//! What every `OrderWriter` promises, tried on PostgreSQL and on a fake that keeps orders in memory.
+//! The contract of `OrderWriter`, tested on PostgreSQL and on an in-memory fake.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -46,7 +46,7 @@ impl OrderWriter for InMemory {
     }
 }
 
-/// A writer under test, and how to count its events.
+/// A writer under test and its events.
 trait Subject {
     type Writer: OrderWriter;
     fn writer(&self) -> &Self::Writer;
@@ -116,7 +116,7 @@ fn new_order() -> Result<(Order, OrderEvent)> {
     Ok(Order::place(Uuid::now_v7(), CustomerId::new("customer".to_owned())?, lines(1)?, now()))
 }
 
-async fn what_is_saved_is_found_again(subject: &impl Subject) -> Result<()> {
+async fn a_saved_order_is_found_again(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let (order, event) = new_order()?;
     assert_eq!(writer.find(order.id()).await?, None);
@@ -129,7 +129,7 @@ async fn what_is_saved_is_found_again(subject: &impl Subject) -> Result<()> {
     Ok(())
 }
 
-async fn what_is_there_stays_and_is_told(subject: &impl Subject) -> Result<()> {
+async fn a_stored_order_stays_and_is_returned(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let before = subject.events().await?;
     let (order, event) = new_order()?;
@@ -143,11 +143,11 @@ async fn what_is_there_stays_and_is_told(subject: &impl Subject) -> Result<()> {
     writer.save(&paid, paid_event).await?;
     assert_eq!(writer.save(&cancelled, cancelled_event).await?, Saved::Superseded(Box::new(paid.clone())));
     assert_eq!(writer.find(order.id()).await?, Some(paid));
-    assert_eq!(subject.events().await? - before, 2, "what was not stored has no event");
+    assert_eq!(subject.events().await? - before, 2, "a superseded order has no event");
     Ok(())
 }
 
-async fn a_change_of_an_order_that_is_not_there_is_refused(subject: &impl Subject) -> Result<()> {
+async fn a_change_of_a_missing_order_is_refused(subject: &impl Subject) -> Result<()> {
     let (order, _) = new_order()?;
     let (paid, event) = order.pay(now())?;
     let result = subject.writer().save(&paid, event).await;
@@ -156,7 +156,7 @@ async fn a_change_of_an_order_that_is_not_there_is_refused(subject: &impl Subjec
     Ok(())
 }
 
-async fn many_saves_at_once_are_each_told_the_truth(subject: &impl Subject) -> Result<()> {
+async fn concurrent_saves_each_get_the_right_result(subject: &impl Subject) -> Result<()> {
     let before = subject.events().await?;
     let (order, event) = new_order()?;
     let repeats = (0..20).map(|_| subject.writer().save(&order, event.clone()));
@@ -170,7 +170,7 @@ async fn many_saves_at_once_are_each_told_the_truth(subject: &impl Subject) -> R
     Ok(())
 }
 
-async fn the_commands_work_on_it(subject: &impl Subject) -> Result<()> {
+async fn the_commands_work_with_it(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let order_id = Uuid::now_v7();
     let customer = CustomerId::new("customer".to_owned())?;
@@ -183,8 +183,8 @@ async fn the_commands_work_on_it(subject: &impl Subject) -> Result<()> {
     let change = |step, precondition| ChangeStatus { order_id, step, precondition }.run(writer, now());
     let forbidden = change(Step::Ship(Shipment::default()), Precondition::AnyVersion).await;
     assert!(matches!(forbidden, Err(ChangeStatusError::Forbidden { .. })), "{forbidden:?}");
-    let mistaken = change(Step::Pay, Precondition::OneOf(vec![2])).await;
-    assert!(matches!(mistaken, Err(ChangeStatusError::PreconditionFailed { current: 1 })), "{mistaken:?}");
+    let stale = change(Step::Pay, Precondition::OneOf(vec![2])).await;
+    assert!(matches!(stale, Err(ChangeStatusError::PreconditionFailed { current: 1 })), "{stale:?}");
     let paid = change(Step::Pay, Precondition::OneOf(vec![1])).await?;
     assert_eq!((paid.order.version(), paid.replayed), (2, false));
     assert!(change(Step::Pay, Precondition::OneOf(vec![1])).await?.replayed);
@@ -192,11 +192,11 @@ async fn the_commands_work_on_it(subject: &impl Subject) -> Result<()> {
 }
 
 async fn keeps_the_contract(subject: &impl Subject) -> Result<()> {
-    what_is_saved_is_found_again(subject).await?;
-    what_is_there_stays_and_is_told(subject).await?;
-    a_change_of_an_order_that_is_not_there_is_refused(subject).await?;
-    many_saves_at_once_are_each_told_the_truth(subject).await?;
-    the_commands_work_on_it(subject).await
+    a_saved_order_is_found_again(subject).await?;
+    a_stored_order_stays_and_is_returned(subject).await?;
+    a_change_of_a_missing_order_is_refused(subject).await?;
+    concurrent_saves_each_get_the_right_result(subject).await?;
+    the_commands_work_with_it(subject).await
 }
 
 #[tokio::test]
