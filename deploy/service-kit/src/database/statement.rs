@@ -5,6 +5,7 @@
 /// The file is beside the module. Its first line is `-- ` and its name without `.sql`; this names the statement in
 /// `pg_stat_statements`, in `pg_stat_activity` and in PostgreSQL's log. Its parameters are `$1` to `$n`, each once, in
 /// the order of the fields. It has no other `$`, not even in comments. A file that breaks a rule does not compile.
+/// A statement whose fields borrow has a lifetime: `struct Example<'a> = …`.
 ///
 /// ```text
 /// use diesel::sql_types::{Array, BigInt, Text};
@@ -19,23 +20,28 @@
 /// ```
 #[macro_export]
 macro_rules! statement {
+    // The last two types are the statement with elided and with static lifetime.
     (
-        $(#[$attribute:meta])*
-        $vis:vis struct $name:ident = $file:literal $(-> $row:ty)? {
+        @declare [$(#[$attribute:meta])*] [$vis:vis] [$name:ident] [$($lifetime:tt)*] [$statement:ty] [$static_statement:ty]
+        $file:literal $(-> $row:ty)? {
             $($(#[$field_attribute:meta])* $field_vis:vis $field:ident: $rust:ty as $sql_type:ty),* $(,)?
         }
     ) => {
         $(#[$attribute])*
-        #[derive(diesel::query_builder::QueryId)]
-        $vis struct $name {
+        $vis struct $name $($lifetime)* {
             $($(#[$field_attribute])* $field_vis $field: $rust),*
         }
 
-        $(impl diesel::query_builder::Query for $name {
+        impl diesel::query_builder::QueryId for $statement {
+            type QueryId = $static_statement;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        $(impl diesel::query_builder::Query for $statement {
             type SqlType = $row;
         })?
 
-        impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for $name {
+        impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for $statement {
             fn walk_ast<'b>(
                 &'b self,
                 mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
@@ -53,7 +59,15 @@ macro_rules! statement {
             }
         }
 
-        impl<Connection> diesel::RunQueryDsl<Connection> for $name {}
+        impl<Connection> diesel::RunQueryDsl<Connection> for $statement {}
+    };
+    ($(#[$attribute:meta])* $vis:vis struct $name:ident<$lifetime:lifetime> = $($rest:tt)*) => {
+        $crate::statement! {
+            @declare [$(#[$attribute])*] [$vis] [$name] [<$lifetime>] [$name<'_>] [$name<'static>] $($rest)*
+        }
+    };
+    ($(#[$attribute:meta])* $vis:vis struct $name:ident = $($rest:tt)*) => {
+        $crate::statement! { @declare [$(#[$attribute])*] [$vis] [$name] [] [$name] [$name] $($rest)* }
     };
 }
 
