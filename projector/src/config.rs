@@ -8,36 +8,35 @@ use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
 use service_kit::http::AdminConfig;
 
-use crate::batch::event_sizes::DEFAULT_BATCH_MAX_BYTES;
+use crate::batch::DEFAULT_BATCH_MAX_BYTES;
 use crate::parked::RetryPolicy;
 
-/// Everything that the projector can be told from outside.
+/// All settings of the projector.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The `DATABASE_*` variables; the role is `orders_projector`. Each worker uses one connection at a time.
+    /// The `DATABASE_*` variables; the role is `orders_projector`. Each worker uses one connection.
     pub database: DatabaseConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9083): for the probes and metrics.
     pub admin: AdminConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
-    /// `WORKERS`: batches that are drained at once in this process, 1 to 64, and no more than connections. Default 1.
+    /// `WORKERS`: batches at the same time in this process, 1 to 64, and at most the number of connections. Default 1.
     pub workers: usize,
-    /// `BATCH_MAX`: most events that one batch takes, 1 to 10 000. Default 1 000. Batches grow up to this while they are full
-    /// and fast.
+    /// `BATCH_MAX`: most events of one batch, 1 to 10 000. Default 1 000. Batches grow up to this while they are full and fast.
     pub batch_max: i64,
-    /// `BATCH_MAX_BYTES`: most bytes of payload that one batch takes, 1 to 268 435 456. Default 4 194 304. An event that is larger
-    /// is taken alone.
+    /// `BATCH_MAX_BYTES`: most payload bytes of one batch, 1 to 268 435 456. Default 4 194 304. A larger event is claimed
+    /// alone.
     pub batch_max_bytes: i64,
-    /// `POLL_MAX_MS`: longest pause between two looks at an empty outbox, 1 to 10 000. Default 20.
-    pub longest_pause: Duration,
-    /// `PARKED_ATTEMPTS`: how often an event that cannot be projected is tried before it waits for an operator, 1 to 1 000.
-    /// Default 12. `PARKED_RETRY_FIRST_MS`: the pause after the first attempt, 1 to 86 400 000. Default 10 000; it doubles
-    /// with each, up to `PARKED_RETRY_MAX_MS`, 1 to 86 400 000. Default 3 600 000.
-    pub retries: RetryPolicy,
+    /// `POLL_MAX_MS`: longest pause between two polls of an empty outbox, 1 to 10 000. Default 20.
+    pub poll_max: Duration,
+    /// `PARKED_ATTEMPTS`: how often an event is tried before it is left for an operator, 1 to 1 000. Default 12.
+    /// `PARKED_RETRY_FIRST_MS`: the pause after the first attempt, 1 to 86 400 000. Default 10 000. It doubles with each
+    /// attempt, up to `PARKED_RETRY_MAX_MS`, 1 to 86 400 000. Default 3 600 000.
+    pub parked: RetryPolicy,
 }
 
 #[derive(Deserialize)]
-struct Own {
+struct RawConfig {
     #[serde(default = "default_workers")]
     workers: usize,
     #[serde(default = "default_batch_max")]
@@ -92,20 +91,20 @@ impl Config {
     ///
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        let own: Own = config::read("", vars)?;
-        in_range("WORKERS", &own.workers, &(1..=64))?;
-        in_range("BATCH_MAX", &own.batch_max, &(1..=10_000))?;
-        in_range("BATCH_MAX_BYTES", &own.batch_max_bytes, &(1..=256 << 20))?;
-        in_range("POLL_MAX_MS", &own.poll_max_ms, &(1..=10_000))?;
-        in_range("PARKED_ATTEMPTS", &own.parked_attempts, &(1..=1_000))?;
-        in_range("PARKED_RETRY_FIRST_MS", &own.parked_retry_first_ms, &(1..=DAY_MS))?;
-        in_range("PARKED_RETRY_MAX_MS", &own.parked_retry_max_ms, &(1..=DAY_MS))?;
-        if own.parked_retry_first_ms > own.parked_retry_max_ms {
-            let reason = format!("must be at most PARKED_RETRY_MAX_MS, which is {}", own.parked_retry_max_ms);
+        let raw: RawConfig = config::read("", vars)?;
+        in_range("WORKERS", &raw.workers, &(1..=64))?;
+        in_range("BATCH_MAX", &raw.batch_max, &(1..=10_000))?;
+        in_range("BATCH_MAX_BYTES", &raw.batch_max_bytes, &(1..=256 << 20))?;
+        in_range("POLL_MAX_MS", &raw.poll_max_ms, &(1..=10_000))?;
+        in_range("PARKED_ATTEMPTS", &raw.parked_attempts, &(1..=1_000))?;
+        in_range("PARKED_RETRY_FIRST_MS", &raw.parked_retry_first_ms, &(1..=DAY_MS))?;
+        in_range("PARKED_RETRY_MAX_MS", &raw.parked_retry_max_ms, &(1..=DAY_MS))?;
+        if raw.parked_retry_first_ms > raw.parked_retry_max_ms {
+            let reason = format!("must be at most PARKED_RETRY_MAX_MS, which is {}", raw.parked_retry_max_ms);
             return Err(ConfigError::Invalid { variable: "PARKED_RETRY_FIRST_MS", reason });
         }
         let database = DatabaseConfig::from_vars(vars)?;
-        if own.workers > database.pool_size() {
+        if raw.workers > database.pool_size() {
             let reason = format!("must be at most DATABASE_POOL_SIZE, which is {}", database.pool_size());
             return Err(ConfigError::Invalid { variable: "WORKERS", reason });
         }
@@ -113,14 +112,14 @@ impl Config {
             database,
             admin: AdminConfig::from_vars(vars)?,
             health: HealthConfig::from_vars(vars)?,
-            workers: own.workers,
-            batch_max: own.batch_max,
-            batch_max_bytes: own.batch_max_bytes,
-            longest_pause: Duration::from_millis(own.poll_max_ms),
-            retries: RetryPolicy {
-                attempts: own.parked_attempts,
-                first: Duration::from_millis(own.parked_retry_first_ms),
-                longest: Duration::from_millis(own.parked_retry_max_ms),
+            workers: raw.workers,
+            batch_max: raw.batch_max,
+            batch_max_bytes: raw.batch_max_bytes,
+            poll_max: Duration::from_millis(raw.poll_max_ms),
+            parked: RetryPolicy {
+                attempts: raw.parked_attempts,
+                retry_first: Duration::from_millis(raw.parked_retry_first_ms),
+                retry_max: Duration::from_millis(raw.parked_retry_max_ms),
             },
         })
     }
@@ -153,9 +152,9 @@ mod tests {
         }
         let defaults = config("WORKERS", "8").unwrap();
         assert_eq!((defaults.workers, defaults.batch_max), (8, 1_000));
-        assert_eq!(defaults.retries.attempts, 12);
-        assert_eq!(defaults.retries.first, Duration::from_secs(10));
-        assert_eq!(defaults.retries.longest, Duration::from_hours(1));
+        assert_eq!(defaults.parked.attempts, 12);
+        assert_eq!(defaults.parked.retry_first, Duration::from_secs(10));
+        assert_eq!(defaults.parked.retry_max, Duration::from_hours(1));
         let error = config("WORKERS", "9").unwrap_err().to_string();
         assert_eq!(error, "WORKERS must be at most DATABASE_POOL_SIZE, which is 8");
         let error = config("PARKED_RETRY_MAX_MS", "9999").unwrap_err().to_string();

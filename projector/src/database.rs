@@ -5,10 +5,10 @@ use std::time::Duration;
 use service_kit::config::ConfigError;
 use service_kit::database::{Database, DatabaseConfig, Needs};
 
-/// Every statement finds its rows by key, in the order of the key, or by place. The outbox is empty at one moment and full at
-/// the next, and a plan that was made while it was empty is kept: it must not scan the whole table, nor read all that waits
-/// by a bitmap and sort it for each batch. Where there is no other way than a scan, as with a sequence, that counts as so costly
-/// that PostgreSQL would compile the statement first, for 50 ms.
+/// Every statement finds its rows by key, in the order of the key, or by ctid. The outbox is empty one moment and full the next,
+/// and PostgreSQL keeps a plan that was made while it was empty. Such a plan must not scan the whole table, nor read and sort
+/// the whole backlog for each batch. A scan that cannot be avoided, as of a sequence, then has so high a cost that PostgreSQL
+/// would spend 50 ms on compiling the statement, so that is off too.
 const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_bitmapscan=off", "jit=off"];
 
 /// The database as the projector uses it.
@@ -20,20 +20,20 @@ pub fn open(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigEr
     config.clone().with_settings(BY_KEY_ONLY).for_writes().open(process)
 }
 
-/// The same for draining: a lock is waited for only as long as two workers keep each other waiting. A row that is locked for
-/// longer is somebody's, and its events are set aside.
+/// Batches wait for a lock only as long as two workers block each other. The events of a row that is locked for longer are set
+/// aside.
 const LONGEST_LOCK_WAIT: Duration = Duration::from_millis(50);
 
-/// The database as the loops that drain use it.
+/// The database as batches use it.
 ///
 /// # Errors
 ///
 /// [`ConfigError`] when `DATABASE_URL` is not one.
-pub fn open_for_draining(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigError> {
+pub fn open_for_batches(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigError> {
     open(&config.clone().with_lock_timeout_up_to(LONGEST_LOCK_WAIT), process)
 }
 
-/// The columns that are read and written, each with a privilege that it takes. Read models that are added bring their own.
+/// The columns that are read and written, each with the privilege that this takes. Further read models need their own.
 pub const NEEDS: Needs = Needs {
     writes: true,
     columns: &[

@@ -1,10 +1,10 @@
-//! `projector`: drains the outbox into the read models.
+//! `projector`: applies the events of the outbox to the read models.
 
 use clap::Parser;
 use projector::cli::{self, Cli};
 use service_kit::{config, telemetry};
 
-/// An event is a dozen small strings: with mimalloc it takes a tenth less of projector's processor time.
+/// Events consist of many small strings, which mimalloc allocates faster than the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

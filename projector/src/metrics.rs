@@ -1,4 +1,4 @@
-//! What `/metrics` tells of the projector.
+//! The counters and histograms of the projector.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) const BUCKETS: [(&str, &[f64]); 2] = [
     (BATCH, &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0]),
 ];
 
-/// What the drain counts.
+/// What batches count.
 pub struct Metrics {
     applied: Counter,
     parked: Counter,
@@ -34,28 +34,28 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics that are told by `registry`.
+    /// Metrics that `registry` exports.
     #[must_use]
     pub fn register(registry: &Registry) -> Self {
         registry.register(|| {
             describe_counter!("orders_projector_events_applied_total", "Events applied, from the outbox.");
             describe_counter!(
                 "orders_projector_events_parked_total",
-                "Events of the outbox that could not be projected and were set aside."
+                "Events of the outbox that could not be projected and were parked."
             );
             describe_counter!(
                 "orders_projector_retries_total",
-                "Parked events that were tried again, by how that ended."
+                "Further attempts at parked events, by outcome."
             );
             describe_histogram!(BATCH, "Events of the outbox in one batch.");
             describe_histogram!(
                 LAG,
-                "From the begin of the transaction that wrote an event until its effect was committed, by the \
-                 database's clock. It contains the whole write, so that the gap that readers see is smaller."
+                "From the start of the transaction that wrote an event to the commit of its effect, by the database's \
+                 clock. It includes the whole write, so the gap that readers see is smaller."
             );
             describe_counter!(
                 "orders_projector_batches_failed_total",
-                "Batches that were rolled back because the database did not work."
+                "Batches that were rolled back because the database failed."
             );
             Self {
                 applied: counter!("orders_projector_events_applied_total"),
@@ -103,7 +103,7 @@ impl Metrics {
         self.retried_refused.increment(widen(parked));
     }
 
-    /// These events were claimed and committed, `since_claim` after the claim was sent.
+    /// These events were applied and committed, `since_claim` after the claim was sent.
     pub(crate) fn lags(&self, applied: &[ClaimedEvent], since_claim: Duration) {
         for event in applied {
             if let Origin::Outbox { age } | Origin::Waiting { age } = event.origin {
@@ -112,7 +112,7 @@ impl Metrics {
         }
     }
 
-    /// A batch was rolled back because the database did not work.
+    /// A batch was rolled back because the database failed.
     pub(crate) fn failed(&self) {
         self.failed.increment(1);
     }

@@ -1,11 +1,11 @@
-//! The gauges of `/metrics`: their values are queried for each scrape.
+//! The gauges of `/metrics`.
 
 use metrics::{Gauge, describe_gauge, gauge};
 use service_kit::metrics::Registry;
 
 use super::observation::Observation;
 
-/// What is looked up when somebody asks.
+/// The gauges, queried at each scrape.
 #[derive(Clone)]
 pub(crate) struct Gauges {
     up: Gauge,
@@ -23,32 +23,32 @@ impl Gauges {
         registry.register(|| {
             describe_gauge!(
                 "orders_database_up",
-                "1 if the database answered this scrape. If not, the other gauges are NaN."
+                "1 if the database answered this scrape; otherwise 0, and the other gauges are NaN."
             );
             describe_gauge!(
                 "orders_outbox_backlog_events",
-                "Events that wait to be projected; estimated by their ids beyond 100000."
+                "Events that are not projected yet; estimated from their ids beyond 100000."
             );
             describe_gauge!(
                 "orders_outbox_oldest_event_age_seconds",
-                "Age of the event that waits first; 0 where none waits."
+                "Age of the oldest event that is not projected yet; 0 if there is none."
             );
             describe_gauge!(
                 "orders_waiting_events",
-                "Events that wait for the end of a lock on their order's row; they are part of the backlog."
+                "Events whose order's row another session has locked; part of the backlog."
             );
             describe_gauge!(
                 "orders_parked_events",
-                "Events that could not be projected: tried again by themselves, or left for an operator."
+                "Parked events: retried automatically, or left for an operator."
             );
             describe_gauge!(
                 "orders_outbox_dead_rows",
-                "Projected events that vacuum has not removed yet, as far as PostgreSQL's statistics know."
+                "Projected events that vacuum has not removed yet, by PostgreSQL's statistics."
             );
             describe_gauge!(
                 "orders_oldest_transaction_age_seconds",
-                "Age of the oldest transaction, which keeps vacuum from removing what was deleted since. NaN where the \
-                 role that migrated may not see it."
+                "Age of the oldest transaction, which keeps vacuum from removing rows deleted since. NaN if the role that \
+                 ran the migrations may not see it."
             );
             Self {
                 up: gauge!("orders_database_up"),
@@ -74,7 +74,7 @@ impl Gauges {
         self.oldest_transaction.set(observed.oldest_transaction_seconds.unwrap_or(f64::NAN));
     }
 
-    /// An old figure would look like a good one.
+    /// NaN, because an old value would look current.
     pub(crate) fn set_unknown(&self) {
         self.up.set(0.0);
         for gauge in [
@@ -94,7 +94,7 @@ impl Gauges {
 #[expect(
     clippy::as_conversions,
     clippy::cast_precision_loss,
-    reason = "Prometheus knows floating-point numbers only, and counts up to 2^53 are exact"
+    reason = "Prometheus has floating-point numbers only, and counts up to 2^53 are exact"
 )]
 fn inexact(count: i64) -> f64 {
     count as f64

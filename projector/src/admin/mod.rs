@@ -17,23 +17,23 @@ use service_kit::telemetry::chain;
 use tokio::runtime::Handle;
 
 use self::gauges::Gauges;
-use crate::batch::Drain;
+use crate::batch::BatchRunner;
 
-/// What the listener tells about.
+/// What the listener reports on.
 #[derive(Clone)]
 pub(crate) struct Probes {
     pub(crate) database: Database,
-    pub(crate) drain: Arc<Drain>,
+    pub(crate) runner: Arc<BatchRunner>,
     pub(crate) health: Health,
     pub(crate) registry: Registry,
 }
 
 impl Probes {
-    /// Listens as `config` says.
+    /// Listens on the address of `config`.
     pub(crate) fn serve(self, config: &AdminConfig, default_port: u16) -> Result<Admin, BindError> {
         let health = self.health.clone();
         let gauges = Gauges::register(&self.registry);
-        // A connection is driven by the runtime that opened it; the listener's own ends before the process does.
+        // A connection belongs to the runtime that opened it, and the listener's own runtime ends before the process does.
         let runtime = Handle::current();
         let registry = self.registry.clone();
         Admin::start(config, default_port, &health, &registry, move |app| {
@@ -42,7 +42,7 @@ impl Probes {
                 let observing = runtime.spawn(probes.clone().observe(gauges.clone()));
                 let registry = probes.registry.clone();
                 async move {
-                    // Where it panicked, the gauges are what they were.
+                    // After a panic the gauges keep their values.
                     let _observed = observing.await;
                     registry.response()
                 }
@@ -52,14 +52,15 @@ impl Probes {
     }
 
     async fn observe(self, gauges: Gauges) {
-        let start = self.drain.start();
-        let observed = self.database.run(move |connection| observation::observe(connection, start).boxed());
+        let low_water_mark = self.runner.low_water_mark();
+        let observed =
+            self.database.run(move |connection| observation::observe(connection, low_water_mark).boxed());
         match observed.await {
             Ok(observed) => gauges.set(&observed),
             Err(error) => {
-                static UNOBSERVED: OncePerSecond = OncePerSecond::new();
-                if let Some(times) = UNOBSERVED.count() {
-                    tracing::warn!(times, error = chain(&error), "the outbox cannot be observed");
+                static FAILED: OncePerSecond = OncePerSecond::new();
+                if let Some(times) = FAILED.count() {
+                    tracing::warn!(times, error = chain(&error), "the gauges cannot be queried");
                 }
                 gauges.set_unknown();
             }

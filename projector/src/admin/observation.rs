@@ -1,63 +1,41 @@
-//! How the outbox is doing.
+//! The state of the outbox, the waiting and the parked events.
 
 use diesel::sql_types::{BigInt, Double, Nullable};
-use diesel::{QueryResult, QueryableByName};
+use diesel::{QueryResult, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::statement;
 
-/// Up to this many waiting events are counted. Beyond it the range of their ids is taken for their number, which it
-/// exceeds only where ids were drawn and never committed, or an old event is still held by somebody.
-pub const COUNTED: i64 = 100_000;
-
-/// How the outbox and the parked events are doing, at one moment.
-#[derive(Debug, Clone, PartialEq, QueryableByName)]
+/// The state of the outbox, the waiting and the parked events at one moment.
+#[derive(Debug, Clone, PartialEq, Queryable)]
 pub struct Observation {
-    /// Events in the outbox, counted up to [`COUNTED`], and those that wait for the end of a lock.
-    #[diesel(sql_type = BigInt)]
+    /// Events that are not projected yet, in the outbox and waiting.
     pub backlog: i64,
-    /// Age of the event that waits first, in seconds; 0 where none waits.
-    #[diesel(sql_type = Double)]
+    /// Age of the oldest of them, in seconds; 0 if there is none.
     pub oldest_seconds: f64,
-    /// Events that wait for the end of a lock, counted up to [`COUNTED`].
-    #[diesel(sql_type = BigInt)]
+    /// Waiting events.
     pub waiting: i64,
-    /// Parked events that are tried again by themselves.
-    #[diesel(sql_type = BigInt)]
+    /// Parked events that are retried automatically.
     pub parked_retrying: i64,
-    /// Parked events that wait for an operator.
-    #[diesel(sql_type = BigInt)]
+    /// Parked events that are left for an operator.
     pub parked_for_good: i64,
-    /// Deleted events that vacuum has not removed yet, as far as PostgreSQL's statistics know.
-    #[diesel(sql_type = BigInt)]
+    /// Deleted events that vacuum has not removed yet, by PostgreSQL's statistics.
     pub dead_rows: i64,
-    /// Age of the oldest transaction that keeps them from being removed, in seconds; nothing where the role that migrated
-    /// may not see it.
-    #[diesel(sql_type = Nullable<Double>)]
+    /// Age of the oldest transaction, which keeps vacuum from removing them, in seconds; none if the role that ran the
+    /// migrations may not see it.
     pub oldest_transaction_seconds: Option<f64>,
 }
 
-const OBSERVE: &str = "
-SELECT CASE WHEN counted < $2 THEN counted ELSE greatest(counted, newest - oldest + 1) END + waiting AS backlog,
-       greatest(oldest_seconds, oldest_waiting_seconds, 0) AS oldest_seconds, waiting, parked_retrying, parked_for_good,
-       coalesce(dead_rows, 0) AS dead_rows, oldest_transaction_seconds() AS oldest_transaction_seconds
-FROM (SELECT count(*) AS counted FROM (SELECT FROM outbox WHERE id >= $1 LIMIT $2) AS waiting) AS count
-LEFT JOIN (SELECT id AS oldest, greatest(0, extract(epoch FROM clock_timestamp()) - extract(epoch FROM created_at))::float8
-               AS oldest_seconds
-           FROM outbox WHERE id >= $1 ORDER BY id LIMIT 1) AS first ON true
-LEFT JOIN (SELECT id AS newest FROM outbox WHERE id >= $1 ORDER BY id DESC LIMIT 1) AS last ON true
-CROSS JOIN (SELECT count(*) AS waiting FROM (SELECT FROM waiting_events LIMIT $2) AS locked) AS locked
-LEFT JOIN (SELECT greatest(0, extract(epoch FROM clock_timestamp()) - extract(epoch FROM created_at))::float8
-               AS oldest_waiting_seconds
-           FROM waiting_events ORDER BY id LIMIT 1) AS first_waiting ON true
-CROSS JOIN (SELECT count(next_attempt_at) AS parked_retrying, count(*) - count(next_attempt_at) AS parked_for_good
-            FROM parked_events) AS parked
-LEFT JOIN (SELECT n_dead_tup AS dead_rows FROM pg_stat_user_tables WHERE relid = 'outbox'::regclass) AS stat ON true";
-
-/// Looks at everything once. `from` is the lowest id at which an event can be.
+/// Queries all of it at once. No event of the outbox has an id below `low_water_mark`.
 ///
 /// # Errors
 ///
 /// The database's.
-pub async fn observe(connection: &mut AsyncPgConnection, from: i64) -> QueryResult<Observation> {
-    let observe = diesel::sql_query(OBSERVE).bind::<BigInt, _>(from).bind::<BigInt, _>(COUNTED);
-    RunQueryDsl::get_result(observe, connection).await
+pub async fn observe(connection: &mut AsyncPgConnection, low_water_mark: i64) -> QueryResult<Observation> {
+    RunQueryDsl::get_result(Observe { low_water_mark }, connection).await
+}
+
+statement! {
+    struct Observe = "observe.sql" -> (BigInt, Double, BigInt, BigInt, BigInt, BigInt, Nullable<Double>) {
+        low_water_mark: i64 as BigInt,
+    }
 }

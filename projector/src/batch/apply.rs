@@ -1,22 +1,23 @@
-//! Applying events to every projection, and whose fault it is where that fails.
+//! Applying events to every projection, and classifying the errors.
 
 use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 use shared_events::OrderEvent;
 
-use super::isolate::Found;
-use super::{Drain, DrainError, Mode, deferred};
-use crate::batch::error_class::{Blame, blame};
+use super::error_class::{ErrorClass, classify};
+use super::runner::Mode;
+use super::search::Found;
+use super::{BatchError, BatchRunner, deferred_constraints};
 
-impl Drain {
-    /// Applies `events`: in one go, or in parts that show which are refused or wait for a lock.
+impl BatchRunner {
+    /// Applies `events` all at once, or in parts that show which events are refused or locked.
     pub(super) async fn apply_ready(
         &self,
         connection: &mut AsyncPgConnection,
-        events: &[OrderEvent],
+        events: &[&OrderEvent],
         mode: Mode,
-    ) -> Result<Found, DrainError> {
+    ) -> Result<Found, BatchError> {
         match mode.part {
             _ if events.is_empty() => Ok(Found::default()),
             None => self.apply(connection, events, mode).await.map(|()| Found::default()),
@@ -27,34 +28,34 @@ impl Drain {
     pub(super) async fn apply(
         &self,
         connection: &mut AsyncPgConnection,
-        events: &[OrderEvent],
+        events: &[&OrderEvent],
         mode: Mode,
-    ) -> Result<(), DrainError> {
+    ) -> Result<(), BatchError> {
         for projection in &self.projections {
             let start = Instant::now();
-            projection.apply(connection, events).await.map_err(|source| DrainError::Projection {
+            projection.apply(connection, events).await.map_err(|source| BatchError::Projection {
                 projection: projection.name(),
                 took: start.elapsed(),
                 source,
             })?;
         }
         if mode.check_deferred {
-            deferred::check(connection).await?;
+            deferred_constraints::check(connection).await?;
         }
         Ok(())
     }
 
-    pub(super) fn blame(&self, error: &DrainError) -> Blame {
-        self.blame_within(error, self.database.shortest_timeout())
+    pub(super) fn classify(&self, error: &BatchError) -> ErrorClass {
+        self.classify_within(error, self.database.shortest_timeout())
     }
 
-    /// The same where no wait ends before `shortest_timeout`.
-    pub(super) fn blame_within(&self, error: &DrainError, shortest_timeout: Duration) -> Blame {
+    /// The same, where no wait for a lock ends before `shortest_timeout`.
+    pub(super) fn classify_within(&self, error: &BatchError, shortest_timeout: Duration) -> ErrorClass {
         match error {
-            DrainError::Projection { source, took, .. } => {
-                blame(source, *took, shortest_timeout.min(self.database.shortest_timeout()))
+            BatchError::Projection { source, took, .. } => {
+                classify(source, *took, shortest_timeout.min(self.database.shortest_timeout()))
             }
-            _ => Blame::Database,
+            _ => ErrorClass::Database,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The proof that events were refused for what they say: an event at which nothing is wrong is accepted after them.
+//! Controls: the proof that the refused events are at fault, not the database. An order like theirs, and valid, is accepted.
 
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
@@ -12,27 +12,29 @@ use service_kit::telemetry::chain;
 use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
-use super::{Drain, DrainError, Mode};
+use super::mask::{mask, masked, text_bytes};
+use super::runner::Mode;
+use super::{BatchError, BatchRunner};
 
-/// What is kept of refused events, to make a control that is as large as the largest of them.
+/// What is needed of refused events to make a control as large as the largest of them.
 ///
-/// A full disk accepts a short row after it has refused a long one, so that an error of unknown kind proves nothing against
-/// an event unless a row of the same size is accepted. A constraint has a kind of its own: what it refuses may be the size.
+/// A full disk accepts a short row after it has refused a long one. So an error of unknown kind proves nothing against an
+/// event unless a row of the same size is accepted. A constraint violation has its own kind, and may be about the size.
 #[derive(Default)]
 pub(super) struct Refused {
     customer_id: String,
     last_item_sku: String,
     change: Option<OrderChange>,
-    /// The first one, for the log: its order and version.
+    /// Order id and version of the first one, for the log.
     first: Option<(Uuid, i32)>,
 }
 
-/// A control that is refused rolls back each batch, until somebody acts.
+/// A refused control rolls back each batch until an operator acts.
 static CONTROL_REFUSED: OncePerSecond = OncePerSecond::new();
 
 impl Refused {
-    /// `event` was refused, with this error.
-    pub(super) fn add(&mut self, event: &OrderEvent, error: &DrainError) {
+    /// `event` was refused with this error.
+    pub(super) fn add(&mut self, event: &OrderEvent, error: &BatchError) {
         self.first.get_or_insert((event.order.order_id, event.order.version));
         if !is_kind_known(error) {
             keep_longer(&mut self.customer_id, &event.order.customer_id);
@@ -44,12 +46,12 @@ impl Refused {
         }
     }
 
-    /// Whether an event was refused for a reason that may be the database's.
+    /// Whether an event was refused with an error that may be about the database.
     pub(super) fn is_any_unexplained(&self) -> bool {
         self.change.is_some()
     }
 
-    /// An order placed now by a customer that does not exist, under an id that no order has.
+    /// An order placed now by a customer that does not exist, with an id that no order has.
     pub(super) fn control(self) -> OrderEvent {
         let text = |text: String| if text.is_empty() { "control".to_owned() } else { text };
         let last_item_sku = text(self.last_item_sku);
@@ -72,14 +74,13 @@ impl Refused {
     }
 }
 
-/// Orders that need new pages in each index: more than fit into one page, with a UUID in each entry.
+/// More orders than fit into one index page with a UUID in each entry, so that they need new pages.
 const ORDERS_THAT_NEED_ROOM: RangeInclusive<u16> = 1..=300;
 
-/// They are not tried again for this long: each time costs about as much as a batch.
+/// The result is valid for this long. Each check costs about as much as a batch.
 const ROOM_IS_KNOWN_FOR: Duration = Duration::from_secs(1);
 
-/// Whether the tables and their indexes could lately grow. One order may find room where another one does not: on a full disk
-/// only those fail that need a new page.
+/// Whether the tables and their indexes could grow a moment ago. On a full disk only orders that need a new page fail.
 #[derive(Default)]
 pub(super) struct Room(Mutex<Option<Instant>>);
 
@@ -94,7 +95,7 @@ impl Room {
     }
 }
 
-/// Plain orders, under ids that no order and no other worker's control has.
+/// Short orders, with ids that no order and no control of another worker has.
 fn orders_that_need_room() -> Vec<OrderEvent> {
     let nanos = u64::try_from(Utc::now().timestamp_nanos_opt().unwrap_or_default()).unwrap_or_default();
     let order = |number: u16| {
@@ -106,51 +107,52 @@ fn orders_that_need_room() -> Vec<OrderEvent> {
     ORDERS_THAT_NEED_ROOM.map(order).collect()
 }
 
-impl Drain {
-    /// Shows that `refused` events were refused for what they say.
+impl BatchRunner {
+    /// Proves that the `refused` events are at fault.
     pub(super) async fn check_with_controls(
         &self,
         connection: &mut AsyncPgConnection,
         refused: Refused,
         mode: Mode,
-    ) -> Result<(), DrainError> {
+    ) -> Result<(), BatchError> {
         if refused.is_any_unexplained() && !self.room.is_known() {
-            match self.apply_control(connection, &orders_that_need_room(), mode).await {
+            let orders = orders_that_need_room();
+            match self.apply_control(connection, &orders.iter().collect::<Vec<_>>(), mode).await {
                 Ok(()) => self.room.found(),
-                // A constraint on several orders, such as one for each customer, which says nothing about room.
+                // A constraint across orders, such as one order for each customer. It proves nothing about room.
                 Err(error) if is_kind_known(&error) => {}
                 Err(error) => {
-                    log_refused_control(&refused, "hundreds of orders that need room", &error);
+                    log_refused_control(&refused, "hundreds of orders that need new pages", &error);
                     return Err(error);
                 }
             }
         }
         let first = Refused { first: refused.first, ..Refused::default() };
-        let tried = self.apply_control(connection, &[refused.control()], mode).await;
+        let tried = self.apply_control(connection, &[&refused.control()], mode).await;
         tried.inspect_err(|error| log_refused_control(&first, "an order with texts as long", error))
     }
 
-    /// Applies `control`, and takes it back. If that works, then so do the connection, the tables and the privileges.
+    /// Applies `control`, and rolls it back. Success proves that the connection, the tables and the privileges work.
     pub(super) async fn apply_control(
         &self,
         connection: &mut AsyncPgConnection,
-        control: &[OrderEvent],
+        control: &[&OrderEvent],
         mode: Mode,
-    ) -> Result<(), DrainError> {
+    ) -> Result<(), BatchError> {
         let tried = connection
             .transaction::<(), _, _>(async |savepoint| {
                 self.apply(savepoint, control, mode).await?;
-                Err(DrainError::Database(DieselError::RollbackTransaction))
+                Err(BatchError::Database(DieselError::RollbackTransaction))
             })
             .await;
         match tried {
-            Ok(()) | Err(DrainError::Database(DieselError::RollbackTransaction)) => Ok(()),
+            Ok(()) | Err(BatchError::Database(DieselError::RollbackTransaction)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 }
 
-fn log_refused_control(refused: &Refused, control: &'static str, error: &DrainError) {
+fn log_refused_control(refused: &Refused, control: &'static str, error: &BatchError) {
     let (Some(batches), Some((order_id, version))) = (CONTROL_REFUSED.count(), refused.first) else { return };
     tracing::error!(
         batches,
@@ -162,15 +164,15 @@ fn log_refused_control(refused: &Refused, control: &'static str, error: &DrainEr
     );
 }
 
-/// Whether a full disk, a missing privilege and the like cannot have caused it.
-fn is_kind_known(error: &DrainError) -> bool {
+/// Whether the kind rules out causes such as a full disk or a missing privilege.
+fn is_kind_known(error: &BatchError) -> bool {
     use DatabaseErrorKind::{
         CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation, RestrictViolation,
         UniqueViolation,
     };
     matches!(
         error,
-        DrainError::Projection {
+        BatchError::Projection {
             source: DieselError::DatabaseError(
                 CheckViolation
                     | ExclusionViolation
@@ -191,51 +193,15 @@ fn keep_longer(known: &mut String, other: &str) {
     }
 }
 
-/// A text with as many characters and bytes, and nothing of what was said.
-fn mask(text: &str) -> String {
-    let plain = |character: char| match character.len_utf8() {
-        1 => 'c',
-        2 => 'é',
-        3 => '€',
-        _ => '𝄞',
-    };
-    text.chars().map(plain).collect()
-}
-
-fn masked(change: &OrderChange) -> OrderChange {
-    let optional = |text: &Option<String>| text.as_deref().map(mask);
-    match change {
-        OrderChange::Placed { items } => {
-            let items = items.iter().map(|item| OrderItem { sku: mask(&item.sku), ..item.clone() });
-            OrderChange::Placed { items: items.collect() }
-        }
-        OrderChange::Shipped { carrier, tracking_number } => {
-            OrderChange::Shipped { carrier: optional(carrier), tracking_number: optional(tracking_number) }
-        }
-        OrderChange::Cancelled { reason } => OrderChange::Cancelled { reason: optional(reason) },
-        OrderChange::Paid | OrderChange::Delivered | OrderChange::Republished => change.clone(),
-    }
-}
-
-fn text_bytes(change: &OrderChange) -> usize {
-    let optional = |text: &Option<String>| text.as_deref().map_or(0, str::len);
-    match change {
-        OrderChange::Placed { items } => items.iter().map(|item| item.sku.len()).sum(),
-        OrderChange::Shipped { carrier, tracking_number } => optional(carrier) + optional(tracking_number),
-        OrderChange::Cancelled { reason } => optional(reason),
-        OrderChange::Paid | OrderChange::Delivered | OrderChange::Republished => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn error(kind: DatabaseErrorKind) -> DrainError {
+    fn error(kind: DatabaseErrorKind) -> BatchError {
         let source = DieselError::DatabaseError(kind, Box::new("no".to_owned()));
-        DrainError::Projection { projection: "p", took: Duration::ZERO, source }
+        BatchError::Projection { projection: "p", took: Duration::ZERO, source }
     }
 
     fn event(customer_id: &str, sku: &str) -> OrderEvent {
@@ -246,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_control_is_as_long_as_the_longest_text_that_was_refused_and_says_nothing_of_it() {
+    fn the_control_is_as_long_as_the_longest_refused_text_without_its_content() {
         let mut refused = Refused::default();
         refused.add(&event("aé€😀\0", "s"), &error(DatabaseErrorKind::Unknown));
         refused.add(&event("a", "sku"), &error(DatabaseErrorKind::Unknown));
@@ -256,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_constraint_refuses_does_not_make_the_control_longer() {
+    fn a_constraint_violation_does_not_make_the_control_longer() {
         let mut refused = Refused::default();
         refused.add(&event(&"a".repeat(500), "s"), &error(DatabaseErrorKind::CheckViolation));
         assert_eq!(refused.control().order.customer_id, "control");

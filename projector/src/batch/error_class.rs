@@ -1,30 +1,29 @@
-//! Whose fault it is that events could not be applied.
+//! Error classification: is an error about an event, a lock or the database?
 
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error};
 
-/// Whose fault an error is.
+/// What an error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blame {
-    /// The events', if the database works otherwise, which has to be tried. diesel-async reports most errors without their
-    /// code, so that "value too long" cannot be told from "permission denied"; and a constraint may be of the events or of a
-    /// mistake in the schema.
-    Events,
-    /// A lock that another session holds, if leaving out locked rows helps, which has to be tried.
+pub(crate) enum ErrorClass {
+    /// Probably a poison event. A control must prove that the database accepts others: diesel-async reports most errors
+    /// without their SQLSTATE, so "value too long" looks like "permission denied", and a constraint may be a mistake in the
+    /// schema.
+    Event,
+    /// Probably a lock that another session holds. Leaving out locked rows must prove it.
     Lock,
-    /// The database failed to do its work: trying again later may succeed.
+    /// The database failed. Trying again later may succeed.
     Database,
 }
 
-/// PostgreSQL looks for a deadlock after a second (`deadlock_timeout`).
+/// PostgreSQL's default `deadlock_timeout`: the shortest time until it reports a deadlock.
 const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whose fault `error` is, which came after `took` on a connection on which no wait ends before `shortest_timeout`.
+/// Classifies `error`, which came after `took` on a connection on which no wait ends before `shortest_timeout`.
 ///
-/// A lock timeout, a statement timeout and a deadlock all take as long as their limit. An error that came sooner is none of
-/// these.
-pub(crate) fn blame(error: &Error, took: Duration, shortest_timeout: Duration) -> Blame {
+/// A lock timeout, a statement timeout and a deadlock take as long as their limit. An error that came sooner is none of them.
+pub(crate) fn classify(error: &Error, took: Duration, shortest_timeout: Duration) -> ErrorClass {
     use DatabaseErrorKind::{
         CheckViolation, ClosedConnection, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
         ReadOnlyTransaction, RestrictViolation, SerializationFailure, UnableToSendCommand, UniqueViolation,
@@ -38,14 +37,14 @@ pub(crate) fn blame(error: &Error, took: Duration, shortest_timeout: Duration) -
         | Error::SerializationError(_)
         | Error::DeserializationError(_)
         | Error::QueryBuilderError(_)
-        | Error::NotFound => Blame::Events,
+        | Error::NotFound => ErrorClass::Event,
         Error::DatabaseError(
             ClosedConnection | ReadOnlyTransaction | SerializationFailure | UnableToSendCommand,
             _,
-        ) => Blame::Database,
-        Error::DatabaseError(_, _) if took < shortest_timeout.min(DEADLOCK_TIMEOUT) => Blame::Events,
-        Error::DatabaseError(_, _) => Blame::Lock,
-        _ => Blame::Database,
+        ) => ErrorClass::Database,
+        Error::DatabaseError(_, _) if took < shortest_timeout.min(DEADLOCK_TIMEOUT) => ErrorClass::Event,
+        Error::DatabaseError(_, _) => ErrorClass::Lock,
+        _ => ErrorClass::Database,
     }
 }
 
@@ -55,33 +54,34 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(300);
 
-    fn of(kind: DatabaseErrorKind, took: Duration) -> Blame {
-        blame(&Error::DatabaseError(kind, Box::new("said so".to_owned())), took, LIMIT)
+    fn class(kind: DatabaseErrorKind, took: Duration) -> ErrorClass {
+        classify(&Error::DatabaseError(kind, Box::new("message".to_owned())), took, LIMIT)
     }
 
     #[test]
-    fn a_constraint_blames_the_events_however_long_it_took() {
-        assert_eq!(of(DatabaseErrorKind::CheckViolation, LIMIT * 2), Blame::Events);
+    fn a_constraint_violation_is_an_events_error_however_long_it_took() {
+        assert_eq!(class(DatabaseErrorKind::CheckViolation, LIMIT * 2), ErrorClass::Event);
     }
 
     #[test]
-    fn a_lost_connection_and_a_lost_race_blame_the_database() {
+    fn a_lost_connection_and_a_lost_race_are_the_databases_errors() {
         for kind in [
             DatabaseErrorKind::UnableToSendCommand,
             DatabaseErrorKind::ClosedConnection,
             DatabaseErrorKind::SerializationFailure,
             DatabaseErrorKind::ReadOnlyTransaction,
         ] {
-            assert_eq!(of(kind, Duration::ZERO), Blame::Database);
+            assert_eq!(class(kind, Duration::ZERO), ErrorClass::Database);
         }
-        assert_eq!(blame(&Error::BrokenTransactionManager, Duration::ZERO, LIMIT), Blame::Database);
+        let broken = classify(&Error::BrokenTransactionManager, Duration::ZERO, LIMIT);
+        assert_eq!(broken, ErrorClass::Database);
     }
 
     #[test]
-    fn an_error_without_a_code_may_be_the_events_fault_only_if_it_came_sooner_than_any_timeout() {
-        assert_eq!(of(DatabaseErrorKind::Unknown, LIMIT / 2), Blame::Events);
-        assert_eq!(of(DatabaseErrorKind::Unknown, LIMIT), Blame::Lock);
+    fn an_error_without_a_code_is_an_events_error_only_if_it_came_before_any_timeout() {
+        assert_eq!(class(DatabaseErrorKind::Unknown, LIMIT / 2), ErrorClass::Event);
+        assert_eq!(class(DatabaseErrorKind::Unknown, LIMIT), ErrorClass::Lock);
         let error = Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new("deadlock".to_owned()));
-        assert_eq!(blame(&error, DEADLOCK_TIMEOUT, DEADLOCK_TIMEOUT * 5), Blame::Lock);
+        assert_eq!(classify(&error, DEADLOCK_TIMEOUT, DEADLOCK_TIMEOUT * 5), ErrorClass::Lock);
     }
 }

@@ -1,13 +1,13 @@
-//! Which event of a part that failed is at fault, as the number of rows shows that were written before it. A hint is only a hint: an
-//! event is tried alone before it is parked; where it is accepted parts are halved instead.
+//! Which event of a failed part is probably at fault: the number of rows that were written before it shows its position. A hint
+//! may be wrong. An event is applied alone before it is parked; if it succeeds, parts are halved instead.
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use shared_events::OrderEvent;
 
-use super::{Drain, DrainError};
+use super::{BatchError, BatchRunner};
 
-/// How many rows each projection has tried to write in this transaction, as far as it is known.
+/// How many rows each projection has tried to write in this transaction; none if unknown.
 pub(super) struct Hints {
     rows: Vec<Option<i64>>,
     is_misleading: bool,
@@ -20,13 +20,13 @@ impl Hints {
     }
 }
 
-impl Drain {
+impl BatchRunner {
     pub(super) async fn hints(&self, connection: &mut AsyncPgConnection) -> QueryResult<Hints> {
         Ok(Hints { rows: self.rows_tried(connection).await?, is_misleading: false })
     }
 
-    /// `events` were applied, though one that was suspected may have been among them.
-    pub(super) fn note_written(&self, hints: &mut Hints, events: &[OrderEvent], is_suspect: bool) {
+    /// `events` were applied. If a hint had said that they are refused, hints are misleading here.
+    pub(super) fn record_written(&self, hints: &mut Hints, events: &[&OrderEvent], is_suspect: bool) {
         hints.is_misleading |= is_suspect;
         for (rows, projection) in hints.rows.iter_mut().zip(&self.projections) {
             let written = i64::try_from(projection.row_order(events).len()).unwrap_or_default();
@@ -34,20 +34,20 @@ impl Drain {
         }
     }
 
-    /// The position of the event that is probably at fault for `error`. What was written of `events` has been taken back.
+    /// The position of the event that is probably at fault for `error`, after the rollback of `events`.
     pub(super) async fn suspect(
         &self,
         connection: &mut AsyncPgConnection,
         hints: &mut Hints,
-        events: &[OrderEvent],
-        error: &DrainError,
+        events: &[&OrderEvent],
+        error: &BatchError,
     ) -> QueryResult<Option<usize>> {
         if hints.is_misleading {
             return Ok(None);
         }
         let now = self.rows_tried(connection).await?;
         let before = std::mem::replace(&mut hints.rows, now);
-        let DrainError::Projection { projection: failed, .. } = error else { return Ok(None) };
+        let BatchError::Projection { projection: failed, .. } = error else { return Ok(None) };
         let each = self.projections.iter().zip(before.into_iter().zip(&hints.rows));
         let suspect = each.filter(|(projection, _)| projection.name() == *failed).find_map(
             |(projection, (before, now))| {

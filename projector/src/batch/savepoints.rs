@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 
-use super::DrainError;
+use super::BatchError;
 
-/// Most savepoints that write in one transaction. Beyond this many PostgreSQL's snapshots get slower for everybody.
+/// Most savepoints that write in one transaction. With more, PostgreSQL's snapshots become slower for all sessions.
 pub(super) const SAVEPOINTS_MAX: usize = 64;
 
-/// One savepoint after the other, on the same level.
+/// A sequence of savepoints on the same level.
 pub(super) struct Savepoints {
     kept: usize,
     lock_timeout: Option<Duration>,
 }
 
 impl Savepoints {
-    pub(super) async fn begin(connection: &mut AsyncPgConnection) -> Result<Self, DrainError> {
+    pub(super) async fn begin(connection: &mut AsyncPgConnection) -> Result<Self, BatchError> {
         connection.batch_execute("SAVEPOINT part").await?;
         Ok(Self { kept: 0, lock_timeout: None })
     }
@@ -26,44 +26,44 @@ impl Savepoints {
         self.kept
     }
 
-    /// The lock timeout that holds now; nothing for that of the session.
+    /// The current lock timeout; none while the session's applies.
     pub(super) fn lock_timeout(&self) -> Option<Duration> {
         self.lock_timeout
     }
 
-    /// Keeps what was written since the last one, and begins another where there is `more`.
+    /// Keeps everything since the last savepoint, and sets the next one if there is `more` to apply.
     pub(super) async fn keep(
         &mut self,
         connection: &mut AsyncPgConnection,
         more: bool,
-    ) -> Result<(), DrainError> {
+    ) -> Result<(), BatchError> {
         self.kept += 1;
         if !more {
             return Ok(());
         }
         if self.kept >= SAVEPOINTS_MAX {
-            return Err(DrainError::TooManySavepoints);
+            return Err(BatchError::TooManySavepoints);
         }
         Ok(connection.batch_execute("RELEASE SAVEPOINT part; SAVEPOINT part").await?)
     }
 
-    /// Takes back what was written since the last one.
-    pub(super) async fn undo(&self, connection: &mut AsyncPgConnection) -> Result<(), DrainError> {
-        let back = "ROLLBACK TO SAVEPOINT part";
+    /// Rolls back to the last savepoint.
+    pub(super) async fn undo(&self, connection: &mut AsyncPgConnection) -> Result<(), BatchError> {
+        let rollback = "ROLLBACK TO SAVEPOINT part";
         let Some(lock_timeout) = self.lock_timeout else {
-            return Ok(connection.batch_execute(back).await?);
+            return Ok(connection.batch_execute(rollback).await?);
         };
-        // What was set after the savepoint has been taken back with it.
-        let statements = format!("{back}; SET LOCAL lock_timeout = {}", lock_timeout.as_millis());
+        // The rollback also undoes settings that were made after the savepoint.
+        let statements = format!("{rollback}; SET LOCAL lock_timeout = {}", lock_timeout.as_millis());
         Ok(connection.batch_execute(&statements).await?)
     }
 
-    /// The same, with another lock timeout from now on.
+    /// Rolls back to the last savepoint, and sets the lock timeout from now on.
     pub(super) async fn undo_and_wait(
         &mut self,
         connection: &mut AsyncPgConnection,
         lock_timeout: Duration,
-    ) -> Result<(), DrainError> {
+    ) -> Result<(), BatchError> {
         self.lock_timeout = Some(lock_timeout);
         self.undo(connection).await
     }

@@ -1,4 +1,4 @@
-//! The command line: `projector` serves, `projector parked` shows and settles what could not be projected.
+//! The command line: `projector` runs the workers, `projector parked` handles parked events.
 
 mod parked;
 
@@ -12,7 +12,7 @@ use self::parked::ParkedCommand;
 use crate::database;
 use crate::{Config, Projector};
 
-/// Drains the outbox into the read models. Everything else is configured by the environment: see the README.
+/// Applies the events of the outbox to the read models. Environment variables configure it: see the README.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -22,18 +22,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Drain the outbox (the default).
+    /// Apply events until stopped (the default).
     Serve,
-    /// See and settle events that could not be projected. Everything may go on running.
+    /// List, show, retry or discard events that could not be projected. No process needs to be stopped.
     #[command(subcommand)]
     Parked(ParkedCommand),
 }
 
-/// Does what the command line says.
+/// Runs the command.
 ///
 /// # Errors
 ///
-/// Whatever ended it early.
+/// The command's.
 pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {

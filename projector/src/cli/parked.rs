@@ -1,4 +1,4 @@
-//! `projector parked`: what an operator can do with events that could not be projected.
+//! `projector parked`: what an operator can do with parked events.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -9,39 +9,39 @@ use diesel_async::AsyncConnection;
 use futures_util::FutureExt;
 use service_kit::database::Database;
 
-use crate::parked::operator::{self as parked_events, ParkedEvent, Which};
+use crate::parked::operator::{self, ParkedEvent, Selection};
 
-/// Most characters of a reason that a line of the table shows.
+/// Most characters of a reason on a line of the table.
 const SHOWN_REASON: usize = 100;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ParkedCommand {
     /// List parked events by id, one line each, with the reason.
     List(ListArgs),
-    /// Show parked events whole.
-    Show(WhichArgs),
-    /// Have parked events tried again now, also those that were given up. A running projector takes them up within a second
-    /// or so; one that fails again stays, with the new reason.
-    Retry(WhichArgs),
-    /// Remove parked events for good, once they have been printed whole. What they say will not be projected.
-    Discard(WhichArgs),
+    /// Show parked events with their payloads.
+    Show(SelectionArgs),
+    /// Retry parked events now, also those left for an operator. A running projector tries them within about a second. An
+    /// event that fails again stays parked, with the new reason.
+    Retry(SelectionArgs),
+    /// Print parked events with their payloads, then delete them. They will never be projected.
+    Discard(SelectionArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Print a JSON array of whole events.
+    /// Print a JSON array of events with their payloads.
     #[arg(long)]
     json: bool,
     /// Most events to list.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
-    /// List only events with ids after this one.
+    /// List only events with ids above this one.
     #[arg(long, allow_negative_numbers = true)]
     after: Option<i64>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct WhichArgs {
+pub(super) struct SelectionArgs {
     /// Ids of parked events.
     #[arg(required_unless_present = "all", conflicts_with = "all", allow_negative_numbers = true)]
     ids: Vec<i64>,
@@ -66,8 +66,8 @@ impl ParkedCommand {
 
 async fn list(database: &Database, args: &ListArgs) -> Result<()> {
     let (after, limit) = (args.after.unwrap_or(i64::MIN), args.limit);
-    // One more tells whether there are more.
-    let events = database.run(move |c| parked_events::list(c, after, limit + 1).boxed());
+    // One more than shown, to know whether there are more.
+    let events = database.run(move |c| operator::list(c, after, limit + 1).boxed());
     let mut events = events.await.context("cannot list parked events")?;
     let shown = usize::try_from(limit)?;
     let more = events.len() > shown;
@@ -77,61 +77,61 @@ async fn list(database: &Database, args: &ListArgs) -> Result<()> {
     }
     print_table(&events)?;
     match events.last() {
-        Some(last) if more => say(&format!("there are more: --after {}", last.id)),
-        None => say("no event is parked"),
+        Some(last) if more => print_line(&format!("there are more: --after {}", last.id)),
+        None => print_line("no event is parked"),
         Some(_) => Ok(()),
     }
 }
 
-async fn show(database: &Database, args: &WhichArgs) -> Result<()> {
-    let which = args.which();
-    let events = database.run(move |c| async move { parked_events::find(c, &which).await }.boxed());
-    let events = events.await.context("cannot look for parked events")?;
+async fn show(database: &Database, args: &SelectionArgs) -> Result<()> {
+    let selection = args.selection();
+    let events = database.run(move |c| async move { operator::find(c, &selection).await }.boxed());
+    let events = events.await.context("cannot query parked events")?;
     print_whole(&events, args.json)?;
-    require_none(&args.without(&ids(&events)))
+    require_none(&args.missing_from(&ids(&events)))
 }
 
-async fn retry(database: &Database, args: &WhichArgs) -> Result<()> {
-    let which = args.which();
-    let due = database.run(move |c| async move { parked_events::make_due(c, &which).await }.boxed());
+async fn retry(database: &Database, args: &SelectionArgs) -> Result<()> {
+    let selection = args.selection();
+    let due = database.run(move |c| async move { operator::make_due(c, &selection).await }.boxed());
     let due: BTreeSet<_> = due.await.context("nothing was changed")?.into_iter().collect();
     if args.json {
         print_json(&due)?;
     } else {
-        say(&format!("{} parked events are due to be tried again now", due.len()))?;
+        print_line(&format!("{} parked events are due to be tried again now", due.len()))?;
     }
-    require_none(&args.without(&due))
+    require_none(&args.missing_from(&due))
 }
 
-/// Commits only what has been printed: an event that could not be shown, or that nobody read, is still there.
-async fn discard(database: &Database, args: &WhichArgs) -> Result<()> {
-    let which = args.which();
+/// Commits only after printing: an event that could not be printed stays parked.
+async fn discard(database: &Database, args: &SelectionArgs) -> Result<()> {
+    let selection = args.selection();
     let mut session = database.session().await.context("nothing was discarded")?;
     let each_statement = session.statement_limit();
     let discarding = session.transaction(async |connection| {
-        let mut gone = parked_events::discard(connection, &which).await?;
+        let mut gone = operator::discard(connection, &selection).await?;
         gone.sort_unstable_by_key(|event| event.id);
         print_whole(&gone, args.json)?;
         anyhow::Ok(gone)
     });
     let discarded = each_statement.run(discarding).await;
     let gone = discarded
-        .context("it is not known whether anything was discarded")?
+        .context("the outcome is unknown: events may have been discarded")?
         .context("nothing was discarded")?;
     session.give_back();
     if !args.json {
-        say(&format!("{} parked events were discarded", gone.len()))?;
+        print_line(&format!("{} parked events were discarded", gone.len()))?;
     }
-    require_none(&args.without(&ids(&gone)))
+    require_none(&args.missing_from(&ids(&gone)))
 }
 
-impl WhichArgs {
-    fn which(&self) -> Which {
-        if self.all { Which::All } else { Which::Ids(self.ids.clone()) }
+impl SelectionArgs {
+    fn selection(&self) -> Selection {
+        if self.all { Selection::All } else { Selection::Ids(self.ids.clone()) }
     }
 
-    /// The ids that were asked for and are not among `found`.
-    fn without(&self, found: &BTreeSet<i64>) -> BTreeSet<i64> {
+    /// The selected ids that are not in `found`.
+    fn missing_from(&self, found: &BTreeSet<i64>) -> BTreeSet<i64> {
         self.ids.iter().copied().filter(|id| !found.contains(id)).collect()
     }
 }
@@ -140,7 +140,7 @@ fn ids(events: &[ParkedEvent]) -> BTreeSet<i64> {
     events.iter().map(|event| event.id).collect()
 }
 
-/// The exit status tells where an id was wrong, or its event has been settled meanwhile.
+/// Fails if an id was wrong, or its event is no longer parked.
 fn require_none(missing: &BTreeSet<i64>) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
@@ -150,7 +150,7 @@ fn require_none(missing: &BTreeSet<i64>) -> Result<()> {
 }
 
 fn print_table(events: &[ParkedEvent]) -> Result<()> {
-    events.iter().try_for_each(|event| say(&line(event)))
+    events.iter().try_for_each(|event| print_line(&line(event)))
 }
 
 fn line(event: &ParkedEvent) -> String {
@@ -170,16 +170,16 @@ fn print_whole(events: &[ParkedEvent], as_json: bool) -> Result<()> {
         return print_json(&events);
     }
     for event in events {
-        say(&format!("{}\n    {}", line(event), event.payload.escape_debug()))?;
+        print_line(&format!("{}\n    {}", line(event), event.payload.escape_debug()))?;
     }
     Ok(())
 }
 
-fn print_json(what: &impl serde::Serialize) -> Result<()> {
-    say(&serde_json::to_string_pretty(what)?)
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    print_line(&serde_json::to_string_pretty(value)?)
 }
 
-/// A line on the standard output. A reader that has gone away, such as `head`, is reported like any other failure.
-fn say(line: &str) -> Result<()> {
+/// Prints a line to standard output. A closed pipe, as after `head`, is an error like any other.
+fn print_line(line: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }

@@ -1,9 +1,11 @@
-//! The outbox: claiming events, and the low-water mark at which claims begin.
+//! The outbox: events that are not projected yet.
+//!
+//! `claim` deletes events in the transaction that applies them. [`low_water_mark`] says where claims start.
 
 mod claim;
-pub(crate) mod claimed_event;
+mod claimed_event;
 pub mod low_water_mark;
 
 pub use claim::claim;
 pub use claimed_event::{ClaimLimits, ClaimedEvent, Origin};
-pub(crate) use low_water_mark::Frontier;
+pub(crate) use low_water_mark::LowWaterMark;

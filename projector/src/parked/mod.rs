@@ -1,10 +1,20 @@
 //! Dead letters: events that cannot be projected are parked in `parked_events`, with the reason, and tried again.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `dead_letter` | an event to park, with its reason |
+//! | `park` | parks events, and records further attempts |
+//! | `claim` | claims parked events that are due |
+//! | `retry_policy` | when a parked event is tried again |
+//! | [`operator`] | what `projector parked …` queries and changes |
 
-pub(crate) mod event_to_park;
+mod claim;
+mod dead_letter;
 pub mod operator;
 mod park;
 mod retry_policy;
 
-pub(crate) use event_to_park::Parked;
-pub use park::{Parking, claim_due, park, postpone, settle};
+pub use claim::claim;
+pub(crate) use dead_letter::{DeadLetter, log};
+pub(crate) use park::{park, park_again, postpone, remove};
 pub use retry_policy::RetryPolicy;

@@ -7,18 +7,18 @@ mod rows_tried;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::{QueryResult, sql_types};
+use diesel::QueryResult;
+use diesel::sql_types::{self, Array, BigInt, Integer, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use service_kit::statement;
 use shared_events::{OrderEvent, OrderState};
 use uuid::Uuid;
 
 use super::Projection;
 
-/// Keeps `order_summary`. An event carries the order's whole state, so that the newest version is all that counts.
+/// Keeps `order_summary`. An event carries the order's whole state, so only the newest version counts.
 pub struct OrderSummary;
 
 impl Projection for OrderSummary {
@@ -33,7 +33,7 @@ impl Projection for OrderSummary {
     fn lock_rows<'a>(
         &'a self,
         connection: &'a mut AsyncPgConnection,
-        events: &'a [OrderEvent],
+        events: &'a [&'a OrderEvent],
     ) -> BoxFuture<'a, QueryResult<Vec<usize>>> {
         lock_rows::lock_rows(connection, events).boxed()
     }
@@ -45,26 +45,26 @@ impl Projection for OrderSummary {
         rows_tried::rows_tried(connection).map(|rows| rows.map(Some)).boxed()
     }
 
-    fn row_order(&self, events: &[OrderEvent]) -> Vec<usize> {
+    fn row_order(&self, events: &[&OrderEvent]) -> Vec<usize> {
         newest_positions(events).into_values().collect()
     }
 
     fn apply<'a>(
         &'a self,
         connection: &'a mut AsyncPgConnection,
-        events: &'a [OrderEvent],
+        events: &'a [&'a OrderEvent],
     ) -> BoxFuture<'a, QueryResult<()>> {
         async move {
-            let upsert = Upsert::of(newest_states(events));
+            let upsert = Upsert::new(newest_states(events));
             RunQueryDsl::execute(upsert, connection).await.map(drop)
         }
         .boxed()
     }
 }
 
-/// The position of the event with the highest version of each order, by order id: one statement may not touch a row twice, and
-/// two workers that lock rows in the same order cannot deadlock.
-fn newest_positions(events: &[OrderEvent]) -> BTreeMap<Uuid, usize> {
+/// The position of the event with the highest version of each order, by order id. One statement must not write a row twice,
+/// and two workers that lock rows in the same order cannot deadlock.
+fn newest_positions(events: &[&OrderEvent]) -> BTreeMap<Uuid, usize> {
     let version = |position: usize| events.get(position).map(|event| event.order.version);
     let mut newest: BTreeMap<Uuid, usize> = BTreeMap::new();
     for (position, OrderEvent { order, .. }) in events.iter().enumerate() {
@@ -80,34 +80,30 @@ fn newest_positions(events: &[OrderEvent]) -> BTreeMap<Uuid, usize> {
     newest
 }
 
-fn newest_states(events: &[OrderEvent]) -> impl Iterator<Item = &OrderState> {
+fn newest_states<'a>(events: &[&'a OrderEvent]) -> impl Iterator<Item = &'a OrderState> {
     newest_positions(events)
         .into_values()
-        .filter_map(|position| events.get(position))
+        .filter_map(|position| events.get(position).copied())
         .map(|event| &event.order)
 }
 
-/// One array a column, so that the text is the same for a batch of any size and stays prepared. The subquery around
-/// `current_history()` makes PostgreSQL call it once a statement, not once a row: it reads a file.
-#[derive(Default)]
-struct Upsert<'a> {
-    order_id: Vec<Uuid>,
-    customer_id: Vec<&'a str>,
-    total_cents: Vec<i64>,
-    status: Vec<&'static str>,
-    placed_at: Vec<DateTime<Utc>>,
-    item_count: Vec<i32>,
-    last_item_sku: Vec<&'a str>,
-    version: Vec<i32>,
-}
-
-impl QueryId for Upsert<'_> {
-    type QueryId = Upsert<'static>;
-    const HAS_STATIC_QUERY_ID: bool = true;
+statement! {
+    /// One array a column, so that the text is the same for a batch of any size and stays prepared.
+    #[derive(Default)]
+    struct Upsert<'a> = "order_summary.sql" {
+        order_id: Vec<Uuid> as Array<sql_types::Uuid>,
+        customer_id: Vec<&'a str> as Array<Text>,
+        total_cents: Vec<i64> as Array<BigInt>,
+        status: Vec<&'static str> as Array<Text>,
+        placed_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        item_count: Vec<i32> as Array<Integer>,
+        last_item_sku: Vec<&'a str> as Array<Text>,
+        version: Vec<i32> as Array<Integer>,
+    }
 }
 
 impl<'a> Upsert<'a> {
-    fn of(states: impl Iterator<Item = &'a OrderState>) -> Self {
+    fn new(states: impl Iterator<Item = &'a OrderState>) -> Self {
         let mut rows = Self::default();
         for state in states {
             rows.order_id.push(state.order_id);
@@ -122,43 +118,6 @@ impl<'a> Upsert<'a> {
         rows
     }
 }
-
-impl QueryFragment<Pg> for Upsert<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        use sql_types::{Array, BigInt, Integer, Text, Timestamptz};
-        out.push_sql(
-            "INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at, item_count, \
-             last_item_sku, version, projected_at, changed_in, history) \
-             SELECT t.*, now(), pg_current_xact_id()::text::bigint, (SELECT current_history()) FROM unnest(",
-        );
-        out.push_bind_param::<Array<sql_types::Uuid>, _>(&self.order_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.customer_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<BigInt>, _>(&self.total_cents)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.status)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&self.placed_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Integer>, _>(&self.item_count)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.last_item_sku)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Integer>, _>(&self.version)?;
-        out.push_sql(
-            ") AS t ON CONFLICT (order_id) DO UPDATE SET \
-             customer_id = EXCLUDED.customer_id, total_cents = EXCLUDED.total_cents, status = EXCLUDED.status, \
-             placed_at = EXCLUDED.placed_at, item_count = EXCLUDED.item_count, \
-             last_item_sku = EXCLUDED.last_item_sku, version = EXCLUDED.version, projected_at = EXCLUDED.projected_at, \
-             changed_in = EXCLUDED.changed_in, history = EXCLUDED.history \
-             WHERE order_summary.version <= EXCLUDED.version",
-        );
-        Ok(())
-    }
-}
-
-impl<Connection> diesel::RunQueryDsl<Connection> for Upsert<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -183,7 +142,8 @@ mod tests {
     #[test]
     fn each_order_appears_once_with_its_highest_version_sorted_by_id() {
         let events = [event(2, 1), event(1, 3), event(2, 2), event(1, 1), event(1, 3)];
-        let rows = Upsert::of(newest_states(&events));
+        let events: Vec<_> = events.iter().collect();
+        let rows = Upsert::new(newest_states(&events));
         assert_eq!(rows.order_id, [Uuid::from_u128(1), Uuid::from_u128(2)]);
         assert_eq!(rows.version, [3, 2]);
     }

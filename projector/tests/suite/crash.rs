@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use projector::batch::BatchOutcome;
-use projector::database as postgres;
+use projector::database;
 use service_kit::database::DatabaseConfig;
 use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
 use testkit::wait;
@@ -22,7 +22,7 @@ async fn connect(server: &PrivateServer) -> Result<Client> {
 
 fn worker(server: &PrivateServer) -> Result<Worker> {
     let vars = [("DATABASE_URL".to_owned(), server.url("orders_projector", "postgres"))];
-    let database = postgres::open(&DatabaseConfig::from_vars(&vars.into())?, "test")?;
+    let database = database::open(&DatabaseConfig::from_vars(&vars.into())?, "test")?;
     Ok(Worker::new(database, projector::projections(), 100))
 }
 
@@ -70,7 +70,11 @@ async fn an_event_whose_id_was_drawn_before_a_crash_and_again_after_it_is_claime
         let newest: i64 = session.query_one("SELECT last_value FROM outbox_id_seq", &[]).await?.get(0);
         wait::until("claims to begin later", Duration::from_secs(10), || async {
             let outcome = worker.run_once().await;
-            if worker.start() > newest { Ok(()) } else { Err((outcome.is_ok(), worker.start())) }
+            if worker.low_water_mark() > newest {
+                Ok(())
+            } else {
+                Err((outcome.is_ok(), worker.low_water_mark()))
+            }
         })
         .await?;
         session = crash(&server, session).await?;
@@ -85,8 +89,8 @@ async fn an_event_whose_id_was_drawn_before_a_crash_and_again_after_it_is_claime
         // The review would find the event too, within a minute.
         wait::until("the event to be applied", Duration::from_secs(2), || async {
             match worker.run_once().await {
-                Ok(BatchOutcome::Drained { applied: 1, parked: 0, .. }) => Ok(()),
-                other => Err((other, worker.start())),
+                Ok(BatchOutcome::Committed { applied: 1, parked: 0, .. }) => Ok(()),
+                other => Err((other, worker.low_water_mark())),
             }
         })
         .await

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use projector::batch::BatchOutcome;
 use projector::outbox::ClaimLimits;
-use projector::{outbox, parked as parking, waiting};
+use projector::{outbox, parked, waiting};
 
 use crate::support::{Scene, Worker, drain, event, order_id, placed_at};
 
@@ -13,7 +13,7 @@ async fn a_cycle_moves_an_event_from_the_outbox_into_the_read_model() -> Result<
     scene.emit([event(1, 1)]).await?;
     let worker = scene.worker(10)?;
 
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 });
     assert_eq!(worker.run_once().await?, BatchOutcome::Empty);
     assert_eq!(scene.count("outbox").await?, 0);
     let row = "SELECT order_id::text, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version,
@@ -32,10 +32,10 @@ async fn a_cycle_takes_the_oldest_events_up_to_its_batch_size() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     let worker = scene.worker(3)?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 3, parked: 0, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 3, parked: 0, waiting: 0 });
     let seen: Vec<_> = scene.summaries().await?.into_iter().map(|(id, ..)| id).collect();
     assert_eq!(seen, [1, 2, 3].map(|order| order_id(order).to_string()));
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 2, parked: 0, waiting: 0 });
     Ok(())
 }
 
@@ -71,7 +71,7 @@ async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was()
                   WHERE application_name = 'test' AND state = 'idle in transaction' AND datname = current_database()";
     assert_eq!(scene.session.query(killed, &[]).await?.len(), 1);
     assert_eq!(scene.count("outbox").await?, 2);
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 2, parked: 0, waiting: 0 });
     Ok(())
 }
 
@@ -86,7 +86,7 @@ async fn claim_and_upsert_are_prepared_once_and_used_again() -> Result<()> {
 
     let mut connection = database.session().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
-                WHERE statement LIKE 'DELETE FROM outbox%' OR statement LIKE 'INSERT INTO order_summary%' ORDER BY 1";
+                WHERE statement LIKE '-- claim_events%' OR statement LIKE '-- order_summary%' ORDER BY 1";
     let uses: Vec<Uses> = diesel_async::RunQueryDsl::load(diesel::sql_query(uses), &mut connection).await?;
     assert_eq!(uses.iter().map(|row| row.uses).collect::<Vec<_>>(), [3, 4], "three upserts, four claims");
     Ok(())
@@ -137,7 +137,7 @@ async fn events_that_are_tried_again_are_claimed_up_to_a_number_of_bytes_too() -
 
     let limits = ClaimLimits { events: 100, bytes: 2_500 };
     let mut session = scene.open()?.session().await?;
-    assert_eq!(parking::claim_due(&mut session, limits).await?.len(), 2);
+    assert_eq!(parked::claim(&mut session, limits).await?.len(), 2);
     let window = waiting::Window { after: 0, up_to: i64::MAX, events: 1 };
     assert_eq!(waiting::claim_unlocked(&mut session, window, limits).await?.len(), 2);
     scene.session.batch_execute("TRUNCATE order_summary").await?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use projector::database as postgres;
+use projector::database;
 use service_kit::database::DatabaseConfig;
 use service_kit::telemetry::chain;
 use shared_events::OrderEvent;
@@ -100,7 +100,7 @@ impl FullDisk {
         ensure!(size > 16 * 1024 * 1024, "the longest file has {size} bytes only");
         limit_files(&data, &size.to_string())?;
         let vars = vec![("DATABASE_URL".to_owned(), server.url("orders_projector", "postgres"))];
-        let database = postgres::open_for_draining(&DatabaseConfig::from_vars(&vars)?, "test")?;
+        let database = database::open_for_batches(&DatabaseConfig::from_vars(&vars)?, "test")?;
         let worker = Worker::new(database, projector::projections(), 100);
         Ok(Self { session, worker, data, _server: server, _dir: dir })
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use projector::batch::BatchOutcome;
-use projector::database as postgres;
+use projector::database;
 use service_kit::database::DatabaseConfig;
 use testkit::postgres::PrivateServer;
 use testkit::wait;
@@ -64,7 +64,7 @@ async fn emit(session: &Client, padding: usize) -> Result<()> {
 /// Waits until the projector's claim is in this state.
 async fn until_claim_is(session: &Client, state: &str) -> Result<()> {
     let query = "SELECT concat_ws('/', state, wait_event) FROM pg_stat_activity
-                 WHERE application_name = 'projector' AND query LIKE 'DELETE FROM outbox%' AND datname = current_database()";
+                 WHERE application_name = 'projector' AND query LIKE '-- claim_events%' AND datname = current_database()";
     wait::until("the claim to get on", Duration::from_secs(20), async || {
         let rows = session.query(query, &[]).await.unwrap_or_default();
         let states: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
@@ -94,11 +94,11 @@ async fn released_after(
     let frozen_since = Instant::now();
 
     let config = DatabaseConfig::from_vars(&[("DATABASE_URL".to_owned(), url)].into())?;
-    let worker = Worker::new(postgres::open(&config, "test")?, projector::projections(), 100);
+    let worker = Worker::new(database::open(&config, "test")?, projector::projections(), 100);
     let left = Cell::new(EVENTS);
     wait::until("another worker to claim the events", Duration::from_secs(30), async || {
         let outcome = worker.run_once().await;
-        if let Ok(BatchOutcome::Drained { applied, .. }) = outcome {
+        if let Ok(BatchOutcome::Committed { applied, .. }) = outcome {
             assert!(applied * padding <= 4 << 20, "{applied} events of {padding} bytes in one batch");
             left.set(left.get() - applied);
         }

@@ -1,4 +1,4 @@
-//! What the table of a read model refuses is refused before it is asked.
+//! What a read model's table refuses, the projection refuses without a query.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use shared_events::{OrderEvent, OrderStatus};
 
 use crate::support::{Scene, drain, event};
 
-/// The constraint, or the column, and an event on either side of its boundary.
+/// The constraint or column, and an event on either side of its limit.
 type Case = (&'static str, fn(&mut OrderEvent), fn(&mut OrderEvent));
 
 const CHECKED: [Case; 7] = [
@@ -39,7 +39,7 @@ const CHECKED: [Case; 7] = [
     ("order_summary_version_positive", |e| e.order.version = 1, |e| e.order.version = 0),
 ];
 
-/// Refused by the type of the column.
+/// Refused by the column's type.
 const TYPED: [Case; 3] = [
     ("customer_id", |e| e.order.customer_id = "\u{1}".into(), |e| e.order.customer_id = "\0".into()),
     ("last_item_sku", |e| e.order.last_item_sku = "\u{1}".into(), |e| e.order.last_item_sku = "a\0".into()),
@@ -54,10 +54,9 @@ fn julian_day_0(day: u32) -> DateTime<Utc> {
         .and_utc()
 }
 
-/// What the table says, if it refuses the event.
+/// The table's error, if it refuses the event.
 async fn refused_by_table(connection: &mut AsyncPgConnection, event: &OrderEvent) -> Option<String> {
-    let events = std::slice::from_ref(event);
-    let apply = connection.transaction(async |connection| OrderSummary.apply(connection, events).await);
+    let apply = connection.transaction(async |connection| OrderSummary.apply(connection, &[event]).await);
     apply.await.err().map(|error| error.to_string())
 }
 
@@ -74,14 +73,14 @@ async fn the_projection_refuses_what_its_table_refuses_and_nothing_else() -> Res
         breach(&mut broken);
         let reason = OrderSummary.refuses(&broken).context(name)?;
         assert!(reason.starts_with(&format!("{name}: ")), "{name}: {reason}");
-        let said = refused_by_table(&mut connection, &broken).await.context(name)?;
-        assert!(!name.starts_with("order_summary") || said.contains(name), "{name}: {said}");
+        let error = refused_by_table(&mut connection, &broken).await.context(name)?;
+        assert!(!name.starts_with("order_summary") || error.contains(name), "{name}: {error}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn every_check_of_the_table_is_known_to_the_projection() -> Result<()> {
+async fn the_projection_knows_every_check_of_the_table() -> Result<()> {
     let scene = Scene::create().await?;
     let checks = "SELECT conname::text FROM pg_constraint WHERE conrelid = 'order_summary'::regclass AND contype = 'c'";
     let checks = scene.session.query(checks, &[]).await?;
@@ -89,7 +88,7 @@ async fn every_check_of_the_table_is_known_to_the_projection() -> Result<()> {
     let mut known: BTreeSet<_> = CHECKED.iter().map(|(name, ..)| (*name).to_owned()).collect();
     known.insert("order_summary_status_known".to_owned());
     assert_eq!(checks, known);
-    // An event cannot have a status that is none; the table knows all that there are.
+    // An event cannot have an unknown status; the table knows all statuses.
     let mut connection = scene.open()?.session().await?;
     for status in OrderStatus::ALL {
         let mut event = event(1, 1);
@@ -107,9 +106,9 @@ async fn every_check_of_the_table_is_known_to_the_projection() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_projection_refuses_costs_no_statement() -> Result<()> {
+async fn events_that_the_projection_refuses_cost_no_statement() -> Result<()> {
     let scene = Scene::create().await?;
-    // Counts the statements that write summaries; a sequence keeps what a rollback takes back.
+    // Counts the statements that write summaries, in a sequence, which a rollback does not undo.
     let count = "
         CREATE SEQUENCE upserts;
         CREATE FUNCTION count_upsert() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS

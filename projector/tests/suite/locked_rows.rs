@@ -119,15 +119,15 @@ async fn a_waiting_event_that_was_overtaken_changes_nothing_and_a_refused_one_is
     let lock = holder.transaction().await?;
     lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
     scene.emit([event(1, 2), refused_by_trigger(2)]).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 0, parked: 0, waiting: 2 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 0, parked: 0, waiting: 2 });
     lock.rollback().await?;
 
     scene.emit([event(1, 3)]).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 });
     scene.session.batch_execute(REFUSE_666).await?;
     assert_eq!(
         worker.apply_waiting_once().await?,
-        BatchOutcome::Drained { applied: 1, parked: 1, waiting: 0 }
+        BatchOutcome::Committed { applied: 1, parked: 1, waiting: 0 }
     );
     let versions: Vec<_> = scene.summaries().await?.into_iter().map(|(_, version, _)| version).collect();
     assert_eq!((versions, scene.count("waiting_events").await?), (vec![3, 1], 0));
@@ -149,13 +149,13 @@ async fn a_parked_event_whose_row_is_locked_burns_no_attempt_and_is_tried_again_
     let mut holder = scene.database.connect().await?;
     let lock = holder.transaction().await?;
     lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
-    assert_eq!(worker.retry_once().await?, BatchOutcome::Drained { applied: 0, parked: 0, waiting: 1 });
+    assert_eq!(worker.retry_once().await?, BatchOutcome::Committed { applied: 0, parked: 0, waiting: 1 });
     let unharmed = "parked_events WHERE attempts = 1 AND error LIKE '%666%' AND next_attempt_at < now() + interval '1 second'";
     assert_eq!(scene.count(unharmed).await?, 1);
     lock.rollback().await?;
     wait::until("the next attempt", Duration::from_secs(5), || async {
         let outcome = worker.retry_once().await;
-        if matches!(outcome, Ok(BatchOutcome::Drained { applied: 1, .. })) {
+        if matches!(outcome, Ok(BatchOutcome::Committed { applied: 1, .. })) {
             Ok(())
         } else {
             Err(format!("{outcome:?}"))
@@ -235,14 +235,14 @@ async fn only_the_event_of_a_locked_row_waits_and_it_is_applied_after_the_lock()
     let lock = holder.transaction().await?;
     lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
 
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0, waiting: 1 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 2, parked: 0, waiting: 1 });
     let counts = (scene.count("outbox").await?, scene.count("waiting_events").await?);
     assert_eq!((counts, scene.count("parked_events").await?), ((0, 1), 0));
     assert_eq!(worker.apply_waiting_once().await?, BatchOutcome::Empty, "nothing can be applied yet");
     lock.rollback().await?;
     assert_eq!(
         worker.apply_waiting_once().await?,
-        BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 }
+        BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 }
     );
     let versions: Vec<_> = scene.summaries().await?.into_iter().map(|(_, version, _)| version).collect();
     assert_eq!((versions, scene.count("waiting_events").await?), (vec![2, 1, 1], 0));

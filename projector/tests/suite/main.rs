@@ -1,16 +1,16 @@
 //! The projector against a real PostgreSQL.
-#![expect(clippy::float_cmp, reason = "what metrics count is whole, and compared exactly")]
+#![expect(clippy::float_cmp, reason = "metrics count whole events, which are compared exactly")]
 
 mod convergence;
 mod crash;
 mod cycle;
 mod deferred;
 mod disk_full;
-mod frontier;
 mod frozen;
 mod golden;
 mod limits;
 mod locked_rows;
+mod low_water_mark;
 mod metrics;
 mod odd_rows;
 mod outage;

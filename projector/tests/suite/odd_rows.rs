@@ -3,7 +3,7 @@
 use anyhow::Result;
 use projector::admin::observation;
 use projector::batch::BatchOutcome;
-use projector::parked::operator as parked_events;
+use projector::parked::operator;
 
 use crate::support::{AT_ONCE, Scene, drain, event};
 
@@ -68,7 +68,7 @@ async fn a_parked_event_with_an_odd_time_does_not_keep_the_others_from_being_tri
         scene.session.execute(&insert, &[&id, &event.kind, &event.payload]).await?;
     }
     let database = scene.open()?;
-    let listed = database.run(|connection| Box::pin(parked_events::list(connection, 0, 100))).await?;
+    let listed = database.run(|connection| Box::pin(operator::list(connection, 0, 100))).await?;
     let json = serde_json::to_value(&listed)?;
     let times: Vec<_> =
         (0..TIMES.len()).filter_map(|row| json.get(row)?.get("created_at")?.as_str()).collect();
@@ -78,7 +78,7 @@ async fn a_parked_event_with_an_odd_time_does_not_keep_the_others_from_being_tri
     let worker = scene.worker_with_retries(100, AT_ONCE)?;
     assert_eq!(
         worker.retry_once().await?,
-        BatchOutcome::Drained { applied: TIMES.len(), parked: 0, waiting: 0 }
+        BatchOutcome::Committed { applied: TIMES.len(), parked: 0, waiting: 0 }
     );
     assert_eq!(scene.count("parked_events").await?, 0);
     Ok(())
@@ -106,7 +106,7 @@ async fn a_waiting_event_with_an_odd_time_does_not_keep_the_others_from_being_ap
 
     assert_eq!(
         worker.apply_waiting_once().await?,
-        BatchOutcome::Drained { applied: TIMES.len(), parked: 0, waiting: 0 }
+        BatchOutcome::Committed { applied: TIMES.len(), parked: 0, waiting: 0 }
     );
     Ok(())
 }
@@ -122,7 +122,7 @@ async fn an_event_of_the_first_and_of_the_last_moment_that_the_table_allows_is_c
     }
     assert_eq!(
         scene.worker(100)?.run_once().await?,
-        BatchOutcome::Drained { applied: 2, parked: 0, waiting: 0 }
+        BatchOutcome::Committed { applied: 2, parked: 0, waiting: 0 }
     );
     Ok(())
 }

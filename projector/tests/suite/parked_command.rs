@@ -83,7 +83,7 @@ async fn retry_makes_events_due_also_those_that_were_given_up_and_keeps_the_reas
     assert_eq!(listed.matches(": the kind is not known").count(), 3, "{listed}");
     assert_eq!(
         scene.worker(10)?.retry_once().await?,
-        BatchOutcome::Drained { applied: 0, parked: 2, waiting: 0 }
+        BatchOutcome::Committed { applied: 0, parked: 2, waiting: 0 }
     );
 
     assert_eq!(json_of(&run(&scene, &["retry", "--all", "--json"])?)?, json!([1, 2, 3]));

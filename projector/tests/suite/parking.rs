@@ -29,7 +29,7 @@ async fn an_event_that_cannot_be_decoded_is_parked_with_its_payload_and_reason()
 
     assert_eq!(
         scene.worker(10)?.run_once().await?,
-        BatchOutcome::Drained { applied: 2, parked: 3, waiting: 0 }
+        BatchOutcome::Committed { applied: 2, parked: 3, waiting: 0 }
     );
     assert_eq!((scene.count("outbox").await?, scene.count("order_summary").await?), (0, 2));
     let parked = parked(&scene).await?;
@@ -74,7 +74,7 @@ async fn a_failing_database_parks_nothing() -> Result<()> {
     worker.run_once().await.unwrap_err();
     assert_eq!((scene.count("outbox").await?, scene.count("parked_events").await?), (1, 0));
     scene.session.batch_execute("GRANT INSERT ON order_summary TO orders_projector").await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 });
     Ok(())
 }
 
@@ -107,7 +107,7 @@ async fn events_that_are_refused_for_a_reason_without_a_code_are_found_and_parke
 
     assert_eq!(
         scene.worker(1_000)?.run_once().await?,
-        BatchOutcome::Drained { applied: 196, parked: 4, waiting: 0 }
+        BatchOutcome::Committed { applied: 196, parked: 4, waiting: 0 }
     );
     assert_eq!((scene.count("outbox").await?, scene.count("order_summary").await?), (0, 196));
     let parked = parked(&scene).await?;
@@ -122,7 +122,7 @@ async fn a_batch_of_nothing_but_refused_events_is_parked_as_well() -> Result<()>
     scene.emit((1..=5).map(refused_by_trigger)).await?;
     assert_eq!(
         scene.worker(1_000)?.run_once().await?,
-        BatchOutcome::Drained { applied: 0, parked: 5, waiting: 0 }
+        BatchOutcome::Committed { applied: 0, parked: 5, waiting: 0 }
     );
     assert_eq!(scene.count("order_summary").await?, 0, "the control left nothing");
     Ok(())
@@ -140,7 +140,7 @@ async fn a_reason_with_a_character_that_cannot_be_stored_is_kept_escaped() -> Re
     scene.emit([event(2, 1)]).await?;
     assert_eq!(
         scene.worker(10)?.run_once().await?,
-        BatchOutcome::Drained { applied: 1, parked: 2, waiting: 0 }
+        BatchOutcome::Committed { applied: 1, parked: 2, waiting: 0 }
     );
     let found = &scene.session.query("SELECT error FROM parked_events ORDER BY id", &[]).await?;
     let error: &str = found[0].get(0);

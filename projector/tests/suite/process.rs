@@ -32,7 +32,7 @@ impl Projection for Panics {
     fn apply<'a>(
         &'a self,
         _: &'a mut AsyncPgConnection,
-        _: &'a [OrderEvent],
+        _: &'a [&'a OrderEvent],
     ) -> BoxFuture<'a, QueryResult<()>> {
         panic!("a bug in a projection")
     }

@@ -24,9 +24,9 @@ async fn a_parked_event_is_tried_again_when_it_is_due_and_left_after_the_last_at
 
     scene.session.batch_execute("UPDATE parked_events SET next_attempt_at = now()").await?;
     let at_once = scene.worker_with_retries(10, AT_ONCE)?;
-    assert_eq!(at_once.retry_once().await?, BatchOutcome::Drained { applied: 0, parked: 1, waiting: 0 });
+    assert_eq!(at_once.retry_once().await?, BatchOutcome::Committed { applied: 0, parked: 1, waiting: 0 });
     assert_eq!(attempts(&scene).await?, [(2, true)]);
-    assert_eq!(at_once.retry_once().await?, BatchOutcome::Drained { applied: 0, parked: 1, waiting: 0 });
+    assert_eq!(at_once.retry_once().await?, BatchOutcome::Committed { applied: 0, parked: 1, waiting: 0 });
     assert_eq!(attempts(&scene).await?, [(AT_ONCE.attempts.try_into()?, false)]);
     assert_eq!(at_once.retry_once().await?, BatchOutcome::Empty, "it waits for an operator");
     assert_eq!(scene.session.query_one(parked_at, &[]).await?.get::<_, String>(0), first_parked_at);
@@ -61,7 +61,7 @@ async fn a_parked_event_that_has_become_projectable_takes_effect_once() -> Resul
     assert_eq!(drain(&worker).await?, (1, 2));
 
     scene.session.batch_execute("DROP TRIGGER refuse_666 ON order_summary").await?;
-    assert_eq!(worker.retry_once().await?, BatchOutcome::Drained { applied: 1, parked: 1, waiting: 0 });
+    assert_eq!(worker.retry_once().await?, BatchOutcome::Committed { applied: 1, parked: 1, waiting: 0 });
     assert_eq!((scene.count("parked_events").await?, scene.count("order_summary").await?), (1, 2));
     Ok(())
 }
@@ -76,7 +76,7 @@ async fn an_old_event_that_is_tried_again_does_not_undo_what_came_after_it() -> 
     scene.emit([event(1, 2)]).await?;
     assert_eq!(drain(&worker).await?, (1, 0));
     scene.session.batch_execute("DROP TRIGGER refuse_666 ON order_summary").await?;
-    assert_eq!(worker.retry_once().await?, BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 });
+    assert_eq!(worker.retry_once().await?, BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 });
     assert_eq!(scene.summaries().await?, [(order_id(1).to_string(), 2, "paid".to_owned())]);
     Ok(())
 }

@@ -33,14 +33,14 @@ async fn refused_events_are_found_without_giving_up_the_claim_and_with_one_contr
     scene.session.batch_execute(REFUSE_666).await?;
     let worker = scene.worker(1_000)?;
     scene.emit([refused_by_trigger(1), event(2, 1)]).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 1, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 1, parked: 1, waiting: 0 });
 
     scene.session.batch_execute(COUNT).await?;
     let events = (1..=200).map(|n| if n % 50 == 0 { refused_by_trigger(n) } else { event(n, 1) });
     scene.emit_all(&events.collect::<Vec<_>>()).await?;
     // A sequence that was never used says 1 as well.
     let before = counted(&scene).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 196, parked: 4, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 196, parked: 4, waiting: 0 });
     let [claims, upserts, controls] = counted(&scene).await?;
     assert_eq!((before, claims, controls), ([1, 1, 1], 1, 1));
     // As many for each: the part, what is before the event, the event, and the control once.
@@ -59,7 +59,7 @@ async fn a_refused_event_among_overtaken_ones_is_parked_alone() -> Result<()> {
     let events =
         (1..=60).map(|order| if order % 25 == 0 { refused_by_trigger(order) } else { event(order, 2) });
     scene.emit_all(&events.collect::<Vec<_>>()).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 58, parked: 2, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 58, parked: 2, waiting: 0 });
     assert_eq!(scene.count("order_summary WHERE version = 3").await?, 40);
     assert_eq!(scene.count("order_summary WHERE version = 2").await?, 19);
     Ok(())

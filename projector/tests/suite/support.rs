@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use projector::RetryPolicy;
-use projector::batch::{BatchOutcome, Drain, DrainError, Source};
-use projector::database as postgres;
+use projector::batch::{BatchError, BatchOutcome, BatchRunner, Source};
+use projector::database;
 use projector::metrics::Metrics;
 use projector::projection::Projection;
 use service_kit::database::{Database, DatabaseConfig, DatabaseError};
@@ -36,11 +36,11 @@ impl Scene {
     /// The same with one connection, whose prepared statements can be looked at.
     pub(crate) fn open_one(&self) -> Result<Database> {
         let config = DatabaseConfig::from_vars(&self.vars())?.with_pool_size(1);
-        Ok(postgres::open_for_draining(&config, "test")?)
+        Ok(database::open_for_batches(&config, "test")?)
     }
 
     pub(crate) fn open(&self) -> Result<Database> {
-        Ok(postgres::open_for_draining(&DatabaseConfig::from_vars(&self.vars())?, "test")?)
+        Ok(database::open_for_batches(&DatabaseConfig::from_vars(&self.vars())?, "test")?)
     }
 
     pub(crate) fn worker(&self, batch_size: i64) -> Result<Arc<Worker>> {
@@ -98,15 +98,15 @@ impl Scene {
 
 /// Pauses before a parked event is tried again that no test waits for.
 pub(crate) const LATER: RetryPolicy =
-    RetryPolicy { attempts: 5, first: Duration::from_hours(1), longest: Duration::from_hours(9) };
+    RetryPolicy { attempts: 5, retry_first: Duration::from_hours(1), retry_max: Duration::from_hours(9) };
 
 /// Parked events are due again at once.
 pub(crate) const AT_ONCE: RetryPolicy =
-    RetryPolicy { attempts: 3, first: Duration::ZERO, longest: Duration::ZERO };
+    RetryPolicy { attempts: 3, retry_first: Duration::ZERO, retry_max: Duration::ZERO };
 
 /// Takes batches of one size, when told to.
 pub(crate) struct Worker {
-    drain: Drain,
+    runner: BatchRunner,
     batch_size: i64,
 }
 
@@ -121,30 +121,30 @@ impl Worker {
         batch_size: i64,
         retries: RetryPolicy,
     ) -> Self {
-        Self { drain: Drain::new(database, projections, retries, Metrics::noop()), batch_size }
+        Self { runner: BatchRunner::new(database, projections, retries, Metrics::noop()), batch_size }
     }
 
-    pub(crate) async fn run_once(&self) -> Result<BatchOutcome, DrainError> {
-        self.drain.run_once(Source::Outbox, self.batch_size).await
+    pub(crate) async fn run_once(&self) -> Result<BatchOutcome, BatchError> {
+        self.runner.run_once(Source::Outbox, self.batch_size).await
     }
 
     /// Where its next claim begins.
-    pub(crate) fn start(&self) -> i64 {
-        self.drain.start()
+    pub(crate) fn low_water_mark(&self) -> i64 {
+        self.runner.low_water_mark()
     }
 
     /// Tries what waits for the end of a lock.
-    pub(crate) async fn apply_waiting_once(&self) -> Result<BatchOutcome, DrainError> {
-        self.drain.run_once(Source::Waiting, self.batch_size).await
+    pub(crate) async fn apply_waiting_once(&self) -> Result<BatchOutcome, BatchError> {
+        self.runner.run_once(Source::Waiting, self.batch_size).await
     }
 
     pub(crate) async fn is_anything_waiting(&self) -> Result<bool, DatabaseError> {
-        self.drain.is_anything_waiting().await
+        self.runner.is_anything_waiting().await
     }
 
     /// Tries what is parked and due.
-    pub(crate) async fn retry_once(&self) -> Result<BatchOutcome, DrainError> {
-        self.drain.run_once(Source::Parked, self.batch_size).await
+    pub(crate) async fn retry_once(&self) -> Result<BatchOutcome, BatchError> {
+        self.runner.run_once(Source::Parked, self.batch_size).await
     }
 }
 
@@ -155,9 +155,9 @@ pub(crate) async fn drain(worker: &Worker) -> Result<(usize, usize)> {
         let outcome = match worker.run_once().await? {
             BatchOutcome::Empty if !worker.is_anything_waiting().await? => return Ok(total),
             BatchOutcome::Empty => worker.apply_waiting_once().await?,
-            outcome @ BatchOutcome::Drained { .. } => outcome,
+            outcome @ BatchOutcome::Committed { .. } => outcome,
         };
-        if let BatchOutcome::Drained { applied, parked, .. } = outcome {
+        if let BatchOutcome::Committed { applied, parked, .. } = outcome {
             total = (total.0 + applied, total.1 + parked);
         }
     }

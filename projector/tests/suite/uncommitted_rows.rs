@@ -33,10 +33,10 @@ async fn a_row_that_another_session_has_inserted_but_not_committed_delays_only_i
         let lock = holder.transaction().await?;
         lock.batch_execute(&insert_summaries(7..=7)).await?;
         scene.emit((1..=50).map(|order| event(order, 2))).await?;
-        assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 49, parked: 0, waiting: 1 });
+        assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 49, parked: 0, waiting: 1 });
         assert_eq!(
             worker.apply_waiting_once().await?,
-            BatchOutcome::Drained { applied: 0, parked: 0, waiting: 1 }
+            BatchOutcome::Committed { applied: 0, parked: 0, waiting: 1 }
         );
         if is_committed {
             lock.commit().await?;
@@ -87,9 +87,9 @@ async fn an_event_whose_refusal_takes_milliseconds_is_parked_beside_an_uncommitt
     let lock = holder.transaction().await?;
     lock.batch_execute(&insert_summaries(7..=7)).await?;
     scene.emit([event(7, 2)]).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 0, parked: 0, waiting: 1 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 0, parked: 0, waiting: 1 });
     scene.emit([refused_by_trigger(50), event(51, 1)]).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 1, waiting: 0 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 1, parked: 1, waiting: 0 });
     lock.rollback().await?;
     Ok(())
 }
@@ -105,10 +105,10 @@ async fn after_a_parked_event_has_met_an_uncommitted_row_other_events_flow() -> 
     let lock = holder.transaction().await?;
     lock.batch_execute(&insert_summaries(7..=7)).await?;
     scene.session.batch_execute(ACCEPT_666).await?;
-    assert_eq!(worker.retry_once().await?, BatchOutcome::Drained { applied: 0, parked: 0, waiting: 1 });
+    assert_eq!(worker.retry_once().await?, BatchOutcome::Committed { applied: 0, parked: 0, waiting: 1 });
 
     scene.emit([event(7, 2), event(8, 1), event(9, 1)]).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 2, parked: 0, waiting: 1 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 2, parked: 0, waiting: 1 });
     lock.rollback().await?;
     Ok(())
 }
@@ -156,9 +156,9 @@ async fn an_event_that_was_tried_before_has_its_turn_while_others_without_a_row_
     first.batch_execute(&insert_summaries(1..=1)).await?;
     second.batch_execute(&insert_summaries(2..=2)).await?;
     scene.emit([event(1, 2), event(2, 2)]).await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 0, parked: 0, waiting: 2 });
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 0, parked: 0, waiting: 2 });
     let outcome = worker.apply_waiting_once().await?;
-    assert_eq!(outcome, BatchOutcome::Drained { applied: 0, parked: 0, waiting: 2 });
+    assert_eq!(outcome, BatchOutcome::Committed { applied: 0, parked: 0, waiting: 2 });
     first.rollback().await?;
     let mut tries = 0;
     while scene.count("order_summary").await? == 0 {

@@ -25,7 +25,7 @@ impl Projection for Counter {
     fn apply<'a>(
         &'a self,
         _: &'a mut AsyncPgConnection,
-        events: &'a [OrderEvent],
+        events: &'a [&'a OrderEvent],
     ) -> BoxFuture<'a, QueryResult<()>> {
         self.0.fetch_add(events.len(), Ordering::Relaxed);
         std::future::ready(Ok(())).boxed()
@@ -43,7 +43,7 @@ impl Projection for Rendezvous {
     fn apply<'a>(
         &'a self,
         _: &'a mut AsyncPgConnection,
-        _: &'a [OrderEvent],
+        _: &'a [&'a OrderEvent],
     ) -> BoxFuture<'a, QueryResult<()>> {
         async {
             self.0.wait().await;

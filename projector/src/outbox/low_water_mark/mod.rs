@@ -1,32 +1,31 @@
-//! Where claims begin: behind the ids that are settled and gone.
+//! The low-water mark: the outbox id below which everything is settled and gone. Claims start there.
 //!
-//! A claim that always began at the lowest id would walk over every event that was ever deleted and not yet vacuumed, and
-//! a long transaction anywhere keeps vacuum from doing that. So claims begin at a remembered id. It must not be the
-//! newest id that was claimed: ids are drawn before they are committed, and an event that is committed late may have a low
-//! one. It moves only past ids whose transactions have all ended, and of which no event is left:
+//! A claim that started at the lowest id would read every deleted event that vacuum has not removed yet, and one long
+//! transaction anywhere keeps vacuum from removing them. The newest claimed id cannot be the mark: an id is allocated
+//! before its transaction commits, so an event that commits late may have a low id. The mark advances only past ids whose
+//! transactions have all ended and of which no event is left:
 //!
-//! 1. Read how far ids have been drawn, **then** have a transaction id assigned, the mark. Writers get their transaction id
-//!    before they draw an id for an event (write-api writes the order first), so that whoever has drawn an id up to there
-//!    has a transaction id lower than the mark.
-//! 2. Once no transaction below the mark is running (`pg_snapshot_xmin` has reached it), everything with an id up to there
-//!    is committed or never will be. If the same snapshot sees no event up to there, claims may begin behind it, else at
-//!    the first event that it sees. A claim of another worker that is not committed yet still shows its events.
+//! 1. Read the newest allocated id, **then** get an xid. Together they are a settle point. A writer has its xid before it
+//!    allocates an id (write-api writes the order first), so each transaction that has allocated an id up to the newest has
+//!    an xid below that of the settle point.
+//! 2. Once no transaction below that xid is running (`pg_snapshot_xmin` has reached it), each of these ids is committed or
+//!    never will be. If the same snapshot sees no event up to the newest id, the mark advances past it, otherwise to the
+//!    first event. Events that another worker has claimed and not committed are still seen.
 //!
-//! `pg_snapshot_xmax` would be no mark: it is one past the newest transaction that has *ended*, and running ones can be
-//! above it.
+//! `pg_snapshot_xmax` cannot replace the xid: it is one past the newest xid that has *ended*, and running transactions may
+//! have higher ones.
 //!
-//! A long transaction that only reads does not hold this up. One that writes, or locks rows, holds up the mark, whatever it writes. As
-//! soon as that happens, a mark also gets the transactions that write to the outbox, read after the ids: whoever has drawn an id
-//! has locked the outbox, until the transaction has ended. When they have ended, a look that begins after that sees what they
-//! wrote. So only a long transaction that itself writes events holds this up; claims then walk over what was deleted since it
-//! began.
+//! A long transaction that only reads does not hold the mark up. One with an xid does, whatever it writes. Once that has
+//! happened, a settle point also records which transactions write to the outbox, read after its newest id: a transaction
+//! that has allocated an id locks the outbox or its sequence until it has ended. When these transactions have ended, a
+//! probe that starts later sees what they wrote. So only a long transaction that itself writes events holds the mark up;
+//! claims then read what was deleted since it began.
 //!
-//! All of it holds within one run of the server. A crash takes back ids, of events and of transactions, that were not on disk
-//! yet, and they are given out again; so does a switch to a standby that lagged behind. Every answer names the run that it is
-//! about, and the first one of another run makes claims begin at the lowest id again: late by one survey.
+//! All of this holds within one run of the server. After a crash, ids of events and transactions that were not on disk are
+//! allocated again, and so they are after a failover to a standby that lagged. Each result names its run. The first result
+//! of another run resets the mark to the lowest id, so a reused id is claimed one advance late at most.
 //!
-//! Each look is limited to a range of ids, so that it takes a moment even where millions of dead rows lie: what is left is
-//! for the next.
+//! A probe covers a limited range of ids, so it is short even over millions of dead rows. The next one continues from there.
 
 #[cfg(test)]
 mod model;
@@ -40,156 +39,157 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use service_kit::database::{Database, DatabaseError};
 
-use self::progress::{Known, LONG_AGO};
-use self::queries::{Drawn, Look};
+use self::progress::{Progress, XID_ZERO};
+use self::queries::{Allocated, Probe};
 
-/// The frontier is surveyed after this many drained events, or after this long.
-const SURVEY_EVERY_EVENTS: usize = 1_000;
-const SURVEY_EVERY: Duration = Duration::from_millis(100);
-/// Most ids that one look may walk over: some milliseconds where all of them are dead.
-const RANGE: i64 = 50_000;
-/// A survey takes no further look after this long. Where vacuum has been, a look takes a tenth of a millisecond. After a
-/// failure it may take its time: a claim that has to walk over too many dead rows fails until the start has moved.
-const SURVEY_LIMIT: Duration = Duration::from_millis(10);
-const SURVEY_LIMIT_AFTER_FAILURE: Duration = Duration::from_secs(2);
-/// The ids before the start are looked through this often. It is for what the reasoning above does not cover: an event
-/// inserted by hand, whose id may be drawn before its transaction has one.
-const REVIEW_EVERY: Duration = Duration::from_mins(1);
+/// The mark advances after this many claimed events, or after this long.
+const ADVANCE_EVERY_EVENTS: usize = 1_000;
+const ADVANCE_EVERY: Duration = Duration::from_millis(100);
+/// Most ids that one probe covers: a few milliseconds if all of them are dead.
+const PROBE_RANGE: i64 = 50_000;
+/// An advance starts no further probe after this long. After a failed batch it may take longer: a claim that reads too many
+/// dead rows keeps failing until the mark has advanced.
+const ADVANCE_LIMIT: Duration = Duration::from_millis(10);
+const ADVANCE_LIMIT_AFTER_FAILURE: Duration = Duration::from_secs(2);
+/// How often the ids below the mark are probed again. This covers what the reasoning above does not: an event that was
+/// inserted by hand, whose id may be allocated before its transaction has an xid.
+const RECHECK_EVERY: Duration = Duration::from_mins(1);
 
 /// The lowest id at which an event can be. All workers of a process share it.
-pub(crate) struct Frontier {
-    start: AtomicI64,
-    /// Locked by the one worker that surveys.
-    survey: tokio::sync::Mutex<Survey>,
+pub(crate) struct LowWaterMark {
+    mark: AtomicI64,
+    /// Locked by the worker that advances the mark.
+    state: tokio::sync::Mutex<State>,
 }
 
-struct Survey {
-    known: Known,
-    /// What is left to be looked through of the ids before the start, and when to begin again.
-    review: Range<i64>,
-    next_review: Instant,
-    last: Instant,
-    events: usize,
+struct State {
+    progress: Progress,
+    /// The ids below the mark that are left to recheck, and when the next recheck starts.
+    recheck: Range<i64>,
+    next_recheck: Instant,
+    last_advance: Instant,
+    events_since: usize,
 }
 
-impl Frontier {
-    /// Nothing is known yet: claims begin at the lowest id.
+impl LowWaterMark {
+    /// Nothing is known yet: claims start at the lowest id.
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        let next_review = now + REVIEW_EVERY;
-        let survey = Survey { known: Known::default(), review: 0..0, next_review, last: now, events: 0 };
-        Self { start: AtomicI64::new(0), survey: tokio::sync::Mutex::new(survey) }
+        let state = State {
+            progress: Progress::default(),
+            recheck: 0..0,
+            next_recheck: now + RECHECK_EVERY,
+            last_advance: now,
+            events_since: 0,
+        };
+        Self { mark: AtomicI64::new(0), state: tokio::sync::Mutex::new(state) }
     }
 
     /// The lowest id at which an event can be, as far as is known.
-    pub(crate) fn start(&self) -> i64 {
-        self.start.load(Ordering::Relaxed)
+    pub(crate) fn get(&self) -> i64 {
+        self.mark.load(Ordering::Relaxed)
     }
 
-    /// Moves on if that may be worth it now that `drained` more events are gone.
+    /// Advances the mark if that is due, now that `claimed` more events are gone.
     ///
     /// # Errors
     ///
-    /// The database's; nothing wrong is remembered then.
-    pub(crate) async fn survey(&self, database: &Database, drained: usize) -> Result<(), DatabaseError> {
-        // Whoever has it is moving the start for all.
-        let Ok(mut survey) = self.survey.try_lock() else { return Ok(()) };
-        survey.events += drained;
-        if survey.events < SURVEY_EVERY_EVENTS && survey.last.elapsed() < SURVEY_EVERY {
+    /// The database's. The mark is still valid then.
+    pub(crate) async fn advance(&self, database: &Database, claimed: usize) -> Result<(), DatabaseError> {
+        // Another worker holds the lock and is advancing the mark for all of them.
+        let Ok(mut state) = self.state.try_lock() else { return Ok(()) };
+        state.events_since += claimed;
+        if state.events_since < ADVANCE_EVERY_EVENTS && state.last_advance.elapsed() < ADVANCE_EVERY {
             return Ok(());
         }
-        self.walk(database, &mut survey, SURVEY_LIMIT).await
+        self.advance_within(database, &mut state, ADVANCE_LIMIT).await
     }
 
-    /// Moves on as far as is possible, because a batch has failed.
+    /// Advances the mark as far as possible, because a batch has failed.
     ///
     /// # Errors
     ///
-    /// The database's; nothing wrong is remembered then.
-    pub(crate) async fn survey_after_failure(&self, database: &Database) -> Result<(), DatabaseError> {
-        let Ok(mut survey) = self.survey.try_lock() else { return Ok(()) };
-        self.walk(database, &mut survey, SURVEY_LIMIT_AFTER_FAILURE).await
+    /// The database's. The mark is still valid then.
+    pub(crate) async fn advance_after_failure(&self, database: &Database) -> Result<(), DatabaseError> {
+        let Ok(mut state) = self.state.try_lock() else { return Ok(()) };
+        self.advance_within(database, &mut state, ADVANCE_LIMIT_AFTER_FAILURE).await
     }
 
-    async fn walk(
+    async fn advance_within(
         &self,
         database: &Database,
-        survey: &mut Survey,
+        state: &mut State,
         limit: Duration,
     ) -> Result<(), DatabaseError> {
-        let begun = Instant::now();
-        survey.events = 0;
-        survey.last = begun;
-        while self.advance(database, survey).await? {
-            if begun.elapsed() > limit {
+        let start = Instant::now();
+        state.events_since = 0;
+        state.last_advance = start;
+        while self.probe_next(database, state).await? {
+            if start.elapsed() > limit {
                 return Ok(());
             }
         }
-        if survey.known.needs_a_mark() {
-            self.make_mark(database, survey).await?;
+        if state.progress.needs_settle_point() {
+            self.make_settle_point(database, state).await?;
         }
-        while self.review(database, survey).await? && begun.elapsed() < limit {}
+        while self.recheck(database, state).await? && start.elapsed() < limit {}
         Ok(())
     }
 
-    /// Takes one look from the start on. Returns whether there is more to see up to the pending mark.
-    async fn advance(&self, database: &Database, survey: &mut Survey) -> Result<bool, DatabaseError> {
-        let Some((range, mark)) = survey.known.next_look() else { return Ok(false) };
-        let seen = look(database, range.clone(), mark).await?;
-        let is_more = survey.known.looked(&range, seen);
-        self.publish(survey);
-        Ok(is_more || self.ask_who_is_writing(database, survey).await?)
+    /// Probes the ids from the mark on. Returns whether ids up to the pending settle point are left.
+    async fn probe_next(&self, database: &Database, state: &mut State) -> Result<bool, DatabaseError> {
+        let Some((range, xid)) = state.progress.next_probe() else { return Ok(false) };
+        let found = probe(database, range.clone(), xid).await?;
+        let is_more = state.progress.probed(&range, found);
+        self.publish(state);
+        Ok(is_more || self.check_writers(database, state).await?)
     }
 
-    async fn make_mark(&self, database: &Database, survey: &mut Survey) -> Result<(), DatabaseError> {
-        let start = survey.known.start();
-        let drawn: Drawn = database.run(move |connection| queries::drawn(connection, start).boxed()).await?;
-        survey.known.drew(drawn);
-        self.publish(survey);
-        self.ask_who_is_writing(database, survey).await.map(drop)
+    async fn make_settle_point(&self, database: &Database, state: &mut State) -> Result<(), DatabaseError> {
+        let mark = state.progress.low_water_mark();
+        let allocated: Allocated =
+            database.run(move |connection| queries::allocated(connection, mark).boxed()).await?;
+        state.progress.record_allocated(allocated);
+        self.publish(state);
+        self.check_writers(database, state).await.map(drop)
     }
 
-    /// Returns whether those for whom the pending mark waits have ended.
-    async fn ask_who_is_writing(
-        &self,
-        database: &Database,
-        survey: &mut Survey,
-    ) -> Result<bool, DatabaseError> {
-        if !survey.known.asks_who_is_writing() {
+    /// Returns whether the transactions that the pending settle point waits for have ended.
+    async fn check_writers(&self, database: &Database, state: &mut State) -> Result<bool, DatabaseError> {
+        if !state.progress.needs_writers() {
             return Ok(false);
         }
-        let writing = database.run(|connection| queries::writing(connection).boxed()).await?;
-        let have_ended = survey.known.are_writing(writing);
-        self.publish(survey);
+        let writers = database.run(|connection| queries::outbox_writers(connection).boxed()).await?;
+        let have_ended = state.progress.record_writers(writers);
+        self.publish(state);
         Ok(have_ended)
     }
 
-    /// Takes one look at the ids before the start. Returns whether there are more to look at.
-    async fn review(&self, database: &Database, survey: &mut Survey) -> Result<bool, DatabaseError> {
-        let start = self.start();
-        if survey.review.is_empty() && Instant::now() >= survey.next_review {
-            survey.next_review = Instant::now() + REVIEW_EVERY;
-            survey.review = 0..start;
+    /// Probes some ids below the mark. Returns whether more are left.
+    async fn recheck(&self, database: &Database, state: &mut State) -> Result<bool, DatabaseError> {
+        if state.recheck.is_empty() && Instant::now() >= state.next_recheck {
+            state.next_recheck = Instant::now() + RECHECK_EVERY;
+            state.recheck = 0..self.get();
         }
-        if survey.review.is_empty() {
+        if state.recheck.is_empty() {
             return Ok(false);
         }
-        let end = survey.review.end.min(survey.review.start.saturating_add(RANGE));
-        let seen = look(database, survey.review.start..end, LONG_AGO).await?;
-        survey.review.start = end;
-        survey.known.reviewed(seen);
-        self.publish(survey);
-        Ok(!survey.review.is_empty())
+        let end = state.recheck.end.min(state.recheck.start.saturating_add(PROBE_RANGE));
+        let found = probe(database, state.recheck.start..end, XID_ZERO).await?;
+        state.recheck.start = end;
+        state.progress.rechecked(found);
+        self.publish(state);
+        Ok(!state.recheck.is_empty())
     }
 
-    /// Lets the claims know.
-    fn publish(&self, survey: &Survey) {
-        self.start.store(survey.known.start(), Ordering::Relaxed);
+    /// Makes the mark visible to claims.
+    fn publish(&self, state: &State) {
+        self.mark.store(state.progress.low_water_mark(), Ordering::Relaxed);
     }
 }
 
-async fn look(database: &Database, range: Range<i64>, mark: i64) -> Result<Look, DatabaseError> {
-    database.run(move |connection| queries::look(connection, range, mark).boxed()).await
+async fn probe(database: &Database, range: Range<i64>, xid: i64) -> Result<Probe, DatabaseError> {
+    database.run(move |connection| queries::probe(connection, range, xid).boxed()).await
 }
 
 #[cfg(test)]
@@ -200,109 +200,105 @@ mod tests {
 
     use super::queries::ServerRun;
     use super::*;
-    use crate::database as postgres;
+    use crate::database::open;
 
-    async fn scene() -> Result<(TestDatabase, Database, Frontier)> {
+    async fn scene() -> Result<(TestDatabase, Database, LowWaterMark)> {
         let own = TestDatabase::create().await?;
         let vars = vec![("DATABASE_URL".to_owned(), own.url("orders_projector"))];
-        let database = postgres::open(&DatabaseConfig::from_vars(&vars)?, "test")?;
-        Ok((own, database, Frontier::new()))
+        let database = open(&DatabaseConfig::from_vars(&vars)?, "test")?;
+        Ok((own, database, LowWaterMark::new()))
     }
 
-    /// Surveys until claims begin at `expected`, or the deadline has passed. Transactions of other tests on the same server
-    /// hold it up for a moment.
-    async fn survey_until(frontier: &Frontier, database: &Database, expected: i64) -> Result<()> {
+    /// Advances until the mark is `expected`, or the deadline has passed. Transactions of other tests on the same server
+    /// may hold it up.
+    async fn advance_until(mark: &LowWaterMark, database: &Database, expected: i64) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
-        while frontier.start() != expected {
-            frontier.survey_after_failure(database).await?;
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "claims begin at {}, not {expected}",
-                frontier.start()
-            );
+        while mark.get() != expected {
+            mark.advance_after_failure(database).await?;
+            anyhow::ensure!(Instant::now() < deadline, "the mark is {}, not {expected}", mark.get());
         }
         Ok(())
     }
 
     #[tokio::test]
-    async fn it_moves_over_many_ids_in_several_looks_and_stops_at_the_first_event() -> Result<()> {
-        let (own, database, frontier) = scene().await?;
+    async fn it_passes_many_ids_in_several_probes_and_stops_at_the_first_event() -> Result<()> {
+        let (own, database, mark) = scene().await?;
         let session = own.connect().await?;
         session.batch_execute("SELECT setval('outbox_id_seq', 1000000)").await?;
         session.batch_execute("INSERT INTO outbox (kind, payload) VALUES ('kind', '{}')").await?;
-        survey_until(&frontier, &database, 1_000_001).await?;
+        advance_until(&mark, &database, 1_000_001).await?;
         session.batch_execute("DELETE FROM outbox").await?;
-        survey_until(&frontier, &database, 1_000_002).await
+        advance_until(&mark, &database, 1_000_002).await
     }
 
     #[tokio::test]
     async fn a_long_transaction_that_writes_no_event_does_not_hold_it_up() -> Result<()> {
-        let (own, database, frontier) = scene().await?;
+        let (own, database, mark) = scene().await?;
         let (session, mut other) = (own.connect().await?, own.connect().await?);
         let long = other.transaction().await?;
         long.batch_execute("SELECT pg_current_xact_id()").await?;
         for newest in [7, 9, 1_000_000] {
             session.execute("SELECT setval('outbox_id_seq', $1)", &[&newest]).await?;
-            survey_until(&frontier, &database, newest + 1).await?;
+            advance_until(&mark, &database, newest + 1).await?;
         }
         Ok(long.commit().await?)
     }
 
     #[tokio::test]
-    async fn a_long_transaction_that_has_drawn_an_id_holds_it_up() -> Result<()> {
-        let (own, database, frontier) = scene().await?;
+    async fn a_long_transaction_that_has_allocated_an_id_holds_it_up() -> Result<()> {
+        let (own, database, mark) = scene().await?;
         let (session, mut other) = (own.connect().await?, own.connect().await?);
-        for draw in [
+        for allocate in [
             "INSERT INTO outbox (kind, payload) VALUES ('kind', '{}') RETURNING id",
             "SELECT nextval('outbox_id_seq') AS id",
         ] {
             let long = other.transaction().await?;
-            let id: i64 = long.query_one(draw, &[]).await?.get("id");
+            let id: i64 = long.query_one(allocate, &[]).await?.get("id");
             session.execute("SELECT setval('outbox_id_seq', $1)", &[&(id + 100)]).await?;
             for _ in 0..10 {
-                frontier.survey_after_failure(&database).await?;
-                assert!(frontier.start() <= id, "{draw}: it begins at {}, behind {id}", frontier.start());
+                mark.advance_after_failure(&database).await?;
+                assert!(mark.get() <= id, "{allocate}: the mark is {}, past {id}", mark.get());
             }
             let insert = "INSERT INTO outbox (id, kind, payload) OVERRIDING SYSTEM VALUE
                           VALUES ($1, 'kind', '{}') ON CONFLICT DO NOTHING";
             long.execute(insert, &[&id]).await?;
             long.commit().await?;
-            survey_until(&frontier, &database, id).await?;
+            advance_until(&mark, &database, id).await?;
             session.batch_execute("DELETE FROM outbox").await?;
-            survey_until(&frontier, &database, id + 101).await?;
+            advance_until(&mark, &database, id + 101).await?;
         }
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_review_finds_an_event_before_the_start_and_brings_it_back() -> Result<()> {
-        let (own, database, frontier) = scene().await?;
+    async fn a_recheck_finds_an_event_below_the_mark_and_moves_it_back() -> Result<()> {
+        let (own, database, mark) = scene().await?;
         let session = own.connect().await?;
         session.batch_execute("SELECT setval('outbox_id_seq', 200000)").await?;
-        survey_until(&frontier, &database, 200_001).await?;
+        advance_until(&mark, &database, 200_001).await?;
         let missed =
             "INSERT INTO outbox (id, kind, payload) OVERRIDING SYSTEM VALUE VALUES (170000, 'kind', '{}')";
         session.batch_execute(missed).await?;
 
-        frontier.survey_after_failure(&database).await?;
-        assert_eq!(frontier.start(), 200_001, "a review is not due");
-        frontier.survey.lock().await.next_review = Instant::now();
-        survey_until(&frontier, &database, 170_000).await
+        mark.advance_after_failure(&database).await?;
+        assert_eq!(mark.get(), 200_001, "a recheck is not due");
+        mark.state.lock().await.next_recheck = Instant::now();
+        advance_until(&mark, &database, 170_000).await
     }
 
     #[tokio::test]
-    async fn ids_that_went_back_and_another_server_make_claims_begin_anew() -> Result<()> {
-        let (own, database, frontier) = scene().await?;
+    async fn a_sequence_that_went_back_and_another_server_reset_the_mark() -> Result<()> {
+        let (own, database, mark) = scene().await?;
         let session = own.connect().await?;
         session.batch_execute("SELECT setval('outbox_id_seq', 500)").await?;
-        survey_until(&frontier, &database, 501).await?;
+        advance_until(&mark, &database, 501).await?;
         session.batch_execute("SELECT setval('outbox_id_seq', 20)").await?;
-        survey_until(&frontier, &database, 0).await?;
+        advance_until(&mark, &database, 0).await?;
 
-        survey_until(&frontier, &database, 21).await?;
-        let other = ServerRun { started: 1, counting_since: 1 };
-        let drawn = Drawn { newest: 20, mark: None, run: other };
-        frontier.survey.lock().await.known.drew(drawn);
-        survey_until(&frontier, &database, 0).await
+        advance_until(&mark, &database, 21).await?;
+        let other = ServerRun { started: 1, stats_reset: 1 };
+        let allocated = Allocated { newest: 20, xid: None, run: other };
+        mark.state.lock().await.progress.record_allocated(allocated);
+        advance_until(&mark, &database, 0).await
     }
 }

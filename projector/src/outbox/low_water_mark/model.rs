@@ -1,28 +1,28 @@
-//! A model: every order in which writers, claims, steps of the survey, flushes of the WAL and crashes can come, up to a number
-//! of steps. The survey's part is the code itself.
+//! An exhaustive model check: every order of writers, claims, advances of the low-water mark, WAL flushes and crashes, up to
+//! a number of steps. [`Progress`] is the production code itself.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use super::progress::Known;
-use super::queries::{Drawn, Look, ServerRun, Writing};
+use super::progress::Progress;
+use super::queries::{Allocated, OutboxWriters, Probe, ServerRun};
 
-const LONGEST: usize = 11;
+const MAX_STEPS: usize = 11;
 const WRITERS: u8 = 3;
-/// Transactions that have an id and leave the outbox alone.
+/// Transactions that have an xid and do not write to the outbox.
 const OTHERS: u8 = 1;
 const CRASHES: u8 = 2;
-/// A sequence logs so many values ahead (32 in PostgreSQL), and goes on behind them after a crash.
+/// How many values a sequence logs ahead (32 in PostgreSQL). After a crash it continues after them.
 const LOGGED_AHEAD: i64 = 1;
 
-/// What recovery finds.
+/// What recovery reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Disk {
     sequence: i64,
-    next_transaction: i64,
+    next_xid: i64,
     events: BTreeSet<i64>,
 }
 
-/// A record of the WAL, with the transaction that wrote it. A transaction that wrote nothing leaves none.
+/// A WAL record, with the xid that wrote it. A transaction that wrote nothing leaves none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Record {
     Sequence(i64, i64),
@@ -32,7 +32,7 @@ enum Record {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Writer {
-    transaction: i64,
+    xid: i64,
     event: Option<i64>,
 }
 
@@ -42,46 +42,46 @@ struct World {
     unflushed: VecDeque<Record>,
     sequence: i64,
     sequence_logged: i64,
-    next_transaction: i64,
+    next_xid: i64,
     /// Committed and not claimed.
     events: BTreeSet<i64>,
     writers: Vec<Writer>,
-    /// The transaction of one that leaves the outbox alone.
+    /// The xid of a transaction that does not write to the outbox.
     other: Option<i64>,
     others_begun: u8,
-    known: Known,
-    /// The survey's next question is who writes.
-    asks_next: bool,
+    progress: Progress,
+    /// The next query of the advance is for the outbox writers.
+    is_writers_query_next: bool,
     run: i64,
-    /// The run in which the survey took its last step.
-    surveyed_in: i64,
+    /// The run of the last query.
+    queried_in: i64,
     writers_begun: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     Begin,
-    Draw(usize),
+    Allocate(usize),
     Commit(usize),
     RollBack(usize),
     BeginOther,
     EndOther,
     Claim,
-    Survey,
+    Advance,
     Flush,
     Crash,
 }
 
-/// Whether the survey can tell one run from the next.
+/// Whether one run can be distinguished from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Runs {
     Differ,
-    LookTheSame,
+    Indistinguishable,
 }
 
 impl World {
     fn actions(&self) -> Vec<Action> {
-        let mut actions = vec![Action::Claim, Action::Survey, Action::Flush];
+        let mut actions = vec![Action::Claim, Action::Advance, Action::Flush];
         if self.writers_begun < WRITERS {
             actions.push(Action::Begin);
         }
@@ -95,137 +95,136 @@ impl World {
             actions.push(Action::Crash);
         }
         for (which, writer) in self.writers.iter().enumerate() {
-            let next = if writer.event.is_some() { Action::Commit(which) } else { Action::Draw(which) };
+            let next = if writer.event.is_some() { Action::Commit(which) } else { Action::Allocate(which) };
             actions.extend([next, Action::RollBack(which)]);
         }
         actions
     }
 
-    /// `None` where nothing changes.
+    /// `None` if nothing changes.
     fn after(&self, action: Action, runs: Runs) -> Option<Self> {
         let mut next = self.clone();
         match action {
             Action::Begin => {
-                let transaction = next.assign();
+                let xid = next.assign_xid();
                 next.writers_begun += 1;
-                next.writers.push(Writer { transaction, event: None });
+                next.writers.push(Writer { xid, event: None });
             }
-            Action::Draw(which) => next.draw(which),
+            Action::Allocate(which) => next.allocate(which),
             Action::Commit(which) => {
-                let Writer { transaction, event } = next.writers.remove(which);
+                let Writer { xid, event } = next.writers.remove(which);
                 let event = event?;
-                next.unflushed.push_back(Record::Written(transaction, event));
+                next.unflushed.push_back(Record::Written(xid, event));
                 next.flush();
                 next.events.insert(event);
             }
             Action::RollBack(which) => drop(next.writers.remove(which)),
             Action::BeginOther => {
-                next.other = Some(next.assign());
+                next.other = Some(next.assign_xid());
                 next.others_begun += 1;
             }
             Action::EndOther => next.other = None,
             Action::Claim => next.claim(),
-            Action::Survey => next.survey(runs),
+            Action::Advance => next.advance(runs),
             Action::Flush => next.flush(),
             Action::Crash => next.crash(),
         }
         (next != *self).then_some(next)
     }
 
-    fn assign(&mut self) -> i64 {
-        self.next_transaction += 1;
-        self.next_transaction
+    fn assign_xid(&mut self) -> i64 {
+        self.next_xid += 1;
+        self.next_xid
     }
 
-    fn draw(&mut self, which: usize) {
-        let transaction = self.writers[which].transaction;
+    fn allocate(&mut self, which: usize) {
+        let xid = self.writers[which].xid;
         if self.sequence == self.sequence_logged {
             self.sequence_logged += 1 + LOGGED_AHEAD;
-            self.unflushed.push_back(Record::Sequence(transaction, self.sequence_logged));
+            self.unflushed.push_back(Record::Sequence(xid, self.sequence_logged));
         }
         self.sequence += 1;
         self.writers[which].event = Some(self.sequence);
     }
 
     fn claim(&mut self) {
-        let claimed: BTreeSet<_> = self.events.range(self.known.start()..).copied().collect();
+        let claimed: BTreeSet<_> = self.events.range(self.progress.low_water_mark()..).copied().collect();
         if !claimed.is_empty() {
             self.events.retain(|event| !claimed.contains(event));
-            let transaction = self.assign();
-            self.unflushed.push_back(Record::Claimed(transaction, claimed));
+            let xid = self.assign_xid();
+            self.unflushed.push_back(Record::Claimed(xid, claimed));
             self.flush();
         }
     }
 
-    /// One question to the server, in the order in which the survey asks.
-    fn survey(&mut self, runs: Runs) {
-        let run = ServerRun { started: 1, counting_since: if runs == Runs::Differ { self.run } else { 0 } };
-        self.surveyed_in = self.run;
-        if std::mem::take(&mut self.asks_next) {
+    /// One query, in the order in which an advance sends them.
+    fn advance(&mut self, runs: Runs) {
+        let run = ServerRun { started: 1, stats_reset: if runs == Runs::Differ { self.run } else { 0 } };
+        self.queried_in = self.run;
+        if std::mem::take(&mut self.is_writers_query_next) {
             let writers = self.writers.iter().filter(|writer| writer.event.is_some());
-            let transactions = writers.map(|writer| writer.transaction.to_string()).collect();
-            self.known.are_writing(Writing { transactions, run });
+            let transactions = writers.map(|writer| writer.xid.to_string()).collect();
+            self.progress.record_writers(OutboxWriters { transactions, run });
             return;
         }
-        if let Some((range, mark)) = self.known.next_look() {
-            let running = self.writers.iter().map(|writer| writer.transaction).chain(self.other);
-            let settled =
-                running.min().is_none_or(|oldest| oldest >= mark) && mark <= self.next_transaction + 1;
-            let first = self.events.range(range.clone()).next().copied().filter(|_| settled);
-            let is_more = self.known.looked(&range, Look { settled, first, run });
-            self.asks_next = !is_more && self.known.asks_who_is_writing();
+        if let Some((range, xid)) = self.progress.next_probe() {
+            let running = self.writers.iter().map(|writer| writer.xid).chain(self.other);
+            let is_settled = running.min().is_none_or(|oldest| oldest >= xid) && xid <= self.next_xid + 1;
+            let first = self.events.range(range.clone()).next().copied().filter(|_| is_settled);
+            let is_more = self.progress.probed(&range, Probe { is_settled, first, run });
+            self.is_writers_query_next = !is_more && self.progress.needs_writers();
         } else {
             let newest = self.sequence;
-            let mark = (newest >= self.known.start()).then(|| self.assign());
-            self.known.drew(Drawn { newest, mark, run });
-            self.asks_next = self.known.asks_who_is_writing();
+            let xid = (newest >= self.progress.low_water_mark()).then(|| self.assign_xid());
+            self.progress.record_allocated(Allocated { newest, xid, run });
+            self.is_writers_query_next = self.progress.needs_writers();
         }
     }
 
     fn flush(&mut self) {
         for record in std::mem::take(&mut self.unflushed) {
-            let transaction = match record {
-                Record::Sequence(transaction, to) => {
+            let xid = match record {
+                Record::Sequence(xid, to) => {
                     self.disk.sequence = to;
-                    transaction
+                    xid
                 }
-                Record::Written(transaction, event) => {
+                Record::Written(xid, event) => {
                     self.disk.events.insert(event);
-                    transaction
+                    xid
                 }
-                Record::Claimed(transaction, events) => {
+                Record::Claimed(xid, events) => {
                     self.disk.events.retain(|event| !events.contains(event));
-                    transaction
+                    xid
                 }
             };
-            self.disk.next_transaction = self.disk.next_transaction.max(transaction);
+            self.disk.next_xid = self.disk.next_xid.max(xid);
         }
     }
 
     fn crash(&mut self) {
-        let Disk { sequence, next_transaction, events } = self.disk.clone();
+        let Disk { sequence, next_xid, events } = self.disk.clone();
         self.unflushed.clear();
         self.writers.clear();
         self.other = None;
         (self.sequence, self.sequence_logged) = (sequence, sequence);
-        self.next_transaction = next_transaction;
+        self.next_xid = next_xid;
         self.events = events;
         self.run += 1;
     }
 
-    /// Once the survey has taken a step in this run, no event that is there or may come is before the place where claims begin.
+    /// Once a query has run in this server run, no event that exists or may still commit is below the low-water mark.
     fn is_good(&self) -> bool {
-        let drawn = self.writers.iter().filter_map(|writer| writer.event);
-        self.surveyed_in != self.run
-            || self.events.iter().copied().chain(drawn).all(|id| id >= self.known.start())
+        let allocated = self.writers.iter().filter_map(|writer| writer.event);
+        self.queried_in != self.run
+            || self.events.iter().copied().chain(allocated).all(|id| id >= self.progress.low_water_mark())
     }
 }
 
-/// The first way into a bad state, if there is one, and how many states there are.
+/// The first path to a bad state, if there is one, and the number of states.
 fn explore(runs: Runs) -> (Option<Vec<Action>>, usize) {
     let mut seen = HashSet::from([World::default()]);
     let mut layer = vec![(World::default(), Vec::new())];
-    for _ in 0..LONGEST {
+    for _ in 0..MAX_STEPS {
         let mut following = Vec::new();
         for (world, path) in layer {
             for action in world.actions() {
@@ -246,16 +245,16 @@ fn explore(runs: Runs) -> (Option<Vec<Action>>, usize) {
 }
 
 #[test]
-fn no_order_of_writers_claims_and_crashes_leaves_an_event_before_the_place_where_claims_begin() {
+fn no_order_of_writers_claims_and_crashes_leaves_an_event_below_the_low_water_mark() {
     let (bad, states) = explore(Runs::Differ);
     assert_eq!(bad, None);
-    assert!(states > 10_000, "{states} states show nothing");
+    assert!(states > 10_000, "{states} states prove nothing");
 }
 
-/// So the model is one in which crashes do harm.
+/// Proves that the model contains crashes that do harm.
 #[test]
-fn without_telling_a_crash_restart_an_event_is_left_there() {
-    let (bad, _) = explore(Runs::LookTheSame);
-    let bad = bad.expect("a way into a bad state");
+fn an_event_is_left_below_it_if_a_crash_is_not_noticed() {
+    let (bad, _) = explore(Runs::Indistinguishable);
+    let bad = bad.expect("a path to a bad state");
     assert!(bad.contains(&Action::Crash), "{bad:?}");
 }

@@ -1,145 +1,144 @@
-//! What is known of ids, and what each answer of the database adds. No input or output: the model checks this very code.
+//! What is known of outbox ids, and what each query result adds. Without input or output: the model checks this very code.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::RANGE;
-use super::queries::{Drawn, Look, ServerRun, Writing};
+use super::PROBE_RANGE;
+use super::queries::{Allocated, OutboxWriters, Probe, ServerRun};
 
-/// Where claims begin, and the mark that may move that place on.
+/// The low-water mark, and the settle point to which it may advance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Known {
-    start: i64,
-    /// The run of the server that all of this is about; none before the first answer.
+pub(super) struct Progress {
+    low_water_mark: i64,
+    /// The server run that all of this belongs to; none before the first result.
     run: Option<ServerRun>,
-    pending: Option<Mark>,
-    /// A transaction older than the last mark was still running, whether it writes to the outbox or not.
+    pending: Option<SettlePoint>,
+    /// A transaction older than the last settle point was still running, whether it writes to the outbox or not.
     is_held_up: bool,
 }
 
-/// Ids up to `newest` are settled once all transactions before `transaction` have ended, or those of `writing`.
+/// Ids up to `newest` are settled once all transactions below `xid` have ended, or all of `writers`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Mark {
+struct SettlePoint {
     newest: i64,
-    transaction: i64,
-    /// Those that wrote to the outbox after the newest id was read; nothing where they were not asked for.
-    writing: Option<BTreeSet<String>>,
+    xid: i64,
+    /// The transactions that wrote to the outbox after `newest` was read; none if they were not queried.
+    writers: Option<BTreeSet<String>>,
 }
 
-/// All transactions have ended before this one.
-pub(super) const LONG_AGO: i64 = 0;
+/// No transaction with a lower xid is ever running.
+pub(super) const XID_ZERO: i64 = 0;
 
-/// Locks of a transaction that was prepared by a session that has gone are shown under this session number.
+/// `pg_locks` shows this session number for a prepared transaction whose session has ended.
 const PREPARED: &str = "-1/";
 
-impl Known {
+impl Progress {
     /// The lowest id at which an event can be.
-    pub(super) fn start(&self) -> i64 {
-        self.start
+    pub(super) fn low_water_mark(&self) -> i64 {
+        self.low_water_mark
     }
 
-    pub(super) fn needs_a_mark(&self) -> bool {
+    pub(super) fn needs_settle_point(&self) -> bool {
         self.pending.is_none()
     }
 
-    /// The ids to look at next, and the transaction before which all others must have ended.
-    pub(super) fn next_look(&self) -> Option<(Range<i64>, i64)> {
-        let mark = self.pending.as_ref()?;
-        let end = (mark.newest + 1).min(self.start.saturating_add(RANGE));
-        Some((self.start..end, mark.transaction))
+    /// The ids to probe next, and the xid below which all transactions must have ended.
+    pub(super) fn next_probe(&self) -> Option<(Range<i64>, i64)> {
+        let point = self.pending.as_ref()?;
+        let end = (point.newest + 1).min(self.low_water_mark.saturating_add(PROBE_RANGE));
+        Some((self.low_water_mark..end, point.xid))
     }
 
-    /// Whether it helps to ask who writes to the outbox: for the pending mark, or because of an old transaction that may not.
-    pub(super) fn asks_who_is_writing(&self) -> bool {
+    /// Whether to query the outbox writers: an old transaction holds up the pending settle point, and may not be one of them.
+    pub(super) fn needs_writers(&self) -> bool {
         self.is_held_up && self.pending.is_some()
     }
 
-    /// What the look at `range` saw. Returns whether there is more to see up to the pending mark.
-    pub(super) fn looked(&mut self, range: &Range<i64>, seen: Look) -> bool {
-        if self.is_another_run(seen.run) {
+    /// Records a probe of `range`. Returns whether ids up to the pending settle point are left to probe.
+    pub(super) fn probed(&mut self, range: &Range<i64>, probe: Probe) -> bool {
+        if self.is_another_run(probe.run) {
             return false;
         }
-        let Some(mark) = &self.pending else { return false };
-        if !seen.settled {
+        let Some(point) = &self.pending else { return false };
+        if !probe.is_settled {
             self.is_held_up = true;
-            if mark.writing.is_none() {
+            if point.writers.is_none() {
                 self.pending = None;
             }
             return false;
         }
-        if mark.transaction != LONG_AGO {
+        if point.xid != XID_ZERO {
             self.is_held_up = false;
         }
-        self.start = seen.first.unwrap_or(range.end);
-        let is_done = seen.first.is_some() || range.end > mark.newest;
+        self.low_water_mark = probe.first.unwrap_or(range.end);
+        let is_done = probe.first.is_some() || range.end > point.newest;
         if is_done {
             self.pending = None;
         }
         !is_done
     }
 
-    /// Who writes to the outbox. The pending mark waits for those who did when it was made. Returns whether they have all ended: the
-    /// next look will see what they wrote.
-    pub(super) fn are_writing(&mut self, writing: Writing) -> bool {
-        if self.is_another_run(writing.run) {
+    /// Records the outbox writers. The pending settle point waits for the first ones that are recorded. Returns whether they
+    /// have all ended: the next probe sees what they wrote.
+    pub(super) fn record_writers(&mut self, writers: OutboxWriters) -> bool {
+        if self.is_another_run(writers.run) {
             return false;
         }
-        let Some(mark) = &mut self.pending else { return false };
-        let now: BTreeSet<_> = writing.transactions.into_iter().collect();
-        let Some(then) = &mark.writing else {
-            mark.writing = Some(now);
+        let Some(point) = &mut self.pending else { return false };
+        let now: BTreeSet<_> = writers.transactions.into_iter().collect();
+        let Some(then) = &point.writers else {
+            point.writers = Some(now);
             return false;
         };
         let have_ended = then.is_disjoint(&now) && !now.iter().any(|id| id.starts_with(PREPARED));
         if have_ended {
-            mark.transaction = LONG_AGO;
+            point.xid = XID_ZERO;
         }
         have_ended
     }
 
-    /// How far ids have been drawn, and the next mark.
-    pub(super) fn drew(&mut self, drawn: Drawn) {
-        if self.is_another_run(drawn.run) {
+    /// Records the newest allocated id, and makes the next settle point from it.
+    pub(super) fn record_allocated(&mut self, allocated: Allocated) {
+        if self.is_another_run(allocated.run) {
             return;
         }
-        if drawn.newest + 1 < self.start {
+        if allocated.newest + 1 < self.low_water_mark {
             tracing::warn!(
-                newest = drawn.newest,
-                start = self.start,
-                "ids have gone back; claims begin at the lowest id again"
+                newest = allocated.newest,
+                low_water_mark = self.low_water_mark,
+                "the outbox sequence went back; claims start at the lowest id again"
             );
-            self.start = 0;
+            self.low_water_mark = 0;
         }
-        self.pending =
-            drawn.mark.map(|transaction| Mark { newest: drawn.newest, transaction, writing: None });
+        self.pending = allocated.xid.map(|xid| SettlePoint { newest: allocated.newest, xid, writers: None });
     }
 
-    /// What a look at ids before the start saw.
-    pub(super) fn reviewed(&mut self, seen: Look) {
-        if self.is_another_run(seen.run) {
+    /// Records a probe of ids below the low-water mark.
+    pub(super) fn rechecked(&mut self, probe: Probe) {
+        if self.is_another_run(probe.run) {
             return;
         }
-        if let Some(missed) = seen.first.filter(|missed| *missed < self.start) {
+        if let Some(missed) = probe.first.filter(|missed| *missed < self.low_water_mark) {
             tracing::warn!(
                 event.id = missed,
-                start = self.start,
-                "an event was found before the place where claims begin"
+                low_water_mark = self.low_water_mark,
+                "an event was found below the low-water mark; claims start at it"
             );
-            self.start = missed;
+            self.low_water_mark = missed;
             self.pending = None;
         }
     }
 
-    /// Forgets everything if `run` is not the one that it is about.
+    /// Whether `run` differs from the known one. If so, forgets everything else.
     fn is_another_run(&mut self, run: ServerRun) -> bool {
         let known = self.run.replace(run);
         let is_another = known.is_some_and(|known| known != run);
         if is_another {
             tracing::info!(
-                start = self.start,
-                "PostgreSQL was restarted, recovered from a crash, or is another server; claims begin at the lowest id again"
+                low_water_mark = self.low_water_mark,
+                "PostgreSQL was restarted, recovered from a crash, or is another server; claims start at the lowest id again"
             );
-            self.start = 0;
+            self.low_water_mark = 0;
             self.pending = None;
         }
         is_another
@@ -150,48 +149,48 @@ impl Known {
 mod tests {
     use super::*;
 
-    const RUN: ServerRun = ServerRun { started: 1, counting_since: 1 };
+    const RUN: ServerRun = ServerRun { started: 1, stats_reset: 1 };
 
-    fn writing(transactions: &[&str]) -> Writing {
-        Writing { transactions: transactions.iter().map(ToString::to_string).collect(), run: RUN }
+    fn writers(transactions: &[&str]) -> OutboxWriters {
+        OutboxWriters { transactions: transactions.iter().map(ToString::to_string).collect(), run: RUN }
     }
 
-    /// After a mark, while an older transaction runs on.
-    fn held_up() -> Known {
-        let mut known = Known::default();
+    /// After a settle point, while an older transaction is running.
+    fn held_up() -> Progress {
+        let mut progress = Progress::default();
         for _ in 0..2 {
-            known.drew(Drawn { newest: 9, mark: Some(5), run: RUN });
-            if known.asks_who_is_writing() {
-                return known;
+            progress.record_allocated(Allocated { newest: 9, xid: Some(5), run: RUN });
+            if progress.needs_writers() {
+                return progress;
             }
-            known.looked(&(0..10), Look { settled: false, first: None, run: RUN });
+            progress.probed(&(0..10), Probe { is_settled: false, first: None, run: RUN });
         }
-        panic!("it does not ask");
+        panic!("it does not need the writers");
     }
 
     #[test]
-    fn a_mark_waits_only_for_those_that_were_writing_when_it_was_made() {
-        let mut known = held_up();
-        assert!(!known.are_writing(writing(&["3/1", "4/1"])));
-        assert!(!known.are_writing(writing(&["4/1", "5/1"])));
-        assert!(known.are_writing(writing(&["3/2", "5/1"])));
-        assert_eq!(known.next_look(), Some((0..10, LONG_AGO)));
+    fn a_settle_point_waits_only_for_the_transactions_that_wrote_when_it_was_made() {
+        let mut progress = held_up();
+        assert!(!progress.record_writers(writers(&["3/1", "4/1"])));
+        assert!(!progress.record_writers(writers(&["4/1", "5/1"])));
+        assert!(progress.record_writers(writers(&["3/2", "5/1"])));
+        assert_eq!(progress.next_probe(), Some((0..10, XID_ZERO)));
     }
 
     #[test]
-    fn a_prepared_transaction_may_be_one_of_them_under_another_name() {
-        let mut known = held_up();
-        assert!(!known.are_writing(writing(&["3/1"])));
-        assert!(!known.are_writing(writing(&["-1/777"])));
-        assert!(known.are_writing(writing(&[])));
+    fn a_prepared_transaction_may_be_one_of_them_under_another_id() {
+        let mut progress = held_up();
+        assert!(!progress.record_writers(writers(&["3/1"])));
+        assert!(!progress.record_writers(writers(&["-1/777"])));
+        assert!(progress.record_writers(writers(&[])));
     }
 
     #[test]
-    fn who_writes_on_another_server_says_nothing() {
-        let mut known = held_up();
-        assert!(!known.are_writing(writing(&["3/1"])));
+    fn writers_of_another_server_prove_nothing() {
+        let mut progress = held_up();
+        assert!(!progress.record_writers(writers(&["3/1"])));
         let other = ServerRun { started: 2, ..RUN };
-        assert!(!known.are_writing(Writing { run: other, ..writing(&[]) }));
-        assert_eq!((known.start(), known.next_look()), (0, None));
+        assert!(!progress.record_writers(OutboxWriters { run: other, ..writers(&[]) }));
+        assert_eq!((progress.low_water_mark(), progress.next_probe()), (0, None));
     }
 }

@@ -1,162 +1,98 @@
-//! What PostgreSQL knows about ids and the transactions that own them.
+//! The queries that advance the low-water mark.
 
 use std::ops::Range;
 
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel::{QueryResult, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::statement;
 
-/// How far ids have been drawn, and a transaction that began to count after that.
+/// The newest allocated id, and an xid that was assigned after reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
-pub struct Drawn {
-    /// The newest id that anybody has drawn; 0 before the first.
+pub struct Allocated {
+    /// The newest allocated id; 0 before the first.
     pub newest: i64,
-    /// A transaction id. Every transaction that had drawn an id up to `newest` got its own id earlier, and so a lower one. It
-    /// is only assigned where `newest` is at least what was asked for.
-    pub mark: Option<i64>,
-    /// The run of the server that answered.
+    /// Higher than the xid of every transaction that had allocated an id up to `newest`. Assigned only if `newest` is at
+    /// least the low-water mark.
+    pub xid: Option<i64>,
+    /// The server run of this result.
     pub run: ServerRun,
 }
 
-/// Whether all transactions before a mark have ended, and what they left.
+/// Whether all transactions below an xid have ended, and what they left in a range of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
-pub struct Look {
-    /// They have, and this look sees everything that they wrote.
-    pub settled: bool,
-    /// The lowest id in the range that is there. Events that another worker has claimed but not committed are there.
+pub struct Probe {
+    /// They have ended, and this probe sees everything that they wrote.
+    pub is_settled: bool,
+    /// The lowest event in the range, including events that another worker has claimed and not committed.
     pub first: Option<i64>,
-    /// The run of the server that answered.
+    /// The server run of this result.
     pub run: ServerRun,
 }
 
 /// The transactions that write to the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
-pub struct Writing {
-    /// Their virtual transaction ids, as `pg_locks` shows them.
+pub struct OutboxWriters {
+    /// Their virtual transaction ids, as in `pg_locks`.
     pub transactions: Vec<String>,
-    /// The run of the server that answered.
+    /// The server run of this result.
     pub run: ServerRun,
 }
 
-/// One run of a server, from its start or its last crash to its end. What is known of ids holds within one run: a standby that
-/// takes over may lack ids that were drawn, and so does a server that recovered from a crash, unless they were on disk. Both
-/// give them out again.
+/// One run of a server, from its start or last crash to its end. Allocated ids are comparable only within one run: a standby
+/// that takes over, or a server that recovers from a crash, may lack ids that were not on its disk, and allocates them
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Queryable)]
 pub struct ServerRun {
-    /// When the postmaster was started, in microseconds since 1970. It survives a crash of the other processes.
+    /// When the postmaster started, in microseconds since 1970. The postmaster survives a crash of the other processes.
     pub started: i64,
-    /// Since when the server has counted its statistics, likewise. PostgreSQL begins anew when it recovers from a crash. An
-    /// operator may reset them too, which does no harm here.
-    pub counting_since: i64,
+    /// When the statistics were last reset, in the same unit. Recovery from a crash resets them. An operator's reset has
+    /// the same effect and does no harm.
+    pub stats_reset: i64,
 }
 
-/// How far ids have been drawn. A mark is made only if that is `from` or further.
+/// The newest allocated id, and an xid if that id is at least `low_water_mark`.
 ///
 /// # Errors
 ///
 /// The database's.
-pub async fn drawn(connection: &mut AsyncPgConnection, from: i64) -> QueryResult<Drawn> {
-    RunQueryDsl::get_result(DrawnQuery { from }, connection).await
+pub async fn allocated(connection: &mut AsyncPgConnection, low_water_mark: i64) -> QueryResult<Allocated> {
+    RunQueryDsl::get_result(AllocatedQuery { low_water_mark }, connection).await
 }
 
-/// Looks for events with ids in `range`, once all transactions before `mark` have ended. Both are judged by one snapshot.
+/// Searches `range` for events, if all transactions below `xid` have ended. One snapshot decides both.
 ///
 /// # Errors
 ///
 /// The database's.
-pub async fn look(connection: &mut AsyncPgConnection, range: Range<i64>, mark: i64) -> QueryResult<Look> {
-    RunQueryDsl::get_result(LookQuery { range, mark }, connection).await
+pub async fn probe(connection: &mut AsyncPgConnection, range: Range<i64>, xid: i64) -> QueryResult<Probe> {
+    let probe = ProbeQuery { first_id: range.start, end_id: range.end, xid };
+    RunQueryDsl::get_result(probe, connection).await
 }
 
-/// The transactions that can have drawn an id and have not ended. An INSERT locks the table before it draws an id, and `nextval` locks
-/// the sequence; both locks are held until the transaction has ended and all can see what it wrote.
+/// The transactions that may have allocated an id and have not ended.
 ///
 /// # Errors
 ///
 /// The database's.
-pub async fn writing(connection: &mut AsyncPgConnection) -> QueryResult<Writing> {
-    RunQueryDsl::get_result(WritingQuery, connection).await
+pub async fn outbox_writers(connection: &mut AsyncPgConnection) -> QueryResult<OutboxWriters> {
+    RunQueryDsl::get_result(OutboxWritersQuery {}, connection).await
 }
 
-/// A [`ServerRun`].
-const RUN: &str = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, \
-     coalesce((SELECT (extract(epoch FROM stats_reset) * 1000000)::bigint FROM pg_stat_archiver), 0)";
-
-#[derive(QueryId)]
-struct DrawnQuery {
-    from: i64,
-}
-
-impl Query for DrawnQuery {
-    type SqlType = (BigInt, Nullable<BigInt>, (BigInt, BigInt));
-}
-
-impl QueryFragment<Pg> for DrawnQuery {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // The sequence is read first, then the mark is assigned: that order is what makes the mark one.
-        out.push_sql(
-            "WITH drawn AS MATERIALIZED \
-             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS newest FROM outbox_id_seq) \
-             SELECT newest, CASE WHEN newest >= ",
-        );
-        out.push_bind_param::<BigInt, _>(&self.from)?;
-        out.push_sql(" THEN pg_current_xact_id()::text::bigint END, ");
-        out.push_sql(RUN);
-        out.push_sql(" FROM drawn");
-        Ok(())
+statement! {
+    struct AllocatedQuery = "allocated.sql" -> (BigInt, Nullable<BigInt>, (BigInt, BigInt)) {
+        low_water_mark: i64 as BigInt,
     }
 }
 
-impl<Connection> diesel::RunQueryDsl<Connection> for DrawnQuery {}
-
-#[derive(QueryId)]
-struct LookQuery {
-    range: Range<i64>,
-    mark: i64,
-}
-
-impl Query for LookQuery {
-    type SqlType = (Bool, Nullable<BigInt>, (BigInt, BigInt));
-}
-
-impl QueryFragment<Pg> for LookQuery {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // Nothing is looked for as long as nothing is settled.
-        out.push_sql("SELECT settled, CASE WHEN settled THEN (SELECT id FROM outbox WHERE id >= ");
-        out.push_bind_param::<BigInt, _>(&self.range.start)?;
-        out.push_sql(" AND id < ");
-        out.push_bind_param::<BigInt, _>(&self.range.end)?;
-        out.push_sql(" ORDER BY id LIMIT 1) END, ");
-        out.push_sql(RUN);
-        out.push_sql(" FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= ");
-        out.push_bind_param::<BigInt, _>(&self.mark)?;
-        out.push_sql(" AS settled) AS snapshot");
-        Ok(())
+statement! {
+    struct ProbeQuery = "probe.sql" -> (Bool, Nullable<BigInt>, (BigInt, BigInt)) {
+        first_id: i64 as BigInt,
+        end_id: i64 as BigInt,
+        xid: i64 as BigInt,
     }
 }
 
-impl<Connection> diesel::RunQueryDsl<Connection> for LookQuery {}
-
-#[derive(QueryId)]
-struct WritingQuery;
-
-impl Query for WritingQuery {
-    type SqlType = (Array<Text>, (BigInt, BigInt));
+statement! {
+    struct OutboxWritersQuery = "outbox_writers.sql" -> (Array<Text>, (BigInt, BigInt)) {}
 }
-
-impl QueryFragment<Pg> for WritingQuery {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "SELECT ARRAY(SELECT DISTINCT virtualtransaction FROM pg_locks \
-             WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted \
-             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-             AND relation IN ('outbox'::regclass, 'outbox_id_seq'::regclass)), ",
-        );
-        out.push_sql(RUN);
-        Ok(())
-    }
-}
-
-impl<Connection> diesel::RunQueryDsl<Connection> for WritingQuery {}

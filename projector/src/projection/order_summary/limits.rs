@@ -1,14 +1,14 @@
-//! What the table `order_summary` refuses, known without asking it. A test compares this with the table's constraints.
+//! What the table `order_summary` refuses, known without a query. A test compares this with the table's constraints.
 
 use chrono::{DateTime, Utc};
 use shared_events::OrderState;
 
 const CUSTOMER_ID_MAX: usize = 128;
 const SKU_MAX: usize = 64;
-/// PostgreSQL's earliest time, in microseconds since 1970: 4714-11-24 BC. Its latest is beyond what an event can say.
+/// PostgreSQL's earliest time, in microseconds since 1970: 4714-11-24 BC. Its latest is later than any time in an event.
 const EARLIEST_MICROS: i64 = -210_866_803_200_000_000;
 
-/// The limit that `order` does not keep, if any, by the name of the constraint.
+/// The limit that `order` breaks, if any, with the name of the constraint or column.
 pub(super) fn broken_by(order: &OrderState) -> Option<String> {
     has_length("order_summary_customer_id_length", &order.customer_id, CUSTOMER_ID_MAX)
         .or_else(|| has_length("order_summary_last_item_sku_length", &order.last_item_sku, SKU_MAX))
@@ -21,7 +21,7 @@ pub(super) fn broken_by(order: &OrderState) -> Option<String> {
 }
 
 fn has_length(constraint: &str, text: &str, max: usize) -> Option<String> {
-    // No text has more characters than bytes.
+    // A text never has more characters than bytes.
     let fits = !text.is_empty() && (text.len() <= max || text.chars().count() <= max);
     (!fits).then(|| format!("{constraint}: {} characters", text.chars().count()))
 }

@@ -1,4 +1,4 @@
-//! A second read model from end to end: a migration, a file, a line of wiring, and nothing else.
+//! A second read model from end to end: a migration, a file and a line of wiring.
 
 mod projection;
 
@@ -11,7 +11,7 @@ use diesel::result::Error as DieselError;
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
-use projector::batch::{BatchOutcome, DrainError};
+use projector::batch::{BatchError, BatchOutcome};
 use projector::projection::{OrderSummary, Projection};
 use shared_events::{OrderChange, OrderEvent};
 
@@ -42,7 +42,7 @@ fn paid_in(order: u128, date: &str) -> Result<OrderEvent> {
 }
 
 #[tokio::test]
-async fn it_adds_up_what_was_paid_and_nothing_else() -> Result<()> {
+async fn it_adds_up_payments_and_nothing_else() -> Result<()> {
     let scene = scene().await?;
     let republished = OrderEvent::new(event(1, 2).order, OrderChange::Republished, event(1, 2).occurred_at);
     let events =
@@ -51,12 +51,12 @@ async fn it_adds_up_what_was_paid_and_nothing_else() -> Result<()> {
     scene.emit([paid_in(3, "2026-11-30")?]).await?;
     assert_eq!(drain(&*scene.worker_with(projections(), 2)?).await?, (6, 0));
     assert_eq!(revenue(&scene).await?, [("2026-10-01".to_owned(), 200), ("2026-11-01".to_owned(), 400)]);
-    assert_eq!(scene.count("order_summary").await?, 3, "the other read model is kept as before");
+    assert_eq!(scene.count("order_summary").await?, 3, "the other read model is unaffected");
     scene.session.batch_execute(DOWN).await?;
     Ok(())
 }
 
-/// Fails every third time that it is asked, after the projections before it have written.
+/// Fails every third time, after the projections before it have written.
 struct Unreliable(AtomicUsize);
 
 impl Projection for Unreliable {
@@ -67,7 +67,7 @@ impl Projection for Unreliable {
     fn apply<'a>(
         &'a self,
         _: &'a mut AsyncPgConnection,
-        _: &'a [OrderEvent],
+        _: &'a [&'a OrderEvent],
     ) -> BoxFuture<'a, QueryResult<()>> {
         let fails = self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
         std::future::ready(if fails { Err(DieselError::BrokenTransactionManager) } else { Ok(()) }).boxed()
@@ -75,7 +75,7 @@ impl Projection for Unreliable {
 }
 
 #[tokio::test]
-async fn it_comes_out_exactly_right_although_batches_fail_and_are_delivered_again() -> Result<()> {
+async fn the_sum_is_exact_although_batches_fail_and_are_repeated() -> Result<()> {
     let scene = scene().await?;
     let paid: Vec<_> = (1..=600).map(|order| paid_in(order, "2026-11-23")).collect::<Result<_>>()?;
     scene.emit_all(&paid).await?;
@@ -88,19 +88,19 @@ async fn it_comes_out_exactly_right_although_batches_fail_and_are_delivered_agai
             match worker.run_once().await {
                 Ok(BatchOutcome::Empty) if scene.count("outbox").await? == 0 => return anyhow::Ok(()),
                 Ok(_) => {}
-                Err(DrainError::Projection { .. }) => drop(failures.fetch_add(1, Ordering::Relaxed)),
+                Err(BatchError::Projection { .. }) => drop(failures.fetch_add(1, Ordering::Relaxed)),
                 Err(error) => return Err(error.into()),
             }
         }
     };
     try_join_all([work(), work(), work()]).await?;
-    ensure!(failures.load(Ordering::Relaxed) >= 10, "it was meant to fail more often");
+    ensure!(failures.load(Ordering::Relaxed) >= 10, "too few batches failed");
     assert_eq!(revenue(&scene).await?, [("2026-11-01".to_owned(), 600 * 200)]);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_worker_that_is_killed_after_it_has_added_leaves_nothing_added() -> Result<()> {
+async fn a_worker_that_is_killed_after_adding_leaves_nothing_added() -> Result<()> {
     let scene = scene().await?;
     scene.emit([paid_in(1, "2026-11-23")?]).await?;
     let reached = Arc::new(tokio::sync::Notify::new());
@@ -113,9 +113,9 @@ async fn a_worker_that_is_killed_after_it_has_added_leaves_nothing_added() -> Re
     assert!(running.await.is_err_and(|error| error.is_cancelled()));
 
     let worker = scene.worker_with(projections(), 10)?;
-    testkit::wait::until("the event to be free again", std::time::Duration::from_secs(5), || async {
+    testkit::wait::until("the event to be unlocked", std::time::Duration::from_secs(5), || async {
         match worker.run_once().await {
-            Ok(BatchOutcome::Drained { applied: 1, .. }) => Ok(()),
+            Ok(BatchOutcome::Committed { applied: 1, .. }) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
@@ -124,7 +124,7 @@ async fn a_worker_that_is_killed_after_it_has_added_leaves_nothing_added() -> Re
     Ok(())
 }
 
-/// Says that it was reached, and never comes back.
+/// Signals that it was reached, and never returns.
 struct Hangs(Arc<tokio::sync::Notify>);
 
 impl Projection for Hangs {
@@ -135,7 +135,7 @@ impl Projection for Hangs {
     fn apply<'a>(
         &'a self,
         _: &'a mut AsyncPgConnection,
-        _: &'a [OrderEvent],
+        _: &'a [&'a OrderEvent],
     ) -> BoxFuture<'a, QueryResult<()>> {
         self.0.notify_one();
         std::future::pending().boxed()

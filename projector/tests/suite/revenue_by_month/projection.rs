@@ -1,19 +1,19 @@
-//! `revenue_by_month`: what was paid in each calendar month (UTC), in cents.
+//! `revenue_by_month`: the payments of each calendar month (UTC), in cents.
 
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, NaiveDate};
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::{QueryResult, sql_types};
+use diesel::QueryResult;
+use diesel::sql_types::{Array, BigInt, Date};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use projector::projection::Projection;
+use service_kit::statement;
 use shared_events::{OrderChange, OrderEvent};
 
-/// Adds up payments. It adds, so it rests on each event being applied once; and a payment that is merely told again
-/// (`OrderChange::Republished`) is not one.
+/// Adds up payments. A sum relies on each event being applied once, and ignores republished orders
+/// (`OrderChange::Republished`).
 pub(crate) struct RevenueByMonth;
 
 impl Projection for RevenueByMonth {
@@ -24,13 +24,13 @@ impl Projection for RevenueByMonth {
     fn apply<'a>(
         &'a self,
         connection: &'a mut AsyncPgConnection,
-        events: &'a [OrderEvent],
+        events: &'a [&'a OrderEvent],
     ) -> BoxFuture<'a, QueryResult<()>> {
         async move {
             let revenue = revenue(events);
             if !revenue.is_empty() {
                 let (months, cents) = revenue.into_iter().unzip();
-                RunQueryDsl::execute(Add { months, cents }, connection).await?;
+                RunQueryDsl::execute(AddRevenue { months, cents }, connection).await?;
             }
             Ok(())
         }
@@ -39,7 +39,7 @@ impl Projection for RevenueByMonth {
 }
 
 /// By month, sorted: two workers that lock rows in the same order cannot deadlock.
-fn revenue(events: &[OrderEvent]) -> BTreeMap<NaiveDate, i64> {
+fn revenue(events: &[&OrderEvent]) -> BTreeMap<NaiveDate, i64> {
     let mut revenue = BTreeMap::new();
     for event in events.iter().filter(|event| event.change == OrderChange::Paid) {
         if let Some(month) = event.occurred_at.date_naive().with_day(1) {
@@ -49,23 +49,9 @@ fn revenue(events: &[OrderEvent]) -> BTreeMap<NaiveDate, i64> {
     revenue
 }
 
-#[derive(QueryId)]
-struct Add {
-    months: Vec<NaiveDate>,
-    cents: Vec<i64>,
-}
-
-impl QueryFragment<Pg> for Add {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO revenue_by_month AS r (month, revenue_cents) SELECT * FROM unnest(");
-        out.push_bind_param::<sql_types::Array<sql_types::Date>, _>(&self.months)?;
-        out.push_sql(", ");
-        out.push_bind_param::<sql_types::Array<sql_types::BigInt>, _>(&self.cents)?;
-        out.push_sql(
-            ") ON CONFLICT (month) DO UPDATE SET revenue_cents = r.revenue_cents + EXCLUDED.revenue_cents",
-        );
-        Ok(())
+statement! {
+    struct AddRevenue = "add_revenue.sql" {
+        months: Vec<NaiveDate> as Array<Date>,
+        cents: Vec<i64> as Array<BigInt>,
     }
 }
-
-impl<Connection> diesel::RunQueryDsl<Connection> for Add {}

@@ -1,4 +1,4 @@
-//! Where claims begin: past what is deleted, never past what may still come.
+//! The low-water mark: it passes deleted events, and never an event that may still commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use projector::batch::BatchOutcome;
 use projector::outbox::ClaimLimits;
-use projector::outbox::low_water_mark::queries as frontier;
-use projector::{database as postgres, outbox};
+use projector::outbox::low_water_mark::queries;
+use projector::{database, outbox};
 use service_kit::database::DatabaseConfig;
 use testkit::wait;
 use tokio::task::JoinSet;
@@ -16,7 +16,7 @@ use tokio_postgres::{Client, IsolationLevel};
 
 use crate::support::{Scene, Worker, drain, event, placed_at};
 
-/// Writes as write-api does: the order first, so that the transaction has its id before it draws one for the event.
+/// Writes as write-api does: the order first, so that the transaction has its xid before it allocates an outbox id.
 async fn write(session: &Client, order: u128) -> Result<()> {
     let event = event(order, 1);
     let insert = "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at)
@@ -29,11 +29,11 @@ async fn write(session: &Client, order: u128) -> Result<()> {
     Ok(())
 }
 
-/// Cycles until claims begin behind `id`.
-async fn move_past(worker: &Worker, id: i64) -> Result<()> {
-    wait::until("claims to begin later", Duration::from_secs(10), || async {
+/// Runs batches until the mark has passed `id`.
+async fn pass(worker: &Worker, id: i64) -> Result<()> {
+    wait::until("the mark to advance", Duration::from_secs(10), || async {
         let outcome = worker.run_once().await;
-        if worker.start() > id { Ok(()) } else { Err((outcome.is_ok(), worker.start())) }
+        if worker.low_water_mark() > id { Ok(()) } else { Err((outcome.is_ok(), worker.low_water_mark())) }
     })
     .await?;
     Ok(())
@@ -44,40 +44,40 @@ async fn newest_id(scene: &Scene) -> Result<i64> {
 }
 
 #[tokio::test]
-async fn claims_begin_behind_what_is_gone() -> Result<()> {
+async fn claims_start_after_deleted_events() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(100)?;
     scene.emit((1..=250).map(|order| event(order, 1))).await?;
-    assert_eq!(worker.start(), 0);
+    assert_eq!(worker.low_water_mark(), 0);
     drain(&worker).await?;
-    move_past(&worker, 250).await?;
-    assert_eq!(worker.start(), 251);
+    pass(&worker, 250).await?;
+    assert_eq!(worker.low_water_mark(), 251);
     scene.emit([event(300, 1)]).await?;
     assert_eq!(drain(&worker).await?, (1, 0));
     Ok(())
 }
 
-/// A snapshot knows nothing of a running transaction that is newer than all that have ended.
+/// The xmax of a snapshot does not cover a running transaction that is newer than all ended ones.
 #[tokio::test]
-async fn a_mark_is_not_settled_while_the_newest_transaction_of_all_is_running() -> Result<()> {
+async fn nothing_is_settled_while_the_newest_transaction_is_running() -> Result<()> {
     let scene = Scene::create().await?;
     let mut connection = scene.open()?.session().await?;
     let mut newest = scene.database.connect().await?;
     let newest = newest.transaction().await?;
     write(newest.client(), 1).await?;
 
-    let drawn = frontier::drawn(&mut connection, 1).await?;
-    let mark = drawn.mark.context("an id was drawn")?;
-    assert_eq!(drawn.newest, 1);
-    assert!(!frontier::look(&mut connection, 0..10, mark).await?.settled);
+    let allocated = queries::allocated(&mut connection, 1).await?;
+    let xid = allocated.xid.context("no xid, although an id was allocated")?;
+    assert_eq!(allocated.newest, 1);
+    assert!(!queries::probe(&mut connection, 0..10, xid).await?.is_settled);
 
     newest.commit().await?;
-    // Transactions of other tests on this server count as well.
+    // Transactions of other tests on this server count too.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
-        let look = frontier::look(&mut connection, 0..10, mark).await?;
-        if look.settled {
-            assert_eq!(look.first, Some(1));
+        let probe = queries::probe(&mut connection, 0..10, xid).await?;
+        if probe.is_settled {
+            assert_eq!(probe.first, Some(1));
             return Ok(());
         }
         ensure!(tokio::time::Instant::now() < deadline, "not settled");
@@ -92,18 +92,18 @@ async fn an_event_with_a_low_id_that_is_committed_late_is_claimed_by_the_next_ba
     let late = late.transaction().await?;
     write(late.client(), 1).await?;
 
-    // Others go on, the surveys as well, and the late one's id is passed by thousands.
+    // Other events are projected, and thousands of ids are allocated after the late one.
     for first in (1_000..4_000).step_by(500) {
         scene.emit_all(&(first..first + 500).map(|order| event(order, 1)).collect::<Vec<_>>()).await?;
         drain(&worker).await?;
     }
     assert!(newest_id(&scene).await? > 3_000);
-    assert!(worker.start() <= 1, "claims must not begin behind an id that may still come");
+    assert!(worker.low_water_mark() <= 1, "the mark must not pass an id that may still commit");
 
     late.commit().await?;
-    assert_eq!(worker.run_once().await?, BatchOutcome::Drained { applied: 1, parked: 0, waiting: 0 });
-    // Now nothing holds it up any more.
-    move_past(&worker, 3_000).await
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 });
+    // Now nothing holds the mark up.
+    pass(&worker, 3_000).await
 }
 
 #[tokio::test]
@@ -119,19 +119,19 @@ async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_passed() 
     assert_eq!(drain(&worker).await?, (7, 0));
     scene.emit_all(&(1_000..3_000).map(|order| event(order, 1)).collect::<Vec<_>>()).await?;
     drain(&worker).await?;
-    assert!(worker.start() <= 1, "{}", worker.start());
+    assert!(worker.low_water_mark() <= 1, "{}", worker.low_water_mark());
 
     let killed = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
                   WHERE application_name = 'test' AND state = 'idle in transaction' AND datname = current_database()";
     assert_eq!(scene.session.query(killed, &[]).await?.len(), 1);
     assert_eq!(drain(&worker).await?, (3, 0));
-    move_past(&worker, 2_000).await
+    pass(&worker, 2_000).await
 }
 
-/// Three writers without a pause, one that holds its transaction open for a while again and again, three workers that share
-/// where claims begin: when the writers have ended, one pass over the outbox finds all that is left.
+/// Three writers without pauses, one writer that keeps each transaction open for a while, and three workers that share the mark.
+/// After the writers have ended, one pass over the outbox finds all remaining events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_passed_with_three_writers_under_load_and_one_that_commits_late() -> Result<()> {
+async fn no_event_is_passed_with_three_writers_under_load_and_one_that_commits_late() -> Result<()> {
     let scene = Arc::new(Scene::create().await?);
     let worker = scene.worker(50)?;
     let writing = Arc::new(AtomicBool::new(true));
@@ -167,12 +167,16 @@ async fn nothing_is_passed_with_three_writers_under_load_and_one_that_commits_la
         let transaction = late.transaction().await?;
         write(transaction.client(), order).await?;
         let own: i64 = transaction.query_one("SELECT lastval()", &[]).await?.get(0);
-        wait::until("the others to be far ahead", Duration::from_secs(20), || async {
+        wait::until("the other writers to be far ahead", Duration::from_secs(20), || async {
             let newest = newest_id(&scene).await.unwrap_or_default();
             if newest > own + 300 { Ok(()) } else { Err(newest) }
         })
         .await?;
-        ensure!(worker.start() <= own, "claims begin at {}, and {own} is still to come", worker.start());
+        ensure!(
+            worker.low_water_mark() <= own,
+            "the mark is {}, past {own}, which has not committed",
+            worker.low_water_mark()
+        );
         transaction.commit().await?;
     }
 
@@ -184,16 +188,16 @@ async fn nothing_is_passed_with_three_writers_under_load_and_one_that_commits_la
     while let Some(ended) = workers.join_next().await {
         applied += ended??;
     }
-    let start = worker.start();
-    ensure!(start > 0, "claims never began later, so that this shows nothing");
+    let mark = worker.low_water_mark();
+    ensure!(mark > 0, "the mark never advanced, so the test proves nothing");
     applied += drain(&worker).await?.0;
-    ensure!(scene.count("outbox").await? == 0, "events before {start} were not seen");
+    ensure!(scene.count("outbox").await? == 0, "events below {mark} were missed");
     assert_eq!(u128::try_from(applied)?, written);
     Ok(())
 }
 
 #[tokio::test]
-async fn under_an_old_snapshot_a_claim_does_not_walk_over_what_was_deleted() -> Result<()> {
+async fn under_an_old_snapshot_a_claim_does_not_read_deleted_events() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(1_000)?;
     let mut pin = scene.database.connect().await?;
@@ -204,9 +208,9 @@ async fn under_an_old_snapshot_a_claim_does_not_walk_over_what_was_deleted() -> 
         scene.emit_all(&orders.map(|order| event(order, 1)).collect::<Vec<_>>()).await?;
         drain(&worker).await?;
     }
-    move_past(&worker, 9_999).await?;
+    pass(&worker, 9_999).await?;
 
-    // The pages that an empty claim reads: all of the dead rows' from the lowest id, a few from where it begins.
+    // An empty claim reads all pages of the dead rows from the lowest id, and a few pages from the mark.
     let pages = |from: i64| {
         let session = &scene.session;
         async move {
@@ -215,20 +219,22 @@ async fn under_an_old_snapshot_a_claim_does_not_walk_over_what_was_deleted() -> 
             );
             let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}");
             let plan: serde_json::Value = serde_json::from_str(&explained(session, &explain).await?)?;
-            plan.pointer("/0/Plan/Shared Hit Blocks").and_then(serde_json::Value::as_u64).context("no figure")
+            plan.pointer("/0/Plan/Shared Hit Blocks")
+                .and_then(serde_json::Value::as_u64)
+                .context("no number of pages")
         }
     };
     scene.session.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").await?;
-    let (from_lowest, from_start) = (pages(0).await?, pages(worker.start()).await?);
-    ensure!(from_lowest > 100, "{from_lowest} pages: nothing is dead here, so that this shows nothing");
-    ensure!(from_start < 10, "{from_start} of {from_lowest} pages");
+    let (from_lowest, from_mark) = (pages(0).await?, pages(worker.low_water_mark()).await?);
+    ensure!(from_lowest > 100, "{from_lowest} pages: there are no dead rows, so the test proves nothing");
+    ensure!(from_mark < 10, "{from_mark} of {from_lowest} pages");
     pin.rollback().await?;
     Ok(())
 }
 
-/// A claim from the lowest id would walk over more than it has time for, and nothing would ever move on.
+/// A claim from the lowest id would read too many dead rows for its timeout, and would fail again and again.
 #[tokio::test]
-async fn a_projector_that_starts_under_an_old_snapshot_finds_its_way_past_what_was_deleted() -> Result<()> {
+async fn a_projector_that_starts_under_an_old_snapshot_gets_past_deleted_events() -> Result<()> {
     let scene = Scene::create().await?;
     let mut pin = scene.database.connect().await?;
     let pin = pin.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
@@ -240,12 +246,12 @@ async fn a_projector_that_starts_under_an_old_snapshot_finds_its_way_past_what_w
 
     let mut vars = scene.vars();
     vars.push(("DATABASE_STATEMENT_TIMEOUT_MS".to_owned(), "40".to_owned()));
-    let database = postgres::open(&DatabaseConfig::from_vars(&vars)?, "test")?;
+    let database = database::open(&DatabaseConfig::from_vars(&vars)?, "test")?;
     let worker = Worker::new(database, projector::projections(), 10);
     wait::until("the event to be applied", Duration::from_secs(20), || async {
         match worker.run_once().await {
-            Ok(BatchOutcome::Drained { .. }) => Ok(()),
-            other => Err((other, worker.start())),
+            Ok(BatchOutcome::Committed { .. }) => Ok(()),
+            other => Err((other, worker.low_water_mark())),
         }
     })
     .await?;

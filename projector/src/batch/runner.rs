@@ -1,0 +1,314 @@
+//! The transaction around the steps of a batch.
+
+use std::time::{Duration, Instant};
+
+use diesel::result::Error as DieselError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use futures_util::FutureExt;
+use service_kit::database::{Database, DatabaseError};
+use service_kit::overload::OncePerSecond;
+use service_kit::telemetry::chain;
+
+use super::control::Room;
+use super::decode::events;
+use super::deferred_constraints::DeferredConstraints;
+use super::error_class::ErrorClass;
+use super::event_sizes::{DEFAULT_BATCH_MAX_BYTES, EventSizes};
+use super::part_size::PartSize;
+use super::skip_locked::SkipLocked;
+use super::{BatchError, BatchOutcome, Source, finish};
+use crate::metrics::Metrics;
+use crate::outbox::{self, ClaimLimits, ClaimedEvent, LowWaterMark};
+use crate::parked::{self, DeadLetter, RetryPolicy};
+use crate::projection::Projection;
+use crate::waiting::{self, Schedule};
+
+/// Runs batches. Workers share it.
+pub struct BatchRunner {
+    pub(super) database: Database,
+    pub(super) projections: Vec<Box<dyn Projection>>,
+    pub(super) retry_policy: RetryPolicy,
+    low_water_mark: LowWaterMark,
+    metrics: Metrics,
+    pub(super) skip_locked: SkipLocked,
+    part_size: PartSize,
+    /// Parked events are refused far more often than others.
+    part_size_of_parked: PartSize,
+    sizes: EventSizes,
+    sizes_of_parked: EventSizes,
+    sizes_of_waiting: EventSizes,
+    deferred_constraints: DeferredConstraints,
+    pub(super) room: Room,
+    set_aside: tokio::sync::Notify,
+    waiting: Schedule,
+}
+
+/// How a batch is applied. The usual way is `Mode::default()`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mode {
+    /// Lock the rows first, and leave out those that another session has locked.
+    pub(super) skip_locked: bool,
+    /// Apply in parts of this size, each in a savepoint, to find the event that is refused.
+    pub(super) part: Option<usize>,
+    /// Check deferred constraints before the commit.
+    pub(super) check_deferred: bool,
+}
+
+/// What a transaction did, to count and log after its commit.
+struct Batch {
+    claimed_at: Instant,
+    applied: Vec<ClaimedEvent>,
+    parked: Vec<DeadLetter>,
+    waiting: usize,
+}
+
+impl BatchRunner {
+    /// Applies events from `database` to `projections`. Events that fail are tried again as `retry_policy` says.
+    #[must_use]
+    pub fn new(
+        database: Database,
+        projections: Vec<Box<dyn Projection>>,
+        retry_policy: RetryPolicy,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            database,
+            projections,
+            retry_policy,
+            low_water_mark: LowWaterMark::new(),
+            metrics,
+            skip_locked: SkipLocked::default(),
+            part_size: PartSize::default(),
+            part_size_of_parked: PartSize::default(),
+            sizes: EventSizes::new(DEFAULT_BATCH_MAX_BYTES),
+            sizes_of_parked: EventSizes::new(DEFAULT_BATCH_MAX_BYTES),
+            sizes_of_waiting: EventSizes::new(DEFAULT_BATCH_MAX_BYTES),
+            deferred_constraints: DeferredConstraints::default(),
+            room: Room::default(),
+            set_aside: tokio::sync::Notify::new(),
+            waiting: Schedule::default(),
+        }
+    }
+
+    /// Limits the payload bytes of each claim. A larger event is claimed alone.
+    #[must_use]
+    pub fn with_batch_max_bytes(self, batch_max_bytes: i64) -> Self {
+        Self {
+            sizes: EventSizes::new(batch_max_bytes),
+            sizes_of_parked: EventSizes::new(batch_max_bytes),
+            sizes_of_waiting: EventSizes::new(batch_max_bytes),
+            ..self
+        }
+    }
+
+    /// Claims up to `limit` events and applies them, in one transaction. The same transaction parks events that cannot be
+    /// projected, and sets aside events whose rows are locked.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError`] if the database failed. The batch was rolled back then.
+    pub async fn run_once(&self, source: Source, limit: i64) -> Result<BatchOutcome, BatchError> {
+        match self.run_with_care(source, limit).await {
+            Ok(batch) => Ok(self.record(source, batch).await),
+            Err(error) => {
+                self.metrics.failed();
+                self.deferred_constraints.forget();
+                if matches!(error, BatchError::Database(_)) && source == Source::Outbox {
+                    log_failed_advance(self.low_water_mark.advance_after_failure(&self.database).await);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The lowest id at which an event can be in the outbox, as far as is known.
+    pub fn low_water_mark(&self) -> i64 {
+        self.low_water_mark.get()
+    }
+
+    /// How many events the next batch claims at most, of up to `limit`: fewer while many are refused or large.
+    pub(crate) fn batch_limit(&self, source: Source, limit: i64) -> i64 {
+        self.sizes_of(source).limit(self.part_size_of(source).batch_limit(limit))
+    }
+
+    /// Returns when this process has set events aside since the last call.
+    pub(crate) async fn until_set_aside(&self) {
+        self.set_aside.notified().await;
+    }
+
+    /// Whether events wait for the end of a lock.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn is_anything_waiting(&self) -> Result<bool, DatabaseError> {
+        if self.is_waiting_round_unfinished() {
+            return Ok(true);
+        }
+        self.database.run(|connection| waiting::is_any(connection).boxed()).await
+    }
+
+    /// Whether the locks of some waiting events have not been tried in this round.
+    pub(crate) fn is_waiting_round_unfinished(&self) -> bool {
+        self.waiting.is_round_unfinished()
+    }
+
+    /// Keeps skipping locked rows: some have been locked for longer than two workers block each other.
+    pub(crate) fn rows_are_still_locked(&self) {
+        self.skip_locked.switch_on();
+    }
+
+    /// Runs a batch in the usual way. An error that care can solve repeats it with more care.
+    async fn run_with_care(&self, source: Source, limit: i64) -> Result<Batch, BatchError> {
+        let part_size = self.part_size_of(source);
+        let mut mode = Mode {
+            skip_locked: source != Source::Outbox || self.skip_locked.is_on(),
+            part: part_size.get(),
+            check_deferred: false,
+        };
+        loop {
+            let error = match self.batch(source, part_size.batch_limit(limit), mode).await {
+                Ok(batch) => return Ok(batch),
+                Err(error) => error,
+            };
+            match self.classify(&error) {
+                _ if matches!(error, BatchError::TooManySavepoints) => {
+                    part_size.shrink();
+                    mode.part = part_size.get();
+                }
+                ErrorClass::Lock if !mode.skip_locked => {
+                    self.skip_locked.switch_on();
+                    mode.skip_locked = true;
+                }
+                ErrorClass::Lock | ErrorClass::Event if mode.part.is_none() => {
+                    part_size.switch_on();
+                    mode.part = part_size.get();
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn part_size_of(&self, source: Source) -> &PartSize {
+        match source {
+            Source::Outbox | Source::Waiting => &self.part_size,
+            Source::Parked => &self.part_size_of_parked,
+        }
+    }
+
+    fn sizes_of(&self, source: Source) -> &EventSizes {
+        match source {
+            Source::Outbox => &self.sizes,
+            Source::Parked => &self.sizes_of_parked,
+            Source::Waiting => &self.sizes_of_waiting,
+        }
+    }
+
+    async fn batch(&self, source: Source, limit: i64, mode: Mode) -> Result<Batch, BatchError> {
+        let mut session = self.database.session().await?;
+        let each_statement = session.statement_limit();
+        let transaction =
+            session.transaction(async |connection| self.steps(connection, source, limit, mode).await);
+        // Boxed, because every future around it would be as large.
+        let batch = each_statement.run(Box::pin(transaction)).await.map_err(|_| BatchError::NoAnswer)?;
+        match &batch {
+            Ok(_) | Err(BatchError::TooManySavepoints) => session.give_back(),
+            Err(BatchError::Projection { source, took, .. }) => session.give_back_after(source, *took),
+            Err(BatchError::Lock { source, .. }) => {
+                session.give_back_after(source, self.database.shortest_timeout());
+            }
+            Err(BatchError::Database(error)) => session.give_back_after(error, Duration::ZERO),
+            Err(BatchError::Connect(_) | BatchError::NoAnswer) => {}
+        }
+        batch
+    }
+
+    async fn steps(
+        &self,
+        connection: &mut AsyncPgConnection,
+        source: Source,
+        limit: i64,
+        mode: Mode,
+    ) -> Result<Batch, BatchError> {
+        let mut mode = Mode { check_deferred: self.deferred_constraints.exist(connection).await?, ..mode };
+        let claimed_at = Instant::now();
+        let claimed = self.claim(connection, source, limit, &mut mode).await?;
+        let (mut ready, mut parked) = self.decode_all(claimed);
+        let mut waiting = self.take_locked(connection, &mut ready, mode).await?;
+        let found = self.apply_ready(connection, &events(&ready), mode).await?;
+        if source == Source::Outbox {
+            self.part_size.record(ready.len(), found.refused.len());
+        }
+        let refused = found.take_out_of(&mut ready, &mut waiting);
+        parked.extend(
+            refused.into_iter().map(|(event, reason)| DeadLetter::new(event, &reason, &self.retry_policy)),
+        );
+        let applied: Vec<_> = ready.into_iter().map(|decoded| decoded.claimed).collect();
+        finish::finish(connection, source, &applied, &parked, &waiting).await?;
+        Ok(Batch { claimed_at, applied, parked, waiting: waiting.len() })
+    }
+
+    async fn claim(
+        &self,
+        connection: &mut AsyncPgConnection,
+        source: Source,
+        limit: i64,
+        mode: &mut Mode,
+    ) -> Result<Vec<ClaimedEvent>, DieselError> {
+        let sizes = self.sizes_of(source);
+        let limits = ClaimLimits { events: sizes.limit(limit), bytes: sizes.batch_max_bytes() };
+        let claimed = match source {
+            Source::Outbox => outbox::claim(connection, self.low_water_mark.get(), limits).await?,
+            Source::Parked => parked::claim(connection, limits).await?,
+            Source::Waiting => {
+                let claim = self.waiting.claim(connection, limits).await?;
+                if claim.one_by_one {
+                    mode.part = Some(1);
+                }
+                claim.events
+            }
+        };
+        sizes.record(&claimed);
+        Ok(claimed)
+    }
+
+    /// Counts and logs a committed batch, and advances the low-water mark.
+    async fn record(&self, source: Source, batch: Batch) -> BatchOutcome {
+        let Batch { claimed_at, applied, parked, waiting } = batch;
+        match source {
+            Source::Outbox => self.metrics.outbox_batch(applied.len(), parked.len()),
+            Source::Waiting => self.metrics.waiting_batch(applied.len(), parked.len()),
+            Source::Parked => self.metrics.retried_batch(applied.len(), parked.len()),
+        }
+        self.metrics.lags(&applied, claimed_at.elapsed());
+        parked::log(&parked);
+        if source == Source::Waiting {
+            self.waiting.committed();
+        }
+        let claimed = applied.len() + parked.len() + waiting;
+        if source == Source::Outbox {
+            log_failed_advance(self.low_water_mark.advance(&self.database, claimed).await);
+            if waiting > 0 {
+                self.set_aside.notify_one();
+            }
+        }
+        if claimed == 0 {
+            BatchOutcome::Empty
+        } else {
+            BatchOutcome::Committed { applied: applied.len(), parked: parked.len(), waiting }
+        }
+    }
+}
+
+fn log_failed_advance(advance: Result<(), DatabaseError>) {
+    static FAILED: OncePerSecond = OncePerSecond::new();
+    if let Err(error) = advance
+        && let Some(times) = FAILED.count()
+    {
+        tracing::warn!(
+            times,
+            error = chain(&error),
+            "the low-water mark did not advance; claims start where they did"
+        );
+    }
+}

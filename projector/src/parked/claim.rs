@@ -1,0 +1,45 @@
+//! Claiming parked events that are due.
+
+use diesel::QueryResult;
+use diesel::sql_types::{BigInt, Integer, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::statement;
+use service_kit::stored_time::StoredTime;
+
+use crate::outbox::{ClaimLimits, ClaimedEvent, Origin};
+
+/// Locks parked events that are due, up to `limits`, longest due first, and returns them by id. Events that another
+/// transaction has locked are skipped.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn claim(
+    connection: &mut AsyncPgConnection,
+    limits: ClaimLimits,
+) -> QueryResult<Vec<ClaimedEvent>> {
+    let claim = ClaimParked { max_events: limits.events, max_bytes: limits.bytes };
+    let rows: Vec<Row> = RunQueryDsl::load(claim, connection).await?;
+    let mut claimed: Vec<_> = rows
+        .into_iter()
+        .map(|(id, kind, payload, created_at, attempts)| ClaimedEvent {
+            id,
+            kind,
+            payload,
+            created_at: created_at.clamped(),
+            origin: Origin::Parked { attempts },
+        })
+        .collect();
+    claimed.sort_unstable_by_key(|event| event.id);
+    Ok(claimed)
+}
+
+/// Every value of every column can be read: one that cannot would fail the whole claim.
+type Row = (i64, String, String, StoredTime, i32);
+
+statement! {
+    struct ClaimParked = "claim_parked.sql" -> (BigInt, Text, Text, Timestamptz, Integer) {
+        max_events: i64 as BigInt,
+        max_bytes: i64 as BigInt,
+    }
+}

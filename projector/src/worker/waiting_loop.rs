@@ -1,0 +1,80 @@
+//! The loop that applies waiting events.
+
+use std::time::{Duration, Instant};
+
+use super::{Worker, pause};
+use crate::batch::{BatchOutcome, Source};
+use crate::waiting::PROBE_BATCH;
+
+/// Most waiting events in one batch, and how often events are claimed that another process has set aside.
+const WAITING_BATCH_MAX: i64 = 1_000;
+const WAITING_EVERY: Duration = Duration::from_millis(500);
+
+/// Another worker never holds a row for longer than this.
+const LOCKED_FOR_LONG: Duration = Duration::from_millis(100);
+
+impl Worker {
+    /// Applies waiting events soon after their locks end, until the stop signal.
+    pub(crate) async fn apply_waiting(self) {
+        let mut outage = pause::outage();
+        let mut locked_since = None;
+        loop {
+            let start = Instant::now();
+            let Some(outcome) = self.run_once(Source::Waiting, WAITING_BATCH_MAX).await else { return };
+            let is_waiting = match outcome {
+                // More events may be unlocked now. Those that are locked may have been locked only now.
+                Ok(BatchOutcome::Committed { applied, parked, .. }) if applied + parked > 0 => {
+                    (outage, locked_since) = (pause::outage(), None);
+                    continue;
+                }
+                Ok(BatchOutcome::Committed { .. }) => Ok(true),
+                Ok(BatchOutcome::Empty) => self.runner.is_anything_waiting().await.map_err(drop),
+                Err(_) => Err(()),
+            };
+            let took = start.elapsed();
+            match is_waiting {
+                Err(()) => self.pause(outage.next().unwrap_or_default()).await,
+                Ok(false) => {
+                    (outage, locked_since) = (pause::outage(), None);
+                    self.pause_until_set_aside(WAITING_EVERY).await;
+                    self.pause(pause::waiting(Duration::ZERO, Duration::ZERO)).await;
+                }
+                Ok(true) => {
+                    outage = pause::outage();
+                    let locked_for = locked_since.get_or_insert(start).elapsed();
+                    if locked_for > LOCKED_FOR_LONG {
+                        self.runner.rows_are_still_locked();
+                    }
+                    let (min, max) = self.pauses(outcome.ok(), took, locked_for);
+                    self.pause(min).await;
+                    self.pause_until_set_aside(max.saturating_sub(min)).await;
+                }
+            }
+        }
+    }
+
+    /// The shortest and the longest pause after a batch that applied nothing.
+    fn pauses(
+        &self,
+        outcome: Option<BatchOutcome>,
+        took: Duration,
+        locked_for: Duration,
+    ) -> (Duration, Duration) {
+        let shortest = pause::waiting(Duration::ZERO, Duration::ZERO);
+        match outcome {
+            // The batch mostly waited for locks, which uses no processor. After a full one, others are tried soon.
+            Some(BatchOutcome::Committed { waiting, .. }) if waiting >= PROBE_BATCH => (shortest, took / 4),
+            Some(BatchOutcome::Committed { .. }) => (shortest, pause::waiting(locked_for, Duration::ZERO)),
+            // The rest of the round follows soon; the longer pause is between rounds.
+            _ if self.runner.is_waiting_round_unfinished() => {
+                (pause::waiting(Duration::ZERO, took), Duration::ZERO)
+            }
+            _ => (pause::waiting(Duration::ZERO, took), pause::waiting(locked_for, took)),
+        }
+    }
+
+    async fn pause_until_set_aside(&self, max: Duration) {
+        let set_aside = tokio::time::timeout(max, self.runner.until_set_aside());
+        self.stop.run_until_cancelled(set_aside).await;
+    }
+}

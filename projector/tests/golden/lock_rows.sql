@@ -1,1 +1,0 @@
-SELECT t.order_id FROM unnest($1) AS t (order_id) WHERE (SELECT true FROM order_summary AS known WHERE known.order_id BETWEEN t.order_id AND t.order_id ORDER BY known.order_id LIMIT 1) IS NOT NULL AND (SELECT true FROM order_summary AS unlocked WHERE unlocked.order_id BETWEEN t.order_id AND t.order_id ORDER BY unlocked.order_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) IS NULL

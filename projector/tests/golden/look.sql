@@ -1,1 +1,0 @@
-SELECT settled, CASE WHEN settled THEN (SELECT id FROM outbox WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1) END, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, coalesce((SELECT (extract(epoch FROM stats_reset) * 1000000)::bigint FROM pg_stat_archiver), 0) FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= $3 AS settled) AS snapshot

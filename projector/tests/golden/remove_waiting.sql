@@ -1,1 +1,0 @@
-DELETE FROM waiting_events WHERE id = ANY($1)
