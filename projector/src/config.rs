@@ -22,16 +22,17 @@ pub struct Config {
     pub health: HealthConfig,
     /// `WORKERS`: batches at the same time in this process, 1 to 64, and at most the number of connections. Default 1.
     pub workers: usize,
-    /// `BATCH_MAX`: most events of one batch, 1 to 10 000. Default 1 000. Batches grow up to this while they are full and fast.
+    /// `BATCH_MAX`: most events of one batch, 1 to 10 000. Default 1 000. Batches grow up to this while they are full
+    /// and fast.
     pub batch_max: i64,
-    /// `BATCH_MAX_BYTES`: most payload bytes of one batch, 1 to 268 435 456. Default 4 194 304. A larger event is claimed
-    /// alone.
+    /// `BATCH_MAX_BYTES`: most payload bytes of one batch, 1 to 268 435 456. Default 4 194 304. A larger event is
+    /// claimed alone.
     pub batch_max_bytes: i64,
     /// `POLL_MAX_MS`: longest pause between two polls of an empty outbox, 1 to 10 000. Default 20.
     pub poll_max: Duration,
     /// `PARKED_ATTEMPTS`: how often an event is tried before it is left for an operator, 1 to 1 000. Default 12.
-    /// `PARKED_RETRY_FIRST_MS`: the pause after the first attempt, 1 to 86 400 000. Default 10 000. It doubles with each
-    /// attempt, up to `PARKED_RETRY_MAX_MS`, 1 to 86 400 000. Default 3 600 000.
+    /// `PARKED_RETRY_FIRST_MS`: the pause after the first attempt, 1 to 86 400 000. Default 10 000. It doubles with
+    /// each attempt, up to `PARKED_RETRY_MAX_MS`, 1 to 86 400 000. Default 3 600 000.
     pub parked: RetryPolicy,
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use service_kit::config::ConfigError;
 use service_kit::database::{Database, DatabaseConfig, Needs};
 
-/// Every statement finds its rows by key, in the order of the key, or by ctid. The outbox is empty one moment and full the next,
-/// and PostgreSQL keeps a plan that was made while it was empty. Such a plan must not scan the whole table, nor read and sort
-/// the whole backlog for each batch. A scan that cannot be avoided, as of a sequence, then has so high a cost that PostgreSQL
-/// would spend 50 ms on compiling the statement, so that is off too.
+/// Every statement finds its rows by key, in the order of the key, or by ctid. The outbox is empty one moment and full
+/// the next, and PostgreSQL keeps a plan that was made while it was empty. Such a plan must not scan the whole table,
+/// nor read and sort the whole backlog for each batch. A scan that cannot be avoided, as of a sequence, then has so
+/// high a cost that PostgreSQL would spend 50 ms on compiling the statement, so that is off too.
 const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_bitmapscan=off", "jit=off"];
 
 /// The database as the projector uses it.
@@ -20,8 +20,8 @@ pub fn open(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigEr
     config.clone().with_settings(BY_KEY_ONLY).for_writes().open(process)
 }
 
-/// Batches wait for a lock only as long as two workers block each other. The events of a row that is locked for longer are set
-/// aside.
+/// Batches wait for a lock only as long as two workers block each other. The events of a row that is locked for longer
+/// are set aside.
 const LONGEST_LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// The database as batches use it.

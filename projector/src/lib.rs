@@ -13,8 +13,8 @@
 //! | [`metrics`] | what batches count |
 //! | [`database`] | how the projector opens the database, and which privileges it needs |
 //!
-//! Any number of workers and processes may run at once: `SKIP LOCKED` divides the events among them, and versions make the
-//! order in which they are applied irrelevant.
+//! Any number of workers and processes may run at once: `SKIP LOCKED` divides the events among them, and versions make
+//! the order in which they are applied irrelevant.
 
 use std::sync::Arc;
 
@@ -146,7 +146,8 @@ impl Projector {
     pub async fn run(self) -> Result<(), ProjectorError> {
         let Self { mut workers, admin, stop } = self;
         let mut panic = None;
-        // A worker ends only after the stop signal or by a panic. Unnoticed, the latter would leave a process that looks alive.
+        // A worker ends only after the stop signal or by a panic. Unnoticed, the latter would leave a process that
+        // looks alive.
         while let Some(ended) = workers.join_next().await {
             stop.cancel();
             panic = panic.or(ended.err());

@@ -47,8 +47,8 @@ impl Gauges {
             );
             describe_gauge!(
                 "orders_oldest_transaction_age_seconds",
-                "Age of the oldest transaction, which keeps vacuum from removing rows deleted since. NaN if the role that \
-                 ran the migrations may not see it."
+                "Age of the oldest transaction, which keeps vacuum from removing rows deleted since. NaN if the role \
+                 that ran the migrations may not see it."
             );
             Self {
                 up: gauge!("orders_database_up"),

@@ -33,7 +33,8 @@ impl Probes {
     pub(crate) fn serve(self, config: &AdminConfig, default_port: u16) -> Result<Admin, BindError> {
         let health = self.health.clone();
         let gauges = Gauges::register(&self.registry);
-        // A connection belongs to the runtime that opened it, and the listener's own runtime ends before the process does.
+        // A connection belongs to the runtime that opened it, and the listener's own runtime ends before the process
+        // does.
         let runtime = Handle::current();
         let registry = self.registry.clone();
         Admin::start(config, default_port, &health, &registry, move |app| {

@@ -1,4 +1,5 @@
-//! Controls: the proof that the refused events are at fault, not the database. An order like theirs, and valid, is accepted.
+//! Controls: the proof that the refused events are at fault, not the database. An order like theirs, and valid, is
+//! accepted.
 
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
@@ -18,8 +19,9 @@ use super::{BatchError, BatchRunner};
 
 /// What is needed of refused events to make a control as large as the largest of them.
 ///
-/// A full disk accepts a short row after it has refused a long one. So an error of unknown kind proves nothing against an
-/// event unless a row of the same size is accepted. A constraint violation has its own kind, and may be about the size.
+/// A full disk accepts a short row after it has refused a long one. So an error of unknown kind proves nothing against
+/// an event unless a row of the same size is accepted. A constraint violation has its own kind, and may be about the
+/// size.
 #[derive(Default)]
 pub(super) struct Refused {
     customer_id: String,

@@ -1,4 +1,5 @@
-//! Deferred constraints: PostgreSQL would check them at the commit, where a violation rolls everything back and names no event.
+//! Deferred constraints: PostgreSQL would check them at the commit, where a violation rolls everything back and names
+//! no event.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -10,8 +11,8 @@ use service_kit::statement;
 
 use super::BatchError;
 
-/// Whether a table that this process writes has deferrable constraints. Queried before the first batch, and again after a
-/// failed one: there may be a new constraint, or another server.
+/// Whether a table that this process writes has deferrable constraints. Queried before the first batch, and again after
+/// a failed one: there may be a new constraint, or another server.
 #[derive(Default)]
 pub(super) struct DeferredConstraints(Mutex<Option<bool>>);
 
@@ -31,7 +32,8 @@ impl DeferredConstraints {
     }
 }
 
-/// Checks what has been written so far. Defers the constraints again afterwards: two projections may need each other's rows.
+/// Checks what has been written so far. Defers the constraints again afterwards: two projections may need each other's
+/// rows.
 pub(super) async fn check(connection: &mut AsyncPgConnection) -> Result<(), BatchError> {
     let start = Instant::now();
     let check = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED";

@@ -8,8 +8,8 @@ use diesel::result::{DatabaseErrorKind, Error};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorClass {
     /// Probably a poison event. A control must prove that the database accepts others: diesel-async reports most errors
-    /// without their SQLSTATE, so "value too long" looks like "permission denied", and a constraint may be a mistake in the
-    /// schema.
+    /// without their SQLSTATE, so "value too long" looks like "permission denied", and a constraint may be a mistake in
+    /// the schema.
     Event,
     /// Probably a lock that another session holds. Leaving out locked rows must prove it.
     Lock,
@@ -22,7 +22,8 @@ const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Classifies `error`, which came after `took` on a connection on which no wait ends before `shortest_timeout`.
 ///
-/// A lock timeout, a statement timeout and a deadlock take as long as their limit. An error that came sooner is none of them.
+/// A lock timeout, a statement timeout and a deadlock take as long as their limit. An error that came sooner is none of
+/// them.
 pub(crate) fn classify(error: &Error, took: Duration, shortest_timeout: Duration) -> ErrorClass {
     use DatabaseErrorKind::{
         CheckViolation, ClosedConnection, ExclusionViolation, ForeignKeyViolation, NotNullViolation,

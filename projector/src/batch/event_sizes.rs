@@ -7,8 +7,8 @@ use crate::outbox::ClaimedEvent;
 /// The default of `BATCH_MAX_BYTES`.
 pub(crate) const DEFAULT_BATCH_MAX_BYTES: i64 = 4 << 20;
 
-/// The size of events, estimated from the last claims. PostgreSQL limits each claim in bytes, but locks as many events as the
-/// claim requests, so a claim should request few more than fit.
+/// The size of events, estimated from the last claims. PostgreSQL limits each claim in bytes, but locks as many events
+/// as the claim requests, so a claim should request few more than fit.
 pub(crate) struct EventSizes {
     batch_max_bytes: i64,
     /// The average of the last claim, or half of the value before it; 0 before the first. Workers share it.

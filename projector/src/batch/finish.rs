@@ -9,7 +9,8 @@ use crate::outbox::ClaimedEvent;
 use crate::parked::{self, DeadLetter};
 use crate::waiting::{self, SetAside};
 
-/// Records what happened to the events of a batch, in its transaction. The claim has already deleted events of the outbox.
+/// Records what happened to the events of a batch, in its transaction. The claim has already deleted events of the
+/// outbox.
 pub(super) async fn finish(
     connection: &mut AsyncPgConnection,
     source: Source,

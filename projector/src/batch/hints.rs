@@ -1,5 +1,6 @@
-//! Which event of a failed part is probably at fault: the number of rows that were written before it shows its position. A hint
-//! may be wrong. An event is applied alone before it is parked; if it succeeds, parts are halved instead.
+//! Which event of a failed part is probably at fault: the number of rows that were written before it shows its
+//! position. A hint may be wrong. An event is applied alone before it is parked; if it succeeds, parts are halved
+//! instead.
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;

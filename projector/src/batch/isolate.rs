@@ -1,8 +1,8 @@
 //! Isolating poison events, and events whose rows are locked, without giving up the claim.
 //!
-//! Events are applied in parts, each in a savepoint. A part that fails is rolled back and halved, until the event at fault is
-//! alone. Rows that exist and are locked were skipped before. The locks found here are on rows that another session has
-//! inserted and not committed.
+//! Events are applied in parts, each in a savepoint. A part that fails is rolled back and halved, until the event at
+//! fault is alone. Rows that exist and are locked were skipped before. The locks found here are on rows that another
+//! session has inserted and not committed.
 
 use diesel_async::AsyncPgConnection;
 use service_kit::telemetry::chain;
@@ -104,7 +104,8 @@ impl BatchRunner {
         Ok(())
     }
 
-    /// Fails if the whole table is locked, which is not about one event. Nothing has been written since the last savepoint.
+    /// Fails if the whole table is locked, which is not about one event. Nothing has been written since the last
+    /// savepoint.
     async fn check_that_table_is_free(
         &self,
         connection: &mut AsyncPgConnection,

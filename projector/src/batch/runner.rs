@@ -101,8 +101,8 @@ impl BatchRunner {
         }
     }
 
-    /// Claims up to `limit` events and applies them, in one transaction. The same transaction parks events that cannot be
-    /// projected, and sets aside events whose rows are locked.
+    /// Claims up to `limit` events and applies them, in one transaction. The same transaction parks events that cannot
+    /// be projected, and sets aside events whose rows are locked.
     ///
     /// # Errors
     ///

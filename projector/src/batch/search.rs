@@ -10,15 +10,15 @@ use super::hints::Hints;
 use super::savepoints::{SAVEPOINTS_MAX, Savepoints};
 use crate::outbox::ClaimedEvent;
 
-/// How long a part waits for a lock once another part has waited in vain. Whether a timeout or a refusal ends the wait makes
-/// no difference while there is something to halve; a single event is then tried with the usual lock timeout.
+/// How long a part waits for a lock once another part has waited in vain. Whether a timeout or a refusal ends the wait
+/// makes no difference while there is something to halve; a single event is then tried with the usual lock timeout.
 const SHORT_LOCK_WAIT: Duration = Duration::from_millis(10);
-/// This many events of a batch are tried with the usual lock timeout. The others are set aside after a short wait. That does
-/// no harm if they are not locked, because a waiting event is tried again.
+/// This many events of a batch are tried with the usual lock timeout. The others are set aside after a short wait. That
+/// does no harm if they are not locked, because a waiting event is tried again.
 const FEW_LOCKED: usize = 2;
 const SHORTEST_LOCK_WAIT: Duration = Duration::from_millis(2);
-/// Once more than a few events are locked, parts are halved only for this long, and only while most savepoints are left.
-/// After that a part with a locked event is set aside as a whole.
+/// Once more than a few events are locked, parts are halved only for this long, and only while most savepoints are
+/// left. After that a part with a locked event is set aside as a whole.
 const HALVE_FOR: Duration = Duration::from_millis(500);
 const SAVEPOINTS_FOR_HALVES: usize = SAVEPOINTS_MAX / 2;
 

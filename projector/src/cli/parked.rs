@@ -20,8 +20,8 @@ pub(super) enum ParkedCommand {
     List(ListArgs),
     /// Show parked events with their payloads.
     Show(SelectionArgs),
-    /// Retry parked events now, also those left for an operator. A running projector tries them within about a second. An
-    /// event that fails again stays parked, with the new reason.
+    /// Retry parked events now, also those left for an operator. A running projector tries them within about a second.
+    /// An event that fails again stays parked, with the new reason.
     Retry(SelectionArgs),
     /// Print parked events with their payloads, then delete them. They will never be projected.
     Discard(SelectionArgs),

@@ -8,10 +8,11 @@ use service_kit::stored_time::StoredTime;
 
 use super::claimed_event::{ClaimLimits, ClaimedEvent, Origin};
 
-/// Deletes the oldest events with ids of `low_water_mark` or higher from the outbox, up to `limits`, and returns them by id.
+/// Deletes the oldest events with ids of `low_water_mark` or higher from the outbox, up to `limits`, and returns them
+/// by id.
 ///
-/// The rows stay locked until the transaction ends. Rows that another transaction has claimed are skipped, not waited for.
-/// A rollback leaves the events in the outbox.
+/// The rows stay locked until the transaction ends. Rows that another transaction has claimed are skipped, not waited
+/// for. A rollback leaves the events in the outbox.
 ///
 /// # Errors
 ///

@@ -2,10 +2,10 @@
 -- Deletes the oldest events that no other transaction has locked, up to a number of events and of payload bytes, and
 -- returns them.
 DELETE FROM outbox
--- By ctid, which saves a second search of the index: a locked row cannot move. A row that was updated after the statement
--- began is locked at its new ctid, which this statement does not see; the next claim takes it. A ctid belongs to one
--- table: `outbox` must not be partitioned.
--- `= ANY((array))`, not `IN (…)`: with a generic plan or stale statistics, IN becomes a join that reads the whole table.
+-- By ctid, which saves a second search of the index: a locked row cannot move. A row that was updated after the
+-- statement began is locked at its new ctid, which this statement does not see; the next claim takes it. A ctid belongs
+-- to one table: `outbox` must not be partitioned. `= ANY((array))`, not `IN (…)`: with a generic plan or stale
+-- statistics, IN becomes a join that reads the whole table.
 WHERE ctid = ANY((
     -- Nearly always all locked events fit, which one sum shows. Only otherwise are they added up one by one.
     SELECT CASE WHEN bytes <= $1 THEN ctids ELSE ARRAY(

@@ -24,8 +24,8 @@ pub struct ParkedEvent {
     pub parked_at: StoredTime,
     /// When it is tried again; if there is none, it is left for an operator.
     pub next_attempt_at: Option<StoredTime>,
-    /// Its payload, byte for byte. Serialized as a string if `serde_json` rejects what PostgreSQL accepts as JSON, such as
-    /// half a surrogate pair.
+    /// Its payload, byte for byte. Serialized as a string if `serde_json` rejects what PostgreSQL accepts as JSON, such
+    /// as half a surrogate pair.
     #[serde(serialize_with = "json_or_string")]
     pub payload: String,
 }

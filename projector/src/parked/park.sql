@@ -2,8 +2,8 @@
 -- Parks events that were claimed from the outbox or among the waiting events.
 INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at)
 SELECT
-    -- An id that is taken becomes a negative one. BETWEEN with ORDER BY can use only the primary key. EXISTS, planned while
-    -- the table was empty, would read the whole table for each batch.
+    -- An id that is taken becomes a negative one. BETWEEN with ORDER BY can use only the primary key. EXISTS, planned
+    -- while the table was empty, would read the whole table for each batch.
     CASE
         WHEN (
             SELECT true

@@ -12,28 +12,28 @@ pub use order_summary::OrderSummary;
 
 /// Keeps a read model up to date from events.
 ///
-/// `apply` runs in the transaction that deletes the events from the outbox. Both commit together, so each event takes effect
-/// once. An implementation must cope with:
+/// `apply` runs in the transaction that deletes the events from the outbox. Both commit together, so each event takes
+/// effect once. An implementation must cope with:
 ///
-/// - **Any order.** Events of one order may arrive in any order, and in several batches at once from independent workers. A
-///   model that shows the latest state compares versions.
+/// - **Any order.** Events of one order may arrive in any order, and in several batches at once from independent
+///   workers. A model that shows the latest state compares versions.
 /// - **Deadlocks.** Two workers may write the same rows. Write them in a fixed order, such as by primary key.
-/// - **Controls.** Before events that the database refused are parked, a valid order of an unknown customer, with texts as
-///   long as theirs, is applied and rolled back. This proves that the database works. From time to time hundreds of short
-///   orders, which need new pages, are applied and rolled back too. All of them must be accepted.
+/// - **Controls.** Before events that the database refused are parked, a valid order of an unknown customer, with texts
+///   as long as theirs, is applied and rolled back. This proves that the database works. From time to time hundreds of
+///   short orders, which need new pages, are applied and rolled back too. All of them must be accepted.
 /// - **Cost.** It is called once a batch. The number of statements should not depend on the size of the batch.
 pub trait Projection: Send + Sync {
     /// The name of the read model, for logs.
     fn name(&self) -> &'static str;
 
-    /// Why the read model's table would refuse `event`, if that is known without the database. Such an event is parked without
-    /// any statement, so this should cover all CHECKs of the table.
+    /// Why the read model's table would refuse `event`, if that is known without the database. Such an event is parked
+    /// without any statement, so this should cover all CHECKs of the table.
     fn refuses(&self, _event: &OrderEvent) -> Option<String> {
         None
     }
 
-    /// Locks the existing rows that [`Projection::apply`] would write, except those that another session has locked, and returns
-    /// the positions of the events that need the latter. It never waits for a row.
+    /// Locks the existing rows that [`Projection::apply`] would write, except those that another session has locked,
+    /// and returns the positions of the events that need the latter. It never waits for a row.
     ///
     /// Called before `apply` while rows are known to be locked. Without an implementation, a locked row is an outage.
     fn lock_rows<'a>(
@@ -44,8 +44,8 @@ pub trait Projection: Send + Sync {
         std::future::ready(Ok(Vec::new())).boxed()
     }
 
-    /// How many rows this transaction has written so far, including those that were rolled back; none if unknown. After a refused
-    /// [`Projection::apply`] it shows which row was refused.
+    /// How many rows this transaction has written so far, including those that were rolled back; none if unknown. After
+    /// a refused [`Projection::apply`] it shows which row was refused.
     fn rows_tried<'a>(
         &'a self,
         _connection: &'a mut AsyncPgConnection,

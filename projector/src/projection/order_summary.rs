@@ -62,8 +62,8 @@ impl Projection for OrderSummary {
     }
 }
 
-/// The position of the event with the highest version of each order, by order id. One statement must not write a row twice,
-/// and two workers that lock rows in the same order cannot deadlock.
+/// The position of the event with the highest version of each order, by order id. One statement must not write a row
+/// twice, and two workers that lock rows in the same order cannot deadlock.
 fn newest_positions(events: &[&OrderEvent]) -> BTreeMap<Uuid, usize> {
     let version = |position: usize| events.get(position).map(|event| event.order.version);
     let mut newest: BTreeMap<Uuid, usize> = BTreeMap::new();

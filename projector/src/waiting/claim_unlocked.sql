@@ -10,7 +10,8 @@ FROM (
         FROM (
             SELECT w.id, w.kind, w.payload, w.created_at
             FROM waiting_events AS w
-            -- BETWEEN with ORDER BY can use only the primary key, even in a plan that was made while the table was empty.
+            -- BETWEEN with ORDER BY can use only the primary key, even in a plan that was made while the table was
+            -- empty.
             CROSS JOIN LATERAL (
                 SELECT
                 FROM order_summary AS o

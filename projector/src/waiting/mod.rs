@@ -1,5 +1,5 @@
-//! Waiting events: events whose summary row another session has locked. They are set aside in `waiting_events` until the
-//! lock ends, so that all other events flow.
+//! Waiting events: events whose summary row another session has locked. They are set aside in `waiting_events` until
+//! the lock ends, so that all other events flow.
 //!
 //! | File | Holds |
 //! |---|---|

@@ -32,8 +32,8 @@ pub struct Window {
     pub events: i64,
 }
 
-/// Sets aside events that were claimed from the outbox. An event whose id is taken, for example because ids were allocated
-/// again after a restore, gets a negative id.
+/// Sets aside events that were claimed from the outbox. An event whose id is taken, for example because ids were
+/// allocated again after a restore, gets a negative id.
 ///
 /// # Errors
 ///
@@ -76,8 +76,8 @@ pub async fn claim_unlocked(
     Ok(claimed(RunQueryDsl::load(claim, connection).await?))
 }
 
-/// Locks events of `window`, up to `limits`, whose orders have no visible row, by id. Another session may have inserted the
-/// row and not committed it.
+/// Locks events of `window`, up to `limits`, whose orders have no visible row, by id. Another session may have inserted
+/// the row and not committed it.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Rounds through the waiting events. Every event is tried in each round: the first ones may be locked for long, and new ones
-//! may keep arriving.
+//! Rounds through the waiting events. Every event is tried in each round: the first ones may be locked for long, and
+//! new ones may keep arriving.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -11,8 +11,8 @@ use super::queries::{self, Window};
 /// One of this many probes claims events that were probed before. The others claim the newest events, if there are any.
 const PROBES_PER_RECHECK: usize = 4;
 
-/// The highest id up to which events without a row have been probed. Newer ones are probed first: an event may have been set
-/// aside only because its part of a batch had another one that was locked.
+/// The highest id up to which events without a row have been probed. Newer ones are probed first: an event may have
+/// been set aside only because its part of a batch had another one that was locked.
 pub(super) struct Newest {
     probed: AtomicI64,
     /// The same once the transaction is committed.
@@ -31,7 +31,8 @@ impl Default for Newest {
 }
 
 impl Newest {
-    /// Whether the next probe claims the newest events first. Not always: older ones must not starve while new ones arrive.
+    /// Whether the next probe claims the newest events first. Not always: older ones must not starve while new ones
+    /// arrive.
     pub(super) fn is_first(&self) -> bool {
         self.probes.fetch_add(1, Ordering::Relaxed) % PROBES_PER_RECHECK != PROBES_PER_RECHECK - 1
     }
@@ -74,8 +75,8 @@ impl Round {
         self.after.load(Ordering::Relaxed) != i64::MIN
     }
 
-    /// The next window of this round, or the first of the next one. A round ends at the id that is `newest` when it starts;
-    /// otherwise it would never end while events arrive.
+    /// The next window of this round, or the first of the next one. A round ends at the id that is `newest` when it
+    /// starts; otherwise it would never end while events arrive.
     pub(super) async fn window(
         &self,
         connection: &mut AsyncPgConnection,

@@ -53,8 +53,8 @@ pub(crate) struct WaitingClaim {
 }
 
 impl Schedule {
-    /// Claims waiting events whose rows can be locked now. At the end of a round without any, and regularly, it claims a few
-    /// events that have no visible row: only applying them shows whether another session has inserted the row.
+    /// Claims waiting events whose rows can be locked now. At the end of a round without any, and regularly, it claims
+    /// a few events that have no visible row: only applying them shows whether another session has inserted the row.
     pub(crate) async fn claim(
         &self,
         connection: &mut AsyncPgConnection,

@@ -2,8 +2,8 @@
 -- Sets aside events that were claimed from the outbox.
 INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at)
 SELECT
-    -- An id that is taken becomes a negative one. BETWEEN with ORDER BY can use only the primary key. EXISTS, planned while
-    -- the table was empty, would read the whole table for each batch.
+    -- An id that is taken becomes a negative one. BETWEEN with ORDER BY can use only the primary key. EXISTS, planned
+    -- while the table was empty, would read the whole table for each batch.
     CASE
         WHEN (
             SELECT true

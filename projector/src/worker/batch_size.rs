@@ -4,11 +4,12 @@ use std::time::Duration;
 
 /// The size of the first batch. A few full batches reach the maximum.
 const FIRST: i64 = 100;
-/// A batch that takes longer is too large: its events become visible together, at the end, and it holds its locks until then.
+/// A batch that takes longer is too large: its events become visible together, at the end, and it holds its locks until
+/// then.
 const TARGET: Duration = Duration::from_millis(200);
 
-/// A batch size that adapts to the database: it doubles while batches are full and fast, and halves when one was slow or
-/// failed. A batch that is too large for the statement timeout would otherwise fail again and again.
+/// A batch size that adapts to the database: it doubles while batches are full and fast, and halves when one was slow
+/// or failed. A batch that is too large for the statement timeout would otherwise fail again and again.
 pub(crate) struct BatchSize {
     size: i64,
     batch_max: i64,

@@ -53,8 +53,8 @@ impl Worker {
         self.run(Source::Parked, PARKED_BATCH_MAX, no_pause, |_idle_for| PARKED_EVERY).await;
     }
 
-    /// Runs batch after batch. After each it pauses: `busy_pause` of the events, whether the batch was full, and how long it
-    /// took; `idle_pause` of the time since the last event; or a growing pause while the database fails.
+    /// Runs batch after batch. After each it pauses: `busy_pause` of the events, whether the batch was full, and how
+    /// long it took; `idle_pause` of the time since the last event; or a growing pause while the database fails.
     async fn run(
         self,
         source: Source,

@@ -1,4 +1,5 @@
-//! How long the loops pause: while events arrive, after an empty poll, after a failure, and while events wait for locks.
+//! How long the loops pause: while events arrive, after an empty poll, after a failure, and while events wait for
+//! locks.
 
 use std::time::Duration;
 
@@ -6,12 +7,13 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 /// The pause after an empty poll while events arrive. Tokio's timer rounds it up to the next millisecond.
 const SHORTEST_IDLE_PAUSE: Duration = Duration::from_micros(200);
-/// Idle pause = time since the last event / 64. So an event waits at most about 1/64 of the gap before it, and a quiet outbox
-/// is polled less and less often.
+/// Idle pause = time since the last event / 64. So an event waits at most about 1/64 of the gap before it, and a quiet
+/// outbox is polled less and less often.
 const IDLE_DIVISOR: u32 = 64;
-/// Most of the cost of a small batch does not depend on its size. After a batch with at least this many events, a worker that
-/// keeps up pauses for `PAUSE_PER_BATCH` times as long as the batch took. The next batch is larger and a few milliseconds later,
-/// and leaves more of the machine to writers and readers. With fewer events a pause gains nothing.
+/// Most of the cost of a small batch does not depend on its size. After a batch with at least this many events, a
+/// worker that keeps up pauses for `PAUSE_PER_BATCH` times as long as the batch took. The next batch is larger and a
+/// few milliseconds later, and leaves more of the machine to writers and readers. With fewer events a pause gains
+/// nothing.
 const MANY_EVENTS: usize = 10;
 const PAUSE_PER_BATCH: u32 = 3;
 const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -20,8 +22,8 @@ const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(5);
 const SHORTEST_OUTAGE_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 
-/// The shortest and the longest pause before locked rows are tried again. It is also at least this many times as long as the
-/// last attempt.
+/// The shortest and the longest pause before locked rows are tried again. It is also at least this many times as long
+/// as the last attempt.
 const SHORTEST_WAITING_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_WAITING_PAUSE: Duration = Duration::from_millis(200);
 const WAITING_PAUSE_PER_ATTEMPT: u32 = 16;
@@ -40,8 +42,8 @@ pub(crate) fn busy(events: usize, is_full: bool, took: Duration, poll_max: Durat
     (took * PAUSE_PER_BATCH).min(LONGEST_BUSY_PAUSE).min(poll_max)
 }
 
-/// Pauses while the database fails: from 50 ms, doubling up to 500 ms, plus up to 100 % jitter, so that workers do not all
-/// retry at the same moment.
+/// Pauses while the database fails: from 50 ms, doubling up to 500 ms, plus up to 100 % jitter, so that workers do not
+/// all retry at the same moment.
 pub(crate) fn outage() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(SHORTEST_OUTAGE_PAUSE)
@@ -52,8 +54,8 @@ pub(crate) fn outage() -> ExponentialBackoff {
         .build()
 }
 
-/// How long to pause before waiting events are tried again that have been locked for `locked_for`, where an attempt `took` so
-/// long. Two workers block each other for milliseconds. The end of a longer lock is noticed within
+/// How long to pause before waiting events are tried again that have been locked for `locked_for`, where an attempt
+/// `took` so long. Two workers block each other for milliseconds. The end of a longer lock is noticed within
 /// [`LONGEST_WAITING_PAUSE`], or within [`LONGEST_PAUSE_AFTER_A_LONG_ATTEMPT`] if thousands of rows are locked.
 pub(crate) fn waiting(locked_for: Duration, took: Duration) -> Duration {
     let after_a_long_attempt = (took * WAITING_PAUSE_PER_ATTEMPT).min(LONGEST_PAUSE_AFTER_A_LONG_ATTEMPT);

@@ -130,7 +130,8 @@ async fn events_that_are_tried_again_are_claimed_up_to_a_number_of_bytes_too() -
                   SELECT id, 'kind', to_json($1::text), now(), 1, 'e', now() FROM generate_series(1, 5) AS id";
     scene.session.execute(parked, &[&large]).await?;
     let waiting = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at)
-                   SELECT id, lpad(id::text, 32, '0')::uuid, 2, 'kind', to_json($1::text), now() FROM generate_series(1, 5) AS id";
+                   SELECT id, lpad(id::text, 32, '0')::uuid, 2, 'kind', to_json($1::text), now()
+                   FROM generate_series(1, 5) AS id";
     scene.session.execute(waiting, &[&large]).await?;
     scene.emit((1..=5).map(|number| event(number, 1))).await?;
     scene.worker(10)?.run_once().await?;

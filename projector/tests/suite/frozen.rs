@@ -64,7 +64,8 @@ async fn emit(session: &Client, padding: usize) -> Result<()> {
 /// Waits until the projector's claim is in this state.
 async fn until_claim_is(session: &Client, state: &str) -> Result<()> {
     let query = "SELECT concat_ws('/', state, wait_event) FROM pg_stat_activity
-                 WHERE application_name = 'projector' AND query LIKE '-- claim_events%' AND datname = current_database()";
+                 WHERE application_name = 'projector' AND query LIKE '-- claim_events%'
+                     AND datname = current_database()";
     wait::until("the claim to get on", Duration::from_secs(20), async || {
         let rows = session.query(query, &[]).await.unwrap_or_default();
         let states: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

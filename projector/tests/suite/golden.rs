@@ -63,8 +63,8 @@ async fn the_plans_of_the_hot_statements_are_the_committed_ones_and_scan_no_tabl
     worker.retry_once().await?;
 
     let mut connection = database.session().await?;
-    // The generic plan, made when nothing favours an index: the statistics say that the tables are empty. The outbox has pages
-    // that were in use, as between two backlogs, so that reading and sorting the whole table seems cheapest.
+    // The generic plan, made when nothing favours an index: the statistics say that the tables are empty. The outbox
+    // has pages that were in use, as between two backlogs, so that reading and sorting the whole table seems cheapest.
     scene.session.batch_execute("TRUNCATE outbox, parked_events, order_summary").await?;
     let backlog =
         "INSERT INTO outbox (kind, payload) SELECT 'order_paid', '{}' FROM generate_series(1, 10000)";

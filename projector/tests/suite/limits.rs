@@ -95,7 +95,9 @@ async fn the_projection_knows_every_check_of_the_table() -> Result<()> {
         event.order.status = status;
         assert_eq!(refused_by_table(&mut connection, &event).await, None, "{status}");
     }
-    let unknown = "INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+    let unknown =
+        "INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at, item_count,
+                       last_item_sku, version)
                    VALUES (gen_random_uuid(), 'c', 1, 'lost', now(), 1, 's', 1)";
     let error = scene.session.batch_execute(unknown).await.unwrap_err();
     assert!(

@@ -150,7 +150,8 @@ async fn a_parked_event_whose_row_is_locked_burns_no_attempt_and_is_tried_again_
     let lock = holder.transaction().await?;
     lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
     assert_eq!(worker.retry_once().await?, BatchOutcome::Committed { applied: 0, parked: 0, waiting: 1 });
-    let unharmed = "parked_events WHERE attempts = 1 AND error LIKE '%666%' AND next_attempt_at < now() + interval '1 second'";
+    let unharmed = "parked_events WHERE attempts = 1 AND error LIKE '%666%'
+                    AND next_attempt_at < now() + interval '1 second'";
     assert_eq!(scene.count(unharmed).await?, 1);
     lock.rollback().await?;
     wait::until("the next attempt", Duration::from_secs(5), || async {

@@ -128,8 +128,8 @@ async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_passed() 
     pass(&worker, 2_000).await
 }
 
-/// Three writers without pauses, one writer that keeps each transaction open for a while, and three workers that share the mark.
-/// After the writers have ended, one pass over the outbox finds all remaining events.
+/// Three writers without pauses, one writer that keeps each transaction open for a while, and three workers that share
+/// the mark. After the writers have ended, one pass over the outbox finds all remaining events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_event_is_passed_with_three_writers_under_load_and_one_that_commits_late() -> Result<()> {
     let scene = Arc::new(Scene::create().await?);

@@ -22,7 +22,8 @@ const COUNT: &str = "
         WHEN (NEW.order_id = 'ffffffff-ffff-ffff-ffff-ffffffffffff') EXECUTE FUNCTION count_in('controls')";
 
 async fn counted(scene: &Scene) -> Result<[i64; 3]> {
-    let counts = "SELECT (SELECT last_value FROM claims), (SELECT last_value FROM upserts), (SELECT last_value FROM controls)";
+    let counts = "SELECT (SELECT last_value FROM claims), (SELECT last_value FROM upserts),
+                  (SELECT last_value FROM controls)";
     let row = scene.session.query_one(counts, &[]).await?;
     Ok([row.get(0), row.get(1), row.get(2)])
 }
@@ -75,7 +76,8 @@ async fn no_transaction_has_more_than_64_savepoints_that_write_however_many_even
         scene.emit_all(&events.collect::<Vec<_>>()).await?;
         let refused = 500 / usize::try_from(share)?;
         assert_eq!(drain(&*scene.worker(1_000)?).await?, (500 - refused, refused));
-        // Each savepoint that wrote has a transaction id of its own, and all rows of a transaction have the same changed_in.
+        // Each savepoint that wrote has a transaction id of its own, and all rows of a transaction have the same
+        // changed_in.
         let most = "SELECT max(savepoints) FROM (SELECT count(DISTINCT xmin::text) AS savepoints
                     FROM order_summary GROUP BY changed_in) AS transactions";
         let most: i64 = scene.session.query_one(most, &[]).await?.get(0);

@@ -73,7 +73,8 @@ impl Scene {
         let (kinds, payloads): (Vec<_>, Vec<_>) =
             encoded.into_iter().map(|event| (event.kind, event.payload)).unzip();
         let insert = "INSERT INTO outbox (kind, payload) SELECT kind, payload::json
-                      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS e (kind, payload, position) ORDER BY position";
+                      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS e (kind, payload, position)
+                      ORDER BY position";
         self.session.execute(insert, &[&kinds, &payloads]).await?;
         Ok(())
     }
@@ -148,7 +149,8 @@ impl Worker {
     }
 }
 
-/// Cycles until nothing is left, also of events whose rows were locked for a moment. Adds up what was applied and what was parked.
+/// Cycles until nothing is left, also of events whose rows were locked for a moment. Adds up what was applied and what
+/// was parked.
 pub(crate) async fn drain(worker: &Worker) -> Result<(usize, usize)> {
     let mut total = (0, 0);
     loop {

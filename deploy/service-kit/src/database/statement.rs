@@ -22,7 +22,8 @@
 macro_rules! statement {
     // The last two types are the statement with elided and with static lifetime.
     (
-        @declare [$(#[$attribute:meta])*] [$vis:vis] [$name:ident] [$($lifetime:tt)*] [$statement:ty] [$static_statement:ty]
+        @declare [$(#[$attribute:meta])*] [$vis:vis] [$name:ident] [$($lifetime:tt)*]
+        [$statement:ty] [$static_statement:ty]
         $file:literal $(-> $row:ty)? {
             $($(#[$field_attribute:meta])* $field_vis:vis $field:ident: $rust:ty as $sql_type:ty),* $(,)?
         }

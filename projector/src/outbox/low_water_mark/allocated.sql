@@ -1,7 +1,7 @@
 -- allocated
--- The newest allocated outbox id, and an xid if that id is at least the low-water mark. MATERIALIZED makes PostgreSQL read the
--- sequence first and assign the xid second: only in this order is the xid higher than those of all transactions that
--- allocated an id up to the newest.
+-- The newest allocated outbox id, and an xid if that id is at least the low-water mark. MATERIALIZED makes PostgreSQL
+-- read the sequence first and assign the xid second: only in this order is the xid higher than those of all
+-- transactions that allocated an id up to the newest.
 WITH allocated AS MATERIALIZED (
     SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS newest
     FROM outbox_id_seq

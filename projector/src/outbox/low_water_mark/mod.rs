@@ -2,30 +2,31 @@
 //!
 //! A claim that started at the lowest id would read every deleted event that vacuum has not removed yet, and one long
 //! transaction anywhere keeps vacuum from removing them. The newest claimed id cannot be the mark: an id is allocated
-//! before its transaction commits, so an event that commits late may have a low id. The mark advances only past ids whose
-//! transactions have all ended and of which no event is left:
+//! before its transaction commits, so an event that commits late may have a low id. The mark advances only past ids
+//! whose transactions have all ended and of which no event is left:
 //!
-//! 1. Read the newest allocated id, **then** get an xid. Together they are a settle point. A writer has its xid before it
-//!    allocates an id (write-api writes the order first), so each transaction that has allocated an id up to the newest has
-//!    an xid below that of the settle point.
-//! 2. Once no transaction below that xid is running (`pg_snapshot_xmin` has reached it), each of these ids is committed or
-//!    never will be. If the same snapshot sees no event up to the newest id, the mark advances past it, otherwise to the
-//!    first event. Events that another worker has claimed and not committed are still seen.
+//! 1. Read the newest allocated id, **then** get an xid. Together they are a settle point. A writer has its xid before
+//!    it allocates an id (write-api writes the order first), so each transaction that has allocated an id up to the
+//!    newest has an xid below that of the settle point.
+//! 2. Once no transaction below that xid is running (`pg_snapshot_xmin` has reached it), each of these ids is committed
+//!    or never will be. If the same snapshot sees no event up to the newest id, the mark advances past it, otherwise to
+//!    the first event. Events that another worker has claimed and not committed are still seen.
 //!
-//! `pg_snapshot_xmax` cannot replace the xid: it is one past the newest xid that has *ended*, and running transactions may
-//! have higher ones.
+//! `pg_snapshot_xmax` cannot replace the xid: it is one past the newest xid that has *ended*, and running transactions
+//! may have higher ones.
 //!
-//! A long transaction that only reads does not hold the mark up. One with an xid does, whatever it writes. Once that has
-//! happened, a settle point also records which transactions write to the outbox, read after its newest id: a transaction
-//! that has allocated an id locks the outbox or its sequence until it has ended. When these transactions have ended, a
-//! probe that starts later sees what they wrote. So only a long transaction that itself writes events holds the mark up;
-//! claims then read what was deleted since it began.
+//! A long transaction that only reads does not hold the mark up. One with an xid does, whatever it writes. Once that
+//! has happened, a settle point also records which transactions write to the outbox, read after its newest id: a
+//! transaction that has allocated an id locks the outbox or its sequence until it has ended. When these transactions
+//! have ended, a probe that starts later sees what they wrote. So only a long transaction that itself writes events
+//! holds the mark up; claims then read what was deleted since it began.
 //!
-//! All of this holds within one run of the server. After a crash, ids of events and transactions that were not on disk are
-//! allocated again, and so they are after a failover to a standby that lagged. Each result names its run. The first result
-//! of another run resets the mark to the lowest id, so a reused id is claimed one advance late at most.
+//! All of this holds within one run of the server. After a crash, ids of events and transactions that were not on disk
+//! are allocated again, and so they are after a failover to a standby that lagged. Each result names its run. The first
+//! result of another run resets the mark to the lowest id, so a reused id is claimed one advance late at most.
 //!
-//! A probe covers a limited range of ids, so it is short even over millions of dead rows. The next one continues from there.
+//! A probe covers a limited range of ids, so it is short even over millions of dead rows. The next one continues from
+//! there.
 
 #[cfg(test)]
 mod model;
@@ -47,8 +48,8 @@ const ADVANCE_EVERY_EVENTS: usize = 1_000;
 const ADVANCE_EVERY: Duration = Duration::from_millis(100);
 /// Most ids that one probe covers: a few milliseconds if all of them are dead.
 const PROBE_RANGE: i64 = 50_000;
-/// An advance starts no further probe after this long. After a failed batch it may take longer: a claim that reads too many
-/// dead rows keeps failing until the mark has advanced.
+/// An advance starts no further probe after this long. After a failed batch it may take longer: a claim that reads too
+/// many dead rows keeps failing until the mark has advanced.
 const ADVANCE_LIMIT: Duration = Duration::from_millis(10);
 const ADVANCE_LIMIT_AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// How often the ids below the mark are probed again. This covers what the reasoning above does not: an event that was
@@ -209,8 +210,8 @@ mod tests {
         Ok((own, database, LowWaterMark::new()))
     }
 
-    /// Advances until the mark is `expected`, or the deadline has passed. Transactions of other tests on the same server
-    /// may hold it up.
+    /// Advances until the mark is `expected`, or the deadline has passed. Transactions of other tests on the same
+    /// server may hold it up.
     async fn advance_until(mark: &LowWaterMark, database: &Database, expected: i64) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
         while mark.get() != expected {

@@ -1,5 +1,5 @@
-//! An exhaustive model check: every order of writers, claims, advances of the low-water mark, WAL flushes and crashes, up to
-//! a number of steps. [`Progress`] is the production code itself.
+//! An exhaustive model check: every order of writers, claims, advances of the low-water mark, WAL flushes and crashes,
+//! up to a number of steps. [`Progress`] is the production code itself.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 

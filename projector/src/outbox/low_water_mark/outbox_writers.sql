@@ -1,6 +1,7 @@
 -- outbox_writers
--- The transactions that may have allocated an outbox id and have not ended. An INSERT locks the table before it allocates
--- an id, and nextval() locks the sequence. Both locks are held until everything that the transaction wrote is visible.
+-- The transactions that may have allocated an outbox id and have not ended. An INSERT locks the table before it
+-- allocates an id, and nextval() locks the sequence. Both locks are held until everything that the transaction wrote is
+-- visible.
 SELECT
     ARRAY(
         SELECT DISTINCT virtualtransaction

@@ -1,4 +1,5 @@
-//! What is known of outbox ids, and what each query result adds. Without input or output: the model checks this very code.
+//! What is known of outbox ids, and what each query result adds. Without input or output: the model checks this very
+//! code.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -49,7 +50,8 @@ impl Progress {
         Some((self.low_water_mark..end, point.xid))
     }
 
-    /// Whether to query the outbox writers: an old transaction holds up the pending settle point, and may not be one of them.
+    /// Whether to query the outbox writers: an old transaction holds up the pending settle point, and may not be one of
+    /// them.
     pub(super) fn needs_writers(&self) -> bool {
         self.is_held_up && self.pending.is_some()
     }
@@ -78,8 +80,8 @@ impl Progress {
         !is_done
     }
 
-    /// Records the outbox writers. The pending settle point waits for the first ones that are recorded. Returns whether they
-    /// have all ended: the next probe sees what they wrote.
+    /// Records the outbox writers. The pending settle point waits for the first ones that are recorded. Returns whether
+    /// they have all ended: the next probe sees what they wrote.
     pub(super) fn record_writers(&mut self, writers: OutboxWriters) -> bool {
         if self.is_another_run(writers.run) {
             return false;
@@ -136,7 +138,7 @@ impl Progress {
         if is_another {
             tracing::info!(
                 low_water_mark = self.low_water_mark,
-                "PostgreSQL was restarted, recovered from a crash, or is another server; claims start at the lowest id again"
+                "PostgreSQL restarted, recovered from a crash, or is another server; claims start at the lowest id"
             );
             self.low_water_mark = 0;
             self.pending = None;

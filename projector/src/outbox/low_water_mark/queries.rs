@@ -12,8 +12,8 @@ use service_kit::statement;
 pub struct Allocated {
     /// The newest allocated id; 0 before the first.
     pub newest: i64,
-    /// Higher than the xid of every transaction that had allocated an id up to `newest`. Assigned only if `newest` is at
-    /// least the low-water mark.
+    /// Higher than the xid of every transaction that had allocated an id up to `newest`. Assigned only if `newest` is
+    /// at least the low-water mark.
     pub xid: Option<i64>,
     /// The server run of this result.
     pub run: ServerRun,
@@ -39,15 +39,15 @@ pub struct OutboxWriters {
     pub run: ServerRun,
 }
 
-/// One run of a server, from its start or last crash to its end. Allocated ids are comparable only within one run: a standby
-/// that takes over, or a server that recovers from a crash, may lack ids that were not on its disk, and allocates them
-/// again.
+/// One run of a server, from its start or last crash to its end. Allocated ids are comparable only within one run: a
+/// standby that takes over, or a server that recovers from a crash, may lack ids that were not on its disk, and
+/// allocates them again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Queryable)]
 pub struct ServerRun {
     /// When the postmaster started, in microseconds since 1970. The postmaster survives a crash of the other processes.
     pub started: i64,
-    /// When the statistics were last reset, in the same unit. Recovery from a crash resets them. An operator's reset has
-    /// the same effect and does no harm.
+    /// When the statistics were last reset, in the same unit. Recovery from a crash resets them. An operator's reset
+    /// has the same effect and does no harm.
     pub stats_reset: i64,
 }
 

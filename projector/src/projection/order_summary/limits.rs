@@ -5,7 +5,8 @@ use shared_events::OrderState;
 
 const CUSTOMER_ID_MAX: usize = 128;
 const SKU_MAX: usize = 64;
-/// PostgreSQL's earliest time, in microseconds since 1970: 4714-11-24 BC. Its latest is later than any time in an event.
+/// PostgreSQL's earliest time, in microseconds since 1970: 4714-11-24 BC. Its latest is later than any time in an
+/// event.
 const EARLIEST_MICROS: i64 = -210_866_803_200_000_000;
 
 /// The limit that `order` breaks, if any, with the name of the constraint or column.
