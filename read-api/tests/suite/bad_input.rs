@@ -76,10 +76,7 @@ async fn all_wrong_parameters_are_reported_together() -> Result<()> {
         problem(api.get("/customers/alice/orders?limit=0&status=new&placed_to=now&page=2").await?).await?;
     let named = problem["errors"].as_array().into_iter().flatten().map(|error| error["parameter"].clone());
     assert_eq!(named.collect::<Vec<_>>(), ["limit", "status", "placed_to", "page"]);
-    assert_eq!(
-        problem["detail"],
-        "`limit`, `status`, `placed_to`, `page` are invalid; see `errors`."
-    );
+    assert_eq!(problem["detail"], "`limit`, `status`, `placed_to`, `page` are invalid; see `errors`.");
     Ok(())
 }
 

@@ -44,7 +44,7 @@ async fn while_clients_hold_every_connection_probes_are_answered_and_the_databas
         let mut service = Service::start(kind, &program, &database.url(kind.role()), 0, logs.path())?;
         service.wait_until_ready().await?;
         let served = (420 - own_connections - 64) / 2 * 2;
-        let logged = line(logs.path(), kind, "file descriptors divided")?;
+        let logged = line(logs.path(), kind, "file descriptors divided among database, process and clients")?;
         assert_eq!(logged["http.max_connections"], served, "{logged}");
 
         let address = service.url().trim_start_matches("http://");
