@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A share of more bytes than this is large.
 pub const SMALL_MAX: usize = 16 * 1024;
 
-/// One part in so many is for the copies of the batch in flight on its way to PostgreSQL.
-const IN_FLIGHT_PART: usize = 8;
+/// Divides the budget: this fraction is for the copies of the batch in flight.
+const IN_FLIGHT_DIVISOR: usize = 8;
 
 /// A batch exists in up to four copies: the statement's arguments, the message, and two buffers.
 const COPIES: usize = 4;
 
-/// One part in so many of the rest is reserved for small shares.
-const SMALL_PART: usize = 8;
+/// Divides the rest: this fraction is reserved for small shares.
+const SMALL_DIVISOR: usize = 8;
 
 /// No memory is left for a request. Nothing of the request was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,11 +40,11 @@ impl Budget {
     /// A budget of `bytes`.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let in_flight = bytes / IN_FLIGHT_PART;
+        let in_flight = bytes / IN_FLIGHT_DIVISOR;
         let limit = bytes - in_flight;
         Self(Arc::new(Counters {
             limit,
-            limit_for_large: limit - limit / SMALL_PART,
+            limit_for_large: limit - limit / SMALL_DIVISOR,
             max_batch: in_flight / COPIES,
             held: AtomicUsize::new(0),
             held_by_large: AtomicUsize::new(0),

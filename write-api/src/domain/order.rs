@@ -4,7 +4,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
-use super::step::{fits, is_allowed, taken_from};
+use super::step::{is_allowed, version_before, version_fits};
 use super::{
     CancelReason, Carrier, CustomerId, OrderLine, OrderLines, Shipment, StepRefused, TrackingNumber,
 };
@@ -103,7 +103,7 @@ impl Order {
         if lines.total().get() != total_cents {
             return Err(CorruptOrder::Total { stored: total_cents, lines: lines.total().get() });
         }
-        if !fits(status, version) {
+        if !version_fits(status, version) {
             return Err(CorruptOrder::Version { version, status });
         }
         Ok(Self { id, customer, lines, status, version, placed_at, updated_at })
@@ -162,7 +162,7 @@ impl Order {
         now: DateTime<Utc>,
     ) -> Result<(Self, OrderEvent), StepRefused> {
         let from = self.status;
-        if let Some(from_version) = taken_from(from, self.version, to) {
+        if let Some(from_version) = version_before(from, self.version, to) {
             return Err(StepRefused::AlreadyTaken { from_version });
         }
         if !is_allowed(from, to) {

@@ -63,7 +63,7 @@ pub(super) fn is_allowed(from: OrderStatus, to: OrderStatus) -> bool {
 }
 
 /// Whether an order with this status can have this version. The number of steps to a status determines the version.
-pub(super) fn fits(status: OrderStatus, version: i32) -> bool {
+pub(super) fn version_fits(status: OrderStatus, version: i32) -> bool {
     match status {
         OrderStatus::Placed => version == 1,
         OrderStatus::Paid => version == 2,
@@ -76,7 +76,7 @@ pub(super) fn fits(status: OrderStatus, version: i32) -> bool {
 /// The version before the step to `target`, if an order with this status and version has taken that step. Status and
 /// version determine it: a delivered order was shipped before, and an order that was cancelled as version 3 was paid
 /// before.
-pub(super) fn taken_from(status: OrderStatus, version: i32, target: OrderStatus) -> Option<i32> {
+pub(super) fn version_before(status: OrderStatus, version: i32, target: OrderStatus) -> Option<i32> {
     use OrderStatus::{Cancelled, Delivered, Paid, Placed, Shipped};
     match (target, status) {
         (Paid, Paid | Shipped | Delivered) => Some(1),

@@ -66,7 +66,7 @@ struct BatcherGone;
 /// The deadline passed while the write was queued. It was withdrawn: nothing was stored or will be.
 #[derive(Debug, thiserror::Error)]
 #[error("the deadline passed while the write was queued")]
-struct StillWaiting;
+struct StillQueued;
 
 impl PgOrderWriter {
     /// Commits batches over `commits`. Everything else uses `database`, so that it cannot delay a commit.
@@ -115,7 +115,7 @@ impl OrderWriter for PgOrderWriter {
         match tokio::time::timeout_at(deadline.into(), replied).await {
             Ok(reply) => reply.unwrap_or_else(|_dropped| Err(WriteError::OutcomeUnknown(BatcherGone.into()))),
             Err(_elapsed) if !claimed.swap(true, Ordering::AcqRel) => {
-                Err(WriteError::Unavailable(StillWaiting.into()))
+                Err(WriteError::Unavailable(StillQueued.into()))
             }
             Err(elapsed) => Err(WriteError::OutcomeUnknown(elapsed.into())),
         }

@@ -10,9 +10,8 @@ use crate::budget::SMALL_MAX;
 /// The most writes in a batch. Larger batches gain little: PostgreSQL's work per order dominates.
 const MAX_BATCH: usize = 256;
 
-/// While small writes wait too, a batch of large writes gets only one part in so many of the bytes, so that the small
-/// writes do not wait long for it.
-const LARGE_PART: usize = 4;
+/// Divides the bytes of a batch of large writes while small writes wait too, so that the batch does not delay them long.
+const LARGE_DIVISOR: usize = 4;
 
 /// Two queues, one for small and one for large writes, which alternate.
 #[derive(Default)]
@@ -41,7 +40,7 @@ impl WriteQueue {
         let is_large = self.small.is_empty() || (self.large_is_next && !self.large.is_empty());
         self.large_is_next = !is_large;
         if is_large {
-            let part = if self.small.is_empty() { 1 } else { LARGE_PART };
+            let part = if self.small.is_empty() { 1 } else { LARGE_DIVISOR };
             take(&mut self.large, max_bytes / part)
         } else {
             take(&mut self.small, max_bytes)
@@ -147,7 +146,7 @@ mod tests {
         assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [101, 102, 103], "small ones first");
         queue.push(write(104, 1));
         let part = queue.next_batch(MAX_BYTES);
-        assert_eq!(part.len(), (fitting / LARGE_PART).max(1));
+        assert_eq!(part.len(), (fitting / LARGE_DIVISOR).max(1));
         assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [104]);
         assert_eq!(queue.next_batch(MAX_BYTES).len(), fitting, "no small write waits");
         assert_eq!(queue.next_batch(1).len(), 1, "a single write of any size is a batch");
