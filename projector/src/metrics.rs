@@ -69,7 +69,7 @@ impl Metrics {
         })
     }
 
-    /// Metrics that nobody asks for.
+    /// Metrics that are not exported.
     #[must_use]
     pub fn noop() -> Self {
         Self {

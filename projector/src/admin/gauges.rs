@@ -23,7 +23,7 @@ impl Gauges {
         registry.register(|| {
             describe_gauge!(
                 "orders_database_up",
-                "1 if the database answered this scrape; otherwise 0, and the other gauges are NaN."
+                "1 if the database replied to this scrape; otherwise 0, and the other gauges are NaN."
             );
             describe_gauge!(
                 "orders_outbox_backlog_events",

@@ -2,8 +2,9 @@
 //!
 //! | File | Holds |
 //! |---|---|
-//! | `runner` | the transaction around all steps, and its repetition with more care |
-//! | `decode` | decodes events, and asks each projection what it refuses |
+//! | `runner` | runs batches: repeats a failed one with more care, records a committed one |
+//! | `steps` | the steps of a batch and the transaction around them: start reading here |
+//! | `decode` | decodes events, and checks what each projection refuses |
 //! | `skip_locked` | leaves out events whose rows another session has locked |
 //! | `apply` | applies events to every projection |
 //! | `isolate` | finds poison events within the claim; `search` holds what is left to apply |
@@ -31,6 +32,7 @@ mod runner;
 mod savepoints;
 mod search;
 mod skip_locked;
+mod steps;
 
 use std::time::Duration;
 
@@ -77,7 +79,7 @@ pub enum BatchError {
     #[error("the batch was rolled back")]
     Database(#[from] DieselError),
     /// The database sent no result in time.
-    #[error("the database did not answer in time; the batch was abandoned")]
+    #[error("no reply from the database in time; the batch was abandoned")]
     NoAnswer,
     /// A projection failed.
     #[error("projection {projection} failed, and the batch was rolled back")]

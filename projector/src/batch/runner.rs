@@ -1,25 +1,21 @@
-//! The transaction around the steps of a batch.
+//! Runs batches: repeats a failed one with more care, and records a committed one.
 
-use std::time::{Duration, Instant};
-
-use diesel::result::Error as DieselError;
-use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::FutureExt;
 use service_kit::database::{Database, DatabaseError};
 use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
 
 use super::control::Room;
-use super::decode::events;
 use super::deferred_constraints::DeferredConstraints;
 use super::error_class::ErrorClass;
 use super::event_sizes::{DEFAULT_BATCH_MAX_BYTES, EventSizes};
 use super::part_size::PartSize;
 use super::skip_locked::SkipLocked;
-use super::{BatchError, BatchOutcome, Source, finish};
+use super::steps::Batch;
+use super::{BatchError, BatchOutcome, Source};
 use crate::metrics::Metrics;
-use crate::outbox::{self, ClaimLimits, ClaimedEvent, LowWaterMark};
-use crate::parked::{self, DeadLetter, RetryPolicy};
+use crate::outbox::LowWaterMark;
+use crate::parked::{self, RetryPolicy};
 use crate::projection::Projection;
 use crate::waiting::{self, Schedule};
 
@@ -28,19 +24,19 @@ pub struct BatchRunner {
     pub(super) database: Database,
     pub(super) projections: Vec<Box<dyn Projection>>,
     pub(super) retry_policy: RetryPolicy,
-    low_water_mark: LowWaterMark,
+    pub(super) low_water_mark: LowWaterMark,
     metrics: Metrics,
     pub(super) skip_locked: SkipLocked,
-    part_size: PartSize,
+    pub(super) part_size: PartSize,
     /// Parked events are refused far more often than others.
     part_size_of_parked: PartSize,
     sizes: EventSizes,
     sizes_of_parked: EventSizes,
     sizes_of_waiting: EventSizes,
-    deferred_constraints: DeferredConstraints,
+    pub(super) deferred_constraints: DeferredConstraints,
     pub(super) room: Room,
     set_aside: tokio::sync::Notify,
-    waiting: Schedule,
+    pub(super) waiting: Schedule,
 }
 
 /// How a batch is applied. The usual way is `Mode::default()`.
@@ -52,14 +48,6 @@ pub(super) struct Mode {
     pub(super) part: Option<usize>,
     /// Check deferred constraints before the commit.
     pub(super) check_deferred: bool,
-}
-
-/// What a transaction did, to count and log after its commit.
-struct Batch {
-    claimed_at: Instant,
-    applied: Vec<ClaimedEvent>,
-    parked: Vec<DeadLetter>,
-    waiting: usize,
 }
 
 impl BatchRunner {
@@ -196,80 +184,12 @@ impl BatchRunner {
         }
     }
 
-    fn sizes_of(&self, source: Source) -> &EventSizes {
+    pub(super) fn sizes_of(&self, source: Source) -> &EventSizes {
         match source {
             Source::Outbox => &self.sizes,
             Source::Parked => &self.sizes_of_parked,
             Source::Waiting => &self.sizes_of_waiting,
         }
-    }
-
-    async fn batch(&self, source: Source, limit: i64, mode: Mode) -> Result<Batch, BatchError> {
-        let mut session = self.database.session().await?;
-        let each_statement = session.statement_limit();
-        let transaction =
-            session.transaction(async |connection| self.steps(connection, source, limit, mode).await);
-        // Boxed, because every future around it would be as large.
-        let batch = each_statement.run(Box::pin(transaction)).await.map_err(|_| BatchError::NoAnswer)?;
-        match &batch {
-            Ok(_) | Err(BatchError::TooManySavepoints) => session.give_back(),
-            Err(BatchError::Projection { source, took, .. }) => session.give_back_after(source, *took),
-            Err(BatchError::Lock { source, .. }) => {
-                session.give_back_after(source, self.database.shortest_timeout());
-            }
-            Err(BatchError::Database(error)) => session.give_back_after(error, Duration::ZERO),
-            Err(BatchError::Connect(_) | BatchError::NoAnswer) => {}
-        }
-        batch
-    }
-
-    async fn steps(
-        &self,
-        connection: &mut AsyncPgConnection,
-        source: Source,
-        limit: i64,
-        mode: Mode,
-    ) -> Result<Batch, BatchError> {
-        let mut mode = Mode { check_deferred: self.deferred_constraints.exist(connection).await?, ..mode };
-        let claimed_at = Instant::now();
-        let claimed = self.claim(connection, source, limit, &mut mode).await?;
-        let (mut ready, mut parked) = self.decode_all(claimed);
-        let mut waiting = self.take_locked(connection, &mut ready, mode).await?;
-        let found = self.apply_ready(connection, &events(&ready), mode).await?;
-        if source == Source::Outbox {
-            self.part_size.record(ready.len(), found.refused.len());
-        }
-        let refused = found.take_out_of(&mut ready, &mut waiting);
-        parked.extend(
-            refused.into_iter().map(|(event, reason)| DeadLetter::new(event, &reason, &self.retry_policy)),
-        );
-        let applied: Vec<_> = ready.into_iter().map(|decoded| decoded.claimed).collect();
-        finish::finish(connection, source, &applied, &parked, &waiting).await?;
-        Ok(Batch { claimed_at, applied, parked, waiting: waiting.len() })
-    }
-
-    async fn claim(
-        &self,
-        connection: &mut AsyncPgConnection,
-        source: Source,
-        limit: i64,
-        mode: &mut Mode,
-    ) -> Result<Vec<ClaimedEvent>, DieselError> {
-        let sizes = self.sizes_of(source);
-        let limits = ClaimLimits { events: sizes.limit(limit), bytes: sizes.batch_max_bytes() };
-        let claimed = match source {
-            Source::Outbox => outbox::claim(connection, self.low_water_mark.get(), limits).await?,
-            Source::Parked => parked::claim(connection, limits).await?,
-            Source::Waiting => {
-                let claim = self.waiting.claim(connection, limits).await?;
-                if claim.one_by_one {
-                    mode.part = Some(1);
-                }
-                claim.events
-            }
-        };
-        sizes.record(&claimed);
-        Ok(claimed)
     }
 
     /// Counts and logs a committed batch, and advances the low-water mark.

@@ -4,7 +4,7 @@
 SELECT t.order_id
 FROM unnest($1) AS t (order_id)
 -- Scalar subqueries, not joins: each key is looked up by itself, whatever the statistics say. BETWEEN with ORDER BY can
--- use only the primary key: other indexes contain the column too, and look as cheap while the table is empty.
+-- use only the primary key: other indexes contain the column too, and seem as cheap while the table is empty.
 WHERE (
         SELECT true
         FROM order_summary AS known
