@@ -1,4 +1,4 @@
-//! Whatever the order, repetition and distribution of events: the read model ends as the newest version of each order.
+//! For any order, repetition and distribution of events, the read model ends with the newest version of each order.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 
 use crate::support::{Scene, drain, event, order_id};
 
-/// How far an order got, and which of its versions are told, in which order, how often. The last one is among them.
+/// The versions of an order for which events are sent, in this order. The newest one is among them.
 #[derive(Debug, Clone)]
 struct History {
-    told: Vec<i32>,
+    versions: Vec<i32>,
 }
 
 fn any_history() -> impl Strategy<Value = History> {
@@ -21,9 +21,9 @@ fn any_history() -> impl Strategy<Value = History> {
         .prop_flat_map(|newest| {
             (Just(newest), prop::collection::vec(1..=newest, 0..6), any::<prop::sample::Index>())
         })
-        .prop_map(|(newest, mut told, place)| {
-            told.insert(place.index(told.len() + 1), newest);
-            History { told }
+        .prop_map(|(newest, mut versions, position)| {
+            versions.insert(position.index(versions.len() + 1), newest);
+            History { versions }
         })
 }
 
@@ -45,11 +45,11 @@ fn any_case() -> impl Strategy<Value = Case> {
     })
 }
 
-/// All events of all orders, mixed up: each swaps places with any other.
+/// All events of all orders, shuffled: each is swapped with any other.
 fn events(case: &Case) -> Vec<OrderEvent> {
     let orders = (1..).zip(&case.histories);
     let mut events: Vec<_> = orders
-        .flat_map(|(order, history)| history.told.iter().map(move |version| event(order, *version)))
+        .flat_map(|(order, history)| history.versions.iter().map(move |version| event(order, *version)))
         .collect();
     let length = events.len();
     for (position, other) in (0..length).zip(&case.shuffle) {
@@ -74,7 +74,7 @@ async fn check(scene: &Scene, case: &Case) -> Result<()> {
     ensure!(applied == events.len(), "{applied} of {} events were applied", events.len());
     let found = scene.summaries().await?;
     for ((order, history), (id, version, _)) in (1..).zip(&case.histories).zip(&found) {
-        let newest = history.told.iter().max();
+        let newest = history.versions.iter().max();
         ensure!(
             *id == order_id(order).to_string() && Some(version) == newest,
             "{id} has {version}, not {newest:?}"
@@ -88,7 +88,7 @@ async fn check(scene: &Scene, case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// 24 × 250 histories, each run with its own mixture and its own workers.
+/// 24 × 250 histories, each run with its own order and workers.
 #[test]
 fn any_permutation_repetition_and_distribution_gives_the_same_rows_as_the_fold() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

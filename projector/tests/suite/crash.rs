@@ -1,4 +1,4 @@
-//! A backend is killed, PostgreSQL restarts after the crash, and gives out ids again that were not on disk.
+//! A backend is killed. PostgreSQL recovers from the crash, and allocates ids again that were not on disk.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn worker(server: &PrivateServer) -> Result<Worker> {
     Ok(Worker::new(database, projector::projections(), 100))
 }
 
-/// Places an order's event, and returns its id.
+/// Inserts an event, and returns its id.
 async fn emit(session: &Client, order: u128) -> Result<i64> {
     let event = event(order, 1).encode()?;
     let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::json) RETURNING id";
@@ -37,26 +37,27 @@ async fn started(session: &Client) -> Result<String> {
     Ok(session.query_one("SELECT pg_postmaster_start_time()::text", &[]).await?.get(0))
 }
 
-/// Kills this session's backend, and returns a session once the server has recovered.
+/// Kills this session's backend, and returns a new session once the server has recovered.
 async fn crash(server: &PrivateServer, session: Client) -> Result<Client> {
     let before = started(&session).await?;
     let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
     kill(Pid::from_raw(pid), Signal::SIGKILL)?;
     wait::until("the session to end", Duration::from_secs(10), async || {
-        if session.is_closed() { Ok(()) } else { Err("it is open") }
+        if session.is_closed() { Ok(()) } else { Err("it is still open") }
     })
     .await?;
     let session = wait::until("the server to recover", Duration::from_secs(30), || connect(server)).await?;
-    assert_eq!(started(&session).await?, before, "the server as a whole was not restarted");
+    assert_eq!(started(&session).await?, before, "the postmaster must survive");
     Ok(session)
 }
 
 #[tokio::test]
-async fn an_event_whose_id_was_drawn_before_a_crash_and_again_after_it_is_claimed_at_once() -> Result<()> {
+async fn an_event_whose_id_was_allocated_before_a_crash_and_again_after_it_is_claimed_at_once() -> Result<()>
+{
     let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Durable, data_dir: None })?;
     migrate::up(&server.superuser_url("postgres")).await?;
     let mut session = connect(&server).await?;
-    // What is not asked to be on disk stays in memory for a while.
+    // WAL of transactions without a commit stays in memory for a while.
     session.batch_execute("ALTER SYSTEM SET wal_writer_delay = '10s'").await?;
     session.batch_execute("SELECT pg_reload_conf()").await?;
     let worker = worker(&server)?;
@@ -68,7 +69,7 @@ async fn an_event_whose_id_was_drawn_before_a_crash_and_again_after_it_is_claime
             session.batch_execute("BEGIN; SELECT nextval('outbox_id_seq'); ROLLBACK").await?;
         }
         let newest: i64 = session.query_one("SELECT last_value FROM outbox_id_seq", &[]).await?.get(0);
-        wait::until("claims to begin later", Duration::from_secs(10), || async {
+        wait::until("the mark to advance", Duration::from_secs(10), || async {
             let outcome = worker.run_once().await;
             if worker.low_water_mark() > newest {
                 Ok(())
@@ -80,13 +81,13 @@ async fn an_event_whose_id_was_drawn_before_a_crash_and_again_after_it_is_claime
         session = crash(&server, session).await?;
         let id = emit(&session, 200 + attempt).await?;
         if id > newest {
-            // The WAL was flushed in time.
+            // The WAL had been flushed.
             continue;
         }
-        // Others draw ids until nothing shows any more that they have gone back.
+        // Further ids are allocated, until the sequence no longer shows that it went back.
         let others = "SELECT nextval('outbox_id_seq') FROM generate_series(1, $1::bigint)";
         session.query(others, &[&(newest + 1 - id)]).await?;
-        // The review would find the event too, within a minute.
+        // The recheck would find the event too, within a minute.
         wait::until("the event to be applied", Duration::from_secs(2), || async {
             match worker.run_once().await {
                 Ok(BatchOutcome::Committed { applied: 1, parked: 0, .. }) => Ok(()),
@@ -97,5 +98,5 @@ async fn an_event_whose_id_was_drawn_before_a_crash_and_again_after_it_is_claime
         .with_context(|| format!("event {id}"))?;
         return Ok(());
     }
-    bail!("no id was given out again, so that this shows nothing")
+    bail!("no id was allocated again, so the test proves nothing")
 }

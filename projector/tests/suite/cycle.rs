@@ -1,4 +1,4 @@
-//! One cycle: what it takes, what it leaves, and what it does when repeated.
+//! One batch: what it claims, what it leaves, and what happens when it is repeated.
 
 use anyhow::Result;
 use projector::batch::BatchOutcome;
@@ -8,7 +8,7 @@ use projector::{outbox, parked, waiting};
 use crate::support::{Scene, Worker, drain, event, order_id, placed_at};
 
 #[tokio::test]
-async fn a_cycle_moves_an_event_from_the_outbox_into_the_read_model() -> Result<()> {
+async fn a_batch_moves_an_event_from_the_outbox_into_the_read_model() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit([event(1, 1)]).await?;
     let worker = scene.worker(10)?;
@@ -28,7 +28,7 @@ async fn a_cycle_moves_an_event_from_the_outbox_into_the_read_model() -> Result<
 }
 
 #[tokio::test]
-async fn a_cycle_takes_the_oldest_events_up_to_its_batch_size() -> Result<()> {
+async fn a_batch_claims_the_oldest_events_up_to_its_size() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     let worker = scene.worker(3)?;
@@ -53,7 +53,7 @@ async fn duplicates_and_late_events_change_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was() -> Result<()> {
+async fn a_batch_that_ends_before_its_commit_leaves_everything_as_it_was() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit([event(1, 1), event(2, 1)]).await?;
     let mut connection = scene.open()?.session().await?;
@@ -63,7 +63,7 @@ async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was()
         2
     );
 
-    // While it holds them, another worker sees none of them, and is not held up.
+    // Another worker claims none of them now, and does not wait.
     let worker = scene.worker(10)?;
     assert_eq!(worker.run_once().await?, BatchOutcome::Empty);
 
@@ -76,11 +76,11 @@ async fn a_cycle_that_is_cut_off_before_its_commit_leaves_everything_as_it_was()
 }
 
 #[tokio::test]
-async fn claim_and_upsert_are_prepared_once_and_used_again() -> Result<()> {
+async fn claim_and_upsert_are_prepared_once_and_reused() -> Result<()> {
     let scene = Scene::create().await?;
     let database = scene.open_one()?;
     let worker = Worker::new(database.clone(), projector::projections(), 2);
-    // Batches of two and of one: the text must not depend on the size.
+    // Batches of two events and of one: the SQL text must not depend on the size.
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     drain(&worker).await?;
 
@@ -99,7 +99,7 @@ struct Uses {
 }
 
 #[tokio::test]
-async fn a_claim_takes_as_many_bytes_as_it_may_and_a_larger_event_alone() -> Result<()> {
+async fn a_claim_keeps_its_byte_limit_and_takes_a_larger_event_alone() -> Result<()> {
     let scene = Scene::create().await?;
     for length in [1_000, 1_000, 1_000, 500, 10_000, 1_000, 9_000] {
         scene.emit_raw("kind", &format!("\"{}\"", "x".repeat(length - 2))).await?;
@@ -121,9 +121,9 @@ async fn a_claim_takes_as_many_bytes_as_it_may_and_a_larger_event_alone() -> Res
     Ok(())
 }
 
-/// Claims of parked and of waiting events are limited in the same way.
+/// Claims of parked and of waiting events have the same limit.
 #[tokio::test]
-async fn events_that_are_tried_again_are_claimed_up_to_a_number_of_bytes_too() -> Result<()> {
+async fn claims_of_parked_and_waiting_events_keep_their_byte_limit_too() -> Result<()> {
     let scene = Scene::create().await?;
     let large = "x".repeat(1_000);
     let parked = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at)

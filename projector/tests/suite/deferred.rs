@@ -45,7 +45,7 @@ async fn an_event_that_would_be_refused_at_the_commit_is_parked_alone() -> Resul
         scene.emit_all(&events).await?;
         let worker = scene.worker(10)?;
         assert_eq!(drain(&worker).await?, (2, 1), "{name}");
-        // Also one that comes later, when it is known that events are refused.
+        // Also a later one, while the batch is applied in parts.
         scene
             .emit_all(&events.clone().map(|mut event| {
                 event.order.version = 2;
@@ -63,8 +63,7 @@ async fn an_event_that_would_be_refused_at_the_commit_is_parked_alone() -> Resul
 }
 
 #[tokio::test]
-async fn a_constraint_that_the_controls_break_together_does_not_keep_an_event_from_being_parked() -> Result<()>
-{
+async fn an_event_is_parked_although_the_controls_together_break_a_constraint() -> Result<()> {
     let scene = Scene::create().await?;
     let one_order_each = "ALTER TABLE order_summary ADD CONSTRAINT one_order_each UNIQUE (customer_id)";
     scene.session.batch_execute(&format!("{REFUSE_666}; {one_order_each}")).await?;
@@ -74,7 +73,7 @@ async fn a_constraint_that_the_controls_break_together_does_not_keep_an_event_fr
 }
 
 #[tokio::test]
-async fn a_constraint_that_is_added_while_the_projector_runs_is_noticed_by_the_first_failure() -> Result<()> {
+async fn a_constraint_added_while_the_projector_runs_is_noticed_after_the_first_failure() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(10)?;
     scene.emit([event(1, 1)]).await?;
@@ -93,7 +92,7 @@ struct Uses {
 }
 
 #[tokio::test]
-async fn where_nothing_is_deferrable_batches_cost_no_statement_more() -> Result<()> {
+async fn without_deferrable_constraints_batches_cost_no_further_statement() -> Result<()> {
     let scene = Scene::create().await?;
     let database = scene.open_one()?;
     let worker = Worker::new(database.clone(), projector::projections(), 1);
@@ -103,6 +102,6 @@ async fn where_nothing_is_deferrable_batches_cost_no_statement_more() -> Result<
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements
                 WHERE statement LIKE '-- has_deferrable_constraints%'";
     let uses: Vec<Uses> = diesel::sql_query(uses).load(&mut connection).await?;
-    assert_eq!(uses.iter().map(|row| row.uses).collect::<Vec<_>>(), [1], "looked up once");
+    assert_eq!(uses.iter().map(|row| row.uses).collect::<Vec<_>>(), [1], "queried once");
     Ok(())
 }

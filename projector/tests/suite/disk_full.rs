@@ -1,4 +1,4 @@
-//! A disk that is full: short rows may still fit where longer ones do not. It is nobody's fault but the disk's.
+//! A full disk: short rows may still fit where longer ones do not. No event is at fault.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Scene, Worker, drain, event};
 
-/// As large as a summary may be.
+/// An event with the largest possible summary.
 fn large(order: u128) -> OrderEvent {
     let mut event = event(order, 1);
     event.order.customer_id = "😀".repeat(128);
@@ -30,13 +30,13 @@ async fn connect(server: &PrivateServer) -> Result<Client> {
     Ok(session)
 }
 
-/// The longest file that processes may write which the server starts from now on.
+/// Limits the size of files for all processes that the server starts from now on.
 fn limit_files(data: &Path, limit: &str) -> Result<()> {
     let pid_file = std::fs::read_to_string(data.join("postmaster.pid"))?;
     let pid = pid_file.lines().next().context("no process id")?;
     let mut prlimit = Command::new("prlimit");
     prlimit.args(["--pid", pid, &format!("--fsize={limit}:unlimited")]);
-    // As the server's own user: not every root may change the limits of other users.
+    // As the server's own user, because root cannot always change the limits of other users.
     let owner = std::fs::metadata(data)?;
     if owner.uid() != std::fs::metadata("/proc/self")?.uid() {
         prlimit.uid(owner.uid()).gid(owner.gid());
@@ -46,9 +46,10 @@ fn limit_files(data: &Path, limit: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fills the table with short rows, until there is room for a few more in its last page and not for a long one.
+/// Fills the table with short rows, until its last page has room for a few more and not for a long one.
 async fn fill(session: &Client) -> Result<i64> {
-    // The table has to be longer than a WAL file, 16 MB, and longer than its index, for only it to be full.
+    // The table must be larger than a WAL file (16 MB) and larger than its index, so that only the table reaches the
+    // limit.
     let fill = "
         ALTER TABLE order_summary SET (autovacuum_enabled = off);
         DROP INDEX order_summary_by_customer, order_summary_changes;
@@ -77,7 +78,7 @@ async fn count(session: &Client, table: &str) -> Result<i64> {
     Ok(session.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0))
 }
 
-/// A server on which no file may get longer than one that has just been filled, and a worker.
+/// A server on which no file may grow beyond one that has just been filled, and a worker.
 struct FullDisk {
     session: Client,
     worker: Worker,
@@ -89,7 +90,7 @@ struct FullDisk {
 impl FullDisk {
     async fn after(fill: impl AsyncFnOnce(&Client) -> Result<i64>) -> Result<Self> {
         let dir = tempfile::tempdir_in("/tmp")?;
-        // The server's own user has to get there.
+        // The server's own user needs access.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let data = dir.path().join("data");
         let server =
@@ -142,7 +143,7 @@ async fn while_a_short_row_still_fits_no_longer_event_is_parked() -> Result<()> 
     Ok(())
 }
 
-/// Makes the primary key the longest file, with room for some more rows in each of its pages.
+/// Makes the primary key the largest file, with room for some more rows in each of its pages.
 async fn fill_index(session: &Client) -> Result<i64> {
     let fill = "
         ALTER TABLE order_summary SET (autovacuum_enabled = off);
@@ -170,7 +171,7 @@ async fn while_a_page_of_an_index_is_full_and_others_are_not_no_event_is_parked(
             break error;
         }
         assert_eq!(count(&disk.session, "parked_events").await?, 0);
-        ensure!(count(&disk.session, "outbox").await? > 0, "the page did not get full");
+        ensure!(count(&disk.session, "outbox").await? > 0, "the page did not fill up");
     };
     assert!(chain(&error).contains("could not extend file"), "{error:?}");
     assert_eq!(count(&disk.session, "parked_events").await?, 0);
@@ -183,9 +184,9 @@ async fn while_a_page_of_an_index_is_full_and_others_are_not_no_event_is_parked(
     Ok(())
 }
 
-/// Every error that says that the server lacks something, where it strikes long rows only.
+/// All errors about missing resources, raised for long rows only.
 #[tokio::test]
-async fn an_error_that_a_control_of_the_same_size_meets_too_is_no_events_fault() -> Result<()> {
+async fn an_error_that_a_control_of_the_same_size_gets_too_parks_no_event() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(100)?;
     for code in ["53100", "53200", "53400", "54000", "58030", "XX000", "XX002"] {

@@ -1,4 +1,4 @@
-//! A projector that is frozen with events in its hands.
+//! A projector that is frozen while it has claimed events.
 
 use std::cell::Cell;
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ use crate::support::{Worker, event};
 
 const EVENTS: usize = 100;
 
-/// Gives the test the time to freeze the process while its claim runs.
+/// Gives the test time to freeze the process while its claim runs.
 const SLOW_CLAIM: &str = "
     CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -27,7 +27,7 @@ const SLOW_CLAIM: &str = "
     END $$;
     CREATE TRIGGER pause BEFORE DELETE ON outbox FOR EACH STATEMENT EXECUTE FUNCTION pause()";
 
-/// It is killed with this value.
+/// Killed on drop.
 struct Process(Child);
 
 impl Process {
@@ -66,7 +66,7 @@ async fn until_claim_is(session: &Client, state: &str) -> Result<()> {
     let query = "SELECT concat_ws('/', state, wait_event) FROM pg_stat_activity
                  WHERE application_name = 'projector' AND query LIKE '-- claim_events%'
                      AND datname = current_database()";
-    wait::until("the claim to get on", Duration::from_secs(20), async || {
+    wait::until("the state of the claim", Duration::from_secs(20), async || {
         let rows = session.query(query, &[]).await.unwrap_or_default();
         let states: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         if states.iter().any(|other| other == state) { Ok(()) } else { Err(states) }
@@ -75,7 +75,7 @@ async fn until_claim_is(session: &Client, state: &str) -> Result<()> {
     .with_context(|| state.to_owned())
 }
 
-/// How long it takes until another worker has the events of a process that is frozen while the server sends them.
+/// How long until another worker has claimed the events of a process that is frozen while the server sends them.
 async fn released_after(
     server: &PrivateServer,
     database: &str,

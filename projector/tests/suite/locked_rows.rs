@@ -1,4 +1,4 @@
-//! Rows that somebody has locked: their events wait, and all others go on.
+//! Rows that another session has locked: their events wait, and all others flow.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,8 @@ pub(crate) fn events(orders: std::ops::RangeInclusive<u128>, version: i32) -> Ve
     orders.map(|order| event(order, version)).collect()
 }
 
-/// The orders from 1 to `locked` are locked while their events and those of as many others come, in turn.
+/// Locks the orders from 1 to `locked`, emits events of these and of more orders, and checks that the others are
+/// applied.
 async fn check_that_others_flow(locked: u32, workers: usize) -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(1_000)?;
@@ -46,7 +47,7 @@ async fn check_that_others_flow(locked: u32, workers: usize) -> Result<()> {
     let projector = Projector::start(&Config::from_vars(&vars)?, projector::projections(), stop.clone())?;
     let address = projector.address();
     let running = tokio::spawn(projector.run());
-    // The locked ones first: the claim takes the oldest.
+    // The locked orders first: a claim takes the oldest events.
     scene.emit_all(&events(1..=u128::from(2 * locked + 300), 2)).await?;
     let others = i64::from(locked + 300);
     let start = Instant::now();
@@ -63,14 +64,18 @@ async fn check_that_others_flow(locked: u32, workers: usize) -> Result<()> {
     lock.rollback().await?;
     until_count(&scene, "waiting_events", 0, Duration::from_secs(10)).await?;
     let caught_up = start.elapsed();
-    // The second, and room for a machine that is busy and a build without optimisation.
+    // One second, plus time for a busy machine and a debug build.
     let limit = Duration::from_secs(if locked > 1_000 { 6 } else { 2 });
     assert!(caught_up < limit, "{locked} locked: caught up after {caught_up:?}");
     assert!(flowed < Duration::from_secs(8), "{locked} locked: the others took {flowed:?}");
     let all = i64::from(2 * locked + 300);
     assert_eq!(scene.count("order_summary WHERE version = 2").await?, all);
-    assert_eq!(metric(address, "orders_projector_batches_failed_total").await?, 0.0, "waiting is no failure");
-    assert_eq!(scene.count("parked_events").await?, 0, "nor a refusal");
+    assert_eq!(
+        metric(address, "orders_projector_batches_failed_total").await?,
+        0.0,
+        "waiting is not a failure"
+    );
+    assert_eq!(scene.count("parked_events").await?, 0, "waiting is not a refusal");
     stop.cancel();
     running.await??;
     Ok(())
@@ -92,7 +97,7 @@ async fn with_five_thousand_locked_rows_all_other_events_flow() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_another_process_has_left_waiting_is_applied_too() -> Result<()> {
+async fn events_that_another_process_set_aside_are_applied_too() -> Result<()> {
     let scene = Scene::create().await?;
     let encoded = event(1, 1).encode()?;
     let insert = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at)
@@ -110,7 +115,7 @@ async fn what_another_process_has_left_waiting_is_applied_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_waiting_event_that_was_overtaken_changes_nothing_and_a_refused_one_is_parked() -> Result<()> {
+async fn a_waiting_event_that_became_stale_changes_nothing_and_a_refused_one_is_parked() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(10)?;
     scene.emit([event(1, 1), event(2, 1)]).await?;
@@ -136,7 +141,7 @@ async fn a_waiting_event_that_was_overtaken_changes_nothing_and_a_refused_one_is
 }
 
 #[tokio::test]
-async fn a_parked_event_whose_row_is_locked_burns_no_attempt_and_is_tried_again_soon() -> Result<()> {
+async fn a_parked_event_whose_row_is_locked_uses_no_attempt_and_is_tried_again_soon() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker_with_retries(10, AT_ONCE)?;
     scene.emit([event(1, 1)]).await?;
@@ -179,7 +184,7 @@ async fn an_event_whose_id_was_used_before_waits_beside_the_other() -> Result<()
     for version in [2, 3, 4] {
         scene.session.batch_execute("SELECT setval('outbox_id_seq', 100, false)").await?;
         scene.emit([event(1, version)]).await?;
-        // A new one: it may have noticed that there is nothing left at this id.
+        // A new worker: the low-water mark of the old one may have passed this id.
         scene.worker(10)?.run_once().await?;
     }
     assert_eq!(scene.count("waiting_events").await?, 3);
@@ -189,9 +194,9 @@ async fn an_event_whose_id_was_used_before_waits_beside_the_other() -> Result<()
     Ok(())
 }
 
-/// Without anybody else's lock: what is set aside because two workers meet is applied within moments.
+/// Events that are set aside because two workers block each other are applied soon.
 #[tokio::test]
-async fn workers_that_meet_on_the_same_rows_while_locked_ones_are_skipped_lose_no_time() -> Result<()> {
+async fn workers_that_block_each_other_while_locked_rows_are_skipped_lose_no_time() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(1_000)?;
     scene.emit_all(&events(1..=20, 1)).await?;
@@ -239,7 +244,7 @@ async fn only_the_event_of_a_locked_row_waits_and_it_is_applied_after_the_lock()
     assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 2, parked: 0, waiting: 1 });
     let counts = (scene.count("outbox").await?, scene.count("waiting_events").await?);
     assert_eq!((counts, scene.count("parked_events").await?), ((0, 1), 0));
-    assert_eq!(worker.apply_waiting_once().await?, BatchOutcome::Empty, "nothing can be applied yet");
+    assert_eq!(worker.apply_waiting_once().await?, BatchOutcome::Empty, "the row is still locked");
     lock.rollback().await?;
     assert_eq!(
         worker.apply_waiting_once().await?,
@@ -281,12 +286,12 @@ async fn after_the_last_waiting_event_nothing_is_waiting() -> Result<()> {
     scene.session.execute(insert, &[&order_id(1).to_string(), &encoded.kind, &encoded.payload]).await?;
     assert_ne!(worker.apply_waiting_once().await?, BatchOutcome::Empty);
     assert_eq!(worker.apply_waiting_once().await?, BatchOutcome::Empty);
-    assert!(!worker.is_anything_waiting().await?, "it would be tried again and again");
+    assert!(!worker.is_anything_waiting().await?, "the loop would poll without end");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_event_without_a_row_has_its_turn_while_unlocked_ones_keep_coming() -> Result<()> {
+async fn an_event_without_a_row_does_not_starve_while_unlocked_ones_arrive() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(100)?;
     scene.emit([event(1, 1)]).await?;
@@ -298,7 +303,7 @@ async fn an_event_without_a_row_has_its_turn_while_unlocked_ones_keep_coming() -
         let order = order_id(order).to_string();
         scene.session.execute(insert, &[&id, &order, &encoded[of].kind, &encoded[of].payload]).await
     };
-    // The first claim probes, so that a later one has to.
+    // The first claim is a probe, so a later one must probe again.
     worker.apply_waiting_once().await?;
     set_aside(1, 2, 1).await?;
     let start = Instant::now();
@@ -308,7 +313,7 @@ async fn an_event_without_a_row_has_its_turn_while_unlocked_ones_keep_coming() -
         if scene.count("order_summary").await? == 2 {
             break;
         }
-        ensure!(start.elapsed() < Duration::from_secs(5), "it starves");
+        ensure!(start.elapsed() < Duration::from_secs(5), "the event starves");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What `/metrics` tells.
+//! What `/metrics` reports.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scene, event};
 
-/// The figure of a metric with its labels, as it stands in the answer.
+/// The value of a metric, named with its labels.
 pub(crate) async fn metric(address: std::net::SocketAddr, name: &str) -> Result<f64> {
-    let said = reqwest::get(format!("http://{address}/metrics")).await?.error_for_status()?.text().await?;
-    let value = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(value.with_context(|| format!("no {name} in:\n{said}"))?.parse()?)
+    let text = reqwest::get(format!("http://{address}/metrics")).await?.error_for_status()?.text().await?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.with_context(|| format!("no {name} in:\n{text}"))?.parse()?)
 }
 
-/// Waits until a metric is as it should be.
+/// Waits until a metric has the right value.
 pub(crate) async fn until_metric(
     address: std::net::SocketAddr,
     name: &str,
@@ -34,11 +34,11 @@ pub(crate) async fn until_metric(
 }
 
 #[tokio::test]
-async fn metrics_tell_what_was_done_and_what_waits() -> Result<()> {
+async fn metrics_report_applied_parked_and_waiting_events() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit([event(1, 1), event(2, 1), event(3, 1)]).await?;
     scene.emit_raw("order_gift_wrapped", "{}").await?;
-    // A parked event that is due again, and one that waits for an operator.
+    // One parked event is due, one is left for an operator.
     let parked = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at)
                   VALUES (-1, 'order_gift_wrapped', '{}', now(), 3, 'the kind is not known', now()),
                          (-2, 'order_gift_wrapped', '{}', now(), 12, 'the kind is not known', NULL)";
@@ -71,7 +71,7 @@ async fn metrics_tell_what_was_done_and_what_waits() -> Result<()> {
     let lag = metric(address, "orders_projector_lag_seconds_sum").await?;
     assert!(lag > 0.0 && lag < 60.0, "{lag} s");
 
-    // What nobody can claim waits.
+    // Events that cannot be claimed stay in the backlog.
     let mut holder = scene.database.connect().await?;
     let holder = holder.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
     scene.session.batch_execute("REVOKE DELETE ON outbox FROM orders_projector").await?;
@@ -82,7 +82,7 @@ async fn metrics_tell_what_was_done_and_what_waits() -> Result<()> {
     until_metric(address, "orders_oldest_transaction_age_seconds", |age| age > 0.2).await?;
     assert_eq!(metric(address, "orders_outbox_backlog_events").await?, 2.0);
     holder.rollback().await?;
-    // PostgreSQL's statistics come a little later.
+    // PostgreSQL's statistics lag.
     until_metric(address, "orders_outbox_dead_rows", |dead| dead > 0.0).await?;
     stop.cancel();
     running.await??;
@@ -90,7 +90,7 @@ async fn metrics_tell_what_was_done_and_what_waits() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_backlog_beyond_what_is_counted_is_estimated() -> Result<()> {
+async fn a_backlog_of_more_than_100000_events_is_estimated() -> Result<()> {
     let scene = Scene::create().await?;
     let rows = "INSERT INTO outbox (kind, payload) SELECT 'kind', '{}' FROM generate_series(1, 120000)";
     scene.session.batch_execute(rows).await?;

@@ -1,4 +1,4 @@
-//! Rows of which a column holds what no program expects: they harm no other row.
+//! Rows with values that programs do not expect: they harm no other row.
 
 use anyhow::Result;
 use projector::admin::observation;
@@ -7,14 +7,14 @@ use projector::parked::operator;
 
 use crate::support::{AT_ONCE, Scene, drain, event};
 
-/// As in a database whose rows were written before there was a CHECK, or without one.
+/// As in a database whose rows were written before the CHECKs existed.
 const WITHOUT_CHECKS: &str = "
     ALTER TABLE outbox DROP CONSTRAINT IF EXISTS outbox_created_at_finite,
         DROP CONSTRAINT IF EXISTS outbox_created_at_readable, DROP CONSTRAINT outbox_kind_length;
     ALTER TABLE parked_events DROP CONSTRAINT IF EXISTS parked_events_times_readable;
     ALTER TABLE waiting_events DROP CONSTRAINT IF EXISTS waiting_events_created_at_readable";
 
-/// Points in time that PostgreSQL has and other programs have not.
+/// Times that PostgreSQL can store and other programs cannot represent.
 const TIMES: [&str; 5] = ["290000-01-01", "infinity", "-infinity", "4713-01-01 BC", "10000-01-01"];
 
 /// Payloads and kinds, in SQL, that cannot be projected.
@@ -30,7 +30,7 @@ const UNREADABLE: [(&str, &str); 8] = [
 ];
 
 #[tokio::test]
-async fn an_event_with_an_odd_column_does_not_keep_the_others_from_being_claimed() -> Result<()> {
+async fn an_event_with_an_odd_column_does_not_stop_the_others_from_being_claimed() -> Result<()> {
     let scene = Scene::create().await?;
     scene.session.batch_execute(WITHOUT_CHECKS).await?;
     for (order, time) in (1..).zip(TIMES) {
@@ -55,8 +55,8 @@ async fn an_event_with_an_odd_column_does_not_keep_the_others_from_being_claimed
 }
 
 #[tokio::test]
-async fn a_parked_event_with_an_odd_time_does_not_keep_the_others_from_being_tried_again_or_listed()
--> Result<()> {
+async fn a_parked_event_with_an_odd_time_does_not_stop_the_others_from_being_retried_or_listed() -> Result<()>
+{
     let scene = Scene::create().await?;
     scene.session.batch_execute(WITHOUT_CHECKS).await?;
     for (id, time) in (1_i64..).zip(TIMES) {
@@ -85,7 +85,7 @@ async fn a_parked_event_with_an_odd_time_does_not_keep_the_others_from_being_tri
 }
 
 #[tokio::test]
-async fn a_waiting_event_with_an_odd_time_does_not_keep_the_others_from_being_applied_or_counted()
+async fn a_waiting_event_with_an_odd_time_does_not_stop_the_others_from_being_applied_or_counted()
 -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(100)?;
@@ -111,9 +111,9 @@ async fn a_waiting_event_with_an_odd_time_does_not_keep_the_others_from_being_ap
     Ok(())
 }
 
-/// The CHECKs allow what is read exactly, and no more.
+/// The CHECKs allow exactly the times that can be read.
 #[tokio::test]
-async fn an_event_of_the_first_and_of_the_last_moment_that_the_table_allows_is_claimed() -> Result<()> {
+async fn an_event_of_the_earliest_and_of_the_latest_time_that_the_table_allows_is_claimed() -> Result<()> {
     let scene = Scene::create().await?;
     for (order, time) in [(1, "0001-01-01 00:00:00Z"), (2, "9999-12-31 23:59:59.999999Z")] {
         scene.emit([event(order, 1)]).await?;

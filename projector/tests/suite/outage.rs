@@ -1,4 +1,4 @@
-//! PostgreSQL goes away for a while, and comes back.
+//! PostgreSQL stops for a while, and starts again.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::{metric, until_metric};
 use crate::support::{Scene, event};
 
-/// Starts the server on the same data again, and makes `current` lead to its socket.
+/// Starts the server on the same data again, and points `current` at its socket.
 fn start(data: &Path, current: &Path) -> Result<PrivateServer> {
     let options = ServerOptions { tuning: Tuning::Durable, data_dir: Some(data.to_owned()) };
     let server = PrivateServer::start(&options)?;
@@ -35,7 +35,7 @@ async fn execute(server: &PrivateServer, statement: &str) -> Result<()> {
 
 async fn until_ready_is(address: std::net::SocketAddr, expected: StatusCode) -> Result<()> {
     wait::until("readiness to change", Duration::from_secs(10), || async {
-        let status = reqwest::get(format!("http://{address}/readyz")).await.map(|answer| answer.status());
+        let status = reqwest::get(format!("http://{address}/readyz")).await.map(|response| response.status());
         if matches!(status, Ok(status) if status == expected) { Ok(()) } else { Err(status) }
     })
     .await?;
@@ -52,10 +52,10 @@ fn insert(order: u128) -> Result<String> {
 }
 
 #[tokio::test]
-async fn while_postgresql_is_stopped_the_loop_pauses_and_burns_no_attempts() -> Result<()> {
+async fn while_postgresql_is_stopped_the_loops_pause_and_use_no_attempts() -> Result<()> {
     let dir = tempfile::tempdir_in("/tmp")?;
     let (data, current) = (dir.path().join("data"), dir.path().join("now"));
-    // The server's own user has to get there.
+    // The server's own user needs access.
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let server = start(&data, &current)?;
     migrate::up(&server.superuser_url("postgres")).await?;
@@ -75,13 +75,20 @@ async fn while_postgresql_is_stopped_the_loop_pauses_and_burns_no_attempts() -> 
     until_ready_is(address, StatusCode::SERVICE_UNAVAILABLE).await?;
     until_metric(address, "orders_projector_batches_failed_total", |failed| failed >= 5.0).await?;
     assert_eq!(metric(address, "orders_database_up").await?, 0.0);
-    assert!(metric(address, "orders_outbox_backlog_events").await?.is_nan(), "an old figure would look good");
+    assert!(
+        metric(address, "orders_outbox_backlog_events").await?.is_nan(),
+        "an old value would look current"
+    );
 
     let server = start(&data, &current)?;
     let back = Instant::now();
     execute(&server, &insert(2)?).await?;
     until_metric(address, "orders_projector_events_applied_total", |applied| applied == 2.0).await?;
-    assert!(back.elapsed() < Duration::from_secs(2), "the first success came after {:?}", back.elapsed());
+    assert!(
+        back.elapsed() < Duration::from_secs(2),
+        "the first event was applied after {:?}",
+        back.elapsed()
+    );
     until_ready_is(address, StatusCode::OK).await?;
     assert_eq!(metric(address, "orders_projector_events_parked_total").await?, 2.0);
     execute(
@@ -94,7 +101,7 @@ async fn while_postgresql_is_stopped_the_loop_pauses_and_burns_no_attempts() -> 
     Ok(())
 }
 
-/// Events are applied again soon after the established connections to the database have gone silent, and new ones work.
+/// Established connections get no more responses, and new ones work: events must be applied again soon.
 async fn projects_after_silence(wire: Wire) -> Result<()> {
     let scene = Scene::create().await?;
     let (proxy, url) = scene.database.behind_a_proxy("orders_projector").await?;
@@ -109,7 +116,7 @@ async fn projects_after_silence(wire: Wire) -> Result<()> {
 
     proxy.set(wire);
     wait::until("a statement to be in flight", Duration::from_secs(5), async || {
-        if proxy.lost() > 0 { Ok(()) } else { Err("nothing was lost") }
+        if proxy.lost() > 0 { Ok(()) } else { Err("no data was lost") }
     })
     .await?;
     proxy.heal_for_new_connections();
@@ -137,7 +144,7 @@ async fn projects_after_silence(wire: Wire) -> Result<()> {
 
 #[tokio::test]
 async fn when_established_connections_go_silent_it_projects_again_within_six_seconds() -> Result<()> {
-    let (answers, requests) =
+    let (responses, requests) =
         tokio::join!(projects_after_silence(Wire::ResponsesLost), projects_after_silence(Wire::RequestsLost));
-    answers.and(requests)
+    responses.and(requests)
 }

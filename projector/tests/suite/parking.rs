@@ -1,4 +1,4 @@
-//! Events that cannot be projected step aside; their neighbours go on.
+//! Events that cannot be projected are parked; all others are applied.
 
 use anyhow::Result;
 use projector::batch::BatchOutcome;
@@ -78,7 +78,7 @@ async fn a_failing_database_parks_nothing() -> Result<()> {
     Ok(())
 }
 
-/// A trigger that refuses orders of 666 cents, with an error that diesel-async reports without its code.
+/// A trigger that refuses orders of 666 cents, with an error that diesel-async reports without its SQLSTATE.
 pub(crate) const REFUSE_666: &str = "
     CREATE FUNCTION refuse_666() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -96,7 +96,7 @@ pub(crate) fn refused_by_trigger(order: u128) -> OrderEvent {
 }
 
 #[tokio::test]
-async fn events_that_are_refused_for_a_reason_without_a_code_are_found_and_parked_while_all_else_works()
+async fn events_refused_with_an_error_without_a_code_are_isolated_and_parked_while_the_database_works()
 -> Result<()> {
     let scene = Scene::create().await?;
     scene.session.batch_execute(REFUSE_666).await?;
@@ -116,7 +116,7 @@ async fn events_that_are_refused_for_a_reason_without_a_code_are_found_and_parke
 }
 
 #[tokio::test]
-async fn a_batch_of_nothing_but_refused_events_is_parked_as_well() -> Result<()> {
+async fn a_batch_of_refused_events_only_is_parked() -> Result<()> {
     let scene = Scene::create().await?;
     scene.session.batch_execute(REFUSE_666).await?;
     scene.emit((1..=5).map(refused_by_trigger)).await?;
@@ -124,7 +124,7 @@ async fn a_batch_of_nothing_but_refused_events_is_parked_as_well() -> Result<()>
         scene.worker(1_000)?.run_once().await?,
         BatchOutcome::Committed { applied: 0, parked: 5, waiting: 0 }
     );
-    assert_eq!(scene.count("order_summary").await?, 0, "the control left nothing");
+    assert_eq!(scene.count("order_summary").await?, 0, "the control was not rolled back");
     Ok(())
 }
 
@@ -186,7 +186,7 @@ async fn a_statement_timeout_is_an_outage_whichever_limit_is_the_shorter() -> Re
 async fn an_event_whose_id_was_used_before_is_parked_beside_the_other() -> Result<()> {
     let scene = Scene::create().await?;
     for round in 0..3 {
-        // A new one: it may have noticed that there is nothing left at these ids.
+        // A new worker: the low-water mark of the old one may have passed these ids.
         let worker = scene.worker(10)?;
         scene.session.batch_execute("SELECT setval('outbox_id_seq', 1, false)").await?;
         scene.emit_raw("order_gift_wrapped", &json!({"round": round, "event": 1}).to_string()).await?;

@@ -1,4 +1,4 @@
-//! Over a real pooler, in each of its modes.
+//! Through a real connection pooler, in each of its modes.
 
 use anyhow::Result;
 use reqwest::StatusCode;

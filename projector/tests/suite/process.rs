@@ -1,4 +1,4 @@
-//! The whole process: probes, stopping, and what it does when a worker dies.
+//! The whole process: probes, stopping, and a worker that panics.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ use crate::support::{Scene, event};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_projector");
 
-/// Fails as code does that has a bug.
+/// Panics, as code with a bug does.
 struct Panics;
 
 impl Projection for Panics {
@@ -28,7 +28,7 @@ impl Projection for Panics {
         "panics"
     }
 
-    #[expect(clippy::panic, reason = "it is what this projection is for")]
+    #[expect(clippy::panic, reason = "this projection must panic")]
     fn apply<'a>(
         &'a self,
         _: &'a mut AsyncPgConnection,
@@ -43,7 +43,7 @@ async fn probe(address: std::net::SocketAddr, path: &str) -> Result<StatusCode> 
 }
 
 #[tokio::test]
-async fn it_is_ready_once_a_cycle_has_completed_and_stops_when_told() -> Result<()> {
+async fn it_is_ready_once_a_batch_has_completed_and_stops_after_the_signal() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit([event(1, 1)]).await?;
     let stop = CancellationToken::new();
@@ -58,7 +58,7 @@ async fn it_is_ready_once_a_cycle_has_completed_and_stops_when_told() -> Result<
     })
     .await?;
     assert_eq!(scene.count("order_summary").await?, 1);
-    // The loop goes on by itself.
+    // The loop continues.
     scene.emit([event(2, 1)]).await?;
     wait::until("the second order", Duration::from_secs(10), || async {
         let count = scene.count("order_summary").await;
@@ -119,12 +119,12 @@ async fn the_binary_ends_within_five_seconds_of_sigterm_under_load() -> Result<(
     assert!(status.success(), "{status}");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(scene.count("order_summary").await?, 1);
-    assert!(scene.count("outbox").await? > 0, "it was not under load");
+    assert!(scene.count("outbox").await? > 0, "the outbox was drained before the signal");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_scraper_that_keeps_its_connection_does_not_hold_up_the_end() -> Result<()> {
+async fn a_scraper_that_keeps_its_connection_does_not_delay_the_stop() -> Result<()> {
     let scene = Scene::create().await?;
     let logs = tempfile::tempdir()?;
     let url = scene.database.url("orders_projector");
@@ -145,7 +145,7 @@ async fn a_scraper_that_keeps_its_connection_does_not_hold_up_the_end() -> Resul
 fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
     let vars = [("DATABASE_URL", "postgres://orders_projector@localhost/orders"), ("WORKERS", "none")];
     let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
-    let said = String::from_utf8(output.stderr)?;
-    assert!(!output.status.success() && said.contains("WORKERS"), "{said}");
+    let error = String::from_utf8(output.stderr)?;
+    assert!(!output.status.success() && error.contains("WORKERS"), "{error}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Parked events are tried again, and left to an operator after the last attempt.
+//! Parked events are tried again, and left for an operator after the last attempt.
 
 use anyhow::Result;
 use projector::batch::BatchOutcome;
@@ -6,7 +6,7 @@ use projector::batch::BatchOutcome;
 use crate::parking::{REFUSE_666, refused_by_trigger};
 use crate::support::{AT_ONCE, Scene, drain, event, order_id};
 
-/// Attempts of each parked event, and whether it is tried again by itself.
+/// The attempts of each parked event, and whether it is retried automatically.
 async fn attempts(scene: &Scene) -> Result<Vec<(i32, bool)>> {
     let rows = "SELECT attempts, next_attempt_at IS NOT NULL FROM parked_events ORDER BY id";
     Ok(scene.session.query(rows, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
@@ -18,7 +18,7 @@ async fn a_parked_event_is_tried_again_when_it_is_due_and_left_after_the_last_at
     scene.emit_raw("order_gift_wrapped", "{}").await?;
     let later = scene.worker(10)?;
     later.run_once().await?;
-    assert_eq!(later.retry_once().await?, BatchOutcome::Empty, "it is due in an hour or two");
+    assert_eq!(later.retry_once().await?, BatchOutcome::Empty, "it is not due for an hour or two");
     let parked_at = "SELECT parked_at::text FROM parked_events";
     let first_parked_at: String = scene.session.query_one(parked_at, &[]).await?.get(0);
 
@@ -28,7 +28,7 @@ async fn a_parked_event_is_tried_again_when_it_is_due_and_left_after_the_last_at
     assert_eq!(attempts(&scene).await?, [(2, true)]);
     assert_eq!(at_once.retry_once().await?, BatchOutcome::Committed { applied: 0, parked: 1, waiting: 0 });
     assert_eq!(attempts(&scene).await?, [(AT_ONCE.attempts.try_into()?, false)]);
-    assert_eq!(at_once.retry_once().await?, BatchOutcome::Empty, "it waits for an operator");
+    assert_eq!(at_once.retry_once().await?, BatchOutcome::Empty, "it is left for an operator");
     assert_eq!(scene.session.query_one(parked_at, &[]).await?.get::<_, String>(0), first_parked_at);
     Ok(())
 }
@@ -40,7 +40,7 @@ async fn pauses_between_attempts_grow_and_end() -> Result<()> {
     scene.emit_raw("order_gift_wrapped", "{}").await?;
     worker.run_once().await?;
     let pause = "SELECT (extract(epoch FROM next_attempt_at - now()) / 3600)::float8 FROM parked_events";
-    // One hour, doubled each time up to nine, with jitter of up to as much again.
+    // One hour, doubled each time up to nine, plus up to 100 % jitter.
     for shortest in [1.0, 2.0, 4.0, 8.0] {
         let hours: f64 = scene.session.query_one(pause, &[]).await?.get(0);
         assert!((shortest - 0.1..=2.0 * shortest).contains(&hours), "{hours} hours instead of {shortest}");
@@ -52,7 +52,7 @@ async fn pauses_between_attempts_grow_and_end() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_parked_event_that_has_become_projectable_takes_effect_once() -> Result<()> {
+async fn a_parked_event_that_becomes_projectable_takes_effect_once() -> Result<()> {
     let scene = Scene::create().await?;
     scene.session.batch_execute(REFUSE_666).await?;
     scene.emit([refused_by_trigger(1), event(2, 1)]).await?;
@@ -67,7 +67,7 @@ async fn a_parked_event_that_has_become_projectable_takes_effect_once() -> Resul
 }
 
 #[tokio::test]
-async fn an_old_event_that_is_tried_again_does_not_undo_what_came_after_it() -> Result<()> {
+async fn a_retried_old_event_does_not_undo_newer_ones() -> Result<()> {
     let scene = Scene::create().await?;
     scene.session.batch_execute(REFUSE_666).await?;
     let worker = scene.worker_with_retries(10, AT_ONCE)?;
@@ -82,7 +82,7 @@ async fn an_old_event_that_is_tried_again_does_not_undo_what_came_after_it() -> 
 }
 
 #[tokio::test]
-async fn an_outage_burns_no_attempt_of_a_parked_event() -> Result<()> {
+async fn an_outage_uses_no_attempt_of_a_parked_event() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker_with_retries(10, AT_ONCE)?;
     scene.session.batch_execute(REFUSE_666).await?;

@@ -1,4 +1,4 @@
-//! Sessions that are spoilt while the projector runs.
+//! Sessions whose prepared statements break while the projector runs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::{Scene, event, order_id};
 
-/// From the change of a column to the projection of the next event, on a machine that others load.
+/// From the change of a column to the projection of the next event, on a busy machine.
 const SOON: Duration = Duration::from_secs(3);
 
 pub(crate) fn start(database_url: &str) -> Result<(String, DropGuard)> {
@@ -29,7 +29,7 @@ pub(crate) fn start(database_url: &str) -> Result<(String, DropGuard)> {
     Ok((admin_url, stop.drop_guard()))
 }
 
-/// Has an order projected, and an unknown event parked.
+/// Emits an event that is projected and one that is parked, and waits for both.
 pub(crate) async fn project_and_park(scene: &Scene, number: u128) -> Result<()> {
     let expected = i64::try_from(number)?;
     scene.emit([event(number, 1)]).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn project_and_park(scene: &Scene, number: u128) -> Result<()> 
     Ok(())
 }
 
-/// Has the next event of an order wait for a lock on its row, and be applied after it.
+/// Makes the next event of an order wait for a lock on its row, and checks that it is applied afterwards.
 async fn wait_and_apply(scene: &Scene, number: u128) -> Result<()> {
     let mut holder = scene.database.connect().await?;
     let lock = holder.transaction().await?;
@@ -57,7 +57,7 @@ async fn wait_and_apply(scene: &Scene, number: u128) -> Result<()> {
 }
 
 async fn until_waiting(scene: &Scene, expected: i64) -> Result<()> {
-    wait::until("events to wait, or none", SOON, || async {
+    wait::until("the number of waiting events", SOON, || async {
         let count = scene.count("waiting_events").await;
         if matches!(count, Ok(count) if count == expected) { Ok(()) } else { Err(count) }
     })
@@ -66,14 +66,14 @@ async fn until_waiting(scene: &Scene, expected: i64) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_changed_column_type_stops_no_projection_for_longer_than_a_moment() -> Result<()> {
+async fn a_changed_column_type_delays_projection_only_briefly() -> Result<()> {
     let scene = Scene::create().await?;
     let _stop = start(&scene.database.url("orders_projector"))?;
     let mut numbers = 1..;
     for change in column_changes(&scene.session, "orders_projector").await? {
         let number = numbers.next().unwrap_or_default();
         project_and_park(&scene, number).await?;
-        // All that reads them, before the change and after the one before it.
+        // All statements on the table run before this change and after the previous one.
         if change.table == "waiting_events" {
             wait_and_apply(&scene, number).await?;
         }
@@ -85,7 +85,7 @@ async fn a_changed_column_type_stops_no_projection_for_longer_than_a_moment() ->
 }
 
 #[tokio::test]
-async fn statements_that_are_discarded_in_every_session_stop_no_projection() -> Result<()> {
+async fn discarding_the_prepared_statements_of_every_session_stops_no_projection() -> Result<()> {
     let database = TestDatabase::create().await?;
     let (proxy, url) = database.behind_a_proxy("orders_projector").await?;
     let session = database.connect().await?;

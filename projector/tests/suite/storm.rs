@@ -1,4 +1,4 @@
-//! Many events that only PostgreSQL knows to refuse.
+//! Many events that only PostgreSQL refuses.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use testkit::wait;
 use crate::parking::{REFUSE_666, refused_by_trigger};
 use crate::support::{Scene, drain, event};
 
-/// Counts claims, upserts and controls in sequences, which keep what a rollback takes back.
+/// Counts claims, upserts and controls in sequences, which a rollback does not undo.
 const COUNT: &str = "
     CREATE SEQUENCE claims; CREATE SEQUENCE upserts; CREATE SEQUENCE controls;
     CREATE FUNCTION count_in() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
@@ -29,7 +29,7 @@ async fn counted(scene: &Scene) -> Result<[i64; 3]> {
 }
 
 #[tokio::test]
-async fn refused_events_are_found_without_giving_up_the_claim_and_with_one_control() -> Result<()> {
+async fn refused_events_are_isolated_within_one_claim_and_with_one_control() -> Result<()> {
     let scene = Scene::create().await?;
     scene.session.batch_execute(REFUSE_666).await?;
     let worker = scene.worker(1_000)?;
@@ -39,19 +39,19 @@ async fn refused_events_are_found_without_giving_up_the_claim_and_with_one_contr
     scene.session.batch_execute(COUNT).await?;
     let events = (1..=200).map(|n| if n % 50 == 0 { refused_by_trigger(n) } else { event(n, 1) });
     scene.emit_all(&events.collect::<Vec<_>>()).await?;
-    // A sequence that was never used says 1 as well.
+    // An unused sequence also has the value 1.
     let before = counted(&scene).await?;
     assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 196, parked: 4, waiting: 0 });
     let [claims, upserts, controls] = counted(&scene).await?;
     assert_eq!((before, claims, controls), ([1, 1, 1], 1, 1));
-    // As many for each: the part, what is before the event, the event, and the control once.
+    // For each: the part, the events before it, and the event itself. One control.
     assert!(upserts <= 15, "{upserts} upserts to find 4 of 200");
     Ok(())
 }
 
-/// What is older than the row it belongs to is not written, so that the number of rows says less than it seems to.
+/// An event older than its row is not written, so the number of rows is a misleading hint.
 #[tokio::test]
-async fn a_refused_event_among_overtaken_ones_is_parked_alone() -> Result<()> {
+async fn a_refused_event_among_stale_ones_is_parked_alone() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(1_000)?;
     scene.emit_all(&(1..=40).map(|order| event(order, 3)).collect::<Vec<_>>()).await?;
@@ -76,8 +76,7 @@ async fn no_transaction_has_more_than_64_savepoints_that_write_however_many_even
         scene.emit_all(&events.collect::<Vec<_>>()).await?;
         let refused = 500 / usize::try_from(share)?;
         assert_eq!(drain(&*scene.worker(1_000)?).await?, (500 - refused, refused));
-        // Each savepoint that wrote has a transaction id of its own, and all rows of a transaction have the same
-        // changed_in.
+        // Each savepoint that wrote has its own xid, and all rows of a transaction have the same changed_in.
         let most = "SELECT max(savepoints) FROM (SELECT count(DISTINCT xmin::text) AS savepoints
                     FROM order_summary GROUP BY changed_in) AS transactions";
         let most: i64 = scene.session.query_one(most, &[]).await?.get(0);
@@ -114,7 +113,7 @@ async fn a_batch_of_parked_events_is_one_line_in_the_log() -> Result<()> {
             text.lines().filter(|line| line.contains("ERROR") || line.contains("parked")).map(str::to_owned),
         );
     }
-    // On a busy machine batches are small.
+    // Batches are small on a busy machine.
     assert!((1..=100).contains(&lines.len()), "{} lines: {lines:#?}", lines.len());
     let first = lines.first().cloned().unwrap_or_default();
     assert!(first.contains("events parked") && first.contains("[1, 2, 3"), "{first}");

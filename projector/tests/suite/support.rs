@@ -1,4 +1,4 @@
-//! A database of the test's own, events for it, and workers on it.
+//! A database for one test, events for it, and workers on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Scene {
         vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
-    /// The same with one connection, whose prepared statements can be looked at.
+    /// The same with one connection, whose prepared statements a test can read.
     pub(crate) fn open_one(&self) -> Result<Database> {
         let config = DatabaseConfig::from_vars(&self.vars())?.with_pool_size(1);
         Ok(database::open_for_batches(&config, "test")?)
@@ -55,8 +55,8 @@ impl Scene {
         Ok(Arc::new(Worker::new(self.open()?, projections, batch_size)))
     }
 
-    pub(crate) fn worker_with_retries(&self, batch_size: i64, retries: RetryPolicy) -> Result<Worker> {
-        Ok(Worker::with_retries(self.open()?, projector::projections(), batch_size, retries))
+    pub(crate) fn worker_with_retries(&self, batch_size: i64, retry_policy: RetryPolicy) -> Result<Worker> {
+        Ok(Worker::with_retries(self.open()?, projector::projections(), batch_size, retry_policy))
     }
 
     pub(crate) async fn emit(&self, events: impl IntoIterator<Item = OrderEvent>) -> Result<()> {
@@ -67,7 +67,7 @@ impl Scene {
         Ok(())
     }
 
-    /// All of them in one statement, in this order.
+    /// Inserts all events in one statement, in this order.
     pub(crate) async fn emit_all(&self, events: &[OrderEvent]) -> Result<()> {
         let encoded = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>()?;
         let (kinds, payloads): (Vec<_>, Vec<_>) =
@@ -97,15 +97,15 @@ impl Scene {
     }
 }
 
-/// Pauses before a parked event is tried again that no test waits for.
+/// A parked event is due after a pause that no test waits for.
 pub(crate) const LATER: RetryPolicy =
     RetryPolicy { attempts: 5, retry_first: Duration::from_hours(1), retry_max: Duration::from_hours(9) };
 
-/// Parked events are due again at once.
+/// A parked event is due at once.
 pub(crate) const AT_ONCE: RetryPolicy =
     RetryPolicy { attempts: 3, retry_first: Duration::ZERO, retry_max: Duration::ZERO };
 
-/// Takes batches of one size, when told to.
+/// Runs batches of one size, one at a time.
 pub(crate) struct Worker {
     runner: BatchRunner,
     batch_size: i64,
@@ -120,21 +120,21 @@ impl Worker {
         database: Database,
         projections: Vec<Box<dyn Projection>>,
         batch_size: i64,
-        retries: RetryPolicy,
+        retry_policy: RetryPolicy,
     ) -> Self {
-        Self { runner: BatchRunner::new(database, projections, retries, Metrics::noop()), batch_size }
+        Self { runner: BatchRunner::new(database, projections, retry_policy, Metrics::noop()), batch_size }
     }
 
     pub(crate) async fn run_once(&self) -> Result<BatchOutcome, BatchError> {
         self.runner.run_once(Source::Outbox, self.batch_size).await
     }
 
-    /// Where its next claim begins.
+    /// Where its next claim starts.
     pub(crate) fn low_water_mark(&self) -> i64 {
         self.runner.low_water_mark()
     }
 
-    /// Tries what waits for the end of a lock.
+    /// Tries waiting events.
     pub(crate) async fn apply_waiting_once(&self) -> Result<BatchOutcome, BatchError> {
         self.runner.run_once(Source::Waiting, self.batch_size).await
     }
@@ -143,14 +143,14 @@ impl Worker {
         self.runner.is_anything_waiting().await
     }
 
-    /// Tries what is parked and due.
+    /// Tries parked events that are due.
     pub(crate) async fn retry_once(&self) -> Result<BatchOutcome, BatchError> {
         self.runner.run_once(Source::Parked, self.batch_size).await
     }
 }
 
-/// Cycles until nothing is left, also of events whose rows were locked for a moment. Adds up what was applied and what
-/// was parked.
+/// Runs batches until no event is left, also none that waits for a short lock. Returns how many were applied and
+/// parked.
 pub(crate) async fn drain(worker: &Worker) -> Result<(usize, usize)> {
     let mut total = (0, 0);
     loop {
@@ -169,7 +169,8 @@ pub(crate) fn order_id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-/// The event that gave an order this version. Its total tells the version, so that a mixed-up row shows.
+/// The event that gave an order this version. Its total depends on the version, so a row that mixes versions is
+/// noticed.
 pub(crate) fn event(order: u128, version: i32) -> OrderEvent {
     let (status, change) = match version {
         1 => (OrderStatus::Placed, OrderChange::Placed { items: Vec::new() }),

@@ -1,4 +1,4 @@
-//! Rows that another session has inserted and not committed: whether an order has one is only seen by trying.
+//! Rows that another session has inserted and not committed: only applying an event shows whether its order has one.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::metrics::metric;
 use crate::parking::{REFUSE_666, refused_by_trigger};
 use crate::support::{AT_ONCE, Scene, drain, event, order_id};
 
-/// The trigger refuses nothing any more.
+/// The trigger accepts everything again.
 const ACCEPT_666: &str = "CREATE OR REPLACE FUNCTION refuse_666() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RETURN NEW; END $$";
 
@@ -62,12 +62,16 @@ async fn hundreds_of_uncommitted_rows_delay_only_their_own_orders() -> Result<()
     let address = projector.address();
     let running = tokio::spawn(projector.run());
 
-    // Those of the uncommitted rows, each with another one beside it; and more others behind them.
+    // Each event of an uncommitted row is followed by one of another order; more of other orders come last.
     let mixed = (1..=300).flat_map(|order| [event(order, 2), event(order + 1_000, 2)]);
     scene.emit_all(&mixed.chain(events(2_001..=3_000, 2)).collect::<Vec<_>>()).await?;
     until_count(&scene, "outbox", 0, Duration::from_secs(8)).await?;
     until_count(&scene, "order_summary", 1_300, Duration::from_secs(4)).await?;
-    assert_eq!(metric(address, "orders_projector_batches_failed_total").await?, 0.0, "waiting is no failure");
+    assert_eq!(
+        metric(address, "orders_projector_batches_failed_total").await?,
+        0.0,
+        "waiting is not a failure"
+    );
     lock.commit().await?;
     until_count(&scene, "order_summary WHERE version = 2", 1_600, Duration::from_secs(10)).await?;
     until_count(&scene, "waiting_events", 0, Duration::from_secs(5)).await?;
@@ -95,7 +99,7 @@ async fn an_event_whose_refusal_takes_milliseconds_is_parked_beside_an_uncommitt
 }
 
 #[tokio::test]
-async fn after_a_parked_event_has_met_an_uncommitted_row_other_events_flow() -> Result<()> {
+async fn after_a_parked_event_met_an_uncommitted_row_other_events_flow() -> Result<()> {
     let scene = Scene::create().await?;
     scene.session.batch_execute(REFUSE_666).await?;
     let worker = scene.worker_with_retries(100, AT_ONCE)?;
@@ -130,7 +134,7 @@ async fn while_a_parked_event_meets_an_uncommitted_row_again_and_again_other_eve
     let lock = holder.transaction().await?;
     lock.batch_execute(&insert_summaries(7..=7)).await?;
     scene.session.batch_execute(ACCEPT_666).await?;
-    // An event that waits is tried again in half a second, without end.
+    // A parked event whose row is locked is tried again every half second.
     for waiting in [1, 0, 1] {
         until_count(&scene, parked, waiting, Duration::from_secs(5)).await?;
     }
@@ -138,7 +142,7 @@ async fn while_a_parked_event_meets_an_uncommitted_row_again_and_again_other_eve
     scene.emit_all(&events(101..=150, 1)).await?;
     until_count(&scene, "order_summary", 50, Duration::from_secs(5)).await?;
     until_count(&scene, "outbox", 0, Duration::from_secs(5)).await?;
-    assert_eq!(metric(address, "orders_projector_batches_failed_total").await?, 0.0, "no outage");
+    assert_eq!(metric(address, "orders_projector_batches_failed_total").await?, 0.0, "it is not an outage");
     lock.rollback().await?;
     until_count(&scene, "order_summary", 51, Duration::from_secs(5)).await?;
     stop.cancel();
@@ -147,7 +151,7 @@ async fn while_a_parked_event_meets_an_uncommitted_row_again_and_again_other_eve
 }
 
 #[tokio::test]
-async fn an_event_that_was_tried_before_has_its_turn_while_others_without_a_row_keep_coming() -> Result<()> {
+async fn an_event_that_was_tried_before_does_not_starve_while_others_without_a_row_arrive() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(100)?;
     let mut holders = [scene.database.connect().await?, scene.database.connect().await?];
@@ -166,7 +170,7 @@ async fn an_event_that_was_tried_before_has_its_turn_while_others_without_a_row_
         worker.run_once().await?;
         worker.apply_waiting_once().await?;
         tries += 1;
-        assert!(tries < 12, "it starves");
+        assert!(tries < 12, "the event starves");
     }
     second.rollback().await?;
     Ok(())

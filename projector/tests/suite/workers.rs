@@ -14,7 +14,7 @@ use tokio::sync::Barrier;
 
 use crate::support::{Scene, drain, event};
 
-/// Counts what it is given, and does nothing else.
+/// Only counts its events.
 struct Counter(Arc<AtomicUsize>);
 
 impl Projection for Counter {
@@ -32,7 +32,7 @@ impl Projection for Counter {
     }
 }
 
-/// Lets no batch go on before another one has been claimed as well.
+/// Stops each batch until another one has been claimed too.
 struct Rendezvous(Arc<Barrier>);
 
 impl Projection for Rendezvous {
@@ -56,7 +56,7 @@ impl Projection for Rendezvous {
 #[tokio::test]
 async fn two_workers_at_once_claim_different_events_and_apply_each_once() -> Result<()> {
     let scene = Scene::create().await?;
-    // The versions of each order are spread over both batches, in either direction.
+    // The versions of each order are spread over both batches, in opposite order.
     let orders = 50;
     scene.emit((1..=orders).map(|order| event(order, 2))).await?;
     scene.emit((1..=orders).rev().map(|order| event(order, 1))).await?;
