@@ -3,7 +3,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`domain`] | the `Order` aggregate and its values; pure |
-//! | [`command`] | one use case a file |
+//! | [`command`] | one use case per file |
 //! | [`cli`] | `write-api` and `write-api republish` |
 //! | [`port`] | what the commands need from storage |
 //! | [`budget`] | the memory for requests that have no response yet |

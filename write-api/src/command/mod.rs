@@ -1,4 +1,4 @@
-//! The use cases, one a file.
+//! The use cases, one per file.
 
 mod change_status;
 mod place_order;

@@ -20,8 +20,8 @@ use crate::port::OrderWriter;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlaceOrderRequest {
-    /// The order's identity, chosen by the client. A request that is sent again with the same id returns the same
-    /// order. Any UUID except nil, max and version 8, which the service generates itself: from the customer and the
+    /// The order's identity, chosen by the client: any UUID except nil, max and version 8. A repeated request with the
+    /// same id returns the same order. Without it, the service generates an id of version 8: from the customer and the
     /// `Idempotency-Key` if there is one, otherwise from the time. Must not be sent together with an `Idempotency-Key`.
     #[schema(
         value_type = Option<String>,

@@ -15,7 +15,7 @@ use crate::budget::{Budget, Share};
 const MAX_BYTES: usize = 1024 * 1024;
 /// How long the whole body may take to arrive. The server's own limit covers only the head of the request.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
-/// A growing buffer may have up to this many times the capacity of its content.
+/// The capacity of a growing buffer is up to this many times its length.
 const MAX_GROWTH: usize = 2;
 /// Some programs put this in front of UTF-8 text. A JSON parser may ignore it (RFC 8259, 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// About how long a full batch should take at most.
 const TARGET: Duration = Duration::from_millis(100);
 
-/// More than a full batch of small orders, or one large order.
+/// The smallest limit. A full batch of small orders has fewer bytes, and so does one large order.
 const MIN: usize = 512 * 1024;
 
 /// The limit. It adapts to the recent speed of PostgreSQL.
