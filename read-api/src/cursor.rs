@@ -58,7 +58,7 @@ impl CursorKeys {
         Ok(Self { current: current_key, previous: Some(previous_key) })
     }
 
-    /// The cursor of the page that starts behind `position` in the filtered list of this customer's orders.
+    /// The cursor of the page that starts after `position` in the filtered list of this customer's orders.
     pub(crate) fn seal(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
         self.current.seal(customer_id, filter, position)
     }

@@ -38,7 +38,7 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The maximum number of changes that are sent one by one. Beyond it, a snapshot is shorter.
 const MAX_CHANGES: usize = 1_000;
 
-/// The stream of a client that is further behind than this many deliveries ends.
+/// The maximum number of queued deliveries. The stream of a slower client ends.
 const MAX_DELIVERIES: usize = 64;
 
 /// The maximum number of orders in these deliveries.

@@ -24,7 +24,7 @@ use crate::port::{Change, OrderWatch, Read};
 /// Streams end if the read model could not be read for this long.
 const FAILING_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a standby may lag behind the last failover. Until then its rows are ignored; after that, they count as
+/// How long reads from a standby that does not show the last failover yet are ignored. After that, its rows count as
 /// the state of the database.
 const BEHIND_LIMIT: Duration = Duration::from_secs(2);
 

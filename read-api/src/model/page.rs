@@ -14,7 +14,7 @@ pub struct PageRequest {
     pub customer_id: String,
     /// Selects among the customer's orders.
     pub filter: Filter,
-    /// The page starts behind this order; `None` requests the first page.
+    /// The page starts after this order; `None` requests the first page.
     pub after: Option<ListPosition>,
     /// The maximum number of orders on the page; at least 1.
     pub limit: u8,
@@ -45,7 +45,7 @@ pub struct ListPosition {
 pub struct Page {
     /// The orders.
     pub orders: Vec<OrderSummary>,
-    /// The next page, if there is one, starts behind this order.
+    /// The next page, if there is one, starts after this order.
     pub next: Option<ListPosition>,
 }
 

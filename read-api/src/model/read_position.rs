@@ -10,8 +10,8 @@ use super::{History, ResumePoint};
 const MAX_RANGES: usize = 128;
 
 /// The transactions that a read has seen: all below `next`, except those that were open. It is more exact than a
-/// [`ResumePoint`], which the oldest open transaction holds back: behind that one, every later change counts as
-/// unseen each time.
+/// [`ResumePoint`], which the oldest open transaction holds back: with a resume point alone, each poll would read all
+/// changes since that transaction again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadPosition {
     /// The history of the rows that were read.

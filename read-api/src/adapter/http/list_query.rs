@@ -75,7 +75,7 @@ impl ListQuery {
         self.cursor.as_deref()
     }
 
-    /// The query of the next page: the same list, behind `cursor`.
+    /// The query of the next page: the same list, after `cursor`.
     pub(super) fn next(&self, cursor: &str) -> String {
         let mut text = format!("limit={}", self.limit());
         let mut push = |name: &str, value: &str| {

@@ -71,7 +71,7 @@ fn rows_for(request: &PageRequest) -> u16 {
     u16::from(request.limit) + 1
 }
 
-/// The bounds of a page: it starts behind `before`, and every order was placed at `since` or later.
+/// The bounds of a page: its orders follow `before` in the list, and were placed at `since` or later.
 struct Bounds {
     before: ListPosition,
     since: DateTime<Utc>,
@@ -87,7 +87,7 @@ const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(-4713, 11, 24) {
 impl Bounds {
     fn new(request: &PageRequest) -> Self {
         let Range { start, end } = request.filter.placed_from..request.filter.placed_to;
-        // No id sorts before nil, so only orders placed before `placed_to` are behind (`placed_to`, nil).
+        // No id sorts before nil, so only orders placed before `placed_to` follow (`placed_to`, nil).
         let end = end.map(|placed_at| ListPosition { placed_at, order_id: Uuid::nil() });
         let newest = ListPosition { placed_at: DateTime::<Utc>::MAX_UTC, order_id: Uuid::max() };
         Self {

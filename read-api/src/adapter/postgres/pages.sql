@@ -1,5 +1,5 @@
 -- pages
--- The pages of many requests with bounds: a page starts behind a position, and its orders were placed at `since` or
+-- The pages of many requests with bounds: a page starts after a position, and its orders were placed at `since` or
 -- later.
 SELECT r.number,
        o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version
