@@ -6,7 +6,7 @@ use anyhow::Result;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::support::{Api, Replica, change, insert, order, problem};
+use crate::support::{Api, Replica, change, insert, insert_many, order, problem};
 
 async fn get(replica: &Replica, path: &str, prefer: &str) -> Result<Response> {
     let request = reqwest::Client::new().get(format!("{}{path}", replica.url));
@@ -106,7 +106,7 @@ async fn a_thousand_waits_hold_no_connection_and_share_one_query_per_poll() -> R
     let most = i64::try_from(2 * polls)? + 100;
     assert!(statements < most, "{statements} statements in {polls} polls");
 
-    insert(&session, &(1..=1_000).map(|number| (number, "alice", number)).collect::<Vec<_>>()).await?;
+    insert_many(&session, "alice", 1..1_001).await?;
     for response in waiting {
         assert_eq!(response.await??.status(), StatusCode::OK);
     }
