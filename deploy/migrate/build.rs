@@ -1,4 +1,4 @@
-//! The migrations are read by a macro; without this line cargo would not see a new one.
+//! A macro embeds the migrations; without this line cargo would not notice a new one.
 
 fn main() {
     println!("cargo:rerun-if-changed=../../migrations");

@@ -1,4 +1,4 @@
-//! On what, and with what, it was measured.
+//! Describes the machine, the programs and the settings.
 
 use std::fs;
 use std::process::Command;
@@ -24,11 +24,11 @@ const SETTINGS: [&str; 9] = [
     "track_commit_timestamp",
 ];
 
-/// Machine, programs and settings, a line each.
+/// Machine, programs and settings, one per line.
 ///
 /// # Errors
 ///
-/// When a program that is needed is not there.
+/// If a program is missing.
 pub(crate) async fn describe(stage: &Stage, plan: Plan) -> Result<String> {
     let pgbench = Binaries::find()?.program("pgbench").display().to_string();
     let mut lines = vec![
@@ -58,7 +58,7 @@ fn exceptions(plan: Plan) -> &'static str {
     }
 }
 
-/// Whether what the server has acknowledged survives a loss of power, as far as it can be told from here.
+/// Whether acknowledged commits survive a power failure, according to the settings.
 pub(crate) async fn is_durable(stage: &Stage) -> Result<bool> {
     for name in ["fsync", "synchronous_commit", "full_page_writes"] {
         if stage.setting(name).await? != "on" {
@@ -119,9 +119,9 @@ fn value_in(file: &str, name: &str) -> String {
 fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     let output = output.with_context(|| format!("{program} cannot be run"))?;
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let line = said.lines().next().unwrap_or_default().trim();
-    ensure!(!line.is_empty() && !line.starts_with("fatal:"), "{program} says nothing of use: {line}");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().next().unwrap_or_default().trim();
+    ensure!(!line.is_empty() && !line.starts_with("fatal:"), "{program} printed: {line}");
     Ok(line.to_owned())
 }

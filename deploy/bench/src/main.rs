@@ -1,4 +1,4 @@
-//! `bench`: the real binaries under load, each figure beside what PostgreSQL does by itself in the same run.
+//! `bench`: measures the real services under load, and PostgreSQL alone (with pgbench) in the same run for comparison.
 
 mod machine;
 mod outbox;
@@ -30,30 +30,33 @@ use crate::report::Figure;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, both};
 
-/// Measures the services beside PostgreSQL and prints a table. The exit status is 3 if a target was not met, 4 if no
-/// target was judged because of what was measured (a debug build, or a server that may lose data), and 1 if something
-/// failed: then there is no figure of it.
+/// Measures the services, compares them with PostgreSQL alone, and prints a table.
+///
+/// Exit status: 0 if all targets are met; 1 if a measurement failed; 3 if a target is missed; 4 if targets cannot be
+/// judged (a debug build, or a server that may lose data).
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// What to measure: `write`, `drain`, `read`, `latency`, `poison`, `locked`, `bloat`, `mixed`, `scale` or `all`.
+    /// Scenario: `write`, `drain`, `read`, `latency`, `poison`, `locked`, `bloat`, `mixed`, `scale` or `all`.
     scenario: Selection,
-    /// How long one measurement takes; those of `latency` take 6 times as long, and those of `mixed` up to 30 times.
+    /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// How often a measurement is repeated; those of `scale` half as often, and those of `mixed` not at all.
+    /// Number of measurements; `scale` takes half as many, `mixed` one.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Also write the figures to this file, as JSON.
+    /// Also write the figures to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Use the server of this database rather than a private one, with a new database that is removed again; the
-    /// services' roles stay. The user must be able to create databases and roles, to SET ROLE to them, to CHECKPOINT,
-    /// and to read all settings; `latency`, `poison` and `locked` need `track_commit_timestamp`.
+    /// Use the server of this URL instead of a private one.
+    ///
+    /// The measurements use a new database, which is removed at the end; the services' roles stay. The user must be
+    /// able to create databases and roles, to SET ROLE to them, to CHECKPOINT, and to read all settings. `latency`,
+    /// `poison` and `locked` need `track_commit_timestamp`.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// A hundredth of the rows and none of the longer times, to see that everything works: the figures mean nothing,
-    /// and are not judged, which is no error here.
+    /// Only check that everything works, with a hundredth of the rows and short times. The figures mean nothing and are
+    /// not judged.
     #[arg(long)]
     quick: bool,
 }
@@ -75,20 +78,20 @@ impl FromStr for Selection {
     }
 }
 
-/// The exit status where everything worked, and a target was not met. (clap's own, for wrong arguments, is 2.)
+/// Exit status if a target is missed. (clap uses 2 for wrong arguments.)
 const TARGET_MISSED: u8 = 3;
 
-/// The exit status where targets should have been judged, and could not.
+/// Exit status if targets cannot be judged.
 const NOT_JUDGED: u8 = 4;
 
-// Children are bound to the thread that starts them: the main one, which lives as long as the process.
+// Children are bound to the thread that starts them: the main thread, which lives as long as the process.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    // What an earlier run has written must not be taken for the result of this one.
+    // The result of an earlier run must not be mistaken for this one.
     write_json(&cli, &[])?;
     let binaries = ServiceBinaries::build().await?;
-    // From here on there is something to clear up.
+    // From here on, an interrupt must clean up.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stage = Stage::start(binaries, cli.database_url.as_deref()).await?;
     let done = tokio::select! {
@@ -116,7 +119,7 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
     for scenario in &cli.scenario.0 {
         scenario.check(stage).await?;
     }
-    // Not by `println!` or `eprintln!`, which panic when nobody reads on: then nothing would be cleared up.
+    // Not `println!` or `eprintln!`, which panic on a closed pipe: then nothing would be cleaned up.
     writeln!(stdout(), "{}\n", machine::describe(stage, plan).await?)?;
     let is_judged = !cli.quick && !cfg!(debug_assertions) && machine::is_durable(stage).await?;
     if !is_judged {
@@ -134,7 +137,7 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
                 figure.target = None;
             }
         }
-        // At once: the next one may take half an hour, and fail.
+        // Printed at once: the next scenario may take half an hour and fail.
         write!(stdout(), "{}", report::table_rows(&measured))?;
         figures.extend(measured);
         write_json(cli, &figures)?;
@@ -153,7 +156,7 @@ mod tests {
     use crate::report::Target;
 
     #[test]
-    fn one_target_that_was_missed_or_could_not_be_judged_makes_the_exit_status() {
+    fn a_missed_or_unjudged_target_sets_the_exit_status() {
         let figure = |ours| Figure::new("p99", "ms", vec![ours]).with(Target::AtMost(5.0));
         let orientation = Figure::new("p50", "ms", vec![9.0]);
         assert_eq!(exit_code(&[figure(4.0), orientation.clone()], false), ExitCode::SUCCESS);

@@ -1,4 +1,4 @@
-//! Waiting until the outbox is empty, and making sure of what came of it.
+//! Waits until the outbox is empty, and checks the result.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -9,20 +9,20 @@ use testkit::wait;
 use crate::rows::fill_outbox;
 use crate::stage::Stage;
 
-/// More than any backlog here takes, unless measurements are much longer than by default.
+/// Longer than any backlog here takes with the default times.
 const LIMIT: Duration = Duration::from_mins(5);
 
-/// The highest id that an event has been given, whether it is still there or not.
+/// The highest allocated outbox id.
 pub(crate) async fn last_id(stage: &Stage) -> Result<i64> {
     Ok(stage.session.query_one("SELECT last_value FROM outbox_id_seq", &[]).await?.get(0))
 }
 
-/// Waits until no event with an id from `first` to `last` is left. To look costs little as long as `last` is there.
+/// Waits until no event from `first` to `last` is left. Checks `last` first, which is cheap.
 pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> Result<()> {
     for range in [last..=last, first..=last] {
         wait::until("the outbox to be drained", LIMIT, || async {
-            let look = "SELECT id FROM outbox WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT 1";
-            match stage.session.query_opt(look, &[range.start(), range.end()]).await {
+            let query = "SELECT id FROM outbox WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT 1";
+            match stage.session.query_opt(query, &[range.start(), range.end()]).await {
                 Ok(None) => Ok(()),
                 Ok(Some(row)) => Err(format!("event {} is still there", row.get::<_, i64>(0))),
                 Err(error) => Err(error.to_string()),
@@ -30,7 +30,7 @@ pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> 
         })
         .await?;
     }
-    wait::until("no event to wait for a lock", LIMIT, || async {
+    wait::until("all waiting events to be applied", LIMIT, || async {
         match stage.count("waiting_events").await {
             Ok(0) => Ok(()),
             waiting => Err(format!("{waiting:?}")),
@@ -40,8 +40,8 @@ pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> 
     Ok(())
 }
 
-/// Puts the events of these orders into the outbox in one transaction. Returns how long a projector that runs takes
-/// from its commit until the last has been projected.
+/// Writes the events of these orders to the outbox in one transaction. Returns the time from its commit until a running
+/// projector has projected the last.
 pub(crate) async fn fill_and_drain(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<Duration> {
     let events = i64::try_from(orders.len())?;
     fill_outbox(stage, orders, customers).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn fill_and_drain(stage: &Stage, orders: Range<u32>, customers:
     Ok(start.elapsed())
 }
 
-/// Everything was projected, and nothing else.
+/// Checks that exactly these orders were projected.
 pub(crate) async fn check_projected(stage: &Stage, orders: u64) -> Result<()> {
     let left = stage.count("outbox").await? + stage.count("waiting_events").await?;
     let parked = stage.count("parked_events").await?;
@@ -62,7 +62,7 @@ pub(crate) async fn check_projected(stage: &Stage, orders: u64) -> Result<()> {
 fn compare(orders: u64, [left, parked, projected]: [u64; 3]) -> Result<()> {
     ensure!(
         (left, parked, projected) == (0, 0, orders),
-        "of {orders} orders {projected} were projected; {left} events are left, {parked} were parked"
+        "of {orders} orders, {projected} were projected; {left} events are left, {parked} were parked"
     );
     Ok(())
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_no_result_where_anything_is_left_missing_or_too_much() {
+    fn a_remaining_missing_or_extra_row_is_an_error() {
         assert!(compare(3, [0, 0, 3]).is_ok());
         for counts in [[1, 0, 3], [0, 1, 3], [0, 0, 2], [0, 0, 4]] {
             assert!(compare(3, counts).is_err(), "{counts:?}");

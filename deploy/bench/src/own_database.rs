@@ -1,4 +1,4 @@
-//! A database of its own on a server that is already there.
+//! A new database on an existing server.
 
 use std::time::Duration;
 
@@ -6,11 +6,10 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use tokio_postgres::NoTls;
 
-/// For connecting, and for each statement.
+/// Limit for connecting and for each statement.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A new database that nobody else knows of, so that nothing on the server can be lost. It stays until
-/// [`Self::remove`].
+/// A new database, so that no existing data is touched. It stays until [`Self::remove`].
 pub(crate) struct OwnDatabase {
     server: String,
     name: String,
@@ -18,23 +17,24 @@ pub(crate) struct OwnDatabase {
 }
 
 impl OwnDatabase {
-    /// On the server of the database at `url`, which is not touched itself.
+    /// On the server of `url`, whose own database is not touched.
     pub(crate) async fn create(url: &str) -> Result<Self> {
         let name = format!("orders_bench_{:016x}", fastrand::u64(..));
         let own = with_database(url, &name)?;
-        execute(url, &format!("CREATE DATABASE {name}")).await.context("no database can be created")?;
+        execute(url, &format!("CREATE DATABASE {name}")).await.context("cannot create a database")?;
         Ok(Self { server: url.to_owned(), name, url: own })
     }
 
-    /// Where it is.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// Over a new connection: the run may have taken longer than an idle one is kept.
+    /// Uses a new connection: after a long run an old one may be closed.
     pub(crate) async fn remove(self) -> Result<()> {
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        execute(&self.server, &drop).await.with_context(|| format!("database {} is left behind", self.name))
+        execute(&self.server, &drop)
+            .await
+            .with_context(|| format!("cannot remove the database {}", self.name))
     }
 }
 
@@ -43,8 +43,7 @@ fn with_database(url: &str, name: &str) -> Result<String> {
     let mut other =
         Url::parse(url).ok().context("the database URL must be like postgres://user@host/database")?;
     other.set_path(name);
-    // Whoever connects reads it by other rules. A name in another place would outdo this one, and that database be
-    // emptied.
+    // tokio-postgres parses URLs differently. If another part of the URL named a database, that one would be emptied.
     let read: tokio_postgres::Config = other.as_str().parse()?;
     ensure!(
         read.get_dbname() == Some(name),
@@ -59,7 +58,7 @@ async fn execute(url: &str, statement: &str) -> Result<()> {
         tokio::spawn(connection);
         session.batch_execute(statement).await
     };
-    Ok(tokio::time::timeout(LIMIT, work).await.context("the server does not answer")??)
+    Ok(tokio::time::timeout(LIMIT, work).await.context("the server does not respond")??)
 }
 
 #[cfg(test)]
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_database_is_another_one_or_the_url_is_refused() {
+    fn an_ambiguous_url_is_refused() {
         let other = |url| with_database(url, "other").ok();
         assert_eq!(other("postgres://u@h/shop").as_deref(), Some("postgres://u@h/other"));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What PostgreSQL does by itself, by pgbench.
+//! Measures PostgreSQL alone with pgbench.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -11,7 +11,7 @@ use testkit::postgres::Binaries;
 
 use crate::program;
 
-/// Each script gets the plan that ours gets: by key, and made once.
+/// The same plans as ours: by key, and planned once.
 const SETTINGS: &str =
     "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
@@ -20,48 +20,46 @@ const PROTOCOL: &str = "--protocol=prepared";
 /// One run of a script, with prepared statements.
 #[derive(Debug)]
 pub(crate) struct Pgbench<'a> {
-    /// The transaction, in pgbench's own language.
+    /// The transaction, in pgbench's language.
     pub(crate) script: &'a str,
-    /// Sessions at once.
+    /// Concurrent sessions.
     pub(crate) clients: u16,
-    /// How much of it.
     pub(crate) length: Length,
-    /// Variables of the script.
     pub(crate) variables: &'a [(&'a str, u32)],
 }
 
-/// As many threads as there are cores, so that pgbench itself holds nothing back.
+/// One thread per core, so that pgbench itself is not the limit.
 fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// How it is run, for people.
+/// The options, for the printed description.
 pub(crate) fn settings() -> String {
     format!("{PROTOCOL} --jobs={} {SETTINGS}", jobs())
 }
 
-/// More than any number of transactions takes that is asked for here.
+/// Longer than any number of transactions here takes.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// How long a run goes on.
+/// The length of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Length {
     Seconds(u64),
     TransactionsOfEach(u32),
 }
 
-/// What came of it. No transaction failed.
+/// The result of a run without failures.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ran {
     pub(crate) transactions: u64,
-    /// Transactions per second, without the time for connecting.
+    /// Transactions per second, without connection time.
     pub(crate) per_second: f64,
 }
 
 impl Pgbench<'_> {
     /// # Errors
     ///
-    /// When pgbench cannot be run, or any transaction failed.
+    /// If pgbench cannot run, or a transaction failed.
     pub(crate) async fn run(&self, database_url: &str) -> Result<Ran> {
         let script = tempfile::NamedTempFile::new()?;
         std::fs::write(script.path(), self.script)?;
@@ -83,20 +81,20 @@ impl Pgbench<'_> {
         }
         command.arg("--file").arg(script.path()).arg(without_password(database_url)?);
         command.env("PGOPTIONS", SETTINGS).envs(password(database_url)?);
-        let said = program::run(command, time).await?;
-        let ran = parse(&said).with_context(|| format!("pgbench said: {said}"))?;
-        ensure!(ran.transactions > 0, "pgbench did nothing; it said: {said}");
+        let output = program::run(command, time).await?;
+        let ran = parse(&output).with_context(|| format!("pgbench printed: {output}"))?;
+        ensure!(ran.transactions > 0, "pgbench ran no transaction; it printed: {output}");
         Ok(ran)
     }
 }
 
-/// Arguments can be seen by everybody on the machine.
+/// Every user of the machine can see arguments.
 fn without_password(database_url: &str) -> Result<String> {
     let mut url = Url::parse(database_url)?;
     if url.password().is_some() {
-        url.set_password(None).ok().context("a URL that cannot be without a password")?;
+        url.set_password(None).ok().context("cannot remove the password from the URL")?;
     }
-    // Forms read and write a plus for a space, which libpq does not.
+    // `query_pairs` treats a plus as a space; libpq does not.
     let query = url.query().map(|query| query.replace('+', "%2B"));
     url.set_query(query.as_deref());
     let others: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "password").collect();
@@ -111,9 +109,9 @@ fn password(database_url: &str) -> Result<Option<(&'static str, OsString)>> {
     Ok(config.get_password().map(|password| ("PGPASSWORD", OsString::from_vec(password.to_vec()))))
 }
 
-fn parse(said: &str) -> Result<Ran> {
+fn parse(output: &str) -> Result<Ran> {
     let value = |name: &str| {
-        let line = said.lines().find_map(|line| line.strip_prefix(name));
+        let line = output.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|rest| rest.trim_start().split([' ', '/']).next());
         number.with_context(|| format!("no `{name}`"))
     };
@@ -129,20 +127,20 @@ fn parse(said: &str) -> Result<Ran> {
 mod tests {
     use super::*;
 
-    const SAID: &str = "number of transactions actually processed: 480/480\n\
+    const OUTPUT: &str = "number of transactions actually processed: 480/480\n\
                         number of failed transactions: 0 (0.000%)\n\
                         latency average = 1.5 ms\n\
                         tps = 41234.567890 (without initial connection time)\n";
 
     #[test]
-    fn counts_are_read_with_and_without_a_number_that_was_asked_for() {
+    fn counts_are_read_with_and_without_a_requested_number() {
         let ran = Ran { transactions: 480, per_second: 41_234.567_89 };
-        assert_eq!(parse(SAID).unwrap(), ran);
-        assert_eq!(parse(&SAID.replace("480/480", "480")).unwrap(), ran);
+        assert_eq!(parse(OUTPUT).unwrap(), ran);
+        assert_eq!(parse(&OUTPUT.replace("480/480", "480")).unwrap(), ran);
     }
 
     #[test]
-    fn a_password_is_no_argument_wherever_it_stands() {
+    fn a_password_never_becomes_an_argument() {
         let without = |url| without_password(url).unwrap();
         assert_eq!(without("postgres://h/d?host=%2Fa%20b+c"), "postgres://h/d?host=%2Fa%20b%2Bc");
         assert_eq!(without("postgres://u:secret@h/d?host=%2Ftmp"), "postgres://u@h/d?host=%2Ftmp");
@@ -152,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_failed_transaction_fails_the_run() {
-        assert!(parse(&SAID.replace(": 0 (", ": 2 (")).is_err());
+        assert!(parse(&OUTPUT.replace(": 0 (", ": 2 (")).is_err());
         assert!(parse("").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Programs that make load.
+//! Runs programs that generate load.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use testkit::process::bind_to_this_thread;
 
-/// How much longer than it has been told a program may take until something is wrong.
+/// A program may take this much longer than requested.
 const GRACE: Duration = Duration::from_mins(2);
 
-/// Runs it to its end and returns what it says. It ends with us, however that may be.
+/// Runs the command and returns its output. The kernel kills it if this process ends.
 ///
 /// # Errors
 ///
-/// When it cannot be run, fails, or takes much longer than `time`.
+/// If it cannot run, fails, or takes much longer than `time`.
 pub(crate) async fn run(mut command: Command, time: Duration) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     bind_to_this_thread(&mut command, Signal::SIGKILL);
@@ -24,7 +24,7 @@ pub(crate) async fn run(mut command: Command, time: Duration) -> Result<String> 
         .await
         .with_context(|| format!("{program} does not end"))?
         .with_context(|| format!("{program} cannot be run"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{program} failed: {said}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(said)
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{program} failed: {stdout}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(stdout)
 }

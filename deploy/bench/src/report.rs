@@ -1,4 +1,4 @@
-//! What was measured, beside what, and whether that is enough.
+//! Figures, their comparison and their targets.
 
 use std::fmt::Write;
 
@@ -7,19 +7,19 @@ use serde::Serialize;
 /// One figure, measured in several rounds.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
-    /// Set by whoever runs scenarios.
+    /// Set by the runner of the scenarios.
     pub(crate) scenario: &'static str,
     name: String,
     unit: &'static str,
-    /// One value a round; never empty.
+    /// One value per round; never empty.
     ours: Vec<f64>,
-    /// One value a round, measured beside ours; empty where there is nothing to compare with.
+    /// One value per round, measured beside ours; empty without a comparison.
     comparator: Vec<f64>,
-    /// `None` where it is told for orientation only.
+    /// `None` if it is only informative.
     pub(crate) target: Option<Target>,
 }
 
-/// When a figure is good enough. Ratios are ours to the comparator's of the same round: machines change their speed.
+/// When a figure is good enough. Ratios compare values of the same round, because the speed of a machine varies.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
     RatioAtLeast(f64),
@@ -27,7 +27,7 @@ pub(crate) enum Target {
     AtMost(f64),
 }
 
-/// What several rounds gave.
+/// The spread over several rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Spread {
     min: f64,
@@ -35,7 +35,7 @@ struct Spread {
     max: f64,
 }
 
-/// As `--json` writes it.
+/// The form in `--json`.
 #[derive(Debug, Serialize, PartialEq)]
 struct Row<'a> {
     scenario: &'a str,
@@ -49,23 +49,23 @@ struct Row<'a> {
 }
 
 impl Figure {
-    /// Of one value a round, at least one, for orientation.
+    /// An informative figure with one value per round, at least one.
     pub(crate) fn new(name: impl Into<String>, unit: &'static str, ours: Vec<f64>) -> Self {
         Self { scenario: "", name: name.into(), unit, ours, comparator: Vec::new(), target: None }
     }
 
-    /// With what was measured beside it, one value a round.
+    /// Adds a comparison, one value per round.
     pub(crate) fn beside(self, comparator: Vec<f64>) -> Self {
         Self { comparator, ..self }
     }
 
-    /// To be judged.
+    /// Adds a target.
     pub(crate) fn with(self, target: Target) -> Self {
         Self { target: Some(target), ..self }
     }
 
-    /// As one of a part of a scenario; without a target unless that is judged.
-    pub(crate) fn of(self, part: &str, is_judged: bool) -> Self {
+    /// Names the part of the scenario; removes the target unless the part is judged.
+    pub(crate) fn in_part(self, part: &str, is_judged: bool) -> Self {
         let target = self.target.filter(|_| is_judged);
         Self { name: format!("{part}: {}", self.name), target, ..self }
     }
@@ -110,7 +110,7 @@ impl Target {
     }
 }
 
-/// `None` of nothing. The median of an even number is the mean of the two in the middle.
+/// `None` without values. The median of an even number of values is the mean of the middle two.
 fn spread(values: &[f64]) -> Option<Spread> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -118,13 +118,13 @@ fn spread(values: &[f64]) -> Option<Spread> {
     Some(Spread { min: *sorted.first()?, median: (middle[0] + middle[1]) / 2.0, max: *sorted.last()? })
 }
 
-/// How a Markdown table of [`table_rows`] begins.
+/// The head of the Markdown table.
 pub(crate) const TABLE_HEAD: &str = "\
 | Scenario | Figure | Ours: median (spread) | Beside it: median (spread) | Ratio: median (spread) | Target | Met |
 |---|---|---|---|---|---|---|
 ";
 
-/// One line a figure.
+/// One line per figure.
 pub(crate) fn table_rows(figures: &[Figure]) -> String {
     let mut text = String::new();
     for figure in figures {
@@ -155,7 +155,7 @@ fn cell(values: &[f64]) -> String {
     }
 }
 
-/// With as many decimals as say something.
+/// With three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -164,7 +164,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// The same for programs: a list with one object a figure.
+/// The figures as JSON: a list with one object per figure.
 pub(crate) fn json(figures: &[Figure]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&figures.iter().map(Figure::row).collect::<Vec<_>>())
 }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_is_taken_in_each_round_and_then_the_median() {
+    fn the_ratio_is_the_median_of_the_ratios_per_round() {
         // The machine is twice as fast in the last round.
         let figure = figure(&[20.0, 21.0, 44.0], &[10.0, 10.0, 20.0], Target::RatioAtLeast(2.1));
         assert_eq!(figure.ratios(), [2.0, 2.1, 2.2]);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_the_same() {
+    fn json_has_the_same_figures() {
         let json = json(&[figure(&[30.0], &[10.0], Target::RatioAtLeast(2.0))]).unwrap();
         let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+    fn the_median_of_an_even_number_is_between_the_middle_two() {
         assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]), Some(Spread { min: 1.0, median: 2.5, max: 4.0 }));
         assert_eq!(spread(&[]), None);
     }

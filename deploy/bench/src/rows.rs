@@ -1,4 +1,4 @@
-//! The rows that a scenario begins with.
+//! The rows with which a scenario starts.
 
 use std::ops::Range;
 
@@ -6,19 +6,18 @@ use anyhow::Result;
 
 use crate::stage::Stage;
 
-/// Order n, counted from 1: ids that grow with time, as those that the service makes.
+/// The id of order n, from 1. Ids grow with time, as those of the service.
 const ORDER_ID: &str = "lpad(to_hex(n), 32, '0')::uuid";
 const PLACED_AT: &str = "(timestamptz '2026-01-01 00:00Z' + n * interval '1 second')";
 const ITEMS: &str = r#"[{"sku": "SKU-00001", "quantity": 1, "price_cents": 450}, {"sku": "SKU-00002", "quantity": 2, "price_cents": 1999}, {"sku": "SKU-00003", "quantity": 1, "price_cents": 5900}]"#;
 const TOTAL_CENTS: u32 = 10_348;
 
-/// SQL for the customer of order n: each of so many has as many orders as any other, and they lie as far apart as they
-/// can.
+/// SQL for the customer of order n: all customers have the same number of orders, spread evenly.
 fn customer_id(customers: u32) -> String {
     format!("'customer-' || n % {customers} + 1")
 }
 
-/// Stores these orders on the write side, without any event.
+/// Stores these orders on the write side, without events.
 pub(crate) async fn fill_orders(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
     let insert = format!(
         "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at)
@@ -30,7 +29,7 @@ pub(crate) async fn fill_orders(stage: &Stage, orders: Range<u32>, customers: u3
     Ok(stage.session.batch_execute(&insert).await?)
 }
 
-/// Stores these orders on the read side. The index of customers is built afterwards: entry by entry would take minutes.
+/// Stores these orders on the read side. The index on customers is built afterwards, which is faster.
 pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
     let index =
         stage.session.query_one("SELECT pg_get_indexdef('order_summary_by_customer'::regclass)", &[]).await?;
@@ -49,17 +48,17 @@ pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, customers:
     Ok(stage.session.batch_execute(&insert).await?)
 }
 
-/// Takes away again the summaries of order `first` and of those after it, as if they had never been there.
+/// Removes the summaries from order `first` on, including their dead rows.
 pub(crate) async fn remove_summaries(stage: &Stage, first: u32) -> Result<()> {
     let delete = format!(
         "DELETE FROM order_summary WHERE order_id >= (SELECT {ORDER_ID} FROM (VALUES ({first})) AS first (n))"
     );
     stage.session.batch_execute(&delete).await?;
-    // Of few dead rows VACUUM would leave the entries in indexes.
+    // By default VACUUM keeps the index entries of few dead rows.
     Ok(stage.session.batch_execute("VACUUM (INDEX_CLEANUP ON) order_summary").await?)
 }
 
-/// Puts the events of these orders, each of another one, into the outbox in one transaction.
+/// Writes one event for each of these orders to the outbox, in one transaction.
 pub(crate) async fn fill_outbox(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
     let event = format!(
         r#"{{"event_id":"%1$s","schema_version":1,"occurred_at":"%3$s","order":{{"order_id":"%1$s","customer_id":"%2$s","status":"placed","version":1,"total_cents":{TOTAL_CENTS},"item_count":3,"last_item_sku":"SKU-00003","placed_at":"%3$s"}},"items":{ITEMS}}}"#

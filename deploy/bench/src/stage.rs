@@ -1,4 +1,4 @@
-//! Where everything happens: a database, and the real binaries on it.
+//! A database and the real services on it.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::own_database::OwnDatabase;
 
-/// For one request of ours, rather than of wrk.
+/// Limit of a single request (not of wrk).
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 const TABLES: [&str; 5] = ["orders", "outbox", "order_summary", "waiting_events", "parked_events"];
 
 /// A migrated database and the services' binaries. The server is bound to the calling thread.
 pub(crate) struct Stage {
-    /// Of the user who owns everything.
+    /// A session of the owner of all tables.
     pub(crate) session: Client,
     /// For single requests to the services.
     pub(crate) http: reqwest::Client,
     binaries: ServiceBinaries,
     database: Database,
-    /// Where the server is not ours.
+    /// On an existing server.
     own: Option<OwnDatabase>,
 }
 
 impl Stage {
-    /// On a private server, or in a new database on the server of the one at `existing`.
+    /// On a private server, or in a new database on the server of `existing`.
     ///
     /// # Errors
     ///
-    /// When something cannot be started.
+    /// If something does not start.
     pub(crate) async fn start(binaries: ServiceBinaries, existing: Option<&str>) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(LONGEST_REQUEST).build()?;
         let own = match existing {
@@ -51,8 +51,7 @@ impl Stage {
         }
     }
 
-    /// Leaves nothing behind, but for the roles of the services on a server that was named: others may have them in
-    /// use.
+    /// Removes everything, except the services' roles on an existing server, which others may use.
     pub(crate) async fn end(self) -> Result<()> {
         match self.own {
             Some(own) => own.remove().await,
@@ -65,7 +64,7 @@ impl Stage {
         self.database.admin_url()
     }
 
-    /// A service on a port of its own that is ready for work, with these variables beside the usual ones.
+    /// Starts a service on a free port with additional variables, and waits until it is ready.
     pub(crate) async fn service(&self, kind: ServiceKind, variables: &[(&str, &str)]) -> Result<Service> {
         let url = self.database.url_for(kind.role())?;
         let program = self.binaries.program(kind);
@@ -74,12 +73,12 @@ impl Stage {
         Ok(service)
     }
 
-    /// Takes all rows out of all tables.
+    /// Empties all tables.
     pub(crate) async fn empty(&self) -> Result<()> {
         Ok(self.session.batch_execute(&format!("TRUNCATE {}", TABLES.join(", "))).await?)
     }
 
-    /// Has PostgreSQL do now what it would otherwise do while something is measured.
+    /// Runs maintenance now, so that it does not disturb a measurement.
     pub(crate) async fn settle(&self) -> Result<()> {
         for statement in [
             "VACUUM (ANALYZE) orders",

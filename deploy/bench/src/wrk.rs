@@ -1,4 +1,4 @@
-//! HTTP load, by wrk.
+//! HTTP load with wrk.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,14 +12,13 @@ const COMMON: &str = include_str!("wrk/common.lua");
 const PLACE_ORDERS: &str = include_str!("wrk/place_orders.lua");
 const LIST_ORDERS: &str = include_str!("wrk/list_orders.lua");
 
-/// One asks for more than two cores can answer; another would only take time from what is measured. The pace is a
-/// thread's.
+/// One thread saturates two cores; a second would only take CPU time from the services. The rate is per thread.
 pub(crate) const THREADS: u16 = 1;
 
-/// How long the last answers may take where all are waited for.
-const LAST_ANSWERS_S: u64 = 1;
+/// Time for the last responses, if the run waits for all.
+const LAST_RESPONSES_S: u64 = 1;
 
-/// What is asked for.
+/// The requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Load {
     /// `POST /orders`, three items, each a new order.
@@ -28,50 +27,49 @@ pub(crate) enum Load {
     ListOrders(Customers),
 }
 
-/// Which customers are asked for.
+/// The distribution of requests over customers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Customers {
-    /// Customer k of so many about 1/k as often as the first.
+    /// Customer k about 1/k as often as the first.
     Zipf(u32),
-    /// Each of so many as often as any other.
+    /// All equally often.
     Uniform(u32),
 }
 
-/// How it is asked.
+/// The rate and length of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) connections: u16,
     pub(crate) time: Duration,
-    /// Requests a second; 0 for as many as possible.
+    /// Requests per second; 0 for as many as possible.
     pub(crate) per_second: u32,
-    /// Whether nothing is sent in the end until all has been answered, and everything counts that was sent in `time`.
-    /// This costs wrk 1.5 µs a request. Otherwise it drops those that are under way when time is up, one a connection
-    /// at most.
-    pub(crate) until_answered: bool,
+    /// Whether the run waits for all responses to the requests sent in `time`. This costs wrk a little CPU time.
+    /// Otherwise wrk drops the requests in flight at the end, one per connection at most.
+    pub(crate) waits_for_all: bool,
 }
 
 impl Pace {
-    /// As many requests as possible, and all of them answered.
+    /// As many requests as possible; waits for all responses.
     pub(crate) fn flat_out(connections: u16, time: Duration) -> Self {
-        Self { connections, time, per_second: 0, until_answered: true }
+        Self { connections, time, per_second: 0, waits_for_all: true }
     }
 
-    /// So many requests a second, and all of them answered.
+    /// A fixed rate; waits for all responses.
     pub(crate) fn at(per_second: u32, connections: u16, time: Duration) -> Self {
         Self { per_second, ..Self::flat_out(connections, time) }
     }
 }
 
-/// What came of it. No request failed.
+/// The result of a run without failures.
 #[derive(Debug)]
 pub(crate) struct Answered {
     time: Duration,
-    said: Said,
+    summary: Summary,
 }
 
-/// What the script says in the end.
+/// The result that the script prints.
 #[derive(Debug, Deserialize, PartialEq)]
-struct Said {
+struct Summary {
     sent: u64,
     requests: u64,
     bytes: u64,
@@ -83,7 +81,7 @@ struct Said {
 
 impl Answered {
     pub(crate) fn requests(&self) -> u64 {
-        self.said.requests
+        self.summary.requests
     }
 
     pub(crate) fn per_second(&self) -> f64 {
@@ -94,32 +92,32 @@ impl Answered {
         u32::try_from(self.requests() / self.time.as_secs().max(1)).unwrap_or(u32::MAX)
     }
 
-    /// How long an answer is, on average.
+    /// Mean size of a response.
     pub(crate) fn bytes_each(&self) -> u64 {
-        self.said.bytes / self.requests().max(1)
+        self.summary.bytes / self.requests().max(1)
     }
 
     pub(crate) fn p50_ms(&self) -> f64 {
-        Duration::from_micros(self.said.p50_micros).as_secs_f64() * 1e3
+        Duration::from_micros(self.summary.p50_micros).as_secs_f64() * 1e3
     }
 
-    /// From when a request is sent. For each that took longer than twice what passes between two on its connection, on
-    /// average, wrk adds those that it has kept from being sent.
+    /// wrk corrects for coordinated omission: for a response that takes longer than twice the mean interval between
+    /// requests on its connection, it adds the requests that this response kept from being sent.
     pub(crate) fn p99_ms(&self) -> f64 {
-        Duration::from_micros(self.said.p99_micros).as_secs_f64() * 1e3
+        Duration::from_micros(self.summary.p99_micros).as_secs_f64() * 1e3
     }
 }
 
-/// Sends requests to `url` for a while.
+/// Sends requests to `url`.
 ///
 /// # Errors
 ///
-/// When wrk cannot be run, or any request failed, or was not answered where all are waited for.
+/// If wrk cannot run, a request failed, or a response is missing although the run waits for all.
 pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
     let script = tempfile::NamedTempFile::with_suffix(".lua")?;
     std::fs::write(script.path(), [COMMON, load.script()].concat())?;
     let seconds = pace.time.as_secs().max(1);
-    let until = if pace.until_answered { seconds + LAST_ANSWERS_S } else { seconds };
+    let until = if pace.waits_for_all { seconds + LAST_RESPONSES_S } else { seconds };
     let mut command = Command::new("wrk");
     command
         .arg(format!("--threads={THREADS}"))
@@ -131,17 +129,16 @@ pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
         .arg(url)
         .arg("--")
         .args(
-            [u64::from(pace.per_second), if pace.until_answered { seconds } else { 0 }]
-                .map(|n| n.to_string()),
+            [u64::from(pace.per_second), if pace.waits_for_all { seconds } else { 0 }].map(|n| n.to_string()),
         )
         .arg(fastrand::u32(..).to_string())
         .args(load.arguments());
-    let said = program::run(command, Duration::from_secs(until)).await?;
-    let said = parse(&said).with_context(|| format!("wrk said: {said}"))?;
-    said.check(if pace.until_answered { 0 } else { pace.connections })?;
+    let output = program::run(command, Duration::from_secs(until)).await?;
+    let summary = parse(&output).with_context(|| format!("wrk printed: {output}"))?;
+    summary.check(if pace.waits_for_all { 0 } else { pace.connections })?;
     let time =
-        if pace.until_answered { Duration::from_secs(seconds) } else { Duration::from_micros(said.micros) };
-    Ok(Answered { time, said })
+        if pace.waits_for_all { Duration::from_secs(seconds) } else { Duration::from_micros(summary.micros) };
+    Ok(Answered { time, summary })
 }
 
 impl Load {
@@ -163,21 +160,21 @@ impl Load {
     }
 }
 
-impl Said {
-    /// Up to `under_way` requests may be without an answer.
-    fn check(&self, under_way: u16) -> Result<()> {
+impl Summary {
+    /// Up to `in_flight` responses may be missing.
+    fn check(&self, in_flight: u16) -> Result<()> {
         let Self { sent, requests, failed, .. } = self;
         ensure!(*failed == 0, "{failed} of {sent} requests failed");
-        ensure!(*requests > 0, "no request was answered");
-        let unanswered = sent.checked_sub(*requests);
-        let is_complete = unanswered.is_some_and(|unanswered| unanswered <= under_way.into());
-        ensure!(is_complete, "of {sent} requests {requests} were answered");
+        ensure!(*requests > 0, "there was no response");
+        let missing = sent.checked_sub(*requests);
+        let is_complete = missing.is_some_and(|missing| missing <= in_flight.into());
+        ensure!(is_complete, "{sent} requests got {requests} responses");
         Ok(())
     }
 }
 
-fn parse(said: &str) -> Result<Said> {
-    let line = said.lines().find_map(|line| line.strip_prefix("RESULT ")).context("no result")?;
+fn parse(output: &str) -> Result<Summary> {
+    let line = output.lines().find_map(|line| line.strip_prefix("RESULT ")).context("no result")?;
     Ok(serde_json::from_str(line)?)
 }
 
@@ -185,7 +182,7 @@ fn parse(said: &str) -> Result<Said> {
 mod tests {
     use super::*;
 
-    const SAID: Said = Said {
+    const SUMMARY: Summary = Summary {
         sent: 3_000,
         requests: 3_000,
         bytes: 6_000,
@@ -196,25 +193,25 @@ mod tests {
     };
 
     #[test]
-    fn the_result_is_found_among_what_wrk_says() {
-        let said = "Running 1s test\nRESULT {\"sent\": 3001, \"requests\": 3000, \"bytes\": 6000, \"micros\": 2000000, \
+    fn the_result_is_found_in_the_output_of_wrk() {
+        let output = "Running 1s test\nRESULT {\"sent\": 3001, \"requests\": 3000, \"bytes\": 6000, \"micros\": 2000000, \
                     \"failed\": 1, \"p50_micros\": 800, \"p99_micros\": 4200}\n";
-        assert_eq!(parse(said).unwrap(), Said { sent: 3_001, failed: 1, ..SAID });
+        assert_eq!(parse(output).unwrap(), Summary { sent: 3_001, failed: 1, ..SUMMARY });
         assert!(parse("Running 1s test\n").is_err());
-        let answered = Answered { time: Duration::from_secs(2), said: SAID };
+        let answered = Answered { time: Duration::from_secs(2), summary: SUMMARY };
         assert!((answered.per_second() - 1500.0).abs() < 1e-9);
         assert!((answered.p99_ms() - 4.2).abs() < 1e-9);
         assert_eq!((answered.whole_per_second(), answered.bytes_each()), (1500, 2));
     }
 
     #[test]
-    fn there_is_no_result_where_a_request_failed_or_has_no_answer() {
-        assert!(SAID.check(0).is_ok());
-        assert!(Said { failed: 1, ..SAID }.check(64).is_err());
-        assert!(Said { sent: 0, requests: 0, ..SAID }.check(0).is_err());
-        assert!(Said { sent: 2_999, ..SAID }.check(64).is_err());
-        let one_is_missing = Said { sent: 3_001, ..SAID };
+    fn a_failed_request_or_a_missing_response_is_an_error() {
+        assert!(SUMMARY.check(0).is_ok());
+        assert!(Summary { failed: 1, ..SUMMARY }.check(64).is_err());
+        assert!(Summary { sent: 0, requests: 0, ..SUMMARY }.check(0).is_err());
+        assert!(Summary { sent: 2_999, ..SUMMARY }.check(64).is_err());
+        let one_is_missing = Summary { sent: 3_001, ..SUMMARY };
         assert!(one_is_missing.check(0).is_err());
-        assert!(one_is_missing.check(1).is_ok(), "it was under way when time was up");
+        assert!(one_is_missing.check(1).is_ok(), "it was in flight at the end");
     }
 }

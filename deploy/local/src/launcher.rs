@@ -1,4 +1,4 @@
-//! `cargo run -p local`: the whole system, and a demonstration.
+//! `cargo run -p local`: the whole system and a demonstration.
 
 mod demonstration;
 mod ports;
@@ -15,40 +15,43 @@ use testkit::database::Database;
 use testkit::postgres::{ServerOptions, Tuning};
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 
-/// What the launcher can be told.
+/// The options of the launcher.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Port of write-api; 8081, or a free one where that is taken.
+    /// Port of write-api [default: 8081, or a free port if that is in use].
     #[arg(long, value_name = "PORT")]
     write_port: Option<u16>,
-    /// Port of read-api; 8082, or a free one where that is taken.
+    /// Port of read-api [default: 8082, or a free port if that is in use].
     #[arg(long, value_name = "PORT")]
     read_port: Option<u16>,
-    /// Port of the projector's probes and metrics; 9083, or a free one where that is taken. Those of write-api and read-api are
-    /// 9081 and 9082, or free ones.
+    /// Port of the projector's probes and metrics [default: 9083, or a free port if that is in use].
+    ///
+    /// write-api serves its probes and metrics at 9081 and read-api at 9082, or at a free port if that is in use.
     #[arg(long, value_name = "PORT")]
     admin_port: Option<u16>,
-    /// Exit after the demonstration, with a status other than 0 where it failed.
+    /// Exit after the demonstration. The exit status is not 0 if it failed.
     #[arg(long)]
     once: bool,
-    /// Keep the data of the private PostgreSQL here, and find it again at the next start.
+    /// Keep the data of the private PostgreSQL in this directory for the next start.
     #[arg(long, value_name = "DIR", conflicts_with = "database_url")]
     data_dir: Option<PathBuf>,
-    /// Do not build: start the binaries that lie beside this one.
+    /// Do not build; start the binaries beside this one.
     #[arg(long)]
     no_build: bool,
-    /// Use this server rather than a private one. Its user migrates, and must be able to SET ROLE to the process roles.
-    /// The demonstration leaves its orders there.
+    /// Use this server instead of a private one.
+    ///
+    /// Its user applies the migrations, and must be able to SET ROLE to the roles of the services. The orders of the
+    /// demonstration stay there.
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
 }
 
-/// Starts everything and shows that it works. Then it returns with `once`; else it runs until `stop` is cancelled, and
-/// lets the services finish what is in flight. Cancelling `stop` earlier ends what has been started.
+/// Starts everything and runs the demonstration. With `once` it then stops; otherwise it runs until `stop` is
+/// cancelled. Services finish requests in flight. `stop` also works during the start.
 ///
 /// # Errors
 ///
-/// Whatever kept the system from working, after everything that was started has been stopped.
+/// The first failure, after everything that was started has stopped.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<()> {
     let once = options.once;
     let Some(launched) = stop.run_until_cancelled(launch(options)).await else { return Ok(()) };
@@ -71,7 +74,7 @@ async fn launch(options: Options) -> Result<(System, Database)> {
     Ok((system, database))
 }
 
-/// Nothing of the system ends by itself while all is well.
+/// Returns an error when PostgreSQL or a service ends.
 async fn wait_for_a_death(system: &mut System, database: &mut Database) -> Result<()> {
     loop {
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -86,10 +89,10 @@ async fn binaries(no_build: bool) -> Result<ServiceBinaries> {
     if no_build {
         return Ok(ServiceBinaries::beside_this_program()?);
     }
-    say("building write-api, projector and read-api …")?;
+    print_line("building write-api, projector and read-api …")?;
     let start = Instant::now();
     let binaries = ServiceBinaries::build().await?;
-    say(&format!("built in {:.1} s", start.elapsed().as_secs_f64()))?;
+    print_line(&format!("built in {:.1} s", start.elapsed().as_secs_f64()))?;
     Ok(binaries)
 }
 
@@ -100,17 +103,17 @@ async fn database(existing: Option<String>, data_dir: Option<PathBuf>) -> Result
         None => Database::private(&ServerOptions { tuning: Tuning::Durable, data_dir }).await?,
     };
     if let Some(server) = database.private_server() {
-        say(&format!(
+        print_line(&format!(
             "PostgreSQL  ready in {:.1} s, private, in {}",
             start.elapsed().as_secs_f64(),
             server.socket_dir().display()
         ))?;
     }
-    say(&format!("migrations  {} applied", database.migrations()))?;
+    print_line(&format!("migrations  {} applied", database.migrations()))?;
     Ok(database)
 }
 
-/// The three services. They are dropped, and so ended, before the database that they use.
+/// The three services. They are dropped, and so stopped, before their database.
 struct System {
     services: Vec<Service>,
 }
@@ -120,8 +123,10 @@ impl System {
         let mut system = Self { services: Vec::new() };
         for kind in ServiceKind::ALL {
             let service = start_service(kind, &binaries.program(kind), database, ports).await?;
-            say(format!("{:<10}  {:<21}  probes {}", kind.name(), service.url(), service.admin_url())
-                .as_str())?;
+            print_line(
+                format!("{:<10}  {:<21}  probes {}", kind.name(), service.url(), service.admin_url())
+                    .as_str(),
+            )?;
             system.services.push(service);
         }
         Ok(system)
@@ -139,7 +144,7 @@ impl System {
             .unwrap_or_default()
     }
 
-    /// All are told at once, and then waited for.
+    /// Signals all services first, then waits for them.
     fn stop(self) -> Result<()> {
         self.services.iter().for_each(Service::terminate);
         for service in self.services {
@@ -151,7 +156,7 @@ impl System {
     }
 }
 
-/// On the first of the pairs of ports on which it can listen.
+/// Starts the service on the first pair of ports that works.
 async fn start_service(
     kind: ServiceKind,
     program: &Path,
@@ -166,31 +171,31 @@ async fn start_service(
         let mut service = Service::start_with(&variables, kind, program, &url, api, database.log_dir())?;
         match service.wait_until_ready().await {
             Ok(()) => return Ok(service),
-            // Only one that has ended may have found its port taken.
+            // A service that still runs has its ports; another pair would not help.
             Err(error) if service.is_running() => return Err(error.into()),
             Err(error) => failure = Some(error),
         }
     }
-    Err(failure.map_or_else(|| anyhow!("there is no port to try"), Into::into))
+    Err(failure.map_or_else(|| anyhow!("no ports to try"), Into::into))
 }
 
 fn print_hints(system: &System, database: &Database) -> Result<()> {
     let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
     let customer = demonstration::CUSTOMER;
-    say(&format!(
+    print_line(&format!(
         "
 Place an order:
   curl -i {write}/orders -H 'content-type: application/json' \\
     -d '{{\"customer_id\": \"{customer}\", \"items\": [{{\"sku\": \"TEA-EARL-GREY\", \"quantity\": 2, \"price_cents\": 450}}]}}'
-See it:
+See the order:
   curl -i '{read}/customers/{customer}/orders?limit=20'
   or in a browser: {read}/#customer={customer}
 Read and try the APIs in a browser:
   {write}/docs and {read}/docs
-Ask whether a process is ready, and for its metrics:
+Check readiness and metrics:
   curl -i {read_admin}/readyz
   curl {projector_admin}/metrics
-Look into the database, and at the logs:
+Open the database and follow the logs:
   {psql}
   tail -f {logs}/*.log
 
@@ -202,8 +207,8 @@ Ctrl-C stops everything.",
     ))
 }
 
-/// A closed standard output is an error like any other, not a panic.
-fn say(line: &str) -> Result<()> {
+/// Unlike `println!`, returns an error if standard output is closed.
+fn print_line(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
 }

@@ -1,3 +1,3 @@
-//! `cargo run -p local`: the whole system on one machine, and a demonstration.
+//! `cargo run -p local`: the whole system on one machine and a demonstration.
 
 pub mod launcher;

@@ -13,15 +13,15 @@ struct Cli {
     options: Options,
 }
 
-// The children are bound to the thread that starts them. That is the main thread, which lives as long as the process;
-// the other one watches for signals while this one waits for PostgreSQL.
+// Children are bound to the thread that starts them: the main thread, which lives as long as the process. The worker
+// thread handles signals while the main thread waits for PostgreSQL.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> anyhow::Result<()> {
     let options = Cli::parse().options;
     launcher::run(options, stop_on_signals()?).await
 }
 
-/// Cancelled by the first signal. The second one ends the process on the spot, and the kernel ends its children.
+/// The first signal cancels the token. The second ends the process at once, and the kernel ends its children.
 fn stop_on_signals() -> std::io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

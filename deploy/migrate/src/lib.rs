@@ -1,7 +1,7 @@
-//! Brings a database to the schema of this build, or back.
+//! Applies or reverts the migrations of this build.
 //!
-//! Several migrators may start at once (one per pod, say): they take turns on an advisory lock, and the later ones find
-//! nothing left to do.
+//! Several migrators may start at once, for example one per pod: an advisory lock runs them one after the other, and
+//! the later ones find nothing to do.
 
 use std::time::{Duration, Instant};
 
@@ -14,23 +14,23 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-/// The migrations in `migrations/`, as they were when this was built.
+/// The migrations in `migrations/` at build time.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
-/// The advisory lock on which migrators of one database take turns. The number means nothing; it must never change.
+/// The advisory lock of migrators. The number is arbitrary; it must never change.
 const ADVISORY_LOCK: i64 = 7_214_380_665;
 
-/// How long to wait for another migrator to finish.
-const TURN_LIMIT: Duration = Duration::from_mins(10);
+/// Longest wait for another migrator.
+const ADVISORY_LOCK_LIMIT: Duration = Duration::from_mins(10);
 
-/// How long to let pass between two tries.
-const TURN_PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two attempts to lock.
+const ADVISORY_LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a migration may wait for a table lock. Whoever waits for an exclusive lock makes all later readers
-/// wait behind it, so that a migration gives up early and is run again.
+/// Longest wait of a migration for a table lock. While it waits for an exclusive lock, all later readers wait behind
+/// it; so it fails early and can be run again.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long an index that is built or dropped CONCURRENTLY may wait for transactions to end. Nobody waits behind it.
+/// Longest wait of CREATE or DROP INDEX CONCURRENTLY for transactions to end. Nothing waits behind it.
 const CONCURRENT_LIMIT: Duration = Duration::from_mins(5);
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,21 +39,21 @@ type BlockingConnection = AsyncConnectionWrapper<AsyncPgConnection>;
 /// One migration that was applied or reverted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Name of its folder, such as `2026-11-23-000200_create_orders`.
+    /// Name of the folder, such as `2026-11-23-000200_create_orders`.
     pub name: String,
-    /// How long it took.
+    /// Duration.
     pub took: Duration,
 }
 
-/// What keeps a database from being migrated.
+/// Why the migration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The URL is not one.
+    /// The URL is invalid.
     #[error(transparent)]
     Url(#[from] service_kit::config::ConfigError),
-    /// The database cannot hold all text.
+    /// The database cannot store all text.
     #[error(
-        "the database has the encoding {0}; create it anew with ENCODING 'UTF8', which alone can hold every order"
+        "the database has the encoding {0}, but only UTF8 can store every order: create it anew with ENCODING 'UTF8'"
     )]
     Encoding(String),
     /// No connection to the database.
@@ -62,31 +62,31 @@ pub enum MigrateError {
     /// The session could not be set up.
     #[error("cannot prepare the session")]
     Prepare(#[source] diesel::result::Error),
-    /// Another migrator was at work for longer than ten minutes.
-    #[error("cannot get a turn: another migrator is still at work")]
-    Turn,
-    /// The record of applied migrations cannot be read.
-    #[error("cannot read which migrations were applied")]
+    /// Another migrator ran for longer than ten minutes.
+    #[error("another migrator is still running")]
+    AlreadyRunning,
+    /// The applied migrations cannot be determined.
+    #[error("cannot determine the applied migrations")]
     History(#[source] BoxedError),
-    /// A migration failed. It was rolled back, or is undone by the next run; those before it stay.
+    /// A migration failed. It is rolled back now, or by the next run. Earlier migrations stay applied.
     #[error("migration {name} failed")]
     Step {
         /// Name of its folder.
         name: String,
-        /// What PostgreSQL said.
+        /// PostgreSQL's error.
         #[source]
         source: BoxedError,
     },
-    /// The task that migrated died.
+    /// The migration task died.
     #[error("the migration task did not finish")]
     Task(#[source] tokio::task::JoinError),
 }
 
-/// Applies what is pending, in order, and returns it.
+/// Applies all pending migrations in order, and returns them.
 ///
 /// # Errors
 ///
-/// [`MigrateError`]. What was applied before the failure stays applied.
+/// [`MigrateError`]. Migrations before the failed one stay applied.
 pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
     blocking(database_url, |connection| {
         require_utf8(connection)?;
@@ -97,11 +97,11 @@ pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
     .await
 }
 
-/// Reverts the last `steps` applied migrations, newest first, and returns them; fewer where there are no more.
+/// Reverts the last `steps` applied migrations at most, newest first, and returns them.
 ///
 /// # Errors
 ///
-/// [`MigrateError`]. What was reverted before the failure stays reverted.
+/// [`MigrateError`]. Migrations before the failed one stay reverted.
 pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
     blocking(database_url, move |connection| {
         let applied = connection.applied_migrations().map_err(MigrateError::History)?;
@@ -116,7 +116,7 @@ pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, Migrate
     .await
 }
 
-/// Names of the migrations that are not applied yet, in order.
+/// Names of the pending migrations, in order.
 ///
 /// # Errors
 ///
@@ -129,7 +129,8 @@ pub async fn pending(database_url: &str) -> Result<Vec<String>, MigrateError> {
     .await
 }
 
-/// diesel's migration harness is synchronous: it gets a thread of its own, and a connection that holds the lock.
+/// Runs `work` on a connection that holds the advisory lock. diesel's migration harness is synchronous, so it needs its
+/// own thread.
 async fn blocking<T, F>(database_url: &str, work: F) -> Result<T, MigrateError>
 where
     T: Send + 'static,
@@ -139,28 +140,29 @@ where
     let database_url = database_url.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut connection = BlockingConnection::establish(&database_url).map_err(MigrateError::Connect)?;
-        take_turn(&mut connection)?;
+        lock(&mut connection)?;
         work(&mut connection)
     })
     .await
     .map_err(MigrateError::Task)?
 }
 
-/// The lock belongs to the session, and goes with it however this process ends. It is asked for again and again: a
-/// statement that waits for it would hold a snapshot, for whose end an index that is built CONCURRENTLY waits.
-fn take_turn(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
+/// Takes the advisory lock. The lock ends with the session, even if this process is killed. It polls, because a
+/// statement that waits for the lock would hold a snapshot, and CREATE INDEX CONCURRENTLY waits for the end of all
+/// snapshots.
+fn lock(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
     connection
         .batch_execute("SET application_name = 'migrate'; SET client_min_messages = warning")
         .map_err(MigrateError::Prepare)?;
     let start = Instant::now();
-    let lock =
+    let query =
         diesel::dsl::sql::<Bool>("pg_try_advisory_lock(").bind::<diesel::sql_types::BigInt, _>(ADVISORY_LOCK);
-    let lock = lock.sql(")");
-    while !diesel::select(lock.clone()).get_result::<bool>(connection).map_err(MigrateError::Prepare)? {
-        if start.elapsed() > TURN_LIMIT {
-            return Err(MigrateError::Turn);
+    let query = query.sql(")");
+    while !diesel::select(query.clone()).get_result::<bool>(connection).map_err(MigrateError::Prepare)? {
+        if start.elapsed() > ADVISORY_LOCK_LIMIT {
+            return Err(MigrateError::AlreadyRunning);
         }
-        std::thread::sleep(TURN_PAUSE);
+        std::thread::sleep(ADVISORY_LOCK_PAUSE);
     }
     Ok(())
 }
@@ -171,8 +173,8 @@ fn require_utf8(connection: &mut BlockingConnection) -> Result<(), MigrateError>
     if encoding == "UTF8" { Ok(()) } else { Err(MigrateError::Encoding(encoding)) }
 }
 
-/// An index whose building CONCURRENTLY was interrupted stays behind, costs every write and serves no query. Its migration
-/// counts as not applied, and would find its name taken.
+/// An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index, which slows writes and serves no query. Its
+/// migration counts as pending, and would fail because the name exists.
 fn drop_unfinished_indexes(connection: &mut BlockingConnection) -> QueryResult<()> {
     let unfinished = diesel::sql_query(
         "SELECT format('%I.%I', nspname, relname) AS name

@@ -1,12 +1,12 @@
-//! `migrate up | down | status`: what deployments run before they start a new version.
+//! `migrate up | down | status`: deployments run it before they start a new version.
 
 use clap::{Parser, Subcommand};
 
-/// Brings the database to the schema of this build, or back.
+/// Applies or reverts the migrations of this build.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Connects as the role that owns the tables and may create roles.
+    /// URL of the database, with a role that owns the tables and may create roles.
     #[arg(long, env, hide_env_values = true)]
     database_url: String,
     #[command(subcommand)]
@@ -15,15 +15,15 @@ struct Cli {
 
 #[derive(Subcommand, Clone, Copy)]
 enum Command {
-    /// Apply what is pending (the default).
+    /// Apply all pending migrations (the default).
     Up,
     /// Revert the newest migrations.
     Down {
-        /// How many.
+        /// Number of migrations to revert.
         #[arg(long, default_value_t = 1)]
         steps: usize,
     },
-    /// Exit with status 1 while something is pending.
+    /// Exit with status 1 if migrations are pending.
     Status,
 }
 
@@ -49,6 +49,6 @@ fn report(what: &str, steps: &[migrate::Step]) {
         tracing::info!(migration.name = step.name, duration_ms, "migration {what}");
     }
     if steps.is_empty() {
-        tracing::info!("nothing to do: the database has the schema of this build");
+        tracing::info!("no migrations to run");
     }
 }

@@ -32,8 +32,8 @@ orders_read_api waiting_events: -
 
 const ROLES: [&str; 3] = ["orders_write_api", "orders_projector", "orders_read_api"];
 
-/// A statement a verb that needs this privilege and no other, and changes nothing. The last column of every table can be
-/// set to NULL as far as privileges go.
+/// A statement a verb that needs this privilege and no other, and changes nothing. The last column of every table can
+/// be set to NULL as far as privileges go.
 fn statements(table: &str, last_column: &str) -> [(&'static str, String); 5] {
     [
         ("SELECT", format!("SELECT {last_column} FROM {table} LIMIT 0")),

@@ -4,6 +4,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, Vars};
 
+/// `RUST_LOG`, if not set.
+pub const DEFAULT_RUST_LOG: &str = "info";
+
+/// `LOG_FORMAT`, if not set.
+pub const DEFAULT_LOG_FORMAT: &str = "json";
+
 /// Starts logging: JSON, one object per line, or text with `LOG_FORMAT=text`. `RUST_LOG` is the filter, `info` by
 /// default. Errors of the HTTP server about malformed requests are only logged if `RUST_LOG` names `actix_http`,
 /// because clients could fill the log with them.
@@ -13,10 +19,10 @@ use crate::config::{ConfigError, Vars};
 /// [`ConfigError`] when `RUST_LOG` or `LOG_FORMAT` is invalid.
 pub fn init(vars: &Vars) -> Result<(), ConfigError> {
     let value = |name: &str| vars.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let filter = filter(value("RUST_LOG").unwrap_or("info"))?;
+    let filter = filter(value("RUST_LOG").unwrap_or(DEFAULT_RUST_LOG))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
     // In tests a subscriber may already be set; it stays.
-    let _already_set = match value("LOG_FORMAT").unwrap_or("json") {
+    let _already_set = match value("LOG_FORMAT").unwrap_or(DEFAULT_LOG_FORMAT) {
         "json" => subscriber.json().flatten_event(true).try_init(),
         "text" => subscriber.try_init(),
         other => {

@@ -1,10 +1,10 @@
-//! For tests: another type for each column that a process may use, of which its connections see nothing but that their
-//! prepared statements no longer fit.
+//! Changes the type of each column that a process may use, so that prepared statements no longer match. The wire format
+//! stays the same.
 
 use anyhow::{Context, Result, ensure};
 use tokio_postgres::Client;
 
-/// Columns on which a role has any privilege, and their types. An identity column cannot have a domain.
+/// Columns on which a role has a privilege, and their types. An identity column cannot have a domain.
 const COLUMNS: &str = "SELECT table_name::text, column_name::text, udt_name::text, format_type(a.atttypid, a.atttypmod)
     FROM information_schema.columns
     JOIN pg_attribute AS a ON a.attrelid = format('%I.%I', table_schema, table_name)::regclass AND a.attname = column_name
@@ -12,21 +12,18 @@ const COLUMNS: &str = "SELECT table_name::text, column_name::text, udt_name::tex
       AND has_column_privilege($1, a.attrelid, a.attnum, 'SELECT, INSERT, UPDATE')
     ORDER BY table_name, ordinal_position";
 
-/// A column, and the statement that gives it a type with the same wire format.
+/// A change of one column's type.
 #[derive(Debug)]
 pub struct ColumnChange {
-    /// The table.
     pub table: String,
-    /// `ALTER TABLE …`.
     pub statement: String,
 }
 
-/// Changes for every column that `role` may read or write: what is granted is what its process uses. Columns that are added
-/// later are among them. `session` is one of the superuser.
+/// Changes for each column that `role` may read or write, so also for columns added later. `session` is a superuser's.
 ///
 /// # Errors
 ///
-/// PostgreSQL's, and where there is no column at all.
+/// PostgreSQL's, or if there is no column.
 pub async fn column_changes(session: &Client, role: &str) -> Result<Vec<ColumnChange>> {
     let mut changes = Vec::new();
     for row in session.query(COLUMNS, &[&role]).await? {
@@ -40,11 +37,11 @@ pub async fn column_changes(session: &Client, role: &str) -> Result<Vec<ColumnCh
         let statement = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {new_type}");
         changes.push(ColumnChange { table, statement });
     }
-    ensure!(!changes.is_empty(), "{role} may use no column");
+    ensure!(!changes.is_empty(), "{role} has no privilege on any column");
     Ok(changes)
 }
 
-/// A domain over the type, created where there is none yet.
+/// A domain over the type, created if missing.
 async fn domain(session: &Client, short: &str, full: &str) -> Result<String> {
     let name = format!("domain_{short}");
     let exists = session.query_opt("SELECT FROM pg_type WHERE typname = $1", &[&name]).await?;

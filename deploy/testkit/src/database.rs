@@ -1,4 +1,4 @@
-//! The database that the services use: on a private server, or one that is already there.
+//! The database of the services, on a private or an existing server.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::postgres::{PrivateServer, Scratch, ServerOptions};
 
 const NAME: &str = "orders";
 
-/// A migrated database. A private server ends when this is dropped.
+/// A migrated database. Dropping it stops a private server.
 #[derive(Debug)]
 pub struct Database {
     hosting: Hosting,
@@ -28,11 +28,11 @@ enum Hosting {
 }
 
 impl Database {
-    /// On a server of its own, which is bound to the calling **thread** as [`PrivateServer::start`] says.
+    /// On a private server, which is bound to the calling **thread** (see [`PrivateServer::start`]).
     ///
     /// # Errors
     ///
-    /// Whatever kept the server from starting or the schema from being brought up to date.
+    /// If the server does not start or a migration fails.
     pub async fn private(options: &ServerOptions) -> Result<Self> {
         let server = PrivateServer::start(options)?;
         create_if_new(&server).await.context("the database cannot be created")?;
@@ -41,11 +41,12 @@ impl Database {
         Self { hosting: Hosting::Private(server), log_dir, migrations: 0 }.migrated().await
     }
 
-    /// The one at `url`, whose user migrates and must be able to `SET ROLE` to the process roles.
+    /// The database at `url`. Its user applies the migrations, and must be able to `SET ROLE` to the roles of the
+    /// services.
     ///
     /// # Errors
     ///
-    /// Whatever kept the schema from being brought up to date.
+    /// If a migration fails.
     pub async fn existing(url: String) -> Result<Self> {
         let logs = Scratch::create()?;
         let log_dir = logs.path().to_path_buf();
@@ -57,13 +58,13 @@ impl Database {
         Ok(self)
     }
 
-    /// How many migrations it lacked.
+    /// The number of migrations that were applied.
     #[must_use]
     pub fn migrations(&self) -> usize {
         self.migrations
     }
 
-    /// A URL for the user who migrates.
+    /// A URL for the user that applies the migrations.
     #[must_use]
     pub fn admin_url(&self) -> String {
         match &self.hosting {
@@ -72,11 +73,11 @@ impl Database {
         }
     }
 
-    /// A URL under which a process gets exactly the rights of `role`.
+    /// A URL whose sessions have exactly the rights of `role`.
     ///
     /// # Errors
     ///
-    /// When the URL of an existing server cannot say so.
+    /// If the URL of an existing server cannot set the role.
     pub fn url_for(&self, role: &str) -> Result<String> {
         match &self.hosting {
             Hosting::Private(server) => Ok(server.url(role, NAME)),
@@ -84,7 +85,7 @@ impl Database {
         }
     }
 
-    /// Whether it is still there, as far as that is ours to know.
+    /// Whether it still runs. An existing server counts as running.
     pub fn is_running(&mut self) -> bool {
         match &mut self.hosting {
             Hosting::Private(server) => server.is_running(),
@@ -92,7 +93,6 @@ impl Database {
         }
     }
 
-    /// The private server, if it has one.
     #[must_use]
     pub fn private_server(&self) -> Option<&PrivateServer> {
         match &self.hosting {
@@ -101,13 +101,13 @@ impl Database {
         }
     }
 
-    /// Where the services that use it write their logs; it goes with this value.
+    /// The directory for the services' logs; removed with this value.
     #[must_use]
     pub fn log_dir(&self) -> &Path {
         &self.log_dir
     }
 
-    /// A command to look into the database with. It never shows a URL, which may hold a password.
+    /// A psql command for this database. It never shows a URL, which may have a password.
     #[must_use]
     pub fn psql(&self) -> String {
         match self.private_server() {
@@ -127,8 +127,8 @@ async fn create_if_new(server: &PrivateServer) -> Result<()> {
     Ok(connection.await??)
 }
 
-/// Sessions under this URL log in as its user and are `role` from their first statement on. The roles of a server that
-/// asks for passwords have none, and giving them some would change what others may rely on.
+/// Sessions with this URL log in as its user and have `role` from their first statement on. The roles themselves may
+/// have no password, and this must not set one.
 fn with_role(url: &str, role: &str) -> Result<String> {
     ensure!(
         url.starts_with("postgres://") || url.starts_with("postgresql://"),
@@ -136,7 +136,7 @@ fn with_role(url: &str, role: &str) -> Result<String> {
     );
     let parameters = url.split_once('?').map(|(_, parameters)| parameters).unwrap_or_default();
     let has_options = parameters.split('&').any(|parameter| parameter.starts_with("options="));
-    ensure!(!has_options, "DATABASE_URL must not have `options`: the launcher sets them to choose the role");
+    ensure!(!has_options, "DATABASE_URL must not have `options`: the launcher sets them to select the role");
     let separator = if url.contains('?') { '&' } else { '?' };
     Ok(format!("{url}{separator}options=-c%20role%3D{role}"))
 }

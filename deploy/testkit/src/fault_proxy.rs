@@ -1,4 +1,4 @@
-//! For tests: a wire between a process and its database that can be cut, or go silent, at a chosen moment.
+//! A proxy between a process and its database that can cut connections or drop bytes.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,35 +10,35 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
-/// What happens on the wire.
+/// What happens to bytes and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     /// Everything passes.
     Whole,
-    /// Requests reach the server, its answers get lost. Nobody is told.
+    /// Requests reach the server; responses are dropped silently.
     ResponsesLost,
-    /// Nothing reaches the server any more. Nobody is told.
+    /// Requests are dropped silently.
     RequestsLost,
-    /// Connections are cut, and new ones as soon as they are made.
+    /// Open and new connections are closed.
     Cut,
 }
 
-/// What happens, and to which connections: each belongs to the epoch in which it was made.
+/// What happens to which connections. Each connection belongs to the epoch in which it was accepted.
 #[derive(Debug, Clone, Copy)]
 struct State {
     wire: Wire,
     epoch: u64,
-    /// Connections of earlier epochs than this are cut.
+    /// Connections of earlier epochs are closed.
     cut_before: u64,
-    /// Nothing reaches the server on connections of earlier epochs than this.
+    /// Requests on connections of earlier epochs are dropped.
     silent_before: u64,
-    /// How often every session has to discard what it knows.
+    /// How often each session must run `DISCARD ALL`.
     discards: u64,
-    /// How much later what the server says arrives.
+    /// Delay of responses.
     delay: Duration,
 }
 
-/// A TCP port that leads to a server's Unix socket. It closes with this value.
+/// Forwards a TCP port to a server's Unix socket, until dropped.
 #[derive(Debug)]
 pub struct FaultProxy {
     port: u16,
@@ -50,7 +50,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Leads to `socket`, with everything passing.
+    /// Forwards to `socket`.
     ///
     /// # Errors
     ///
@@ -77,30 +77,29 @@ impl FaultProxy {
                 accepted.fetch_add(1, Ordering::Relaxed);
                 let socket = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let Ok(server) = UnixStream::connect(&socket).await else { continue };
-                tokio::spawn(carry(client, server, seen.clone(), Arc::clone(&counter)));
+                tokio::spawn(forward(client, server, seen.clone(), Arc::clone(&counter)));
             }
         });
         Ok(Self { port, server, state, lost, connections, accepting })
     }
 
-    /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// From now on this happens, to the connections of now and to new ones.
+    /// Applies to open and new connections.
     pub fn set(&self, wire: Wire) {
         self.state.send_modify(|state| state.wire = wire);
     }
 
-    /// Cuts the connections that there are, and lets new ones pass.
+    /// Closes open connections; new ones work.
     pub fn cut_once(&self) {
         self.heal_for_new_connections();
         self.state.send_modify(|state| state.cut_before = state.epoch);
     }
 
-    /// Leaves the connections that there are as they are, and lets new ones pass.
+    /// Leaves open connections as they are; new ones work.
     pub fn heal_for_new_connections(&self) {
         self.state.send_modify(|state| {
             state.epoch += 1;
@@ -108,34 +107,34 @@ impl FaultProxy {
         });
     }
 
-    /// Lets the connections that there are go silent for good, and new ones pass.
+    /// Drops all requests on open connections; new ones work.
     pub fn silence_once(&self) {
         self.heal_for_new_connections();
         self.state.send_modify(|state| state.silent_before = state.epoch);
     }
 
-    /// New connections lead to the server with this socket.
+    /// Forwards new connections to another server's socket.
     pub fn route_to(&self, socket: PathBuf) {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = socket;
     }
 
-    /// Runs `DISCARD ALL` in every session as soon as it is idle, as a pooler does between two clients.
+    /// Runs `DISCARD ALL` in each session when it is idle, as a pooler does between two clients.
     pub fn discard_all(&self) {
         self.state.send_modify(|state| state.discards += 1);
     }
 
-    /// From now on everything that the server says arrives this much later, on all connections.
+    /// Delays responses on all connections.
     pub fn delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
     }
 
-    /// How many connections there have been.
+    /// The number of connections accepted so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have got lost so far.
+    /// The number of bytes dropped so far.
     #[must_use]
     pub fn lost(&self) -> usize {
         self.lost.load(Ordering::Relaxed)
@@ -149,7 +148,7 @@ impl Drop for FaultProxy {
     }
 }
 
-async fn carry(
+async fn forward(
     mut client: TcpStream,
     mut server: UnixStream,
     mut states: watch::Receiver<State>,
@@ -157,7 +156,7 @@ async fn carry(
 ) {
     let State { mut wire, epoch: born, mut discards, .. } = *states.borrow();
     let mut is_idle = false;
-    let (mut requests, mut answers) = (vec![0; 65_536], vec![0; 65_536]);
+    let (mut requests, mut responses) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         let state = *states.borrow_and_update();
         if state.epoch == born || state.wire == Wire::Cut {
@@ -182,8 +181,8 @@ async fn carry(
                 is_idle = false;
                 pass(bytes, &mut server, wire == Wire::RequestsLost, &lost).await
             }
-            read = server.read(&mut answers) => {
-                let bytes = read.ok().and_then(|length| answers.get(..length)).unwrap_or_default();
+            read = server.read(&mut responses) => {
+                let bytes = read.ok().and_then(|length| responses.get(..length)).unwrap_or_default();
                 is_idle = bytes.ends_with(READY);
                 tokio::time::sleep(state.delay).await;
                 pass(bytes, &mut client, wire == Wire::ResponsesLost, &lost).await
@@ -195,23 +194,23 @@ async fn carry(
     }
 }
 
-/// The message by which a server says that a session is idle, outside of a transaction.
+/// The message with which a server reports an idle session without a transaction.
 const READY: &[u8] = b"Z\0\0\0\x05I";
 
 async fn discard(server: &mut UnixStream) -> io::Result<()> {
     server.write_all(b"Q\0\0\0\x10DISCARD ALL\0").await?;
-    let (mut answer, mut part) = (Vec::new(), [0; 1_024]);
-    while !answer.ends_with(READY) {
+    let (mut response, mut part) = (Vec::new(), [0; 1_024]);
+    while !response.ends_with(READY) {
         let length = server.read(&mut part).await?;
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        answer.extend(part.iter().take(length));
+        response.extend(part.iter().take(length));
     }
     Ok(())
 }
 
-/// No bytes are the end of a connection.
+/// Writes the bytes or drops them. No bytes mean the end of the connection.
 async fn pass(
     bytes: &[u8],
     to: &mut (impl AsyncWriteExt + Unpin),

@@ -1,9 +1,9 @@
-//! For tests: statements and plans word for word, as they are committed in a package's `tests/golden`.
+//! Golden files: texts, such as query plans, committed in a package's `tests/golden`.
 
 use std::io;
 use std::path::Path;
 
-/// The version of PostgreSQL whose plans are committed. Each major version words its plans in its own way.
+/// The PostgreSQL version of the committed plans. Each major version prints plans differently.
 const PLANS_OF: i32 = 15;
 
 /// The golden files of one package.
@@ -13,13 +13,13 @@ pub struct Golden {
 }
 
 impl Golden {
-    /// Of the package in this directory: `env!("CARGO_MANIFEST_DIR")`.
+    /// `package` is its directory: `env!("CARGO_MANIFEST_DIR")`.
     #[must_use]
     pub const fn new(package: &'static str) -> Self {
         Self { package }
     }
 
-    /// Compares with the file; `UPDATE_GOLDEN=1` writes it instead, to be looked at before it is committed.
+    /// Compares with the file. `UPDATE_GOLDEN=1` writes the file instead; review it before you commit it.
     ///
     /// # Errors
     ///
@@ -27,7 +27,7 @@ impl Golden {
     ///
     /// # Panics
     ///
-    /// When it says something else.
+    /// When the text differs.
     pub fn compare(self, file: &str, found: &str) -> io::Result<()> {
         let path = Path::new(self.package).join("tests/golden").join(file);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -37,7 +37,7 @@ impl Golden {
         Ok(())
     }
 
-    /// The same for a plan, where the server is of the major version whose plans are committed.
+    /// The same for a plan, if the server has the major version of the committed plans.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Golden {
     ///
     /// # Panics
     ///
-    /// When it says something else.
+    /// When the text differs.
     pub fn compare_plan(self, file: &str, plan: &str, server_major: i32) -> io::Result<()> {
         if server_major == PLANS_OF { self.compare(file, plan) } else { Ok(()) }
     }

@@ -1,19 +1,21 @@
-//! What tests, the launcher and the benchmarks start. Nothing of it outlives its user.
+//! Parts that tests, the launcher and the benchmarks start. None outlives the process that started it.
 //!
 //! | Module | For |
 //! |---|---|
 //! | [`postgres`] | a private PostgreSQL server, found or fetched |
-//! | [`database`] | the database of the services, migrated, on a private server or on one that runs already |
+//! | [`database`] | the migrated database of the services, on a private or an existing server |
 //! | [`services`] | the three real services as child processes |
 //! | [`process`] | child processes that never outlive this one |
 //! | [`wait`] | wait for a condition, with a deadline |
 //! | [`test_database`] | a database per test on one shared server |
-//! | [`golden`] | query plans word for word |
-//! | [`fault_proxy`] | a connection to the database that can be cut or go silent |
+//! | [`golden`] | golden files, such as query plans |
+//! | [`fault_proxy`] | a proxy to the database that can cut or drop traffic |
 //! | [`pgbouncer`] | a pooler in front of the database |
-//! | [`load`] | requests that go on in the background |
-//! | [`column_changes`] | another type for each column |
-//! | [`readiness`] | what a process says about its readiness |
+//! | [`load`] | requests in the background |
+//! | [`column_changes`] | a changed type for each column |
+//! | [`readiness`] | waits for a readiness |
+
+#![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
 pub mod column_changes;
 pub mod database;

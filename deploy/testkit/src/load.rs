@@ -1,4 +1,4 @@
-//! For tests: requests that go on while something is done to the system, and when they failed.
+//! Requests in the background while a test changes the system, with the times of their failures.
 
 use std::future::Future;
 use std::ops::Range;
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wait;
 
-/// How long the next requests may take to succeed.
+/// Limit for further successes.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Requests that go on until this is dropped.
+/// Requests that run until this is dropped.
 #[derive(Debug)]
 pub struct Load {
     outcomes: Arc<Outcomes>,
@@ -46,17 +46,17 @@ impl Load {
         Self { outcomes, stop }
     }
 
-    /// How many requests have succeeded.
+    /// The number of successful requests.
     #[must_use]
     pub fn succeeded(&self) -> u64 {
         self.outcomes.succeeded.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more requests have succeeded.
+    /// Waits for `more` further successes.
     ///
     /// # Errors
     ///
-    /// They did not, with the last failure.
+    /// If they do not come, with the last failure.
     pub async fn until_more(&self, more: u64) -> Result<()> {
         let expected = self.succeeded() + more;
         wait::until("requests to succeed", SOON, || async {
@@ -66,12 +66,12 @@ impl Load {
         Ok(())
     }
 
-    /// While a change holds its lock, a request may wait for longer than it is allowed to, and a second after it nothing may
-    /// remind of it.
+    /// Checks that requests failed only during a change, when they may time out on its lock, or within a second after
+    /// it.
     ///
     /// # Errors
     ///
-    /// A request failed before a change began, or later than a second after it had ended.
+    /// If a request failed at another time.
     pub fn check(&self, changes: &[Range<Instant>]) -> Result<()> {
         let failures = self.outcomes.failures();
         let is_late = |at: &Instant| {

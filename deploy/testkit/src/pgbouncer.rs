@@ -1,4 +1,4 @@
-//! For tests: `PgBouncer` in front of a server, where it is installed.
+//! `PgBouncer` in front of a server, if it is installed.
 
 use std::fs;
 use std::io;
@@ -17,20 +17,17 @@ use crate::wait::until_blocking;
 const PORT: u16 = 6_432;
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What `PgBouncer` gives to its client: a session, or one for each transaction or statement.
+/// How long `PgBouncer` assigns a session to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolMode {
-    /// A session for as long as the client stays.
     Session,
-    /// One for each transaction.
     Transaction,
-    /// One for each statement.
     Statement,
 }
 
 impl PoolMode {
-    /// The configurations that are found: the default, which refuses start options, and what how-tos advise. In the other
-    /// modes the latter is the only one that gets as far as losing a setting unnoticed.
+    /// Common configurations: the default, which refuses startup options, and the one that guides recommend. In the
+    /// other modes only the latter loses a setting without an error.
     pub(crate) fn configurations(self) -> Vec<String> {
         let (mode, lines) = match self {
             Self::Session => {
@@ -52,12 +49,12 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Leads to the server whose socket is in `server`, with these further lines of configuration, such as `pool_mode = session`.
-    /// `None` where the program is not installed. It is bound to the calling thread.
+    /// Starts it for the server whose socket is in `server`. `lines` are added to its configuration, such as
+    /// `pool_mode = session`. `None` if the program is not installed. Bound to the calling thread.
     ///
     /// # Errors
     ///
-    /// The operating system's. Not to be installed is one where `REQUIRE_PGBOUNCER` is set.
+    /// The operating system's; also if `REQUIRE_PGBOUNCER` is set and the program is not installed.
     pub fn start(server: &Path, roles: &[&str], lines: &str) -> io::Result<Option<Self>> {
         let Some(program) = find() else {
             if std::env::var_os("REQUIRE_PGBOUNCER").is_some() {
@@ -97,13 +94,12 @@ impl PgBouncer {
         Ok(Some(Self { child, socket_dir, _scratch: scratch }))
     }
 
-    /// Its socket, for what is to lead to it.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.socket_dir.join(format!(".s.PGSQL.{PORT}"))
     }
 
-    /// The URL of `database` for `role` that leads over it.
+    /// The URL of `database` for `role` through `PgBouncer`.
     #[must_use]
     pub fn url(&self, role: &str, database: &str) -> String {
         let host = self.socket_dir.display().to_string().replace('/', "%2F");

@@ -13,52 +13,52 @@ use nix::unistd::Pid;
 
 use crate::wait::{TimedOut, until_blocking};
 
-/// Raises the soft limit of open files to the hard one. The usual soft limit of 1,024 is less than a test with a thousand
-/// clients needs.
+/// Raises the soft limit of open files to the hard one. The usual soft limit of 1,024 is too low for a test with a
+/// thousand clients.
 pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
     let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
-/// Starts `command` in a process group of its own, so that a Ctrl-C meant for us does not reach it, and has the kernel
-/// send it `at_death` when the spawning **thread** ends: however this process dies, `kill -9` included.
+/// Starts `command` in its own process group, so that a Ctrl-C for this process does not reach it. The kernel sends it
+/// `at_death` when the spawning **thread** ends, even after `kill -9`.
 ///
-/// The caller spawns from a thread that lives as long as the child should.
+/// The spawning thread must live as long as the child should.
 pub(crate) fn spawn_bound(command: &mut Command, at_death: Signal) -> io::Result<Child> {
     command.process_group(0);
     bind_to_this_thread(command, at_death);
     command.spawn()
 }
 
-/// Has the kernel send `at_death` to the child when the spawning **thread** ends.
+/// Makes the kernel send `at_death` to the child when the spawning **thread** ends.
 #[cfg(target_os = "linux")]
 #[expect(
     unsafe_code,
-    reason = "the only way to run prctl in the child; the closure makes two system calls and allocates nothing"
+    reason = "the only way to run prctl in the child; the closure only makes two system calls"
 )]
 pub fn bind_to_this_thread(command: &mut Command, at_death: Signal) {
     let parent = nix::unistd::getpid();
     let bind = move || {
         nix::sys::prctl::set_pdeathsig(at_death)?;
-        // The parent may have died before the line above; then nobody will ever send the signal.
+        // If the parent died before the line above, the signal never comes.
         if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     };
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed: prctl and getppid are.
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl and getppid are.
     unsafe { command.pre_exec(bind) };
 }
 
-/// Elsewhere a killed launcher leaves its children; what Ctrl-C, errors and panics do is the same.
+/// Only Linux has this. Elsewhere a killed launcher leaves its children; Ctrl-C, errors and panics still end them.
 #[cfg(not(target_os = "linux"))]
 pub fn bind_to_this_thread(_command: &mut Command, _at_death: Signal) {}
 
-/// Sends `signal`; a child that has ended by itself is as good.
+/// Sends `signal`. An ended child is fine.
 pub(crate) fn send(child: &Child, signal: Signal) {
     if let Ok(pid) = i32::try_from(child.id()) {
         let _already_gone = kill(Pid::from_raw(pid), signal);
     }
 }
 
-/// Sends `signal` and waits for the end; after `limit` the child is killed.
+/// Sends `signal` and waits for the end. After `limit` it kills the child.
 ///
 /// # Errors
 ///

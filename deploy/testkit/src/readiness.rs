@@ -1,4 +1,4 @@
-//! For tests: what a process says about its readiness.
+//! Waits for a readiness.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::wait;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Waits until `/readyz` at `admin_url` is answered with this status.
+/// Waits until `/readyz` at `admin_url` returns this status.
 ///
 /// # Errors
 ///
-/// It is not within ten seconds.
+/// After ten seconds.
 pub async fn until_ready_is(admin_url: &str, expected: StatusCode) -> Result<()> {
     let url = format!("{admin_url}/readyz");
     wait::until("readiness to change", SOON, || async {
@@ -24,17 +24,17 @@ pub async fn until_ready_is(admin_url: &str, expected: StatusCode) -> Result<()>
     Ok(())
 }
 
-/// Waits until the process is not ready for a reason that contains `named`.
+/// Waits until the process is not ready for a reason that contains `text`.
 ///
 /// # Errors
 ///
-/// It says something else for ten seconds.
-pub async fn until_not_ready_because(admin_url: &str, named: &str) -> Result<()> {
+/// After ten seconds.
+pub async fn until_not_ready_because(admin_url: &str, text: &str) -> Result<()> {
     let url = format!("{admin_url}/readyz");
     wait::until("the reason", SOON, || async {
-        let said = async { reqwest::get(&url).await?.text().await };
-        match said.await {
-            Ok(said) if said.contains("/problems/unavailable") && said.contains(named) => Ok(()),
+        let body = async { reqwest::get(&url).await?.text().await };
+        match body.await {
+            Ok(body) if body.contains("/problems/unavailable") && body.contains(text) => Ok(()),
             other => Err(other),
         }
     })

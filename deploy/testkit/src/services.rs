@@ -1,4 +1,4 @@
-//! The three real binaries as child processes.
+//! The three real services as child processes.
 
 mod binaries;
 
@@ -17,25 +17,20 @@ use crate::process::{self, last_lines, spawn_bound};
 use crate::wait::{self, TimedOut};
 
 const READY_LIMIT: Duration = Duration::from_secs(20);
-/// Longer than the 25 s within which a service ends.
+/// Longer than the 25 s in which a service stops.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// One of the three processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceKind {
-    /// Takes orders.
     WriteApi,
-    /// Drains the outbox.
     Projector,
-    /// Answers screens.
     ReadApi,
 }
 
 impl ServiceKind {
-    /// All three.
     pub const ALL: [Self; 3] = [Self::WriteApi, Self::Projector, Self::ReadApi];
 
-    /// The name of its package and binary.
+    /// The name of the package and binary.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +40,7 @@ impl ServiceKind {
         }
     }
 
-    /// Its database role.
+    /// The database role.
     #[must_use]
     pub const fn role(self) -> &'static str {
         match self {
@@ -56,57 +51,50 @@ impl ServiceKind {
     }
 }
 
-/// A running service. Dropping it kills it; so does the end of the thread that started it.
+/// A running service. It is killed when dropped, and ended when the thread that started it ends.
 #[derive(Debug)]
 pub struct Service {
     kind: ServiceKind,
     child: Child,
     log: PathBuf,
-    /// Where this process's own lines begin in the log.
+    /// Where the lines of this process begin in the log.
     log_start: u64,
-    /// Known once it is ready.
+    /// Empty before it is ready.
     url: String,
-    /// Known once it is ready.
+    /// Empty before it is ready.
     admin_url: String,
 }
 
-/// Why a service is not running as it should.
+/// Why a service could not start or stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// It could not be started.
     #[error("{service} cannot be started")]
     Start {
-        /// Its name.
         service: &'static str,
-        /// What the operating system said.
         #[source]
         source: io::Error,
     },
     /// It ended, or did not become ready.
     #[error("{service} did not become ready; its log ends with:\n{log}")]
     NotReady {
-        /// Its name.
         service: &'static str,
         /// The end of its log.
         log: String,
-        /// What was seen last.
         #[source]
         source: TimedOut,
     },
-    /// It did not end when told to, and was killed.
+    /// It did not stop in time, and was killed.
     #[error("{service} had to be killed")]
     Stuck {
-        /// Its name.
         service: &'static str,
-        /// How long it was given.
         #[source]
         source: TimedOut,
     },
 }
 
 impl Service {
-    /// Starts the service's `program`, which serves its API on 127.0.0.1 and `port` (0 takes a free one), its probes and metrics
-    /// on a free port, and logs to a file in `log_dir`.
+    /// Starts the service's `program`. Its API listens on 127.0.0.1 at `port` (0 for any free port), probes and metrics
+    /// at a free port. It logs to a file in `log_dir`.
     ///
     /// # Errors
     ///
@@ -121,7 +109,7 @@ impl Service {
         Self::start_with(&[], kind, program, database_url, port, log_dir)
     }
 
-    /// The same with more variables in its environment, or other values of those that it gets anyway; each as name and value.
+    /// The same with additional or changed environment variables, each as name and value.
     ///
     /// # Errors
     ///
@@ -147,11 +135,11 @@ impl Service {
                 .env("PORT", port.to_string())
                 .env("CURSOR_KEY", cursor_key())
                 .envs(variables.iter().copied());
-            // Whatever else is asked for, the line that tells the address has to be there, and readable.
+            // The log line with the address must always be there, as JSON.
             let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
             command.env("RUST_LOG", format!("{filter},service_kit::http=info")).env("LOG_FORMAT", "json");
             command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-            // SIGTERM: requests in flight are finished even where the launcher was killed.
+            // SIGTERM: it finishes requests in flight even if the launcher was killed.
             Ok((spawn_bound(&mut command, Signal::SIGTERM)?, log_start))
         };
         let (child, log_start) =
@@ -159,16 +147,16 @@ impl Service {
         Ok(Self { kind, child, log, log_start, url: String::new(), admin_url: String::new() })
     }
 
-    /// Waits until it has logged its addresses and `/readyz` answers 200.
+    /// Waits until it has logged its addresses and `/readyz` returns 200.
     ///
     /// # Errors
     ///
-    /// [`ServiceError::NotReady`] with the end of its log, after 20 s or as soon as it has ended.
+    /// [`ServiceError::NotReady`] with the end of its log, after 20 s or when it has ended.
     pub async fn wait_until_ready(&mut self) -> Result<(), ServiceError> {
         let client = reqwest::Client::new();
         let ready = wait::until("readiness", READY_LIMIT, || {
             let ended = self.child.try_wait().ok().flatten();
-            // From its own log: on a port that was chosen for it somebody else may be answering.
+            // From its own log: another process may listen at the requested port.
             let urls = self.own_urls();
             let client = &client;
             async move {
@@ -176,9 +164,9 @@ impl Service {
                     (Some(status), _) => Ok(Err(status)),
                     (None, None) => Err("no address yet".to_owned()),
                     (None, Some((url, admin_url))) => {
-                        let answer = client.get(format!("{admin_url}/readyz")).send().await;
-                        let answer = answer.and_then(reqwest::Response::error_for_status);
-                        answer.map(|_| Ok((url, admin_url))).map_err(|error| error.to_string())
+                        let response = client.get(format!("{admin_url}/readyz")).send().await;
+                        let response = response.and_then(reqwest::Response::error_for_status);
+                        response.map(|_| Ok((url, admin_url))).map_err(|error| error.to_string())
                     }
                 }
             }
@@ -198,7 +186,7 @@ impl Service {
         Err(ServiceError::NotReady { service: self.kind.name(), log: last_lines(&self.log), source })
     }
 
-    /// Where it serves its API (nowhere, for the projector) and its probes, from the lines that `service_kit::http` logs.
+    /// The URLs of its API (empty for the projector) and of its probes, from the log lines of `service_kit::http`.
     fn own_urls(&self) -> Option<(String, String)> {
         let log = fs::read(&self.log).ok()?;
         let own = log.get(usize::try_from(self.log_start).ok()?..)?;
@@ -215,57 +203,54 @@ impl Service {
         Some((api, url("admin.address")?))
     }
 
-    /// Where it serves its API; empty before it was ready, and for the projector, which has none.
+    /// The URL of its API; empty before it is ready, and for the projector.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where it serves its probes and metrics; empty before it was ready.
+    /// The URL of its probes and metrics; empty before it is ready.
     #[must_use]
     pub fn admin_url(&self) -> &str {
         &self.admin_url
     }
 
-    /// Which one it is.
     #[must_use]
     pub fn kind(&self) -> ServiceKind {
         self.kind
     }
 
-    /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Tells it to end, without waiting.
+    /// Sends SIGTERM without waiting.
     pub fn terminate(&self) {
         process::send(&self.child, Signal::SIGTERM);
     }
 
-    /// Ends it with SIGTERM, and waits until it has.
+    /// Stops it with SIGTERM, and waits for its end.
     ///
     /// # Errors
     ///
-    /// [`ServiceError::Stuck`] when it had to be killed after 30 s.
+    /// [`ServiceError::Stuck`] if it had to be killed after 30 s.
     pub fn stop(mut self) -> Result<ExitStatus, ServiceError> {
         process::stop(&mut self.child, Signal::SIGTERM, STOP_LIMIT)
             .map_err(|source| ServiceError::Stuck { service: self.kind.name(), source })
     }
 
-    /// Ends it with SIGKILL, as a crash would.
+    /// Kills it with SIGKILL, as in a crash.
     pub fn kill(mut self) {
         process::kill_now(&mut self.child);
     }
 }
 
-/// One secret for all read-apis that this process starts: they are replicas of each other.
+/// One key for all read-apis that this process starts: they are replicas.
 fn cursor_key() -> &'static str {
     static KEY: OnceLock<String> = OnceLock::new();
     let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());

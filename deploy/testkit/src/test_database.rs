@@ -1,4 +1,4 @@
-//! For tests: a database of their own, migrated, on a server that all tests of the run share.
+//! A migrated database per test, on a server that all tests of the run share.
 
 use std::io::{self, Write};
 
@@ -10,26 +10,22 @@ use crate::postgres::{SUPERUSER, ServerError, SharedServer, lock, shared_server,
 
 const TEMPLATE: &str = "orders_template";
 
-/// A database that belongs to one test, with the schema of this build. It is dropped with this value.
+/// The database of one test, with the schema of this build. Dropping this value drops it.
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
     server: SharedServer,
 }
 
-/// Why a test got no database.
+/// Why a test has no database.
 #[derive(Debug, thiserror::Error)]
 pub enum TestDatabaseError {
-    /// There is no server.
     #[error("no server for tests")]
     Server(#[from] ServerError),
-    /// The lock on the template could not be taken.
     #[error("the template cannot be locked")]
     Lock(#[from] io::Error),
-    /// The template could not be migrated.
     #[error("the template cannot be migrated")]
     Migrate(#[from] migrate::MigrateError),
-    /// PostgreSQL refused.
     #[error("the database cannot be created")]
     Create(#[from] tokio_postgres::Error),
     /// The task that starts the server died.
@@ -58,8 +54,8 @@ impl TestDatabase {
 
     async fn create_from(template: Option<&str>) -> Result<Self, TestDatabaseError> {
         let server = tokio::task::spawn_blocking(shared_server).await??;
-        // Also where it is not copied: it keeps the roles, which all databases share, from being dropped by one test
-        // while another grants to them.
+        // Also if it is not copied: it depends on the roles, which all databases share, so that no test can drop them
+        // while another uses them.
         ensure_template(&server).await?;
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let admin = connect(&server, SUPERUSER, "postgres").await?;
@@ -80,7 +76,7 @@ impl TestDatabase {
         self.url(SUPERUSER)
     }
 
-    /// A wire to this database that can be cut, and the URL for `role` that leads over it.
+    /// A fault proxy to this database, and the URL for `role` through it.
     ///
     /// # Errors
     ///
@@ -91,8 +87,8 @@ impl TestDatabase {
         Ok((proxy, url))
     }
 
-    /// The URLs for `role` that lead over `PgBouncer` in this mode, one for each configuration that is found there. None where it
-    /// is not installed, and then it says so.
+    /// The URLs for `role` through `PgBouncer` in this mode, one per common configuration. Empty, with a message, if it
+    /// is not installed.
     ///
     /// # Errors
     ///
@@ -101,7 +97,7 @@ impl TestDatabase {
         let mut poolers = Vec::new();
         for lines in mode.configurations() {
             let Some(pooler) = PgBouncer::start(&self.server.socket_dir, &[role], &lines)? else {
-                let _says_so_in_vain = writeln!(io::stderr(), "skipped: PgBouncer is not installed");
+                let _cannot_print = writeln!(io::stderr(), "skipped: PgBouncer is not installed");
                 break;
             };
             let url = pooler.url(role, &self.name);
@@ -119,7 +115,7 @@ impl TestDatabase {
         connect(&self.server, role, &self.name).await
     }
 
-    /// A session of the superuser, to set a scene or to look behind it.
+    /// A superuser's session, to prepare and inspect data.
     ///
     /// # Errors
     ///
@@ -128,7 +124,7 @@ impl TestDatabase {
         self.connect_as(SUPERUSER).await
     }
 
-    /// Closes it to everybody but superusers, and ends the sessions of the others. `session` is one of the superuser.
+    /// Refuses connections except for superusers, and ends all other sessions. `session` is a superuser's.
     ///
     /// # Errors
     ///
@@ -140,7 +136,7 @@ impl TestDatabase {
         session.batch_execute(end_others).await
     }
 
-    /// Opens it again after [`Self::close`].
+    /// Accepts connections again after [`Self::close`].
     ///
     /// # Errors
     ///
@@ -149,7 +145,7 @@ impl TestDatabase {
         session.batch_execute(&format!("ALTER DATABASE {} CONNECTION LIMIT -1", self.name)).await
     }
 
-    /// A program of the server's own version, such as `pg_dump`, told which server and user to use.
+    /// A program of the server's version, such as `pg_dump`, with this database in its environment.
     #[must_use]
     pub fn program(&self, name: &str) -> std::process::Command {
         let mut command = std::process::Command::new(self.server.binaries.program(name));
@@ -159,7 +155,7 @@ impl TestDatabase {
 }
 
 impl Drop for TestDatabase {
-    /// On a thread of its own: the test's runtime may be the one that is being taken down. What fails is left to the end
+    /// On its own thread, because the test's runtime may be shutting down. On an error the database stays until the end
     /// of the run, which removes the whole server.
     fn drop(&mut self) {
         let url = socket_url(&self.server.socket_dir, SUPERUSER, "postgres");
@@ -182,7 +178,7 @@ async fn ensure_template(server: &SharedServer) -> Result<(), TestDatabaseError>
     let admin = connect(server, SUPERUSER, "postgres").await?;
     let exists = admin.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&TEMPLATE]).await?;
     if exists.is_none() {
-        // Renamed once it is whole: a run whose first process was killed half way starts over.
+        // Renamed when complete: if the first process of a run is killed halfway, the next one starts again.
         admin.batch_execute("DROP DATABASE IF EXISTS template_in_progress").await?;
         admin.batch_execute("CREATE DATABASE template_in_progress").await?;
         migrate::up(&socket_url(&server.socket_dir, SUPERUSER, "template_in_progress")).await?;

@@ -1,30 +1,28 @@
-//! Waiting for a condition with a deadline, instead of sleeping and hoping.
+//! Waits for a condition with a deadline, instead of sleeping.
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// How long to let pass between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The deadline passed first.
+/// The condition was not met in time.
 #[derive(Debug, thiserror::Error)]
 #[error("waited {waited:?} for {what}; last seen: {last_seen}")]
 pub struct TimedOut {
-    /// What was waited for.
     pub what: String,
-    /// For how long.
     pub waited: Duration,
-    /// What the last look saw.
+    /// The state at the last check.
     pub last_seen: String,
 }
 
-/// Looks again and again until `look` answers `Ok`, and returns what it found.
+/// Calls `check` until it returns `Ok`, and returns that value.
 ///
 /// # Errors
 ///
-/// [`TimedOut`] with the last `Err` seen, once `limit` has passed.
-pub async fn until<T, E, F, L>(what: &str, limit: Duration, mut look: L) -> Result<T, TimedOut>
+/// [`TimedOut`] with the last `Err`, after `limit`.
+pub async fn until<T, E, F, L>(what: &str, limit: Duration, mut check: L) -> Result<T, TimedOut>
 where
     E: Debug,
     F: Future<Output = Result<T, E>>,
@@ -32,7 +30,7 @@ where
 {
     let start = Instant::now();
     loop {
-        match look().await {
+        match check().await {
             Ok(found) => return Ok(found),
             Err(seen) if start.elapsed() >= limit => return Err(timed_out(what, start, &seen)),
             Err(_) => tokio::time::sleep(PAUSE).await,
@@ -40,19 +38,19 @@ where
     }
 }
 
-/// The same for code that is not asynchronous; it blocks its thread.
+/// The same for synchronous code; it blocks its thread.
 ///
 /// # Errors
 ///
-/// [`TimedOut`] with the last `Err` seen, once `limit` has passed.
-pub fn until_blocking<T, E, L>(what: &str, limit: Duration, mut look: L) -> Result<T, TimedOut>
+/// [`TimedOut`] with the last `Err`, after `limit`.
+pub fn until_blocking<T, E, L>(what: &str, limit: Duration, mut check: L) -> Result<T, TimedOut>
 where
     E: Debug,
     L: FnMut() -> Result<T, E>,
 {
     let start = Instant::now();
     loop {
-        match look() {
+        match check() {
             Ok(found) => return Ok(found),
             Err(seen) if start.elapsed() >= limit => return Err(timed_out(what, start, &seen)),
             Err(_) => std::thread::sleep(PAUSE),

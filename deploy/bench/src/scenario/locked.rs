@@ -1,5 +1,4 @@
-//! Summaries that another session has locked: what that costs the events of other orders, and how soon theirs are
-//! applied afterwards.
+//! Another session locks summaries: the cost for events of other orders, and the delay of the locked ones afterwards.
 
 mod holder;
 
@@ -21,7 +20,7 @@ const WORKERS: [u16; 3] = [1, 2, 4];
 const EVENTS_PER_SECOND: u32 = 300;
 /// Events of orders that are held, beside these.
 const HELD_EVENTS_PER_SECOND: u32 = 30;
-/// So many measurements' time.
+/// Duration in measurements.
 const LENGTH: u32 = 2;
 /// How long others come while the first events of held orders do.
 const BEGINNING: Duration = Duration::from_secs(1);
@@ -40,7 +39,7 @@ struct Measured {
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let mut all = vec![Measured::default(); HOLDS.len()];
     let mut figures = Vec::new();
-    // A quick run only shows that everything works.
+    // A quick run only checks that everything works.
     let all_workers = if plan.shrink > 1 { &WORKERS[..1] } else { &WORKERS[..] };
     for workers in all_workers.iter().copied() {
         let mut of_workers = vec![Measured::default(); HOLDS.len()];
@@ -79,7 +78,7 @@ async fn round(stage: &Stage, plan: Plan, workers: u16, measured: &mut [Measured
         after += 2_000_000;
         SteadyOrders { per_second: EVENTS_PER_SECOND, after, every_hundredth: 1 }
     };
-    // Without a figure: the processes and the server get to know the statements.
+    // Not measured: warms up processes and server.
     next_orders().write(stage, BEGINNING).await?;
     let orders = next_orders();
     orders.write(stage, plan.times(LENGTH)).await?;
@@ -87,7 +86,7 @@ async fn round(stage: &Stage, plan: Plan, workers: u16, measured: &mut [Measured
     let undisturbed = orders.late_ms(stage, 0.99).await?;
 
     for (hold, measured) in HOLDS.iter().zip(measured) {
-        let hold = hold.of(plan.rows(hold.rows));
+        let hold = hold.with_rows(plan.rows(hold.rows));
         let holder = hold.begin(stage).await?;
         let first = next_orders();
         let (written, filled) =

@@ -46,7 +46,7 @@ pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Durat
     let warm_up = Pace::flat_out(CONNECTIONS, Duration::from_secs(1));
     wrk::run(load, warm_up, service.url()).await?;
     // A request that hangs keeps its connection from sending further ones: that makes us slower, not faster.
-    let pace = Pace { until_answered: false, ..Pace::flat_out(CONNECTIONS, time) };
+    let pace = Pace { waits_for_all: false, ..Pace::flat_out(CONNECTIONS, time) };
     let answered = wrk::run(load, pace, service.url()).await?;
     stop(service)?;
     let each = answered.bytes_each();

@@ -1,8 +1,7 @@
--- What both loads have in common: random customers, a pace, and the result as one line of
--- JSON. There is one thread.
+-- Common parts of all loads: random customers, a rate, and the result as one line of JSON. There is one thread.
 
--- Of `customers` customers number k is drawn about 1/k as often as the first (Zipf), or each as often as any other.
-function draw_customer(distribution, customers)
+-- Chooses a customer: number k about 1/k as often as the first (Zipf), or all equally often.
+function random_customer(distribution, customers)
   if distribution == "zipf" then
     return math.floor(math.exp(math.random() * math.log(customers)))
   end
@@ -15,12 +14,12 @@ function setup(thread)
   table.insert(threads, thread)
 end
 
--- Requests are made beforehand, so that the load costs as little as it can.
+-- Prepares the requests before the run, which saves CPU time during it.
 function prepare(count, seed, make)
   math.randomseed(seed)
   local requests = {}
   for n = 1, count do requests[n] = make() end
-  -- The first one is not sent: wrk only looks at it.
+  -- wrk does not send the first request.
   sent = -1
   function request()
     sent = sent + 1
@@ -28,9 +27,8 @@ function prepare(count, seed, make)
   end
 end
 
--- So many requests a second, evenly, whichever connection has its turn, or as many as possible if it is 0. What could not be
--- sent in time is sent later. After `for_seconds`, if they are not 0, nothing more is sent, so that every request has its answer
--- before wrk ends; this costs wrk a little.
+-- Sends `rate` requests per second at even intervals over all connections, or as many as possible if it is 0. Late requests
+-- are sent later. If `for_seconds` is not 0, sends nothing after it, so that all responses arrive before wrk ends.
 function pace(rate, for_seconds)
   if rate == 0 and for_seconds == 0 then return end
   local ffi = require("ffi")
@@ -41,7 +39,7 @@ function pace(rate, for_seconds)
     return tonumber(now.s) * 1e3 + tonumber(now.ns) / 1e6
   end
   local due, last
-  -- In whole milliseconds; fractions are made up for by the next ones.
+  -- In whole milliseconds; later requests compensate fractions.
   function delay()
     local now = now_ms()
     if for_seconds > 0 then

@@ -1,4 +1,4 @@
--- Places orders of three items. The service names them, so that each is a new one.
+-- Places orders of three items without an identity, so that each is new.
 
 function init(args)
   local rate, seconds, seed = unpack(args, 1, 3)
@@ -8,7 +8,7 @@ function init(args)
     for n = 1, 3 do
       items[n] = string.format(item, math.random(99999), math.random(5), math.random(20000))
     end
-    local customer = draw_customer("uniform", 100000)
+    local customer = random_customer("uniform", 100000)
     local body = string.format('{"customer_id": "customer-%d", "items": [%s]}', customer, table.concat(items, ", "))
     return wrk.format("POST", "/orders", { ["content-type"] = "application/json" }, body)
   end)

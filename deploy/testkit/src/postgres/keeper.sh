@@ -7,10 +7,13 @@ while kill -0 "$run" 2>/dev/null; do
     sleep 0.1
 done
 
-# SIGQUIT stops it without writing anything: the data is thrown away.
+# SIGQUIT stops it without writing: the data is not needed.
 server=$(head -n 1 "$dir/data/postmaster.pid" 2>/dev/null)
-# The number may be somebody else's by now, where the server and an earlier keeper were killed.
-is_ours() { tr '\0' ' ' <"/proc/$server/cmdline" 2>/dev/null | grep -qF " $dir/data " || ps -o args= -p "$server" 2>/dev/null | grep -qF " $dir/data "; }
+# If the server and an earlier keeper were killed, another process may have this id by now.
+is_ours() {
+    tr '\0' ' ' <"/proc/$server/cmdline" 2>/dev/null | grep -qF " $dir/data " ||
+        ps -o args= -p "$server" 2>/dev/null | grep -qF " $dir/data "
+}
 if [ -n "$server" ] && is_ours; then
     kill -QUIT "$server" 2>/dev/null
     tries=0

@@ -1,4 +1,4 @@
-//! Where a server's files lie, and how its programs are called.
+//! The files of a server, and the commands of its programs.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -17,7 +17,7 @@ use crate::wait::until_blocking;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// A directory that holds anything else must not be taken over.
+/// A directory with other files must not be used.
 fn require_ours(data_dir: &Path) -> Result<(), ServerError> {
     let is_new = fs::read_dir(data_dir).map_or(true, |mut entries| entries.next().is_none());
     if is_new || data_dir.join("PG_VERSION").is_file() {
@@ -26,19 +26,19 @@ fn require_ours(data_dir: &Path) -> Result<(), ServerError> {
     Err(ServerError::NotADataDir(data_dir.to_path_buf()))
 }
 
-/// Everything about a server but its process.
+/// Everything of a server except its process.
 pub(super) struct Layout {
     pub(super) binaries: Binaries,
     pub(super) user: Option<(Uid, Gid)>,
     pub(super) data_dir: PathBuf,
     pub(super) socket_dir: PathBuf,
     pub(super) log: PathBuf,
-    /// Connections over TCP are taken at this port of 127.0.0.1.
+    /// Accepts TCP connections at this port of 127.0.0.1.
     pub(super) tcp_port: Option<u16>,
 }
 
 impl Layout {
-    /// For a server on `data_dir`, or on one that goes with the scratch directory.
+    /// For a server on `data_dir`, or on one in the scratch directory.
     pub(super) fn create(data_dir: Option<&Path>) -> Result<(Scratch, Self), ServerError> {
         let binaries = Binaries::find()?;
         let scratch = Scratch::create().map_err(prepare("a temporary directory"))?;
@@ -46,7 +46,7 @@ impl Layout {
         let data_dir = data_dir.map_or_else(|| scratch.path().join("data"), Path::to_path_buf);
         require_ours(&data_dir)?;
         let data_dir = private_dir(&data_dir, user).map_err(prepare(data_dir.display().to_string()))?;
-        // Sockets have short paths; data directories may not.
+        // A socket's path must be short; that of a data directory may be long.
         let socket_dir = scratch.path().join("socket");
         let socket_dir = private_dir(&socket_dir, user).map_err(prepare(socket_dir.display().to_string()))?;
         let log = scratch.path().join("postgres.log");
@@ -64,7 +64,7 @@ impl Layout {
         })
     }
 
-    /// Copies the server with this socket, and says in the copy whom to follow.
+    /// Copies the server with this socket, and configures the copy as its standby.
     pub(super) fn base_backup_of(&self, socket_dir: &Path) -> Result<(), ServerError> {
         self.create_data("pg_basebackup", |copy| {
             copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username", SUPERUSER])
@@ -84,7 +84,10 @@ impl Layout {
         if output.status.success() {
             return Ok(());
         }
-        Err(ServerError::Create { program, said: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+        Err(ServerError::Create {
+            program,
+            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
     }
 
     pub(super) fn command(&self, tuning: Tuning) -> Result<Command, ServerError> {
@@ -92,7 +95,7 @@ impl Layout {
         let stderr = log.try_clone().map_err(prepare(self.log.display().to_string()))?;
         let mut command = self.program("postgres");
         command.arg("-D").arg(&self.data_dir).arg("-k").arg(&self.socket_dir);
-        // Without TCP only those who can enter the socket's directory can connect, and no port can be taken.
+        // Without TCP, only users who can enter the socket's directory can connect, and ports cannot conflict.
         match self.tcp_port {
             None => command.args(["-c", "listen_addresses="]),
             Some(port) => command.args(["-c", "listen_addresses=127.0.0.1", "-p", &port.to_string()]),
@@ -121,8 +124,8 @@ impl Layout {
         if ended { Err(ServerError::Ended(last_lines(&self.log))) } else { Ok(()) }
     }
 
-    /// The process id of a server that takes connections. PostgreSQL writes its id into the first line of this file and
-    /// its state into the eighth. A server that was killed leaves the file, so whoever asks must know the id.
+    /// The process id of a server that accepts connections. PostgreSQL writes its process id to the first line of this
+    /// file and its state to the eighth. A killed server leaves the file, so the caller must compare the id.
     pub(super) fn ready_pid(&self) -> Option<u32> {
         let pid_file = fs::read_to_string(self.data_dir.join("postmaster.pid")).ok()?;
         let is_ready =
@@ -132,7 +135,7 @@ impl Layout {
 
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.binaries.program(name));
-        // The server's user may not be able to enter the directory that we were started in.
+        // The server's user may not have access to the current directory.
         command.current_dir("/").env_clear().env("PATH", "/usr/bin:/bin");
         if let Some((uid, gid)) = self.user {
             command.uid(uid.as_raw()).gid(gid.as_raw());

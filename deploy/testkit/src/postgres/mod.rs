@@ -1,4 +1,5 @@
-//! A private PostgreSQL server: on a Unix socket in a directory that only its user can enter, and gone with its user.
+//! A private PostgreSQL server on a Unix socket in a directory that only its user can enter. It ends with the process
+//! that uses it.
 
 mod binaries;
 mod error;
@@ -16,7 +17,7 @@ pub(crate) use scratch::{Scratch, private_dir, server_user};
 pub use server::PrivateServer;
 pub(crate) use shared::{SharedServer, lock, shared_server};
 
-/// The role that owns everything on a private server.
+/// The superuser of a private server.
 pub(crate) const SUPERUSER: &str = "postgres";
 
 /// The URL of `database` for `role` on the server whose socket is in `socket_dir`.

@@ -2,22 +2,21 @@
 
 use std::path::PathBuf;
 
-/// What a server is for.
+/// The purpose of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tuning {
-    /// As safe as PostgreSQL is by default: what is committed survives a crash of the machine.
+    /// PostgreSQL's default: commits survive a crash of the machine.
     Durable,
-    /// Durable, and it keeps when each transaction was committed: for benchmarks.
+    /// Durable, with the commit time of each transaction, for benchmarks.
     Measured,
-    /// Fast and forgetful, for tests.
+    /// Fast, for tests; a crash of the machine loses data.
     Throwaway,
 }
 
 /// How to start a private server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// What it is for.
     pub tuning: Tuning,
-    /// Where its data lives on; `None` puts it into the temporary directory that goes with the server.
+    /// The data directory, which is kept. `None` for a temporary one, which is removed with the server.
     pub data_dir: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Temporary directories that the server's user can reach, and the sweeping of those that a killed process left.
+//! Temporary directories that the server's user can enter. Removes those that killed processes left.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -11,8 +11,8 @@ use tempfile::TempDir;
 const PREFIX: &str = "orders-local-";
 const LOCK: &str = "in-use.lock";
 
-/// A directory below the system's temporary one, removed on drop. While it is in use a lock on a file in it says so,
-/// which the kernel takes back however the process ends.
+/// A temporary directory, removed on drop. While it is in use, a file in it is locked; the kernel releases the lock
+/// even if the process is killed.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     dir: TempDir,
@@ -23,12 +23,12 @@ impl Scratch {
     pub(crate) fn create() -> io::Result<Self> {
         sweep(&std::env::temp_dir());
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
-        // Locked before it gets its name: whoever sweeps finds either no lock file or one that is held.
+        // Locked before the rename: a sweeping process finds no lock file or a locked one.
         let starting = dir.path().join("starting.lock");
         let in_use = File::create(&starting)?;
         in_use.lock()?;
         fs::rename(starting, dir.path().join(LOCK))?;
-        // The server's user must be able to walk through; what it needs is in directories of its own.
+        // The server's user must be able to enter it; its own files are in subdirectories.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
         Ok(Self { dir, _in_use: in_use })
     }
@@ -38,7 +38,7 @@ impl Scratch {
     }
 }
 
-/// Lets the user that the server runs as read and walk through `dir`: where this process is root that is another one.
+/// Lets the server's user read and enter `dir`. As root, this is another user.
 ///
 /// # Errors
 ///
@@ -47,10 +47,10 @@ pub fn open_to_the_servers_user(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, Permissions::from_mode(0o755))
 }
 
-/// Removes directories of ours whose process is gone. Best effort: what cannot be removed now is left for the next start.
+/// Removes our directories whose process has ended. A directory that cannot be removed stays for the next start.
 fn sweep(temp_dir: &Path) {
     let entries = fs::read_dir(temp_dir).into_iter().flatten().flatten();
-    // The temporary directory is open to everybody: a directory of somebody else's is not touched, nor what is in it.
+    // Any user can write to the temporary directory: directories of other users are not touched.
     let ours = entries.filter(|entry| {
         let is_ours = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
         is_ours && entry.file_name().to_string_lossy().starts_with(PREFIX)
@@ -63,7 +63,7 @@ fn sweep(temp_dir: &Path) {
     }
 }
 
-/// The user that a server must run as: PostgreSQL refuses root. `None` where this process is not root.
+/// The user for a server, because PostgreSQL refuses to run as root. `None` if this process is not root.
 pub(crate) fn server_user() -> io::Result<Option<(Uid, Gid)>> {
     if !geteuid().is_root() {
         return Ok(None);
@@ -79,7 +79,7 @@ pub(crate) fn server_user() -> io::Result<Option<(Uid, Gid)>> {
     ))
 }
 
-/// Makes sure that `dir` exists, for its owner alone, and belongs to the server's user.
+/// Creates `dir` if missing, owned by the server's user and closed to others.
 pub(crate) fn private_dir(dir: &Path, user: Option<(Uid, Gid)>) -> io::Result<PathBuf> {
     fs::create_dir_all(dir)?;
     fs::set_permissions(dir, Permissions::from_mode(0o700))?;
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sweeping_takes_what_a_dead_process_left_and_nothing_else() {
+    fn sweeping_removes_only_directories_of_ended_processes() {
         let temp_dir = tempfile::tempdir().unwrap();
         let dir = |name: &str| temp_dir.path().join(name);
         for name in ["orders-local-dead", "orders-local-alive", "orders-local-starting", "somebody-elses"] {

@@ -26,9 +26,9 @@ pub struct PrivateServer {
 }
 
 impl PrivateServer {
-    /// Creates the data directory where there is none and starts a server on it. Blocks until the server is ready.
+    /// Creates the data directory if it is missing and starts a server on it. Blocks until the server is ready.
     ///
-    /// The server is bound to the calling **thread**: when that ends, so does the server.
+    /// The server is bound to the calling **thread**: it ends with that thread.
     ///
     /// # Errors
     ///
@@ -39,8 +39,8 @@ impl PrivateServer {
         Self::run(scratch, layout, options.tuning)
     }
 
-    /// Starts a throwaway server that also takes connections over TCP, at a free port of 127.0.0.1, from every user of this
-    /// machine. Blocks, and is bound to the calling thread, as [`PrivateServer::start`] says.
+    /// Starts a throwaway server that accepts TCP connections at a free port of 127.0.0.1, from every user of this
+    /// machine. Blocks, and is bound to the calling thread, as [`PrivateServer::start`].
     ///
     /// # Errors
     ///
@@ -53,8 +53,8 @@ impl PrivateServer {
         Self::run(scratch, layout, Tuning::Throwaway)
     }
 
-    /// Starts a standby that follows `primary` by streaming and answers questions meanwhile; it keeps nothing. Blocks until
-    /// it is ready, and is bound to the calling thread as [`PrivateServer::start`] says.
+    /// Starts a throwaway hot standby of `primary` with streaming replication. Blocks until it is ready, and is bound
+    /// to the calling thread, as [`PrivateServer::start`].
     ///
     /// # Errors
     ///
@@ -75,13 +75,13 @@ impl PrivateServer {
         Ok(Self { child, socket_dir: layout.socket_dir, tcp_port: layout.tcp_port, scratch })
     }
 
-    /// Ends it as a crash would: nothing more is written, and the next start recovers.
+    /// Ends it as a crash does: it writes nothing more, and the next start recovers.
     pub fn crash(self) {
         process::send(&self.child, Signal::SIGQUIT);
     }
 
-    /// The URL of `database` for `role`, over TCP where the server was started so. Everybody who can enter the socket's
-    /// directory, or reach the port, is trusted.
+    /// The URL of `database` for `role`, over TCP if the server accepts it. The server trusts every user who can enter
+    /// the socket's directory or reach the port.
     #[must_use]
     pub fn url(&self, role: &str, database: &str) -> String {
         match self.tcp_port {
@@ -96,7 +96,6 @@ impl PrivateServer {
         self.url(SUPERUSER, database)
     }
 
-    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -107,7 +106,7 @@ impl PrivateServer {
         &self.socket_dir
     }
 
-    /// The directory for everything that should go with this server.
+    /// A directory that is removed with this server.
     #[must_use]
     pub fn scratch_dir(&self) -> &Path {
         self.scratch.path()
@@ -116,7 +115,7 @@ impl PrivateServer {
 
 impl Drop for PrivateServer {
     fn drop(&mut self) {
-        // SIGINT is a fast shutdown: sessions are ended, everything is written. One that hangs is killed; both are the end.
+        // SIGINT is a fast shutdown: it ends sessions and writes everything. A server that hangs is killed.
         let _killed_if_slow = process::stop(&mut self.child, Signal::SIGINT, STOP_LIMIT);
     }
 }

@@ -1,7 +1,7 @@
-//! One server for all tests of a run, whatever the number of test processes.
+//! One server for all test processes of a run.
 //!
-//! The first process starts it, the others find it, and a small shell script stops it when the run is over: when the
-//! `cargo` (or nextest) that started the test processes has ended. A process started by hand is a run of its own.
+//! The first process starts it and the others find it. A small shell script, the keeper, stops it when the run is over:
+//! when the `cargo` (or nextest) that started the test processes has ended. A process started by hand is its own run.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -33,7 +33,7 @@ pub(crate) struct SharedServer {
     pub(crate) binaries: Binaries,
 }
 
-/// Finds the server of this test run, or starts it. Blocks; processes and threads that come together wait for the first.
+/// Finds the server of this test run, or starts it. Blocks; concurrent processes and threads wait for the first.
 pub(crate) fn shared_server() -> Result<SharedServer, ServerError> {
     static STARTED: Mutex<Option<SharedServer>> = Mutex::new(None);
     let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -68,19 +68,19 @@ fn find_or_start() -> Result<SharedServer, ServerError> {
 }
 
 fn start(layout: &Layout, run: Pid, dir: &Path) -> Result<(), ServerError> {
-    // The keeper first: whatever happens from here on, somebody cleans up.
+    // The keeper first, so that it cleans up after any failure.
     spawn_keeper(run, dir).map_err(prepare("the shared server's keeper"))?;
-    // What an earlier process may have begun and not finished.
+    // An earlier process may have left it unfinished.
     let _nothing_there = fs::remove_dir_all(&layout.data_dir);
     private_dir(&layout.data_dir, layout.user).map_err(prepare("the data directory"))?;
     layout.initdb_if_new()?;
-    // Not bound to this process: others of the run use the server after it has ended.
+    // Not bound to this process: other processes of the run use the server later.
     let mut server =
         layout.command(Tuning::Throwaway)?.process_group(0).spawn().map_err(prepare("the server process"))?;
     layout.wait_until_ready(&mut server)
 }
 
-/// It gets none of our files: whoever reads this process's output would wait for the keeper to close it too.
+/// Without our standard streams: a reader of this process's output would otherwise wait for the keeper too.
 fn spawn_keeper(run: Pid, dir: &Path) -> io::Result<()> {
     Command::new("/bin/sh")
         .args(["-c", KEEPER, "keeper"])
@@ -95,13 +95,13 @@ fn spawn_keeper(run: Pid, dir: &Path) -> io::Result<()> {
         .map(drop)
 }
 
-/// The process whose end is the end of the run.
+/// The process with which the run ends.
 fn test_run() -> Pid {
     let started_by_a_runner = ["CARGO", "NEXTEST"].iter().any(|name| std::env::var_os(name).is_some());
     if started_by_a_runner { getppid() } else { getpid() }
 }
 
-/// Makes the directory, or checks that the one there is ours: the temporary directory is open to everybody.
+/// Creates the directory, or checks that an existing one is ours: any user can write to the temporary directory.
 fn claim(dir: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o711).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -111,7 +111,7 @@ fn claim(dir: &Path) -> io::Result<()> {
     if found.is_dir() && found.uid() == geteuid().as_raw() {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory belongs to somebody else"))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory belongs to another user"))
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -125,8 +125,8 @@ pub(crate) fn lock(dir: &Path, name: &str) -> io::Result<File> {
     Ok(lock)
 }
 
-/// Where a keeper was killed, its run's directory and server are still there: hand them to a new keeper, which finds the
-/// run ended.
+/// A killed keeper leaves the directory and server of its run. Starts a new keeper for each ended run, which removes
+/// them.
 fn sweep(temp_dir: &Path) {
     for entry in fs::read_dir(temp_dir).into_iter().flatten().flatten() {
         let name = entry.file_name();

@@ -1,4 +1,4 @@
-//! Builds or finds the three binaries.
+//! Builds or finds the binaries of the three services.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,31 +10,28 @@ use tokio::sync::OnceCell;
 use super::ServiceKind;
 use crate::process::bind_to_this_thread;
 
-/// The directory that holds the three binaries.
+/// The directory of the three binaries.
 #[derive(Debug, Clone)]
 pub struct ServiceBinaries {
     dir: PathBuf,
 }
 
-/// Why there are no binaries.
+/// Why binaries are missing.
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
-    /// The path of this very program is not known or makes no sense.
-    #[error("cannot tell where this program lies")]
-    Unplaced(#[source] io::Error),
-    /// cargo could not be run.
+    #[error("cannot determine the path of this program")]
+    UnknownPath(#[source] io::Error),
     #[error("cannot run cargo")]
     Cargo(#[source] io::Error),
-    /// cargo failed; it has said why.
+    /// cargo failed and has printed why.
     #[error("cargo could not build the services ({0})")]
     Build(ExitStatus),
-    /// A binary is not there.
     #[error("there is no {}", .0.display())]
     Missing(PathBuf),
 }
 
 impl ServiceBinaries {
-    /// Builds them with cargo, in the profile and target directory that this program was built in.
+    /// Builds them with cargo, in the profile and target directory of this program.
     ///
     /// # Errors
     ///
@@ -43,7 +40,7 @@ impl ServiceBinaries {
         Self::in_dir(build(&ServiceKind::ALL.map(ServiceKind::name)).await?)
     }
 
-    /// Builds them once for all tests of a program: cargo builds a service for the tests of its own package only.
+    /// Builds them once for all tests of a program. cargo builds a service only for the tests of its own package.
     ///
     /// # Errors
     ///
@@ -53,7 +50,7 @@ impl ServiceBinaries {
         BUILT.get_or_try_init(Self::build).await
     }
 
-    /// Those that lie beside this program.
+    /// The binaries beside this program.
     ///
     /// # Errors
     ///
@@ -70,14 +67,13 @@ impl ServiceBinaries {
         }
     }
 
-    /// The path of one of them.
     #[must_use]
     pub fn program(&self, kind: ServiceKind) -> PathBuf {
         self.dir.join(kind.name())
     }
 }
 
-/// Builds the program of one package, likewise.
+/// Builds the program of one package, as [`ServiceBinaries::build`].
 ///
 /// # Errors
 ///
@@ -86,7 +82,7 @@ pub async fn build_program(package: &str) -> Result<PathBuf, BinariesError> {
     Ok(build(&[package]).await?.join(package))
 }
 
-/// Returns the directory in which the programs are.
+/// Returns the directory of the programs.
 async fn build(packages: &[&str]) -> Result<PathBuf, BinariesError> {
     let dir = own_dir()?;
     let profile = match dir.file_name().and_then(|name| name.to_str()) {
@@ -107,10 +103,10 @@ async fn build(packages: &[&str]) -> Result<PathBuf, BinariesError> {
     if status.success() { Ok(dir) } else { Err(BinariesError::Build(status)) }
 }
 
-/// Where this program lies; test programs lie one directory deeper than the others.
+/// The directory of this program. Test programs are one directory deeper than the others.
 fn own_dir() -> Result<PathBuf, BinariesError> {
-    let program = std::env::current_exe().map_err(BinariesError::Unplaced)?;
-    let dir = program.parent().ok_or_else(|| BinariesError::Unplaced(io::ErrorKind::NotFound.into()))?;
+    let program = std::env::current_exe().map_err(BinariesError::UnknownPath)?;
+    let dir = program.parent().ok_or_else(|| BinariesError::UnknownPath(io::ErrorKind::NotFound.into()))?;
     let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
     Ok(dir.to_path_buf())
 }

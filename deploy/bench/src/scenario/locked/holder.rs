@@ -1,4 +1,4 @@
-//! The session that holds summaries.
+//! A session that locks summaries.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::stage::Stage;
 pub(super) const MOST_LOCKED: u32 = 5_000;
 const UNCOMMITTED: u32 = 600;
 
-/// What another session holds.
+/// The rows that another session holds.
 pub(super) const HOLDS: [Hold; 4] = [
     Hold { rows: 1, kind: HoldKind::Locked },
     Hold { rows: 100, kind: HoldKind::Locked },
@@ -28,9 +28,9 @@ pub(super) struct Hold {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HoldKind {
-    /// Rows that were there before.
+    /// Existing rows.
     Locked,
-    /// Rows that the session has inserted and not committed.
+    /// Rows that the session inserted without a commit.
     Uncommitted,
 }
 
@@ -41,8 +41,7 @@ pub(super) struct Holder {
 }
 
 impl Hold {
-    /// The same of so many rows.
-    pub(super) fn of(self, rows: u32) -> Self {
+    pub(super) fn with_rows(self, rows: u32) -> Self {
         Self { rows, ..self }
     }
 
@@ -54,7 +53,7 @@ impl Hold {
         }
     }
 
-    /// Whether others can see that these rows are held without waiting for them.
+    /// Whether others can detect the lock without waiting.
     pub(super) fn is_seen(self) -> bool {
         self.kind == HoldKind::Locked
     }

@@ -1,4 +1,4 @@
-//! What was measured of one part, as figures.
+//! The figures of one part.
 
 use testkit::services::ServiceKind;
 
@@ -7,9 +7,9 @@ use super::watch::Seen;
 use crate::report::{Figure, Target};
 use crate::wrk::Answered;
 
-/// Of pairs the second is for comparison: alone, or the sum of both alone.
+/// The second of each pair is the comparison: alone, or the sum of both alone.
 pub(super) struct Measured {
-    /// Lists and orders a second.
+    /// Lists and orders per second.
     pub(super) asked: [u32; 2],
     pub(super) reads: [Answered; 2],
     pub(super) writes: [Answered; 2],
@@ -19,13 +19,13 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// How many orders were acknowledged.
+    /// The number of acknowledged orders.
     pub(super) fn placed(&self) -> u64 {
         self.writes.iter().map(Answered::requests).sum()
     }
 
     pub(super) fn figures(&self, part: Part) -> Vec<Figure> {
-        let mut figures = self.answers();
+        let mut figures = self.response_times();
         figures.push(pair("busy cores, beside the sum of both alone", "% of all", self.busy));
         let age = Figure::new("no event was older than", "s", vec![self.seen.backlog_age()]);
         figures.push(age.with(Target::AtMost(1.0)));
@@ -34,10 +34,10 @@ impl Measured {
             pair(&name, "MB", [3, 1].map(|quarter| self.seen.mean_mb(process, quarter)))
                 .with(Target::RatioAtMost(1.1))
         }));
-        figures.into_iter().map(|figure| figure.of(part.name, part.is_judged)).collect()
+        figures.into_iter().map(|figure| figure.in_part(part.name, part.is_judged)).collect()
     }
 
-    fn answers(&self) -> Vec<Figure> {
+    fn response_times(&self) -> Vec<Figure> {
         let [reads_asked, writes_asked] = self.asked.map(f64::from);
         let [reads, writes] = [&self.reads, &self.writes].map(|[beside, _]| beside.per_second());
         let all_but = Target::RatioAtLeast(0.95);
