@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(figure.met(), Some(true));
         assert_eq!(
             table_rows(&[figure]),
-            "| write | 64 connections, orders/s | 21.0 (20.0–44.0) | 10.0 (10.0–20.0) | 2.10 (2.00–2.20) | ≥ 2.1 × | yes |\n"
+            "| write | 64 connections, orders/s | 21.0 (20.0–44.0) | 10.0 (10.0–20.0) \
+             | 2.10 (2.00–2.20) | ≥ 2.1 × | yes |\n"
         );
     }
 

@@ -9,7 +9,11 @@ use crate::stage::Stage;
 /// The id of order n, from 1. Ids grow with time, as those of the service.
 const ORDER_ID: &str = "lpad(to_hex(n), 32, '0')::uuid";
 const PLACED_AT: &str = "(timestamptz '2026-01-01 00:00Z' + n * interval '1 second')";
-const ITEMS: &str = r#"[{"sku": "SKU-00001", "quantity": 1, "price_cents": 450}, {"sku": "SKU-00002", "quantity": 2, "price_cents": 1999}, {"sku": "SKU-00003", "quantity": 1, "price_cents": 5900}]"#;
+const ITEMS: &str = concat!(
+    r#"[{"sku": "SKU-00001", "quantity": 1, "price_cents": 450}, "#,
+    r#"{"sku": "SKU-00002", "quantity": 2, "price_cents": 1999}, "#,
+    r#"{"sku": "SKU-00003", "quantity": 1, "price_cents": 5900}]"#,
+);
 const TOTAL_CENTS: u32 = 10_348;
 
 /// SQL for the customer of order n: all customers have the same number of orders, spread evenly.
@@ -60,9 +64,11 @@ pub(crate) async fn remove_summaries(stage: &Stage, first: u32) -> Result<()> {
 
 /// Writes one event for each of these orders to the outbox, in one transaction.
 pub(crate) async fn fill_outbox(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
-    let event = format!(
-        r#"{{"event_id":"%1$s","schema_version":1,"occurred_at":"%3$s","order":{{"order_id":"%1$s","customer_id":"%2$s","status":"placed","version":1,"total_cents":{TOTAL_CENTS},"item_count":3,"last_item_sku":"SKU-00003","placed_at":"%3$s"}},"items":{ITEMS}}}"#
-    );
+    let identity = r#""order_id":"%1$s","customer_id":"%2$s","status":"placed","version":1"#;
+    let totals = format!(r#""total_cents":{TOTAL_CENTS},"item_count":3,"last_item_sku":"SKU-00003""#);
+    let order = format!(r#"{{{identity},{totals},"placed_at":"%3$s"}}"#);
+    let head = r#""event_id":"%1$s","schema_version":1,"occurred_at":"%3$s""#;
+    let event = format!(r#"{{{head},"order":{order},"items":{ITEMS}}}"#);
     let insert = format!(
         "INSERT INTO outbox (kind, payload)
          SELECT 'order_placed', format('{event}', {ORDER_ID}, {customer_id},

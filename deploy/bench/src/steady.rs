@@ -1,4 +1,4 @@
-//! Orders that come evenly, and how long their events take.
+//! Orders at a steady rate, and the delay of their events.
 
 use std::time::Duration;
 
@@ -9,12 +9,15 @@ use crate::stage::Stage;
 
 const WRITERS: u32 = 4;
 
-/// An order and its event, as write-api stores them. $1 is a number that no other order has, $2 its total.
+/// An order and its event, as write-api stores them. $1 is a unique number, $2 the total.
 const PLACE: &str = r#"
-    WITH new AS (SELECT lpad(to_hex($1::bigint), 32, '0')::uuid AS order_id, 'customer-' || $1::bigint AS customer_id, now() AS placed_at),
+    WITH new AS (
+        SELECT lpad(to_hex($1::bigint), 32, '0')::uuid AS order_id, 'customer-' || $1::bigint AS customer_id,
+            now() AS placed_at),
     placed AS (
         INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at)
-        SELECT order_id, customer_id, '[{"sku": "SKU", "quantity": 1, "price_cents": 1}]', $2::bigint, 'placed', 1, placed_at, placed_at
+        SELECT order_id, customer_id, '[{"sku": "SKU", "quantity": 1, "price_cents": 1}]', $2::bigint, 'placed', 1,
+            placed_at, placed_at
         FROM new RETURNING order_id)
     INSERT INTO outbox (kind, payload)
     SELECT 'order_placed', json_build_object('event_id', order_id, 'schema_version', 1, 'occurred_at', placed_at,
@@ -23,18 +26,18 @@ const PLACE: &str = r#"
         'items', json_build_array(json_build_object('sku', 'SKU', 'quantity', 1, 'price_cents', 1)))
     FROM new JOIN placed USING (order_id)"#;
 
-/// Orders that are written as write-api stores them, by four sessions.
+/// Four sessions that write orders as write-api does.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SteadyOrders {
     pub(crate) per_second: u32,
-    /// Their numbers are above this one.
+    /// Their numbers are greater than this.
     pub(crate) after: i64,
-    /// The total of every hundredth order; that of the others is 1.
+    /// The total of every hundredth order; others have 1.
     pub(crate) every_hundredth: i64,
 }
 
 impl SteadyOrders {
-    /// Writes for this long. Returns how many there are.
+    /// Writes for this long. Returns the number of orders.
     pub(crate) async fn write(self, stage: &Stage, time: Duration) -> Result<u32> {
         let writers = (0..WRITERS).map(|writer| self.write_share(stage, writer, time));
         let mut written = 0;
@@ -68,8 +71,8 @@ impl SteadyOrders {
         Ok(written)
     }
 
-    /// This percentile of the time between the commits of an order and of its summary, in milliseconds, of the orders
-    /// with numbers above [`Self::after`]; of none above a million higher.
+    /// This percentile of the time from an order's commit to its summary's, in milliseconds, for orders above
+    /// [`Self::after`] and at most a million higher.
     pub(crate) async fn late_ms(self, stage: &Stage, percentile: f64) -> Result<f64> {
         let query = "SELECT percentile_cont($1) WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM
                          pg_xact_commit_timestamp(s.xmin) - pg_xact_commit_timestamp(o.xmin))::float8)

@@ -1,4 +1,4 @@
-//! What a process uses, as Linux counts it.
+//! CPU time and memory of a process on Linux.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use testkit::services::Service;
 
-/// In what Linux counts the time of processes, wherever it runs on hardware of this century.
+/// Linux counts CPU time in these ticks.
 const TICKS_PER_SECOND: u32 = 100;
 
-/// How much of one core the process uses while `time` passes.
+/// The CPU usage of the process during `time`, in percent of a core.
 pub(crate) async fn share_of_a_core(service: &Service, time: Duration) -> Result<f64> {
     let (start, before) = (Instant::now(), cpu_ticks(service)?);
     tokio::time::sleep(time).await;
@@ -17,7 +17,7 @@ pub(crate) async fn share_of_a_core(service: &Service, time: Duration) -> Result
     Ok(f64::from(ticks) / f64::from(TICKS_PER_SECOND) / start.elapsed().as_secs_f64())
 }
 
-/// The machine's time so far. What a host has kept for others counts as idle here: nobody used it.
+/// The machine's CPU time so far. Time stolen by the host counts as idle.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MachineTime {
     busy: u64,
@@ -29,7 +29,7 @@ impl MachineTime {
         Self::in_stat(&fs::read_to_string("/proc/stat")?).context("no time in /proc/stat")
     }
 
-    /// How much of all cores has been busy since then, in percent.
+    /// The usage of all cores since then, in percent.
     pub(crate) fn busy_since(self) -> Result<f64> {
         let now = Self::now()?;
         let [busy, all] = [now.busy.saturating_sub(self.busy), now.all.saturating_sub(self.all)]
@@ -37,7 +37,7 @@ impl MachineTime {
         Ok(100.0 * busy? / all?)
     }
 
-    /// The first line: time as a user, nice, in the system, idle, waiting for disks, in interrupts, stolen (proc(5)).
+    /// The first line: user, nice, system, idle, I/O wait, interrupts, stolen (proc(5)).
     fn in_stat(stat: &str) -> Option<Self> {
         let times = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
         let times: Vec<u64> = times.map(str::parse).collect::<Result<_, _>>().ok()?;
@@ -51,7 +51,7 @@ fn cpu_ticks(service: &Service) -> Result<u32> {
     ticks_in(&stat).context("no CPU time in /proc/<pid>/stat")
 }
 
-/// Fields 14 and 15, time as a user and in the system (proc(5)). The name, field 2, may hold anything, a ) included.
+/// Fields 14 and 15, user and system time (proc(5)). The name, field 2, may have any character, even `)`.
 fn ticks_in(stat: &str) -> Option<u32> {
     let (_, behind_the_name) = stat.rsplit_once(") ")?;
     let mut fields = behind_the_name.split(' ').skip(11);
@@ -59,7 +59,7 @@ fn ticks_in(stat: &str) -> Option<u32> {
     Some(user.ok()? + system.ok()?)
 }
 
-/// The memory that the process holds, in MB.
+/// The memory of the process, in MB.
 pub(crate) fn resident_mb(service: &Service) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", service.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -73,14 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_found_behind_whatever_the_name_is() {
+    fn times_are_found_after_any_name() {
         let stat = "4711 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 50 13 14";
         assert_eq!(ticks_in(stat), Some(300));
         assert_eq!(ticks_in("4711"), None);
     }
 
     #[test]
-    fn what_nobody_here_used_is_not_busy() {
+    fn stolen_time_is_not_busy() {
         let time =
             MachineTime::in_stat("cpu  10 20 30 400 500 6 7 8 9 9\ncpu0 1 2 3 4 5 6 7 8 9 9\n").unwrap();
         assert_eq!((time.busy, time.all), (73, 981));

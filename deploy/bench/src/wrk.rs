@@ -194,8 +194,8 @@ mod tests {
 
     #[test]
     fn the_result_is_found_in_the_output_of_wrk() {
-        let output = "Running 1s test\nRESULT {\"sent\": 3001, \"requests\": 3000, \"bytes\": 6000, \"micros\": 2000000, \
-                    \"failed\": 1, \"p50_micros\": 800, \"p99_micros\": 4200}\n";
+        let output = "Running 1s test\nRESULT {\"sent\": 3001, \"requests\": 3000, \"bytes\": 6000, \
+                      \"micros\": 2000000, \"failed\": 1, \"p50_micros\": 800, \"p99_micros\": 4200}\n";
         assert_eq!(parse(output).unwrap(), Summary { sent: 3_001, failed: 1, ..SUMMARY });
         assert!(parse("Running 1s test\n").is_err());
         let answered = Answered { time: Duration::from_secs(2), summary: SUMMARY };

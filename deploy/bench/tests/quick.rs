@@ -1,5 +1,4 @@
-//! The benchmarks themselves: every scenario runs, programs can read its figures, and a server in use is left as it
-//! was.
+//! Every scenario runs, its figures are valid JSON, and an existing server is not changed.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -23,10 +22,10 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// `false` where the machine has no generator of HTTP load, and that is said.
+/// `false`, with a message, if wrk is missing.
 #[expect(clippy::print_stderr, reason = "cargo shows it beside the name of the test")]
 fn has_wrk() -> Result<bool> {
-    // It tells how it is to be used, as an error.
+    // It prints its usage, with an error status.
     if Command::new("wrk").arg("-v").output().is_ok() {
         return Ok(true);
     }
@@ -37,7 +36,7 @@ fn has_wrk() -> Result<bool> {
 }
 
 #[test]
-fn every_scenario_tells_figures_and_judges_none_of_a_quick_run() -> Result<()> {
+fn every_scenario_has_figures_and_a_quick_run_judges_none() -> Result<()> {
     if !has_wrk()? {
         return Ok(());
     }
@@ -63,7 +62,7 @@ fn every_scenario_tells_figures_and_judges_none_of_a_quick_run() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_database_that_is_named_keeps_what_is_in_it_and_its_server_nothing_else() -> Result<()> {
+async fn a_named_database_is_not_changed_and_its_server_keeps_no_other() -> Result<()> {
     if !has_wrk()? {
         return Ok(());
     }

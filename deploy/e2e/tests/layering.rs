@@ -1,4 +1,4 @@
-//! Dependencies point one way: between packages as cargo sees them, and between the layers inside a service.
+//! Dependencies point one way: between packages, and between the layers of a service.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// What each package may use of this workspace, outside its tests.
+/// The workspace packages that each package uses outside its tests.
 const ALLOWED: [(&str, &[&str]); 10] = [
     ("shared-events", &[]),
     ("service-kit", &[]),
@@ -21,13 +21,13 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("bench", &["testkit"]),
 ];
 
-/// Libraries that the event contract must not have anywhere below it.
+/// Libraries that the event contract must not depend on, even indirectly.
 const FORBIDDEN_BELOW_THE_CONTRACT: [&str; 4] = ["actix-web", "diesel", "tokio", "tokio-postgres"];
 
-/// Libraries of C that would have to be installed before anything can be built.
+/// C libraries that would have to be installed before a build.
 const FORBIDDEN_EVERYWHERE: [&str; 3] = ["pq-sys", "openssl-sys", "native-tls"];
 
-/// What the projector's database, outbox, parked and waiting events must not know.
+/// Words that the projector's database, outbox, parked and waiting events must not use.
 const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
     "crate::projection",
     "crate::metrics",
@@ -38,7 +38,7 @@ const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
     "actix",
 ];
 
-/// What must not be named in the files of a layer.
+/// Words that the files of a layer must not use.
 const FORBIDDEN_IN: [(&str, &[&str]); 26] = [
     (
         "write-api/src/domain",
@@ -157,7 +157,7 @@ fn the_event_contract_knows_nothing_of_http_or_sql() -> Result<()> {
 }
 
 #[test]
-fn nothing_has_to_be_installed_for_a_build_but_rust() -> Result<()> {
+fn a_build_needs_only_rust() -> Result<()> {
     let lock = fs::read_to_string(workspace().join("Cargo.lock"))?;
     assert!(lock.contains("name = \"diesel\""), "not the lock file that was meant");
     for name in FORBIDDEN_EVERYWHERE {
@@ -166,7 +166,7 @@ fn nothing_has_to_be_installed_for_a_build_but_rust() -> Result<()> {
     Ok(())
 }
 
-/// The forbidden words of a layer that stand in its code; comments may say what they like.
+/// The forbidden words in the code of a layer, without comments.
 fn violations(code: &str, forbidden: &[&str]) -> Vec<String> {
     let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
     let found = lines.flat_map(|line| {
@@ -190,7 +190,7 @@ fn rust_files(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 #[test]
-fn layers_name_nothing_that_lies_further_out() -> Result<()> {
+fn layers_do_not_use_outer_layers() -> Result<()> {
     for (layer, forbidden) in FORBIDDEN_IN {
         let files = rust_files(&workspace().join(layer))?;
         assert!(!files.is_empty(), "{layer} has no files");
@@ -203,13 +203,13 @@ fn layers_name_nothing_that_lies_further_out() -> Result<()> {
 }
 
 #[test]
-fn the_check_itself_finds_a_violation() {
+fn the_check_finds_a_violation() {
     let code = "// diesel may be mentioned\nuse diesel::prelude::*;\nlet now = chrono::Utc::now();";
     assert_eq!(violations(code, &["diesel", "Utc::now"]).len(), 2);
 }
 
 #[test]
-fn the_top_level_is_what_the_design_fixes_and_what_convention_puts_there() -> Result<()> {
+fn the_top_level_has_only_expected_files() -> Result<()> {
     let fixed = [
         "Cargo.toml",
         "write-api",

@@ -186,7 +186,8 @@ fn print_hints(system: &System, database: &Database) -> Result<()> {
         "
 Place an order:
   curl -i {write}/orders -H 'content-type: application/json' \\
-    -d '{{\"customer_id\": \"{customer}\", \"items\": [{{\"sku\": \"TEA-EARL-GREY\", \"quantity\": 2, \"price_cents\": 450}}]}}'
+    -d '{{\"customer_id\": \"{customer}\", \
+\"items\": [{{\"sku\": \"TEA-EARL-GREY\", \"quantity\": 2, \"price_cents\": 450}}]}}'
 See the order:
   curl -i '{read}/customers/{customer}/orders?limit=20'
   or in a browser: {read}/#customer={customer}

@@ -1,4 +1,4 @@
-//! The row-level invariants hold whatever the application does: each CHECK refuses what it is there for.
+//! Each CHECK refuses the rows that it must refuse.
 
 use anyhow::{Context, Result};
 use testkit::test_database::TestDatabase;
@@ -21,7 +21,7 @@ const WAITING: &str = "INSERT INTO waiting_events (id, order_id, version, kind, 
 const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error) VALUES
     (1, 'k', '{}', now(), 1, 'e')";
 
-/// A good statement, what to replace in it, and the constraint that must refuse the result.
+/// A valid statement, a replacement in it, and the constraint that must refuse the result.
 const BROKEN: [(&str, &str, &str, &str); 40] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
@@ -72,7 +72,7 @@ async fn refusal(session: &Client, statement: &str) -> Result<(SqlState, String)
 }
 
 #[tokio::test]
-async fn each_constraint_refuses_what_it_is_there_for() -> Result<()> {
+async fn each_constraint_refuses_invalid_rows() -> Result<()> {
     let database = TestDatabase::create().await?;
     let session = database.connect().await?;
     for good in [ORDER, SUMMARY, EVENT, PARKED, PARKED_AT, RETRIED_AT, WAITING] {
@@ -90,7 +90,7 @@ async fn each_constraint_refuses_what_it_is_there_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_check_constraint_of_the_schema_is_tried_above() -> Result<()> {
+async fn every_check_constraint_of_the_schema_is_tested() -> Result<()> {
     let database = TestDatabase::create().await?;
     let query = "SELECT conname::text FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
                  WHERE c.contype = 'c' AND t.relnamespace = 'public'::regnamespace";

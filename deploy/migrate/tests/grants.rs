@@ -1,4 +1,4 @@
-//! Every process role against every table and verb: what is granted works, all else is refused with 42501.
+//! Every process role with every table and verb: granted statements work, others fail with 42501.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -32,8 +32,8 @@ orders_read_api waiting_events: -
 
 const ROLES: [&str; 3] = ["orders_write_api", "orders_projector", "orders_read_api"];
 
-/// A statement a verb that needs this privilege and no other, and changes nothing. The last column of every table can
-/// be set to NULL as far as privileges go.
+/// A statement per verb that needs only this privilege and changes nothing. It sets the last column to NULL, which is
+/// enough to check privileges.
 fn statements(table: &str, last_column: &str) -> [(&'static str, String); 5] {
     [
         ("SELECT", format!("SELECT {last_column} FROM {table} LIMIT 0")),
@@ -56,7 +56,7 @@ async fn is_allowed(session: &Client, statement: &str) -> Result<bool> {
 }
 
 #[tokio::test]
-async fn each_role_may_do_what_its_process_needs_and_nothing_else() -> Result<()> {
+async fn each_role_has_exactly_the_privileges_of_its_process() -> Result<()> {
     let database = TestDatabase::create().await?;
     let tables = database
         .connect()
@@ -137,7 +137,7 @@ async fn the_projector_can_lock_and_delete_events_but_not_alter_them() -> Result
 }
 
 #[tokio::test]
-async fn only_the_projector_sees_what_the_server_says_of_ids_transactions_and_its_history() -> Result<()> {
+async fn only_the_projector_sees_the_ids_transactions_and_history_of_the_server() -> Result<()> {
     let database = TestDatabase::create().await?;
     for role in ROLES {
         let session = database.connect_as(role).await?;
@@ -157,7 +157,7 @@ async fn only_the_projector_sees_what_the_server_says_of_ids_transactions_and_it
 }
 
 #[tokio::test]
-async fn the_oldest_transaction_is_told_across_roles() -> Result<()> {
+async fn the_oldest_transaction_is_visible_across_roles() -> Result<()> {
     let database = TestDatabase::create().await?;
     let age = "SELECT oldest_transaction_seconds()";
     let session = database.connect_as("orders_projector").await?;

@@ -1,27 +1,28 @@
-//! Up, down and up again; two migrators at once; a database that somebody else keeps locked.
+//! Up, down and up again; two migrators at once; locked tables.
 
 use anyhow::{Context, Result, ensure};
 use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
 use testkit::test_database::TestDatabase;
 use tokio_postgres::{Client, NoTls};
 
-/// The whole schema with its grants, as `pg_dump` tells it.
+/// The whole schema with its grants, from `pg_dump`.
 fn schema_of(database: &TestDatabase) -> Result<String> {
     let dump = database.program("pg_dump").arg("--schema-only").output().context("pg_dump")?;
     ensure!(dump.status.success(), "pg_dump: {}", String::from_utf8_lossy(&dump.stderr));
     let text = String::from_utf8(dump.stdout)?;
-    // Newer versions of pg_dump frame their output with a random token.
+    // Newer versions of pg_dump print a random token.
     Ok(text.lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n"))
 }
 
 async fn roles_with_grants(database: &TestDatabase) -> Result<i64> {
     let count = "SELECT count(*) FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
-                 WHERE r.rolname LIKE 'orders\\_%' AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
+                 WHERE r.rolname LIKE 'orders\\_%'
+                   AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
     Ok(database.connect().await?.query_one(count, &[]).await?.get(0))
 }
 
 #[tokio::test]
-async fn every_migration_is_undone_exactly_by_its_way_back() -> Result<()> {
+async fn every_down_migration_undoes_its_up_migration_exactly() -> Result<()> {
     let database = TestDatabase::create_empty().await?;
     let url = database.superuser_url();
     let all = migrate::pending(&url).await?;
@@ -47,12 +48,13 @@ async fn every_migration_is_undone_exactly_by_its_way_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_first_migration_undone_leaves_an_empty_database() -> Result<()> {
+async fn reverting_all_migrations_leaves_an_empty_database() -> Result<()> {
     let database = TestDatabase::create_empty().await?;
     let url = database.superuser_url();
     let all = migrate::up(&url).await?.len();
     migrate::down(&url, all).await?;
-    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> '__diesel_schema_migrations'";
+    let tables = "SELECT count(*) FROM pg_tables
+                  WHERE schemaname = 'public' AND tablename <> '__diesel_schema_migrations'";
     let tables: i64 = database.connect().await?.query_one(tables, &[]).await?.get(0);
     assert_eq!(tables, 0);
     assert_eq!(migrate::down(&url, 1).await?, [], "nothing more to revert");
@@ -60,7 +62,7 @@ async fn the_first_migration_undone_leaves_an_empty_database() -> Result<()> {
 }
 
 #[tokio::test]
-async fn two_migrators_at_once_take_turns_and_apply_each_migration_once() -> Result<()> {
+async fn two_concurrent_migrators_apply_each_migration_once() -> Result<()> {
     let database = TestDatabase::create_empty().await?;
     let url = database.superuser_url();
     let (one, two) = tokio::join!(migrate::up(&url), migrate::up(&url));
@@ -72,8 +74,8 @@ async fn two_migrators_at_once_take_turns_and_apply_each_migration_once() -> Res
 }
 
 #[tokio::test]
-async fn roles_are_made_once_a_server_and_go_with_the_last_database_that_uses_them() -> Result<()> {
-    // A server of its own: on the shared one the template uses the roles all the time.
+async fn roles_are_created_once_per_server_and_dropped_with_the_last_database() -> Result<()> {
+    // A private server: on the shared one the template always uses the roles.
     let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None })?;
     let (admin, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
     tokio::spawn(connection);
@@ -95,13 +97,13 @@ async fn roles_are_made_once_a_server_and_go_with_the_last_database_that_uses_th
 }
 
 #[tokio::test]
-async fn a_locked_table_makes_the_migration_give_up_and_say_which() -> Result<()> {
+async fn a_locked_table_fails_the_migration_by_name() -> Result<()> {
     let database = TestDatabase::create().await?;
     let mut holder = database.connect().await?;
     let transaction = holder.transaction().await?;
     transaction.batch_execute("LOCK TABLE parked_events IN ACCESS SHARE MODE").await?;
 
-    // The newest migrations first, until one that changes this table.
+    // Newest first, down to one that changes this table.
     let error = migrate::down(&database.superuser_url(), usize::MAX).await.unwrap_err();
     assert_eq!(error.to_string(), "migration 2026-11-25-000410_check_the_times_that_are_there failed");
     assert!(service_kit::telemetry::chain(&error).contains("lock timeout"), "{error:?}");
@@ -110,7 +112,7 @@ async fn a_locked_table_makes_the_migration_give_up_and_say_which() -> Result<()
 }
 
 #[tokio::test]
-async fn an_index_whose_building_was_interrupted_is_built_anew() -> Result<()> {
+async fn an_interrupted_index_is_built_again() -> Result<()> {
     let database = TestDatabase::create().await?;
     let url = database.superuser_url();
     while migrate::down(&url, 1).await?[0].name != "2026-11-23-001300_answer_recent_orders_from_an_index" {}
@@ -122,14 +124,15 @@ async fn an_index_whose_building_was_interrupted_is_built_anew() -> Result<()> {
         )
         .await?;
     migrate::up(&url).await?;
-    let index = "SELECT indisvalid, indnatts::int FROM pg_index WHERE indexrelid = 'order_summary_by_customer'::regclass";
+    let index = "SELECT indisvalid, indnatts::int FROM pg_index
+                 WHERE indexrelid = 'order_summary_by_customer'::regclass";
     let index = session.query_one(index, &[]).await?;
     assert_eq!((index.get::<_, bool>(0), index.get::<_, i32>(1)), (true, 9), "the unfinished one is gone");
     Ok(())
 }
 
 #[tokio::test]
-async fn times_that_no_program_reads_stop_the_migration_with_their_number() -> Result<()> {
+async fn unreadable_times_stop_the_migration_with_their_number() -> Result<()> {
     let database = TestDatabase::create().await?;
     let url = database.superuser_url();
     while migrate::down(&url, 1).await?[0].name != "2026-11-25-000400_refuse_times_that_no_program_reads" {}
@@ -152,12 +155,12 @@ async fn times_that_no_program_reads_stop_the_migration_with_their_number() -> R
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_reported() {
+async fn an_unreachable_server_is_reported() {
     let error = migrate::up("postgres://nobody@%2Fno%2Fsuch%2Fdirectory/orders").await.unwrap_err();
     assert_eq!(error.to_string(), "cannot connect to the database");
 }
 
-async fn have_two_events_wait(session: &Client) -> Result<()> {
+async fn let_two_events_wait(session: &Client) -> Result<()> {
     let insert = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at) VALUES
                   (7, gen_random_uuid(), 2, 'order_paid', '{\"a\": 7}', now() - interval '1 hour'),
                   (-1, gen_random_uuid(), 3, 'order_shipped', '{\"a\": -1}', now())";
@@ -178,7 +181,7 @@ async fn check_that_both_are_in_the_outbox(session: &Client) -> Result<()> {
 async fn events_that_wait_for_a_lock_go_back_to_the_outbox_with_their_table() -> Result<()> {
     let database = TestDatabase::create().await?;
     let session = database.connect().await?;
-    have_two_events_wait(&session).await?;
+    let_two_events_wait(&session).await?;
     let url = database.superuser_url();
     while session.query_opt("SELECT FROM pg_class WHERE relname = 'waiting_events'", &[]).await?.is_some() {
         ensure!(!migrate::down(&url, 1).await?.is_empty(), "nothing more to revert");
@@ -186,13 +189,13 @@ async fn events_that_wait_for_a_lock_go_back_to_the_outbox_with_their_table() ->
     check_that_both_are_in_the_outbox(&session).await
 }
 
-/// What is to be done before a projector runs that does not know the table.
+/// The documented step before a projector that does not know the table.
 #[tokio::test]
 async fn the_documented_statements_put_waiting_events_back_into_the_outbox() -> Result<()> {
     const DOCUMENTED: &str = include_str!("../../../migrations/README.md");
     let database = TestDatabase::create().await?;
     let session = database.connect().await?;
-    have_two_events_wait(&session).await?;
+    let_two_events_wait(&session).await?;
     let statements = DOCUMENTED.split("```sql\n").find(|block| block.starts_with("BEGIN;"));
     let statements = statements.and_then(|block| block.split("```").next()).context("no statements")?;
     session.batch_execute(statements).await?;
@@ -202,7 +205,7 @@ async fn the_documented_statements_put_waiting_events_back_into_the_outbox() -> 
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_hold_all_text_is_refused_and_left_as_it_is() -> Result<()> {
+async fn a_database_with_another_encoding_is_refused_and_not_changed() -> Result<()> {
     let beside = TestDatabase::create_empty().await?;
     let session = beside.connect().await?;
     let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
@@ -222,7 +225,7 @@ async fn a_database_that_cannot_hold_all_text_is_refused_and_left_as_it_is() -> 
 }
 
 #[tokio::test]
-async fn a_parameter_of_the_url_that_is_not_supported_is_named() -> Result<()> {
+async fn an_unsupported_parameter_of_the_url_is_named() -> Result<()> {
     for (parameter, named) in [("schema=public", "schema"), ("sslmode=verify-full", "sslmode=verify-full")] {
         let error =
             migrate::up(&format!("postgres://postgres@db.example/orders?{parameter}")).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Rules that came after orders were stored: counted, then added, then validated, while orders go on being placed.
+//! Rules added after orders were stored: counted, added, then validated, while orders are placed.
 
 use anyhow::{Context, Result};
 use testkit::test_database::TestDatabase;
@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 const ADD: &str = "2026-11-25-000600_limit_totals_and_customer_ids";
 const VALIDATE: &str = "2026-11-25-000610_validate_totals_and_customer_ids";
 
-/// A database on which `migration` and those after it are not applied.
+/// A database without `migration` and later ones.
 async fn before(migration: &str) -> Result<(TestDatabase, Client)> {
     let database = TestDatabase::create().await?;
     while migrate::down(&database.superuser_url(), 1).await?.first().context("no such migration")?.name
@@ -23,14 +23,14 @@ async fn insert(session: &Client, customer: &str, total: i64) -> Result<(), toki
     session.execute(insert, &[&customer, &total]).await.map(drop)
 }
 
-/// Name and whether it is validated.
+/// The constraint's name, and whether it is validated.
 async fn rules(session: &Client) -> Result<Vec<(String, bool)>> {
     let rules = "SELECT conname::text, convalidated FROM pg_constraint
                  WHERE conname IN ('orders_total_exact', 'orders_customer_id_addressable') ORDER BY 1";
     Ok(session.query(rules, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// The query in migrations/README.md that finds the orders to decide about.
+/// The query in migrations/README.md that finds the orders that break the rule.
 fn documented_query() -> Result<&'static str> {
     const DOCUMENTED: &str = include_str!("../../../migrations/README.md");
     let query = DOCUMENTED.split("```sql\n").find(|block| block.starts_with("SELECT order_id, customer_id"));
@@ -91,7 +91,7 @@ async fn rules_are_validated_while_orders_are_placed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_lock_is_waited_for_longer_than_others_would_wait_behind() -> Result<()> {
+async fn no_migration_waits_long_for_a_lock() -> Result<()> {
     for (migration, table) in [
         ("2026-11-25-000400_refuse_times_that_no_program_reads", "outbox"),
         ("2026-11-25-000500_remember_which_attempts_changed_an_order", "orders"),
@@ -113,7 +113,7 @@ async fn no_lock_is_waited_for_longer_than_others_would_wait_behind() -> Result<
     Ok(())
 }
 
-/// The write side asks Rust what white space is, the CHECK has a list.
+/// The write side uses Rust's definition of white space; the CHECK has a list.
 #[tokio::test]
 async fn white_space_is_the_same_for_the_constraint_and_for_rust() -> Result<()> {
     let database = TestDatabase::create().await?;
@@ -128,7 +128,7 @@ async fn white_space_is_the_same_for_the_constraint_and_for_rust() -> Result<()>
         insert(&session, &format!("c{character}c"), 1).await?;
     }
     assert_eq!(refused, 3 * 25, "Unicode has 25 characters of white space");
-    // Unlike it: zero-width characters, an invisible separator, a letter.
+    // Not white space: zero-width characters, an invisible separator, a letter.
     for other in ['\u{180e}', '\u{200b}', '\u{2060}', '\u{feff}', '\u{2800}', 'é'] {
         insert(&session, &format!("{other}c{other}"), 1).await?;
     }

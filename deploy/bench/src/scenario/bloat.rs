@@ -1,4 +1,4 @@
-//! Draining while an old snapshot keeps every deleted event from being vacuumed.
+//! Draining while an old snapshot keeps VACUUM from removing deleted events.
 
 use anyhow::{Context, Result};
 use testkit::services::ServiceKind;
@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::report::{Figure, Target};
 use crate::stage::{Stage, stop};
 
-/// In and out, a tenth at a time.
+/// Fills and drains a tenth at a time.
 const EVENTS: u32 = 300_000;
 const TENTHS: u32 = 10;
 const CUSTOMERS: u32 = 100_000;
@@ -25,12 +25,12 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     Ok(vec![figure.beside(first).with(Target::RatioAtLeast(0.9))])
 }
 
-/// Events per second of each tenth.
+/// The rate of each tenth, in events per second.
 async fn drain_by_tenths(stage: &Stage, events: u32) -> Result<Vec<f64>> {
     stage.empty().await?;
     let projector = stage.service(ServiceKind::Projector, &[]).await?;
     let tenth = events / TENTHS;
-    // The first batches are small, and open connections.
+    // Not measured: the first batches are small and open connections.
     fill_and_drain(stage, 1..tenth + 1, CUSTOMERS).await?;
     stage.settle().await?;
 

@@ -1,4 +1,4 @@
--- Claims, decodes, projects and deletes so many events, and remembers how far it has come.
+-- Claims, decodes, projects and deletes a batch of events, and keeps its position.
 WITH claimed AS (
     DELETE FROM outbox WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM outbox WHERE id >= :start ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED
@@ -10,8 +10,8 @@ WITH claimed AS (
     ) ORDER BY o.order_id, o.version DESC
 ), projected AS (
     INSERT INTO order_summary (
-        order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version, projected_at, changed_in,
-        history
+        order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version, projected_at,
+        changed_in, history
     )
     SELECT newest.*, now(), pg_current_xact_id()::text::bigint, (SELECT current_history()) FROM newest
     ON CONFLICT (order_id) DO UPDATE SET

@@ -1,4 +1,4 @@
-//! A backlog of events projected, beside the same done by SQL inside the server.
+//! Projects a backlog of events; compares with the same work in SQL.
 
 use std::time::Instant;
 
@@ -13,12 +13,12 @@ use crate::rows::fill_outbox;
 use crate::stage::{Stage, stop};
 
 const EVENTS: u32 = 500_000;
-/// As many as the projector takes at once.
+/// The projector's batch size.
 pub(super) const BATCH: u32 = 1_000;
 const WORKERS: [u16; 3] = [1, 2, 4];
 const CUSTOMERS: u32 = 100_000;
 
-/// Claims, decodes, projects and deletes so many events in one statement, and remembers how far it has come.
+/// Claims, decodes, projects and deletes a batch of events in one statement, and keeps its position.
 const ONE_BATCH: &str = include_str!("drain.pgbench.sql");
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
@@ -42,7 +42,7 @@ async fn fill(stage: &Stage, events: u32) -> Result<()> {
     stage.settle().await
 }
 
-/// From the start of the process until the last event has been projected.
+/// Measures from the start of the process until the last event is projected.
 pub(super) async fn project(stage: &Stage, workers: u16, events: u32) -> Result<f64> {
     fill(stage, events).await?;
     let last = last_id(stage).await?;
@@ -63,7 +63,7 @@ async fn fill_and_project_by_sql(stage: &Stage, sessions: u16, events: u32, batc
     Ok(per_second)
 }
 
-/// Projects so many events, which are in the outbox, by SQL alone. Returns how many a second.
+/// Projects the events of the outbox in SQL. Returns the rate per second.
 pub(super) async fn project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {
     let share = events / u32::from(sessions);
     ensure!(share.is_multiple_of(batch), "{events} events cannot be shared by {sessions} sessions");

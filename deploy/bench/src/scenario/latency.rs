@@ -1,4 +1,4 @@
-//! How long it takes from the commit of an order until readers see it, and what it costs to wait for orders.
+//! The time from an order's commit until readers see it, and the cost of an idle projector.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::usage::share_of_a_core;
 
 const ORDERS_PER_SECOND: u32 = 50;
 
-/// So many measurements' time.
+/// Duration in measurements.
 const LENGTH: u32 = 6;
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
@@ -50,8 +50,8 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Places orders one by one at random moments, however long answers take, and reads each back. Returns how long after
-/// write-api's answer read-api showed it.
+/// Places orders at random times, independent of response times, and reads each back. Returns the times from
+/// write-api's response until read-api returned the order.
 async fn place_and_see(
     client: &Client,
     write_url: &str,
@@ -64,7 +64,7 @@ async fn place_and_see(
     let mut number = 0_u64;
     while due < time {
         tokio::time::sleep_until(start + due).await;
-        // The gaps of a Poisson process, so that some orders come right behind others. 1 - x is never 0.
+        // The gaps of a Poisson process, so that some orders follow others closely. 1 - x is never 0.
         due += (Duration::from_secs(1) / ORDERS_PER_SECOND).mul_f64(-(1.0 - fastrand::f64()).ln());
         number += 1;
         let (client, write_url, read_url) = (client.clone(), write_url.to_owned(), read_url.to_owned());
@@ -91,8 +91,8 @@ async fn place_and_see_one(
     Ok(answered.elapsed())
 }
 
-/// The median and the 99th percentile, in milliseconds, of the time between the two commits as PostgreSQL has noted
-/// them: each before its record is flushed, so that the order's flush is in it, and the summary's is not.
+/// The median and the 99th percentile of the time between the two commits, in milliseconds. PostgreSQL records a
+/// commit's time before its flush, so the order's flush is included and the summary's is not.
 async fn commit_to_visible(stage: &Stage) -> Result<[f64; 2]> {
     let query = "SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM
                      pg_xact_commit_timestamp(s.xmin) - pg_xact_commit_timestamp(o.xmin))::float8)
@@ -101,7 +101,7 @@ async fn commit_to_visible(stage: &Stage) -> Result<[f64; 2]> {
     percentiles.try_into().map_err(|_| anyhow::anyhow!("no percentiles"))
 }
 
-/// Of times in ascending order.
+/// For times in ascending order.
 fn percentile_ms(times: &[Duration], percent: usize) -> f64 {
     let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
     times.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)

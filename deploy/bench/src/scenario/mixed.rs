@@ -1,4 +1,4 @@
-//! Everything at once: orders placed and lists read, each at half of what it can reach alone, and projected meanwhile.
+//! All processes at once: writes and reads, each at half of its maximum rate, while the projector runs.
 
 mod measured;
 mod watch;
@@ -19,21 +19,20 @@ use crate::stage::{Stage, stop};
 use crate::usage::MachineTime;
 use crate::wrk::{self, Answered, Customers, Load, Pace};
 
-/// How long each side is measured alone, in measurements' times.
+/// Duration of each side alone, in measurements.
 const ALONE: u32 = 6;
 
-/// Part of what each side reaches flat out.
+/// The maximum rate is divided by this.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     name: &'static str,
     divisor: u32,
-    /// So many measurements' time.
+    /// Duration in measurements.
     length: u32,
     is_judged: bool,
 }
 
-/// Where halves ask for more than the machine has, quarters tell whether the sides disturb each other while it has
-/// enough.
+/// If half rates exceed the machine's capacity, quarter rates show whether the sides disturb each other below it.
 const PARTS: [Part; 2] = [
     Part { name: "half", divisor: 2, length: 30, is_judged: true },
     Part { name: "a quarter", divisor: 4, length: 6, is_judged: false },
@@ -52,7 +51,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let mixed = Mixed { stage, plan, services, lists: Load::ListOrders(customers), shortest };
 
     let most_reads = mixed.read(0, plan.time).await?;
-    // What is placed is projected at the same time: this is less than write-api reaches by itself.
+    // The projector runs too: this is less than write-api reaches alone.
     let most_writes = mixed.write(0, plan.time).await?;
     let mut figures = vec![
         Figure::new("reads flat out", "lists/s", vec![most_reads.per_second()]),
@@ -93,7 +92,7 @@ struct Mixed<'a> {
     plan: Plan,
     services: Services,
     lists: Load,
-    /// The shortest list before any order was placed, in bytes.
+    /// The size of the shortest list before the first order, in bytes.
     shortest: u64,
 }
 
@@ -101,7 +100,7 @@ impl Mixed<'_> {
     async fn read(&self, per_second: u32, time: Duration) -> Result<Answered> {
         let pace = Pace::at(per_second, CONNECTIONS, time);
         let answered = wrk::run(self.lists, pace, self.services.read_api.url()).await?;
-        // Empty lists would be fast. Orders that are placed meanwhile are shown a little shorter than those before.
+        // Empty lists would be fast. New orders are slightly shorter than the first ones.
         let (each, shortest) = (answered.bytes_each(), self.shortest);
         ensure!(
             each > shortest / 2,
@@ -110,7 +109,7 @@ impl Mixed<'_> {
         Ok(answered)
     }
 
-    /// Until everything has been projected.
+    /// Waits until everything is projected.
     async fn write(&self, per_second: u32, time: Duration) -> Result<Answered> {
         let pace = Pace::at(per_second, CONNECTIONS, time);
         let answered = wrk::run(Load::PlaceOrders, pace, self.services.write_api.url()).await?;

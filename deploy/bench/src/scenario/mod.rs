@@ -1,4 +1,4 @@
-//! One scenario a file.
+//! One scenario per file.
 
 mod bloat;
 mod drain;
@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::report::Figure;
 use crate::stage::Stage;
 
-/// Something that is measured.
+/// A scenario.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scenario {
     /// Orders placed over HTTP.
@@ -27,15 +27,15 @@ pub(crate) enum Scenario {
     Read,
     /// From commit to visible, and what waiting for events costs.
     Latency,
-    /// Events among others that cannot be projected.
+    /// Poison events among others.
     Poison,
-    /// Rows that another session holds.
+    /// Rows locked by another session.
     Locked,
-    /// Draining while an old snapshot keeps dead rows.
+    /// Drain while an old snapshot keeps dead rows.
     Bloat,
-    /// Everything at once.
+    /// All processes at once.
     Mixed,
-    /// The same with more and more orders.
+    /// The same operations with more and more orders.
     Scale,
 }
 
@@ -66,25 +66,25 @@ impl Scenario {
         }
     }
 
-    /// Whether the server has what this needs, before hours have gone into others.
+    /// Checks that the server has what the scenario needs, before any measurement.
     ///
     /// # Errors
     ///
-    /// What it does not have.
+    /// The missing setting.
     pub(crate) async fn check(self, stage: &Stage) -> Result<()> {
         ensure!(
             !matches!(self, Self::Latency | Self::Poison | Self::Locked)
                 || stage.setting("track_commit_timestamp").await? == "on",
-            "the server must have track_commit_timestamp = on, to tell when an order was committed"
+            "the server must have track_commit_timestamp = on, to measure from the commit of an order"
         );
         Ok(())
     }
 
-    /// Begins with empty tables.
+    /// Expects empty tables.
     ///
     /// # Errors
     ///
-    /// Whenever a request failed, or a table does not hold what was acknowledged: then there is no figure.
+    /// If a request failed, or a table does not match the acknowledged orders.
     pub(crate) async fn measure(self, stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         let mut figures = match self {
             Self::Write => write::measure(stage, plan).await,

@@ -1,4 +1,4 @@
-//! Events that cannot be projected among those that can: what they cost the others.
+//! Poison events among others, and their cost for the others.
 
 mod steady;
 
@@ -16,12 +16,12 @@ use crate::stage::{Stage, stop};
 const EVENTS: u32 = 100_000;
 const CUSTOMERS: u32 = 100_000;
 
-/// Who refuses an event.
+/// What refuses an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
-    /// The projection knows that the table would.
+    /// The projection, before the table.
     Known,
-    /// Only PostgreSQL knows.
+    /// Only PostgreSQL.
     Unknown,
 }
 
@@ -38,8 +38,8 @@ impl Refusal {
 /// Refused by [`REFUSE`].
 const UNKNOWN_TOTAL: i64 = 666;
 
-/// A trigger that refuses orders with one total. It costs other orders a comparison. The error has no kind that
-/// diesel-async tells.
+/// A trigger that refuses orders with one total, with an error of a kind that diesel-async does not report. Other
+/// orders cost one comparison.
 const REFUSE: &str = "
     CREATE FUNCTION bench_refuse() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION 'refused by the benchmark' USING ERRCODE = 'data_exception'; END $$;
@@ -47,8 +47,8 @@ const REFUSE: &str = "
         WHEN (NEW.total_cents = 666) EXECUTE FUNCTION bench_refuse()";
 const REFUSE_NO_MORE: &str = "DROP TRIGGER bench_refuse ON order_summary; DROP FUNCTION bench_refuse()";
 
-/// One in so many is refused, of so many hundredths of the usual number of events, and at least this part of the clean
-/// rate is to be kept.
+/// One in how many events is refused; the number of events, in hundredths of the usual; and the least part of the clean
+/// rate.
 const CASES: [(Refusal, u32, u32, Option<f64>); 5] = [
     (Refusal::Known, 100, 100, Some(0.9)),
     (Refusal::Known, 2, 100, Some(0.5)),
@@ -86,7 +86,7 @@ async fn measure_with_trigger(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> 
     Ok(figures)
 }
 
-/// From the start of the process until no event is left, of which so many are refused, evenly among the others.
+/// Measures from the start of the process until no event is left. The refused events are spread evenly.
 async fn drain(stage: &Stage, events: u32, refused: u32, refusal: Refusal) -> Result<f64> {
     stage.empty().await?;
     fill_outbox(stage, 1..events + 1, CUSTOMERS).await?;
@@ -107,13 +107,14 @@ async fn drain(stage: &Stage, events: u32, refused: u32, refusal: Refusal) -> Re
 async fn refuse(stage: &Stage, every: u32, refusal: Refusal) -> Result<()> {
     let total = refusal.total_cents();
     let update = format!(
-        r#"UPDATE outbox SET payload = regexp_replace(payload::text, '"total_cents":[0-9]+', '"total_cents":{total}')::json
+        r#"UPDATE outbox
+           SET payload = regexp_replace(payload::text, '"total_cents":[0-9]+', '"total_cents":{total}')::json
            WHERE id % {every} = 0"#
     );
     Ok(stage.session.batch_execute(&update).await?)
 }
 
-/// There is no figure unless each event was projected or parked as it should be.
+/// Checks that each event was projected or parked as expected.
 async fn check(stage: &Stage, events: u32, refused: u32) -> Result<()> {
     let (parked, projected) = (stage.count("parked_events").await?, stage.count("order_summary").await?);
     let refused = u64::from(refused);

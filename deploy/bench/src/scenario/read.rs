@@ -1,4 +1,4 @@
-//! A customer's 20 newest orders over HTTP, beside the bare SELECT.
+//! Reads a customer's 20 newest orders over HTTP; compares with the SELECT alone.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::rows::fill_summaries;
 use crate::stage::{Stage, stop};
 use crate::wrk::{self, Answered, Customers, Load, Pace};
 
-/// One order more each than a page holds: every list has a next page.
+/// One order more than a page per customer, so that each list has a next page.
 pub(super) const ROWS: u32 = 21 * CUSTOMERS;
 pub(super) const CUSTOMERS: u32 = 100_000;
 pub(super) const CONNECTIONS: u16 = 64;
@@ -38,14 +38,14 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     ])
 }
 
-/// What a read-api of its own answers, after it has been seen that its answers are right.
+/// Measures a new read-api, after a check of its responses.
 pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<Answered> {
     let service = stage.service(ServiceKind::ReadApi, &[]).await?;
     let bytes = check_answers(stage, service.url(), customers).await?;
     let load = Load::ListOrders(customers);
     let warm_up = Pace::flat_out(CONNECTIONS, Duration::from_secs(1));
     wrk::run(load, warm_up, service.url()).await?;
-    // A request that hangs keeps its connection from sending further ones: that makes us slower, not faster.
+    // A slow request delays later ones on its connection: that can only lower our figure.
     let pace = Pace { waits_for_all: false, ..Pace::flat_out(CONNECTIONS, time) };
     let answered = wrk::run(load, pace, service.url()).await?;
     stop(service)?;
@@ -54,7 +54,7 @@ pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Durat
     Ok(answered)
 }
 
-/// The lists of some customers hold the very orders that SQL finds. Returns how long the shortest answer is, in bytes.
+/// Checks that the lists of some customers match SQL. Returns the size of the shortest response, in bytes.
 pub(super) async fn check_answers(stage: &Stage, url: &str, customers: Customers) -> Result<u64> {
     let (Customers::Zipf(count) | Customers::Uniform(count)) = customers;
     let mut shortest = u64::MAX;

@@ -1,4 +1,4 @@
-//! Whether an operation costs more where there are more orders. What is drained and written comes on top of them.
+//! Measures whether an operation costs more with more orders.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -17,26 +17,26 @@ use crate::wrk::{self, Customers, Load, Pace};
 
 const SIZES: [u32; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
-/// Every customer has so many, so that all lists are of one length.
+/// Orders per customer, so that all lists have the same length.
 const ORDERS_PER_CUSTOMER: u32 = 20;
 
-/// Events of new orders, drained by one worker.
+/// Events of new orders for one worker.
 const EVENTS: u32 = 100_000;
 
-/// What one operation costs at one size, in microseconds; one value a round.
+/// The cost of an operation at one size, in microseconds; one value per round.
 #[derive(Default)]
 struct Costs {
     size: u32,
     read: Vec<f64>,
     drain: Vec<f64>,
-    /// The same events drained by SQL inside the server: how much of what is added is PostgreSQL's.
+    /// The same events drained in SQL: PostgreSQL's part of the cost.
     drain_by_sql: Vec<f64>,
     write: Vec<f64>,
 }
 
-/// A quick run measures the two smallest sizes only. In each round all sizes follow each other, each with its orders
-/// made anew: what the rounds before have added would be most of what the smallest has. There are half as many rounds
-/// as elsewhere, as one takes minutes.
+/// Each round measures all sizes, each with new orders, because orders of earlier rounds would dominate the smallest
+/// size. There are half as many rounds as elsewhere, because each takes minutes. A quick run measures only the two
+/// smallest sizes.
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let how_many = if plan.shrink > 1 { 2 } else { SIZES.len() };
     let sizes = SIZES.iter().take(how_many);
@@ -52,7 +52,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 }
 
 impl Costs {
-    /// Reads come first, as they add nothing.
+    /// Reads first, because they add no rows.
     async fn measure(&mut self, stage: &Stage, plan: Plan) -> Result<()> {
         let customers = (self.size / ORDERS_PER_CUSTOMER).max(1);
         stage.empty().await?;
@@ -91,7 +91,7 @@ impl Costs {
     }
 }
 
-/// Orders on top of those that are there.
+/// Additional orders.
 struct NewOrders<'a> {
     stage: &'a Stage,
     present: u32,

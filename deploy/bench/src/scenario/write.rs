@@ -1,4 +1,4 @@
-//! Orders placed over HTTP, beside rows of the same size stored by pgbench, one order a commit.
+//! Places orders over HTTP; compares with pgbench, which stores rows of the same size, one order per commit.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::wrk::{self, Answered, Load, Pace};
 
 const CONNECTIONS: [u16; 2] = [64, 256];
 
-/// Order row and event row in one statement, of the same size as ours. Ids grow with time, as ours do. It is spared
-/// something: its JSON is the same for all orders, and is looked at when the statement is prepared.
+/// Inserts order and event in one statement, of the same size as ours and with growing ids. It has an advantage: its
+/// JSON is constant, and parsed only once.
 const ONE_ORDER: &str = include_str!("write.pgbench.sql");
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
@@ -48,7 +48,7 @@ async fn place_orders(stage: &Stage, connections: u16, time: Duration) -> Result
     Ok(answered)
 }
 
-/// Beside those that were there `before`, as many orders are stored as were acknowledged. Each has its event.
+/// Checks that the acknowledged orders are stored in addition to those `before`, each with its event.
 pub(super) async fn check_stored(stage: &Stage, before: u64, acknowledged: u64) -> Result<()> {
     let stored = stage.count("orders").await?.saturating_sub(before);
     let events = stage.count("outbox").await?;

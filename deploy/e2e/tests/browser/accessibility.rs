@@ -1,4 +1,4 @@
-//! For everybody: in light and dark, on a desk and on a phone.
+//! Accessibility: in light and dark mode, on a desktop and on a phone.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::scene::{Scene, target};
 
-/// The script of axe-core, fetched once for each build directory.
+/// The script of axe-core, fetched once per build directory.
 fn axe() -> Result<String> {
     let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/requirements.txt");
     let directory = target()?.join("axe");
@@ -32,9 +32,9 @@ fn axe() -> Result<String> {
     Ok(std::fs::read_to_string(script)?)
 }
 
-/// What keeps people from using the page as it is now, by the rules of WCAG 2.2 (A and AA) and axe's own.
+/// The accessibility violations of the current page, by WCAG 2.2 (A and AA) and axe's own rules.
 pub(crate) async fn obstacles(browser: &Browser) -> Result<Vec<String>> {
-    // By the browser's own protocol: the page's policy refuses scripts from elsewhere.
+    // Through the browser's protocol, because the page's policy refuses external scripts.
     browser.devtools("Runtime.evaluate", json!({"expression": axe()?})).await?;
     let found = browser.run("return axe.run()").await?;
     let passes = found.get("passes").and_then(Value::as_array).map_or(0, Vec::len);
@@ -49,11 +49,11 @@ pub(crate) async fn obstacles(browser: &Browser) -> Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn nobody_is_kept_from_using_it_in_light_and_dark_and_on_a_phone() -> Result<()> {
+async fn the_page_is_accessible_in_light_and_dark_and_on_a_phone() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
     for (name, scheme, width) in [("light", "light", 1100), ("dark", "dark", 1100), ("phone", "light", 390)] {
-        browser.look_like(width, scheme).await?;
+        browser.set_appearance(width, scheme).await?;
         scene.open("").await?;
         browser.see("#state", &["not watching"]).await?;
         assert_eq!(obstacles(browser).await?, [""; 0], "{name}, before the search");

@@ -1,4 +1,4 @@
-//! Chromium without a window, driven by its `WebDriver` (W3C, an API of JSON over HTTP).
+//! Headless Chromium, controlled through `WebDriver` (W3C, JSON over HTTP).
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -13,13 +13,13 @@ use nix::unistd::{Pid, geteuid};
 use serde_json::{Value, json};
 use testkit::wait;
 
-/// How long the page may take for anything.
+/// Limit for each expected state of the page.
 const SOON: Duration = Duration::from_secs(15);
 
-/// The name under which `WebDriver` answers with an element.
+/// The key of an element in `WebDriver` responses.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// What the browser is started with. `--no-sandbox` is added for root, whom its sandbox refuses.
+/// Arguments of the browser. `--no-sandbox` is added for root, whom the sandbox refuses.
 const FLAGS: [&str; 10] = [
     "--headless=new",
     "--disable-gpu",
@@ -33,14 +33,14 @@ const FLAGS: [&str; 10] = [
     "--lang=en-US",
 ];
 
-/// How often the driver is started. It takes a free port for IPv4, then needs the same port for IPv6, and exits if another
-/// process has that one.
+/// How often the driver is started. It takes a free IPv4 port, then needs the same IPv6 port, and exits if another
+/// process uses that.
 const DRIVER_STARTS: usize = 5;
 
-/// A driver, and the port that it listens on.
+/// A driver and its port.
 fn start_driver(program: &Path, temp_dir: &Path) -> Result<(Child, String)> {
     for _ in 0..DRIVER_STARTS {
-        // However this process ends, the driver gets a signal, and ends the browser.
+        // When this process ends, the driver gets a signal and ends the browser.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]).arg(program).arg("--port=0");
         command.env("TMPDIR", temp_dir).env("TZ", "UTC");
@@ -53,24 +53,24 @@ fn start_driver(program: &Path, temp_dir: &Path) -> Result<(Child, String)> {
         });
         match port {
             Some(port) => return Ok((driver, port)),
-            // It has closed its output, so it is about to end.
+            // Its output is closed, so it is ending.
             None => driver.wait().map(drop)?,
         }
     }
     anyhow::bail!("the driver has found no port in {DRIVER_STARTS} starts")
 }
 
-/// A browser with one page; it ends with this value.
+/// A browser with one page. Dropping it ends the browser.
 pub(crate) struct Browser {
     driver: Child,
     client: reqwest::Client,
     session: String,
-    /// What it keeps on disk, gone with it.
+    /// The browser's files, removed with it.
     profile: tempfile::TempDir,
 }
 
 impl Browser {
-    /// `None` where the machine has no browser, and that is said.
+    /// `None`, with a message, if the machine has no browser.
     #[expect(clippy::print_stderr, reason = "cargo shows it beside the name of the test")]
     pub(crate) async fn start() -> Result<Option<Self>> {
         let (Some(driver), Some(chromium)) = (on_path("chromedriver"), on_path("chromium")) else {
@@ -114,7 +114,7 @@ impl Browser {
         self.command("back", json!({})).await.map(drop)
     }
 
-    /// Opens one more tab and shows it; its name is the answer.
+    /// Opens and shows a new tab. Returns its name.
     pub(crate) async fn new_tab(&self) -> Result<String> {
         let tab = self.command("window/new", json!({"type": "tab"})).await?;
         let tab = tab.get("handle").and_then(Value::as_str).context("no tab")?.to_owned();
@@ -122,7 +122,7 @@ impl Browser {
         Ok(tab)
     }
 
-    /// The name of the tab that is shown.
+    /// The name of the current tab.
     pub(crate) async fn tab(&self) -> Result<String> {
         let tab = self.client.get(format!("{}/window", self.session)).send().await?.json::<Value>().await?;
         Ok(tab.get("value").and_then(Value::as_str).context("no tab")?.to_owned())
@@ -134,15 +134,15 @@ impl Browser {
         Ok(serde_json::from_value(tabs.get("value").cloned().unwrap_or_default())?)
     }
 
-    /// Shows this tab and hides the others.
+    /// Switches to this tab.
     pub(crate) async fn show_tab(&self, tab: &str) -> Result<()> {
         self.command("window", json!({"handle": tab})).await?;
         self.devtools("Page.bringToFront", json!({})).await?;
         self.until("return document.visibilityState === 'visible'").await
     }
 
-    /// The window's size, the colours that the user prefers, and no animations.
-    pub(crate) async fn look_like(&self, width: u16, scheme: &str) -> Result<()> {
+    /// Sets the window's width and the preferred colour scheme, without animations.
+    pub(crate) async fn set_appearance(&self, width: u16, scheme: &str) -> Result<()> {
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"}]});
         self.devtools("Emulation.setEmulatedMedia", features).await?;
@@ -150,7 +150,7 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", size).await.map(drop)
     }
 
-    /// Runs a script in the page; its value is what the script returns, or what its promise becomes.
+    /// Runs a script in the page. Returns its value, or that of its promise.
     pub(crate) async fn run(&self, script: &str) -> Result<Value> {
         self.command("execute/sync", json!({"script": script, "args": []})).await
     }
@@ -160,7 +160,7 @@ impl Browser {
         self.command(&format!("element/{element}/click"), json!({})).await.map(drop)
     }
 
-    /// In place of what the field says.
+    /// Replaces the text of the field.
     pub(crate) async fn fill(&self, selector: &str, text: &str) -> Result<()> {
         let element = self.element(selector).await?;
         self.command(&format!("element/{element}/clear"), json!({})).await?;
@@ -172,14 +172,14 @@ impl Browser {
         Ok(element.get(ELEMENT).and_then(Value::as_str).context("no element")?.to_owned())
     }
 
-    /// A key of the keyboard, wherever the focus is.
+    /// Presses a key.
     pub(crate) async fn press(&self, key: &str) -> Result<()> {
         let [down, up] = ["keyDown", "keyUp"].map(|step| json!({"type": step, "value": key}));
         let keyboard = json!({"type": "key", "id": "keyboard", "actions": [down, up]});
         self.command("actions", json!({ "actions": [keyboard] })).await.map(drop)
     }
 
-    /// What the visible elements say, with white space as single blanks.
+    /// The texts of the visible elements, with single blanks as white space.
     pub(crate) async fn texts(&self, selector: &str) -> Result<Vec<String>> {
         let script = format!(
             "return [...document.querySelectorAll({})].filter(e => e.checkVisibility()).map(e => e.innerText)",
@@ -189,7 +189,7 @@ impl Browser {
         Ok(texts.iter().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect())
     }
 
-    /// Waits until the elements say this.
+    /// Waits until the elements have these texts.
     pub(crate) async fn see(&self, selector: &str, expected: &[impl AsRef<str>]) -> Result<()> {
         let expected: Vec<_> = expected.iter().map(AsRef::as_ref).collect();
         let seen = wait::until(selector, SOON, || async {
@@ -212,19 +212,19 @@ impl Browser {
         Ok(seen.await?)
     }
 
-    /// A command of the browser's own protocol.
+    /// A command of the browser's protocol (CDP).
     pub(crate) async fn devtools(&self, name: &str, parameters: Value) -> Result<Value> {
         self.command("goog/cdp/execute", json!({"cmd": name, "params": parameters})).await
     }
 
-    /// What the page's console has said since it was asked last.
+    /// The new lines of the page's console.
     pub(crate) async fn console(&self) -> Result<Vec<String>> {
         let lines = self.command("se/log", json!({"type": "browser"})).await?;
         let message = |line: &Value| Some(line.get("message")?.as_str()?.to_owned());
         Ok(lines.as_array().into_iter().flatten().filter_map(message).collect())
     }
 
-    /// A picture, to be looked at: `target/screenshots/<name>.png`.
+    /// Saves a picture: `target/screenshots/<name>.png`.
     pub(crate) async fn screenshot(&self, name: &str) -> Result<()> {
         let picture =
             self.devtools("Page.captureScreenshot", json!({"captureBeyondViewport": false})).await?;

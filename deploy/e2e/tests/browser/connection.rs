@@ -1,11 +1,11 @@
-//! Live, and honest about it.
+//! Live updates, and the display of the connection's state.
 
 use anyhow::Result;
 
 use crate::scene::Scene;
 
 #[tokio::test]
-async fn what_happens_is_shown_and_marked() -> Result<()> {
+async fn changes_are_shown_and_highlighted() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
     scene.see_orders((26..=45).rev()).await?;
@@ -20,7 +20,7 @@ async fn what_happens_is_shown_and_marked() -> Result<()> {
         .await?;
     scene.place(46).await?;
     scene.see_orders((26..=46).rev()).await?;
-    // An older one that is not on this page is left to the page that it is on.
+    // An older order that is not on this page is not added.
     scene.change(3, "shipped").await?;
     scene.change(29, "shipped").await?;
     scene.browser.see("tr:has(.status[data-status=shipped]) .open", &["…00000029"]).await?;
@@ -29,7 +29,7 @@ async fn what_happens_is_shown_and_marked() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_older_page_changes_in_place_and_takes_in_nothing_new() -> Result<()> {
+async fn an_older_page_updates_its_orders_and_adds_none() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
     scene.see_orders((26..=45).rev()).await?;
@@ -44,7 +44,7 @@ async fn an_older_page_changes_in_place_and_takes_in_nothing_new() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_restart_of_the_server_is_told_and_survived_and_nothing_is_missed() -> Result<()> {
+async fn a_restart_of_the_server_is_shown_and_no_change_is_missed() -> Result<()> {
     let Some(mut scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
     scene.see_orders((26..=45).rev()).await?;
@@ -59,7 +59,7 @@ async fn a_restart_of_the_server_is_told_and_survived_and_nothing_is_missed() ->
     scene.browser.see("#state", &["live"]).await?;
     scene.see_orders((26..=46).rev()).await?;
     scene.browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
-    // The browser itself complains about a server that is not there, and nothing else does.
+    // Only the browser itself logs errors about the stopped server.
     let complaints = scene.browser.console().await?;
     let is_expected = |line: &String| line.contains("/orders/stream") && line.contains("net::ERR_");
     assert!(complaints.iter().all(is_expected), "{complaints:?}");
@@ -67,18 +67,18 @@ async fn a_restart_of_the_server_is_told_and_survived_and_nothing_is_missed() ->
 }
 
 #[tokio::test]
-async fn a_read_model_that_cannot_be_read_is_told_and_what_was_told_goes_with_it() -> Result<()> {
+async fn an_unavailable_read_model_is_shown_until_it_is_available_again() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
     scene.see_orders((26..=45).rev()).await?;
     scene.browser.see("#state", &["live"]).await?;
 
-    scene.let_nobody_connect().await?;
+    scene.refuse_connections().await?;
     scene.browser.see("#state", &["reconnecting…"]).await?;
     let problem = "The read model cannot be queried now. Send the same request again.";
     scene.browser.see("#problem", &[problem]).await?;
     scene.change(40, "delivered").await?;
-    scene.let_everybody_connect().await?;
+    scene.allow_connections().await?;
     scene.browser.see("#state", &["live"]).await?;
     scene.browser.see("#problem", &[""; 0]).await?;
     scene.browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
@@ -86,10 +86,10 @@ async fn a_read_model_that_cannot_be_read_is_told_and_what_was_told_goes_with_it
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_come_is_not_called_live() -> Result<()> {
+async fn a_list_that_does_not_load_is_not_shown_as_live() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("").await?;
-    // The stream comes, the list does not, until the page has given up on it once.
+    // The stream works; the list does not, until its first attempt times out.
     let hold_back = "const real = window.fetch; let held = 0;
         window.fetch = (path, options) => path.includes('/orders?') && held++ === 0
             ? new Promise((_, refuse) => options.signal.addEventListener('abort', () => refuse(options.signal.reason)))

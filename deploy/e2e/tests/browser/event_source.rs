@@ -20,11 +20,11 @@ async fn the_documented_script_reconnects_after_a_refusal_and_misses_nothing() -
     browser.run(&format!("{COUNT} {script} {follow}")).await?;
     browser.until("return window.taken.some(([name]) => name === 'snapshot')").await?;
 
-    scene.let_nobody_connect().await?;
-    // The browser's own attempts open no new one: this one was refused, and closed for good.
+    scene.refuse_connections().await?;
+    // The browser does not reconnect by itself: a refused stream stays closed.
     browser.until("return window.opened > 1").await?;
     scene.change(40, "delivered").await?;
-    scene.let_everybody_connect().await?;
+    scene.allow_connections().await?;
     browser
         .until(
             "return window.taken.some(([name, order]) => name === 'order' && order.status === 'delivered')",

@@ -4,12 +4,12 @@ use anyhow::Result;
 
 use crate::scene::Scene;
 
-/// As `WebDriver` names keys.
+/// Keys as in `WebDriver`.
 const ENTER: &str = "\u{E007}";
 const ESCAPE: &str = "\u{E00C}";
 
 #[tokio::test]
-async fn a_customer_is_searched_and_the_newest_orders_come() -> Result<()> {
+async fn a_search_for_a_customer_shows_the_newest_orders() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("").await?;
     scene.browser.see("#state", &["not watching"]).await?;
@@ -61,7 +61,7 @@ async fn a_status_narrows_the_list() -> Result<()> {
     scene.browser.click("#statuses label:has([value=paid])").await?;
     scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
     scene.browser.see("caption", &["alice: paid orders, newest first"]).await?;
-    // One that does not fit any more leaves, another one comes in where it belongs.
+    // An order that no longer matches disappears; a matching one appears at its position.
     scene.browser.see("#state", &["live"]).await?;
     scene.change(42, "shipped").await?;
     scene.change(44, "paid").await?;
@@ -92,7 +92,7 @@ async fn an_order_is_opened_with_the_keyboard_and_follows_its_changes() -> Resul
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_is_told_in_words() -> Result<()> {
+async fn errors_of_the_server_are_shown_in_words() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open(&format!("customer={}", "c".repeat(129))).await?;
     scene.browser.see("#problem", &["`customer_id` must have at most 128 characters."]).await?;
@@ -117,7 +117,7 @@ async fn a_page_that_a_filter_empties_is_filled_from_older_ones() -> Result<()> 
 }
 
 #[tokio::test]
-async fn statuses_that_are_ticked_before_the_search_count() -> Result<()> {
+async fn statuses_selected_before_the_search_apply() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("").await?;
     scene.browser.click("#statuses label:has([value=paid])").await?;
@@ -128,7 +128,7 @@ async fn statuses_that_are_ticked_before_the_search_count() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_keyboard_stays_where_it_was_when_rows_come_and_go() -> Result<()> {
+async fn the_focus_stays_when_rows_appear_and_disappear() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice&status=paid").await?;
     scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
@@ -138,7 +138,7 @@ async fn the_keyboard_stays_where_it_was_when_rows_come_and_go() -> Result<()> {
     scene.see_orders((1..=14).rev().map(|number| 3 * number)).await?;
     let focus = "return document.activeElement.textContent";
     scene.browser.until(&format!("{focus} === '…00000042'")).await?;
-    // Its own order leaves: the next one takes its place.
+    // The focused order disappears: the next one gets the focus.
     scene.change(42, "shipped").await?;
     scene.see_orders((1..=13).rev().map(|number| 3 * number)).await?;
     scene.browser.until(&format!("{focus} === '…00000039'")).await?;

@@ -1,4 +1,4 @@
-//! Bookmarks and links that were sent by mail.
+//! Bookmarks and links from e-mails.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ const NOTICE: &str = "This link to an older page is no longer valid. These are t
 async fn an_old_link_to_an_older_page_shows_the_newest_orders_and_says_so() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
-    // Of the right form, made with a key that is not in use any more; and one that a mail program has cut.
+    // A cursor sealed with an old key, and one that a mail program has cut.
     let made_with_another_key = "AQAGYPyr4bVuLntb3AmzUDaroW9rbeqpXVwmE8gbswX0SKNr4dsic6c";
     for cursor in [made_with_another_key, "AQAGYPyr4b", "%00"] {
         scene.open(&format!("customer=alice&cursor={cursor}")).await?;
@@ -20,7 +20,7 @@ async fn an_old_link_to_an_older_page_shows_the_newest_orders_and_says_so() -> R
         browser.see("#state", &["live"]).await?;
         browser.until("return location.hash === '#customer=alice'").await?;
     }
-    // The filter stays, and the notice goes with the next step.
+    // The filter stays; the notice disappears with the next action.
     scene.open(&format!("customer=alice&status=paid&cursor={made_with_another_key}")).await?;
     scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
     browser.see("#notice", &[NOTICE]).await?;
@@ -30,14 +30,14 @@ async fn an_old_link_to_an_older_page_shows_the_newest_orders_and_says_so() -> R
 }
 
 #[tokio::test]
-async fn a_page_whose_cursor_is_refused_while_it_is_shown_becomes_the_first() -> Result<()> {
+async fn a_page_whose_cursor_becomes_invalid_is_replaced_by_the_first() -> Result<()> {
     let Some(mut scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
     scene.see_orders((26..=45).rev()).await?;
     scene.browser.click("#older").await?;
     scene.see_orders((6..=25).rev()).await?;
     scene.browser.see("#state", &["live"]).await?;
-    // The key is replaced, and the page has to be loaded again.
+    // The key changes, and the page must load again.
     scene.stop()?;
     scene.browser.see("#state", &["reconnecting…"]).await?;
     scene

@@ -1,13 +1,13 @@
-//! Everything can be read: long texts, large amounts, ids that are written from right to left, on narrow screens.
+//! Long texts, large amounts and right-to-left ids are readable, also on narrow screens.
 
 use anyhow::Result;
 
 use crate::scene::{Order, Scene};
 
-/// The largest amount that JSON carries to every client.
+/// The largest integer that every JSON client reads exactly.
 const MAX_CENTS: i64 = 9_007_199_254_740_991;
 
-/// The words in the rows that stand on more than one line. SKUs may be longer than a line.
+/// The words that break across lines. SKUs may be longer than a line.
 const BROKEN_WORDS: &str = "
     const broken = [];
     for (const cell of document.querySelectorAll('tbody td > :not(.sku), tbody .total')) {
@@ -21,19 +21,21 @@ const BROKEN_WORDS: &str = "
     }
     return broken";
 
-/// The texts that go beyond the screen, or beyond what clips them.
+/// The texts that exceed the screen or are clipped.
 const CUT_TEXTS: &str = "
     const cut = [];
     const texts = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
         const text = texts.currentNode;
-        if (!text.data.trim() || !text.parentElement.checkVisibility() || text.parentElement.closest('thead, legend')) continue;
+        const parent = text.parentElement;
+        if (!text.data.trim() || !parent.checkVisibility() || parent.closest('thead, legend')) continue;
         const range = new Range();
         range.selectNodeContents(text);
         for (const { left, right, top, bottom } of range.getClientRects()) {
             if (bottom > innerHeight || top < 0) continue;
-            const corners = [[left + 1, top + 2], [right - 1, top + 2], [left + 1, bottom - 2], [right - 1, bottom - 2]];
-            const isSeen = ([x, y]) => text.parentElement.closest('td, caption, p, div, label, a')
+            const [l, r, t, b] = [left + 1, right - 1, top + 2, bottom - 2];
+            const corners = [[l, t], [r, t], [l, b], [r, b]];
+            const isSeen = ([x, y]) => parent.closest('td, caption, p, div, label, a')
                 ?.contains(document.elementFromPoint(x, y));
             if (left < 0 || right > innerWidth || !corners.every(isSeen)) cut.push(text.data);
         }
@@ -51,7 +53,7 @@ async fn nothing_is_cut_off_and_no_word_is_broken_on_a_desk_or_a_phone() -> Resu
     scene.change(47, "cancelled").await?;
     scene.change(45, "delivered").await?;
     for (width, name) in [(1100, "wide"), (780, "tablet"), (390, "narrow"), (320, "narrowest")] {
-        browser.look_like(width, "light").await?;
+        browser.set_appearance(width, "light").await?;
         scene.open("customer=alice").await?;
         browser.see("tbody tr:nth-child(-n+2) .total", &["90,071,992,547,409.91"; 2]).await?;
         browser.see("#state", &["live"]).await?;
@@ -97,7 +99,7 @@ async fn the_largest_amounts_and_numbers_are_shown_to_the_last_digit() -> Result
         browser.see("#detail dd:nth-of-type(5)", &["2147483647"]).await?;
         browser.click("#detail button").await?;
     }
-    // What the stream brings is formatted in the same way.
+    // Streamed values have the same format.
     browser.see("#state", &["live"]).await?;
     scene.change(98, "shipped").await?;
     browser.see("tr:has([data-status=shipped]) .total", &["90,071,992,547,409.90"]).await?;
@@ -105,17 +107,17 @@ async fn the_largest_amounts_and_numbers_are_shown_to_the_last_digit() -> Result
 }
 
 #[tokio::test]
-async fn an_id_that_is_written_from_right_to_left_turns_nothing_else_round() -> Result<()> {
+async fn a_right_to_left_id_does_not_reorder_other_text() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
-    // An override; one that first ends the isolation that it is put into; and simply Arabic.
+    // An override, an override after an end of the isolation, and Arabic text.
     let texts = ["\u{202E}evil", "a\u{2069}\u{2069}\u{202E}evil", "\u{645}\u{62A}\u{62C}\u{631}"];
     for (number, text) in (1..).zip(texts) {
         scene
             .place_order(90 + number, &Order { customer: text, total_cents: 5, item_count: 1, sku: text })
             .await?;
         let fragment = format!("customer={}", percent_encoded(text));
-        // Where the words around the id stand: from left to right, and behind the id.
+        // The words around the id are left to right, and after the id.
         let in_order = "(selector) => {
             const around = document.querySelector(selector);
             const at = (text, index) => {
@@ -136,7 +138,8 @@ async fn an_id_that_is_written_from_right_to_left_turns_nothing_else_round() -> 
         assert_eq!(browser.run(&format!("return ({in_order})('caption')")).await?, true, "{text:?}");
         browser.screenshot(&format!("right-to-left-{number}")).await?;
         browser.click("tbody .open").await?;
-        let isolated = "return [...document.querySelectorAll('#detail dd')].filter((dd) => dd.querySelector('bdi')).length";
+        let isolated = "const fields = [...document.querySelectorAll('#detail dd')];
+            return fields.filter((field) => field.querySelector('bdi')).length";
         assert_eq!(browser.run(isolated).await?, 2, "customer and SKU");
         let title = browser.run("return document.title").await?;
         let title = title.as_str().unwrap_or_default();

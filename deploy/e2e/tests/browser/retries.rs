@@ -1,10 +1,10 @@
-//! What passes is tried again; what does not is left to the user.
+//! The page repeats requests after temporary errors only.
 
 use anyhow::Result;
 
 use crate::scene::Scene;
 
-/// Answers the requests of the stream with this status `times` times, and counts all that are made.
+/// Responds to the stream's first `times` requests with this status, and counts all.
 fn refuse(status: u16, times: u32) -> String {
     format!(
         "const real = window.fetch; window.streams = 0;
@@ -17,10 +17,10 @@ fn refuse(status: u16, times: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_timeout_and_too_many_requests_are_tried_again_and_a_bad_request_is_not() -> Result<()> {
+async fn a_timeout_and_too_many_requests_are_retried_and_a_bad_request_is_not() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     for status in [408, 429] {
-        // Another document, with a `fetch` of its own.
+        // A new document has a new `fetch`.
         scene.browser.open("about:blank").await?;
         scene.open("").await?;
         scene.browser.run(&refuse(status, 1)).await?;

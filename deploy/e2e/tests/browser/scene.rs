@@ -1,4 +1,4 @@
-//! A read-api with orders, and a browser that looks at it.
+//! A read-api with orders, and a browser with its dashboard.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,12 @@ use tokio_postgres::Client;
 
 use crate::browser::Browser;
 
-/// The directory for what is built.
+/// The build directory.
 pub(crate) fn target() -> Result<PathBuf> {
     Ok(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target directory")?.to_owned())
 }
 
-/// What distinguishes an order, beside its number.
+/// The properties of an order besides its number.
 pub(crate) struct Order<'a> {
     pub(crate) customer: &'a str,
     pub(crate) total_cents: i64,
@@ -24,7 +24,7 @@ pub(crate) struct Order<'a> {
 
 pub(crate) struct Scene {
     pub(crate) browser: Browser,
-    /// A session that may do anything.
+    /// A superuser's session.
     pub(crate) session: Client,
     pub(crate) url: String,
     service: Option<Service>,
@@ -33,7 +33,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// With 45 orders of alice, numbered and placed one a minute, and none of anybody else. `None` where there is no browser.
+    /// With 45 numbered orders of alice, one per minute, and no others. `None` without a browser.
     pub(crate) async fn create() -> Result<Option<Self>> {
         let Some(browser) = Browser::start().await? else { return Ok(None) };
         let (database, logs) = (TestDatabase::create().await?, tempfile::tempdir()?);
@@ -62,7 +62,7 @@ impl Scene {
         Ok(())
     }
 
-    /// On the port that it had before.
+    /// On the same port.
     pub(crate) async fn start_again(&mut self, variables: &[(&str, &str)]) -> Result<()> {
         let port = self.url.rsplit(':').next().context("no port")?.parse()?;
         self.start(port, variables).await
@@ -72,7 +72,7 @@ impl Scene {
         self.browser.open(&format!("{}/#{fragment}", self.url)).await
     }
 
-    /// A new order of alice's; every third one has been paid.
+    /// A new order of alice; every third one is paid.
     pub(crate) async fn place(&self, number: i32) -> Result<()> {
         let skus = ["TEA-EARL-GREY", "POT-IRON", "CUP-PORCELAIN-BLUE-200ML"];
         let sku = skus.iter().cycle().nth(usize::try_from(number)? % skus.len()).context("no SKU")?;
@@ -85,7 +85,7 @@ impl Scene {
         self.place_order(number, &order).await
     }
 
-    /// A new order of anybody's.
+    /// A new order.
     pub(crate) async fn place_order(&self, number: i32, order: &Order<'_>) -> Result<()> {
         let insert = "INSERT INTO order_summary
             (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
@@ -105,8 +105,8 @@ impl Scene {
         Ok(())
     }
 
-    /// The service's connections end, and it gets no new ones. The scene's own session goes on.
-    pub(crate) async fn let_nobody_connect(&self) -> Result<()> {
+    /// Ends the service's sessions and refuses new ones. The scene's own session stays.
+    pub(crate) async fn refuse_connections(&self) -> Result<()> {
         self.with_connecting("REVOKE CONNECT ON DATABASE %I FROM PUBLIC").await?;
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -114,7 +114,7 @@ impl Scene {
         Ok(())
     }
 
-    pub(crate) async fn let_everybody_connect(&self) -> Result<()> {
+    pub(crate) async fn allow_connections(&self) -> Result<()> {
         self.with_connecting("GRANT CONNECT ON DATABASE %I TO PUBLIC").await
     }
 
@@ -129,7 +129,7 @@ impl Scene {
         self.browser.see(".open", &names).await
     }
 
-    /// The end of every test: the page has complained about nothing.
+    /// The end of each test: the console has no errors.
     pub(crate) async fn is_quiet(&self) -> Result<()> {
         assert_eq!(self.browser.console().await?, [""; 0]);
         Ok(())

@@ -1,16 +1,16 @@
-//! Many tabs at once. Over HTTP/1.1 a browser opens six connections to a host, for all its tabs together.
+//! Many tabs. Over HTTP/1.1 a browser opens six connections to a host for all its tabs.
 
 use anyhow::Result;
 use serde_json::json;
 
 use crate::scene::Scene;
 
-/// Notes each request that the page makes from now on.
+/// Records each later request of the page.
 const NOTE_REQUESTS: &str = "const real = window.fetch; window.asked = [];
     window.fetch = (path, options) => { window.asked.push(path); return real(path, options); };";
 
 #[tokio::test]
-async fn of_eight_tabs_each_can_be_used_and_one_that_is_shown_again_catches_up() -> Result<()> {
+async fn eight_tabs_all_work_and_a_tab_catches_up_when_it_is_shown_again() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
     let mut tabs = vec![browser.tab().await?];
@@ -33,7 +33,7 @@ async fn of_eight_tabs_each_can_be_used_and_one_that_is_shown_again_catches_up()
         browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
         browser.see("#state", &["live"]).await?;
     }
-    // It went on where it was: one stream, from its last id, and nothing that it had was loaded again.
+    // It resumed: one stream, from its last id, and no data was loaded again.
     browser.show_tab(&tabs[0]).await?;
     browser.see("#state", &["live"]).await?;
     let asked: Vec<String> = serde_json::from_value(browser.run("return window.asked").await?)?;
@@ -43,7 +43,7 @@ async fn of_eight_tabs_each_can_be_used_and_one_that_is_shown_again_catches_up()
 }
 
 #[tokio::test]
-async fn a_tab_that_is_opened_in_the_background_is_filled_when_it_is_shown() -> Result<()> {
+async fn a_tab_opened_in_the_background_loads_when_it_is_shown() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
     scene.open("").await?;
@@ -67,11 +67,11 @@ async fn a_tab_that_is_opened_in_the_background_is_filled_when_it_is_shown() -> 
 }
 
 #[tokio::test]
-async fn a_list_that_gets_no_connection_takes_that_of_the_stream() -> Result<()> {
+async fn a_list_without_a_connection_closes_the_stream_to_get_one() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
     scene.open("").await?;
-    // Windows side by side, say: all are seen, and with the stream of this page they have all connections.
+    // As with visible windows side by side: with the stream of this page, their streams use all connections.
     browser
         .run("window.others = [1, 2, 3, 4, 5].map(() => new EventSource('/customers/carol/orders/stream'))")
         .await?;

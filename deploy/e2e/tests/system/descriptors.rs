@@ -1,4 +1,4 @@
-//! Few descriptors, and clients that take all connections.
+//! Few descriptors, and clients that use all connections.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,11 +12,11 @@ use testkit::test_database::TestDatabase;
 use testkit::wait;
 use tokio::net::TcpStream;
 
-/// The program of a service with this hard limit of open files.
+/// A service's program with this hard limit of open files.
 async fn limited(kind: ServiceKind, files: u32, dir: &Path) -> Result<PathBuf> {
     let program = ServiceBinaries::built().await?.program(kind);
     let script = dir.join(format!("{}-{files}", kind.name()));
-    // The soft limit is what a system gives; the process has to raise it by itself.
+    // The process itself must raise the soft limit.
     let text =
         format!("#!/bin/sh\nulimit -n {files} && ulimit -Sn 128 && exec {} \"$@\"\n", program.display());
     fs::write(&script, text)?;
@@ -34,7 +34,7 @@ fn line(logs: &Path, kind: ServiceKind, message: &str) -> Result<serde_json::Val
 }
 
 #[tokio::test]
-async fn while_clients_hold_every_connection_probes_are_answered_and_the_database_is_reached() -> Result<()> {
+async fn probes_and_database_work_while_clients_hold_every_connection() -> Result<()> {
     let database = TestDatabase::create().await?;
     for (kind, own_connections) in
         [(ServiceKind::WriteApi, 8 + 1 + 1), (ServiceKind::ReadApi, 8 + 2 * 2 + 4 + 1)]
@@ -73,7 +73,7 @@ async fn while_clients_hold_every_connection_probes_are_answered_and_the_databas
                 start.elapsed()
             );
         }
-        // A client that was connected before is still served, from the database too.
+        // A client that connected earlier still gets responses, also from the database.
         let order = format!("{}/orders/00000000-0000-0000-0000-000000000001", service.url());
         let asked = match kind {
             ServiceKind::ReadApi => client.get(&order),

@@ -1,4 +1,5 @@
-//! The shell examples of all documents, run in order as a reader would paste them, on one system that has just been started.
+//! The shell examples of all documents, run in order as a reader would paste them, on one system that has just been
+//! started.
 
 mod examples;
 mod files;

@@ -1,4 +1,4 @@
-//! From a checkout's request to a screen's answer.
+//! From a checkout's request to a reader's response.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn wait_for_orders(system: &System, customer: &str, count: usize) -> Resul
     Ok(orders.await?)
 }
 
-/// How many orders the read model lacks, has too many of, or shows otherwise than they are.
+/// The number of missing, extra and different orders in the read model.
 async fn differences(session: &Client) -> Result<i64> {
     let differences = "SELECT count(*) FROM orders o FULL JOIN order_summary s USING (order_id)
         WHERE (o.customer_id, o.total_cents, o.status, o.version, o.placed_at,
@@ -45,7 +45,7 @@ async fn differences(session: &Client) -> Result<i64> {
 }
 
 #[tokio::test]
-async fn a_placed_order_is_seen_by_the_reader_as_it_was_answered_to_the_checkout() -> Result<()> {
+async fn a_reader_sees_a_placed_order_as_the_checkout_got_it() -> Result<()> {
     let system = System::start().await?;
     let _projector = system.start_projector().await?;
     let mut placed = place(&system, "alice", 3).await?;
@@ -55,7 +55,7 @@ async fn a_placed_order_is_seen_by_the_reader_as_it_was_answered_to_the_checkout
 }
 
 #[tokio::test]
-async fn a_projector_that_is_killed_loses_nothing_and_repeats_nothing() -> Result<()> {
+async fn a_killed_projector_loses_and_repeats_nothing() -> Result<()> {
     let system = System::start().await?;
     let total = 60;
     let mut projector = system.start_projector().await?;
@@ -93,7 +93,7 @@ async fn several_projectors_at_once_apply_each_event_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn while_no_projector_runs_orders_are_taken_and_appear_afterwards() -> Result<()> {
+async fn orders_placed_without_a_projector_appear_afterwards() -> Result<()> {
     let system = System::start().await?;
     for number in 1..=5 {
         place(&system, "alice", number).await?;
@@ -105,7 +105,7 @@ async fn while_no_projector_runs_orders_are_taken_and_appear_afterwards() -> Res
 }
 
 #[tokio::test]
-async fn a_damaged_read_model_is_repaired_while_everything_runs() -> Result<()> {
+async fn a_damaged_read_model_is_repaired_at_runtime() -> Result<()> {
     let system = System::start().await?;
     let _projector = system.start_projector().await?;
     for number in 1..=20 {

@@ -1,4 +1,4 @@
-//! A process that stood still, as under a debugger or while its machine was moved, answers what came meanwhile.
+//! A process that was suspended, as by a debugger or a live migration, responds to requests that arrived meanwhile.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::support::System;
 
-/// Longer than the 5 s for a head and for the first request, and than the 5 s for which an admin connection is kept.
+/// Longer than the 5 s for a head, for the first request, and for an idle admin connection.
 const STANDSTILL: Duration = Duration::from_secs(6);
 
 struct Client {
@@ -20,7 +20,7 @@ struct Client {
     rest: String,
 }
 
-/// A whole response, which has a length.
+/// A whole response with a content length.
 async fn read(stream: &mut TcpStream) -> Result<String> {
     let mut answer = Vec::new();
     let reading = async {
@@ -37,7 +37,7 @@ fn is_whole(answer: &str) -> bool {
     length.is_some_and(|length: usize| body.len() >= length)
 }
 
-/// Connections that have sent nothing, a whole request, and part of one.
+/// Connections that have sent nothing, a whole request, or part of one.
 async fn connect(url: &str, path: &str) -> Result<Vec<Client>> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
     let half = request.split_at(request.len() - 5);
@@ -59,13 +59,13 @@ async fn connect(url: &str, path: &str) -> Result<Vec<Client>> {
 }
 
 #[tokio::test]
-async fn what_came_while_a_process_stood_still_is_answered_when_it_goes_on() -> Result<()> {
+async fn requests_during_a_suspension_get_responses_after_it() -> Result<()> {
     let system = System::start().await?;
     let mut clients = Vec::new();
     for service in [&system.write, &system.read] {
         clients.extend(connect(service.url(), "/openapi.json").await?);
         clients.extend(connect(service.admin_url(), "/livez").await?);
-        // All of them have been accepted.
+        // All are accepted.
         wait::until("the connections to be open", Duration::from_secs(5), || async {
             let metrics = reqwest::get(format!("{}/metrics", service.admin_url())).await;
             let text = metrics.map_err(|error| error.to_string())?.text().await.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What clients can cause does not alarm anybody, and does not fill the log.
+//! Clients cannot cause errors in the log, nor fill it.
 
 use std::fs;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use testkit::test_database::TestDatabase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Requests that cannot be read.
+/// Malformed requests.
 const BROKEN: [&str; 5] = [
     "nonsense\r\n\r\n",
     "GET / HTTP/1.1\r\n\r\n",
@@ -22,18 +22,18 @@ async fn send(url: &str, request: &str) -> Result<()> {
     let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
     client.write_all(request.as_bytes()).await?;
     client.shutdown().await?;
-    // It may be cut off while it still sends.
+    // The server may close while this still sends.
     let _answer = client.read_to_end(&mut Vec::new()).await;
     Ok(())
 }
 
-/// The lines that are louder than INFO.
+/// The lines above INFO.
 fn loud(log: &str) -> Vec<&str> {
     log.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).collect()
 }
 
 #[tokio::test]
-async fn requests_that_cannot_be_read_and_streams_that_are_refused_log_at_info_or_below() -> Result<()> {
+async fn malformed_requests_and_refused_streams_log_at_info_or_below() -> Result<()> {
     let database = TestDatabase::create().await?;
     let logs = tempfile::tempdir()?;
     for kind in ServiceKind::ALL {
@@ -61,7 +61,7 @@ async fn requests_that_cannot_be_read_and_streams_that_are_refused_log_at_info_o
         let log = fs::read_to_string(logs.path().join(format!("{}.log", kind.name())))?;
         assert_eq!(loud(&log), Vec::<&str>::new(), "{}", kind.name());
         let overloaded = log.lines().filter(|line| line.contains("overloaded")).count();
-        // One a second for each of what can be overloaded.
+        // One per second for each resource that can be overloaded.
         assert!(u64::try_from(overloaded)? <= 2 * (seconds + 2), "{overloaded} in {seconds} s:\n{log}");
         assert_eq!(overloaded > 0, kind == ServiceKind::ReadApi, "{log}");
     }

@@ -1,4 +1,4 @@
-//! The real binaries, together.
+//! The real services together.
 
 mod descriptors;
 mod documents;

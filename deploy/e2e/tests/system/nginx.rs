@@ -34,7 +34,8 @@ fn config(dir: &std::path::Path, backends: &[(String, String); 2], url: &str, po
         format!("{path} {dir}/{kind};")
     });
     format!(
-        "daemon off;\nmaster_process off;\npid {dir}/pid;\nerror_log {dir}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n{}\n\
+        "daemon off;\nmaster_process off;\npid {dir}/pid;\nerror_log {dir}/error.log;\nevents {{}}\n\
+         http {{\naccess_log off;\n{}\n\
          {write_upstream}\n{read_upstream}\n\
          server {{ listen 127.0.0.1:{write};\n{write_location} }}\n\
          server {{ listen 127.0.0.1:{read};\n{read_location} }}\n\
@@ -43,7 +44,7 @@ fn config(dir: &std::path::Path, backends: &[(String, String); 2], url: &str, po
     )
 }
 
-/// Sends the bytes of a request, which a client library would change, and reads until `end`.
+/// Sends the exact bytes of a request and reads until `end`.
 async fn raw(port: u16, request: &str, end: &str) -> Result<String> {
     let mut client = TcpStream::connect(("127.0.0.1", port)).await?;
     client.write_all(request.as_bytes()).await?;
@@ -74,7 +75,7 @@ async fn with_the_documented_lines_every_documented_request_works() -> Result<()
     let placed = client.post(format!("http://127.0.0.1:{write}/orders")).json(&order).send().await?;
     let placed: Value = placed.error_for_status()?.json().await?;
     let order_id = placed["order_id"].as_str().context("no order_id")?;
-    // What `curl -X POST` sends: neither a body nor a length.
+    // As `curl -X POST` sends it: without body and length.
     let pay = format!("POST /orders/{order_id}/pay HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let paid = raw(write, &pay, "\"version\":2").await?;
     assert!(paid.starts_with("HTTP/1.1 200") && paid.contains("\"status\":\"paid\""), "{paid}");

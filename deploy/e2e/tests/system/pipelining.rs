@@ -1,4 +1,4 @@
-//! Requests that come in one packet, at the real services.
+//! Pipelined requests in one packet at the real services.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::support::System;
 const ORDER: &str = "0193a0c0-5f6e-7c1a-9d7e-2b6f3a1c4d5e";
 
 fn order() -> String {
-    // The body ends with what looks like a request.
+    // The end of the body looks like a request.
     let items = r#""items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]"#;
     format!(r#"{{"order_id": "{ORDER}", "customer_id": "alice", {items}}}"#)
         + "\r\n\r\nGET / HTTP/1.1\r\n\r\n"
 }
 
-/// Sends everything at once. What came back until the server closed.
+/// Sends everything at once. Returns everything received until the server closed.
 async fn send(url: &str, requests: &[String]) -> Result<String> {
     let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
     client.write_all(requests.concat().as_bytes()).await?;
@@ -43,13 +43,13 @@ fn chunked(path: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")
 }
 
-/// The heads and bodies, in their order.
+/// The heads and bodies in order.
 fn split(answers: &str) -> Vec<(&str, &str)> {
     answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.split_once("\r\n\r\n")).collect()
 }
 
 #[tokio::test]
-async fn orders_that_come_with_reads_behind_them_are_each_answered_as_what_they_are() -> Result<()> {
+async fn pipelined_orders_and_reads_each_get_the_right_response() -> Result<()> {
     let system = System::start().await?;
     let placed = order();
     let (json, behind) = placed.split_once("\r\n\r\n").context("no end")?;
@@ -60,10 +60,10 @@ async fn orders_that_come_with_reads_behind_them_are_each_answered_as_what_they_
         get("GET", "/openapi.json"),
         chunked(&step("pay"), "{}"),
         post(&step("ship"), r#"{"carrier": "DHL"}"#),
-        // It is refused, body and all.
+        // Refused, including its body.
         post("/orders", &placed),
         get("HEAD", "/openapi.json"),
-        // Behind a HEAD nothing is done.
+        // Nothing after a HEAD is executed.
         post(&step("deliver"), ""),
     ];
     let answers = send(system.write.url(), &requests).await?;

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use testkit::process::bind_to_this_thread;
 use testkit::wait;
 
-/// A running proxy; it ends with this value.
+/// A running proxy. Dropping it ends the proxy.
 pub(crate) struct Proxy {
     child: Child,
     dir: tempfile::TempDir,
@@ -24,7 +24,7 @@ impl Drop for Proxy {
     }
 }
 
-/// The program, or `None` where this machine has none and tests need none.
+/// The program, or `None` if it is missing and not required.
 pub(crate) fn find(name: &str) -> Result<Option<PathBuf>> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
@@ -38,7 +38,7 @@ pub(crate) fn find(name: &str) -> Result<Option<PathBuf>> {
     Ok(found)
 }
 
-/// Ports that nobody listens on now.
+/// Ports that are free now.
 pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let sockets: Vec<_> =
         (0..N).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
@@ -48,7 +48,7 @@ pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
 }
 
 impl Proxy {
-    /// Starts it with a configuration that `text` writes for its own directory, and waits until `port` is open.
+    /// Starts it with the configuration that `text` returns for its directory, and waits until `port` is open.
     pub(crate) async fn start(
         program: &Path,
         arguments: &[&str],

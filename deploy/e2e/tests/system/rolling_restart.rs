@@ -15,13 +15,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::proxy::{Proxy, find, free_ports};
 
-/// Long enough for a check every 200 ms to notice, on a busy machine too.
+/// Long enough for checks every 200 ms to notice, also on a busy machine.
 const DELAY_MS: &str = "2000";
 
-/// At least so many requests to each API.
+/// Fewest requests to each API.
 const REQUESTS: usize = 2_000;
 
-/// A replica that comes back at the same addresses.
+/// A replica that restarts at the same addresses.
 struct Replica {
     kind: ServiceKind,
     port: u16,
@@ -41,7 +41,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether requests come through to it again.
+    /// Waits until the balancer sends requests to it again.
     async fn wait_for_connections(&self) -> Result<()> {
         let metrics = format!("http://127.0.0.1:{}/metrics", self.admin_port);
         wait::until("HAProxy to use it again", Duration::from_secs(20), || async {
@@ -73,7 +73,7 @@ fn config(fronts: [u16; 2], replicas: &[Replica]) -> String {
     text
 }
 
-/// Counts the requests that were made, and keeps what came of those that were lost.
+/// Counts the requests, and keeps the outcomes of the lost ones.
 #[derive(Default)]
 struct Tally {
     made: AtomicUsize,
@@ -96,7 +96,7 @@ async fn keep_asking(kind: ServiceKind, port: u16, tally: Arc<Tally>) {
         {
             lost.push(format!("{error:?}"));
         }
-        // A thousand a second are enough, and leave something of the machine to the replicas.
+        // A thousand per second are enough, and leave CPU time to the replicas.
         tokio::time::sleep(Duration::from_millis(4)).await;
     }
 }

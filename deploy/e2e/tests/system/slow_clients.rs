@@ -1,4 +1,4 @@
-//! Clients that begin something and do not end it, at all three processes with the limits that they really have.
+//! Clients that leave requests unfinished, at all three processes with their real limits.
 
 use std::time::{Duration, Instant};
 
@@ -14,21 +14,21 @@ const GET: &str = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
 const HALF: &str = "GET /livez HTTP/1.1\r\nho";
 const CHUNKED: &str = "GET /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
 const LONG: &str = "GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhello";
-/// Its handler waits for the rest for five seconds.
-const ORDER: &str = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
-                     5\r\n{    \r\n";
+/// The handler waits five seconds for the rest.
+const ORDER: &str = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                     transfer-encoding: chunked\r\n\r\n5\r\n{    \r\n";
 
 const LONG_ORDER: &str =
     "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
 
-/// Sends the parts, then nothing or a byte a second, and keeps its side open. What came back until the server closed, and how long
-/// that took; an error where the connection was reset.
+/// Sends the parts, then nothing or a byte per second, and keeps its side open. Returns everything received until the
+/// server closed, and how long that took. An error means that the connection was reset.
 async fn talk(url: String, parts: &[&str], drip: bool) -> Result<(String, Duration)> {
     let (mut reader, mut writer) = TcpStream::connect(url.trim_start_matches("http://")).await?.into_split();
     let start = Instant::now();
     for part in parts {
         writer.write_all(part.as_bytes()).await?;
-        // The next one comes as a packet of its own.
+        // The next part is a packet of its own.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let dripping: tokio::task::JoinHandle<Result<()>> = tokio::spawn(async move {
@@ -48,7 +48,7 @@ async fn talk(url: String, parts: &[&str], drip: bool) -> Result<(String, Durati
 }
 
 #[tokio::test]
-async fn whatever_is_left_unfinished_is_closed_within_seconds_and_never_reset() -> Result<()> {
+async fn unfinished_requests_are_closed_within_seconds_and_never_reset() -> Result<()> {
     let system = System::start().await?;
     let projector = system.start_projector().await?;
     let mut cases: Vec<(String, Vec<&str>, &str)> = Vec::new();
@@ -64,7 +64,7 @@ async fn whatever_is_left_unfinished_is_closed_within_seconds_and_never_reset() 
             cases.push((url.to_owned(), parts, last_status));
         }
     }
-    // Few connections are served there, so that one that is only kept must not hold up the next probe.
+    // The listener has few connections: an idle one must not delay the next probe.
     for url in [system.write.admin_url(), system.read.admin_url(), projector.admin_url()] {
         cases.push((url.to_owned(), vec![GET], ""));
     }

@@ -1,4 +1,4 @@
-//! After SIGTERM a process still serves for a while, so that load balancers can take notice.
+//! After SIGTERM a process still serves for a while, so that load balancers notice.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ async fn readiness_goes_off_at_once_while_requests_are_still_served_and_then_the
         assert_eq!(alive, StatusCode::OK);
         assert!(service.is_running() && start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
         if let Some(stream) = &mut stream {
-            // It ends in good order, and not before the drain.
+            // It ends with status 0, and not before the drain.
             while stream.chunk().await?.is_some() {}
             assert!(start.elapsed() >= Duration::from_secs(4), "{:?}", start.elapsed());
         }
@@ -63,7 +63,7 @@ async fn readiness_goes_off_at_once_while_requests_are_still_served_and_then_the
     Ok(())
 }
 
-/// Asks again and again, and reads nothing of the answers, until the process can send no more.
+/// Sends requests and reads no response, until the process can send no more.
 async fn hold_up_an_answer(url: &str) -> Result<TcpStream> {
     let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
     let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
@@ -74,8 +74,8 @@ async fn hold_up_an_answer(url: &str) -> Result<TcpStream> {
     Ok(client)
 }
 
-/// From SIGTERM to the end, which is then within its limit. The drain was held to its end by what was in flight.
-async fn stop_with_a_drain_that_is_held(service: Service) -> Result<()> {
+/// Checks that the process ends within its limit after SIGTERM, while requests in flight extend the drain to its limit.
+async fn stop_with_a_full_drain(service: Service) -> Result<()> {
     let (start, name) = (Instant::now(), service.kind().name());
     let status = tokio::task::spawn_blocking(move || service.stop()).await??;
     let took = start.elapsed();
@@ -86,7 +86,7 @@ async fn stop_with_a_drain_that_is_held(service: Service) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_drain_that_clients_hold_open_ends_within_its_limit() -> Result<()> {
+async fn a_drain_with_slow_clients_ends_within_its_limit() -> Result<()> {
     let database = TestDatabase::create().await?;
     let logs = tempfile::tempdir()?;
     let vars = [("SHUTDOWN_DELAY_MS", "0"), ("WRITE_DEADLINE_MS", "60000")];
@@ -103,7 +103,7 @@ async fn a_drain_that_clients_hold_open_ends_within_its_limit() -> Result<()> {
 
     let slow_readers = [hold_up_an_answer(write.url()).await?, hold_up_an_answer(read.url()).await?];
     let stream = reqwest::get(format!("{}/customers/alice/orders/stream", read.url())).await?;
-    // An order that cannot be stored, and is waited for longer than the drain lasts.
+    // An order that cannot be stored; its request lasts longer than the drain.
     wire.set(Wire::RequestsLost);
     let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]});
     let placing = reqwest::Client::new().post(format!("{}/orders", write.url())).json(&order).send();
@@ -113,7 +113,7 @@ async fn a_drain_that_clients_hold_open_ends_within_its_limit() -> Result<()> {
         std::future::ready(if lost > 0 { Ok(()) } else { Err(lost) })
     })
     .await?;
-    tokio::try_join!(stop_with_a_drain_that_is_held(write), stop_with_a_drain_that_is_held(read))?;
+    tokio::try_join!(stop_with_a_full_drain(write), stop_with_a_full_drain(read))?;
     drop((slow_readers, stream, placing));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The system that most tests start.
+//! The system for most tests.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::test_database::TestDatabase;
 
-/// A database and the services on it; all of them end with this value.
+/// A database and its services. Dropping it ends all.
 pub(crate) struct System {
     pub(crate) write: Service,
     pub(crate) read: Service,

@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 
-/// A run on ports of its own that no other test can collide with.
+/// A run on free ports.
 async fn run_once(program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Output> {
     ServiceBinaries::built().await?;
     let mut command = Command::new(program);
@@ -25,14 +25,14 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// How many there are: each is a folder.
+/// The number of migrations: each is a folder.
 fn migrations() -> Result<usize> {
     let entries = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations"))?;
     Ok(entries.flatten().filter(|entry| entry.path().is_dir()).count())
 }
 
 #[tokio::test]
-async fn once_places_orders_and_sees_them() -> Result<()> {
+async fn once_places_orders_and_reads_them() -> Result<()> {
     let output = run_once(Path::new(PROGRAM), |_| {}).await?;
     let said = text(&output);
     assert!(output.status.success(), "{said}");
@@ -62,7 +62,7 @@ async fn a_data_directory_keeps_the_orders() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_data_directory_whose_server_was_killed_is_taken_up_again() -> Result<()> {
+async fn a_data_directory_works_after_its_server_was_killed() -> Result<()> {
     let data = tempfile::tempdir()?;
     open_to_the_servers_user(data.path())?;
     let directory = data.path().join("pg");
@@ -72,8 +72,8 @@ async fn a_data_directory_whose_server_was_killed_is_taken_up_again() -> Result<
         })
     };
     assert!(again().await?.status.success());
-    // What a crash leaves: a file that says a server is ready, of a process that is no more.
-    let gone = 4_194_305; // Above the highest process id that Linux gives.
+    // As after a crash: the file of a ready server whose process is gone.
+    let gone = 4_194_305; // Above the highest process id of Linux.
     let socket_dir = data.path().display();
     let stale = format!("{gone}\n{}\n1\n5432\n{socket_dir}\n\n0 0\nready   \n", directory.display());
     std::fs::write(directory.join("postmaster.pid"), stale)?;
@@ -94,7 +94,7 @@ async fn a_pg_bin_without_postgresql_is_an_error_that_names_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_is_already_there_is_used() -> Result<()> {
+async fn an_existing_server_is_used() -> Result<()> {
     let database = TestDatabase::create_empty().await?;
     let output = run_once(Path::new(PROGRAM), |command| {
         command.env("DATABASE_URL", database.superuser_url());
@@ -111,12 +111,12 @@ async fn a_server_that_is_already_there_is_used() -> Result<()> {
 #[tokio::test]
 async fn an_ordinary_user_can_run_it() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
-        return Ok(()); // Then all the other tests show it.
+        return Ok(()); // All other tests cover it.
     }
     let Some(nobody) = nix::unistd::User::from_name("nobody")? else {
         anyhow::bail!("there is no user nobody")
     };
-    // The build directory may be closed to others: give them copies.
+    // Other users may not have access to the build directory, so copy the programs.
     let programs = tempfile::tempdir()?;
     open_to_the_servers_user(programs.path())?;
     let built = ServiceBinaries::built().await?;

@@ -1,4 +1,4 @@
-//! However the launcher ends, it leaves no process behind.
+//! The launcher never leaves a process, however it ends.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ use testkit::wait;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 
-/// A launcher in a temporary directory of its own, by which everything that it starts can be recognised.
+/// A launcher with its own temporary directory, which identifies all processes that it starts.
 struct Launcher {
     child: Child,
     temp_dir: tempfile::TempDir,
@@ -31,7 +31,7 @@ impl Launcher {
         Ok(command)
     }
 
-    /// Starts one and waits until everything runs.
+    /// Starts a launcher and waits until everything runs.
     async fn start() -> Result<Self> {
         ServiceBinaries::built().await?;
         let temp_dir = tempfile::tempdir()?;
@@ -48,7 +48,7 @@ impl Launcher {
         Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
     }
 
-    /// The processes that name our directory in their arguments or environment, without PostgreSQL's own children.
+    /// The processes with our directory in their arguments or environment, without PostgreSQL's children.
     fn processes(&self) -> Vec<String> {
         processes_that_name(&self.temp_dir.path().display().to_string())
     }
@@ -72,7 +72,7 @@ fn processes_that_name(directory: &str) -> Vec<String> {
         let arguments = read("cmdline").ok()?;
         let named =
             arguments.contains(directory) || read("environ").is_ok_and(|vars| vars.contains(directory));
-        // PostgreSQL's children have a title instead of arguments; they share their parent's fate.
+        // PostgreSQL's children have a title instead of arguments, and end with their parent.
         (named && !arguments.starts_with("postgres: ") && !arguments.is_empty()).then_some(arguments)
     })
     .collect()
@@ -101,12 +101,12 @@ async fn after_kill_9_of_the_launcher() -> Result<()> {
 #[tokio::test]
 async fn after_the_death_of_a_service_or_of_the_server() -> Result<()> {
     for victim in ["projector", "postgres"] {
-        dies_with(victim).await?;
+        ends_with_victim(victim).await?;
     }
     Ok(())
 }
 
-async fn dies_with(victim: &str) -> Result<()> {
+async fn ends_with_victim(victim: &str) -> Result<()> {
     let mut launcher = Launcher::start().await?;
     let name = launcher.temp_dir.path().display().to_string();
     let process = fs::read_dir("/proc")?.flatten().find(|entry| {
@@ -124,7 +124,7 @@ async fn dies_with(victim: &str) -> Result<()> {
     launcher.nothing_is_left().await
 }
 
-/// Runs a command that is to fail, and checks what it says and that nothing is left of it.
+/// Runs a command that must fail, and checks its message and that no process is left.
 fn fails_and_leaves_nothing(mut command: Command, temp_dir: &tempfile::TempDir, reason: &str) -> Result<()> {
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -134,7 +134,7 @@ fn fails_and_leaves_nothing(mut command: Command, temp_dir: &tempfile::TempDir, 
 }
 
 #[tokio::test]
-async fn after_a_start_on_a_port_that_is_taken() -> Result<()> {
+async fn after_a_start_on_a_port_in_use() -> Result<()> {
     ServiceBinaries::built().await?;
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = taken.local_addr()?.port().to_string();
@@ -158,7 +158,7 @@ async fn after_a_start_on_a_broken_data_directory() -> Result<()> {
 }
 
 #[tokio::test]
-async fn after_a_start_on_a_directory_that_holds_something_else_which_stays_as_it_is() -> Result<()> {
+async fn after_a_start_on_a_directory_with_other_files_which_is_not_changed() -> Result<()> {
     ServiceBinaries::built().await?;
     let temp_dir = tempfile::tempdir()?;
     let directory = temp_dir.path().join("mine");
@@ -206,14 +206,14 @@ async fn after_a_closed_standard_output() -> Result<()> {
 
 #[test]
 fn after_a_panic_of_the_thread_that_started_the_server() -> Result<()> {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None });
         let dir = server.as_ref().map(|server| server.socket_dir().display().to_string());
-        let _receiver_waits = tell.send(dir.unwrap_or_default());
+        let _receiver_waits = send.send(dir.unwrap_or_default());
         assert!(server.is_err(), "a panic with a running server");
     });
-    let dir = told.recv()?;
+    let dir = receive.recv()?;
     assert!(!dir.is_empty(), "the server did not start");
     assert!(thread.join().is_err(), "the thread should have panicked");
     assert_eq!(processes_that_name(&dir), Vec::<String>::new());

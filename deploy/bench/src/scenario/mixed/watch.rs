@@ -1,4 +1,4 @@
-//! What can be seen of the services while they are under load.
+//! Observes the services under load.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -9,24 +9,24 @@ use testkit::services::Service;
 use crate::stage::Stage;
 use crate::usage::resident_mb;
 
-/// The gauge of the projector that tells how old the oldest event is.
+/// The projector's gauge of the oldest event's age.
 const BACKLOG_AGE: &str = "orders_outbox_oldest_event_age_seconds ";
 
-/// One look, and when it was asked for and answered.
+/// One sample, with its start and end.
 #[derive(Debug)]
 struct Sample {
     asked: Instant,
     answered: Instant,
     backlog_age: f64,
-    /// Of each process.
+    /// Per process.
     resident_mb: Vec<f64>,
 }
 
-/// What was seen over some time.
+/// All samples.
 #[derive(Debug)]
 pub(super) struct Seen(Vec<Sample>);
 
-/// Does the `work`, and looks meanwhile at the age of the projector's backlog and at the memory of all.
+/// Runs `work`, and samples the age of the projector's backlog and the memory of all processes meanwhile.
 pub(super) async fn watch_during<T>(
     work: impl Future<Output = Result<T>>,
     stage: &Stage,
@@ -37,7 +37,7 @@ pub(super) async fn watch_during<T>(
     Ok((done, Seen(samples)))
 }
 
-/// Looks ten times a second, and for the last time when the `work` is done.
+/// Samples ten times per second, and once more after `work`.
 async fn look_during<T, S>(
     work: impl Future<Output = Result<T>>,
     look: impl AsyncFn() -> Result<S>,
@@ -60,15 +60,14 @@ async fn look(stage: &Stage, projector: &Service, all: [&Service; 3]) -> Result<
     let metrics = stage.http.get(format!("{}/metrics", projector.admin_url())).send().await?.text().await?;
     let answered = Instant::now();
     let gauge = metrics.lines().find_map(|line| line.strip_prefix(BACKLOG_AGE));
-    let backlog_age: f64 = gauge.context("the projector does not tell how old its backlog is")?.parse()?;
-    ensure!(backlog_age.is_finite(), "the projector does not know how old its backlog is");
+    let backlog_age: f64 = gauge.context("the projector has no metric of its backlog's age")?.parse()?;
+    ensure!(backlog_age.is_finite(), "the projector does not know the age of its backlog");
     let resident_mb = all.into_iter().map(resident_mb).collect::<Result<_>>()?;
     Ok(Sample { asked, answered, backlog_age, resident_mb })
 }
 
 impl Seen {
-    /// No event was older than that at any time, in seconds: what was the oldest at one look may have aged until the
-    /// next.
+    /// Upper bound of any event's age, in seconds: the oldest event of a sample may have aged until the next sample.
     pub(super) fn backlog_age(&self) -> f64 {
         let Self(samples) = self;
         let until_next = |(one, next): (&Sample, &Sample)| {
@@ -78,7 +77,7 @@ impl Seen {
         samples.iter().zip(samples.iter().skip(1)).map(until_next).chain(last).fold(0.0, f64::max)
     }
 
-    /// The mean memory of one process in one quarter of the time, counted from 0.
+    /// The mean memory of a process in one quarter of the time (0 to 3).
     pub(super) fn mean_mb(&self, process: usize, quarter: usize) -> f64 {
         let Self(samples) = self;
         let (start, end) = (samples.len() * quarter / 4, samples.len() * (quarter + 1) / 4);

@@ -1,4 +1,4 @@
-//! How long good events wait while some are refused all the time.
+//! The delay of other events while some are refused all the time.
 
 use anyhow::{Result, ensure};
 use testkit::services::ServiceKind;
@@ -11,7 +11,7 @@ use crate::stage::{Stage, stop};
 use crate::steady::SteadyOrders;
 
 const EVENTS_PER_SECOND: u32 = 500;
-/// One event in a hundred is refused.
+/// One in a hundred events is refused.
 const ORDERS: SteadyOrders =
     SteadyOrders { per_second: EVENTS_PER_SECOND, after: 0, every_hundredth: UNKNOWN_TOTAL };
 

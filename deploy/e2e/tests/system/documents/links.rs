@@ -25,8 +25,8 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap()
 }
 
-/// The links of a document that lead nowhere, its names of links that are not defined or not used, and its paths of files that
-/// do not exist.
+/// The links of a document that lead nowhere, its names of links that are not defined or not used, and its paths of
+/// files that do not exist.
 pub(super) fn dead(document: &Document) -> Vec<String> {
     let text = prose(&document.text);
     let paths = CODE.captures_iter(&text).map(|code| code[1].to_owned());

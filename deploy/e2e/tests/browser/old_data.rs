@@ -1,4 +1,4 @@
-//! What could mislead: data that is old, and customers who are not there.
+//! Old data and unknown customers must not mislead.
 
 use anyhow::Result;
 
@@ -8,11 +8,11 @@ use crate::scene::Scene;
 const AS_OF: &str = "not live, as of ";
 
 #[tokio::test]
-async fn an_unknown_customer_does_not_seem_to_be_loaded() -> Result<()> {
+async fn an_unknown_customer_is_not_shown_as_loaded() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
     for (width, name) in [(1100, "unknown-customer"), (390, "unknown-customer-phone")] {
-        browser.look_like(width, "light").await?;
+        browser.set_appearance(width, "light").await?;
         scene.open("customer=alicia").await?;
         browser.see("#none", &["No orders of alicia"]).await?;
         let check = "Check the customer id: it must match exactly, including upper and lower case.";
@@ -24,7 +24,7 @@ async fn an_unknown_customer_does_not_seem_to_be_loaded() -> Result<()> {
         browser.screenshot(name).await?;
         browser.open("about:blank").await?;
     }
-    // The first order comes in all by itself.
+    // The first order appears without a reload.
     scene.open("customer=bob").await?;
     browser.see("#none", &["No orders of bob"]).await?;
     browser.see("#state", &["live"]).await?;
@@ -37,7 +37,7 @@ async fn an_unknown_customer_does_not_seem_to_be_loaded() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_filter_that_nothing_passes_can_be_cleared() -> Result<()> {
+async fn a_filter_without_results_can_be_cleared() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
     scene.open("customer=alice&status=cancelled&status=delivered").await?;
@@ -52,7 +52,7 @@ async fn a_filter_that_nothing_passes_can_be_cleared() -> Result<()> {
 }
 
 #[tokio::test]
-async fn while_it_reconnects_what_it_shows_is_marked_as_old() -> Result<()> {
+async fn data_is_marked_as_old_while_the_page_reconnects() -> Result<()> {
     let Some(mut scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
     scene.see_orders((26..=45).rev()).await?;
@@ -61,12 +61,12 @@ async fn while_it_reconnects_what_it_shows_is_marked_as_old() -> Result<()> {
     assert_eq!(scene.browser.run(&is_old).await?, false, "it is live");
     scene.stop()?;
     for (width, scheme, name) in [(1100, "light", "old"), (390, "dark", "old-phone")] {
-        scene.browser.look_like(width, scheme).await?;
+        scene.browser.set_appearance(width, scheme).await?;
         scene.browser.see("#state", &["reconnecting…"]).await?;
         scene.browser.until(&is_old).await?;
         assert_eq!(obstacles(&scene.browser).await?, [""; 0], "{name}");
         scene.browser.screenshot(name).await?;
-        // One order, which covers the list, says so too.
+        // The view of one order is marked too.
         scene.browser.click("tbody tr:nth-child(2) .open").await?;
         let says_so = "return document.getElementById('detail-age').checkVisibility()
             && document.getElementById('detail-age').textContent.startsWith('Not live, as of ')";
