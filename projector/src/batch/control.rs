@@ -1,5 +1,5 @@
-//! Controls: the proof that the refused events are at fault, not the database. An order like theirs, and valid, is
-//! accepted.
+//! Controls: valid orders as large as the refused ones. If PostgreSQL accepts a control, the refused events are at
+//! fault, not the database.
 
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
@@ -121,7 +121,7 @@ impl BatchRunner {
             let orders = orders_that_need_room();
             match self.apply_control(connection, &orders.iter().collect::<Vec<_>>(), mode).await {
                 Ok(()) => self.room.found(),
-                // A constraint across orders, such as one order for each customer. It proves nothing about room.
+                // A constraint across orders, such as one order per customer. It proves nothing about room.
                 Err(error) if is_kind_known(&error) => {}
                 Err(error) => {
                     log_refused_control(&refused, "hundreds of orders that need new pages", &error);

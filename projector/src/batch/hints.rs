@@ -26,7 +26,7 @@ impl BatchRunner {
         Ok(Hints { rows: self.rows_tried(connection).await?, is_misleading: false })
     }
 
-    /// `events` were applied. If a hint had said that they are refused, hints are misleading here.
+    /// Records that `events` were applied. If a hint said that they would be refused, this batch uses no more hints.
     pub(super) fn record_written(&self, hints: &mut Hints, events: &[&OrderEvent], is_suspect: bool) {
         hints.is_misleading |= is_suspect;
         for (rows, projection) in hints.rows.iter_mut().zip(&self.projections) {

@@ -128,7 +128,7 @@ impl BatchRunner {
         let lock_timeout = savepoints.lock_timeout().unwrap_or_else(|| self.database.shortest_timeout());
         match self.classify_within(&error, lock_timeout) {
             ErrorClass::Database => Err(error),
-            // The batch is repeated with locked rows skipped first.
+            // Repeats the batch with `skip_locked`.
             ErrorClass::Lock if !mode.skip_locked => Err(error),
             class => Ok(Err((class, error))),
         }

@@ -10,7 +10,8 @@ const BATCH_MIN: usize = SAVEPOINTS_MAX;
 /// Events between two refused ones, before anything is known.
 const FIRST_GAP: usize = 1_000;
 const GAP_MAX: usize = 100_000;
-/// A gap is applied in this many parts. More parts cost more statements; larger parts are applied twice more often.
+/// A gap is applied in this many parts. More parts cost more statements; larger parts fail more often
+/// and are applied again.
 const PARTS_PER_GAP: usize = 2;
 /// A batch contains about this many refused events.
 const GAPS_PER_BATCH: usize = 4;

@@ -95,7 +95,7 @@ pub(super) struct Part {
 
 /// What is left to apply, and what has been found.
 pub(super) struct Search {
-    /// The next one last.
+    /// In reverse order: the next part is popped from the end.
     pub(super) parts: Vec<Part>,
     pub(super) savepoints: Savepoints,
     pub(super) locks: Locks,
@@ -140,13 +140,13 @@ impl Part {
     }
 }
 
-/// The first one last.
+/// In reverse order, as in [`Search::parts`].
 fn parts(events: usize, size: usize) -> Vec<Part> {
     let starts = (0..events).step_by(size.max(1));
     starts.map(|start| Part::new(start..events.min(start.saturating_add(size)))).rev().collect()
 }
 
-/// The first one last.
+/// In reverse order, as in [`Search::parts`].
 fn halves(part: &Range<usize>) -> Option<[Range<usize>; 2]> {
     let middle = part.start + part.len() / 2;
     (part.len() > 1).then_some([middle..part.end, part.start..middle])
