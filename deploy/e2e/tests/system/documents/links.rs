@@ -93,8 +93,8 @@ fn anchors(markdown: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_check_finds_dead_links() {
-    let text = "# One, two\n[a](#one-two) [b](#three) [c](nowhere.md) [d] [e][f] `deploy/nothing.rs`\n\n[d]: README.md\n\
-                [g]: README.md\n```sh\n[h](nowhere.md)\n```\n";
+    let text = "# One, two\n[a](#one-two) [b](#three) [c](nowhere.md) [d] [e][f] `deploy/nothing.rs`\n\n\
+                [d]: README.md\n[g]: README.md\n```sh\n[h](nowhere.md)\n```\n";
     let document = Document { path: "SECURITY.md".to_owned(), text: text.to_owned() };
     let dead = dead(&document);
     for expected in ["#three", "nowhere.md", "[f]", "[g]", "deploy/nothing.rs"] {
