@@ -12,8 +12,8 @@ use serde::Serialize;
 
 pub use self::field_error::FieldError;
 pub use self::problem_type::{
-    HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED, NO_SUCH_RESOURCE, ProblemType,
-    UNAVAILABLE,
+    HEAD_TOO_LARGE, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED, NO_SUCH_RESOURCE,
+    ProblemType, UNAVAILABLE,
 };
 
 /// The most parameters that `detail` names.

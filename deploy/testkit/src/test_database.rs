@@ -83,8 +83,14 @@ impl TestDatabase {
     /// The operating system's.
     pub async fn behind_a_proxy(&self, role: &str) -> io::Result<(FaultProxy, String)> {
         let proxy = FaultProxy::start(self.server.socket_dir.join(".s.PGSQL.5432")).await?;
-        let url = format!("postgres://{role}@127.0.0.1:{}/{}", proxy.port(), self.name);
+        let url = self.url_by_proxy(role, &proxy);
         Ok((proxy, url))
+    }
+
+    /// The URL for `role` through this proxy.
+    #[must_use]
+    pub fn url_by_proxy(&self, role: &str, proxy: &FaultProxy) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{}", proxy.port(), self.name)
     }
 
     /// The URLs for `role` through `PgBouncer` in this mode, one per common configuration. Empty, with a message, if it

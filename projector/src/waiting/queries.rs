@@ -30,6 +30,8 @@ pub struct Window {
     pub up_to: i64,
     /// How many they are.
     pub events: i64,
+    /// The highest id of all waiting events.
+    pub newest: i64,
 }
 
 /// Sets aside events that were claimed from the outbox. An event whose id is taken, for example because ids were
@@ -52,8 +54,10 @@ pub async fn window(
     after: i64,
     size: i64,
 ) -> QueryResult<Option<Window>> {
-    let found: (Option<i64>, i64) = RunQueryDsl::get_result(FindWindow { after, size }, connection).await?;
-    Ok(found.0.map(|up_to| Window { after, up_to, events: found.1 }))
+    let found: (Option<i64>, i64, Option<i64>) =
+        RunQueryDsl::get_result(FindWindow { after, size }, connection).await?;
+    let (up_to, events, newest) = found;
+    Ok(up_to.map(|up_to| Window { after, up_to, events, newest: newest.unwrap_or(up_to) }))
 }
 
 /// Locks events of `window`, up to `limits`, whose rows no other session has locked, and these rows with them; by id.
@@ -155,7 +159,7 @@ impl<'a> SetAsideStatement<'a> {
 }
 
 statement! {
-    struct FindWindow = "waiting_window.sql" -> (Nullable<BigInt>, BigInt) {
+    struct FindWindow = "waiting_window.sql" -> (Nullable<BigInt>, BigInt, Nullable<BigInt>) {
         after: i64 as BigInt,
         size: i64 as BigInt,
     }

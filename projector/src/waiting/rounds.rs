@@ -8,6 +8,9 @@ use diesel_async::AsyncPgConnection;
 
 use super::queries::{self, Window};
 
+/// Most waiting events that one claim reads: some milliseconds of processor time.
+pub(super) const WINDOW: i64 = 2_000;
+
 /// One of this many probes claims events that were probed before. The others claim the newest events, if there are any.
 const PROBES_PER_RECHECK: usize = 4;
 
@@ -57,58 +60,49 @@ impl Newest {
 
 /// A round through all events by id, in windows. After it the next round starts.
 pub(super) struct Round {
-    /// Most events of a window.
-    size: i64,
     /// The next window starts after this id.
     after: AtomicI64,
     /// The round ends at this id.
     end: AtomicI64,
 }
 
-impl Round {
-    pub(super) fn new(size: i64) -> Self {
-        Self { size, after: AtomicI64::new(i64::MIN), end: AtomicI64::new(i64::MIN) }
+impl Default for Round {
+    fn default() -> Self {
+        Self { after: AtomicI64::new(i64::MIN), end: AtomicI64::new(i64::MIN) }
     }
+}
 
+impl Round {
     /// Whether the round has started and not ended.
     pub(super) fn is_unfinished(&self) -> bool {
         self.after.load(Ordering::Relaxed) != i64::MIN
     }
 
-    /// The next window of this round, or the first of the next one. A round ends at the id that is `newest` when it
-    /// starts; otherwise it would never end while events arrive.
+    /// The next window of this round, or the first of the next one. A round ends at the highest id of its start, and at
+    /// `newest` at the latest; otherwise it would never end while events arrive.
     pub(super) async fn window(
         &self,
         connection: &mut AsyncPgConnection,
         newest: i64,
     ) -> QueryResult<Option<Window>> {
         let after = self.after.load(Ordering::Relaxed);
+        let end = self.end.load(Ordering::Relaxed);
         if after != i64::MIN
-            && let Some(window) = self.window_after(connection, after).await?
+            && after < end
+            && let Some(window) = queries::window(connection, after, WINDOW).await?
         {
-            return Ok(Some(window));
+            return Ok(Some(Window { up_to: window.up_to.min(end), ..window }));
         }
         self.after.store(i64::MIN, Ordering::Relaxed);
-        self.end.store(newest, Ordering::Relaxed);
-        self.window_after(connection, i64::MIN).await
-    }
-
-    async fn window_after(
-        &self,
-        connection: &mut AsyncPgConnection,
-        after: i64,
-    ) -> QueryResult<Option<Window>> {
-        let end = self.end.load(Ordering::Relaxed);
-        if after >= end {
-            return Ok(None);
-        }
-        let window = queries::window(connection, after, self.size).await?;
-        Ok(window.map(|window| Window { up_to: window.up_to.min(end), ..window }))
+        let Some(window) = queries::window(connection, i64::MIN, WINDOW).await? else { return Ok(None) };
+        let end = newest.min(window.newest);
+        self.end.store(end, Ordering::Relaxed);
+        Ok((end > i64::MIN).then(|| Window { up_to: window.up_to.min(end), ..window }))
     }
 
     /// Continues after `window`, or after `last_claimed` if the window may have more events to claim.
     pub(super) fn continue_after(&self, window: Window, last_claimed: Option<i64>) {
-        let is_last = window.events < self.size || window.up_to >= self.end.load(Ordering::Relaxed);
+        let is_last = window.events < WINDOW || window.up_to >= self.end.load(Ordering::Relaxed);
         let rest = if is_last { i64::MIN } else { window.up_to };
         self.after.store(last_claimed.unwrap_or(rest), Ordering::Relaxed);
     }

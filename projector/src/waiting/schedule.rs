@@ -7,7 +7,7 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
 use super::queries;
-use super::rounds::{Newest, Round};
+use super::rounds::{Newest, Round, WINDOW};
 use crate::outbox::{ClaimLimits, ClaimedEvent};
 
 /// Most events without a row in one batch: each whose row another session has inserted and not committed costs a wait.
@@ -15,27 +15,13 @@ pub(crate) const PROBE_BATCH: usize = 64;
 /// Events without a row are probed at least this often, also while unlocked events keep arriving.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
-/// Most waiting events that one claim reads: a millisecond or two of processor time. Trying a lock costs most.
-const UNLOCKED_WINDOW: i64 = 500;
-const WITHOUT_ROW_WINDOW: i64 = 2_000;
-
 /// Where the next claims of waiting events start. The workers of a process share it.
+#[derive(Default)]
 pub(crate) struct Schedule {
     unlocked: Round,
     without_row: Round,
     newest: Newest,
     probe: Mutex<LastProbe>,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self {
-            unlocked: Round::new(UNLOCKED_WINDOW),
-            without_row: Round::new(WITHOUT_ROW_WINDOW),
-            newest: Newest::default(),
-            probe: Mutex::default(),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -53,8 +39,8 @@ pub(crate) struct WaitingClaim {
 }
 
 impl Schedule {
-    /// Claims waiting events whose rows can be locked now. At the end of a round without any, and regularly, it claims
-    /// a few events that have no visible row: only applying them shows whether another session has inserted the row.
+    /// Claims waiting events whose rows can be locked now. If a window has none, and regularly, it claims a few events
+    /// that have no visible row: only applying them shows whether another session has inserted the row.
     pub(crate) async fn claim(
         &self,
         connection: &mut AsyncPgConnection,
@@ -69,7 +55,7 @@ impl Schedule {
             }
         }
         let events = self.claim_unlocked(connection, limits).await?;
-        if events.is_empty() && !is_probe_due && !self.is_round_unfinished() {
+        if events.is_empty() && !is_probe_due {
             let events = self.claim_without_row(connection, limits).await?;
             return Ok(WaitingClaim { one_by_one: !events.is_empty(), events });
         }
@@ -104,9 +90,8 @@ impl Schedule {
         let round = &self.unlocked;
         let Some(window) = round.window(connection, i64::MAX).await? else { return Ok(Vec::new()) };
         let claimed = queries::claim_unlocked(connection, window, limits).await?;
-        // After a full claim the window may have more.
-        let is_full = i64::try_from(claimed.len()).is_ok_and(|events| events >= limits.events);
-        round.continue_after(window, claimed.last().filter(|_| is_full).map(|event| event.id));
+        // The limits may have cut the claim: the window may have more.
+        round.continue_after(window, claimed.last().map(|event| event.id));
         Ok(claimed)
     }
 
@@ -137,7 +122,7 @@ impl Schedule {
         connection: &mut AsyncPgConnection,
         limits: ClaimLimits,
     ) -> QueryResult<Vec<ClaimedEvent>> {
-        let window = queries::window(connection, self.newest.probed(), WITHOUT_ROW_WINDOW).await?;
+        let window = queries::window(connection, self.newest.probed(), WINDOW).await?;
         let Some(window) = window else { return Ok(Vec::new()) };
         let claimed = queries::claim_without_row(connection, window, limits).await?;
         self.newest.probing(claimed.last().map_or(window.up_to, |event| event.id));

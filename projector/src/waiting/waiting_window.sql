@@ -1,6 +1,10 @@
 -- waiting_window
--- The last id of the next window of waiting events, and how many events it has.
-SELECT max(id), count(*)
+-- The last id of the next window of waiting events, how many events it has, and the highest id of all.
+SELECT
+    max(id),
+    count(*),
+    -- Not max(id): planned while the table was empty, it would read the whole index.
+    (SELECT id FROM waiting_events ORDER BY id DESC LIMIT 1)
 FROM (
     SELECT id
     FROM waiting_events

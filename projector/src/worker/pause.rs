@@ -26,7 +26,7 @@ const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 /// as the last attempt.
 const SHORTEST_WAITING_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_WAITING_PAUSE: Duration = Duration::from_millis(200);
-const WAITING_PAUSE_PER_ATTEMPT: u32 = 16;
+const WAITING_PAUSE_PER_ATTEMPT: u32 = 8;
 const LONGEST_PAUSE_AFTER_A_LONG_ATTEMPT: Duration = Duration::from_millis(600);
 
 /// How long an idle worker pauses if the last event arrived `since` ago.
@@ -88,7 +88,7 @@ mod tests {
     fn a_locked_row_is_tried_again_soon_and_then_less_often() {
         let ms = Duration::from_millis;
         assert_eq!([0, 7, 50, 60_000].map(|ago| waiting(ms(ago), ms(0))), [5, 7, 50, 200].map(ms));
-        assert_eq!(waiting(ms(60_000), ms(25)), ms(400), "attempts use a small fraction of the time");
+        assert_eq!(waiting(ms(60_000), ms(50)), ms(400), "attempts use a small fraction of the time");
         assert_eq!(waiting(ms(60_000), ms(500)), ms(600), "no event waits for more than a second");
     }
 

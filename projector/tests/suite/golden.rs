@@ -87,7 +87,8 @@ async fn the_plans_of_the_hot_statements_are_the_committed_ones_and_scan_no_tabl
     check(&mut connection, "probe", "1, 2, 1").await?;
     waiting::window(&mut connection, 1, 1).await?;
     check(&mut connection, "waiting_window", "1, 10000").await?;
-    let (window, limits) = (Window { after: 1, up_to: 2, events: 1 }, ClaimLimits { events: 1, bytes: 1 });
+    let (window, limits) =
+        (Window { after: 1, up_to: 2, events: 1, newest: 2 }, ClaimLimits { events: 1, bytes: 1 });
     waiting::claim_unlocked(&mut connection, window, limits).await?;
     let arguments = "1, 2, 1000, 1000000";
     check(&mut connection, "claim_unlocked", arguments).await?;

@@ -97,6 +97,33 @@ async fn with_five_thousand_locked_rows_all_other_events_flow() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_row_that_is_free_again_is_found_among_thousands_that_stay_locked() -> Result<()> {
+    const LOCKED: u128 = 5_000;
+    let scene = Scene::create().await?;
+    let worker = scene.worker(1_000)?;
+    scene.emit_all(&events(1..=LOCKED + 1, 1)).await?;
+    drain(&worker).await?;
+    let (mut many, mut one) = (scene.database.connect().await?, scene.database.connect().await?);
+    let (many, one) = (many.transaction().await?, one.transaction().await?);
+    let last = order_id(LOCKED + 1);
+    let lock = |which: &str| format!("SELECT FROM order_summary WHERE order_id {which} '{last}' FOR UPDATE");
+    many.execute(&lock("<"), &[]).await?;
+    one.execute(&lock("="), &[]).await?;
+    scene.emit_all(&events(1..=LOCKED + 1, 2)).await?;
+    let stop = CancellationToken::new();
+    let config = Config::from_vars(&scene.vars())?;
+    let projector = Projector::start(&config, projector::projections(), stop.clone())?;
+    let running = tokio::spawn(projector.run());
+    until_count(&scene, "waiting_events", i64::try_from(LOCKED)? + 1, Duration::from_secs(10)).await?;
+    one.rollback().await?;
+    // A second, and room for a busy machine and a debug build.
+    until_count(&scene, "order_summary WHERE version = 2", 1, Duration::from_secs(4)).await?;
+    stop.cancel();
+    running.await??;
+    Ok(many.rollback().await?)
+}
+
+#[tokio::test]
 async fn events_that_another_process_set_aside_are_applied_too() -> Result<()> {
     let scene = Scene::create().await?;
     let encoded = event(1, 1).encode()?;

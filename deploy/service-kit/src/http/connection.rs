@@ -113,6 +113,11 @@ impl Connection {
         }
     }
 
+    /// Counts a connection that the server ends.
+    pub(super) fn count_cut(&self, reason: Cut) {
+        self.open.cut(reason);
+    }
+
     /// Ends the connection after its deadline. Returns whether the client has begun a request, and so needs a response.
     pub(super) fn cut(&self) -> bool {
         let (reason, needs_response) = match self.phase() {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_http::{HttpMessage, Request};
 use actix_web::http::header::UPGRADE;
 
-use crate::problem::{FieldError, HEAD_TOO_SLOW, Problem};
+use crate::problem::{FieldError, HEAD_TOO_LARGE, HEAD_TOO_SLOW, Problem, ProblemType};
 
 /// The problem with this request, if it must not reach a handler.
 pub(super) fn refusal(request: &Request) -> Option<Problem> {
@@ -23,14 +23,17 @@ pub(super) fn requests_websocket(request: &Request) -> bool {
 }
 
 /// The response to a head that takes too long. The server cannot send it: it has not seen a request.
-pub(super) static TOO_SLOW: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let body = serde_json::to_string(&HEAD_TOO_SLOW.with(HEAD_TOO_SLOW.when)).unwrap_or_default();
-    let head = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncache-control: no-store\r\n";
+pub(super) static TOO_SLOW: LazyLock<Vec<u8>> =
+    LazyLock::new(|| bare_response("408 Request Timeout", HEAD_TOO_SLOW));
+
+/// The response to a head that is too large.
+pub(super) static TOO_LARGE: LazyLock<Vec<u8>> =
+    LazyLock::new(|| bare_response("431 Request Header Fields Too Large", HEAD_TOO_LARGE));
+
+fn bare_response(status: &str, problem: ProblemType) -> Vec<u8> {
+    let body = serde_json::to_string(&problem.with(problem.when)).unwrap_or_default();
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\n");
     let length = body.len();
     format!("{head}content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
-});
-
-/// The response to a head that is too large; the same as the server's.
-pub(super) static TOO_LARGE: &[u8] =
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+}

@@ -11,6 +11,7 @@ pub(super) struct Stats {
     accepted: Counter,
     idle: Counter,
     slow_head: Counter,
+    large_head: Counter,
     unread_body: Counter,
 }
 
@@ -21,6 +22,8 @@ pub(super) enum Cut {
     Idle,
     /// A head took too long.
     SlowHead,
+    /// A head is too large.
+    LargeHead,
     /// An unread body took too long.
     UnreadBody,
 }
@@ -36,6 +39,7 @@ impl Stats {
             accepted: counter!("orders_http_connections_total", "listener" => listener),
             idle: cut("idle"),
             slow_head: cut("slow_head"),
+            large_head: cut("large_head"),
             unread_body: cut("unread_body"),
         })
     }
@@ -52,6 +56,7 @@ impl OpenConnection {
         let Self(stats) = self;
         match reason {
             Cut::Idle => stats.idle.increment(1),
+            Cut::LargeHead => stats.large_head.increment(1),
             Cut::SlowHead => stats.slow_head.increment(1),
             Cut::UnreadBody => stats.unread_body.increment(1),
         }

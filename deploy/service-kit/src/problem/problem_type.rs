@@ -29,6 +29,14 @@ pub const HEAD_TOO_SLOW: ProblemType = ProblemType {
     when: "The head of the request did not arrive within 5 seconds.",
 };
 
+/// 431: the head of the request is too large.
+pub const HEAD_TOO_LARGE: ProblemType = ProblemType {
+    status: 431,
+    slug: "head-too-large",
+    title: "Head too large",
+    when: "The head of the request has more than 32 KiB.",
+};
+
 /// 405: with the methods that are allowed.
 pub const METHOD_NOT_ALLOWED: ProblemType = ProblemType {
     status: 405,

@@ -7,7 +7,7 @@ use service_kit::database::DatabaseError;
 use service_kit::openapi;
 use service_kit::overload::OncePerSecond;
 use service_kit::problem::{
-    FieldError, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE,
+    FieldError, HEAD_TOO_LARGE, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE,
 };
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
@@ -35,7 +35,7 @@ pub(super) struct ListProblems;
 
 impl IntoResponses for ListProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        openapi::responses(&[HEAD_TOO_SLOW, INVALID_PARAMETER, INTERNAL, UNAVAILABLE])
+        openapi::responses(&[HEAD_TOO_LARGE, HEAD_TOO_SLOW, INVALID_PARAMETER, INTERNAL, UNAVAILABLE])
     }
 }
 
@@ -45,6 +45,7 @@ pub(super) struct OrderProblems;
 impl IntoResponses for OrderProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         openapi::responses(&[
+            HEAD_TOO_LARGE,
             HEAD_TOO_SLOW,
             INVALID_PARAMETER,
             NO_SUCH_ORDER,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use service_kit::openapi;
 use service_kit::overload::OncePerSecond;
 use service_kit::problem::{
-    FieldError, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE,
+    FieldError, HEAD_TOO_LARGE, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, Problem, ProblemType, UNAVAILABLE,
 };
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
@@ -50,7 +50,8 @@ problem_types! {
 }
 
 /// Problems of every request that has a body and stores something.
-const COMMON: [ProblemType; 10] = [
+const COMMON: [ProblemType; 11] = [
+    HEAD_TOO_LARGE,
     HEAD_TOO_SLOW,
     INVALID_PARAMETER,
     MALFORMED_BODY,

@@ -13,6 +13,7 @@ use crate::http::chunks_end::ChunksEnd;
 use crate::http::connection::{Body, Phase};
 use crate::http::head_end::HeadEnd;
 use crate::http::refusal::TOO_LARGE;
+use crate::http::stats::Cut;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
     /// Reads as much as the server may have before it works on it.
@@ -55,7 +56,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
         self.follow(buffer, start);
         if self.head.is_too_large() {
             buffer.set_filled(start);
-            self.refuse(cx, TOO_LARGE);
+            self.connection.count_cut(Cut::LargeHead);
+            self.refuse(cx, &TOO_LARGE);
         }
         Poll::Ready(Ok(()))
     }
