@@ -3,9 +3,10 @@
 /// Declares a statement that diesel prepares once per connection, for all values of its parameters.
 ///
 /// The file is beside the module. Its first line is `-- ` and its name without `.sql`; this names the statement in
-/// `pg_stat_statements`, in `pg_stat_activity` and in PostgreSQL's log. Its parameters are `$1` to `$n`, each once, in
-/// the order of the fields. It has no other `$`, not even in comments. A file that breaks a rule does not compile.
-/// A statement whose fields borrow has a lifetime: `struct Example<'a> = …`.
+/// `pg_stat_activity` and in PostgreSQL's log. A comment with the file's name is added at the end and names it in
+/// `pg_stat_statements`. Its parameters are `$1` to `$n`, each once, in the order of the fields. It has no other `$`,
+/// not even in comments. A file that breaks a rule does not compile. A statement whose fields borrow has a lifetime:
+/// `struct Example<'a> = …`.
 ///
 /// ```text
 /// use diesel::sql_types::{Array, BigInt, Text};
@@ -56,6 +57,8 @@ macro_rules! statement {
                     out.push_bind_param::<$sql_type, _>(&self.$field)?;
                     out.push_sql(parts.next().unwrap_or_default());
                 )*
+                // From version 18 on, pg_stat_statements drops comments before a statement.
+                out.push_sql(concat!("\n-- ", $file));
                 Ok(())
             }
         }
