@@ -10,7 +10,7 @@ use crate::budget::SMALL_MAX;
 /// The most writes in a batch. Larger batches gain little: PostgreSQL's work per order dominates.
 const MAX_BATCH: usize = 256;
 
-/// Divides the bytes of a batch of large writes while small writes wait too, so that the batch does not delay them long.
+/// Divides the bytes of a batch of large writes while small writes wait too, so that it does not delay them long.
 const LARGE_DIVISOR: usize = 4;
 
 /// Two queues, one for small and one for large writes, which alternate.
