@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// A whole number. JSON has one number type, and some programs write 2 as `2.0`.
 ///
-/// A number outside 64 bits, or a float too large to be exact, becomes `i64::MIN` or `i64::MAX`; the domain refuses both:
-/// all of its limits are lower.
+/// A number outside 64 bits, or a float too large to be exact, becomes `i64::MIN` or `i64::MAX`. The domain refuses
+/// both: all of its limits are lower.
 pub(in super::super) struct WholeNumber(pub(in super::super) i64);
 
 impl<'de> Deserialize<'de> for WholeNumber {
