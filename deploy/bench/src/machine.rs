@@ -81,7 +81,7 @@ async fn file_system(stage: &Stage) -> Result<String> {
     }
 }
 
-/// It tells its version together with how it is to be used, as an error.
+/// wrk prints its version with its usage, with an error status.
 fn wrk_version() -> Result<String> {
     first_line("wrk", &["-v"]).context("Debian's package `wrk` has it")
 }

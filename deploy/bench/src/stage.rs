@@ -112,7 +112,7 @@ pub(crate) fn stop(mut service: Service) -> Result<()> {
     Ok(())
 }
 
-/// What was done, if the clearing up afterwards worked too. Of two errors both are told.
+/// The result of the work if the cleanup succeeded too. Combines two errors.
 pub(crate) fn both<T>(done: Result<T>, cleared_up: Result<()>) -> Result<T> {
     match (done, cleared_up) {
         (Err(error), Err(left)) => Err(error.context(format!("{left:#}"))),

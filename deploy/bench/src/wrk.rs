@@ -62,7 +62,7 @@ impl Pace {
 
 /// The result of a run without failures.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct LoadResult {
     time: Duration,
     summary: Summary,
 }
@@ -79,7 +79,7 @@ struct Summary {
     p99_micros: u64,
 }
 
-impl Answered {
+impl LoadResult {
     pub(crate) fn requests(&self) -> u64 {
         self.summary.requests
     }
@@ -113,7 +113,7 @@ impl Answered {
 /// # Errors
 ///
 /// If wrk cannot run, a request failed, or a response is missing although the run waits for all.
-pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
+pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<LoadResult> {
     let script = tempfile::NamedTempFile::with_suffix(".lua")?;
     std::fs::write(script.path(), [COMMON, load.script()].concat())?;
     let seconds = pace.time.as_secs().max(1);
@@ -138,7 +138,7 @@ pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<Answered> {
     summary.check(if pace.waits_for_all { 0 } else { pace.connections })?;
     let time =
         if pace.waits_for_all { Duration::from_secs(seconds) } else { Duration::from_micros(summary.micros) };
-    Ok(Answered { time, summary })
+    Ok(LoadResult { time, summary })
 }
 
 impl Load {
@@ -198,10 +198,10 @@ mod tests {
                       \"micros\": 2000000, \"failed\": 1, \"p50_micros\": 800, \"p99_micros\": 4200}\n";
         assert_eq!(parse(output).unwrap(), Summary { sent: 3_001, failed: 1, ..SUMMARY });
         assert!(parse("Running 1s test\n").is_err());
-        let answered = Answered { time: Duration::from_secs(2), summary: SUMMARY };
-        assert!((answered.per_second() - 1500.0).abs() < 1e-9);
-        assert!((answered.p99_ms() - 4.2).abs() < 1e-9);
-        assert_eq!((answered.whole_per_second(), answered.bytes_each()), (1500, 2));
+        let result = LoadResult { time: Duration::from_secs(2), summary: SUMMARY };
+        assert!((result.per_second() - 1500.0).abs() < 1e-9);
+        assert!((result.p99_ms() - 4.2).abs() < 1e-9);
+        assert_eq!((result.whole_per_second(), result.bytes_each()), (1500, 2));
     }
 
     #[test]

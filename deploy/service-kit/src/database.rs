@@ -2,6 +2,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | `attempt` | runs a statement, and repeats it if that is safe and useful |
 //! | `backend` | identifies the server process behind a session |
 //! | `config` | the `DATABASE_*` variables |
 //! | `url` | which `DATABASE_URL` is accepted |
@@ -14,6 +15,7 @@
 //! | `error_class` | classifies errors by what they say about their session |
 //! | `check` | checks that the database is what the process needs |
 
+mod attempt;
 mod backend;
 mod check;
 mod config;
@@ -30,20 +32,21 @@ mod url;
 mod validity;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool::managed::TimeoutType;
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 
+use self::attempt::Repeat;
 pub use self::check::{CheckError, Checker, Needs};
 pub use self::config::DatabaseConfig;
 pub use self::connect::ConnectError;
 use self::connect::{Connector, PooledConnection};
+use self::lease::Lease;
 pub use self::lease::Session;
-use self::lease::{Lease, StatementOutcome};
 use self::pooling::Pooling;
 pub use self::statement_limit::{NoAnswer, StatementLimit};
 pub use self::url::check_url;
@@ -57,9 +60,6 @@ pub type PoolError = deadpool::managed::PoolError<ConnectError>;
 
 /// Added to the limits of one attempt, so that a second one is possible after a dead connection.
 const SECOND_ATTEMPT: Duration = Duration::from_secs(1);
-
-/// How long a session may take to respond to a ping after an error.
-const PING_LIMIT: Duration = Duration::from_millis(500);
 
 /// A database behind a pool. Every wait has a limit.
 ///
@@ -105,22 +105,6 @@ impl DatabaseError {
     pub fn is_overload(&self) -> bool {
         matches!(self, Self::Connect(PoolError::Timeout(TimeoutType::Wait)))
     }
-}
-
-/// Which work may be repeated on a new connection after an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Repeat {
-    /// None: another attempt would fail in the same way.
-    Nothing,
-    /// All: nothing was executed.
-    Everything,
-    /// Only reads: the statement may have been executed.
-    Reads,
-}
-
-struct Failed {
-    error: DatabaseError,
-    repeat: Repeat,
 }
 
 impl Database {
@@ -219,72 +203,4 @@ impl Database {
         let opened = tokio::time::timeout(self.limits.connect_timeout, self.pool.manager().open()).await;
         opened.map_err(|_| PoolError::Timeout(TimeoutType::Create))?.map_err(PoolError::Backend)
     }
-
-    async fn attempt_twice<T, W>(&self, allowed: Repeat, limit: Duration, work: W) -> Result<T, DatabaseError>
-    where
-        W: for<'c> Fn(&'c mut PooledConnection) -> BoxFuture<'c, QueryResult<T>>,
-    {
-        let deadline = tokio::time::Instant::now() + self.longest_wait();
-        let mut lease = self.lease().await.map_err(DatabaseError::Connect)?;
-        let failed = match self.attempt(&mut lease, limit, &work).await {
-            Ok(done) => return Ok(done),
-            Err(failed) => failed,
-        };
-        if failed.repeat == Repeat::Nothing || failed.repeat > allowed {
-            return Err(failed.error);
-        }
-        let mut is_sent = false;
-        let again = async {
-            self.reopen(&mut lease).await.map_err(DatabaseError::Connect)?;
-            is_sent = true;
-            self.attempt(&mut lease, limit, &work).await.map_err(|failed| failed.error)
-        };
-        let second = tokio::time::timeout_at(deadline, again).await;
-        // Once the second attempt was sent, its outcome is unknown, whatever the first error was.
-        second.unwrap_or_else(|_elapsed| Err(if is_sent { DatabaseError::NoAnswer } else { failed.error }))
-    }
-
-    /// Runs `work` on the connection, then keeps or closes the connection.
-    async fn attempt<T, W>(&self, lease: &mut Lease, limit: Duration, work: W) -> Result<T, Failed>
-    where
-        W: for<'c> FnOnce(&'c mut PooledConnection) -> BoxFuture<'c, QueryResult<T>>,
-    {
-        let start = Instant::now();
-        let Ok(result) = tokio::time::timeout(limit, work(lease.session())).await else {
-            lease.close();
-            self.validity.suspect(Instant::now());
-            return Err(Failed { error: DatabaseError::NoAnswer, repeat: Repeat::Reads });
-        };
-        let error = match result {
-            Ok(done) => {
-                lease.succeeded(&self.validity);
-                if let Some(health) = &self.health {
-                    health.succeeded();
-                }
-                return Ok(done);
-            }
-            Err(error) => error,
-        };
-        let error_class = error_class::classify(&error, start.elapsed(), self.limits.shortest_timeout);
-        // The error itself does not show whether the server ends the session; a ping does.
-        let is_unexplained =
-            matches!(error_class, error_class::ErrorClass::Unexplained | error_class::ErrorClass::Timeout);
-        if is_unexplained && !responds(&mut lease.session().connection).await {
-            lease.close();
-            return Err(Failed { error: DatabaseError::Lost(error), repeat: Repeat::Reads });
-        }
-        Err(match lease.failed(error_class, &self.validity) {
-            StatementOutcome::Refused => {
-                Failed { error: DatabaseError::Statement(error), repeat: Repeat::Nothing }
-            }
-            StatementOutcome::Retryable => {
-                Failed { error: DatabaseError::Statement(error), repeat: Repeat::Everything }
-            }
-            StatementOutcome::Unknown => Failed { error: DatabaseError::Lost(error), repeat: Repeat::Reads },
-        })
-    }
-}
-
-async fn responds(connection: &mut AsyncPgConnection) -> bool {
-    matches!(tokio::time::timeout(PING_LIMIT, connection.batch_execute("")).await, Ok(Ok(())))
 }

@@ -84,11 +84,11 @@ async fn place_and_see_one(
     let order = json!({"customer_id": format!("customer-{number}"), "items": items});
     let placed = client.post(format!("{write_url}/orders")).json(&order).send().await?;
     let placed: Value = placed.error_for_status()?.json().await?;
-    let answered = Instant::now();
+    let responded = Instant::now();
     let order_id = placed.get("order_id").and_then(Value::as_str).unwrap_or_default();
     let seen = client.get(format!("{read_url}/orders/{order_id}?min_version=1")).header("prefer", "wait=10");
     seen.send().await?.error_for_status()?;
-    Ok(answered.elapsed())
+    Ok(responded.elapsed())
 }
 
 /// The median and the 99th percentile of the time between the two commits, in milliseconds. PostgreSQL records a

@@ -17,7 +17,7 @@ use crate::report::Figure;
 use crate::rows::fill_summaries;
 use crate::stage::{Stage, stop};
 use crate::usage::MachineTime;
-use crate::wrk::{self, Answered, Customers, Load, Pace};
+use crate::wrk::{self, Customers, Load, LoadResult, Pace};
 
 /// Duration of each side alone, in measurements.
 const ALONE: u32 = 6;
@@ -97,28 +97,33 @@ struct Mixed<'a> {
 }
 
 impl Mixed<'_> {
-    async fn read(&self, per_second: u32, time: Duration) -> Result<Answered> {
+    async fn read(&self, per_second: u32, time: Duration) -> Result<LoadResult> {
         let pace = Pace::at(per_second, CONNECTIONS, time);
-        let answered = wrk::run(self.lists, pace, self.services.read_api.url()).await?;
+        let result = wrk::run(self.lists, pace, self.services.read_api.url()).await?;
         // Empty lists would be fast. New orders are slightly shorter than the first ones.
-        let (each, shortest) = (answered.bytes_each(), self.shortest);
+        let (each, shortest) = (result.bytes_each(), self.shortest);
         ensure!(
             each > shortest / 2,
             "lists have {each} bytes on average; the shortest had {shortest} before"
         );
-        Ok(answered)
+        Ok(result)
     }
 
     /// Waits until everything is projected.
-    async fn write(&self, per_second: u32, time: Duration) -> Result<Answered> {
+    async fn write(&self, per_second: u32, time: Duration) -> Result<LoadResult> {
         let pace = Pace::at(per_second, CONNECTIONS, time);
-        let answered = wrk::run(Load::PlaceOrders, pace, self.services.write_api.url()).await?;
+        let result = wrk::run(Load::PlaceOrders, pace, self.services.write_api.url()).await?;
         wait_until_drained(self.stage, 0, last_id(self.stage).await?).await?;
-        Ok(answered)
+        Ok(result)
     }
 
     /// Reads alone, writes alone, and both together.
-    async fn measure(&self, part: Part, most_reads: &Answered, most_writes: &Answered) -> Result<Measured> {
+    async fn measure(
+        &self,
+        part: Part,
+        most_reads: &LoadResult,
+        most_writes: &LoadResult,
+    ) -> Result<Measured> {
         let [reads, writes] = [most_reads, most_writes].map(|most| most.whole_per_second() / part.divisor);
         let (time, alone) = (self.plan.times(part.length), self.plan.times(ALONE.min(part.length)));
 

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::report::{Figure, Target};
 use crate::rows::fill_summaries;
 use crate::stage::{Stage, stop};
-use crate::wrk::{self, Answered, Customers, Load, Pace};
+use crate::wrk::{self, Customers, Load, LoadResult, Pace};
 
 /// One order more than a page per customer, so that each list has a next page.
 pub(super) const ROWS: u32 = 21 * CUSTOMERS;
@@ -27,9 +27,9 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     stage.settle().await?;
     let (mut ours, mut p99, mut comparator) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
-        let answered = list_orders(stage, Customers::Zipf(customers), plan.time).await?;
-        ours.push(answered.per_second());
-        p99.push(answered.p99_ms());
+        let result = list_orders(stage, Customers::Zipf(customers), plan.time).await?;
+        ours.push(result.per_second());
+        p99.push(result.p99_ms());
         comparator.push(select_orders(stage, customers, plan).await?);
     }
     Ok(vec![
@@ -39,7 +39,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 }
 
 /// Measures a new read-api, after a check of its responses.
-pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<Answered> {
+pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<LoadResult> {
     let service = stage.service(ServiceKind::ReadApi, &[]).await?;
     let bytes = check_answers(stage, service.url(), customers).await?;
     let load = Load::ListOrders(customers);
@@ -47,11 +47,11 @@ pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Durat
     wrk::run(load, warm_up, service.url()).await?;
     // A slow request delays later ones on its connection: that can only lower our figure.
     let pace = Pace { waits_for_all: false, ..Pace::flat_out(CONNECTIONS, time) };
-    let answered = wrk::run(load, pace, service.url()).await?;
+    let result = wrk::run(load, pace, service.url()).await?;
     stop(service)?;
-    let each = answered.bytes_each();
-    ensure!(each >= bytes, "answers have {each} bytes on average, and no list is shorter than {bytes}");
-    Ok(answered)
+    let each = result.bytes_each();
+    ensure!(each >= bytes, "responses have {each} bytes on average, and no list is shorter than {bytes}");
+    Ok(result)
 }
 
 /// Checks that the lists of some customers match SQL. Returns the size of the shortest response, in bytes.
@@ -60,13 +60,13 @@ pub(super) async fn check_answers(stage: &Stage, url: &str, customers: Customers
     let mut shortest = u64::MAX;
     for number in [1, 2, 3, 10, 100, 1_000].into_iter().filter(|number| *number <= count) {
         let customer = format!("customer-{number}");
-        let answer = stage.http.get(format!("{url}/customers/{customer}/orders?limit=20")).send().await?;
-        let answer = answer.error_for_status()?;
-        let head = length_of_head(&answer);
-        let list = answer.bytes().await?;
+        let response = stage.http.get(format!("{url}/customers/{customer}/orders?limit=20")).send().await?;
+        let response = response.error_for_status()?;
+        let head = length_of_head(&response);
+        let list = response.bytes().await?;
         shortest = shortest.min(u64::try_from(head + list.len())?);
         let list: Value = serde_json::from_slice(&list)?;
-        let orders = list.get("orders").and_then(Value::as_array).context("no orders in the answer")?;
+        let orders = list.get("orders").and_then(Value::as_array).context("no orders in the response")?;
         let listed: Vec<_> = orders.iter().filter_map(|order| order.get("order_id")?.as_str()).collect();
         let select = "SELECT order_id::text FROM order_summary WHERE customer_id = $1
                       ORDER BY placed_at DESC, order_id DESC LIMIT 20";
@@ -80,9 +80,9 @@ pub(super) async fn check_answers(stage: &Stage, url: &str, customers: Customers
     Ok(shortest)
 }
 
-fn length_of_head(answer: &reqwest::Response) -> usize {
+fn length_of_head(response: &reqwest::Response) -> usize {
     let fields =
-        answer.headers().iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len());
+        response.headers().iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len());
     "HTTP/1.1 200 OK\r\n".len() + fields.sum::<usize>() + "\r\n".len()
 }
 

@@ -59,8 +59,8 @@ impl Costs {
         fill_orders(stage, 1..self.size + 1, customers).await?;
         fill_summaries(stage, 1..self.size + 1, customers).await?;
         stage.settle().await?;
-        let answered = list_orders(stage, Customers::Uniform(customers), plan.time).await?;
-        self.read.push(1e6 / answered.per_second());
+        let result = list_orders(stage, Customers::Uniform(customers), plan.time).await?;
+        self.read.push(1e6 / result.per_second());
 
         let new = NewOrders { stage, present: self.size, count: plan.rows(EVENTS), customers };
         self.drain.push(new.drain().await?);
@@ -128,8 +128,8 @@ async fn write(stage: &Stage, time: Duration) -> Result<f64> {
     stage.settle().await?;
     let before = stage.count("orders").await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
-    let answered = wrk::run(Load::PlaceOrders, Pace::flat_out(CONNECTIONS, time), service.url()).await?;
+    let result = wrk::run(Load::PlaceOrders, Pace::flat_out(CONNECTIONS, time), service.url()).await?;
     stop(service)?;
-    super::write::check_stored(stage, before, answered.requests()).await?;
-    Ok(1e6 / answered.per_second())
+    super::write::check_stored(stage, before, result.requests()).await?;
+    Ok(1e6 / result.per_second())
 }

@@ -9,7 +9,7 @@ use crate::pgbench::{Length, Pgbench};
 use crate::plan::Plan;
 use crate::report::{Figure, Target};
 use crate::stage::{Stage, stop};
-use crate::wrk::{self, Answered, Load, Pace};
+use crate::wrk::{self, Load, LoadResult, Pace};
 
 const CONNECTIONS: [u16; 2] = [64, 256];
 
@@ -35,30 +35,34 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-async fn place_orders(stage: &Stage, connections: u16, time: Duration) -> Result<Answered> {
+async fn place_orders(stage: &Stage, connections: u16, time: Duration) -> Result<LoadResult> {
     stage.empty().await?;
     stage.settle().await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
     let pace = Pace::flat_out(connections, time);
     let warm_up = Pace { time: Duration::from_secs(1), ..pace };
     let before = wrk::run(Load::PlaceOrders, warm_up, service.url()).await?;
-    let answered = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
+    let result = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
     stop(service)?;
-    check_stored(stage, 0, before.requests() + answered.requests()).await?;
-    Ok(answered)
+    check_stored(stage, 0, before.requests() + result.requests()).await?;
+    Ok(result)
 }
 
 /// Checks that the acknowledged orders are stored in addition to those `before`, each with its event.
 pub(super) async fn check_stored(stage: &Stage, before: u64, acknowledged: u64) -> Result<()> {
     let stored = stage.count("orders").await?.saturating_sub(before);
     let events = stage.count("outbox").await?;
-    let told = stage.count("(SELECT DISTINCT payload -> 'order' ->> 'order_id' FROM outbox) AS told").await?;
-    compare(acknowledged, [stored, events, told])
+    let with_event =
+        stage.count("(SELECT DISTINCT payload -> 'order' ->> 'order_id' FROM outbox) AS with_event").await?;
+    compare(acknowledged, [stored, events, with_event])
 }
 
-fn compare(acknowledged: u64, [stored, events, told]: [u64; 3]) -> Result<()> {
+fn compare(acknowledged: u64, [stored, events, with_event]: [u64; 3]) -> Result<()> {
     ensure!(stored == acknowledged, "{acknowledged} orders were acknowledged, {stored} are stored");
-    ensure!((events, told) == (stored, stored), "{stored} orders have {events} events, of {told} orders");
+    ensure!(
+        (events, with_event) == (stored, stored),
+        "{stored} orders have {events} events, of {with_event} orders"
+    );
     Ok(())
 }
 

@@ -96,8 +96,8 @@ impl Browser {
     }
 
     async fn call(&self, url: &str, body: &Value) -> Result<Value> {
-        let answer: Value = self.client.post(url).json(body).send().await?.json().await?;
-        let value = answer.get("value").cloned().unwrap_or_default();
+        let response: Value = self.client.post(url).json(body).send().await?.json().await?;
+        let value = response.get("value").cloned().unwrap_or_default();
         anyhow::ensure!(value.get("error").is_none(), "{url}: {value}");
         Ok(value)
     }

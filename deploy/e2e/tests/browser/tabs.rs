@@ -6,8 +6,8 @@ use serde_json::json;
 use crate::scene::Scene;
 
 /// Records each later request of the page.
-const NOTE_REQUESTS: &str = "const real = window.fetch; window.asked = [];
-    window.fetch = (path, options) => { window.asked.push(path); return real(path, options); };";
+const NOTE_REQUESTS: &str = "const real = window.fetch; window.requests = [];
+    window.fetch = (path, options) => { window.requests.push(path); return real(path, options); };";
 
 #[tokio::test]
 async fn eight_tabs_all_work_and_a_tab_catches_up_when_it_is_shown_again() -> Result<()> {
@@ -36,9 +36,9 @@ async fn eight_tabs_all_work_and_a_tab_catches_up_when_it_is_shown_again() -> Re
     // It resumed: one stream, from its last id, and no data was loaded again.
     browser.show_tab(&tabs[0]).await?;
     browser.see("#state", &["live"]).await?;
-    let asked: Vec<String> = serde_json::from_value(browser.run("return window.asked").await?)?;
+    let requests: Vec<String> = serde_json::from_value(browser.run("return window.requests").await?)?;
     let resumed = |path: &String| path.contains("/stream?last_event_id=");
-    assert!(!asked.is_empty() && asked.iter().all(resumed), "{asked:?}");
+    assert!(!requests.is_empty() && requests.iter().all(resumed), "{requests:?}");
     scene.is_quiet().await
 }
 

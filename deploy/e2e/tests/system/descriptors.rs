@@ -75,11 +75,11 @@ async fn probes_and_database_work_while_clients_hold_every_connection() -> Resul
         }
         // A client that connected earlier still gets responses, also from the database.
         let order = format!("{}/orders/00000000-0000-0000-0000-000000000001", service.url());
-        let asked = match kind {
+        let request = match kind {
             ServiceKind::ReadApi => client.get(&order),
             _ => client.post(format!("{order}/pay")),
         };
-        assert_eq!(asked.send().await?.status(), StatusCode::NOT_FOUND, "{}", kind.name());
+        assert_eq!(request.send().await?.status(), StatusCode::NOT_FOUND, "{}", kind.name());
         let log = fs::read_to_string(logs.path().join(format!("{}.log", kind.name())))?;
         assert!(!log.contains("Too many open files"), "{log}");
         drop(idle);

@@ -23,7 +23,7 @@ async fn place(system: &System, customer: &str, quantity: i64) -> Result<Value> 
 async fn list(system: &System, customer: &str) -> Result<Vec<Value>> {
     let url = format!("{}/customers/{customer}/orders?limit=100", system.read.url());
     let list: Value = reqwest::get(url).await?.error_for_status()?.json().await?;
-    list.get("orders").and_then(Value::as_array).cloned().context("no orders in the answer")
+    list.get("orders").and_then(Value::as_array).cloned().context("no orders in the response")
 }
 
 async fn wait_for_orders(system: &System, customer: &str, count: usize) -> Result<Vec<Value>> {

@@ -22,17 +22,17 @@ struct Client {
 
 /// A whole response with a content length.
 async fn read(stream: &mut TcpStream) -> Result<String> {
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let reading = async {
-        while !is_whole(&String::from_utf8_lossy(&answer)) && stream.read_buf(&mut answer).await? > 0 {}
+        while !is_whole(&String::from_utf8_lossy(&response)) && stream.read_buf(&mut response).await? > 0 {}
         anyhow::Ok(())
     };
-    tokio::time::timeout(Duration::from_secs(10), reading).await.context("no answer")??;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    tokio::time::timeout(Duration::from_secs(10), reading).await.context("no response")??;
+    Ok(String::from_utf8_lossy(&response).into_owned())
 }
 
-fn is_whole(answer: &str) -> bool {
-    let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
+fn is_whole(response: &str) -> bool {
+    let Some((head, body)) = response.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
     length.is_some_and(|length: usize| body.len() >= length)
 }
@@ -50,8 +50,8 @@ async fn connect(url: &str, path: &str) -> Result<Vec<Client>> {
         let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await?;
         stream.write_all(before.as_bytes()).await?;
         if what == "kept" {
-            let answer = read(&mut stream).await?;
-            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            let response = read(&mut stream).await?;
+            assert!(response.starts_with("HTTP/1.1 200"), "{response}");
         }
         clients.push(Client { what: format!("{what} {url}{path}"), stream, rest: rest.to_owned() });
     }
@@ -96,9 +96,9 @@ async fn requests_during_a_suspension_get_responses_after_it() -> Result<()> {
     }
     sent?;
     for Client { what, mut stream, .. } in clients {
-        let answer = read(&mut stream).await.with_context(|| what.clone())?;
-        let head = answer.get(..200).unwrap_or(&answer);
-        assert!(answer.starts_with("HTTP/1.1 200"), "{what}: {head:?}");
+        let response = read(&mut stream).await.with_context(|| what.clone())?;
+        let head = response.get(..200).unwrap_or(&response);
+        assert!(response.starts_with("HTTP/1.1 200"), "{what}: {head:?}");
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ async fn with_the_documented_lines_no_read_is_lost_when_a_replica_is_killed() ->
     wait::until("both replicas to be used", Duration::from_secs(20), || async {
         let mut used = 0;
         for admin in [system.read.admin_url(), other.admin_url()] {
-            let status = client.get(&list).send().await.map(|answer| answer.status());
+            let status = client.get(&list).send().await.map(|response| response.status());
             if !matches!(status, Ok(StatusCode::OK)) {
                 return Err(format!("{status:?}"));
             }

@@ -52,8 +52,8 @@ async fn malformed_requests_and_refused_streams_log_at_info_or_below() -> Result
             let stream = format!("{url}/customers/alice/orders/stream");
             let client = reqwest::Client::new();
             let opened = (0..200).map(|_| client.get(&stream).send());
-            let answers = futures_util::future::join_all(opened).await;
-            let refused = answers.iter().flatten().filter(|answer| answer.status() == 503).count();
+            let responses = futures_util::future::join_all(opened).await;
+            let refused = responses.iter().flatten().filter(|response| response.status() == 503).count();
             assert!(refused >= 200 - 64, "{refused}");
         }
         let seconds = start.elapsed().as_secs();

@@ -11,7 +11,7 @@ use crate::support::System;
 const ORDER: &str = "0193a0c0-5f6e-7c1a-9d7e-2b6f3a1c4d5e";
 
 fn order() -> String {
-    // The end of the body looks like a request.
+    // The end of the body resembles a request.
     let items = r#""items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]"#;
     format!(r#"{{"order_id": "{ORDER}", "customer_id": "alice", {items}}}"#)
         + "\r\n\r\nGET / HTTP/1.1\r\n\r\n"
@@ -21,10 +21,10 @@ fn order() -> String {
 async fn send(url: &str, requests: &[String]) -> Result<String> {
     let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
     client.write_all(requests.concat().as_bytes()).await?;
-    let mut answers = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut answers)).await;
+    let mut responses = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut responses)).await;
     read.context("it was not closed")??;
-    Ok(String::from_utf8_lossy(&answers).into_owned())
+    Ok(String::from_utf8_lossy(&responses).into_owned())
 }
 
 fn get(method: &str, path: &str) -> String {
@@ -44,8 +44,8 @@ fn chunked(path: &str, body: &str) -> String {
 }
 
 /// The heads and bodies in order.
-fn split(answers: &str) -> Vec<(&str, &str)> {
-    answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.split_once("\r\n\r\n")).collect()
+fn split(responses: &str) -> Vec<(&str, &str)> {
+    responses.split("HTTP/1.1 ").skip(1).filter_map(|response| response.split_once("\r\n\r\n")).collect()
 }
 
 #[tokio::test]
@@ -66,16 +66,16 @@ async fn pipelined_orders_and_reads_each_get_the_right_response() -> Result<()> 
         // Nothing after a HEAD is executed.
         post(&step("deliver"), ""),
     ];
-    let answers = send(system.write.url(), &requests).await?;
-    let answers = split(&answers);
-    let statuses: Vec<_> = answers.iter().map(|(head, _)| head.get(..3).unwrap_or_default()).collect();
-    assert_eq!(statuses, ["201", "200", "200", "200", "400", "200"], "{answers:?}");
+    let responses = send(system.write.url(), &requests).await?;
+    let responses = split(&responses);
+    let statuses: Vec<_> = responses.iter().map(|(head, _)| head.get(..3).unwrap_or_default()).collect();
+    assert_eq!(statuses, ["201", "200", "200", "200", "400", "200"], "{responses:?}");
     for ((head, body), part) in
-        answers.iter().zip(["\"placed\"", "\"openapi\"", "\"paid\"", "\"shipped\"", "/problems/", ""])
+        responses.iter().zip(["\"placed\"", "\"openapi\"", "\"paid\"", "\"shipped\"", "/problems/", ""])
     {
         assert!(body.contains(part), "{part}: {head} {body}");
     }
-    assert_eq!(answers.last().map(|(_, body)| *body), Some(""));
+    assert_eq!(responses.last().map(|(_, body)| *body), Some(""));
     let session = system.database.connect().await?;
     let status: String = session.query_one("SELECT status FROM orders", &[]).await?.get(0);
     assert_eq!(status, "shipped");
@@ -83,10 +83,10 @@ async fn pipelined_orders_and_reads_each_get_the_right_response() -> Result<()> 
     let list = "/customers/alice/orders";
     let requests =
         [get("GET", list), get("GET", "/orders/x"), get("GET", "/openapi.json"), get("HEAD", list)];
-    let answers = send(system.read.url(), &requests).await?;
-    let answers = split(&answers);
-    let statuses: Vec<_> = answers.iter().map(|(head, _)| head.get(..3).unwrap_or_default()).collect();
-    assert_eq!(statuses, ["200", "400", "200", "200"], "{answers:?}");
-    assert_eq!(answers.last().map(|(_, body)| *body), Some(""));
+    let responses = send(system.read.url(), &requests).await?;
+    let responses = split(&responses);
+    let statuses: Vec<_> = responses.iter().map(|(head, _)| head.get(..3).unwrap_or_default()).collect();
+    assert_eq!(statuses, ["200", "400", "200", "200"], "{responses:?}");
+    assert_eq!(responses.last().map(|(_, body)| *body), Some(""));
     Ok(())
 }

@@ -41,10 +41,10 @@ async fn talk(url: String, parts: &[&str], drip: bool) -> Result<(String, Durati
         }
     });
     let _dripping = AbortOnDropHandle::new(dripping);
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(40), reader.read_to_end(&mut answer)).await;
+    let mut response = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(40), reader.read_to_end(&mut response)).await;
     read.context("it was not closed")??;
-    Ok((String::from_utf8_lossy(&answer).into_owned(), start.elapsed()))
+    Ok((String::from_utf8_lossy(&response).into_owned(), start.elapsed()))
 }
 
 #[tokio::test]
@@ -74,16 +74,16 @@ async fn unfinished_requests_are_closed_within_seconds_and_never_reset() -> Resu
     let silent_and_dripping = cases.iter().flat_map(|case| [(case, false), (case, true)]);
     let talks = silent_and_dripping.map(|((url, parts, last_status), drip)| async move {
         let outcome = talk(url.clone(), parts, drip).await;
-        let (answer, took) = outcome.with_context(|| format!("{url} {parts:?} {drip}"))?;
+        let (response, took) = outcome.with_context(|| format!("{url} {parts:?} {drip}"))?;
         ensure!(took < Duration::from_secs(25), "{url} {parts:?} {drip}: {took:?}");
         let (_, last) =
-            answer.rsplit_once("HTTP/1.1 ").with_context(|| format!("{url} {parts:?}: no answer"))?;
-        ensure!(last.starts_with(last_status), "{url} {parts:?} {drip}: {answer}");
+            response.rsplit_once("HTTP/1.1 ").with_context(|| format!("{url} {parts:?}: no response"))?;
+        ensure!(last.starts_with(last_status), "{url} {parts:?} {drip}: {response}");
         anyhow::Ok(())
     });
     for outcome in futures_util::future::join_all(talks).await {
         outcome?;
     }
-    assert_eq!(ServiceKind::ALL.len(), 3, "all of them were asked");
+    assert_eq!(ServiceKind::ALL.len(), 3, "all are covered");
     Ok(())
 }

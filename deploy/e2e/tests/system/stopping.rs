@@ -39,15 +39,16 @@ async fn readiness_goes_off_at_once_while_requests_are_still_served_and_then_the
         let start = Instant::now();
         service.terminate();
         wait::until("readiness to go off", Duration::from_secs(2), || async {
-            let status =
-                reqwest::get(format!("{}/readyz", service.admin_url())).await.map(|answer| answer.status());
+            let status = reqwest::get(format!("{}/readyz", service.admin_url()))
+                .await
+                .map(|response| response.status());
             if matches!(status, Ok(StatusCode::SERVICE_UNAVAILABLE)) { Ok(()) } else { Err(status) }
         })
         .await?;
         for client in [&kept, &reqwest::Client::new()] {
-            let answer = client.get(&document).send().await?;
-            let close = answer.headers().get("connection").context("the connection stays open")?;
-            assert_eq!((answer.status(), close), (StatusCode::OK, &"close".parse()?), "{}", kind.name());
+            let response = client.get(&document).send().await?;
+            let close = response.headers().get("connection").context("the connection stays open")?;
+            assert_eq!((response.status(), close), (StatusCode::OK, &"close".parse()?), "{}", kind.name());
         }
         let alive = reqwest::get(format!("{}/livez", service.admin_url())).await?.status();
         assert_eq!(alive, StatusCode::OK);

@@ -11,8 +11,9 @@ use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
 use self::catalog::{Found, query_catalog};
+use super::attempt::Repeat;
 use super::backend::Relation;
-use super::{ConnectError, Database, DatabaseError, PoolError, Repeat, validity};
+use super::{ConnectError, Database, DatabaseError, PoolError, validity};
 use crate::health::Health;
 use crate::telemetry::chain;
 

@@ -5,14 +5,14 @@ use testkit::services::ServiceKind;
 use super::Part;
 use super::watch::Seen;
 use crate::report::{Figure, Target};
-use crate::wrk::Answered;
+use crate::wrk::LoadResult;
 
 /// The second of each pair is the comparison: alone, or the sum of both alone.
 pub(super) struct Measured {
     /// Lists and orders per second.
     pub(super) asked: [u32; 2],
-    pub(super) reads: [Answered; 2],
-    pub(super) writes: [Answered; 2],
+    pub(super) reads: [LoadResult; 2],
+    pub(super) writes: [LoadResult; 2],
     /// Percent of the machine.
     pub(super) busy: [f64; 2],
     pub(super) seen: Seen,
@@ -21,7 +21,7 @@ pub(super) struct Measured {
 impl Measured {
     /// The number of acknowledged orders.
     pub(super) fn placed(&self) -> u64 {
-        self.writes.iter().map(Answered::requests).sum()
+        self.writes.iter().map(LoadResult::requests).sum()
     }
 
     pub(super) fn figures(&self, part: Part) -> Vec<Figure> {
@@ -42,10 +42,10 @@ impl Measured {
         let [reads, writes] = [&self.reads, &self.writes].map(|[beside, _]| beside.per_second());
         let all_but = Target::RatioAtLeast(0.95);
         vec![
-            pair("p99 of reads, beside reads alone", "ms", self.reads.each_ref().map(Answered::p99_ms))
+            pair("p99 of reads, beside reads alone", "ms", self.reads.each_ref().map(LoadResult::p99_ms))
                 .with(Target::RatioAtMost(1.5)),
-            pair("p50 of reads, beside reads alone", "ms", self.reads.each_ref().map(Answered::p50_ms)),
-            pair("p99 of writes, beside writes alone", "ms", self.writes.each_ref().map(Answered::p99_ms)),
+            pair("p50 of reads, beside reads alone", "ms", self.reads.each_ref().map(LoadResult::p50_ms)),
+            pair("p99 of writes, beside writes alone", "ms", self.writes.each_ref().map(LoadResult::p99_ms)),
             pair("reads, beside what was asked for", "lists/s", [reads, reads_asked]).with(all_but),
             pair("writes, beside what was asked for", "orders/s", [writes, writes_asked]).with(all_but),
         ]

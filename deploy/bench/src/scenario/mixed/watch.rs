@@ -15,8 +15,8 @@ const BACKLOG_AGE: &str = "orders_outbox_oldest_event_age_seconds ";
 /// One sample, with its start and end.
 #[derive(Debug)]
 struct Sample {
-    asked: Instant,
-    answered: Instant,
+    start: Instant,
+    end: Instant,
     backlog_age: f64,
     /// Per process.
     resident_mb: Vec<f64>,
@@ -33,14 +33,14 @@ pub(super) async fn watch_during<T>(
     projector: &Service,
     all: [&Service; 3],
 ) -> Result<(T, Seen)> {
-    let (done, samples) = look_during(work, async || look(stage, projector, all).await).await?;
+    let (done, samples) = sample_during(work, async || sample(stage, projector, all).await).await?;
     Ok((done, Seen(samples)))
 }
 
 /// Samples ten times per second, and once more after `work`.
-async fn look_during<T, S>(
+async fn sample_during<T, S>(
     work: impl Future<Output = Result<T>>,
-    look: impl AsyncFn() -> Result<S>,
+    sample: impl AsyncFn() -> Result<S>,
 ) -> Result<(T, Vec<S>)> {
     let mut work = pin!(work);
     let mut tick = tokio::time::interval(Duration::from_millis(100));
@@ -48,22 +48,22 @@ async fn look_during<T, S>(
     let done = loop {
         tokio::select! {
             done = &mut work => break done?,
-            _ = tick.tick() => samples.push(look().await?),
+            _ = tick.tick() => samples.push(sample().await?),
         }
     };
-    samples.push(look().await?);
+    samples.push(sample().await?);
     Ok((done, samples))
 }
 
-async fn look(stage: &Stage, projector: &Service, all: [&Service; 3]) -> Result<Sample> {
-    let asked = Instant::now();
+async fn sample(stage: &Stage, projector: &Service, all: [&Service; 3]) -> Result<Sample> {
+    let start = Instant::now();
     let metrics = stage.http.get(format!("{}/metrics", projector.admin_url())).send().await?.text().await?;
-    let answered = Instant::now();
+    let end = Instant::now();
     let gauge = metrics.lines().find_map(|line| line.strip_prefix(BACKLOG_AGE));
     let backlog_age: f64 = gauge.context("the projector has no metric of its backlog's age")?.parse()?;
     ensure!(backlog_age.is_finite(), "the projector does not know the age of its backlog");
     let resident_mb = all.into_iter().map(resident_mb).collect::<Result<_>>()?;
-    Ok(Sample { asked, answered, backlog_age, resident_mb })
+    Ok(Sample { start, end, backlog_age, resident_mb })
 }
 
 impl Seen {
@@ -71,7 +71,7 @@ impl Seen {
     pub(super) fn backlog_age(&self) -> f64 {
         let Self(samples) = self;
         let until_next = |(one, next): (&Sample, &Sample)| {
-            one.backlog_age + next.answered.duration_since(one.asked).as_secs_f64()
+            one.backlog_age + next.end.duration_since(one.start).as_secs_f64()
         };
         let last = samples.last().map(|sample| sample.backlog_age);
         samples.iter().zip(samples.iter().skip(1)).map(until_next).chain(last).fold(0.0, f64::max)
@@ -96,21 +96,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_is_looked_until_the_work_is_done_and_once_after_that() -> Result<()> {
-        let (looks, third, is_done) = (Cell::new(0), Notify::new(), Cell::new(false));
+    async fn samples_are_taken_until_the_work_is_done_and_once_after() -> Result<()> {
+        let (count, third, is_done) = (Cell::new(0), Notify::new(), Cell::new(false));
         let work = async {
             third.notified().await;
             is_done.set(true);
             Ok("done")
         };
-        let look = async || {
-            looks.set(looks.get() + 1);
-            if looks.get() == 3 {
+        let sample = async || {
+            count.set(count.get() + 1);
+            if count.get() == 3 {
                 third.notify_one();
             }
             Ok(is_done.get())
         };
-        let (done, samples) = look_during(work, look).await?;
+        let (done, samples) = sample_during(work, sample).await?;
         assert_eq!(done, "done");
         assert!(samples.len() > 3, "{samples:?}");
         assert_eq!((samples.first(), samples.last()), (Some(&false), Some(&true)));
@@ -121,8 +121,8 @@ mod tests {
     fn the_oldest_event_and_the_memory_of_each_quarter_are_found() {
         let start = Instant::now();
         let sample = |number: u8| Sample {
-            asked: start + Duration::from_millis(100) * number.into(),
-            answered: start + Duration::from_millis(100) * number.into() + Duration::from_millis(1),
+            start: start + Duration::from_millis(100) * number.into(),
+            end: start + Duration::from_millis(100) * number.into() + Duration::from_millis(1),
             backlog_age: f64::from(number % 5),
             resident_mb: vec![1.0, f64::from(number)],
         };
