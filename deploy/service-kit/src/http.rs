@@ -47,7 +47,6 @@ use actix_web::web;
 pub use self::admin::Admin;
 pub use self::config::{AdminConfig, HttpConfig};
 pub use self::descriptors::{Served, check_descriptors};
-use self::edge::Closing;
 pub use self::heartbeat::Heartbeats;
 use self::limits::Limits;
 use self::listener::{Listener, listen};
@@ -90,7 +89,6 @@ pub struct BoundServer {
     address: SocketAddr,
     server: Server,
     admin: Admin,
-    closing: Closing,
     stop: Stop,
     shutdown_delay: Duration,
 }
@@ -117,7 +115,6 @@ where
     let failed = |source| BindError::Listen { what: "the API", address, source };
     let socket = listen(address).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    let closing = Closing::default();
     let listener = Listener {
         socket,
         workers: config.http_workers,
@@ -125,18 +122,11 @@ where
         limits: Limits::with_stall_limit(config.stall_limit()),
         drain_limit_s: config.drain_limit_s(),
         stats: Stats::register(admin.registry(), "api"),
-        closing: closing.clone(),
+        closing: stop.begun.clone(),
         heartbeats: admin.heartbeats().clone(),
     };
     let running = listener.serve(routes).map_err(failed)?;
-    Ok(BoundServer {
-        address,
-        server: running,
-        admin,
-        closing,
-        stop,
-        shutdown_delay: config.shutdown_delay(),
-    })
+    Ok(BoundServer { address, server: running, admin, stop, shutdown_delay: config.shutdown_delay() })
 }
 
 impl BoundServer {
@@ -163,7 +153,6 @@ impl BoundServer {
         tracing::info!(http.address = %self.address, "listening");
         let requested = async {
             self.stop.begun.cancelled().await;
-            self.closing.begin();
             tokio::time::sleep(self.shutdown_delay).await;
         };
         tokio::select! {

@@ -11,9 +11,11 @@ use actix_server::ServerHandle;
 use actix_web::rt::System;
 use actix_web::web;
 
+use tokio_util::sync::CancellationToken;
+
 use super::descriptors::raise_limit;
 use super::probes;
-use super::{AdminConfig, BindError, Closing, Heartbeats, Limits, Listener, Stats, listen};
+use super::{AdminConfig, BindError, Heartbeats, Limits, Listener, Stats, listen};
 use crate::health::Health;
 use crate::metrics::Registry;
 
@@ -63,7 +65,7 @@ impl Admin {
             limits: Limits { keep_alive: KEEP_ALIVE, ..Limits::with_stall_limit(STALL_LIMIT) },
             drain_limit_s: 0,
             stats: Stats::register(registry, "admin"),
-            closing: Closing::default(),
+            closing: CancellationToken::new(),
             heartbeats: Heartbeats::default(),
         };
         let heartbeats = Heartbeats::default();
@@ -144,7 +146,7 @@ mod tests {
             limits: Limits::with_stall_limit(STALL_LIMIT),
             drain_limit_s: 0,
             stats: Stats::register(&Registry::new(&[]).unwrap(), "test"),
-            closing: Closing::default(),
+            closing: CancellationToken::new(),
             heartbeats: Heartbeats::default(),
         };
         let error = serve_on_a_thread(listener, |_| {}).map(|_| ()).unwrap_err();
@@ -160,7 +162,7 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let vars = vec![("ADMIN_PORT".to_owned(), port.to_string())];
         let config = AdminConfig::from_vars(&vars).unwrap();
-        let health = Health::with_grace(Duration::from_secs(1), tokio_util::sync::CancellationToken::new());
+        let health = Health::with_grace(Duration::from_secs(1), CancellationToken::new());
         let registry = Registry::new(&[]).unwrap();
         let error = Admin::start(&config, 0, &health, &registry, |_| {}).map(|_| ()).unwrap_err();
         let text = crate::telemetry::chain(&error);

@@ -3,8 +3,6 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
@@ -14,23 +12,10 @@ use actix_web::http::header::{CONTENT_LENGTH, HeaderValue};
 use actix_web::http::{Method, Uri, Version};
 use actix_web::web::Bytes;
 use futures_util::Stream;
+use tokio_util::sync::CancellationToken;
 
 use super::connection::{Body, Connection};
 use super::refusal::requests_websocket;
-
-/// Set when the stop begins: from then on each response closes its connection.
-#[derive(Clone, Default)]
-pub(super) struct Closing(Arc<AtomicBool>);
-
-impl Closing {
-    pub(super) fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// A request in progress.
 pub(super) struct Exchange {
@@ -72,7 +57,11 @@ impl Exchange {
     }
 
     /// Marks the connection to be closed after the response if it must not be reused.
-    pub(super) fn end(self, mut response: Response<BoxBody>, closing: &Closing) -> Response<ResponseBody> {
+    pub(super) fn end(
+        self,
+        mut response: Response<BoxBody>,
+        closing: &CancellationToken,
+    ) -> Response<ResponseBody> {
         let is_body_unread = self.chunked_body.is_some_and(|read| !read.get());
         let is_endless = matches!(response.body().size(), BodySize::Stream);
         // HTTP/1.0 has no chunks: the stream ends with the connection.
@@ -80,7 +69,7 @@ impl Exchange {
         if ends_by_closing {
             response.head_mut().no_chunking(true);
         }
-        if self.is_head || self.is_upgrade || is_body_unread || ends_by_closing || closing.has_begun() {
+        if self.is_head || self.is_upgrade || is_body_unread || ends_by_closing || closing.is_cancelled() {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         let (is_head, connection) = (self.is_head, self.connection);

@@ -13,9 +13,10 @@ use actix_web::dev::{AppConfig, Service};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, ResponseError, web};
 use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
+use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
-use super::edge::{Closing, Exchange};
+use super::edge::Exchange;
 use super::heartbeat::Heartbeats;
 use super::limits::Limits;
 use super::refusal::refusal;
@@ -37,7 +38,8 @@ pub(super) struct Listener {
     /// How long requests in flight may take after the stop, in seconds.
     pub(super) drain_limit_s: u64,
     pub(super) stats: Stats,
-    pub(super) closing: Closing,
+    /// Once it is cancelled, each response ends its connection.
+    pub(super) closing: CancellationToken,
     pub(super) heartbeats: Heartbeats,
 }
 
@@ -69,7 +71,8 @@ impl Listener {
         let on_each_thread = move || {
             heartbeats.beat_on_this_thread();
             let app = App::new().configure(routes.clone()).default_service(web::to(no_such_resource));
-            let closing = closing.clone();
+            // One per thread: a token is a lock.
+            let closing = closing.child_token();
             let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
                 let (exchange, request): (Exchange, Request) = Exchange::begin(request);
                 let closing = closing.clone();

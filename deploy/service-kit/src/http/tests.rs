@@ -13,6 +13,7 @@ use actix_web::{HttpResponse, web};
 use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
@@ -33,7 +34,7 @@ const SOON: Duration = Duration::from_millis(2_500);
 
 struct TestServer {
     address: SocketAddr,
-    closing: Closing,
+    closing: CancellationToken,
     handle: actix_server::ServerHandle,
     _running: AbortOnDropHandle<io::Result<()>>,
 }
@@ -67,7 +68,7 @@ fn routes(app: &mut web::ServiceConfig) {
 fn start_with(heartbeats: Heartbeats, routes: fn(&mut web::ServiceConfig)) -> TestServer {
     let socket = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = socket.local_addr().unwrap();
-    let closing = Closing::default();
+    let closing = CancellationToken::new();
     let listener = Listener {
         socket,
         workers: 1,

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn once_the_stop_has_begun_responses_end_their_connections() {
     let server = start();
-    server.closing.begin();
+    server.closing.cancel();
     for request in [GET, POST] {
         let (response, took) = talk(server.address, &[request], false).await.unwrap();
         assert!(response.contains("connection: close") && took < SOON, "{took:?} {response}");
