@@ -10,6 +10,6 @@ CREATE TABLE outbox (
 
 GRANT INSERT ON outbox TO orders_write_api;
 GRANT SELECT, DELETE ON outbox TO orders_projector;
--- FOR UPDATE needs the UPDATE privilege on some column. An identity column cannot be set, so this grant allows the lock
--- but no change of an event.
+-- FOR UPDATE needs the UPDATE privilege on some column. This one is GENERATED ALWAYS: the role could only give an event
+-- the next id of the sequence, and cannot change its kind, payload or time.
 GRANT UPDATE (id) ON outbox TO orders_projector;

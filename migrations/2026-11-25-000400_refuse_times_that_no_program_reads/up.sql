@@ -18,13 +18,15 @@ BEGIN
     SELECT count(*) INTO in_waiting_events FROM waiting_events
     WHERE NOT (created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00');
     IF in_outbox + in_parked_events + in_waiting_events > 0 THEN
-        RAISE EXCEPTION '% rows of outbox, % of parked_events and % of waiting_events have times before the year 1 or '
-            'after the year 9999: set them to times between', in_outbox, in_parked_events, in_waiting_events;
+        RAISE EXCEPTION '% rows of outbox, % of parked_events and % of waiting_events have times outside the '
+            'years 1 to 9999. Correct these times, then run the migrator again',
+            in_outbox, in_parked_events, in_waiting_events;
     END IF;
 END
 $$;
 
--- Waits for the exclusive lock for less time than the sessions that queue behind it (DATABASE_LOCK_TIMEOUT_MS, 300).
+-- Other sessions queue behind this statement and give up after 300 ms (DATABASE_LOCK_TIMEOUT_MS). So it gives up
+-- sooner.
 SET LOCAL lock_timeout = '200ms';
 ALTER TABLE outbox ADD CONSTRAINT outbox_created_at_readable
     CHECK (created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00') NOT VALID;

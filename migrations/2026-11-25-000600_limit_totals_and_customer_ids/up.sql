@@ -26,8 +26,8 @@ BEGIN
 END
 $$;
 
--- NOT VALID reads no rows, so the exclusive lock is held only briefly. Writers queue behind a migration that waits for
--- the lock, so it waits for less time than they do (DATABASE_LOCK_TIMEOUT_MS, 300).
+-- NOT VALID reads no rows, so the exclusive lock is held only briefly. Other sessions queue behind this statement and
+-- give up after 300 ms (DATABASE_LOCK_TIMEOUT_MS). So it gives up sooner.
 SET LOCAL lock_timeout = '200ms';
 
 ALTER TABLE orders

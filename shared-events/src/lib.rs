@@ -5,8 +5,9 @@
 //! - Every event contains the change ([`OrderChange`]) **and** the order's state after it ([`OrderState`]). A summary
 //!   is the state with the highest version, so duplicates, reordering and gaps lead to the same row, and a projection
 //!   never needs to query the write side.
-//! - Each pair of `order_id` and `version` has exactly one event. [`OrderEvent::new`] derives `event_id` from the pair,
-//!   so that building an event twice gives the same event.
+//! - Each version of an order has one event of its change, and any number of `order_republished` events.
+//!   [`OrderEvent::new`] derives `event_id` from order id, version and whether the event is a republish, so that
+//!   building an event twice gives the same event.
 //! - New versions only add fields. A reader ignores fields that it does not know.
 //! - An unknown kind or a newer `schema_version` is an [`UndecodableEvent`], which keeps the payload unchanged. The
 //!   event can be parked and decoded later. It is never dropped.

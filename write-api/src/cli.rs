@@ -53,7 +53,7 @@ struct RepublishArgs {
     /// Only orders whose id sorts after this one: continue an interrupted run with it.
     #[arg(long)]
     after: Option<Uuid>,
-    /// How many orders to scan in one step.
+    /// How many orders to scan in one batch.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     batch: i64,
     /// Pause while the outbox holds more events than this.
@@ -105,7 +105,7 @@ async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
             );
             Ok(())
         }
-        // The step in flight is committed as a whole or not at all. Both are fine: republishing twice is harmless.
+        // The batch in flight is committed as a whole or not at all. Both are fine: republishing twice is harmless.
         None => match reached.last {
             Some(last) => {
                 bail!("interrupted after {} orders; continue with --after {last}", reached.republished)

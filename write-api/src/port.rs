@@ -119,7 +119,7 @@ pub enum WriteError {
     /// Nothing was stored; a retry may succeed.
     #[error("storage is unavailable; nothing was stored")]
     Unavailable(#[source] BoxedError),
-    /// The connection was lost before the result arrived, and the stored rows do not show the outcome.
+    /// The write was sent, and whether it was stored could not be found out in time.
     #[error("the outcome is unknown; the order may or may not be stored")]
     OutcomeUnknown(#[source] BoxedError),
     /// Nothing was stored; a retry cannot succeed.

@@ -23,9 +23,9 @@
 //!    are lost.
 //! 2. A row of the new timeline is visible. The histories differ, and the client gets a snapshot.
 //!
-//! A resume point of a reader that has seen no change is valid in each history of the cluster. So no order may be
-//! sent under one: orders are sent under the history in which they were read. Otherwise the loss of the very first
-//! orders would go unnoticed.
+//! A reader that has seen no change has timeline 0, and its resume point is valid in every history of the cluster. If
+//! an order carried such a point as its event id, a failover that lost this order would not cause a snapshot. So each
+//! order is sent with the history in which it was read.
 //!
 //! Rows of a restored dump have the history of another cluster, and do not count for the timeline.
 //!

@@ -33,7 +33,7 @@ fn requests(api: &Api) -> Load {
 }
 
 #[tokio::test]
-async fn a_changed_column_type_fails_no_request() -> Result<()> {
+async fn after_a_column_type_changed_requests_fail_for_one_second_at_most() -> Result<()> {
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 1), (2, "alice", 2)]).await?;
     let session = api.database.connect().await?;
@@ -53,7 +53,7 @@ async fn a_changed_column_type_fails_no_request() -> Result<()> {
 }
 
 #[tokio::test]
-async fn statements_that_are_discarded_in_every_session_fail_no_request() -> Result<()> {
+async fn after_discard_all_requests_fail_for_one_second_at_most() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy().await?;
     api.insert(&[(1, "alice", 1)]).await?;
     let load = requests(&api);
@@ -127,7 +127,7 @@ async fn a_missing_migration_is_named_until_it_is_applied() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_hold_all_text_is_named() -> Result<()> {
+async fn a_database_whose_encoding_is_not_utf8_is_named() -> Result<()> {
     let beside = TestDatabase::create_empty().await?;
     let session = beside.connect().await?;
     let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);

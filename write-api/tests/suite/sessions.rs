@@ -23,7 +23,7 @@ fn orders(api: &Api) -> Load {
 }
 
 #[tokio::test]
-async fn a_changed_column_type_fails_no_request() -> Result<()> {
+async fn after_a_column_type_changed_requests_fail_for_one_second_at_most() -> Result<()> {
     let api = Api::start().await?;
     let session = api.database.connect().await?;
     let load = orders(&api);
@@ -40,7 +40,7 @@ async fn a_changed_column_type_fails_no_request() -> Result<()> {
 }
 
 #[tokio::test]
-async fn statements_that_are_discarded_in_every_session_fail_no_request() -> Result<()> {
+async fn after_discard_all_requests_fail_for_one_second_at_most() -> Result<()> {
     let (api, proxy) = Api::start_behind_a_proxy(&[]).await?;
     let load = orders(&api);
     let mut changes = Vec::new();

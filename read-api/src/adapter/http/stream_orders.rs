@@ -51,8 +51,8 @@ struct Snapshot<'a> {
         ("Last-Event-ID" = Option<String>, Header, nullable = false,
             description = "The id of the last event that you received."),
         ("last_event_id" = Option<String>, Query, nullable = false,
-            description = "The same, for browsers, which cannot set the header on a new stream. The header has \
-                precedence."),
+            description = "The same id as a query parameter: a browser's EventSource cannot set headers. The \
+                header has precedence."),
     ),
     responses(
         (status = 200, description = "The stream. It ends if the client reads too slowly, or if the process stops.",

@@ -24,7 +24,7 @@ const REPLAYED: (&str, &str) = ("Idempotent-Replayed", "true");
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Orders: write-api", description = "Takes orders and moves them on."),
+    info(title = "Orders: write-api", description = "Places orders and changes their status."),
     paths(
         place_order::handle,
         change_status::pay,

@@ -32,7 +32,7 @@ problem_types! {
     STEP_FORBIDDEN = 409 "step-forbidden", "Step forbidden",
         "The order's status does not allow this step; `detail` names both statuses.";
     EDIT_CONFLICT = 409 "edit-conflict", "Edit conflict",
-        "Other requests changed the order during each attempt. Read the order before you try again.";
+        "Other requests changed the order during all five attempts of write-api. Read the order, then decide again.";
     VERSION_MISMATCH = 412 "version-mismatch", "Version mismatch",
         "`If-Match` does not name the order's version.";
     BODY_TOO_LARGE = 413 "body-too-large", "Body too large", "The body is larger than 1 MiB.";
@@ -45,7 +45,8 @@ problem_types! {
     IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused", "Idempotency key reused",
         "This customer has already used the `Idempotency-Key` for different items. That order was not changed.";
     OUTCOME_UNKNOWN = 503 "outcome-unknown", "Outcome unknown",
-        "The connection to the database failed before the outcome was known; `detail` says how to resolve it. \
+        "The write was sent to the database, but whether it was stored could not be found out in time; `detail` \
+         says how to resolve it. \
          If the request identifies its order, send the same request again.";
 }
 
@@ -226,7 +227,7 @@ impl From<WriteFailure<'_>> for Problem {
                     tracing::error!(
                         times,
                         error = cause,
-                        "write failed: storage refused what the domain accepts"
+                        "request failed: PostgreSQL rejected the order, or the stored row is invalid"
                     );
                 }
                 Self::internal()
