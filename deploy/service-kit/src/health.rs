@@ -49,7 +49,7 @@ impl HealthConfig {
 #[error("{0}")]
 pub struct NotReady(pub Cow<'static, str>);
 
-/// The health of the process. It is ready if it has succeeded recently, has no lasting obstacle and is not stopping.
+/// The health of the process. It is ready if it has succeeded recently, has no lasting fault and is not stopping.
 #[derive(Clone)]
 pub struct Health {
     stop: CancellationToken,
@@ -61,11 +61,11 @@ struct Record {
     epoch: Instant,
     /// Milliseconds from `epoch` to the last success, plus one; 0 before the first.
     last_success: AtomicU64,
-    obstacle: Mutex<Obstacle>,
+    fault: Mutex<Fault>,
 }
 
 #[derive(Default)]
-struct Obstacle {
+struct Fault {
     reason: Option<NotReady>,
     /// It needs an operator.
     is_lasting: bool,
@@ -81,12 +81,8 @@ impl Health {
     /// As [`Self::new`]; stays ready for `grace` without a success.
     #[must_use]
     pub fn with_grace(grace: Duration, stop: CancellationToken) -> Self {
-        let record = Record {
-            grace,
-            epoch: Instant::now(),
-            last_success: AtomicU64::new(0),
-            obstacle: Mutex::default(),
-        };
+        let record =
+            Record { grace, epoch: Instant::now(), last_success: AtomicU64::new(0), fault: Mutex::default() };
         Self { stop, record: Arc::new(record) }
     }
 
@@ -97,18 +93,18 @@ impl Health {
         self.record.last_success.store(elapsed.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// Records an obstacle. A lasting one turns readiness off at once, until [`Self::unobstructed`]; a later temporary
+    /// Records a fault. A lasting one turns readiness off at once, until [`Self::clear_fault`]; a later temporary
     /// one does not replace it.
-    pub fn obstructed(&self, reason: impl Into<Cow<'static, str>>, is_lasting: bool) {
-        let mut obstacle = self.obstacle();
-        if is_lasting || !obstacle.is_lasting {
-            *obstacle = Obstacle { reason: Some(NotReady(reason.into())), is_lasting };
+    pub fn report_fault(&self, reason: impl Into<Cow<'static, str>>, is_lasting: bool) {
+        let mut fault = self.fault();
+        if is_lasting || !fault.is_lasting {
+            *fault = Fault { reason: Some(NotReady(reason.into())), is_lasting };
         }
     }
 
-    /// Removes the obstacle.
-    pub fn unobstructed(&self) {
-        *self.obstacle() = Obstacle::default();
+    /// Removes the fault.
+    pub fn clear_fault(&self) {
+        *self.fault() = Fault::default();
     }
 
     /// Whether the process should get traffic now. Only reads the records.
@@ -121,12 +117,12 @@ impl Health {
             return Err(NotReady("The process is stopping.".into()));
         }
         let is_recent = self.since_last_success().is_some_and(|since| since <= self.record.grace);
-        let obstacle = self.obstacle();
-        if is_recent && !obstacle.is_lasting {
+        let fault = self.fault();
+        if is_recent && !fault.is_lasting {
             return Ok(());
         }
         let unknown = || NotReady("The process has had no success recently.".into());
-        Err(obstacle.reason.clone().unwrap_or_else(unknown))
+        Err(fault.reason.clone().unwrap_or_else(unknown))
     }
 
     /// How long the process stays ready without a success.
@@ -149,9 +145,9 @@ impl Health {
         Some(self.record.epoch.elapsed().saturating_sub(Duration::from_millis(last)))
     }
 
-    fn obstacle(&self) -> MutexGuard<'_, Obstacle> {
+    fn fault(&self) -> MutexGuard<'_, Fault> {
         // No code that holds the lock can panic.
-        self.record.obstacle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,29 +171,29 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_ready_for_the_grace_and_then_names_the_obstacle() {
+    fn it_stays_ready_for_the_grace_and_then_names_the_fault() {
         let (health, _stop) = health(1);
         health.succeeded();
-        health.obstructed("The database cannot be used.", false);
+        health.report_fault("The database cannot be used.", false);
         while health.ready().is_ok() {}
         assert_eq!(health.ready(), Err(NotReady("The database cannot be used.".into())));
         health.succeeded();
-        health.unobstructed();
+        health.clear_fault();
         let (health, _stop) = self::health(60_000);
         health.succeeded();
-        health.obstructed("The database cannot be used.", false);
+        health.report_fault("The database cannot be used.", false);
         assert_eq!(health.ready(), Ok(()));
     }
 
     #[test]
-    fn a_lasting_obstacle_turns_readiness_off_at_once_despite_successes() {
+    fn a_lasting_fault_turns_readiness_off_at_once_despite_successes() {
         let (health, _stop) = health(60_000);
-        health.obstructed("The encoding is wrong.", true);
+        health.report_fault("The encoding is wrong.", true);
         health.succeeded();
         assert_eq!(health.ready(), Err(NotReady("The encoding is wrong.".into())));
-        health.obstructed("The database cannot be used.", false);
+        health.report_fault("The database cannot be used.", false);
         assert_eq!(health.ready(), Err(NotReady("The encoding is wrong.".into())));
-        health.unobstructed();
+        health.clear_fault();
         assert_eq!(health.ready(), Ok(()));
     }
 

@@ -9,7 +9,7 @@ const PAUSE_MS: u64 = 1_000;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Counts an event and decides when to log it. Keep it in a `static`.
+/// A limiter of log lines, not of requests: counts events and decides when to log them. Keep it in a `static`.
 #[derive(Debug, Default)]
 pub struct OncePerSecond {
     /// When the next line is due, in milliseconds.

@@ -207,7 +207,7 @@ impl Checker {
 
 fn record(health: &Health, checked: Result<(), CheckError>, last_error: &mut Option<String>) {
     let Err(error) = checked else {
-        health.unobstructed();
+        health.clear_fault();
         if last_error.take().is_some() {
             tracing::info!("the database can be used again");
         }
@@ -220,7 +220,7 @@ fn record(health: &Health, checked: Result<(), CheckError>, last_error: &mut Opt
         CheckError::Database(_) => "The database cannot be used.".to_owned(),
         other => other.to_string(),
     };
-    health.obstructed(reason, lasting);
+    health.report_fault(reason, lasting);
     if last_error.as_ref() != Some(&text) {
         tracing::warn!(error = text, lasting, "the database cannot be used");
         *last_error = Some(text);

@@ -19,7 +19,7 @@ use super::connect::{ConnectError, Connector, Wire, drive, query};
 const TRIAL_LIMIT: Duration = Duration::from_millis(500);
 
 /// How often a trial connects to reach the server of the first connection behind a balancer.
-const DIALS: usize = 3;
+const CONNECT_ATTEMPTS: usize = 3;
 
 /// Pause after a trial without a result.
 const NEXT_TRIAL: Duration = Duration::from_secs(10);
@@ -120,7 +120,7 @@ async fn query_beside(
         let (client, mut wire) = connector.dial().await?;
         let row = query(&client, &mut wire, statement).await?;
         let (second, relation) = (Second { client, wire }, Backend::from_row(&row).relation(backend));
-        if relation != Relation::Servers || elsewhere.len() + 1 >= DIALS {
+        if relation != Relation::Servers || elsewhere.len() + 1 >= CONNECT_ATTEMPTS {
             return Ok((second, relation));
         }
         elsewhere.push(second);

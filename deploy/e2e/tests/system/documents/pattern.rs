@@ -14,7 +14,7 @@ const PLACEHOLDERS: [(&str, &str); 6] = [
     (r"\d+\.\d ms", r"\d+\.\d ms"),
 ];
 
-/// Lines without what only lays them out: JSON is wrapped in examples, and not by the service.
+/// Joins lines and drops indentation: examples wrap JSON, the service does not.
 pub(super) fn joined<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
     lines.into_iter().map(str::trim).collect()
 }
