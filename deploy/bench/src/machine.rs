@@ -38,7 +38,7 @@ pub(crate) async fn describe(stage: &Stage, plan: Plan) -> Result<String> {
         format!("PostgreSQL {}", stage.setting("server_version").await?),
         format!("{}, with {}", first_line(&pgbench, &["--version"])?, pgbench::settings()),
         format!("{}; threads: {}", wrk_version()?, wrk::THREADS),
-        "services: one process each, with the defaults of the README but for the number of workers"
+        "services: one process each, with the default settings (deploy/README.md), except the number of workers"
             .to_owned(),
         format!("measured: {} × {} s{}", plan.rounds, plan.seconds(), exceptions(plan)),
     ];

@@ -55,7 +55,7 @@ impl Figure {
     }
 
     /// Adds a comparison, one value per round.
-    pub(crate) fn beside(self, comparator: Vec<f64>) -> Self {
+    pub(crate) fn with_reference(self, comparator: Vec<f64>) -> Self {
         Self { comparator, ..self }
     }
 
@@ -120,7 +120,7 @@ fn spread(values: &[f64]) -> Option<Spread> {
 
 /// The head of the Markdown table.
 pub(crate) const TABLE_HEAD: &str = "\
-| Scenario | Figure | Ours: median (spread) | Beside it: median (spread) | Ratio: median (spread) | Target | Met |
+| Scenario | Figure | Ours: median (spread) | Reference: median (spread) | Ratio: median (spread) | Target | Met |
 |---|---|---|---|---|---|---|
 ";
 
@@ -175,7 +175,7 @@ mod tests {
 
     fn figure(ours: &[f64], comparator: &[f64], target: Target) -> Figure {
         let figure = Figure::new("64 connections", "orders/s", ours.to_vec());
-        Figure { scenario: "write", ..figure.beside(comparator.to_vec()).with(target) }
+        Figure { scenario: "write", ..figure.with_reference(comparator.to_vec()).with(target) }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         last.push(*rates.last().context("no tenth")?);
     }
     let figure = Figure::new("the last tenth beside the first", "events/s", last);
-    Ok(vec![figure.beside(first).with(Target::RatioAtLeast(0.9))])
+    Ok(vec![figure.with_reference(first).with(Target::RatioAtLeast(0.9))])
 }
 
 /// The rate of each tenth, in events per second.

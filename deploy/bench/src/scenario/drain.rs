@@ -31,7 +31,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
             comparator.push(fill_and_project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
         }
         let figure = Figure::new(format!("workers: {workers}"), "events/s", ours);
-        figures.push(figure.beside(comparator).with(Target::RatioAtLeast(0.8)));
+        figures.push(figure.with_reference(comparator).with(Target::RatioAtLeast(0.8)));
     }
     Ok(figures)
 }

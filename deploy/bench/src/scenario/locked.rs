@@ -51,7 +51,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
             all.applied_after.extend(measured.applied_after);
             let name =
                 format!("workers: {workers}, {hold}: commit to visible of others, p99, beside without");
-            let figure = Figure::new(name, "ms", measured.late).beside(measured.undisturbed);
+            let figure = Figure::new(name, "ms", measured.late).with_reference(measured.undisturbed);
             figures.push(if hold.is_seen() { figure.with(Target::RatioAtMost(2.0)) } else { figure });
             let name = format!("workers: {workers}, {hold}: commit to visible of others, longest");
             figures.push(Figure::new(name, "ms", measured.latest));

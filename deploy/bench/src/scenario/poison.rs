@@ -47,14 +47,22 @@ const REFUSE: &str = "
         WHEN (NEW.total_cents = 666) EXECUTE FUNCTION bench_refuse()";
 const REFUSE_NO_MORE: &str = "DROP TRIGGER bench_refuse ON order_summary; DROP FUNCTION bench_refuse()";
 
-/// One in how many events is refused; the number of events, in hundredths of the usual; and the least part of the clean
-/// rate.
-const CASES: [(Refusal, u32, u32, Option<f64>); 5] = [
-    (Refusal::Known, 100, 100, Some(0.9)),
-    (Refusal::Known, 2, 100, Some(0.5)),
-    (Refusal::Unknown, 1_000, 100, Some(0.7)),
-    (Refusal::Unknown, 100, 100, Some(0.3)),
-    (Refusal::Unknown, 2, 20, None),
+struct Case {
+    refusal: Refusal,
+    /// One of this many events is refused.
+    one_in: u32,
+    /// The number of events, in percent of [`EVENTS`].
+    events_percent: u32,
+    /// The target: at least this part of the rate without refused events.
+    min_ratio: Option<f64>,
+}
+
+const CASES: [Case; 5] = [
+    Case { refusal: Refusal::Known, one_in: 100, events_percent: 100, min_ratio: Some(0.9) },
+    Case { refusal: Refusal::Known, one_in: 2, events_percent: 100, min_ratio: Some(0.5) },
+    Case { refusal: Refusal::Unknown, one_in: 1_000, events_percent: 100, min_ratio: Some(0.7) },
+    Case { refusal: Refusal::Unknown, one_in: 100, events_percent: 100, min_ratio: Some(0.3) },
+    Case { refusal: Refusal::Unknown, one_in: 2, events_percent: 20, min_ratio: None },
 ];
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
@@ -66,8 +74,8 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 
 async fn measure_with_trigger(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (refusal, one_in, hundredths, at_least) in CASES {
-        let events = plan.rows(EVENTS * hundredths / 100);
+    for Case { refusal, one_in, events_percent, min_ratio } in CASES {
+        let events = plan.rows(EVENTS * events_percent / 100);
         let (mut ours, mut clean) = (Vec::new(), Vec::new());
         for _ in 0..plan.rounds {
             clean.push(drain(stage, events, 0, refusal).await?);
@@ -76,8 +84,8 @@ async fn measure_with_trigger(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> 
         let who =
             if refusal == Refusal::Known { "known to the projection" } else { "known to PostgreSQL only" };
         let name = format!("1 in {one_in} refused, {who}, beside none");
-        let figure = Figure::new(name, "events/s", ours).beside(clean);
-        figures.push(match at_least {
+        let figure = Figure::new(name, "events/s", ours).with_reference(clean);
+        figures.push(match min_ratio {
             Some(least) => figure.with(Target::RatioAtLeast(least)),
             None => figure,
         });

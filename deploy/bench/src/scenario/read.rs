@@ -33,7 +33,9 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         comparator.push(select_orders(stage, customers, plan).await?);
     }
     Ok(vec![
-        Figure::new("64 connections", "lists/s", ours).beside(comparator).with(Target::RatioAtLeast(0.75)),
+        Figure::new("64 connections", "lists/s", ours)
+            .with_reference(comparator)
+            .with(Target::RatioAtLeast(0.75)),
         Figure::new("64 connections, p99", "ms", p99),
     ])
 }

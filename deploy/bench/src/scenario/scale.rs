@@ -80,14 +80,14 @@ impl Costs {
         ]
         .map(|(what, unit, ours, comparator)| {
             let name = format!("{what}, from {} orders on, beside from {}", self.size, smallest.size);
-            let figure = Figure::new(name, unit, ours.clone()).beside(comparator.clone());
+            let figure = Figure::new(name, unit, ours.clone()).with_reference(comparator.clone());
             figure.with(Target::RatioAtMost(1.3))
         })
     }
 
     fn beside_sql(&self) -> Figure {
         let name = format!("drain, from {} orders on, beside the same by SQL", self.size);
-        Figure::new(name, "µs an event", self.drain.clone()).beside(self.drain_by_sql.clone())
+        Figure::new(name, "µs an event", self.drain.clone()).with_reference(self.drain_by_sql.clone())
     }
 }
 

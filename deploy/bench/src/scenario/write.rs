@@ -29,7 +29,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         }
         let name = format!("{connections} connections");
         let late = Figure::new(format!("{name}, p99"), "ms", p99);
-        let rate = Figure::new(name, "orders/s", ours).beside(comparator);
+        let rate = Figure::new(name, "orders/s", ours).with_reference(comparator);
         figures.extend([rate.with(Target::RatioAtLeast(2.0)), late]);
     }
     Ok(figures)

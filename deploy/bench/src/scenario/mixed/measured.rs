@@ -53,5 +53,5 @@ impl Measured {
 }
 
 fn pair(name: &str, unit: &'static str, [ours, comparator]: [f64; 2]) -> Figure {
-    Figure::new(name, unit, vec![ours]).beside(vec![comparator])
+    Figure::new(name, unit, vec![ours]).with_reference(vec![comparator])
 }
