@@ -20,7 +20,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
-    /// `WORKERS`: batches at the same time in this process, 1 to 64, and at most the number of connections. Default 1.
+    /// `WORKERS`: outbox batches processed at once, 1 to 64, and at most the number of connections. Default 1. Two more
+    /// loops (waiting and parked events) use the same connection pool.
     pub workers: usize,
     /// `BATCH_MAX`: most events of one batch, 1 to 10 000. Default 1 000. Batches grow up to this while they are full
     /// and fast.
@@ -32,7 +33,7 @@ pub struct Config {
     pub poll_max: Duration,
     /// `PARKED_ATTEMPTS`: how often an event is tried before it is left for an operator, 1 to 1 000. Default 12.
     /// `PARKED_RETRY_FIRST_MS`: the pause after the first attempt, 1 to 86 400 000. Default 10 000. It doubles with
-    /// each attempt, up to `PARKED_RETRY_MAX_MS`, 1 to 86 400 000. Default 3 600 000.
+    /// each attempt, up to `PARKED_RETRY_MAX_MS`, 1 to 86 400 000. Default 3 600 000. Jitter adds up to 100 % to both.
     pub parked: RetryPolicy,
 }
 

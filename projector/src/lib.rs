@@ -42,7 +42,7 @@ mod worker;
 pub use config::Config;
 pub use parked::RetryPolicy;
 
-use crate::admin::Probes;
+use crate::admin::AdminEndpoints;
 use crate::batch::BatchRunner;
 use crate::metrics::Metrics;
 use crate::projection::{OrderSummary, Projection};
@@ -108,13 +108,13 @@ impl Projector {
             BatchRunner::new(database.clone(), projections, config.parked, metrics)
                 .with_batch_max_bytes(config.batch_max_bytes),
         );
-        let probes = Probes {
+        let endpoints = AdminEndpoints {
             database,
             runner: Arc::clone(&runner),
             health: health.clone(),
             registry: registry.clone(),
         };
-        let admin = probes.serve(&config.admin, default_ports::PROJECTOR_ADMIN)?;
+        let admin = endpoints.serve(&config.admin, default_ports::PROJECTOR_ADMIN)?;
         let mut workers = JoinSet::new();
         // Only batches make it ready: a committed batch proves more than a check.
         workers.spawn(checker.keep_checking(health.clone(), false));

@@ -47,7 +47,10 @@ impl Metrics {
                 "orders_projector_retries_total",
                 "Further attempts at parked events, by outcome."
             );
-            describe_histogram!(BATCH, "Events of the outbox in one batch.");
+            describe_histogram!(
+                BATCH,
+                "Applied and parked events in one outbox batch. Batches with none are not counted."
+            );
             describe_histogram!(
                 LAG,
                 "From the start of the transaction that wrote an event to the commit of its effect, by the database's \
@@ -85,14 +88,14 @@ impl Metrics {
 
     /// A batch of events from the outbox was committed.
     pub(crate) fn outbox_batch(&self, applied: usize, parked: usize) {
-        self.waiting_batch(applied, parked);
+        self.count_events(applied, parked);
         if applied + parked > 0 {
             self.batch.record(f64::from(u32::try_from(applied + parked).unwrap_or(u32::MAX)));
         }
     }
 
-    /// A batch of events that waited for a lock was committed.
-    pub(crate) fn waiting_batch(&self, applied: usize, parked: usize) {
+    /// Counts events of the outbox, also those that waited for a lock.
+    pub(crate) fn count_events(&self, applied: usize, parked: usize) {
         self.applied.increment(widen(applied));
         self.parked.increment(widen(parked));
     }

@@ -13,7 +13,7 @@ pub(crate) struct Gauges {
     oldest: Gauge,
     waiting: Gauge,
     parked_retrying: Gauge,
-    parked_for_good: Gauge,
+    parked_exhausted: Gauge,
     dead_rows: Gauge,
     oldest_transaction: Gauge,
 }
@@ -35,7 +35,7 @@ impl Gauges {
             );
             describe_gauge!(
                 "orders_waiting_events",
-                "Events whose order's row another session has locked; part of the backlog."
+                "Events whose order's row another session has locked; part of the backlog. Counted up to 100000."
             );
             describe_gauge!(
                 "orders_parked_events",
@@ -56,7 +56,7 @@ impl Gauges {
                 oldest: gauge!("orders_outbox_oldest_event_age_seconds"),
                 waiting: gauge!("orders_waiting_events"),
                 parked_retrying: gauge!("orders_parked_events", "state" => "retrying"),
-                parked_for_good: gauge!("orders_parked_events", "state" => "waiting_for_operator"),
+                parked_exhausted: gauge!("orders_parked_events", "state" => "waiting_for_operator"),
                 dead_rows: gauge!("orders_outbox_dead_rows"),
                 oldest_transaction: gauge!("orders_oldest_transaction_age_seconds"),
             }
@@ -69,7 +69,7 @@ impl Gauges {
         self.oldest.set(observed.oldest_seconds);
         self.waiting.set(inexact(observed.waiting));
         self.parked_retrying.set(inexact(observed.parked_retrying));
-        self.parked_for_good.set(inexact(observed.parked_for_good));
+        self.parked_exhausted.set(inexact(observed.parked_exhausted));
         self.dead_rows.set(inexact(observed.dead_rows));
         self.oldest_transaction.set(observed.oldest_transaction_seconds.unwrap_or(f64::NAN));
     }
@@ -82,7 +82,7 @@ impl Gauges {
             &self.oldest,
             &self.waiting,
             &self.parked_retrying,
-            &self.parked_for_good,
+            &self.parked_exhausted,
             &self.dead_rows,
             &self.oldest_transaction,
         ] {

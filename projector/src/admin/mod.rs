@@ -19,16 +19,16 @@ use tokio::runtime::Handle;
 use self::gauges::Gauges;
 use crate::batch::BatchRunner;
 
-/// What the listener reports on.
+/// The admin endpoints, and what they report on.
 #[derive(Clone)]
-pub(crate) struct Probes {
+pub(crate) struct AdminEndpoints {
     pub(crate) database: Database,
     pub(crate) runner: Arc<BatchRunner>,
     pub(crate) health: Health,
     pub(crate) registry: Registry,
 }
 
-impl Probes {
+impl AdminEndpoints {
     /// Listens on the address of `config`.
     pub(crate) fn serve(self, config: &AdminConfig, default_port: u16) -> Result<Admin, BindError> {
         let health = self.health.clone();
@@ -38,10 +38,10 @@ impl Probes {
         let runtime = Handle::current();
         let registry = self.registry.clone();
         Admin::start(config, default_port, &health, &registry, move |app| {
-            let (probes, gauges, runtime) = (self.clone(), gauges.clone(), runtime.clone());
+            let (endpoints, gauges, runtime) = (self.clone(), gauges.clone(), runtime.clone());
             let get = web::route().to(move || {
-                let observing = runtime.spawn(probes.clone().observe(gauges.clone()));
-                let registry = probes.registry.clone();
+                let observing = runtime.spawn(endpoints.clone().observe(gauges.clone()));
+                let registry = endpoints.registry.clone();
                 async move {
                     // After a panic the gauges keep their values.
                     let _observed = observing.await;

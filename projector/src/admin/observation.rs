@@ -12,12 +12,12 @@ pub struct Observation {
     pub backlog: i64,
     /// Age of the oldest of them, in seconds; 0 if there is none.
     pub oldest_seconds: f64,
-    /// Waiting events.
+    /// Waiting events, counted up to 100 000.
     pub waiting: i64,
     /// Parked events that are retried automatically.
     pub parked_retrying: i64,
-    /// Parked events that are left for an operator.
-    pub parked_for_good: i64,
+    /// Parked events that have used up their attempts and are left for an operator.
+    pub parked_exhausted: i64,
     /// Deleted events that vacuum has not removed yet, by PostgreSQL's statistics.
     pub dead_rows: i64,
     /// Age of the oldest transaction, which keeps vacuum from removing them, in seconds; none if the role that ran the

@@ -8,7 +8,7 @@ SELECT
     greatest(oldest_seconds, oldest_waiting_seconds, 0) AS oldest_seconds,
     waiting,
     parked_retrying,
-    parked_for_good,
+    parked_exhausted,
     coalesce(dead_rows, 0) AS dead_rows,
     oldest_transaction_seconds() AS oldest_transaction_seconds
 FROM (
@@ -32,6 +32,7 @@ LEFT JOIN (
     LIMIT 1
 ) AS last ON true
 CROSS JOIN (
+    -- Counted up to 100000.
     SELECT count(*) AS waiting
     FROM (SELECT FROM waiting_events LIMIT 100000) AS locked
 ) AS locked
@@ -46,7 +47,7 @@ LEFT JOIN (
 CROSS JOIN (
     SELECT
         count(next_attempt_at) AS parked_retrying,
-        count(*) - count(next_attempt_at) AS parked_for_good
+        count(*) - count(next_attempt_at) AS parked_exhausted
     FROM parked_events
 ) AS parked
 LEFT JOIN (

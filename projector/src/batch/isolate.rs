@@ -32,7 +32,10 @@ impl BatchRunner {
             let mut result = self.try_part(connection, &search.savepoints, some, mode).await?;
             let was_wait_short = search.savepoints.lock_timeout().is_some() && !search.locks.are_many();
             if matches!(result, Err((ErrorClass::Lock, _))) && some.len() == 1 && was_wait_short {
-                search.savepoints.undo_and_wait(connection, self.database.shortest_timeout()).await?;
+                search
+                    .savepoints
+                    .undo_with_lock_timeout(connection, self.database.shortest_timeout())
+                    .await?;
                 result = self.try_part(connection, &search.savepoints, some, mode).await?;
             }
             match result {
@@ -61,7 +64,7 @@ impl BatchRunner {
         error: &BatchError,
         mode: Mode,
     ) -> Result<(), BatchError> {
-        search.savepoints.undo_and_wait(connection, search.locks.wait()).await?;
+        search.savepoints.undo_with_lock_timeout(connection, search.locks.wait()).await?;
         if events.len() > 1 && search.locks.is_worth_halving(&search.savepoints) {
             match self.suspect(connection, &mut search.hints, events, error).await? {
                 // Without a second wait: a waiting event is tried again.
@@ -78,7 +81,7 @@ impl BatchRunner {
             self.check_that_table_is_free(connection, &mut search.savepoints, mode).await?;
         }
         search.locks.add(part.events.len());
-        search.savepoints.undo_and_wait(connection, search.locks.wait()).await?;
+        search.savepoints.undo_with_lock_timeout(connection, search.locks.wait()).await?;
         search.found.locked.extend(part.events);
         Ok(())
     }
@@ -112,7 +115,7 @@ impl BatchRunner {
         savepoints: &mut Savepoints,
         mode: Mode,
     ) -> Result<(), BatchError> {
-        savepoints.undo_and_wait(connection, self.database.shortest_timeout()).await?;
+        savepoints.undo_with_lock_timeout(connection, self.database.shortest_timeout()).await?;
         self.apply_control(connection, &[&Refused::default().control()], mode).await
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | File | Holds |
 //! |---|---|
-//! | `runner` | runs batches: repeats a failed one with more care, records a committed one |
+//! | `runner` | runs batches: repeats one that failed because of a lock or an event, records a committed one |
 //! | `steps` | the steps of a batch and the transaction around them: start reading here |
 //! | `decode` | decodes events, and checks what each projection refuses |
 //! | `skip_locked` | leaves out events whose rows another session has locked |

@@ -1,4 +1,4 @@
-//! Runs batches: repeats a failed one with more care, and records a committed one.
+//! Runs batches: repeats one that failed because of a lock or an event, and records a committed one.
 
 use futures_util::FutureExt;
 use service_kit::database::{Database, DatabaseError};
@@ -96,7 +96,7 @@ impl BatchRunner {
     ///
     /// [`BatchError`] if the database failed. The batch was rolled back then.
     pub async fn run_once(&self, source: Source, limit: i64) -> Result<BatchOutcome, BatchError> {
-        match self.run_with_care(source, limit).await {
+        match self.run_with_fallbacks(source, limit).await {
             Ok(batch) => Ok(self.record(source, batch).await),
             Err(error) => {
                 self.metrics.failed();
@@ -146,8 +146,9 @@ impl BatchRunner {
         self.skip_locked.switch_on();
     }
 
-    /// Runs a batch in the usual way. An error that care can solve repeats it with more care.
-    async fn run_with_care(&self, source: Source, limit: i64) -> Result<Batch, BatchError> {
+    /// Runs a batch. If it fails because of a lock or an event, repeats it, skipping locked rows or applying it in
+    /// parts.
+    async fn run_with_fallbacks(&self, source: Source, limit: i64) -> Result<Batch, BatchError> {
         let part_size = self.part_size_of(source);
         let mut mode = Mode {
             skip_locked: source != Source::Outbox || self.skip_locked.is_on(),
@@ -197,7 +198,7 @@ impl BatchRunner {
         let Batch { claimed_at, applied, parked, waiting } = batch;
         match source {
             Source::Outbox => self.metrics.outbox_batch(applied.len(), parked.len()),
-            Source::Waiting => self.metrics.waiting_batch(applied.len(), parked.len()),
+            Source::Waiting => self.metrics.count_events(applied.len(), parked.len()),
             Source::Parked => self.metrics.retried_batch(applied.len(), parked.len()),
         }
         self.metrics.lags(&applied, claimed_at.elapsed());

@@ -59,7 +59,7 @@ impl Savepoints {
     }
 
     /// Rolls back to the last savepoint, and sets the lock timeout from now on.
-    pub(super) async fn undo_and_wait(
+    pub(super) async fn undo_with_lock_timeout(
         &mut self,
         connection: &mut AsyncPgConnection,
         lock_timeout: Duration,

@@ -10,8 +10,8 @@ use super::hints::Hints;
 use super::savepoints::{SAVEPOINTS_MAX, Savepoints};
 use crate::outbox::ClaimedEvent;
 
-/// How long a part waits for a lock once another part has waited in vain. Whether a timeout or a refusal ends the wait
-/// makes no difference while there is something to halve; a single event is then tried with the usual lock timeout.
+/// A part waits only this long for a lock once another part has timed out. If it fails, it is split, whatever the
+/// reason. A single event gets the normal lock timeout.
 const SHORT_LOCK_WAIT: Duration = Duration::from_millis(10);
 /// This many events of a batch are tried with the usual lock timeout. The others are set aside after a short wait. That
 /// does no harm if they are not locked, because a waiting event is tried again.

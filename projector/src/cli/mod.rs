@@ -12,7 +12,7 @@ use self::parked::ParkedCommand;
 use crate::database;
 use crate::{Config, Projector};
 
-/// Applies the events of the outbox to the read models. Environment variables configure it: see the README.
+/// Applies the events of the outbox to the read models. Configured by environment variables: see deploy/README.md.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {

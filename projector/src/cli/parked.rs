@@ -98,7 +98,7 @@ async fn retry(database: &Database, args: &SelectionArgs) -> Result<()> {
     if args.json {
         print_json(&due)?;
     } else {
-        print_line(&format!("{} parked events are due to be tried again now", due.len()))?;
+        print_line(&format!("{} parked events will be retried now", due.len()))?;
     }
     require_none(&args.missing_from(&due))
 }
@@ -154,7 +154,7 @@ fn print_table(events: &[ParkedEvent]) -> Result<()> {
 }
 
 fn line(event: &ParkedEvent) -> String {
-    let next = event.next_attempt_at.map_or("waits for an operator".to_owned(), |at| {
+    let next = event.next_attempt_at.map_or("left for an operator".to_owned(), |at| {
         format!("next attempt {}", at.clamped().format("%Y-%m-%d %H:%M:%S UTC"))
     });
     let mut reason: String = event.error.chars().take(SHOWN_REASON).collect();

@@ -27,7 +27,7 @@ impl Projection for OrderSummary {
     }
 
     fn refuses(&self, event: &OrderEvent) -> Option<String> {
-        limits::broken_by(&event.order)
+        limits::first_violation(&event.order)
     }
 
     fn lock_rows<'a>(

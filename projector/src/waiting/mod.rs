@@ -12,4 +12,4 @@ mod rounds;
 mod schedule;
 
 pub use queries::{SetAside, Window, claim_unlocked, claim_without_row, is_any, remove, set_aside, window};
-pub(crate) use schedule::{PROBE_BATCH, Schedule};
+pub(crate) use schedule::{Schedule, TRIAL_BATCH};

@@ -11,50 +11,51 @@ use super::queries::{self, Window};
 /// Most waiting events that one claim reads: some milliseconds of processor time.
 pub(super) const WINDOW: i64 = 2_000;
 
-/// One of this many probes claims events that were probed before. The others claim the newest events, if there are any.
-const PROBES_PER_RECHECK: usize = 4;
+/// Every fourth trial claim prefers events that were tried before. The others prefer the newest events.
+const OLDER_FIRST_EVERY: usize = 4;
 
-/// The highest id up to which events without a row have been probed. Newer ones are probed first: an event may have
-/// been set aside only because its part of a batch had another one that was locked.
-pub(super) struct Newest {
-    probed: AtomicI64,
-    /// The same once the transaction is committed.
-    probing: AtomicI64,
-    probes: AtomicUsize,
+/// The highest id up to which trial claims have tried events without a row. Newer ones are tried first: an event may
+/// have been set aside only because its part of a batch had another one that was locked.
+pub(super) struct TriedUpTo {
+    committed: AtomicI64,
+    /// The value of `committed` if this transaction commits.
+    pending: AtomicI64,
+    /// The number of trial claims.
+    count: AtomicUsize,
 }
 
-impl Default for Newest {
+impl Default for TriedUpTo {
     fn default() -> Self {
         Self {
-            probed: AtomicI64::new(i64::MIN),
-            probing: AtomicI64::new(i64::MIN),
-            probes: AtomicUsize::new(0),
+            committed: AtomicI64::new(i64::MIN),
+            pending: AtomicI64::new(i64::MIN),
+            count: AtomicUsize::new(0),
         }
     }
 }
 
-impl Newest {
-    /// Whether the next probe claims the newest events first. Not always: older ones must not starve while new ones
-    /// arrive.
-    pub(super) fn is_first(&self) -> bool {
-        self.probes.fetch_add(1, Ordering::Relaxed) % PROBES_PER_RECHECK != PROBES_PER_RECHECK - 1
+impl TriedUpTo {
+    /// Counts a trial claim. Returns whether it claims the newest events first. Not always: older ones must not starve
+    /// while new ones arrive.
+    pub(super) fn count_trial(&self) -> bool {
+        self.count.fetch_add(1, Ordering::Relaxed) % OLDER_FIRST_EVERY != OLDER_FIRST_EVERY - 1
     }
 
-    pub(super) fn probed(&self) -> i64 {
-        self.probed.load(Ordering::Relaxed)
+    pub(super) fn get(&self) -> i64 {
+        self.committed.load(Ordering::Relaxed)
     }
 
-    /// Forgets what an earlier transaction probed, unless it was committed.
+    /// Forgets what an earlier transaction tried, unless it was committed.
     pub(super) fn begin(&self) {
-        self.probing.store(i64::MIN, Ordering::Relaxed);
+        self.pending.store(i64::MIN, Ordering::Relaxed);
     }
 
-    pub(super) fn probing(&self, up_to: i64) {
-        self.probing.fetch_max(up_to, Ordering::Relaxed);
+    pub(super) fn record(&self, id: i64) {
+        self.pending.fetch_max(id, Ordering::Relaxed);
     }
 
-    pub(super) fn committed(&self) {
-        self.probed.fetch_max(self.probing.load(Ordering::Relaxed), Ordering::Relaxed);
+    pub(super) fn commit(&self) {
+        self.committed.fetch_max(self.pending.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -78,8 +79,8 @@ impl Round {
         self.after.load(Ordering::Relaxed) != i64::MIN
     }
 
-    /// The next window of this round, or the first of the next one. A round ends at the highest id of its start, and at
-    /// `newest` at the latest; otherwise it would never end while events arrive.
+    /// The next window of this round, or the first of the next one. A round covers the ids that existed when it
+    /// started, none above `newest`. Otherwise it would never end while events arrive.
     pub(super) async fn window(
         &self,
         connection: &mut AsyncPgConnection,
@@ -113,15 +114,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_that_a_rolled_back_transaction_probed_are_probed_again() {
-        let newest = Newest::default();
-        newest.begin();
-        newest.probing(5);
-        newest.begin();
-        newest.committed();
-        assert_eq!(newest.probed(), i64::MIN);
-        newest.probing(7);
-        newest.committed();
-        assert_eq!(newest.probed(), 7);
+    fn events_that_a_rolled_back_transaction_tried_are_tried_again() {
+        let tried_up_to = TriedUpTo::default();
+        tried_up_to.begin();
+        tried_up_to.record(5);
+        tried_up_to.begin();
+        tried_up_to.commit();
+        assert_eq!(tried_up_to.get(), i64::MIN);
+        tried_up_to.record(7);
+        tried_up_to.commit();
+        assert_eq!(tried_up_to.get(), 7);
     }
 }

@@ -7,26 +7,26 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
 use super::queries;
-use super::rounds::{Newest, Round, WINDOW};
+use super::rounds::{Round, TriedUpTo, WINDOW};
 use crate::outbox::{ClaimLimits, ClaimedEvent};
 
-/// Most events without a row in one batch: each whose row another session has inserted and not committed costs a wait.
-pub(crate) const PROBE_BATCH: usize = 64;
-/// Events without a row are probed at least this often, also while unlocked events keep arriving.
-const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// Most events in a trial claim: each whose row another session has inserted and not committed costs a wait.
+pub(crate) const TRIAL_BATCH: usize = 64;
+/// A trial claim follows at least this often, also while unlocked events keep arriving.
+const TRIAL_EVERY: Duration = Duration::from_millis(500);
 
 /// Where the next claims of waiting events start. The workers of a process share it.
 #[derive(Default)]
 pub(crate) struct Schedule {
     unlocked: Round,
     without_row: Round,
-    newest: Newest,
-    probe: Mutex<LastProbe>,
+    tried_up_to: TriedUpTo,
+    last_trial: Mutex<LastTrial>,
 }
 
 #[derive(Default)]
-struct LastProbe {
-    is_last_claim: bool,
+struct LastTrial {
+    last_claim_was_trial: bool,
     ended_at: Option<Instant>,
 }
 
@@ -39,23 +39,23 @@ pub(crate) struct WaitingClaim {
 }
 
 impl Schedule {
-    /// Claims waiting events whose rows can be locked now. If a window has none, and regularly, it claims a few events
-    /// that have no visible row: only applying them shows whether another session has inserted the row.
+    /// Claims waiting events whose rows can be locked now. If a window has none, and regularly, it makes a trial claim:
+    /// a few events that have no visible row. Only applying them shows whether another session has inserted the row.
     pub(crate) async fn claim(
         &self,
         connection: &mut AsyncPgConnection,
         limits: ClaimLimits,
     ) -> QueryResult<WaitingClaim> {
-        self.newest.begin();
-        let is_probe_due = self.is_probe_due();
-        if is_probe_due {
+        self.tried_up_to.begin();
+        let is_trial_due = self.take_due_trial();
+        if is_trial_due {
             let events = self.claim_without_row(connection, limits).await?;
             if !events.is_empty() {
                 return Ok(WaitingClaim { events, one_by_one: true });
             }
         }
         let events = self.claim_unlocked(connection, limits).await?;
-        if events.is_empty() && !is_probe_due {
+        if events.is_empty() && !is_trial_due {
             let events = self.claim_without_row(connection, limits).await?;
             return Ok(WaitingClaim { one_by_one: !events.is_empty(), events });
         }
@@ -64,7 +64,7 @@ impl Schedule {
 
     /// The transaction of the last claim was committed.
     pub(crate) fn committed(&self) {
-        self.newest.committed();
+        self.tried_up_to.commit();
     }
 
     /// Whether the locks of some waiting events have not been tried in this round.
@@ -72,14 +72,15 @@ impl Schedule {
         self.unlocked.is_unfinished()
     }
 
-    /// Never twice in a row, however long a probe takes: unlocked events must not starve.
-    fn is_probe_due(&self) -> bool {
-        let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut probe.is_last_claim) {
-            probe.ended_at = Some(Instant::now());
+    /// Whether a trial claim is due. The first call after a trial claim records its end and returns false: however long
+    /// it took, unlocked events must not starve.
+    fn take_due_trial(&self) -> bool {
+        let mut last = self.last_trial.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut last.last_claim_was_trial) {
+            last.ended_at = Some(Instant::now());
             return false;
         }
-        probe.ended_at.is_none_or(|ended| ended.elapsed() >= PROBE_EVERY)
+        last.ended_at.is_none_or(|ended| ended.elapsed() >= TRIAL_EVERY)
     }
 
     async fn claim_unlocked(
@@ -100,10 +101,10 @@ impl Schedule {
         connection: &mut AsyncPgConnection,
         limits: ClaimLimits,
     ) -> QueryResult<Vec<ClaimedEvent>> {
-        let max_events = i64::try_from(PROBE_BATCH).unwrap_or(i64::MAX);
+        let max_events = i64::try_from(TRIAL_BATCH).unwrap_or(i64::MAX);
         let limits = ClaimLimits { events: limits.events.min(max_events), ..limits };
-        self.probe.lock().unwrap_or_else(PoisonError::into_inner).is_last_claim = true;
-        let newest_first = self.newest.is_first();
+        self.last_trial.lock().unwrap_or_else(PoisonError::into_inner).last_claim_was_trial = true;
+        let newest_first = self.tried_up_to.count_trial();
         for is_newest in [newest_first, !newest_first] {
             let claimed = if is_newest {
                 self.claim_newest_without_row(connection, limits).await?
@@ -122,10 +123,10 @@ impl Schedule {
         connection: &mut AsyncPgConnection,
         limits: ClaimLimits,
     ) -> QueryResult<Vec<ClaimedEvent>> {
-        let window = queries::window(connection, self.newest.probed(), WINDOW).await?;
+        let window = queries::window(connection, self.tried_up_to.get(), WINDOW).await?;
         let Some(window) = window else { return Ok(Vec::new()) };
         let claimed = queries::claim_without_row(connection, window, limits).await?;
-        self.newest.probing(claimed.last().map_or(window.up_to, |event| event.id));
+        self.tried_up_to.record(claimed.last().map_or(window.up_to, |event| event.id));
         Ok(claimed)
     }
 
@@ -135,7 +136,7 @@ impl Schedule {
         limits: ClaimLimits,
     ) -> QueryResult<Vec<ClaimedEvent>> {
         let round = &self.without_row;
-        let window = round.window(connection, self.newest.probed()).await?;
+        let window = round.window(connection, self.tried_up_to.get()).await?;
         let Some(window) = window else { return Ok(Vec::new()) };
         let claimed = queries::claim_without_row(connection, window, limits).await?;
         // The claimed events may stay, so the round passes them.

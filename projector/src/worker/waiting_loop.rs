@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::{Worker, pause};
 use crate::batch::{BatchOutcome, Source};
-use crate::waiting::PROBE_BATCH;
+use crate::waiting::TRIAL_BATCH;
 
 /// Most waiting events in one batch, and how often events are claimed that another process has set aside.
 const WAITING_BATCH_MAX: i64 = 1_000;
 const WAITING_EVERY: Duration = Duration::from_millis(500);
 
-/// Another worker never holds a row for longer than this.
+/// A row locked for longer is probably not held by another worker. Then keep skipping locked rows.
 const LOCKED_FOR_LONG: Duration = Duration::from_millis(100);
 
 impl Worker {
@@ -22,7 +22,8 @@ impl Worker {
             let start = Instant::now();
             let Some(outcome) = self.run_once(Source::Waiting, WAITING_BATCH_MAX).await else { return };
             let is_waiting = match outcome {
-                // More events may be unlocked now. Those that are locked may have been locked only now.
+                // Something was applied, so try again at once. Start the lock timer anew: the remaining locks may be
+                // new ones.
                 Ok(BatchOutcome::Committed { applied, parked, .. }) if applied + parked > 0 => {
                     (outage, locked_since) = (pause::outage(), None);
                     continue;
@@ -63,7 +64,7 @@ impl Worker {
         let shortest = pause::waiting(Duration::ZERO, Duration::ZERO);
         match outcome {
             // The batch mostly waited for locks, which uses no processor. After a full one, others are tried soon.
-            Some(BatchOutcome::Committed { waiting, .. }) if waiting >= PROBE_BATCH => (shortest, took / 4),
+            Some(BatchOutcome::Committed { waiting, .. }) if waiting >= TRIAL_BATCH => (shortest, took / 4),
             Some(BatchOutcome::Committed { .. }) => (shortest, pause::waiting(locked_for, Duration::ZERO)),
             // The rest of the round follows soon; the longer pause is between rounds.
             _ if self.runner.is_waiting_round_unfinished() => {

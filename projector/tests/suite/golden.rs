@@ -83,8 +83,8 @@ async fn the_plans_of_the_hot_statements_are_the_committed_ones_and_scan_no_tabl
     connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
     check(&mut connection, "claim_events", "1000, 1000, 1, 1000").await?;
     check(&mut connection, "claim_parked", "100, 1000").await?;
-    queries::probe(&mut connection, 1..2, 1).await?;
-    check(&mut connection, "probe", "1, 2, 1").await?;
+    queries::scan(&mut connection, 1..2, 1).await?;
+    check(&mut connection, "scan_ids", "1, 2, 1").await?;
     waiting::window(&mut connection, 1, 1).await?;
     check(&mut connection, "waiting_window", "1, 10000").await?;
     let (window, limits) =

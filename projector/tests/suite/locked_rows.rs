@@ -330,7 +330,7 @@ async fn an_event_without_a_row_does_not_starve_while_unlocked_ones_arrive() -> 
         let order = order_id(order).to_string();
         scene.session.execute(insert, &[&id, &order, &encoded[of].kind, &encoded[of].payload]).await
     };
-    // The first claim is a probe, so a later one must probe again.
+    // The first claim is a trial, so a later one must be a trial again.
     worker.apply_waiting_once().await?;
     set_aside(1, 2, 1).await?;
     let start = Instant::now();

@@ -69,15 +69,15 @@ async fn nothing_is_settled_while_the_newest_transaction_is_running() -> Result<
     let allocated = queries::allocated(&mut connection, 1).await?;
     let xid = allocated.xid.context("no xid, although an id was allocated")?;
     assert_eq!(allocated.newest, 1);
-    assert!(!queries::probe(&mut connection, 0..10, xid).await?.is_settled);
+    assert!(!queries::scan(&mut connection, 0..10, xid).await?.is_settled);
 
     newest.commit().await?;
     // Transactions of other tests on this server count too.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
-        let probe = queries::probe(&mut connection, 0..10, xid).await?;
-        if probe.is_settled {
-            assert_eq!(probe.first, Some(1));
+        let scan = queries::scan(&mut connection, 0..10, xid).await?;
+        if scan.is_settled {
+            assert_eq!(scan.first, Some(1));
             return Ok(());
         }
         ensure!(tokio::time::Instant::now() < deadline, "not settled");

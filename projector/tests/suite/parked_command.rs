@@ -77,9 +77,9 @@ async fn retry_makes_events_due_also_those_left_for_an_operator_and_keeps_the_re
     assert_eq!(scene.worker(10)?.retry_once().await?, BatchOutcome::Empty);
 
     let output = run(&scene, &["retry", "1", "3"])?;
-    assert_eq!(stdout(&output)?, "2 parked events are due to be tried again now\n");
+    assert_eq!(stdout(&output)?, "2 parked events will be retried now\n");
     let listed = stdout(&run(&scene, &["list"])?)?.to_owned();
-    assert_eq!(listed.matches("waits for an operator: the kind is not known").count(), 1, "{listed}");
+    assert_eq!(listed.matches("left for an operator: the kind is not known").count(), 1, "{listed}");
     assert_eq!(listed.matches(": the kind is not known").count(), 3, "{listed}");
     assert_eq!(
         scene.worker(10)?.retry_once().await?,

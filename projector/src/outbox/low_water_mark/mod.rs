@@ -15,17 +15,17 @@
 //! `pg_snapshot_xmax` cannot replace the xid: it is one past the newest xid that has *ended*, and running transactions
 //! may have higher ones.
 //!
-//! A long transaction that only reads does not hold the mark up. One with an xid does, whatever it writes. Once that
-//! has happened, a settle point also records which transactions write to the outbox, read after its newest id: a
-//! transaction that has allocated an id locks the outbox or its sequence until it has ended. When these transactions
-//! have ended, a probe that starts later sees what they wrote. So only a long transaction that itself writes events
-//! holds the mark up; claims then read what was deleted since it began.
+//! A long transaction that only reads does not hold the mark up. One with an xid does, whatever it writes. The
+//! projector then reads from `pg_locks` which transactions have the outbox or its sequence locked, after it read the
+//! newest id. Every transaction that allocated an id holds such a lock until it ends. When all of these have ended, a
+//! scan that starts later sees what they wrote, and the mark may advance. So only a long transaction that itself writes
+//! events holds the mark up. Each claim then also reads the dead rows of all events deleted since it began.
 //!
 //! All of this holds within one run of the server. After a crash, ids of events and transactions that were not on disk
 //! are allocated again, and so they are after a failover to a standby that lagged. Each result names its run. The first
 //! result of another run resets the mark to the lowest id, so a reused id is claimed one advance late at most.
 //!
-//! A probe covers a limited range of ids, so it is short even over millions of dead rows. The next one continues from
+//! A scan covers a limited range of ids, so it is short even over millions of dead rows. The next one continues from
 //! there.
 
 #[cfg(test)]
@@ -43,18 +43,18 @@ use futures_util::FutureExt;
 use service_kit::database::{Database, DatabaseError};
 
 use self::progress::{Progress, XID_ZERO};
-use self::queries::{Allocated, Probe};
+use self::queries::{Allocated, Scan};
 
 /// The mark advances after this many claimed events, or after this long.
 const ADVANCE_EVERY_EVENTS: usize = 1_000;
 const ADVANCE_EVERY: Duration = Duration::from_millis(100);
-/// Most ids that one probe covers: a few milliseconds if all of them are dead.
-const PROBE_RANGE: i64 = 50_000;
-/// An advance starts no further probe after this long. After a failed batch it may take longer: a claim that reads too
+/// Most ids that one scan covers: a few milliseconds if all of them are dead.
+const SCAN_RANGE: i64 = 50_000;
+/// An advance starts no further scan after this long. After a failed batch it may take longer: a claim that reads too
 /// many dead rows keeps failing until the mark has advanced.
 const ADVANCE_LIMIT: Duration = Duration::from_millis(10);
 const ADVANCE_LIMIT_AFTER_FAILURE: Duration = Duration::from_secs(2);
-/// How often the ids below the mark are probed again. This covers what the reasoning above does not: an event that was
+/// How often the ids below the mark are scanned again. This covers what the reasoning above does not: an event that was
 /// inserted by hand, whose id may be allocated before its transaction has an xid.
 const RECHECK_EVERY: Duration = Duration::from_mins(1);
 
@@ -127,7 +127,7 @@ impl LowWaterMark {
         let start = Instant::now();
         state.events_since = 0;
         state.last_advance = start;
-        while self.probe_next(database, state).await? {
+        while self.scan_next(database, state).await? {
             if start.elapsed() > limit {
                 return Ok(());
             }
@@ -139,11 +139,11 @@ impl LowWaterMark {
         Ok(())
     }
 
-    /// Probes the ids from the mark on. Returns whether ids up to the pending settle point are left.
-    async fn probe_next(&self, database: &Database, state: &mut State) -> Result<bool, DatabaseError> {
-        let Some((range, xid)) = state.progress.next_probe() else { return Ok(false) };
-        let found = probe(database, range.clone(), xid).await?;
-        let is_more = state.progress.probed(&range, found);
+    /// Scans the ids from the mark on. Returns whether ids up to the pending settle point are left.
+    async fn scan_next(&self, database: &Database, state: &mut State) -> Result<bool, DatabaseError> {
+        let Some((range, xid)) = state.progress.next_scan() else { return Ok(false) };
+        let found = scan(database, range.clone(), xid).await?;
+        let is_more = state.progress.record_scan(&range, found);
         self.publish(state);
         Ok(is_more || self.check_writers(database, state).await?)
     }
@@ -168,7 +168,7 @@ impl LowWaterMark {
         Ok(have_ended)
     }
 
-    /// Probes some ids below the mark. Returns whether more are left.
+    /// Scans some ids below the mark. Returns whether more are left.
     async fn recheck(&self, database: &Database, state: &mut State) -> Result<bool, DatabaseError> {
         if state.recheck.is_empty() && Instant::now() >= state.next_recheck {
             state.next_recheck = Instant::now() + RECHECK_EVERY;
@@ -177,10 +177,10 @@ impl LowWaterMark {
         if state.recheck.is_empty() {
             return Ok(false);
         }
-        let end = state.recheck.end.min(state.recheck.start.saturating_add(PROBE_RANGE));
-        let found = probe(database, state.recheck.start..end, XID_ZERO).await?;
+        let end = state.recheck.end.min(state.recheck.start.saturating_add(SCAN_RANGE));
+        let found = scan(database, state.recheck.start..end, XID_ZERO).await?;
         state.recheck.start = end;
-        state.progress.rechecked(found);
+        state.progress.record_recheck(found);
         self.publish(state);
         Ok(!state.recheck.is_empty())
     }
@@ -191,6 +191,6 @@ impl LowWaterMark {
     }
 }
 
-async fn probe(database: &Database, range: Range<i64>, xid: i64) -> Result<Probe, DatabaseError> {
-    database.run(move |connection| queries::probe(connection, range, xid).boxed()).await
+async fn scan(database: &Database, range: Range<i64>, xid: i64) -> Result<Scan, DatabaseError> {
+    database.run(move |connection| queries::scan(connection, range, xid).boxed()).await
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::progress::Progress;
-use super::queries::{Allocated, OutboxWriters, Probe, ServerRun};
+use super::queries::{Allocated, OutboxWriters, Scan, ServerRun};
 
 const MAX_STEPS: usize = 11;
 const WRITERS: u8 = 3;
@@ -167,11 +167,11 @@ impl World {
             self.progress.record_writers(OutboxWriters { transactions, run });
             return;
         }
-        if let Some((range, xid)) = self.progress.next_probe() {
+        if let Some((range, xid)) = self.progress.next_scan() {
             let running = self.writers.iter().map(|writer| writer.xid).chain(self.other);
             let is_settled = running.min().is_none_or(|oldest| oldest >= xid) && xid <= self.next_xid + 1;
             let first = self.events.range(range.clone()).next().copied().filter(|_| is_settled);
-            let is_more = self.progress.probed(&range, Probe { is_settled, first, run });
+            let is_more = self.progress.record_scan(&range, Scan { is_settled, first, run });
             self.is_writers_query_next = !is_more && self.progress.needs_writers();
         } else {
             let newest = self.sequence;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::PROBE_RANGE;
-use super::queries::{Allocated, OutboxWriters, Probe, ServerRun};
+use super::SCAN_RANGE;
+use super::queries::{Allocated, OutboxWriters, Scan, ServerRun};
 
 /// The low-water mark, and the settle point to which it may advance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -43,10 +43,10 @@ impl Progress {
         self.pending.is_none()
     }
 
-    /// The ids to probe next, and the xid below which all transactions must have ended.
-    pub(super) fn next_probe(&self) -> Option<(Range<i64>, i64)> {
+    /// The ids to scan next, and the xid below which all transactions must have ended.
+    pub(super) fn next_scan(&self) -> Option<(Range<i64>, i64)> {
         let point = self.pending.as_ref()?;
-        let end = (point.newest + 1).min(self.low_water_mark.saturating_add(PROBE_RANGE));
+        let end = (point.newest + 1).min(self.low_water_mark.saturating_add(SCAN_RANGE));
         Some((self.low_water_mark..end, point.xid))
     }
 
@@ -56,13 +56,13 @@ impl Progress {
         self.is_held_up && self.pending.is_some()
     }
 
-    /// Records a probe of `range`. Returns whether ids up to the pending settle point are left to probe.
-    pub(super) fn probed(&mut self, range: &Range<i64>, probe: Probe) -> bool {
-        if self.is_another_run(probe.run) {
+    /// Records a scan of `range`. Returns whether ids up to the pending settle point are left to scan.
+    pub(super) fn record_scan(&mut self, range: &Range<i64>, scan: Scan) -> bool {
+        if self.is_another_run(scan.run) {
             return false;
         }
         let Some(point) = &self.pending else { return false };
-        if !probe.is_settled {
+        if !scan.is_settled {
             self.is_held_up = true;
             if point.writers.is_none() {
                 self.pending = None;
@@ -72,8 +72,8 @@ impl Progress {
         if point.xid != XID_ZERO {
             self.is_held_up = false;
         }
-        self.low_water_mark = probe.first.unwrap_or(range.end);
-        let is_done = probe.first.is_some() || range.end > point.newest;
+        self.low_water_mark = scan.first.unwrap_or(range.end);
+        let is_done = scan.first.is_some() || range.end > point.newest;
         if is_done {
             self.pending = None;
         }
@@ -81,7 +81,7 @@ impl Progress {
     }
 
     /// Records the outbox writers. The pending settle point waits for the first ones that are recorded. Returns whether
-    /// they have all ended: the next probe sees what they wrote.
+    /// they have all ended: the next scan sees what they wrote.
     pub(super) fn record_writers(&mut self, writers: OutboxWriters) -> bool {
         if self.is_another_run(writers.run) {
             return false;
@@ -115,12 +115,12 @@ impl Progress {
         self.pending = allocated.xid.map(|xid| SettlePoint { newest: allocated.newest, xid, writers: None });
     }
 
-    /// Records a probe of ids below the low-water mark.
-    pub(super) fn rechecked(&mut self, probe: Probe) {
-        if self.is_another_run(probe.run) {
+    /// Records a scan of ids below the low-water mark.
+    pub(super) fn record_recheck(&mut self, scan: Scan) {
+        if self.is_another_run(scan.run) {
             return;
         }
-        if let Some(missed) = probe.first.filter(|missed| *missed < self.low_water_mark) {
+        if let Some(missed) = scan.first.filter(|missed| *missed < self.low_water_mark) {
             tracing::warn!(
                 event.id = missed,
                 low_water_mark = self.low_water_mark,
@@ -165,7 +165,7 @@ mod tests {
             if progress.needs_writers() {
                 return progress;
             }
-            progress.probed(&(0..10), Probe { is_settled: false, first: None, run: RUN });
+            progress.record_scan(&(0..10), Scan { is_settled: false, first: None, run: RUN });
         }
         panic!("it does not need the writers");
     }
@@ -176,7 +176,7 @@ mod tests {
         assert!(!progress.record_writers(writers(&["3/1", "4/1"])));
         assert!(!progress.record_writers(writers(&["4/1", "5/1"])));
         assert!(progress.record_writers(writers(&["3/2", "5/1"])));
-        assert_eq!(progress.next_probe(), Some((0..10, XID_ZERO)));
+        assert_eq!(progress.next_scan(), Some((0..10, XID_ZERO)));
     }
 
     #[test]
@@ -193,6 +193,6 @@ mod tests {
         assert!(!progress.record_writers(writers(&["3/1"])));
         let other = ServerRun { started: 2, ..RUN };
         assert!(!progress.record_writers(OutboxWriters { run: other, ..writers(&[]) }));
-        assert_eq!((progress.low_water_mark(), progress.next_probe()), (0, None));
+        assert_eq!((progress.low_water_mark(), progress.next_scan()), (0, None));
     }
 }

@@ -21,8 +21,8 @@ pub struct Allocated {
 
 /// Whether all transactions below an xid have ended, and what they left in a range of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
-pub struct Probe {
-    /// They have ended, and this probe sees everything that they wrote.
+pub struct Scan {
+    /// They have ended, and this scan sees everything that they wrote.
     pub is_settled: bool,
     /// The lowest event in the range, including events that another worker has claimed and not committed.
     pub first: Option<i64>,
@@ -60,14 +60,14 @@ pub async fn allocated(connection: &mut AsyncPgConnection, low_water_mark: i64) 
     RunQueryDsl::get_result(AllocatedQuery { low_water_mark }, connection).await
 }
 
-/// Searches `range` for events, if all transactions below `xid` have ended. One snapshot decides both.
+/// Scans `range` for events, if all transactions below `xid` have ended. One snapshot decides both.
 ///
 /// # Errors
 ///
 /// The database's.
-pub async fn probe(connection: &mut AsyncPgConnection, range: Range<i64>, xid: i64) -> QueryResult<Probe> {
-    let probe = ProbeQuery { first_id: range.start, end_id: range.end, xid };
-    RunQueryDsl::get_result(probe, connection).await
+pub async fn scan(connection: &mut AsyncPgConnection, range: Range<i64>, xid: i64) -> QueryResult<Scan> {
+    let scan = ScanQuery { first_id: range.start, end_id: range.end, xid };
+    RunQueryDsl::get_result(scan, connection).await
 }
 
 /// The transactions that may have allocated an id and have not ended.
@@ -86,7 +86,7 @@ statement! {
 }
 
 statement! {
-    struct ProbeQuery = "probe.sql" -> (Bool, Nullable<BigInt>, (BigInt, BigInt)) {
+    struct ScanQuery = "scan_ids.sql" -> (Bool, Nullable<BigInt>, (BigInt, BigInt)) {
         first_id: i64 as BigInt,
         end_id: i64 as BigInt,
         xid: i64 as BigInt,

@@ -27,7 +27,7 @@ async fn advance_until(mark: &LowWaterMark, database: &Database, expected: i64) 
 }
 
 #[tokio::test]
-async fn it_passes_many_ids_in_several_probes_and_stops_at_the_first_event() -> Result<()> {
+async fn it_passes_many_ids_in_several_scans_and_stops_at_the_first_event() -> Result<()> {
     let (own, database, mark) = scene().await?;
     let session = own.connect().await?;
     session.batch_execute("SELECT setval('outbox_id_seq', 1000000)").await?;

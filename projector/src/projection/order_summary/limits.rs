@@ -9,32 +9,32 @@ const SKU_MAX: usize = 64;
 /// event.
 const EARLIEST_MICROS: i64 = -210_866_803_200_000_000;
 
-/// The limit that `order` breaks, if any, with the name of the constraint or column.
-pub(super) fn broken_by(order: &OrderState) -> Option<String> {
-    has_length("order_summary_customer_id_length", &order.customer_id, CUSTOMER_ID_MAX)
-        .or_else(|| has_length("order_summary_last_item_sku_length", &order.last_item_sku, SKU_MAX))
-        .or_else(|| is_at_least("order_summary_total_not_negative", order.total_cents, 0))
-        .or_else(|| is_at_least("order_summary_item_count_positive", order.item_count.into(), 1))
-        .or_else(|| is_at_least("order_summary_version_positive", order.version.into(), 1))
-        .or_else(|| is_storable_text("customer_id", &order.customer_id))
-        .or_else(|| is_storable_text("last_item_sku", &order.last_item_sku))
-        .or_else(|| is_storable_time("placed_at", order.placed_at))
+/// The first limit that `order` violates, if any, with the name of the constraint or column.
+pub(super) fn first_violation(order: &OrderState) -> Option<String> {
+    length_violation("order_summary_customer_id_length", &order.customer_id, CUSTOMER_ID_MAX)
+        .or_else(|| length_violation("order_summary_last_item_sku_length", &order.last_item_sku, SKU_MAX))
+        .or_else(|| below_minimum("order_summary_total_not_negative", order.total_cents, 0))
+        .or_else(|| below_minimum("order_summary_item_count_positive", order.item_count.into(), 1))
+        .or_else(|| below_minimum("order_summary_version_positive", order.version.into(), 1))
+        .or_else(|| unstorable_text("customer_id", &order.customer_id))
+        .or_else(|| unstorable_text("last_item_sku", &order.last_item_sku))
+        .or_else(|| unstorable_time("placed_at", order.placed_at))
 }
 
-fn has_length(constraint: &str, text: &str, max: usize) -> Option<String> {
+fn length_violation(constraint: &str, text: &str, max: usize) -> Option<String> {
     // A text never has more characters than bytes.
     let fits = !text.is_empty() && (text.len() <= max || text.chars().count() <= max);
     (!fits).then(|| format!("{constraint}: {} characters", text.chars().count()))
 }
 
-fn is_at_least(constraint: &str, value: i64, least: i64) -> Option<String> {
+fn below_minimum(constraint: &str, value: i64, least: i64) -> Option<String> {
     (value < least).then(|| format!("{constraint}: {value}"))
 }
 
-fn is_storable_text(column: &str, text: &str) -> Option<String> {
+fn unstorable_text(column: &str, text: &str) -> Option<String> {
     text.contains('\0').then(|| format!("{column}: a text with a NUL character cannot be stored"))
 }
 
-fn is_storable_time(column: &str, time: DateTime<Utc>) -> Option<String> {
+fn unstorable_time(column: &str, time: DateTime<Utc>) -> Option<String> {
     (time.timestamp_micros() < EARLIEST_MICROS).then(|| format!("{column}: {time} cannot be stored"))
 }

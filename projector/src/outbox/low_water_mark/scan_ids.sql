@@ -1,6 +1,6 @@
--- probe
+-- scan_ids
 -- Whether all transactions below an xid have ended, and if so, the lowest event in a range of ids. One snapshot decides
--- both. While transactions are running, the range is not searched.
+-- both. While transactions are running, the range is not scanned.
 SELECT
     is_settled,
     CASE WHEN is_settled THEN (
