@@ -138,7 +138,8 @@ impl Projector {
         self.admin.address()
     }
 
-    /// Runs until the stop signal. Then workers claim no more, and batches in flight are committed.
+    /// Runs until the stop signal. Then workers claim no more and finish their batches; what takes too long is rolled
+    /// back, and its events stay.
     ///
     /// # Errors
     ///

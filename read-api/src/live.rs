@@ -170,8 +170,8 @@ impl<W: OrderWatch> Live<W> {
             return Ok(None);
         };
         let last = ResumePoint { history: read.position.history, ..last };
-        // Only the last event carries the new resume point: a client that is cut off before it has not received all
-        // changes.
+        // Only the last event carries the new resume point. A client whose connection breaks earlier does not have all
+        // changes yet, so it must resume from the old point.
         let resume_point = last.advanced_to(read.position.resume_point());
         let deliveries = vec![Delivery::first_orders(last, changes), Delivery::heartbeat(resume_point)];
         Ok(Some(Opening { deliveries, resume_point, position: read.position }))

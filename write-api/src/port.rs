@@ -12,8 +12,9 @@ type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Stores orders, each with its event in the outbox.
 pub trait OrderWriter: Send + Sync + 'static {
-    /// Stores the order together with its event: both or neither. Version 1 is a new order; any other version replaces
-    /// the version before it. Otherwise nothing is changed.
+    /// Stores the order together with its event: both or neither. Version 1 inserts the order if its id is free. A
+    /// higher version replaces the stored order if that has the version just before it. In all other cases nothing is
+    /// stored.
     ///
     /// Dropping the returned future does not cancel the write, and leaves nothing half done.
     ///
@@ -120,7 +121,7 @@ pub enum WriteError {
     #[error("storage is unavailable; nothing was stored")]
     Unavailable(#[source] BoxedError),
     /// The write was sent, and whether it was stored could not be found out in time.
-    #[error("the outcome is unknown; the order may or may not be stored")]
+    #[error("the outcome is unknown; the change may or may not be stored")]
     OutcomeUnknown(#[source] BoxedError),
     /// Nothing was stored; a retry cannot succeed.
     #[error("storage refused the order; nothing was stored")]

@@ -12,7 +12,7 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// All files with this extension, but for what is built and hidden folders.
+/// All files with this extension, except build output and hidden folders.
 fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
@@ -36,7 +36,7 @@ fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines())
 }
 
-/// The lines of a document that can be wrapped: no tables, no headings, no lines with a link, no printed output.
+/// The lines of a document that can be wrapped: no tables, no lines with a link, no printed output.
 fn wrappable(document: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fence: Option<&str> = None;
     numbered(document).filter(move |(_, line)| {

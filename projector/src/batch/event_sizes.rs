@@ -7,11 +7,11 @@ use crate::outbox::ClaimedEvent;
 /// The default of `BATCH_MAX_BYTES`.
 pub(crate) const DEFAULT_BATCH_MAX_BYTES: i64 = 4 << 20;
 
-/// The size of events, estimated from the last claims. PostgreSQL limits each claim in bytes, but locks as many events
-/// as the claim requests, so a claim should request few more than fit.
+/// The size of events, estimated from the last claims. A claim returns events up to a byte limit, but locks every
+/// event that it requests. So it should not request many more than fit.
 pub(crate) struct EventSizes {
     batch_max_bytes: i64,
-    /// The average of the last claim, or half of the value before it; 0 before the first. Workers share it.
+    /// The average size in the last claim, or half of the previous estimate if that is larger; 0 before the first. Workers share it.
     bytes_each: AtomicI64,
 }
 

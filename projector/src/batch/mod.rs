@@ -13,7 +13,7 @@
 //! | `savepoints` | savepoints around parts of a batch |
 //! | `control` | proves that the events are at fault, not the database; `mask` hides their text |
 //! | `deferred_constraints` | checks deferred constraints before the commit |
-//! | `error_class` | event or database: what an error is about |
+//! | `error_class` | event, lock or database: what an error is about |
 //! | `finish` | parks refused events, sets aside locked ones |
 //! | `event_sizes` | how many bytes one batch claims |
 
@@ -56,7 +56,8 @@ pub enum Source {
 /// What one batch did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchOutcome {
-    /// Nothing to claim: there are no events, or other workers have locked all of them.
+    /// Nothing was claimed: there are no events, or other sessions have locked them or, for waiting events, their
+    /// summary rows.
     Empty,
     /// The batch was committed.
     Committed {

@@ -141,8 +141,8 @@ impl BatchRunner {
         self.waiting.is_round_unfinished()
     }
 
-    /// Keeps skipping locked rows: some have been locked for longer than two workers block each other.
-    pub(crate) fn rows_are_still_locked(&self) {
+    /// Keeps skipping locked rows: some have been locked for too long to be the work of another worker.
+    pub(crate) fn keep_skipping_locked_rows(&self) {
         self.skip_locked.switch_on();
     }
 

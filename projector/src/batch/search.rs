@@ -10,8 +10,8 @@ use super::hints::Hints;
 use super::savepoints::{SAVEPOINTS_MAX, Savepoints};
 use crate::outbox::ClaimedEvent;
 
-/// A part waits only this long for a lock once another part has timed out. If it fails, it is split, whatever the
-/// reason. A single event gets the normal lock timeout.
+/// The lock timeout after the first part of a batch has timed out. A single event that times out is tried again with
+/// the session's lock timeout, unless [`FEW_LOCKED`] events are locked already.
 const SHORT_LOCK_WAIT: Duration = Duration::from_millis(10);
 /// This many events of a batch are tried with the usual lock timeout. The others are set aside after a short wait. That
 /// does no harm if they are not locked, because a waiting event is tried again.

@@ -32,8 +32,8 @@ pub trait Projection: Send + Sync {
         None
     }
 
-    /// Locks the existing rows that [`Projection::apply`] would write, except those that another session has locked,
-    /// and returns the positions of the events that need the latter. It never waits for a row.
+    /// Tries to lock the existing rows that [`Projection::apply`] would write, without waiting. Returns the positions
+    /// of the events whose rows another session has locked.
     ///
     /// Called before `apply` while rows are known to be locked. Without an implementation, a locked row is an outage.
     fn lock_rows<'a>(
@@ -44,8 +44,9 @@ pub trait Projection: Send + Sync {
         std::future::ready(Ok(Vec::new())).boxed()
     }
 
-    /// How many rows this transaction has written so far, including those that were rolled back; none if unknown. After
-    /// a refused [`Projection::apply`] it shows which row was refused.
+    /// A counter of the rows that this session has tried to write, rolled-back ones included; none if unknown. Only the
+    /// difference between two calls in one transaction has a meaning: it tells how many rows a refused
+    /// [`Projection::apply`] wrote before it failed.
     fn rows_tried<'a>(
         &'a self,
         _connection: &'a mut AsyncPgConnection,
@@ -60,7 +61,7 @@ pub trait Projection: Send + Sync {
 
     /// Applies `events` to the read model, on `connection` only.
     ///
-    /// An error rolls the batch back. It is then classified: event or database.
+    /// An error rolls the batch back. It is then classified: event, lock or database.
     fn apply<'a>(
         &'a self,
         connection: &'a mut AsyncPgConnection,

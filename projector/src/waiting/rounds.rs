@@ -8,14 +8,14 @@ use diesel_async::AsyncPgConnection;
 
 use super::queries::{self, Window};
 
-/// Most waiting events that one claim reads: some milliseconds of processor time.
+/// Most waiting events that one statement reads: some milliseconds of processor time.
 pub(super) const WINDOW: i64 = 2_000;
 
 /// Every fourth trial claim prefers events that were tried before. The others prefer the newest events.
 const OLDER_FIRST_EVERY: usize = 4;
 
-/// The highest id up to which trial claims have tried events without a row. Newer ones are tried first: an event may
-/// have been set aside only because its part of a batch had another one that was locked.
+/// Trial claims have tried all events up to this id. Events above it are tried first: some may not be locked at all.
+/// They were set aside together with a locked event in the same part of a batch.
 pub(super) struct TriedUpTo {
     committed: AtomicI64,
     /// The value of `committed` if this transaction commits.

@@ -22,8 +22,8 @@ const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(5);
 const SHORTEST_OUTAGE_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 
-/// The shortest and the longest pause before locked rows are tried again. It is also at least this many times as long
-/// as the last attempt.
+/// How long to pause before locked rows are tried again: as long as they have been locked so far, within these two; or
+/// this many times as long as the last attempt, up to a limit of its own, if that is longer.
 const SHORTEST_WAITING_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_WAITING_PAUSE: Duration = Duration::from_millis(200);
 const WAITING_PAUSE_PER_ATTEMPT: u32 = 8;

@@ -44,7 +44,7 @@ impl Worker {
                     outage = pause::outage();
                     let locked_for = locked_since.get_or_insert(start).elapsed();
                     if locked_for > LOCKED_FOR_LONG {
-                        self.runner.rows_are_still_locked();
+                        self.runner.keep_skipping_locked_rows();
                     }
                     let (min, max) = self.pauses(outcome.ok(), took, locked_for);
                     self.pause(min).await;

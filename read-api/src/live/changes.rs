@@ -41,8 +41,8 @@ pub(super) struct CustomerChanges {
 }
 
 impl CustomerChanges {
-    /// Groups the changes by customer. `position` is that of the caught-up subscribers, if there are any;
-    /// `already_sent` holds the orders that they have been sent although the transaction is unseen there.
+    /// Groups the changes by customer. `position` is the read position of the caught-up subscribers, if there are any.
+    /// `already_sent` has the changes that they got although `position` counts the transaction as unseen.
     pub(super) fn by_customer(
         found: Vec<Change>,
         position: Option<&ReadPosition>,

@@ -24,8 +24,8 @@ use crate::port::{Change, OrderWatch, Read};
 /// Streams end if the read model could not be read for this long.
 const FAILING_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long reads from a standby that does not show the last failover yet are ignored. After that, its rows count as
-/// the state of the database.
+/// After a failover a standby may lag. Its reads are ignored until this long after the last good poll. Later ones are
+/// accepted, and clients get snapshots.
 const BEHIND_LIMIT: Duration = Duration::from_secs(2);
 
 /// The pause between two polls is at least this many times the duration of the last one, to spare a slow database.
@@ -34,7 +34,8 @@ const PAUSE_PER_POLL: u32 = 4;
 /// The maximum of that pause, so that heartbeats come in time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The maximum number of changes of all customers that one poll reads. Beyond it, all clients get snapshots.
+/// The maximum number of changes that one poll returns, for all customers with streams together. Beyond it, all clients
+/// get snapshots.
 const MAX_READ: usize = 50_000;
 
 /// The minimum time between two log lines about interrupted streams.

@@ -148,8 +148,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Queries the catalog on the usual connection. If that is slow, also on a new one. Opening a connection takes
-    /// longer: if the new one is still first, the usual one is dead, and other connections of its age are too.
+    /// Queries the catalog on the existing connection. If that is slow, it also opens a new connection and queries
+    /// there. If the new one responds first, the old one is dead, and so are probably all that were opened before.
     async fn query_with_fallback(&self) -> Result<Found, DatabaseError> {
         let columns = self.needs.columns;
         let usual = self.database.attempt_twice(Repeat::Reads, ATTEMPT_LIMIT, |session| {

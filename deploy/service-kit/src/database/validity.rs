@@ -44,8 +44,8 @@ pub(super) struct Validity {
 
 #[derive(Default)]
 struct State {
-    /// A session opened before this failed, perhaps by its own fault. The next session opened later shows whether it
-    /// was.
+    /// Sessions opened before this time are suspect: one of them failed. The first session opened later decides: if it
+    /// works, they are closed; if it fails too, they are kept.
     suspect_before: Option<Instant>,
     /// The last suspicion, confirmed or not.
     last_suspicion: Option<Instant>,

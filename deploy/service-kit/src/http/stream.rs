@@ -1,6 +1,8 @@
-//! A stream with deadlines under the HTTP server, which itself has none for the head of a second request and for an
-//! unread body. It also passes on one request at a time: the server decodes ahead, and would then frame a response for
-//! the next request instead, which is wrong for HEAD and for other versions.
+//! Wraps the socket of a connection:
+//!
+//! 1. It adds the deadlines that actix-http lacks: for the head of a second request, and for an unread body.
+//! 2. It gives actix-http one request at a time. With pipelined requests, actix-http would decode the next head before
+//!    it responds, and frame the response by that head. That is wrong if one is a HEAD or has another HTTP version.
 
 mod input;
 

@@ -1,5 +1,5 @@
-//! What is known of outbox ids, and what each query result adds. Without input or output: the model checks this very
-//! code.
+//! What is known of outbox ids, and what each query result adds. No I/O: the model test runs this code
+//! directly.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -216,10 +216,11 @@ impl From<WriteFailure<'_>> for Problem {
                     tracing::warn!(
                         times,
                         error = cause,
-                        "write outcome unknown: the order may or may not be stored"
+                        "write outcome unknown: the change may or may not be stored"
                     );
                 }
-                OUTCOME_UNKNOWN.with(format!("The order may or may not be stored. {how_to_resolve}"))
+                OUTCOME_UNKNOWN
+                    .with(format!("It is not known whether the change was stored. {how_to_resolve}"))
             }
             WriteError::Refused(_) => {
                 static REFUSED: OncePerSecond = OncePerSecond::new();

@@ -37,9 +37,9 @@ free AS (
         FOR UPDATE SKIP LOCKED
     ) AS found
 ),
--- By ctid: a locked row cannot move. If a row changed after the statement began, its lock is on the new ctid, which is
--- invisible to this statement, so the row is left out. A ctid is unique within one table only: do not partition
--- `orders`.
+-- Joins on ctid: nobody can update a locked row, so its ctid stays. If another transaction updated the row after this
+-- statement's snapshot, the lock is on the new row version, which the statement cannot see: it does not update the row.
+-- A ctid is unique within one table only: do not partition `orders`.
 changed AS (
     UPDATE orders o
     SET status = free.status,
