@@ -11,7 +11,8 @@ pub(crate) const DEFAULT_BATCH_MAX_BYTES: i64 = 4 << 20;
 /// event that it requests. So it should not request many more than fit.
 pub(crate) struct EventSizes {
     batch_max_bytes: i64,
-    /// The average size in the last claim, or half of the previous estimate if that is larger; 0 before the first. Workers share it.
+    /// The average size in the last claim, or half of the previous estimate if that is larger; 0 before the first.
+    /// Workers share it.
     bytes_each: AtomicI64,
 }
 
