@@ -85,7 +85,7 @@ pub enum BatchError {
     /// A projection failed.
     #[error("projection {projection} failed, and the batch was rolled back")]
     Projection {
-        /// Its name.
+        /// The projection that failed.
         projection: &'static str,
         /// How long its statements took to fail.
         took: Duration,
@@ -96,7 +96,7 @@ pub enum BatchError {
     /// A projection could not lock its rows, although it skips rows that others have locked.
     #[error("projection {projection} cannot lock its rows, and the batch was rolled back")]
     Lock {
-        /// Its name.
+        /// The projection that failed.
         projection: &'static str,
         /// The database's error.
         #[source]

@@ -37,6 +37,13 @@ impl HeadEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::HEAD_TOO_LARGE;
+
+    #[test]
+    fn the_problem_of_a_large_head_names_the_limit() {
+        let limit = format!("{} KiB", MAX_HEAD / 1_024);
+        assert!(HEAD_TOO_LARGE.when.contains(&limit), "{}", HEAD_TOO_LARGE.when);
+    }
 
     #[test]
     fn a_head_ends_with_its_empty_line_at_every_split() {

@@ -32,7 +32,7 @@ problem_types! {
     STEP_FORBIDDEN = 409 "step-forbidden", "Step forbidden",
         "The order's status does not allow this step; `detail` names both statuses.";
     EDIT_CONFLICT = 409 "edit-conflict", "Edit conflict",
-        "Other requests changed the order during all five attempts of write-api. Read the order, then decide again.";
+        "Other requests changed the order each time that write-api tried. Read the order, then decide again.";
     VERSION_MISMATCH = 412 "version-mismatch", "Version mismatch",
         "`If-Match` does not name the order's version.";
     BODY_TOO_LARGE = 413 "body-too-large", "Body too large", "The body is larger than 1 MiB.";
