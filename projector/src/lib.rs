@@ -84,10 +84,6 @@ pub enum ProjectorError {
 impl Projector {
     /// Starts the workers and the listener. The database may still be unavailable: `/readyz` succeeds once batches do.
     ///
-    /// # Errors
-    ///
-    /// [`ProjectorError`].
-    ///
     /// # Panics
     ///
     /// Outside a tokio runtime.

@@ -7,7 +7,6 @@ use std::time::Duration;
 pub(crate) struct Plan {
     /// Duration of one measurement.
     pub(crate) time: Duration,
-    /// Number of measurements.
     pub(crate) rounds: u32,
     /// Divides numbers of rows. If greater than 1, longer measurements take `time` too: the run only shows that
     /// everything works.

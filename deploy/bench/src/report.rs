@@ -59,7 +59,6 @@ impl Figure {
         Self { comparator, ..self }
     }
 
-    /// Adds a target.
     pub(crate) fn with(self, target: Target) -> Self {
         Self { target: Some(target), ..self }
     }
@@ -118,7 +117,6 @@ fn spread(values: &[f64]) -> Option<Spread> {
     Some(Spread { min: *sorted.first()?, median: (middle[0] + middle[1]) / 2.0, max: *sorted.last()? })
 }
 
-/// The head of the Markdown table.
 pub(crate) const TABLE_HEAD: &str = "\
 | Scenario | Figure | Ours: median (spread) | Reference: median (spread) | Ratio: median (spread) | Target | Met |
 |---|---|---|---|---|---|---|

@@ -23,7 +23,7 @@ pub(crate) struct Stage {
     pub(crate) http: reqwest::Client,
     binaries: ServiceBinaries,
     database: Database,
-    /// On an existing server.
+    /// Set if the server existed before.
     own: Option<OwnDatabase>,
 }
 
@@ -73,7 +73,6 @@ impl Stage {
         Ok(service)
     }
 
-    /// Empties all tables.
     pub(crate) async fn empty(&self) -> Result<()> {
         Ok(self.session.batch_execute(&format!("TRUNCATE {}", TABLES.join(", "))).await?)
     }
@@ -96,7 +95,6 @@ impl Stage {
         Ok(row.get::<_, i64>(0).try_into()?)
     }
 
-    /// A setting of the server.
     pub(crate) async fn setting(&self, name: &str) -> Result<String> {
         let row = self.session.query_one("SELECT current_setting($1)", &[&name]).await;
         Ok(row.with_context(|| format!("no setting {name}"))?.get(0))

@@ -18,7 +18,6 @@ pub(crate) const THREADS: u16 = 1;
 /// Time for the last responses, if the run waits for all.
 const LAST_RESPONSES_S: u64 = 1;
 
-/// The requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Load {
     /// `POST /orders`, three items, each a new order.

@@ -3,6 +3,8 @@
 //! Several migrators may start at once, for example one per pod: an advisory lock runs them one after the other, and
 //! the later ones find nothing to do.
 
+#![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
+
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -20,7 +22,6 @@ pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations")
 /// The advisory lock of migrators. The number is arbitrary; it must never change.
 const ADVISORY_LOCK: i64 = 7_214_380_665;
 
-/// Longest wait for another migrator.
 const ADVISORY_LOCK_LIMIT: Duration = Duration::from_mins(10);
 
 /// Pause between two attempts to lock.
@@ -41,14 +42,11 @@ type BlockingConnection = AsyncConnectionWrapper<AsyncPgConnection>;
 pub struct Step {
     /// Name of the folder, such as `2026-11-23-000200_create_orders`.
     pub name: String,
-    /// Duration.
     pub took: Duration,
 }
 
-/// Why the migration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The URL is invalid.
     #[error(transparent)]
     Url(#[from] service_kit::config::ConfigError),
     /// The database cannot store all text.
@@ -56,28 +54,22 @@ pub enum MigrateError {
         "the database has the encoding {0}, but only UTF8 can store every order: create it anew with ENCODING 'UTF8'"
     )]
     Encoding(String),
-    /// No connection to the database.
     #[error("cannot connect to the database")]
     Connect(#[source] ConnectionError),
-    /// The session could not be set up.
     #[error("cannot prepare the session")]
     Prepare(#[source] diesel::result::Error),
     /// Another migrator ran for longer than ten minutes.
     #[error("another migrator is still running")]
     AlreadyRunning,
-    /// The applied migrations cannot be determined.
     #[error("cannot determine the applied migrations")]
     History(#[source] BoxedError),
     /// A migration failed. It is rolled back now, or by the next run. Earlier migrations stay applied.
     #[error("migration {name} failed")]
     Step {
-        /// Name of its folder.
         name: String,
-        /// PostgreSQL's error.
         #[source]
         source: BoxedError,
     },
-    /// The migration task died.
     #[error("the migration task did not finish")]
     Task(#[source] tokio::task::JoinError),
 }
@@ -117,10 +109,6 @@ pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, Migrate
 }
 
 /// Names of the pending migrations, in order.
-///
-/// # Errors
-///
-/// [`MigrateError`].
 pub async fn pending(database_url: &str) -> Result<Vec<String>, MigrateError> {
     blocking(database_url, |connection| {
         let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::History)?;

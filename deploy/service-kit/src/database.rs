@@ -116,10 +116,6 @@ impl Database {
     }
 
     /// Runs `work`, a single statement, on a connection of the pool.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
     pub async fn run<T, W>(&self, work: W) -> Result<T, DatabaseError>
     where
         W: for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>>,
@@ -160,10 +156,6 @@ impl Database {
 
     /// A connection for a transaction of several statements. Dropping it closes it: return it with
     /// [`Session::give_back`] after success and with [`Session::give_back_after`] after an error.
-    ///
-    /// # Errors
-    ///
-    /// [`PoolError`].
     pub async fn session(&self) -> Result<Session, PoolError> {
         let lease = self.lease().await?;
         Ok(Session::new(lease, Arc::clone(&self.validity), self.limits))

@@ -51,10 +51,6 @@ pub struct FaultProxy {
 
 impl FaultProxy {
     /// Forwards to `socket`.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's.
     pub async fn start(socket: PathBuf) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();

@@ -30,7 +30,6 @@ pub enum ServiceKind {
 impl ServiceKind {
     pub const ALL: [Self; 3] = [Self::WriteApi, Self::Projector, Self::ReadApi];
 
-    /// The name of the package and binary.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,7 +39,6 @@ impl ServiceKind {
         }
     }
 
-    /// The database role.
     #[must_use]
     pub const fn role(self) -> &'static str {
         match self {
@@ -65,7 +63,6 @@ pub struct Service {
     admin_url: String,
 }
 
-/// Why a service could not start or stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     #[error("{service} cannot be started")]
@@ -95,10 +92,6 @@ pub enum ServiceError {
 impl Service {
     /// Starts the service's `program`. Its API listens on 127.0.0.1 at `port` (0 for any free port), probes and metrics
     /// at a free port. It logs to a file in `log_dir`.
-    ///
-    /// # Errors
-    ///
-    /// [`ServiceError::Start`].
     pub fn start(
         kind: ServiceKind,
         program: &Path,
@@ -110,10 +103,6 @@ impl Service {
     }
 
     /// The same with additional or changed environment variables, each as name and value.
-    ///
-    /// # Errors
-    ///
-    /// [`ServiceError::Start`].
     pub fn start_with(
         variables: &[(&str, &str)],
         kind: ServiceKind,
@@ -229,7 +218,6 @@ impl Service {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends SIGTERM without waiting.
     pub fn terminate(&self) {
         process::send(&self.child, Signal::SIGTERM);
     }

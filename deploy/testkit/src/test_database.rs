@@ -35,19 +35,11 @@ pub enum TestDatabaseError {
 
 impl TestDatabase {
     /// A fresh copy of the migrated template.
-    ///
-    /// # Errors
-    ///
-    /// [`TestDatabaseError`].
     pub async fn create() -> Result<Self, TestDatabaseError> {
         Self::create_from(Some(TEMPLATE)).await
     }
 
     /// A database without any schema, for tests of the migrations themselves.
-    ///
-    /// # Errors
-    ///
-    /// [`TestDatabaseError`].
     pub async fn create_empty() -> Result<Self, TestDatabaseError> {
         Self::create_from(None).await
     }
@@ -77,10 +69,6 @@ impl TestDatabase {
     }
 
     /// A fault proxy to this database, and the URL for `role` through it.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's.
     pub async fn behind_a_proxy(&self, role: &str) -> io::Result<(FaultProxy, String)> {
         let proxy = FaultProxy::start(self.server.socket_dir.join(".s.PGSQL.5432")).await?;
         let url = self.url_by_proxy(role, &proxy);
@@ -113,28 +101,16 @@ impl TestDatabase {
     }
 
     /// A session of `role`.
-    ///
-    /// # Errors
-    ///
-    /// PostgreSQL's.
     pub async fn connect_as(&self, role: &str) -> Result<Client, tokio_postgres::Error> {
         connect(&self.server, role, &self.name).await
     }
 
     /// A superuser's session, to prepare and inspect data.
-    ///
-    /// # Errors
-    ///
-    /// PostgreSQL's.
     pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
         self.connect_as(SUPERUSER).await
     }
 
     /// Refuses connections except for superusers, and ends all other sessions. `session` is a superuser's.
-    ///
-    /// # Errors
-    ///
-    /// PostgreSQL's.
     pub async fn close(&self, session: &Client) -> Result<(), tokio_postgres::Error> {
         let end_others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
                           WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -143,10 +119,6 @@ impl TestDatabase {
     }
 
     /// Accepts connections again after [`Self::close`].
-    ///
-    /// # Errors
-    ///
-    /// PostgreSQL's.
     pub async fn reopen(&self, session: &Client) -> Result<(), tokio_postgres::Error> {
         session.batch_execute(&format!("ALTER DATABASE {} CONNECTION LIMIT -1", self.name)).await
     }

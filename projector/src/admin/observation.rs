@@ -26,10 +26,6 @@ pub struct Observation {
 }
 
 /// Queries all of it at once. No event of the outbox has an id below `low_water_mark`.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn observe(connection: &mut AsyncPgConnection, low_water_mark: i64) -> QueryResult<Observation> {
     RunQueryDsl::get_result(Observe { low_water_mark }, connection).await
 }

@@ -125,10 +125,6 @@ impl BatchRunner {
     }
 
     /// Whether events wait for the end of a lock.
-    ///
-    /// # Errors
-    ///
-    /// The database's.
     pub async fn is_anything_waiting(&self) -> Result<bool, DatabaseError> {
         if self.is_waiting_round_unfinished() {
             return Ok(true);

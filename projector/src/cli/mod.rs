@@ -30,10 +30,6 @@ enum Command {
 }
 
 /// Runs the command.
-///
-/// # Errors
-///
-/// The command's.
 pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {

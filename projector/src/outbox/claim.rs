@@ -13,10 +13,6 @@ use super::claimed_event::{ClaimLimits, ClaimedEvent, Origin};
 ///
 /// The rows stay locked until the transaction ends. Rows that another transaction has claimed are skipped, not waited
 /// for. A rollback leaves the events in the outbox.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn claim(
     connection: &mut AsyncPgConnection,
     low_water_mark: i64,

@@ -10,10 +10,6 @@ use crate::outbox::{ClaimLimits, ClaimedEvent, Origin};
 
 /// Locks parked events that are due, up to `limits`, longest due first, and returns them by id. Events that another
 /// transaction has locked are skipped.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn claim(
     connection: &mut AsyncPgConnection,
     limits: ClaimLimits,

@@ -63,10 +63,6 @@ impl Selection {
 }
 
 /// Up to `limit` parked events with ids above `after`, by id.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn list(
     connection: &mut AsyncPgConnection,
     after: i64,
@@ -76,10 +72,6 @@ pub async fn list(
 }
 
 /// The selected events, by id.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn find(
     connection: &mut AsyncPgConnection,
     selection: &Selection,
@@ -89,20 +81,12 @@ pub async fn find(
 }
 
 /// Makes the selected events due now, also those that are left for an operator. Returns their ids.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn make_due(connection: &mut AsyncPgConnection, selection: &Selection) -> QueryResult<Vec<i64>> {
     let make_due = MakeParkedDue { is_all: selection.is_all(), ids: selection.ids() };
     RunQueryDsl::load(make_due, connection).await
 }
 
 /// Deletes the selected events, and returns them.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn discard(
     connection: &mut AsyncPgConnection,
     selection: &Selection,

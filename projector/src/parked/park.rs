@@ -30,7 +30,7 @@ pub(crate) async fn postpone(connection: &mut AsyncPgConnection, ids: &[i64]) ->
 }
 
 statement! {
-    /// One array a column, so that the text is the same for any number of events and stays prepared.
+    /// One array per column, so that the text is the same for any number of events and stays prepared.
     #[derive(Default)]
     struct Park<'a> = "park.sql" {
         id: Vec<i64> as Array<BigInt>,
@@ -60,7 +60,7 @@ impl<'a> Park<'a> {
 }
 
 statement! {
-    /// One array a column, as in [`Park`].
+    /// One array per column, as in [`Park`].
     #[derive(Default)]
     struct ParkAgain<'a> = "park_again.sql" {
         id: Vec<i64> as Array<BigInt>,

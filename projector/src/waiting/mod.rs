@@ -12,4 +12,5 @@ mod rounds;
 mod schedule;
 
 pub use queries::{SetAside, Window, claim_unlocked, claim_without_row, is_any, remove, set_aside, window};
+pub use rounds::WINDOW;
 pub(crate) use schedule::{Schedule, TRIAL_BATCH};

@@ -36,19 +36,11 @@ pub struct Window {
 
 /// Sets aside events that were claimed from the outbox. An event whose id is taken, for example because ids were
 /// allocated again after a restore, gets a negative id.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn set_aside(connection: &mut AsyncPgConnection, events: &[SetAside<'_>]) -> QueryResult<()> {
     RunQueryDsl::execute(SetAsideStatement::new(events), connection).await.map(drop)
 }
 
 /// The next `size` events with ids above `after`, or fewer if no more are left; none if there are none.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn window(
     connection: &mut AsyncPgConnection,
     after: i64,
@@ -62,10 +54,6 @@ pub async fn window(
 
 /// Locks events of `window`, up to `limits`, whose rows no other session has locked, and these rows with them; by id.
 /// Call [`remove`] with the events that no longer wait.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn claim_unlocked(
     connection: &mut AsyncPgConnection,
     window: Window,
@@ -82,10 +70,6 @@ pub async fn claim_unlocked(
 
 /// Locks events of `window`, up to `limits`, whose orders have no visible row, by id. Another session may have inserted
 /// the row and not committed it.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn claim_without_row(
     connection: &mut AsyncPgConnection,
     window: Window,
@@ -101,19 +85,11 @@ pub async fn claim_without_row(
 }
 
 /// Removes events that no longer wait.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn remove(connection: &mut AsyncPgConnection, ids: &[i64]) -> QueryResult<()> {
     RunQueryDsl::execute(RemoveWaiting { ids: ids.to_vec() }, connection).await.map(drop)
 }
 
 /// Whether any event waits.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn is_any(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
     RunQueryDsl::get_result(IsAnyWaiting {}, connection).await
 }

@@ -9,7 +9,7 @@ use diesel_async::AsyncPgConnection;
 use super::queries::{self, Window};
 
 /// Most waiting events that one statement reads: some milliseconds of processor time.
-pub(super) const WINDOW: i64 = 2_000;
+pub const WINDOW: i64 = 2_000;
 
 /// Every fourth trial claim prefers events that were tried before. The others prefer the newest events.
 const OLDER_FIRST_EVERY: usize = 4;

@@ -16,7 +16,6 @@ use crate::plan::Plan;
 use crate::report::Figure;
 use crate::stage::Stage;
 
-/// A scenario.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scenario {
     /// Orders placed over HTTP.
@@ -67,10 +66,6 @@ impl Scenario {
     }
 
     /// Checks that the server has what the scenario needs, before any measurement.
-    ///
-    /// # Errors
-    ///
-    /// The missing setting.
     pub(crate) async fn check(self, stage: &Stage) -> Result<()> {
         ensure!(
             !matches!(self, Self::Latency | Self::Poison | Self::Locked)

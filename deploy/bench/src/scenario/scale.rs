@@ -91,7 +91,6 @@ impl Costs {
     }
 }
 
-/// Additional orders.
 struct NewOrders<'a> {
     stage: &'a Stage,
     present: u32,

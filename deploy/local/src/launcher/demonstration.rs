@@ -11,7 +11,6 @@ use serde_json::json;
 use super::print_line;
 use testkit::wait;
 
-/// The customer of the demonstration.
 pub(super) const CUSTOMER: &str = "alice";
 
 /// Limit for an order to become visible.

@@ -110,10 +110,6 @@ impl Checker {
     }
 
     /// Whether the process can work with its database now.
-    ///
-    /// # Errors
-    ///
-    /// [`CheckError`].
     pub async fn check(&self) -> Result<(), CheckError> {
         let start = Instant::now();
         let found = self.query_with_fallback().await.map_err(CheckError::from_database)?;

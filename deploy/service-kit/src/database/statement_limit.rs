@@ -31,10 +31,6 @@ impl StatementLimit {
     }
 
     /// Runs `work` on this connection and abandons it when one of its statements takes too long.
-    ///
-    /// # Errors
-    ///
-    /// [`NoAnswer`].
     pub async fn run<T>(self, work: impl Future<Output = T>) -> Result<T, NoAnswer> {
         tokio::select! {
             biased;

@@ -39,10 +39,6 @@ impl Scratch {
 }
 
 /// Lets the server's user read and enter `dir`. As root, this is another user.
-///
-/// # Errors
-///
-/// The operating system's.
 pub fn open_to_the_servers_user(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, Permissions::from_mode(0o755))
 }

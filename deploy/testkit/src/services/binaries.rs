@@ -16,7 +16,6 @@ pub struct ServiceBinaries {
     dir: PathBuf,
 }
 
-/// Why binaries are missing.
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
     #[error("cannot determine the path of this program")]
@@ -32,29 +31,17 @@ pub enum BinariesError {
 
 impl ServiceBinaries {
     /// Builds them with cargo, in the profile and target directory of this program.
-    ///
-    /// # Errors
-    ///
-    /// [`BinariesError`].
     pub async fn build() -> Result<Self, BinariesError> {
         Self::in_dir(build(&ServiceKind::ALL.map(ServiceKind::name)).await?)
     }
 
     /// Builds them once for all tests of a program. cargo builds a service only for the tests of its own package.
-    ///
-    /// # Errors
-    ///
-    /// [`BinariesError`].
     pub async fn built() -> Result<&'static Self, BinariesError> {
         static BUILT: OnceCell<ServiceBinaries> = OnceCell::const_new();
         BUILT.get_or_try_init(Self::build).await
     }
 
     /// The binaries beside this program.
-    ///
-    /// # Errors
-    ///
-    /// [`BinariesError::Missing`].
     pub fn beside_this_program() -> Result<Self, BinariesError> {
         Self::in_dir(own_dir()?)
     }
@@ -74,10 +61,6 @@ impl ServiceBinaries {
 }
 
 /// Builds the program of one package, as [`ServiceBinaries::build`].
-///
-/// # Errors
-///
-/// [`BinariesError`].
 pub async fn build_program(package: &str) -> Result<PathBuf, BinariesError> {
     Ok(build(&[package]).await?.join(package))
 }

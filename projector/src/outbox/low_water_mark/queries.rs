@@ -52,29 +52,17 @@ pub struct ServerRun {
 }
 
 /// The newest allocated id, and an xid if that id is at least `low_water_mark`.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn allocated(connection: &mut AsyncPgConnection, low_water_mark: i64) -> QueryResult<Allocated> {
     RunQueryDsl::get_result(AllocatedQuery { low_water_mark }, connection).await
 }
 
 /// Scans `range` for events, if all transactions below `xid` have ended. One snapshot decides both.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn scan(connection: &mut AsyncPgConnection, range: Range<i64>, xid: i64) -> QueryResult<Scan> {
     let scan = ScanQuery { first_id: range.start, end_id: range.end, xid };
     RunQueryDsl::get_result(scan, connection).await
 }
 
 /// The transactions that may have allocated an id and have not ended.
-///
-/// # Errors
-///
-/// The database's.
 pub async fn outbox_writers(connection: &mut AsyncPgConnection) -> QueryResult<OutboxWriters> {
     RunQueryDsl::get_result(OutboxWritersQuery {}, connection).await
 }

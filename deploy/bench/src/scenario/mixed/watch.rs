@@ -22,7 +22,6 @@ struct Sample {
     resident_mb: Vec<f64>,
 }
 
-/// All samples.
 #[derive(Debug)]
 pub(super) struct Seen(Vec<Sample>);
 
