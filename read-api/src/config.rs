@@ -22,9 +22,9 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
-    /// `CURSOR_KEY`: the secret that seals page cursors, 32 characters or more. Required: with a random key per
+    /// `CURSOR_KEY`: the secret that signs page cursors, 32 characters or more. Required: with a random key per
     /// process, replicas would reject each other's cursors. `CURSOR_KEY_PREVIOUS`: optional, same rules; cursors
-    /// sealed with it are accepted too, so that the key can be replaced.
+    /// signed with it are accepted too, so that the key can be replaced.
     pub cursor_keys: CursorKeys,
     /// `LIVE_POLL_MS`: pause between two polls for changes while there are streams; 10 to 2 000. Default 100.
     pub live_poll: Duration,

@@ -1,4 +1,5 @@
-//! Cursors: the position where a page ended, sealed so that only this service can make one and it fits one list only.
+//! Cursors: the position after which the next page starts, signed with an HMAC. Clients cannot forge one, or use it for
+//! another list. The position is not encrypted.
 
 use std::fmt;
 
@@ -24,7 +25,7 @@ const MAC_BYTES: usize = 16;
 /// The minimum length of a key, in bytes: the output of `openssl rand -hex 16`.
 const MIN_KEY_BYTES: usize = 32;
 
-/// The secrets for cursors: new cursors are sealed with the current key, and cursors of either key are accepted. All
+/// The secrets for cursors: the current key signs new cursors, and cursors that either key signed are accepted. All
 /// replicas must share them; otherwise they reject each other's cursors.
 #[derive(Clone)]
 pub struct CursorKeys {
@@ -59,14 +60,14 @@ impl CursorKeys {
     }
 
     /// The cursor of the page that starts after `position` in the filtered list of this customer's orders.
-    pub(crate) fn seal(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
-        self.current.seal(customer_id, filter, position)
+    pub(crate) fn sign(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
+        self.current.sign(customer_id, filter, position)
     }
 
-    /// The position in a cursor; `None` unless it was sealed with one of the keys, for this customer and this filter.
-    pub(crate) fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<ListPosition> {
-        let open = |key: &CursorKey| key.open(customer_id, filter, cursor);
-        open(&self.current).or_else(|| self.previous.as_ref().and_then(open))
+    /// The position in a cursor; `None` unless it was signed with one of the keys, for this customer and this filter.
+    pub(crate) fn verify(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<ListPosition> {
+        let verify = |key: &CursorKey| key.verify(customer_id, filter, cursor);
+        verify(&self.current).or_else(|| self.previous.as_ref().and_then(verify))
     }
 }
 
@@ -82,7 +83,7 @@ impl CursorKey {
         keyed.map(Self).ok_or_else(|| ConfigError::Invalid { variable, reason: reason() })
     }
 
-    fn seal(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
+    fn sign(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
         let mut cursor = Vec::with_capacity(SIGNED_BYTES + MAC_BYTES);
         cursor.push(VERSION);
         cursor.extend(position.placed_at.timestamp_micros().to_be_bytes());
@@ -92,7 +93,7 @@ impl CursorKey {
         BASE64_URL_SAFE_NO_PAD.encode(cursor)
     }
 
-    fn open(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<ListPosition> {
+    fn verify(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<ListPosition> {
         let cursor: [u8; SIGNED_BYTES + MAC_BYTES] =
             BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
         let (signed, mac) = cursor.split_at_checked(SIGNED_BYTES)?;
@@ -158,19 +159,19 @@ mod tests {
     const SECRET: &str = "a secret of thirty-two characters";
 
     #[test]
-    fn an_opened_cursor_gives_the_position_that_was_sealed() {
+    fn a_verified_cursor_gives_the_position_that_was_signed() {
         let (key, filter) = (key(SECRET), filter(&[OrderStatus::Paid], Some(1), None));
-        let cursor = key.seal("alice", &filter, position());
-        assert_eq!(key.open("alice", &filter, &cursor), Some(position()));
+        let cursor = key.sign("alice", &filter, position());
+        assert_eq!(key.verify("alice", &filter, &cursor), Some(position()));
     }
 
     #[test]
     fn a_cursor_fits_its_own_list_and_key_only() {
         use OrderStatus::{Paid, Placed};
-        let sealed_for = filter(&[Paid], Some(1), None);
-        let cursor = key(SECRET).seal("alice", &sealed_for, position());
+        let signed_for = filter(&[Paid], Some(1), None);
+        let cursor = key(SECRET).sign("alice", &signed_for, position());
         for (customer, other) in [
-            ("bob", sealed_for.clone()),
+            ("bob", signed_for.clone()),
             ("alice", filter(&[], Some(1), None)),
             ("alice", filter(&[Placed], Some(1), None)),
             ("alice", filter(&[Placed, Paid], Some(1), None)),
@@ -179,43 +180,43 @@ mod tests {
             ("alice", filter(&[Paid], Some(0), None)),
             ("alice", filter(&[Paid], None, None)),
         ] {
-            assert_eq!(key(SECRET).open(customer, &other, &cursor), None, "{customer} {other:?}");
+            assert_eq!(key(SECRET).verify(customer, &other, &cursor), None, "{customer} {other:?}");
         }
-        assert_eq!(key("another secret of as many characters").open("alice", &sealed_for, &cursor), None);
+        assert_eq!(key("another secret of as many characters").verify("alice", &signed_for, &cursor), None);
     }
 
     #[test]
     fn a_cursor_with_any_bit_changed_is_rejected() {
         let (key, filter) = (key(SECRET), Filter::default());
-        let cursor = BASE64_URL_SAFE_NO_PAD.decode(key.seal("alice", &filter, position())).unwrap();
+        let cursor = BASE64_URL_SAFE_NO_PAD.decode(key.sign("alice", &filter, position())).unwrap();
         for bit in 0..cursor.len() * 8 {
             let mut changed = cursor.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                key.open("alice", &filter, &BASE64_URL_SAFE_NO_PAD.encode(changed)),
+                key.verify("alice", &filter, &BASE64_URL_SAFE_NO_PAD.encode(changed)),
                 None,
                 "bit {bit}"
             );
         }
         for text in ["", "x", "%%%", "AAAA", &"A".repeat(54), &"A".repeat(10_000)] {
-            assert_eq!(key.open("alice", &filter, text), None, "{text}");
+            assert_eq!(key.verify("alice", &filter, text), None, "{text}");
         }
     }
 
     #[test]
-    fn during_a_key_replacement_both_keys_cursors_are_accepted_and_the_current_key_seals() {
+    fn during_a_key_replacement_both_keys_cursors_are_accepted_and_the_current_key_signs() {
         let (old, filter) = ("the key of last year, 32 characters", Filter::default());
         let (before, during, after) = (key(old), keys(SECRET, old).unwrap(), key(SECRET));
-        for sealing in [&before, &during, &after] {
-            let cursor = sealing.seal("alice", &filter, position());
-            assert_eq!(during.open("alice", &filter, &cursor), Some(position()));
-            assert_eq!(during.open("bob", &filter, &cursor), None);
+        for signer in [&before, &during, &after] {
+            let cursor = signer.sign("alice", &filter, position());
+            assert_eq!(during.verify("alice", &filter, &cursor), Some(position()));
+            assert_eq!(during.verify("bob", &filter, &cursor), None);
         }
-        let sealed = during.seal("alice", &filter, position());
-        assert_eq!(after.open("alice", &filter, &sealed), Some(position()));
-        assert_eq!(before.open("alice", &filter, &sealed), None);
-        let foreign = key("a third key of thirty-two characters").seal("alice", &filter, position());
-        assert_eq!(during.open("alice", &filter, &foreign), None);
+        let signed = during.sign("alice", &filter, position());
+        assert_eq!(after.verify("alice", &filter, &signed), Some(position()));
+        assert_eq!(before.verify("alice", &filter, &signed), None);
+        let of_another_key = key("a third key of thirty-two characters").sign("alice", &filter, position());
+        assert_eq!(during.verify("alice", &filter, &of_another_key), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | [`port`] | the queries that are needed |
 //! | [`live`] | streams: each change of a customer's orders, sent as it happens |
 //! | [`version_wait`] | waiting until a client can read its own write |
-//! | [`cursor`] | sealed positions in lists |
+//! | [`cursor`] | signed positions in lists |
 //! | [`adapter::http`] | routes and problem documents |
 //! | [`adapter::postgres`] | the queries in SQL |
 //!
@@ -98,10 +98,6 @@ impl Pools {
 
 /// Wires the adapters to each other and listens. It succeeds without a database; `/readyz` reports when one is
 /// available.
-///
-/// # Errors
-///
-/// [`StartError`].
 ///
 /// # Panics
 ///

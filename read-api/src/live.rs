@@ -48,9 +48,9 @@ const MAX_QUEUED_ORDERS: usize = 4_000;
 /// when the process stops. The client reconnects with the id of the last event that it received.
 pub struct Subscription {
     /// Deliveries for the start of the stream.
-    pub first: Vec<Delivery>,
+    pub initial: Vec<Delivery>,
     /// Deliveries as changes happen.
-    pub then: mpsc::Receiver<Delivery>,
+    pub updates: mpsc::Receiver<Delivery>,
 }
 
 /// The reason why a stream cannot start.
@@ -122,10 +122,6 @@ impl<W: OrderWatch> Live<W> {
 
     /// Opens a stream of this customer's changes: from `last` on if the changes since then can be listed, otherwise
     /// starting with a snapshot.
-    ///
-    /// # Errors
-    ///
-    /// [`SubscribeError`].
     pub async fn subscribe(
         &self,
         customer_id: String,
@@ -140,10 +136,10 @@ impl<W: OrderWatch> Live<W> {
             Some(opening) => opening,
             None => self.snapshot(&customer_id).await?,
         };
-        let (queue, then) = Subscriber::queue();
+        let (queue, updates) = Subscriber::queue();
         let subscriber = Subscriber::new(customer_id, (resume_point, position), queue, slot);
         self.subscribers.try_send(subscriber).map_err(|_| SubscribeError::Full)?;
-        Ok(Subscription { first: deliveries, then })
+        Ok(Subscription { initial: deliveries, updates })
     }
 
     async fn snapshot(&self, customer_id: &str) -> Result<Opening, QueryError> {
@@ -156,10 +152,10 @@ impl<W: OrderWatch> Live<W> {
 
     /// The changes since `last`; `None` if they cannot be listed or there are too many.
     async fn resume(&self, customer_id: &str, last: ResumePoint) -> Result<Option<Opening>, QueryError> {
-        let read = self.watch.changes_of(customer_id, last.settled, MAX_CHANGES + 1).await?;
+        let read = self.watch.changes_of(customer_id, last.first_unseen, MAX_CHANGES + 1).await?;
         let changes = read.found;
         let obstacle = if last.continues_in(read.position.history) {
-            (changes.len() > MAX_CHANGES).then_some(Reason::ResumeTooFar)
+            (changes.len() > MAX_CHANGES).then_some(Reason::TooManyChangesSinceResume)
         } else {
             Some(Reason::ResumeOfOtherHistory)
         };

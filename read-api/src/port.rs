@@ -12,62 +12,38 @@ use crate::model::{OrderSummary, Page, PageRequest, ReadPosition};
 /// Queries that serve one request each. They see only what has been projected.
 pub trait OrderQueries: Send + Sync + 'static {
     /// A page of a customer's orders, by `placed_at` and then by id, newest first.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`].
     fn page(&self, request: PageRequest) -> impl Future<Output = Result<Page, QueryError>> + Send;
 
     /// One order; `None` if it does not exist or has not been projected yet.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`].
     fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<OrderSummary>, QueryError>> + Send;
 }
 
 /// Queries that a process repeats to serve many waiting requests and streams at once.
 pub trait OrderWatch: Send + Sync + 'static {
     /// Those of the orders that exist, in any order, with one query.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`].
     fn find_all(
         &self,
         order_ids: Vec<Uuid>,
     ) -> impl Future<Output = Result<Vec<OrderSummary>, QueryError>> + Send;
 
     /// The newest orders of each customer, newest first, in the order of `customer_ids`, with one query.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`].
     fn newest(
         &self,
         customer_ids: Vec<String>,
         limit: u8,
     ) -> impl Future<Output = Result<Read<Vec<Vec<OrderSummary>>>, QueryError>> + Send;
 
-    /// Up to `limit` orders of one customer that transaction `settled` or a later one wrote, in any order. Its cost
-    /// does not depend on how long ago that was.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`].
+    /// Up to `limit` orders of one customer that transaction `first_unseen` or a later one wrote, in any order. Its
+    /// cost does not depend on how long ago that was.
     fn changes_of(
         &self,
         customer_id: &str,
-        settled: i64,
+        first_unseen: i64,
         limit: usize,
     ) -> impl Future<Output = Result<Read<Vec<OrderSummary>>, QueryError>> + Send;
 
     /// Up to `limit` orders of any of these customers that one of these transactions wrote, in any order, with one
     /// query. Its cost grows with the number of changes of all customers, not with the number of `customer_ids`.
-    ///
-    /// # Errors
-    ///
-    /// [`QueryError`].
     fn changes(
         &self,
         customer_ids: Vec<String>,

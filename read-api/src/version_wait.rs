@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::model::OrderSummary;
 use crate::port::{OrderWatch, QueryError};
 
-/// The minimum pause between two polls. A projection takes about as long.
+/// The minimum pause between two polls. Projecting an event takes about as long.
 const POLL_PAUSE: Duration = Duration::from_millis(2);
 
 /// The pause is at least this many times the duration of the last poll, so that polling never takes more than a fifth
@@ -23,7 +23,7 @@ const PAUSE_PER_POLL: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
     /// The order did not reach the version in time.
-    #[error("the projection is behind version {min_version}")]
+    #[error("the order has not reached version {min_version} in the read model")]
     Behind {
         /// The version that was waited for.
         min_version: i32,
@@ -32,7 +32,7 @@ pub enum WaitError {
     #[error(transparent)]
     Query(#[from] QueryError),
     /// The maximum number of requests already wait.
-    #[error("too many requests wait for a projection")]
+    #[error("too many requests are waiting for a version of an order")]
     TooMany,
 }
 
@@ -68,10 +68,6 @@ impl VersionWait {
     }
 
     /// Returns the order as soon as it has `min_version` or a later version; waits up to `limit`.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitError`].
     pub async fn reach(
         &self,
         order_id: Uuid,

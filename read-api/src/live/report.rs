@@ -9,7 +9,7 @@ use service_kit::metrics::Registry;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     /// The client resumed, with too many changes since to send them one by one.
-    ResumeTooFar,
+    TooManyChangesSinceResume,
     /// The client resumed with an id of another history.
     ResumeOfOtherHistory,
     /// Too many changes at once to send them one by one.
@@ -22,7 +22,7 @@ pub(super) enum Reason {
 
 impl Reason {
     const ALL: [Self; 5] = [
-        Self::ResumeTooFar,
+        Self::TooManyChangesSinceResume,
         Self::ResumeOfOtherHistory,
         Self::TooManyChanges,
         Self::NewHistory,
@@ -32,7 +32,7 @@ impl Reason {
     /// The label in `/metrics` and logs.
     const fn name(self) -> &'static str {
         match self {
-            Self::ResumeTooFar => "resume_too_far",
+            Self::TooManyChangesSinceResume => "resume_too_far",
             Self::ResumeOfOtherHistory => "resume_of_other_history",
             Self::TooManyChanges => "too_many_changes",
             Self::NewHistory => "new_history",

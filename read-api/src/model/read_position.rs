@@ -32,8 +32,8 @@ impl ReadPosition {
     /// The resume point of a client that has been sent every change of this read.
     #[must_use]
     pub fn resume_point(&self) -> ResumePoint {
-        let settled = self.open.first().map_or(self.next, |first| first.start);
-        ResumePoint { history: self.history, settled }
+        let first_unseen = self.open.first().map_or(self.next, |first| first.start);
+        ResumePoint { history: self.history, first_unseen }
     }
 
     /// Whether the read may have missed writes of this transaction.
@@ -47,8 +47,8 @@ impl ReadPosition {
         self.open.iter().cloned().chain(std::iter::once(self.next..i64::MAX))
     }
 
-    /// Whether `other` is a later read of the same history, on this server or another one. Over time the id in the
-    /// newest row never decreases; while it stays the same, open transactions only become fewer.
+    /// Whether `other`, which must be of the same history, is a later read, on this server or another one. Over time
+    /// the id in the newest row never decreases; while it stays the same, open transactions only become fewer.
     #[must_use]
     pub fn is_behind(&self, other: &Self) -> bool {
         (self.next, Reverse(width(&self.open))) < (other.next, Reverse(width(&other.open)))
@@ -106,7 +106,7 @@ mod tests {
         let unseen: Vec<_> = (0..30).filter(|xid| position.is_unseen(*xid)).collect();
         assert_eq!(unseen, [vec![10, 11, 12, 15], (20..30).collect()].concat());
         assert_eq!(position.unseen().collect::<Vec<_>>(), [10..13, 15..16, 20..i64::MAX]);
-        assert_eq!(position.resume_point().settled, 10);
+        assert_eq!(position.resume_point().first_unseen, 10);
     }
 
     #[test]

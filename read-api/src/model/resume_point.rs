@@ -2,9 +2,9 @@
 //!
 //! # Why it is enough to find everything that a client has missed
 //!
-//! A resume point is a history and a transaction id, `settled`: the client has seen everything that transactions
-//! below `settled` wrote. Its missed changes are the rows with `changed_in >= settled`, provided that no id is used
-//! twice. Two events make PostgreSQL use ids again:
+//! A resume point is a history and a transaction id, `first_unseen`: the client has seen everything that transactions
+//! below `first_unseen` wrote. Its missed changes are the rows with `changed_in >= first_unseen`, provided that no id
+//! is used twice. Two events make PostgreSQL use ids again:
 //!
 //! - **A crash** frees the ids of transactions that left nothing on disk. A resume point never exceeds the newest
 //!   visible `changed_in` + 1. A visible row, and with it its id, is on disk (with `synchronous_commit`, the
@@ -19,13 +19,13 @@
 //!
 //! 1. Nothing was written since the failover, or it has not arrived. The newest row still has the old timeline, so
 //!    the resume point is valid. No id has been used twice here, so the resume point hides no visible row, even if it
-//!    lies beyond the last replicated row. The client keeps the lost orders until step 2: no data shows yet that they
-//!    are lost.
+//!    lies beyond the last replicated row. Until step 2 the client still shows orders that the failover lost: no row
+//!    proves yet that they are lost.
 //! 2. A row of the new timeline is visible. The histories differ, and the client gets a snapshot.
 //!
-//! A reader that has seen no change has timeline 0, and its resume point is valid in every history of the cluster. If
-//! an order carried such a point as its event id, a failover that lost this order would not cause a snapshot. So each
-//! order is sent with the history in which it was read.
+//! A client that has seen no change has timeline 0, and its resume point is valid on every timeline of the cluster. An
+//! order must not have such an id: if a failover lost the order, the client would get no snapshot and keep it. So
+//! read-api sends each order with the history in which it read it.
 //!
 //! Rows of a restored dump have the history of another cluster, and do not count for the timeline.
 //!
@@ -35,17 +35,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// `settled` of a reader that has seen no change: transaction ids begin at 3.
+/// `first_unseen` of a client that has seen no change: transaction ids begin at 3.
 const NO_CHANGE: i64 = 1;
 
 /// A client that has received the event with this id, and all before it, has seen every write of transactions below
-/// `settled`. It is valid on each server with the same history, including a streaming standby that lags.
+/// `first_unseen`. It is valid on each server with the same history, including a streaming standby that lags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResumePoint {
     /// Transactions of another history may have the same ids.
     pub history: History,
-    /// All transactions with lower ids have ended, and the client has seen their writes.
-    pub settled: i64,
+    /// The first transaction whose writes the client may not have seen. All transactions with lower ids have ended.
+    pub first_unseen: i64,
 }
 
 /// A database and its standbys share a history until one of them is promoted, which starts a new one.
@@ -67,10 +67,10 @@ impl History {
 }
 
 impl ResumePoint {
-    /// Whether the changes since this point are the rows of `history` from `settled` on.
+    /// Whether the changes since this point are the rows of `history` from `first_unseen` on.
     #[must_use]
     pub fn continues_in(self, history: History) -> bool {
-        let saw_no_change = self.history.timeline == 0 && self.settled <= NO_CHANGE;
+        let saw_no_change = self.history.timeline == 0 && self.first_unseen <= NO_CHANGE;
         self.history == history || (saw_no_change && self.history.system == history.system)
     }
 
@@ -78,7 +78,7 @@ impl ResumePoint {
     /// move a client back.
     #[must_use]
     pub fn advanced_to(self, read: Self) -> Self {
-        if self.history == read.history && self.settled > read.settled { self } else { read }
+        if self.history == read.history && self.first_unseen > read.first_unseen { self } else { read }
     }
 }
 
@@ -89,8 +89,8 @@ pub struct InvalidResumePoint;
 
 impl fmt::Display for ResumePoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { history: History { system, timeline }, settled } = self;
-        write!(f, "{system}.{timeline}.{settled}")
+        let Self { history: History { system, timeline }, first_unseen } = self;
+        write!(f, "{system}.{timeline}.{first_unseen}")
     }
 }
 
@@ -100,7 +100,7 @@ impl FromStr for ResumePoint {
     fn from_str(text: &str) -> Result<Self, InvalidResumePoint> {
         let mut parts = text.splitn(3, '.');
         let mut next = || parts.next().ok_or(InvalidResumePoint)?.parse().map_err(|_| InvalidResumePoint);
-        Ok(Self { history: History { system: next()?, timeline: next()? }, settled: next()? })
+        Ok(Self { history: History { system: next()?, timeline: next()? }, first_unseen: next()? })
     }
 }
 
@@ -108,8 +108,8 @@ impl FromStr for ResumePoint {
 mod tests {
     use super::*;
 
-    fn point(timeline: i64, settled: i64) -> ResumePoint {
-        ResumePoint { history: History { system: -7_711, timeline }, settled }
+    fn point(timeline: i64, first_unseen: i64) -> ResumePoint {
+        ResumePoint { history: History { system: -7_711, timeline }, first_unseen }
     }
 
     #[test]

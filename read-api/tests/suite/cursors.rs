@@ -49,11 +49,11 @@ async fn during_a_key_replacement_in_three_steps_no_replica_rejects_a_cursor() -
     for step in steps.windows(2) {
         let start = |vars: &Vec<_>| Replica::start(&api.database.url("orders_read_api"), vars);
         let replicas: Vec<_> = step.iter().map(start).collect::<Result<_>>()?;
-        for (sealing, reading) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            let first: Value = replicas[sealing].get("/customers/alice/orders?limit=1").await?.json().await?;
+        for (signer, reading) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let first: Value = replicas[signer].get("/customers/alice/orders?limit=1").await?.json().await?;
             let path = format!("/customers/alice/orders?cursor={}", cursor(&first).context("no next page")?);
             let next: Value = replicas[reading].get(&path).await?.error_for_status()?.json().await?;
-            assert_eq!(numbers(&next), [1], "{step:?}: sealed by {sealing}, read by {reading}");
+            assert_eq!(numbers(&next), [1], "{step:?}: signed by {signer}, read by {reading}");
         }
     }
     Ok(())

@@ -105,12 +105,12 @@ async fn if_the_missed_changes_cannot_be_listed_there_is_another_snapshot() -> R
     api.insert(&orders).await?;
     let id = api.watch("alice", None).await?.next().await?.context("no snapshot")?.id;
     let (system, rest) = id.split_once('.').context("unknown format of the id")?;
-    let (timeline, settled) = rest.split_once('.').context("unknown format of the id")?;
+    let (timeline, first_unseen) = rest.split_once('.').context("unknown format of the id")?;
     change(&api.database.connect().await?, 1, 1_001).await?;
     for (last, why) in [
         (id.clone(), "too many changes to send one by one"),
-        (format!("1{system}.{timeline}.{settled}"), "another database"),
-        (format!("{system}.2{timeline}.{settled}"), "another timeline"),
+        (format!("1{system}.{timeline}.{first_unseen}"), "another database"),
+        (format!("{system}.2{timeline}.{first_unseen}"), "another timeline"),
         ("41".to_owned(), "not an id of this version"),
         ("x".repeat(1_000), "not an id"),
     ] {

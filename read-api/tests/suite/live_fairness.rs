@@ -85,7 +85,7 @@ async fn no_subscriber_starves_while_others_need_snapshots_again() -> Result<()>
     let live = Live::start(Arc::new(table.clone()), Duration::from_secs(1), STREAMS, &tasks);
     let mut streams = Vec::new();
     for number in 0..STREAMS {
-        streams.push(live.subscribe(format!("customer {number}"), None).await?.then);
+        streams.push(live.subscribe(format!("customer {number}"), None).await?.updates);
     }
     let readers = streams.into_iter().map(|mut stream| async move {
         // Those after the first one, which opens the stream.

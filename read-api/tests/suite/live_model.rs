@@ -65,11 +65,11 @@ impl OrderWatch for Model {
     async fn changes_of(
         &self,
         _: &str,
-        settled: i64,
+        first_unseen: i64,
         _: usize,
     ) -> Result<Read<Vec<OrderSummary>>, QueryError> {
         let (server, position) = self.lock().read();
-        let changed = server.orders.into_iter().filter(|(_, stored)| stored.transaction >= settled);
+        let changed = server.orders.into_iter().filter(|(_, stored)| stored.transaction >= first_unseen);
         Ok(Read { position, found: changed.map(|(order, stored)| summary(order, stored)).collect() })
     }
 
@@ -107,7 +107,7 @@ impl Client {
     }
 
     fn take_first(&mut self) {
-        for delivery in std::mem::take(&mut self.subscription.first) {
+        for delivery in std::mem::take(&mut self.subscription.initial) {
             self.take(delivery);
         }
     }
@@ -130,7 +130,7 @@ impl Client {
 
     fn read(&mut self) -> Result<()> {
         loop {
-            match self.subscription.then.try_recv() {
+            match self.subscription.updates.try_recv() {
                 Ok(delivery) => self.take(delivery),
                 Err(tokio::sync::mpsc::error::TryRecvError::Empty) => return Ok(()),
                 Err(error) => return Err(error).context("the stream has ended"),

@@ -89,7 +89,7 @@ async fn too_many_changes_at_once_become_a_snapshot_in_the_stream() -> Result<()
 
 async fn next(subscription: &mut Subscription) -> Result<EventData> {
     let delivery =
-        tokio::time::timeout(SOON, subscription.then.recv()).await?.context("the stream has ended")?;
+        tokio::time::timeout(SOON, subscription.updates.recv()).await?.context("the stream has ended")?;
     Ok(delivery.into_events().next().context("an empty delivery")?.data)
 }
 
@@ -112,7 +112,7 @@ async fn snapshots_in_place_of_changes_are_counted_by_reason() -> Result<()> {
     let tasks = CriticalTasks::new(CancellationToken::new());
     let live = Live::start_with_report(watch, live_poll, 10, report, tasks.stop().clone(), &tasks);
     let mut subscription = live.subscribe("alice".to_owned(), None).await?;
-    let first = subscription.first.remove(0).into_events().next().context("no snapshot")?;
+    let first = subscription.initial.remove(0).into_events().next().context("no snapshot")?;
     change(&session, 1, 1_201).await?;
     let EventData::Snapshot(orders) = next(&mut subscription).await? else { bail!("no snapshot") };
     assert!(orders.len() == 20 && orders.iter().all(|order| order.version == 2), "{orders:?}");

@@ -59,7 +59,7 @@ async fn behind_a_pooler_in_transaction_mode_it_is_not_ready_and_reports_the_rea
 }
 
 #[tokio::test]
-async fn behind_a_balancer_that_alternates_a_pooler_in_transaction_mode_is_recognised() -> Result<()> {
+async fn a_pooler_in_transaction_mode_is_recognized_behind_a_balancer_that_alternates() -> Result<()> {
     let options = ServerOptions { tuning: Tuning::Throwaway, data_dir: None };
     let servers = [PrivateServer::start(&options)?, PrivateServer::start(&options)?];
     for mode in ["transaction", "statement"] {

@@ -10,7 +10,7 @@ const NOTICE: &str = "This link to an older page is no longer valid. These are t
 async fn an_old_link_to_an_older_page_shows_the_newest_orders_and_says_so() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
-    // A cursor sealed with an old key, and one that a mail program has cut.
+    // A cursor signed with an old key, and one that a mail program has cut.
     let made_with_another_key = "AQAGYPyr4bVuLntb3AmzUDaroW9rbeqpXVwmE8gbswX0SKNr4dsic6c";
     for cursor in [made_with_another_key, "AQAGYPyr4b", "%00"] {
         scene.open(&format!("customer=alice&cursor={cursor}")).await?;

@@ -66,13 +66,14 @@ pub(super) async fn handle<Q: OrderQueries>(
     let filter = query.filter();
     let open = |cursor| {
         let mismatch = "is not a cursor of this list: send `next_cursor` unchanged, with the same filter";
-        keys.open(&customer_id, filter, cursor).ok_or_else(|| problems::invalid_parameter("cursor", mismatch))
+        keys.verify(&customer_id, filter, cursor)
+            .ok_or_else(|| problems::invalid_parameter("cursor", mismatch))
     };
     let after = query.cursor().map(open).transpose()?;
     let page =
         PageRequest { customer_id: customer_id.clone(), filter: filter.clone(), after, limit: query.limit() };
     let page = queries.page(page).await?;
-    let next_cursor = page.next.map(|position| keys.seal(&customer_id, filter, position));
+    let next_cursor = page.next.map(|position| keys.sign(&customer_id, filter, position));
 
     let mut response = HttpResponse::Ok();
     response.insert_header((CACHE_CONTROL, CACHING));

@@ -105,9 +105,14 @@ impl From<WaitError> for Problem {
             WaitError::TooMany => {
                 static REFUSED: OncePerSecond = OncePerSecond::new();
                 if let Some(times) = REFUSED.count() {
-                    tracing::info!(times, "overloaded: too many requests wait for a projection");
+                    tracing::info!(
+                        times,
+                        "overloaded: too many requests are waiting for a version of an order"
+                    );
                 }
-                Self::unavailable("Too many requests wait for a projection. Send the same request again.")
+                Self::unavailable(
+                    "Too many requests are waiting for a version of an order. Send the same request again.",
+                )
             }
         }
     }

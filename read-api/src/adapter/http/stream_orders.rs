@@ -69,9 +69,10 @@ pub(super) async fn handle<W: OrderWatch>(
     let customer_id = customer_id::from_path(&request, customer_id.into_inner())?;
     let last = last_event_id(&request, &query)?;
     let subscription = live.subscribe(customer_id, last).await?;
-    let then = stream::unfold(subscription.then, async |mut then| Some((then.recv().await?, then)));
+    let updates =
+        stream::unfold(subscription.updates, async |mut updates| Some((updates.recv().await?, updates)));
     let frames =
-        stream::iter(subscription.first).chain(then).flat_map(|delivery| stream::iter(frames(delivery)));
+        stream::iter(subscription.initial).chain(updates).flat_map(|delivery| stream::iter(frames(delivery)));
     let bytes = stream::iter([Bytes::from_static(RETRY.as_bytes())]).chain(frames);
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))

@@ -12,16 +12,16 @@ use super::row::{Columns, Row, summary};
 use crate::model::OrderSummary;
 use crate::port::Change;
 
-/// Up to `limit` orders of the customer that transaction `since` or a later one wrote. It reads all orders of this
-/// customer by index, and none of others. It takes no row locks.
+/// Up to `limit` orders of the customer that transaction `first_unseen` or a later one wrote. It reads all orders of
+/// this customer by index, and none of others. It takes no row locks.
 pub(super) async fn for_customer(
     connection: &mut AsyncPgConnection,
     customer_id: String,
-    since: i64,
+    first_unseen: i64,
     limit: i64,
 ) -> QueryResult<Vec<OrderSummary>> {
     let customer: Arc<str> = customer_id.as_str().into();
-    let query = ChangesOfCustomer { customer_id, since, limit };
+    let query = ChangesOfCustomer { customer_id, first_unseen, limit };
     let rows: Vec<Row> = RunQueryDsl::load(query, connection).await?;
     Ok(rows.into_iter().map(|row| summary(Arc::clone(&customer), row)).collect())
 }
@@ -47,7 +47,7 @@ pub(super) async fn for_customers(
 statement! {
     struct ChangesOfCustomer = "changes_of_customer.sql" -> Columns {
         customer_id: String as Text,
-        since: i64 as BigInt,
+        first_unseen: i64 as BigInt,
         limit: i64 as BigInt,
     }
 }

@@ -71,10 +71,10 @@ fn rows_for(request: &PageRequest) -> u16 {
     u16::from(request.limit) + 1
 }
 
-/// The bounds of a page: its orders follow `before` in the list, and were placed at `since` or later.
+/// The bounds of a page: its orders follow `before` in the list, and were placed at `placed_from` or later.
 struct Bounds {
     before: ListPosition,
-    since: DateTime<Utc>,
+    placed_from: DateTime<Utc>,
 }
 
 /// The lower bound if the filter has none: the start of PostgreSQL's calendar, 4714 BC. It rejects earlier times,
@@ -92,7 +92,7 @@ impl Bounds {
         let newest = ListPosition { placed_at: DateTime::<Utc>::MAX_UTC, order_id: Uuid::max() };
         Self {
             before: request.after.or(end).unwrap_or(newest),
-            since: start.unwrap_or_else(|| FIRST_DAY.and_time(NaiveTime::MIN).and_utc()),
+            placed_from: start.unwrap_or_else(|| FIRST_DAY.and_time(NaiveTime::MIN).and_utc()),
         }
     }
 }
@@ -126,7 +126,7 @@ statement! {
         rows: Vec<i64> as Array<BigInt>,
         before_placed_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
         before_order_id: Vec<Uuid> as Array<SqlUuid>,
-        since: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        placed_from: Vec<DateTime<Utc>> as Array<Timestamptz>,
     }
 }
 
@@ -134,12 +134,12 @@ impl Pages {
     fn new(requests: &[PageRequest]) -> Self {
         let mut pages = Self::default();
         for request in requests {
-            let Bounds { before, since } = Bounds::new(request);
+            let Bounds { before, placed_from } = Bounds::new(request);
             pages.customer_id.push(request.customer_id.clone());
             pages.rows.push(rows_for(request).into());
             pages.before_placed_at.push(before.placed_at);
             pages.before_order_id.push(before.order_id);
-            pages.since.push(since);
+            pages.placed_from.push(placed_from);
         }
         pages
     }
@@ -150,7 +150,7 @@ statement! {
         customer_id: String as Text,
         before_placed_at: DateTime<Utc> as Timestamptz,
         before_order_id: Uuid as SqlUuid,
-        since: DateTime<Utc> as Timestamptz,
+        placed_from: DateTime<Utc> as Timestamptz,
         statuses: Vec<&'static str> as Array<Text>,
         rows: i64 as BigInt,
     }
@@ -158,12 +158,12 @@ statement! {
 
 impl PageByStatus {
     fn new(request: &PageRequest) -> Self {
-        let Bounds { before, since } = Bounds::new(request);
+        let Bounds { before, placed_from } = Bounds::new(request);
         Self {
             customer_id: request.customer_id.clone(),
             before_placed_at: before.placed_at,
             before_order_id: before.order_id,
-            since,
+            placed_from,
             statuses: request.filter.statuses.iter().map(|status| status.as_str()).collect(),
             rows: rows_for(request).into(),
         }

@@ -21,7 +21,7 @@ const MAX_SESSIONS: usize = 16;
 /// Determines read positions; on standbys with the help of earlier results.
 #[derive(Default)]
 pub(super) struct Positions {
-    standbys: Mutex<HashMap<Session, Replayed>>,
+    standbys: Mutex<HashMap<Session, StandbyTransactions>>,
 }
 
 /// A session on a standby. The server's replay never goes back during a session; after a crash every session is new.
@@ -33,7 +33,7 @@ struct Session {
 
 /// The transactions that are open on a standby, as far as known.
 #[derive(Clone, Default)]
-struct Replayed {
+struct StandbyTransactions {
     lsn: i64,
     /// Includes every open transaction below `looked_up`.
     open: Vec<Range<i64>>,
@@ -51,33 +51,33 @@ impl Positions {
             return Ok(ReadPosition::new(history, next, open.into_iter().map(|xid| xid..xid + 1).collect()));
         };
         let session = Session { backend, server_start };
-        let mut replayed = self.known(session, lsn);
-        replayed.forget_below(oldest);
+        let mut transactions = self.known(session, lsn);
+        transactions.forget_below(oldest);
         let mut is_complete = false;
         while !is_complete {
-            is_complete = replayed.look_up(next, connection).await?;
+            is_complete = transactions.look_up(next, connection).await?;
             // Keep each part: if the rest exceeds the time limit, the next attempt continues from here.
-            self.keep(session, replayed.clone());
+            self.keep(session, transactions.clone());
         }
-        Ok(ReadPosition::new(history, next, replayed.open))
+        Ok(ReadPosition::new(history, next, transactions.open))
     }
 
-    fn known(&self, session: Session, lsn: i64) -> Replayed {
+    fn known(&self, session: Session, lsn: i64) -> StandbyTransactions {
         let standbys = self.standbys.lock().unwrap_or_else(PoisonError::into_inner);
         let known = standbys.get(&session).filter(|known| known.lsn <= lsn);
-        Replayed { lsn, ..known.cloned().unwrap_or_default() }
+        StandbyTransactions { lsn, ..known.cloned().unwrap_or_default() }
     }
 
-    fn keep(&self, session: Session, replayed: Replayed) {
+    fn keep(&self, session: Session, transactions: StandbyTransactions) {
         let mut standbys = self.standbys.lock().unwrap_or_else(PoisonError::into_inner);
         if standbys.len() >= MAX_SESSIONS && !standbys.contains_key(&session) {
             standbys.clear();
         }
-        standbys.insert(session, replayed);
+        standbys.insert(session, transactions);
     }
 }
 
-impl Replayed {
+impl StandbyTransactions {
     /// All transactions below `oldest` have ended.
     fn forget_below(&mut self, oldest: i64) {
         self.open.retain_mut(|range| {

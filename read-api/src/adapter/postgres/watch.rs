@@ -81,12 +81,12 @@ impl OrderWatch for PgOrderWatch {
     async fn changes_of(
         &self,
         customer_id: &str,
-        settled: i64,
+        first_unseen: i64,
         limit: usize,
     ) -> Result<Read<Vec<OrderSummary>>, QueryError> {
         let (customer_id, limit) = (customer_id.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
         self.read(move |connection| {
-            changes::for_customer(connection, customer_id.clone(), settled, limit).boxed()
+            changes::for_customer(connection, customer_id.clone(), first_unseen, limit).boxed()
         })
         .await
     }

@@ -61,8 +61,8 @@ async function follow(signal) {
         await handle(event, signal);
         if (abortStream.signal.aborted) break;
         // If loading failed, the next event tries again.
-        showConnection(shown.isStale ? "reconnecting" : "live");
-        if (!shown.isStale) showProblem(null);
+        showConnection(shown.needsReload ? "reconnecting" : "live");
+        if (!shown.needsReload) showProblem(null);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -71,7 +71,7 @@ async function follow(signal) {
     }
     showConnection(document.hidden ? "paused" : "reconnecting");
     // Resume at once if the stream was closed on purpose: for a hidden tab, or for a list that has been loaded.
-    if (abortStream.signal.aborted && !shown.isStale) continue;
+    if (abortStream.signal.aborted && !shown.needsReload) continue;
     await sleep(pause * (0.5 + Math.random()), signal);
     pause = Math.min(2 * pause, LONGEST_PAUSE);
   }
@@ -95,16 +95,16 @@ const sleep = (time, signal) =>
 async function handle({ event, data }, signal) {
   const isSnapshot = event === "snapshot";
   // After a snapshot, rows that it does not include may be out of date, too: reload the page.
-  if (isSnapshot || shown.isStale || rowCount() > MAX_ROWS) await load(signal);
+  if (isSnapshot || shown.needsReload || rowCount() > MAX_ROWS) await load(signal);
   if (isSnapshot) JSON.parse(data).orders.forEach((order) => applyOrder(order));
   if (event === "order" && applyOrder(JSON.parse(data))) {
     byId("last-change").textContent = `last change ${timeOfDay(new Date())}`;
-    if (shown.isStale) await load(signal);
+    if (shown.needsReload) await load(signal);
   }
 }
 
 async function load(signal) {
-  shown.isStale = true;
+  shown.needsReload = true;
   const { customer, statuses, cursor } = shown.view;
   const query = new URLSearchParams(statuses.map((status) => ["status", status]));
   if (cursor) query.set("cursor", cursor);
@@ -113,7 +113,7 @@ async function load(signal) {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(SILENCE_LIMIT)]);
     const list = await (await request(`${ordersPath(customer)}?${query}`, limited)).json();
     if (signal.aborted) return;
-    shown.isStale = false;
+    shown.needsReload = false;
     showPage(list);
   } catch (error) {
     if (signal.aborted || !(error instanceof Problem)) throw error;

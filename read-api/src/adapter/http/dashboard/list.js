@@ -1,6 +1,6 @@
 // The orders on the page.
 
-import { element, foreign, foreignInTitle, money, timeOfDay, when } from "./text.js";
+import { element, isolated, isolatedInTitle, money, timeOfDay, when } from "./text.js";
 
 export const byId = (id) => document.getElementById(id);
 const rows = byId("list").querySelector("tbody");
@@ -10,12 +10,12 @@ const rows = byId("list").querySelector("tbody");
 export const shown = {
   view: { customer: "", statuses: [], cursor: null },
   hasOlder: false,
-  isStale: false,
+  needsReload: false,
   versions: new Map(),
 };
 // The time at which the rows were last known to be up to date, and whether they may have changed since.
 let liveAt = null;
-let isOld = false;
+let isNotLive = false;
 
 export const rowCount = () => rows.rows.length;
 
@@ -28,13 +28,13 @@ export function fragmentOf({ customer, statuses, cursor }) {
 
 // Opens a view, of which nothing has been loaded yet.
 export function resetTo(view) {
-  Object.assign(shown, { view, hasOlder: false, isStale: false, versions: new Map() });
+  Object.assign(shown, { view, hasOlder: false, needsReload: false, versions: new Map() });
   liveAt = null;
-  isOld = false;
+  isNotLive = false;
   rows.replaceChildren();
   byId("detail").close();
   byId("list").hidden = byId("empty").hidden = byId("pages").hidden = true;
-  document.title = view.customer ? `${foreignInTitle(view.customer)} · Orders` : "Orders";
+  document.title = view.customer ? `${isolatedInTitle(view.customer)} · Orders` : "Orders";
 }
 
 export function showPage({ orders, next_cursor }) {
@@ -53,7 +53,7 @@ export function showPage({ orders, next_cursor }) {
 // While the stream is live, the rows are up to date; without it they may have changed.
 export function setLive(isLive) {
   if (isLive) liveAt = new Date();
-  isOld = !isLive && liveAt !== null;
+  isNotLive = !isLive && liveAt !== null;
   if (liveAt) describe();
 }
 
@@ -69,15 +69,15 @@ function describe() {
   const isEmpty = rowCount() === 0 && !shown.hasOlder;
   byId("list").hidden = isEmpty;
   byId("empty").hidden = !isEmpty;
-  byId("list").classList.toggle("old", isOld);
+  byId("list").classList.toggle("old", isNotLive);
   const asOf = () => Object.assign(element("span", `not live, as of ${timeOfDay(liveAt)}`), { className: "age" });
-  const age = () => (isOld ? [" · ", asOf()] : []);
-  byId("list").querySelector("caption").replaceChildren(foreign(customer), `: ${which}, newest first`, ...age());
-  byId("none").replaceChildren(`No ${cursor ? "older " : ""}${which} of `, foreign(customer), ...age());
+  const age = () => (isNotLive ? [" · ", asOf()] : []);
+  byId("list").querySelector("caption").replaceChildren(isolated(customer), `: ${which}, newest first`, ...age());
+  byId("none").replaceChildren(`No ${cursor ? "older " : ""}${which} of `, isolated(customer), ...age());
   byId("check-id").hidden = Boolean(cursor) || statuses.length > 0;
   byId("clear").hidden = statuses.length === 0;
   byId("clear").href = fragmentOf({ customer, statuses: [], cursor: null });
-  byId("detail-age").textContent = isOld ? `Not live, as of ${timeOfDay(liveAt)}: it may have changed since.` : "";
+  byId("detail-age").textContent = isNotLive ? `Not live, as of ${timeOfDay(liveAt)}: it may have changed since.` : "";
 }
 
 // Changes the rows. The focus stays on its order. If that order is removed, the focus moves to the row that is then
@@ -121,7 +121,7 @@ export function applyOrder(order) {
   else if (row) highlight(fill(row, order));
   else if (fits && belongsHere(order)) highlight(insert(order));
   // Reload if a removed row makes room for an older order, or if the page has no rows to compare the order with.
-  shown.isStale ||= (row && !fits && shown.hasOlder) || (fits && rows.rows.length === 0);
+  shown.needsReload ||= (row && !fits && shown.hasOlder) || (fits && rows.rows.length === 0);
   describe();
   return true;
 }
@@ -151,11 +151,11 @@ function highlight(row) {
 export function showDetail(order) {
   const fields = {
     Order: order.order_id,
-    Customer: foreign(order.customer_id),
+    Customer: isolated(order.customer_id),
     Status: order.status,
     Placed: when(order.placed_at),
     Items: order.item_count,
-    "Last SKU": foreign(order.last_item_sku),
+    "Last SKU": isolated(order.last_item_sku),
     Total: money(order.total_cents),
     Version: order.version,
   };

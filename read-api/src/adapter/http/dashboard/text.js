@@ -17,8 +17,8 @@ export const element = (name, text) => Object.assign(document.createElement(name
 
 // Isolates text that a customer has chosen: it may run right to left, and must not change the direction of the text
 // around it.
-export const foreign = (text) => element("bdi", text);
+export const isolated = (text) => element("bdi", text);
 
 // The same for the title, which has no elements. Removes direction controls, which could end the isolation.
 const DIRECTION_CONTROLS = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
-export const foreignInTitle = (text) => `\u2068${text.replace(DIRECTION_CONTROLS, "")}\u2069`;
+export const isolatedInTitle = (text) => `\u2068${text.replace(DIRECTION_CONTROLS, "")}\u2069`;
