@@ -69,7 +69,6 @@ impl Budget {
         self.0.large_reservations.load(Ordering::Relaxed)
     }
 
-    /// How many bytes are held.
     #[must_use]
     pub fn held(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)

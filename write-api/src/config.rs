@@ -25,8 +25,8 @@ pub struct Config {
     /// `WRITE_BUDGET_BYTES`: memory for bodies that are being read, queued writes and the batch in flight, 16 MiB to 64
     /// GiB; requests that do not fit get 503. Default 192 MiB.
     pub write_budget_bytes: usize,
-    /// `WRITE_DEADLINE_MS`: when the caller of a write gets a failure or an unknown outcome, 100 to 60 000. Default 10
-    /// 000.
+    /// `WRITE_DEADLINE_MS`: the longest wait of a caller; after it, the result is a failure or an unknown outcome. 100
+    /// to 60 000, default 10 000.
     pub write_deadline: Duration,
 }
 

@@ -54,25 +54,17 @@ const COMMIT_CONNECTIONS: usize = 1;
 /// One connection is for the readiness check.
 const CHECK_CONNECTIONS: usize = 1;
 
-/// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] service_kit::config::ConfigError),
-    /// It cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The metrics cannot be registered.
     #[error("cannot set up the metrics")]
     Metrics(#[from] RegistryError),
 }
 
 /// Wires the adapters and starts to listen. The database may still be down: `/readyz` reports it.
-///
-/// # Errors
-///
-/// [`StartError`].
 ///
 /// # Panics
 ///

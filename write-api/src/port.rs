@@ -17,15 +17,11 @@ pub trait OrderWriter: Send + Sync + 'static {
     /// stored.
     ///
     /// Dropping the returned future does not cancel the write, and leaves nothing half done.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`].
     fn save(
         &self,
         order: &Order,
         event: OrderEvent,
-    ) -> impl Future<Output = Result<Saved, WriteError>> + Send;
+    ) -> impl Future<Output = Result<SaveResult, WriteError>> + Send;
 
     /// The stored order, or `None` if there is none.
     ///
@@ -38,18 +34,10 @@ pub trait OrderWriter: Send + Sync + 'static {
 /// Reads stored orders page by page, and writes their current state to the outbox again.
 pub trait RepublishSource: Send + Sync + 'static {
     /// The approximate number of orders, for a progress bar.
-    ///
-    /// # Errors
-    ///
-    /// [`RepublishSourceError`].
     fn estimate(&self) -> impl Future<Output = Result<u64, RepublishSourceError>> + Send;
 
     /// Scans the next `limit` orders after the id `after`, and returns those that `filter` selects. `None` if no orders
     /// are left.
-    ///
-    /// # Errors
-    ///
-    /// [`RepublishSourceError`].
     fn page(
         &self,
         filter: &OrderFilter,
@@ -58,39 +46,27 @@ pub trait RepublishSource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Page>, RepublishSourceError>> + Send;
 
     /// Adds the events to the outbox: all of them or none.
-    ///
-    /// # Errors
-    ///
-    /// [`RepublishSourceError`].
     fn emit(&self, events: &[OrderEvent]) -> impl Future<Output = Result<(), RepublishSourceError>> + Send;
 
     /// Whether more than `limit` events wait to be projected.
-    ///
-    /// # Errors
-    ///
-    /// [`RepublishSourceError`].
     fn backlog_exceeds(&self, limit: i64) -> impl Future<Output = Result<bool, RepublishSourceError>> + Send;
 }
 
 /// Selects the orders that meet every condition given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrderFilter {
-    /// Orders of this customer.
     pub customer: Option<CustomerId>,
     /// Orders placed or changed at this time or later, by the clock of the writer that did it.
     pub since: Option<DateTime<Utc>>,
-    /// The order with this id.
     pub order_id: Option<Uuid>,
 }
 
 /// One page of the orders, sorted by id.
 #[derive(Debug)]
 pub struct Page {
-    /// The selected orders.
     pub orders: Vec<Order>,
     /// Rows that are not valid orders, and why: another program has written to the table.
     pub corrupt: Vec<(Uuid, BoxedError)>,
-    /// How many orders were scanned.
     pub scanned: u64,
     /// The last id that was scanned. The next page starts after it.
     pub last: Uuid,
@@ -101,14 +77,13 @@ pub struct Page {
 #[error("storage is unavailable")]
 pub struct RepublishSourceError(#[source] pub BoxedError);
 
-/// The result of saving an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Saved {
+pub enum SaveResult {
     /// Order and event are stored. Later versions may have followed already.
     Stored,
-    /// Nothing was stored or will be; this order is stored instead. Either the id of a new order was taken, or the
-    /// version that the change was computed from has been replaced.
-    Superseded(Box<Order>),
+    /// Nothing was stored, and nothing will be. The database has this order: the id was taken, or another change came
+    /// first.
+    Conflict(Box<Order>),
 }
 
 /// Why an order was not stored, or may not have been.
@@ -120,8 +95,8 @@ pub enum WriteError {
     /// Nothing was stored; a retry may succeed.
     #[error("storage is unavailable; nothing was stored")]
     Unavailable(#[source] BoxedError),
-    /// The write was sent, and whether it was stored could not be found out in time.
-    #[error("the outcome is unknown; the change may or may not be stored")]
+    /// The write was sent, and it is not known whether it was stored.
+    #[error("it is not known whether the change was stored")]
     OutcomeUnknown(#[source] BoxedError),
     /// Nothing was stored; a retry cannot succeed.
     #[error("storage refused the order; nothing was stored")]

@@ -5,30 +5,26 @@ use shared_events::OrderStatus;
 use uuid::Uuid;
 
 use crate::domain::{Order, Step, StepRefused};
-use crate::port::{OrderWriter, Saved, WriteError};
+use crate::port::{OrderWriter, SaveResult, WriteError};
 
 /// How often a step is computed again after a concurrent change of the order.
 const ATTEMPTS: usize = 5;
 
-/// The command to take a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeStatus {
     pub order_id: Uuid,
     pub step: Step,
-    /// The versions that the caller expects.
     pub precondition: Precondition,
 }
 
 /// The versions of an order to which a command applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Precondition {
-    /// Any version.
     AnyVersion,
     /// One of these. An empty list matches no version.
     OneOf(Vec<i32>),
 }
 
-/// The order after the step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedOrder {
     /// The order in its current state.
@@ -37,30 +33,19 @@ pub struct ChangedOrder {
     pub replayed: bool,
 }
 
-/// Why an order did not take the step.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeStatusError {
-    /// No order has this id.
     #[error("there is no such order")]
     NotFound,
     /// The caller did not expect the order's version.
     #[error("the order has version {current}")]
-    PreconditionFailed {
-        /// The order's current version.
-        current: i32,
-    },
+    PreconditionFailed { current: i32 },
     /// The order's status does not allow the step.
     #[error("an order that is {from} cannot become {to}")]
-    Forbidden {
-        /// The order's current status.
-        from: OrderStatus,
-        /// The status after the step.
-        to: OrderStatus,
-    },
+    Forbidden { from: OrderStatus, to: OrderStatus },
     /// Another command changed the order between each read and write.
     #[error("the order was changed concurrently during {ATTEMPTS} attempts")]
     Contended,
-    /// The order could not be read or stored.
     #[error("the order could not be changed")]
     Write(#[from] WriteError),
 }
@@ -77,10 +62,6 @@ impl Precondition {
 impl ChangeStatus {
     /// Takes the step, unless the order has already taken it. After a concurrent change, the step is computed again
     /// from the new state, up to [`ATTEMPTS`] times.
-    ///
-    /// # Errors
-    ///
-    /// [`ChangeStatusError`].
     pub async fn run(
         self,
         writer: &impl OrderWriter,
@@ -99,8 +80,8 @@ impl ChangeStatus {
             };
             self.check_precondition(&current)?;
             match writer.save(&changed, event).await? {
-                Saved::Stored => return Ok(ChangedOrder { order: changed, replayed: false }),
-                Saved::Superseded(newer) => current = *newer,
+                SaveResult::Stored => return Ok(ChangedOrder { order: changed, replayed: false }),
+                SaveResult::Conflict(newer) => current = *newer,
             }
         }
         Err(ChangeStatusError::Contended)

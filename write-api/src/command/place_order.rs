@@ -3,9 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::{CustomerId, Order, OrderId, OrderLines};
-use crate::port::{OrderWriter, Saved, WriteError};
+use crate::port::{OrderWriter, SaveResult, WriteError};
 
-/// The command to place an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceOrder {
     /// Makes the command repeatable: with the same id, it places the order once.
@@ -14,7 +13,6 @@ pub struct PlaceOrder {
     pub lines: OrderLines,
 }
 
-/// A stored order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedOrder {
     /// The order in its current state.
@@ -23,23 +21,17 @@ pub struct PlacedOrder {
     pub replayed: bool,
 }
 
-/// Why no order was placed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
     /// An order with this id exists, with a different customer or different items.
     #[error("another order has this id")]
     IdTaken,
-    /// The order could not be stored.
     #[error("the order could not be placed")]
     Write(#[from] WriteError),
 }
 
 impl PlaceOrder {
     /// Places the order, or returns it if it was placed before.
-    ///
-    /// # Errors
-    ///
-    /// [`PlaceOrderError`].
     pub async fn run(
         self,
         writer: &impl OrderWriter,
@@ -47,11 +39,11 @@ impl PlaceOrder {
     ) -> Result<PlacedOrder, PlaceOrderError> {
         let (order, event) = Order::place(self.order_id.get(), self.customer, self.lines, now);
         match writer.save(&order, event).await? {
-            Saved::Stored => Ok(PlacedOrder { order, replayed: false }),
-            Saved::Superseded(earlier) if earlier.was_placed_with(order.customer(), order.lines()) => {
+            SaveResult::Stored => Ok(PlacedOrder { order, replayed: false }),
+            SaveResult::Conflict(earlier) if earlier.was_placed_with(order.customer(), order.lines()) => {
                 Ok(PlacedOrder { order: *earlier, replayed: true })
             }
-            Saved::Superseded(_) => Err(PlaceOrderError::IdTaken),
+            SaveResult::Conflict(_) => Err(PlaceOrderError::IdTaken),
         }
     }
 }

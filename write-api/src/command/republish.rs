@@ -31,7 +31,6 @@ pub struct Republish {
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Orders scanned.
     pub scanned: u64,
     /// Orders republished; their events are committed.
     pub republished: u64,
@@ -47,7 +46,6 @@ pub struct Progress {
 pub struct RepublishError {
     /// How far the run had come.
     pub progress: Progress,
-    /// The cause.
     #[source]
     pub source: RepublishSourceError,
 }

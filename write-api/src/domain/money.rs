@@ -4,10 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cents(i64);
 
-/// Why an amount is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
-    /// Below zero.
     #[error("must not be negative")]
     Negative,
     /// More than [`Cents::MAX`].
@@ -44,7 +42,6 @@ impl Cents {
         if cents < 0 { Err(AmountError::Negative) } else { Ok(Self(cents)) }
     }
 
-    /// The number of cents.
     #[must_use]
     pub const fn get(self) -> i64 {
         self.0

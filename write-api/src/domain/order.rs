@@ -26,24 +26,16 @@ pub struct Order {
     updated_at: DateTime<Utc>,
 }
 
-/// The fields of a stored order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredOrder {
-    /// The order's id.
     pub id: Uuid,
-    /// The customer who placed the order.
     pub customer: CustomerId,
-    /// The ordered items.
     pub lines: OrderLines,
-    /// The stored total, in cents.
     pub total_cents: i64,
-    /// The order's status.
     pub status: OrderStatus,
     /// 1 when placed, increased by 1 with each change.
     pub version: i32,
-    /// When the order was placed.
     pub placed_at: DateTime<Utc>,
-    /// When the order last changed.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -53,19 +45,13 @@ pub enum CorruptOrder {
     /// The stored total is not the sum of the lines.
     #[error("the stored total is {stored} cents, the lines add up to {lines}")]
     Total {
-        /// The stored total, in cents.
         stored: i64,
         /// The sum of the lines, in cents.
         lines: i64,
     },
     /// No order with this status has this version.
     #[error("version {version} does not fit status {status}")]
-    Version {
-        /// The stored version.
-        version: i32,
-        /// The stored status.
-        status: OrderStatus,
-    },
+    Version { version: i32, status: OrderStatus },
 }
 
 impl Order {
@@ -153,8 +139,9 @@ impl Order {
         self.advance(OrderStatus::Cancelled, OrderChange::Cancelled { reason }, now)
     }
 
-    /// The order in its next version, and the event of the change. The time of the change is `now`, but always later
-    /// than the previous change: the clocks of replicas differ, and times must not contradict versions.
+    /// The order in its next version, and the event of the change. The time of the change is `now`, but later than the
+    /// previous change (up to the last time that can be stored): the clocks of replicas differ, and times must not
+    /// contradict versions.
     fn advance(
         &self,
         to: OrderStatus,
@@ -191,13 +178,11 @@ impl Order {
         self.customer == *customer && self.lines == *lines
     }
 
-    /// The order's id.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// The customer who placed the order.
     #[must_use]
     pub fn customer(&self) -> &CustomerId {
         &self.customer
@@ -209,7 +194,6 @@ impl Order {
         &self.lines
     }
 
-    /// The order's status.
     #[must_use]
     pub fn status(&self) -> OrderStatus {
         self.status

@@ -40,7 +40,6 @@ const MASK_62: u128 = (1 << 62) - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderId(Uuid);
 
-/// Why a client may not choose an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReservedOrderId {
     /// Version 8.
@@ -59,8 +58,8 @@ impl OrderId {
         Self::assemble(hash >> 80, customer, hash >> 18)
     }
 
-    /// The id of an order without an identity. Ids sort by `now` in milliseconds; the low 62 bits of `random`
-    /// distinguish ids of the same millisecond.
+    /// The id of an order whose request had neither `order_id` nor `Idempotency-Key`. Ids sort by `now` in
+    /// milliseconds; the low 62 bits of `random` distinguish ids of the same millisecond.
     #[must_use]
     pub fn from_time(customer: &CustomerId, now: DateTime<Utc>, random: u64) -> Self {
         let millis = u128::try_from(now.timestamp_millis()).unwrap_or_default();

@@ -8,10 +8,8 @@ use super::{Cents, Sku};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity(i32);
 
-/// Why a quantity is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
-    /// Zero or less.
     #[error("must be at least 1")]
     BelowOne,
     /// More than [`Quantity::MAX`].
@@ -20,7 +18,6 @@ pub enum QuantityError {
 }
 
 impl Quantity {
-    /// The largest quantity of a line.
     pub const MAX: i32 = i32::MAX;
 
     /// # Errors
@@ -86,13 +83,11 @@ impl OrderLine {
         &self.sku
     }
 
-    /// Number of units.
     #[must_use]
     pub fn quantity(&self) -> Quantity {
         self.quantity
     }
 
-    /// Unit price.
     #[must_use]
     pub fn price(&self) -> Cents {
         self.price
@@ -109,10 +104,8 @@ pub struct OrderLines {
     total: Cents,
 }
 
-/// Why a list of lines is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinesError {
-    /// No lines.
     #[error("must have at least one item")]
     None,
     /// More than [`OrderLines::LIMIT`].
@@ -172,7 +165,6 @@ impl OrderLines {
         self.count
     }
 
-    /// The SKU of the last line.
     #[must_use]
     pub fn last_sku(&self) -> &Sku {
         &self.last_sku

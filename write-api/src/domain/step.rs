@@ -14,30 +14,20 @@ pub enum Step {
     Cancel(Option<CancelReason>),
 }
 
-/// Optional details of a shipment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shipment {
     pub carrier: Option<Carrier>,
     pub tracking_number: Option<TrackingNumber>,
 }
 
-/// Why a step is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StepRefused {
     /// The order has already taken this step: a repeat changes nothing.
     #[error("the step was taken before, from version {from_version}")]
-    AlreadyTaken {
-        /// The version before the step.
-        from_version: i32,
-    },
+    AlreadyTaken { from_version: i32 },
     /// The order's status does not allow the step.
     #[error("an order that is {from} cannot become {to}")]
-    Forbidden {
-        /// The order's current status.
-        from: OrderStatus,
-        /// The status after the step.
-        to: OrderStatus,
-    },
+    Forbidden { from: OrderStatus, to: OrderStatus },
 }
 
 impl Step {

@@ -1,9 +1,7 @@
 //! Texts from clients, each with its own rules.
 
-/// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// No characters.
     #[error("must not be empty")]
     Empty,
     /// More characters than allowed.
@@ -18,7 +16,6 @@ pub enum TextError {
     /// White space at an end, where it is invisible or gets lost in transit.
     #[error("must not begin or end with white space")]
     OuterWhiteSpace,
-    /// Only white space.
     #[error("must not be white space only")]
     Blank,
     /// Clients and proxies remove these path segments (RFC 3986, 5.2.4), so the service never receives them.
@@ -36,7 +33,6 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// The largest number of characters.
             pub const MAX_CHARS: usize = $limit;
 
             /// A text from a request.

@@ -1,10 +1,10 @@
-//! The plan of the statement that stores orders finds rows by key, whatever the statistics.
+//! The plans of the statements that store and read orders find rows by key, whatever the statistics.
 
 use anyhow::Result;
 use chrono::Utc;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use testkit::golden::Golden;
-use write_api::port::{OrderWriter, Saved};
+use write_api::port::{OrderWriter, SaveResult};
 
 use crate::support::{SingleSessionWriter, some_order};
 
@@ -24,8 +24,43 @@ struct PlanLine {
     line: String,
 }
 
-/// The statement's generic plan. It finds orders by key or ctid.
-async fn plan(connection: &mut AsyncPgConnection, name: &str) -> Result<String> {
+/// The generic plan of the prepared statement `name`. Each of its `scans` of `orders` finds them by key or ctid.
+struct Check<'a> {
+    name: &'a str,
+    arguments: &'a str,
+    scans: usize,
+    file: &'a str,
+}
+
+async fn check(connection: &mut AsyncPgConnection, check: Check<'_>) -> Result<()> {
+    let Check { name, arguments, scans, file } = check;
+    let query = format!(
+        "SELECT name, current_setting('server_version_num')::int / 10000 AS major
+         FROM pg_prepared_statements WHERE split_part(statement, E'\\n', 1) = '-- {name}'"
+    );
+    let prepared: Prepared = diesel::sql_query(query).get_result(connection).await?;
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {}({arguments})", prepared.name);
+    let plan: Vec<PlanLine> = diesel::sql_query(explain).load(connection).await?;
+    let plan: Vec<_> = plan.into_iter().map(|row| row.line).collect();
+    let reads =
+        |line: &str| line.contains("Scan ") && (line.ends_with(" on orders") || line.contains(" on orders "));
+    let found_by: Vec<_> = plan.iter().zip(plan.iter().skip(1)).filter(|(line, _)| reads(line)).collect();
+    assert_eq!(found_by.len(), scans, "{name}: {plan:#?}");
+    let by_key = ["Index Cond", "Recheck Cond", "TID Cond"];
+    let is_found = |condition: &str| by_key.iter().any(|name| condition.contains(name));
+    assert!(found_by.iter().all(|(_, condition)| is_found(condition)), "{name}: {plan:#?}");
+    Ok(GOLDEN.compare_plan(file, &plan.join("\n"), prepared.major)?)
+}
+
+#[tokio::test]
+async fn every_statement_finds_orders_by_key_even_with_a_plan_for_empty_tables() -> Result<()> {
+    let SingleSessionWriter { test_database, database, writer, .. } = SingleSessionWriter::open().await?;
+    let (order, event) = some_order(Utc::now())?;
+    assert_eq!(writer.save(&order, event.clone()).await?, SaveResult::Stored);
+    assert!(matches!(writer.save(&order, event).await?, SaveResult::Conflict(_)), "after a lookup");
+    assert_eq!(writer.find(order.id()).await?, Some(order));
+    let mut connection = database.session().await?;
+    connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
     let arrays = [
         "uuid",
         "text",
@@ -40,38 +75,24 @@ async fn plan(connection: &mut AsyncPgConnection, name: &str) -> Result<String> 
         "bigint",
     ];
     let arguments = arrays.map(|element| format!("ARRAY[]::{element}[]")).join(", ");
-    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {name}({arguments})");
-    let plan: Vec<PlanLine> = diesel::sql_query(explain).load(connection).await?;
-    let plan: Vec<_> = plan.into_iter().map(|row| row.line).collect();
-    let reads = |line: &str| line.contains(" on orders") && line.contains(" Scan ");
-    let found_by: Vec<_> = plan.iter().zip(plan.iter().skip(1)).filter(|(line, _)| reads(line)).collect();
-    assert_eq!(found_by.len(), 2, "one scan in `free`, one in `changed`: {plan:#?}");
-    let is_found = |condition: &str| condition.contains("Index Cond") || condition.contains("TID Cond");
-    assert!(found_by.iter().all(|(_, condition)| is_found(condition)), "{plan:#?}");
-    Ok(plan.join("\n"))
-}
-
-#[tokio::test]
-async fn a_batch_finds_orders_by_key_even_with_a_plan_for_empty_tables() -> Result<()> {
-    let SingleSessionWriter { test_database, database, writer, .. } = SingleSessionWriter::open().await?;
-    let (order, event) = some_order(Utc::now())?;
-    assert_eq!(writer.save(&order, event).await?, Saved::Stored);
-    let mut connection = database.session().await?;
-    connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
-    let query = "SELECT name, current_setting('server_version_num')::int / 10000 AS major
-                 FROM pg_prepared_statements WHERE statement LIKE '-- save_batch%'";
-    let save: Prepared = diesel::sql_query(query).get_result(&mut connection).await?;
 
     // One plan with statistics of large tables, one with statistics of empty ones.
     let owner = test_database.connect().await?;
     let many = "INSERT INTO orders
                 SELECT gen_random_uuid(), customer_id, items, total_cents, status, version, placed_at, updated_at
                 FROM orders, generate_series(1, 50000)";
-    for fill in [many, "TRUNCATE orders, outbox"] {
+    // `look_up` uses the same index in two ways.
+    for (fill, look_up) in [(many, "look_up_large.plan"), ("TRUNCATE orders, outbox", "look_up_empty.plan")] {
         owner.batch_execute(fill).await?;
         owner.batch_execute("VACUUM ANALYZE").await?;
-        let plan = plan(&mut connection, &save.name).await?;
-        GOLDEN.compare_plan("save_batch.plan", &plan, save.major)?;
+        // One scan in `free`, one in `changed`.
+        for (name, arguments, scans, file) in [
+            ("save_batch", arguments.as_str(), 2, "save_batch.plan"),
+            ("find", "NULL", 1, "find.plan"),
+            ("look_up", "ARRAY[]::uuid[]", 1, look_up),
+        ] {
+            check(&mut connection, Check { name, arguments, scans, file }).await?;
+        }
     }
     Ok(())
 }

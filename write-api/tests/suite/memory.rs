@@ -16,7 +16,7 @@ use testkit::test_database::TestDatabase;
 use testkit::wait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use write_api::port::{OrderWriter, Saved, WriteError};
+use write_api::port::{OrderWriter, SaveResult, WriteError};
 
 use crate::support::{Api, SingleSessionWriter, large_order, order, problem, some_large_order, some_order};
 
@@ -157,7 +157,7 @@ async fn a_small_order_overtakes_queued_large_orders() -> Result<()> {
     // All of them are queued before the batcher runs for the first time.
     let saving = try_join_all(larges.iter().map(|(order, event)| writer.save(order, event.clone())));
     let (saved, small_saved) = tokio::try_join!(saving, writer.save(&small, event))?;
-    assert!(saved.iter().chain([&small_saved]).all(|saved| *saved == Saved::Stored));
+    assert!(saved.iter().chain([&small_saved]).all(|saved| *saved == SaveResult::Stored));
     let later = "SELECT count(*) FROM outbox WHERE id >
                  (SELECT id FROM outbox WHERE payload -> 'order' ->> 'order_id' = $1)";
     let session = test_database.connect().await?;
@@ -171,16 +171,16 @@ async fn the_order_that_a_step_holds_in_memory_counts() -> Result<()> {
     let SingleSessionWriter { test_database: _kept, writer, budget, .. } =
         SingleSessionWriter::open().await?;
     let (large, placed) = some_large_order(Utc::now())?;
-    assert_eq!(writer.save(&large, placed).await?, Saved::Stored);
+    assert_eq!(writer.save(&large, placed).await?, SaveResult::Stored);
     let mut all_but_a_little = budget.share();
     while all_but_a_little.grow(64 * 1024).is_ok() {}
     let (paid, event) = large.pay(Utc::now())?;
     let result = writer.save(&paid, event.clone()).await;
     assert!(matches!(result, Err(WriteError::Busy)), "{result:?}");
     let (small, placed) = some_order(Utc::now())?;
-    assert_eq!(writer.save(&small, placed).await?, Saved::Stored);
+    assert_eq!(writer.save(&small, placed).await?, SaveResult::Stored);
     drop(all_but_a_little);
-    assert_eq!(writer.save(&paid, event).await?, Saved::Stored);
+    assert_eq!(writer.save(&paid, event).await?, SaveResult::Stored);
     Ok(())
 }
 

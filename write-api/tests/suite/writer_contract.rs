@@ -19,26 +19,26 @@ use write_api::command::{ChangeStatus, ChangeStatusError, PlaceOrder, PlaceOrder
 use write_api::domain::{
     Cents, CustomerId, Order, OrderId, OrderLine, OrderLines, Quantity, Shipment, Sku, Step,
 };
-use write_api::port::{OrderWriter, Saved, WriteError};
+use write_api::port::{OrderWriter, SaveResult, WriteError};
 
 /// Orders and events in memory.
 #[derive(Default)]
 struct InMemory(Mutex<(HashMap<Uuid, Order>, Vec<Uuid>)>);
 
 impl OrderWriter for InMemory {
-    async fn save(&self, order: &Order, event: OrderEvent) -> Result<Saved, WriteError> {
+    async fn save(&self, order: &Order, event: OrderEvent) -> Result<SaveResult, WriteError> {
         let mut state = self.0.lock().map_err(|_| WriteError::Busy)?;
         let (orders, events) = &mut *state;
         match orders.get(&order.id()) {
             Some(stored) if stored.version() != order.version() - 1 => {
-                return Ok(Saved::Superseded(Box::new(stored.clone())));
+                return Ok(SaveResult::Conflict(Box::new(stored.clone())));
             }
             None if order.version() != 1 => return Err(WriteError::Refused("the order is gone".into())),
             _ => {}
         }
         orders.insert(order.id(), order.clone());
         events.push(event.event_id);
-        Ok(Saved::Stored)
+        Ok(SaveResult::Stored)
     }
 
     async fn find(&self, order_id: Uuid) -> Result<Option<Order>, WriteError> {
@@ -120,10 +120,10 @@ async fn a_saved_order_is_found_again(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let (order, event) = new_order()?;
     assert_eq!(writer.find(order.id()).await?, None);
-    assert_eq!(writer.save(&order, event).await?, Saved::Stored);
+    assert_eq!(writer.save(&order, event).await?, SaveResult::Stored);
     assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&order));
     let (paid, event) = order.pay(now())?;
-    assert_eq!(writer.save(&paid, event).await?, Saved::Stored);
+    assert_eq!(writer.save(&paid, event).await?, SaveResult::Stored);
     assert_eq!(writer.find(order.id()).await?, Some(paid));
     assert_eq!(subject.events().await?, 2);
     Ok(())
@@ -136,14 +136,14 @@ async fn a_stored_order_stays_and_is_returned(subject: &impl Subject) -> Result<
     let (repeat, repeat_event) =
         Order::place(order.id(), CustomerId::new("repeat".to_owned())?, lines(2)?, now());
     writer.save(&order, event).await?;
-    assert_eq!(writer.save(&repeat, repeat_event).await?, Saved::Superseded(Box::new(order.clone())));
+    assert_eq!(writer.save(&repeat, repeat_event).await?, SaveResult::Conflict(Box::new(order.clone())));
 
     let (paid, paid_event) = order.pay(now())?;
     let (cancelled, cancelled_event) = order.cancel(None, now())?;
     writer.save(&paid, paid_event).await?;
-    assert_eq!(writer.save(&cancelled, cancelled_event).await?, Saved::Superseded(Box::new(paid.clone())));
+    assert_eq!(writer.save(&cancelled, cancelled_event).await?, SaveResult::Conflict(Box::new(paid.clone())));
     assert_eq!(writer.find(order.id()).await?, Some(paid));
-    assert_eq!(subject.events().await? - before, 2, "a superseded order has no event");
+    assert_eq!(subject.events().await? - before, 2, "an order that conflicts has no event");
     Ok(())
 }
 
@@ -164,8 +164,8 @@ async fn concurrent_saves_each_get_the_right_result(subject: &impl Subject) -> R
     let others = others.iter().map(|(order, event)| subject.writer().save(order, event.clone()));
     let (repeats, others) =
         tokio::join!(futures_util::future::try_join_all(repeats), futures_util::future::try_join_all(others));
-    assert_eq!(repeats?.iter().filter(|saved| **saved == Saved::Stored).count(), 1);
-    assert!(others?.iter().all(|saved| *saved == Saved::Stored));
+    assert_eq!(repeats?.iter().filter(|saved| **saved == SaveResult::Stored).count(), 1);
+    assert!(others?.iter().all(|saved| *saved == SaveResult::Stored));
     assert_eq!(subject.events().await? - before, 21);
     Ok(())
 }

@@ -45,7 +45,7 @@ problem_types! {
     IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused", "Idempotency key reused",
         "This customer has already used the `Idempotency-Key` for different items. That order was not changed.";
     OUTCOME_UNKNOWN = 503 "outcome-unknown", "Outcome unknown",
-        "The write was sent to the database, but whether it was stored could not be found out in time; `detail` \
+        "write-api sent the write to the database, but could not find out in time whether it was stored; `detail` \
          says how to resolve it. \
          If the request identifies its order, send the same request again.";
 }
@@ -131,8 +131,9 @@ impl From<PlaceFailure> for Problem {
             (PlaceOrderError::Write(error), Identity::None) => {
                 // Without an identity, a repeat would place a second order.
                 let how_to_resolve = format!(
-                    "Its id would be {order_id}: look for it in read-api before you place another one. Orders with an \
-                     `order_id` or an `Idempotency-Key` can be sent again instead."
+                    "If it was, the order has the id {order_id}: check whether read-api has it before you send the \
+                     request again. In future, send an `order_id` or an `Idempotency-Key`: then you can repeat the \
+                     request safely."
                 );
                 WriteFailure { error: &error, how_to_resolve: &how_to_resolve }.into()
             }
@@ -213,11 +214,7 @@ impl From<WriteFailure<'_>> for Problem {
             WriteError::OutcomeUnknown(_) => {
                 static UNKNOWN: OncePerSecond = OncePerSecond::new();
                 if let Some(times) = UNKNOWN.count() {
-                    tracing::warn!(
-                        times,
-                        error = cause,
-                        "write outcome unknown: the change may or may not be stored"
-                    );
+                    tracing::warn!(times, error = cause, "it is not known whether a change was stored");
                 }
                 OUTCOME_UNKNOWN
                     .with(format!("It is not known whether the change was stored. {how_to_resolve}"))

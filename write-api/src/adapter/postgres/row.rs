@@ -2,7 +2,7 @@
 
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::Jsonb;
+use diesel::sql_types::{BigInt, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{Queryable, Selectable};
 use serde::{Deserialize, Serialize};
 use service_kit::stored_time::StoredTime;
@@ -29,6 +29,9 @@ pub(super) struct OrderRow {
     placed_at: StoredTime,
     updated_at: StoredTime,
 }
+
+/// The columns of an [`OrderRow`], in the order of its fields.
+pub(super) type OrderColumns = (SqlUuid, Text, Jsonb, BigInt, Text, Integer, Timestamptz, Timestamptz);
 
 /// Any `jsonb` value, as text: PostgreSQL allows numbers and nesting that serde cannot parse.
 #[derive(Debug, FromSqlRow)]
@@ -75,11 +78,9 @@ pub(super) enum RowError {
     Corrupt(#[from] CorruptOrder),
 }
 
-/// A row of `orders` with the attempts that wrote its latest versions.
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = orders, check_for_backend(Pg))]
-pub(super) struct TracedRow {
-    #[diesel(embed)]
+/// A row of `orders` with the ids of the attempts that wrote its latest versions.
+#[derive(Debug, Queryable)]
+pub(super) struct RowWithAttempts {
     pub(super) order: OrderRow,
     pub(super) write_attempts: Option<Vec<Option<i64>>>,
 }

@@ -10,7 +10,6 @@ diesel::table! {
         version -> Int4,
         placed_at -> Timestamptz,
         updated_at -> Timestamptz,
-        write_attempts -> Nullable<Array<Nullable<Int8>>>,
     }
 }
 

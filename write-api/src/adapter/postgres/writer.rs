@@ -7,6 +7,7 @@
 mod batch;
 mod batch_bytes;
 mod batcher;
+mod find;
 mod pending_write;
 mod queue;
 mod resolve;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use diesel::prelude::*;
+use diesel::OptionalExtension;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use service_kit::database::Database;
@@ -26,14 +27,14 @@ use shared_events::OrderEvent;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
+use self::find::Find;
 use self::pending_write::PendingWrite;
 use self::resolve::Resolver;
 use self::save_batch::SaveRow;
 use super::row::OrderRow;
-use super::schema::orders;
 use crate::budget::{Budget, OverBudget};
 use crate::domain::{Order, OrderLine};
-use crate::port::{OrderWriter, Saved, WriteError};
+use crate::port::{OrderWriter, SaveResult, WriteError};
 
 /// The limits of a [`PgOrderWriter`].
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ pub struct Limits {
     pub write_queue: usize,
     /// The memory for writes that wait or are in flight. Writes that do not fit are refused.
     pub budget: Budget,
-    /// When the caller of a write gets a failure or an unknown outcome.
+    /// The longest wait of a caller. After it, the result is a failure or an unknown outcome.
     pub write_deadline: Duration,
 }
 
@@ -58,12 +59,12 @@ pub struct PgOrderWriter {
 /// The memory of a write besides its row and its order: the request, its task, and its slot in the queue.
 const WRITE_BYTES: usize = 1024;
 
-/// The batcher's task has ended. Its last batch may or may not be stored.
+/// The batcher's task has ended. It is not known whether its last batch was stored.
 #[derive(Debug, thiserror::Error)]
 #[error("the group commit task has ended")]
 struct BatcherGone;
 
-/// The deadline passed while the write was queued. It was withdrawn: nothing was stored or will be.
+/// The deadline passed while the write was queued. Nothing was stored, and nothing will be.
 #[derive(Debug, thiserror::Error)]
 #[error("the deadline passed while the write was queued")]
 struct StillQueued;
@@ -88,7 +89,7 @@ impl PgOrderWriter {
 }
 
 impl OrderWriter for PgOrderWriter {
-    async fn save(&self, order: &Order, event: OrderEvent) -> Result<Saved, WriteError> {
+    async fn save(&self, order: &Order, event: OrderEvent) -> Result<SaveResult, WriteError> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| WriteError::Busy)?;
         let busy = |OverBudget| WriteError::Busy;
         let mut share = self.budget.share();
@@ -100,13 +101,13 @@ impl OrderWriter for PgOrderWriter {
         share.grow(row.bytes()).map_err(busy)?;
         let (reply, replied) = oneshot::channel();
         let deadline = Instant::now() + self.write_deadline;
-        let claimed = Arc::new(AtomicBool::new(false));
+        let taken = Arc::new(AtomicBool::new(false));
         let write = PendingWrite {
             row,
             deadline,
             outcome_unknown: false,
             failures: 0,
-            claimed: Arc::clone(&claimed),
+            taken: Arc::clone(&taken),
             reply,
             slot: Some(slot),
             share,
@@ -114,7 +115,7 @@ impl OrderWriter for PgOrderWriter {
         self.queue.send(write).map_err(|_closed| WriteError::Unavailable(BatcherGone.into()))?;
         match tokio::time::timeout_at(deadline.into(), replied).await {
             Ok(reply) => reply.unwrap_or_else(|_dropped| Err(WriteError::OutcomeUnknown(BatcherGone.into()))),
-            Err(_elapsed) if !claimed.swap(true, Ordering::AcqRel) => {
+            Err(_elapsed) if !taken.swap(true, Ordering::AcqRel) => {
                 Err(WriteError::Unavailable(StillQueued.into()))
             }
             Err(elapsed) => Err(WriteError::OutcomeUnknown(elapsed.into())),
@@ -125,8 +126,9 @@ impl OrderWriter for PgOrderWriter {
         let row: Option<OrderRow> = self
             .database
             .read(|connection| {
-                let one = orders::table.find(order_id).select(OrderRow::as_select());
-                one.first(connection).map(OptionalExtension::optional).boxed()
+                RunQueryDsl::get_result(Find { order_id }, connection)
+                    .map(OptionalExtension::optional)
+                    .boxed()
             })
             .await
             // A read stores nothing, so no error leaves the outcome unknown.

@@ -12,19 +12,19 @@ use uuid::Uuid;
 use super::pending_write::PendingWrite;
 use super::save_batch::SaveBatch;
 use super::{refused, unavailable};
-use crate::port::Saved;
+use crate::port::SaveResult;
 
 /// How often PostgreSQL may reject a write that is tried alone (deadlock, timeout, full disk) before the write fails.
 const MAX_FAILURES: u32 = 5;
 
 /// An executed batch, and PostgreSQL's result.
 #[must_use = "the callers of its writes wait for replies"]
-pub(super) struct Attempt {
+pub(super) struct ExecutedBatch {
     batch: Vec<PendingWrite>,
     saved: Result<Vec<Uuid>, DatabaseError>,
 }
 
-impl Attempt {
+impl ExecutedBatch {
     /// Stores the batch in one transaction.
     pub(super) async fn execute(database: &Database, batch: Vec<PendingWrite>) -> Self {
         if batch.is_empty() {
@@ -57,7 +57,7 @@ fn reply_saved(batch: Vec<PendingWrite>, saved: &HashSet<Uuid>) -> Vec<PendingWr
     let (saved, others): (Vec<_>, Vec<_>) =
         batch.into_iter().partition(|write| saved.contains(&write.row.order_id));
     for write in saved {
-        write.reply(Ok(Saved::Stored));
+        write.reply(Ok(SaveResult::Stored));
     }
     others
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use service_kit::database::Database;
 use tokio::sync::mpsc;
 
-use super::batch::Attempt;
+use super::batch::ExecutedBatch;
 use super::batch_bytes::BatchBytes;
 use super::pending_write::PendingWrite;
 use super::queue::WriteQueue;
@@ -31,11 +31,11 @@ pub(super) async fn run(
 ) {
     let mut queue = WriteQueue::default();
     let mut batch_bytes = BatchBytes::new(max_bytes);
-    let mut attempted = Attempted::default();
+    let mut unreplied = Unreplied::default();
     loop {
         if queue.is_empty() && arriving.is_empty() {
             // No batch to execute: reply to the previous one before waiting.
-            attempted.reply(&resolver);
+            unreplied.reply(&resolver);
             let Some(write) = arriving.recv().await else { return };
             queue.push(write);
         }
@@ -50,31 +50,31 @@ pub(super) async fn run(
             // Yield once so that the connection's task sends this batch: PostgreSQL works while the previous batch gets
             // its replies.
             tokio::task::yield_now().await;
-            attempted.reply(&resolver);
+            unreplied.reply(&resolver);
         };
-        let ((attempt, elapsed), ()) = tokio::join!(biased; execute(&commits, batch), replying);
+        let ((executed, elapsed), ()) = tokio::join!(biased; execute(&commits, batch), replying);
         batch_bytes.record(bytes, elapsed);
-        attempted = Attempted { attempt: Some(attempt), duplicates: queue.take_duplicates(&versions) };
+        unreplied = Unreplied { executed: Some(executed), duplicates: queue.take_duplicates(&versions) };
     }
 }
 
-async fn execute(commits: &Database, batch: Vec<PendingWrite>) -> (Attempt, Duration) {
+async fn execute(commits: &Database, batch: Vec<PendingWrite>) -> (ExecutedBatch, Duration) {
     let start = Instant::now();
-    let attempt = Attempt::execute(commits, batch).await;
-    (attempt, start.elapsed())
+    let executed = ExecutedBatch::execute(commits, batch).await;
+    (executed, start.elapsed())
 }
 
 /// The previous batch, which has no replies yet, and queued duplicates of its writes.
 #[derive(Default)]
-struct Attempted {
-    attempt: Option<Attempt>,
+struct Unreplied {
+    executed: Option<ExecutedBatch>,
     duplicates: Vec<PendingWrite>,
 }
 
-impl Attempted {
+impl Unreplied {
     fn reply(&mut self, resolver: &Arc<Resolver>) {
-        let Self { attempt, duplicates } = std::mem::take(self);
-        let mut unresolved = attempt.map(Attempt::reply).unwrap_or_default();
+        let Self { executed, duplicates } = std::mem::take(self);
+        let mut unresolved = executed.map(ExecutedBatch::reply).unwrap_or_default();
         unresolved.extend(duplicates);
         if !unresolved.is_empty() {
             // In a task of its own, so that it does not delay the next batch.

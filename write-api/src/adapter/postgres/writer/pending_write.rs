@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::save_batch::SaveRow;
 use crate::budget::Share;
-use crate::port::{Saved, WriteError};
+use crate::port::{SaveResult, WriteError};
 
 #[derive(Debug)]
 pub(super) struct PendingWrite {
@@ -19,30 +19,30 @@ pub(super) struct PendingWrite {
     pub(super) outcome_unknown: bool,
     /// How often PostgreSQL rejected it when it was tried alone.
     pub(super) failures: u32,
-    /// Set once: by the batcher when it takes the write into a batch, or by the caller when it withdraws the write at
-    /// its deadline.
-    pub(super) claimed: Arc<AtomicBool>,
-    pub(super) reply: oneshot::Sender<Result<Saved, WriteError>>,
-    /// Its slot in the queue, released when the write is claimed.
+    /// Set once: by the batcher that executes the write, or by the caller that gives up at its deadline.
+    pub(super) taken: Arc<AtomicBool>,
+    pub(super) reply: oneshot::Sender<Result<SaveResult, WriteError>>,
+    /// Its slot in the queue, released when the batcher takes the write.
     pub(super) slot: Option<OwnedSemaphorePermit>,
     /// The memory of the write, held even if its caller is gone.
     pub(super) share: Share,
 }
 
 impl PendingWrite {
-    /// Whether the caller has withdrawn it. The caller then reports that nothing was stored.
-    pub(super) fn is_withdrawn(&self) -> bool {
-        self.claimed.load(Ordering::Acquire)
+    /// Whether the write must not be executed any more. While it is queued, only its caller can have taken it; the
+    /// caller then reports that nothing was stored.
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Acquire)
     }
 
-    /// Claims the write for a batch, unless the caller has withdrawn it.
-    pub(super) fn try_claim(mut self) -> Option<Self> {
+    /// Takes the write to execute it, unless its caller has given up.
+    pub(super) fn try_take(mut self) -> Option<Self> {
         self.slot = None;
-        (!self.claimed.swap(true, Ordering::AcqRel)).then_some(self)
+        (!self.taken.swap(true, Ordering::AcqRel)).then_some(self)
     }
 
     /// Replies to the caller. If the caller is gone, the write is stored all the same.
-    pub(super) fn reply(self, result: Result<Saved, WriteError>) {
+    pub(super) fn reply(self, result: Result<SaveResult, WriteError>) {
         let Self { reply, row, share, .. } = self;
         // Release the memory first: the caller's next request must find it free.
         drop((row, share));

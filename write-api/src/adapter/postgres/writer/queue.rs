@@ -35,7 +35,7 @@ impl WriteQueue {
     /// one waits for a later batch.
     pub(super) fn next_batch(&mut self, max_bytes: usize) -> Vec<PendingWrite> {
         for queue in [&mut self.small, &mut self.large] {
-            queue.retain(|write| !write.is_withdrawn());
+            queue.retain(|write| !write.is_taken());
         }
         let is_large = self.small.is_empty() || (self.large_is_next && !self.large.is_empty());
         self.large_is_next = !is_large;
@@ -58,7 +58,7 @@ impl WriteQueue {
             if queue.iter().any(is_duplicate) {
                 let (taken, left): (Vec<_>, Vec<_>) = queue.drain(..).partition(is_duplicate);
                 *queue = left.into();
-                duplicates.extend(taken.into_iter().filter_map(PendingWrite::try_claim));
+                duplicates.extend(taken.into_iter().filter_map(PendingWrite::try_take));
             }
         }
         duplicates
@@ -76,7 +76,7 @@ fn take(queue: &mut VecDeque<PendingWrite>, max_bytes: usize) -> Vec<PendingWrit
         }
         if orders.contains(&write.row.order_id) {
             later.push(write);
-        } else if let Some(write) = write.try_claim() {
+        } else if let Some(write) = write.try_take() {
             orders.insert(write.row.order_id);
             bytes += write.row.bytes();
             batch.push(write);
@@ -118,7 +118,7 @@ mod tests {
             deadline: Instant::now(),
             outcome_unknown: false,
             failures: 0,
-            claimed: Arc::new(AtomicBool::new(false)),
+            taken: Arc::new(AtomicBool::new(false)),
             reply: oneshot::channel().0,
             slot: None,
             share: Budget::new(MAX_BYTES).share(),
@@ -172,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_its_caller_has_withdrawn_is_dropped_from_both_queues() {
+    fn a_write_whose_caller_has_given_up_is_dropped_from_both_queues() {
         let (small, large) = (write(1, 1), write(2, 500));
         for write in [&small, &large] {
-            write.claimed.store(true, Ordering::Release);
+            write.taken.store(true, Ordering::Release);
         }
         let mut queue = queue([small, large, write(3, 1)]);
         assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [3]);

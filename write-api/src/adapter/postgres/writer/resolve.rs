@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
-use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use service_kit::database::Database;
 use service_kit::overload::OncePerSecond;
 
-use super::super::row::{RowError, TracedRow};
-use super::super::schema::orders;
-use super::batch::Attempt;
+use super::super::row::{RowError, RowWithAttempts};
+use super::batch::ExecutedBatch;
+use super::find::LookUp;
 use super::pending_write::PendingWrite;
 use super::{outcome_unknown, refused, unavailable};
 use crate::domain::Order;
-use crate::port::Saved;
+use crate::port::SaveResult;
 
 /// A row records the attempts of this many of its latest versions; see `save_batch.sql`.
 const KEPT_ATTEMPTS: i32 = 8;
@@ -29,7 +28,7 @@ struct DeadlinePassed;
 
 /// The stored row no longer shows the outcome of a write.
 #[derive(Debug, thiserror::Error)]
-enum TraceLost {
+enum OutcomeLost {
     #[error("the order has changed too often since the write")]
     Overwritten,
     #[error("the order is gone")]
@@ -59,7 +58,7 @@ impl Resolver {
     async fn retry_alone(self: Arc<Self>, mut write: PendingWrite) {
         let mut pauses = pauses();
         while Instant::now() < write.deadline {
-            let unresolved = Attempt::execute(&self.database, vec![write]).await.reply();
+            let unresolved = ExecutedBatch::execute(&self.database, vec![write]).await.reply();
             let Some(unresolved) = self.look_up(unresolved).await.pop() else { return };
             write = unresolved;
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
@@ -74,10 +73,10 @@ impl Resolver {
         if writes.is_empty() {
             return writes;
         }
-        let ids: Vec<_> = writes.iter().map(|write| write.row.order_id).collect();
+        let order_ids: Vec<_> = writes.iter().map(|write| write.row.order_id).collect();
         let look_up = self.database.read(|connection| {
-            let query = orders::table.filter(orders::order_id.eq_any(ids.clone()));
-            query.select(TracedRow::as_select()).load::<TracedRow>(connection).boxed()
+            let query = LookUp { order_ids: order_ids.clone() };
+            RunQueryDsl::load::<RowWithAttempts>(query, connection).boxed()
         });
         let rows = match look_up.await {
             Ok(rows) => rows,
@@ -100,15 +99,15 @@ impl Resolver {
 struct StoredState {
     order: Result<Order, RowError>,
     version: i32,
-    attempts: Vec<i64>,
+    attempt_ids: Vec<i64>,
 }
 
-impl From<TracedRow> for StoredState {
-    fn from(TracedRow { order, write_attempts }: TracedRow) -> Self {
+impl From<RowWithAttempts> for StoredState {
+    fn from(RowWithAttempts { order, write_attempts }: RowWithAttempts) -> Self {
         Self {
             version: order.version(),
             order: order.try_into(),
-            attempts: write_attempts.unwrap_or_default().into_iter().flatten().collect(),
+            attempt_ids: write_attempts.unwrap_or_default().into_iter().flatten().collect(),
         }
     }
 }
@@ -117,8 +116,8 @@ impl StoredState {
     /// Whether this attempt at `version` was stored, or `None` if the row no longer shows it. Each later version
     /// records one attempt at most (writers of older builds record none), so an attempt stays recorded until
     /// [`KEPT_ATTEMPTS`] versions later.
-    fn contains(&self, version: i32, attempt: i64) -> Option<bool> {
-        if self.attempts.contains(&attempt) {
+    fn contains(&self, version: i32, attempt_id: i64) -> Option<bool> {
+        if self.attempt_ids.contains(&attempt_id) {
             return Some(true);
         }
         (self.version.saturating_sub(version) < KEPT_ATTEMPTS).then_some(false)
@@ -129,13 +128,13 @@ fn resolve(stored: Option<&StoredState>, write: PendingWrite) -> Option<PendingW
     let Some(stored) = stored else { return resolve_missing(write) };
     // A write that is known to have failed is not among the attempts.
     let found = if write.outcome_unknown {
-        stored.contains(write.row.version, write.row.attempt)
+        stored.contains(write.row.version, write.row.attempt_id)
     } else {
         Some(false)
     };
     match (found, &stored.order) {
-        (Some(true), _) => write.reply(Ok(Saved::Stored)),
-        (None, _) => write.reply(Err(outcome_unknown(TraceLost::Overwritten))),
+        (Some(true), _) => write.reply(Ok(SaveResult::Stored)),
+        (None, _) => write.reply(Err(outcome_unknown(OutcomeLost::Overwritten))),
         (Some(false), Err(error)) => {
             let reason = service_kit::telemetry::chain(error);
             write.reply(Err(refused(reason)));
@@ -143,7 +142,7 @@ fn resolve(stored: Option<&StoredState>, write: PendingWrite) -> Option<PendingW
         // The row still has the version that the change was computed from: another session had locked it, or has
         // updated it without a new version.
         (Some(false), Ok(order)) if order.version() == write.row.version - 1 => return Some(write),
-        (Some(false), Ok(order)) => write.reply(Ok(Saved::Superseded(Box::new(order.clone())))),
+        (Some(false), Ok(order)) => write.reply(Ok(SaveResult::Conflict(Box::new(order.clone())))),
     }
     None
 }
@@ -152,8 +151,8 @@ fn resolve(stored: Option<&StoredState>, write: PendingWrite) -> Option<PendingW
 fn resolve_missing(write: PendingWrite) -> Option<PendingWrite> {
     match (write.row.version, write.outcome_unknown) {
         (1, _) => return Some(write),
-        (_, true) => write.reply(Err(outcome_unknown(TraceLost::OrderGone))),
-        (_, false) => write.reply(Err(refused(TraceLost::OrderGone))),
+        (_, true) => write.reply(Err(outcome_unknown(OutcomeLost::OrderGone))),
+        (_, false) => write.reply(Err(refused(OutcomeLost::OrderGone))),
     }
     None
 }
@@ -175,18 +174,18 @@ mod tests {
 
     #[test]
     fn the_statement_keeps_as_many_attempts_as_the_resolver_expects() {
-        let kept = format!("(free.attempt || o.write_attempts)[1:{KEPT_ATTEMPTS}]");
+        let kept = format!("(free.attempt_id || o.write_attempts)[1:{KEPT_ATTEMPTS}]");
         assert!(include_str!("save_batch.sql").contains(&kept), "{kept}");
     }
 
     #[test]
     fn an_attempt_is_found_while_the_row_still_records_it() {
-        let stored = |version, attempts: &[i64]| StoredState {
+        let stored = |version, attempt_ids: &[i64]| StoredState {
             order: Err(RowError::Status("x".parse::<shared_events::OrderStatus>().unwrap_err())),
             version,
-            attempts: attempts.to_vec(),
+            attempt_ids: attempt_ids.to_vec(),
         };
-        for (name, version, attempts, expected) in [
+        for (name, version, attempt_ids, expected) in [
             ("our attempt is the newest", 2, &[7, 1][..], Some(true)),
             ("another attempt took the step", 2, &[8, 1], Some(false)),
             ("a writer of an older build took the step", 2, &[], Some(false)),
@@ -194,7 +193,7 @@ mod tests {
             ("all later attempts are recorded, ours is not", 9, &[14, 13, 12, 11, 10, 9, 8, 6], Some(false)),
             ("ours may have been pushed out", 10, &[15, 14, 13, 12, 11, 10, 9, 8], None),
         ] {
-            assert_eq!(stored(version, attempts).contains(2, 7), expected, "{name}");
+            assert_eq!(stored(version, attempt_ids).contains(2, 7), expected, "{name}");
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::domain::Order;
 pub(super) struct SaveRow {
     pub(super) order_id: Uuid,
     pub(super) version: i32,
-    /// A random id, by which the resolver recognizes this attempt.
-    pub(super) attempt: i64,
+    /// Random. By it the resolver recognizes this attempt to store the order.
+    pub(super) attempt_id: i64,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     customer_id: SharedText,
@@ -45,7 +45,7 @@ impl SaveRow {
         Ok(Self {
             order_id: order.id(),
             version: order.version(),
-            attempt: fastrand::i64(..),
+            attempt_id: fastrand::i64(..),
             placed_at: order.placed_at(),
             updated_at: order.updated_at(),
             customer_id: order.customer().as_str().to_owned().into(),
@@ -81,7 +81,7 @@ statement! {
         updated_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
         kind: Vec<&'static str> as Array<Text>,
         payload: Vec<SharedText> as Array<Text>,
-        attempt: Vec<i64> as Array<BigInt>,
+        attempt_id: Vec<i64> as Array<BigInt>,
     }
 }
 
@@ -102,7 +102,7 @@ impl SaveBatch {
             batch.updated_at.push(row.updated_at);
             batch.kind.push(row.kind);
             batch.payload.push(row.payload.clone());
-            batch.attempt.push(row.attempt);
+            batch.attempt_id.push(row.attempt_id);
         }
         batch
     }

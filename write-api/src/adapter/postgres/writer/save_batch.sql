@@ -4,7 +4,7 @@
 WITH input AS (
     SELECT *
     FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS t (
-        order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, kind, payload, attempt
+        order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, kind, payload, attempt_id
     )
 ),
 -- New orders. An order whose id is taken is left out. If another transaction is inserting the same id, this waits for
@@ -13,14 +13,14 @@ placed AS (
     INSERT INTO orders (
         order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, write_attempts
     )
-    SELECT order_id, customer_id, items::jsonb, total_cents, status, version, placed_at, updated_at, ARRAY[attempt]
+    SELECT order_id, customer_id, items::jsonb, total_cents, status, version, placed_at, updated_at, ARRAY[attempt_id]
     FROM input
     WHERE version = 1
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ),
 step AS (
-    SELECT order_id, status, version, updated_at, attempt
+    SELECT order_id, status, version, updated_at, attempt_id
     FROM input
     WHERE version > 1
 ),
@@ -45,7 +45,7 @@ changed AS (
     SET status = free.status,
         version = free.version,
         updated_at = free.updated_at,
-        write_attempts = (free.attempt || o.write_attempts)[1:8]
+        write_attempts = (free.attempt_id || o.write_attempts)[1:8]
     FROM free
     WHERE o.ctid = free.ctid
     RETURNING o.order_id
