@@ -40,7 +40,8 @@ async fn check(connection: &mut AsyncPgConnection, name: &str, arguments: &str) 
         "SELECT name FROM pg_prepared_statements WHERE split_part(statement, E'\\n', 1) = '-- {name}'"
     );
     let prepared: Prepared = diesel::sql_query(query).get_result(connection).await?;
-    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {}({arguments})", prepared.name);
+    let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {}{arguments}", prepared.name);
     let plan: Vec<PlanLine> = diesel::sql_query(explain).load(connection).await?;
     let plan: Vec<_> = plan.into_iter().map(|row| row.line).collect();
     let is_bad = |line: &String| ["Seq Scan", "Sort", "Bitmap"].iter().any(|node| line.contains(node));
@@ -50,6 +51,11 @@ async fn check(connection: &mut AsyncPgConnection, name: &str, arguments: &str) 
             .get_result(connection)
             .await?;
     Ok(GOLDEN.compare_plan(&format!("{name}.plan"), &plan.join("\n"), major.major)?)
+}
+
+/// The arguments of a statement with one array per column.
+fn arrays(elements: &[&str]) -> String {
+    elements.iter().map(|element| format!("ARRAY[]::{element}[]")).collect::<Vec<_>>().join(", ")
 }
 
 #[tokio::test]
@@ -83,10 +89,12 @@ async fn the_plans_of_the_hot_statements_are_the_committed_ones_and_scan_no_tabl
     connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
     check(&mut connection, "claim_events", "1000, 1000, 1, 1000").await?;
     check(&mut connection, "claim_parked", "100, 1000").await?;
+    let columns = ["bigint", "int", "text", "bigint", "text", "text", "timestamptz"];
+    check(&mut connection, "park", &arrays(&columns)).await?;
     queries::scan(&mut connection, 1..2, 1).await?;
     check(&mut connection, "scan_ids", "1, 2, 1").await?;
     waiting::window(&mut connection, 1, 1).await?;
-    check(&mut connection, "waiting_window", "1, 10000").await?;
+    check(&mut connection, "waiting_window", &format!("1, {}", waiting::WINDOW)).await?;
     let (window, limits) =
         (Window { after: 1, up_to: 2, events: 1, newest: 2 }, ClaimLimits { events: 1, bytes: 1 });
     waiting::claim_unlocked(&mut connection, window, limits).await?;
@@ -94,11 +102,15 @@ async fn the_plans_of_the_hot_statements_are_the_committed_ones_and_scan_no_tabl
     check(&mut connection, "claim_unlocked", arguments).await?;
     waiting::claim_without_row(&mut connection, window, limits).await?;
     check(&mut connection, "claim_without_row", arguments).await?;
+    waiting::is_any(&mut connection).await?;
+    check(&mut connection, "is_any_waiting", "").await?;
+    waiting::set_aside(&mut connection, &[]).await?;
+    let columns = ["bigint", "uuid", "int", "text", "text", "timestamptz"];
+    check(&mut connection, "set_aside", &arrays(&columns)).await?;
     waiting::remove(&mut connection, &[1]).await?;
     check(&mut connection, "remove_waiting", "ARRAY[]::bigint[]").await?;
     OrderSummary.lock_rows(&mut connection, &[&event(1, 1)]).await?;
     check(&mut connection, "lock_rows", "ARRAY[]::uuid[]").await?;
-    let arrays = ["uuid", "text", "bigint", "text", "timestamptz", "int", "text", "int"];
-    let arguments: Vec<_> = arrays.iter().map(|element| format!("ARRAY[]::{element}[]")).collect();
-    check(&mut connection, "order_summary", &arguments.join(", ")).await
+    let columns = ["uuid", "text", "bigint", "text", "timestamptz", "int", "text", "int"];
+    check(&mut connection, "order_summary", &arrays(&columns)).await
 }
