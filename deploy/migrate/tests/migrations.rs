@@ -132,7 +132,7 @@ async fn an_interrupted_index_is_built_again() -> Result<()> {
 }
 
 #[tokio::test]
-async fn unreadable_times_stop_the_migration_with_their_number() -> Result<()> {
+async fn unreadable_times_stop_the_migration_and_are_counted() -> Result<()> {
     let database = TestDatabase::create().await?;
     let url = database.superuser_url();
     while migrate::down(&url, 1).await?[0].name != "2026-11-25-000400_refuse_times_that_no_program_reads" {}
