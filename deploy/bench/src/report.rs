@@ -1,4 +1,4 @@
-//! Figures, their comparison and their targets.
+//! Figures, their references and their targets.
 
 use std::fmt::Write;
 
@@ -13,8 +13,8 @@ pub(crate) struct Figure {
     unit: &'static str,
     /// One value per round; never empty.
     ours: Vec<f64>,
-    /// One value per round, measured beside ours; empty without a comparison.
-    comparator: Vec<f64>,
+    /// One value per round, measured in the same round; empty without a reference.
+    reference: Vec<f64>,
     /// `None` if it is only informative.
     pub(crate) target: Option<Target>,
 }
@@ -51,12 +51,12 @@ struct Row<'a> {
 impl Figure {
     /// An informative figure with one value per round, at least one.
     pub(crate) fn new(name: impl Into<String>, unit: &'static str, ours: Vec<f64>) -> Self {
-        Self { scenario: "", name: name.into(), unit, ours, comparator: Vec::new(), target: None }
+        Self { scenario: "", name: name.into(), unit, ours, reference: Vec::new(), target: None }
     }
 
-    /// Adds a comparison, one value per round.
-    pub(crate) fn with_reference(self, comparator: Vec<f64>) -> Self {
-        Self { comparator, ..self }
+    /// Adds a reference, one value per round.
+    pub(crate) fn with_reference(self, reference: Vec<f64>) -> Self {
+        Self { reference, ..self }
     }
 
     pub(crate) fn with(self, target: Target) -> Self {
@@ -81,7 +81,7 @@ impl Figure {
     }
 
     fn ratios(&self) -> Vec<f64> {
-        self.ours.iter().zip(&self.comparator).map(|(ours, comparator)| ours / comparator).collect()
+        self.ours.iter().zip(&self.reference).map(|(ours, reference)| ours / reference).collect()
     }
 
     fn row(&self) -> Row<'_> {
@@ -91,7 +91,7 @@ impl Figure {
             figure: &self.name,
             unit: self.unit,
             ours: median(&self.ours).unwrap_or(f64::NAN),
-            comparator: median(&self.comparator),
+            comparator: median(&self.reference),
             ratio: median(&self.ratios()),
             target: self.target.map(Target::text),
             met: self.met(),
@@ -135,7 +135,7 @@ pub(crate) fn table_rows(figures: &[Figure]) -> String {
             figure.name,
             figure.unit,
             cell(&figure.ours),
-            cell(&figure.comparator),
+            cell(&figure.reference),
             cell(&figure.ratios()),
             figure.target.map(Target::text).unwrap_or_default(),
         );
@@ -171,9 +171,9 @@ pub(crate) fn json(figures: &[Figure]) -> serde_json::Result<String> {
 mod tests {
     use super::*;
 
-    fn figure(ours: &[f64], comparator: &[f64], target: Target) -> Figure {
+    fn figure(ours: &[f64], reference: &[f64], target: Target) -> Figure {
         let figure = Figure::new("64 connections", "orders/s", ours.to_vec());
-        Figure { scenario: "write", ..figure.with_reference(comparator.to_vec()).with(target) }
+        Figure { scenario: "write", ..figure.with_reference(reference.to_vec()).with(target) }
     }
 
     #[test]

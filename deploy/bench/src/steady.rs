@@ -30,7 +30,7 @@ const PLACE: &str = r#"
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SteadyOrders {
     pub(crate) per_second: u32,
-    /// Their numbers are greater than this.
+    /// The order numbers are greater than this.
     pub(crate) after: i64,
     /// The total of every hundredth order; others have 1.
     pub(crate) every_hundredth: i64,
@@ -73,13 +73,13 @@ impl SteadyOrders {
 
     /// This percentile of the time from an order's commit to its summary's, in milliseconds, for orders above
     /// [`Self::after`] and at most a million higher.
-    pub(crate) async fn late_ms(self, stage: &Stage, percentile: f64) -> Result<f64> {
+    pub(crate) async fn delay_ms(self, stage: &Stage, percentile: f64) -> Result<f64> {
         let query = "SELECT percentile_cont($1) WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM
                          pg_xact_commit_timestamp(s.xmin) - pg_xact_commit_timestamp(o.xmin))::float8)
                      FROM orders o JOIN order_summary s USING (order_id)
                      WHERE order_id > lpad(to_hex($2::bigint), 32, '0')::uuid
                      AND order_id <= lpad(to_hex($2::bigint + 1000000), 32, '0')::uuid";
-        let late = stage.session.query_one(query, &[&percentile, &self.after]).await?;
-        late.get::<_, Option<f64>>(0).context("nothing was projected")
+        let delay = stage.session.query_one(query, &[&percentile, &self.after]).await?;
+        delay.get::<_, Option<f64>>(0).context("nothing was projected")
     }
 }

@@ -49,13 +49,13 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// As many requests as possible; waits for all responses.
-    pub(crate) fn flat_out(connections: u16, time: Duration) -> Self {
+    pub(crate) fn max_rate(connections: u16, time: Duration) -> Self {
         Self { connections, time, per_second: 0, waits_for_all: true }
     }
 
     /// A fixed rate; waits for all responses.
     pub(crate) fn at(per_second: u32, connections: u16, time: Duration) -> Self {
-        Self { per_second, ..Self::flat_out(connections, time) }
+        Self { per_second, ..Self::max_rate(connections, time) }
     }
 }
 

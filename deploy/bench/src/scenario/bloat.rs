@@ -21,7 +21,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         first.push(*rates.first().context("no tenth")?);
         last.push(*rates.last().context("no tenth")?);
     }
-    let figure = Figure::new("the last tenth beside the first", "events/s", last);
+    let figure = Figure::new("last tenth (reference: first tenth)", "events/s", last);
     Ok(vec![figure.with_reference(first).with(Target::RatioAtLeast(0.9))])
 }
 

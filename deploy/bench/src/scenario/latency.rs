@@ -44,9 +44,9 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::new("commit to visible, p50", "ms", p50).with(Target::AtMost(2.0)),
         Figure::new("commit to visible, p99", "ms", p99).with(Target::AtMost(5.0)),
-        Figure::new("answered by write-api to shown by read-api, p50", "ms", seen_p50),
-        Figure::new("answered by write-api to shown by read-api, p99", "ms", seen_p99),
-        Figure::new("projector that has nothing to do", "% of a core", idle).with(Target::AtMost(2.0)),
+        Figure::new("write-api response to read-api response, p50", "ms", seen_p50),
+        Figure::new("write-api response to read-api response, p99", "ms", seen_p99),
+        Figure::new("idle projector", "% of a core", idle).with(Target::AtMost(2.0)),
     ])
 }
 

@@ -10,7 +10,7 @@ use testkit::services::{Service, ServiceKind};
 
 use self::measured::Measured;
 use self::watch::watch_during;
-use super::read::{CONNECTIONS, CUSTOMERS, ROWS, check_answers};
+use super::read::{CONNECTIONS, CUSTOMERS, ROWS, check_responses};
 use crate::outbox::{check_projected, last_id, wait_until_drained};
 use crate::plan::Plan;
 use crate::report::Figure;
@@ -47,19 +47,19 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         projector: stage.service(ServiceKind::Projector, &[]).await?,
         read_api: stage.service(ServiceKind::ReadApi, &[]).await?,
     };
-    let shortest = check_answers(stage, services.read_api.url(), customers).await?;
+    let shortest = check_responses(stage, services.read_api.url(), customers).await?;
     let mixed = Mixed { stage, plan, services, lists: Load::ListOrders(customers), shortest };
 
-    let most_reads = mixed.read(0, plan.time).await?;
+    let max_reads = mixed.read(0, plan.time).await?;
     // The projector runs too: this is less than write-api reaches alone.
-    let most_writes = mixed.write(0, plan.time).await?;
+    let max_writes = mixed.write(0, plan.time).await?;
     let mut figures = vec![
-        Figure::new("reads flat out", "lists/s", vec![most_reads.per_second()]),
-        Figure::new("writes flat out, and projected", "orders/s", vec![most_writes.per_second()]),
+        Figure::new("max read rate", "lists/s", vec![max_reads.per_second()]),
+        Figure::new("max write rate with the projector", "orders/s", vec![max_writes.per_second()]),
     ];
-    let mut placed = most_writes.requests();
+    let mut placed = max_writes.requests();
     for part in PARTS {
-        let measured = mixed.measure(part, &most_reads, &most_writes).await?;
+        let measured = mixed.measure(part, &max_reads, &max_writes).await?;
         placed += measured.placed();
         figures.extend(measured.figures(part));
     }
@@ -118,13 +118,8 @@ impl Mixed<'_> {
     }
 
     /// Reads alone, writes alone, and both together.
-    async fn measure(
-        &self,
-        part: Part,
-        most_reads: &LoadResult,
-        most_writes: &LoadResult,
-    ) -> Result<Measured> {
-        let [reads, writes] = [most_reads, most_writes].map(|most| most.whole_per_second() / part.divisor);
+    async fn measure(&self, part: Part, max_reads: &LoadResult, max_writes: &LoadResult) -> Result<Measured> {
+        let [reads, writes] = [max_reads, max_writes].map(|max| max.whole_per_second() / part.divisor);
         let (time, alone) = (self.plan.times(part.length), self.plan.times(ALONE.min(part.length)));
 
         let start = MachineTime::now()?;
@@ -137,14 +132,14 @@ impl Mixed<'_> {
 
         let start = MachineTime::now()?;
         let both = Box::pin(async { tokio::try_join!(self.read(reads, time), self.write(writes, time)) });
-        let ((reads_beside, writes_beside), seen) =
+        let ((reads_together, writes_together), seen) =
             watch_during(both, self.stage, &self.services.projector, self.services.each()).await?;
         let busy = start.busy_since()?;
         Ok(Measured {
-            asked: [reads, writes],
-            reads: [reads_beside, reads_alone],
-            writes: [writes_beside, writes_alone],
-            busy: [busy, busy_reading + busy_writing],
+            requested: [reads, writes],
+            reads: [reads_together, reads_alone],
+            writes: [writes_together, writes_alone],
+            busy_percent: [busy, busy_reading + busy_writing],
             seen,
         })
     }

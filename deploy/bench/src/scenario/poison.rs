@@ -1,4 +1,4 @@
-//! Poison events among others, and their cost for the others.
+//! Poison events, and their cost for other events.
 
 mod steady;
 
@@ -45,7 +45,7 @@ const REFUSE: &str = "
         $$ BEGIN RAISE EXCEPTION 'refused by the benchmark' USING ERRCODE = 'data_exception'; END $$;
     CREATE TRIGGER bench_refuse BEFORE INSERT ON order_summary FOR EACH ROW
         WHEN (NEW.total_cents = 666) EXECUTE FUNCTION bench_refuse()";
-const REFUSE_NO_MORE: &str = "DROP TRIGGER bench_refuse ON order_summary; DROP FUNCTION bench_refuse()";
+const STOP_REFUSING: &str = "DROP TRIGGER bench_refuse ON order_summary; DROP FUNCTION bench_refuse()";
 
 struct Case {
     refusal: Refusal,
@@ -68,7 +68,7 @@ const CASES: [Case; 5] = [
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     stage.session.batch_execute(REFUSE).await?;
     let figures = measure_with_trigger(stage, plan).await;
-    stage.session.batch_execute(REFUSE_NO_MORE).await?;
+    stage.session.batch_execute(STOP_REFUSING).await?;
     figures
 }
 
@@ -81,9 +81,9 @@ async fn measure_with_trigger(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> 
             clean.push(drain(stage, events, 0, refusal).await?);
             ours.push(drain(stage, events, (events / one_in).max(1), refusal).await?);
         }
-        let who =
+        let known_to =
             if refusal == Refusal::Known { "known to the projection" } else { "known to PostgreSQL only" };
-        let name = format!("1 in {one_in} refused, {who}, beside none");
+        let name = format!("1 in {one_in} refused, {known_to} (reference: none refused)");
         let figure = Figure::new(name, "events/s", ours).with_reference(clean);
         figures.push(match min_ratio {
             Some(least) => figure.with(Target::RatioAtLeast(least)),

@@ -43,12 +43,12 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 /// Measures a new read-api, after a check of its responses.
 pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<LoadResult> {
     let service = stage.service(ServiceKind::ReadApi, &[]).await?;
-    let bytes = check_answers(stage, service.url(), customers).await?;
+    let bytes = check_responses(stage, service.url(), customers).await?;
     let load = Load::ListOrders(customers);
-    let warm_up = Pace::flat_out(CONNECTIONS, Duration::from_secs(1));
+    let warm_up = Pace::max_rate(CONNECTIONS, Duration::from_secs(1));
     wrk::run(load, warm_up, service.url()).await?;
     // A slow request delays later ones on its connection: that can only lower our figure.
-    let pace = Pace { waits_for_all: false, ..Pace::flat_out(CONNECTIONS, time) };
+    let pace = Pace { waits_for_all: false, ..Pace::max_rate(CONNECTIONS, time) };
     let result = wrk::run(load, pace, service.url()).await?;
     stop(service)?;
     let each = result.bytes_each();
@@ -57,7 +57,7 @@ pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Durat
 }
 
 /// Checks that the lists of some customers match SQL. Returns the size of the shortest response, in bytes.
-pub(super) async fn check_answers(stage: &Stage, url: &str, customers: Customers) -> Result<u64> {
+pub(super) async fn check_responses(stage: &Stage, url: &str, customers: Customers) -> Result<u64> {
     let (Customers::Zipf(count) | Customers::Uniform(count)) = customers;
     let mut shortest = u64::MAX;
     for number in [1, 2, 3, 10, 100, 1_000].into_iter().filter(|number| *number <= count) {

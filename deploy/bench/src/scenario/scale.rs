@@ -47,8 +47,8 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         }
     }
     let Some((smallest, larger)) = sizes.split_first() else { return Ok(Vec::new()) };
-    let beside_smallest = larger.iter().flat_map(|costs| costs.beside(smallest));
-    Ok(beside_smallest.chain(sizes.iter().map(Costs::beside_sql)).collect())
+    let against_smallest = larger.iter().flat_map(|costs| costs.against(smallest));
+    Ok(against_smallest.chain(sizes.iter().map(Costs::against_sql)).collect())
 }
 
 impl Costs {
@@ -72,21 +72,21 @@ impl Costs {
         Ok(())
     }
 
-    fn beside(&self, smallest: &Self) -> [Figure; 3] {
+    fn against(&self, smallest: &Self) -> [Figure; 3] {
         [
             ("write", "µs an order", &self.write, &smallest.write),
             ("drain", "µs an event", &self.drain, &smallest.drain),
             ("read", "µs a list", &self.read, &smallest.read),
         ]
-        .map(|(what, unit, ours, comparator)| {
-            let name = format!("{what}, from {} orders on, beside from {}", self.size, smallest.size);
-            let figure = Figure::new(name, unit, ours.clone()).with_reference(comparator.clone());
+        .map(|(operation, unit, ours, reference)| {
+            let name = format!("{operation} with {} orders (reference: {})", self.size, smallest.size);
+            let figure = Figure::new(name, unit, ours.clone()).with_reference(reference.clone());
             figure.with(Target::RatioAtMost(1.3))
         })
     }
 
-    fn beside_sql(&self) -> Figure {
-        let name = format!("drain, from {} orders on, beside the same by SQL", self.size);
+    fn against_sql(&self) -> Figure {
+        let name = format!("drain with {} orders (reference: the same in SQL)", self.size);
         Figure::new(name, "µs an event", self.drain.clone()).with_reference(self.drain_by_sql.clone())
     }
 }
@@ -127,7 +127,7 @@ async fn write(stage: &Stage, time: Duration) -> Result<f64> {
     stage.settle().await?;
     let before = stage.count("orders").await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
-    let result = wrk::run(Load::PlaceOrders, Pace::flat_out(CONNECTIONS, time), service.url()).await?;
+    let result = wrk::run(Load::PlaceOrders, Pace::max_rate(CONNECTIONS, time), service.url()).await?;
     stop(service)?;
     super::write::check_stored(stage, before, result.requests()).await?;
     Ok(1e6 / result.per_second())

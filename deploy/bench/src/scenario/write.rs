@@ -39,7 +39,7 @@ async fn place_orders(stage: &Stage, connections: u16, time: Duration) -> Result
     stage.empty().await?;
     stage.settle().await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
-    let pace = Pace::flat_out(connections, time);
+    let pace = Pace::max_rate(connections, time);
     let warm_up = Pace { time: Duration::from_secs(1), ..pace };
     let before = wrk::run(Load::PlaceOrders, warm_up, service.url()).await?;
     let result = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_no_result_where_an_order_or_an_event_is_missing_or_too_much() {
+    fn a_missing_or_additional_order_or_event_is_an_error() {
         assert!(compare(3, [3, 3, 3]).is_ok());
         for counts in [[2, 2, 2], [4, 4, 4], [3, 2, 2], [3, 4, 3], [3, 3, 2]] {
             assert!(compare(3, counts).is_err(), "{counts:?}");

@@ -9,14 +9,14 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::stage::Stage;
 
-pub(super) const MOST_LOCKED: u32 = 5_000;
+pub(super) const MAX_LOCKED: u32 = 5_000;
 const UNCOMMITTED: u32 = 600;
 
-/// The rows that another session holds.
+/// The rows that another session locks.
 pub(super) const HOLDS: [Hold; 4] = [
     Hold { rows: 1, kind: HoldKind::Locked },
     Hold { rows: 100, kind: HoldKind::Locked },
-    Hold { rows: MOST_LOCKED, kind: HoldKind::Locked },
+    Hold { rows: MAX_LOCKED, kind: HoldKind::Locked },
     Hold { rows: UNCOMMITTED, kind: HoldKind::Uncommitted },
 ];
 
@@ -34,7 +34,7 @@ enum HoldKind {
     Uncommitted,
 }
 
-/// A transaction that holds rows until it is rolled back.
+/// A transaction that keeps rows locked until it is rolled back.
 pub(super) struct Holder {
     session: Client,
     connection: JoinHandle<Result<(), tokio_postgres::Error>>,
@@ -45,16 +45,16 @@ impl Hold {
         Self { rows, ..self }
     }
 
-    /// The orders whose rows are held.
+    /// The orders whose rows are locked.
     pub(super) fn orders(self) -> Range<u32> {
         match self.kind {
             HoldKind::Locked => 1..self.rows + 1,
-            HoldKind::Uncommitted => MOST_LOCKED + 1..MOST_LOCKED + self.rows + 1,
+            HoldKind::Uncommitted => MAX_LOCKED + 1..MAX_LOCKED + self.rows + 1,
         }
     }
 
-    /// Whether others can detect the lock without waiting.
-    pub(super) fn is_seen(self) -> bool {
+    /// Whether other sessions can detect the lock without waiting for it.
+    pub(super) fn is_detectable(self) -> bool {
         self.kind == HoldKind::Locked
     }
 

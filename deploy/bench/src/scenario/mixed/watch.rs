@@ -25,7 +25,7 @@ struct Sample {
 #[derive(Debug)]
 pub(super) struct Seen(Vec<Sample>);
 
-/// Runs `work`, and samples the age of the projector's backlog and the memory of all processes meanwhile.
+/// While `work` runs, samples the age of the projector's backlog and the memory of all processes.
 pub(super) async fn watch_during<T>(
     work: impl Future<Output = Result<T>>,
     stage: &Stage,
