@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
+use actix_service::{ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::{AppConfig, Service};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, ResponseError, web};
@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
-use super::edge::Exchange;
+use super::edge::{Exchange, ResponseBody};
 use super::heartbeat::Heartbeats;
 use super::limits::Limits;
 use super::refusal::refusal;
@@ -27,6 +27,10 @@ use crate::problem::Problem;
 
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 1_024;
+
+type ClientStream = SharedStream<TcpStream>;
+/// What the HTTP service takes.
+type Accepted = (ClientStream, Protocol, Option<SocketAddr>);
 
 /// A listening socket and its settings.
 pub(super) struct Listener {
@@ -70,27 +74,6 @@ impl Listener {
         let draining = builder.graceful_shutdown_signal();
         let on_each_thread = move || {
             heartbeats.beat_on_this_thread();
-            let app = App::new().configure(routes.clone()).default_service(web::to(no_such_resource));
-            // One per thread: a token is a lock.
-            let closing = closing.child_token();
-            let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
-                let (exchange, request): (Exchange, Request) = Exchange::begin(request);
-                let closing = closing.clone();
-                let answering = match refusal(&request) {
-                    Some(problem) => Err(problem),
-                    None => Ok(Service::<Request>::call(app, request)),
-                };
-                async move {
-                    let response = match answering {
-                        Ok(answering) => {
-                            answering.await.map_or_else(|error| error.error_response(), Into::into)
-                        }
-                        Err(problem) => problem.error_response(),
-                    };
-                    let response = Response::from(response);
-                    Ok::<_, actix_web::Error>(exchange.end(response, &closing))
-                }
-            });
             let draining = draining.clone();
             // The stream has the deadlines: those of the server would set a timer for each request.
             let http = HttpService::build()
@@ -102,33 +85,78 @@ impl Listener {
                 .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(limits.linger)
                 .local_addr(address)
-                .on_connect_ext(|stream: &SharedStream<TcpStream>, data| {
+                .on_connect_ext(|stream: &ClientStream, data| {
                     data.insert(stream.connection());
                 })
-                .finish(app);
-            let stats = stats.clone();
-            let timed = fn_service(move |stream: TcpStream| {
-                limit_stalls(&stream, limits.stall_limit);
-                let peer = stream.peer_addr().ok();
-                let stream = SharedStream::new(TimedStream::new(stream, Connection::start(limits, &stats)));
-                ready(Ok::<_, DispatchError>((stream, Protocol::Http1, peer)))
+                // One token per thread: a token is a lock.
+                .finish(request_service(routes.clone(), closing.child_token()));
+            let serve_connection = apply_fn_factory(http, |connection: Accepted, http| {
+                let stream = connection.0.clone();
+                close_after(Service::<Accepted>::call(http, connection), stream)
             });
-            timed.and_then(apply_fn_factory(http, |accepted, http| {
-                let (stream, ..): &(SharedStream<TcpStream>, _, _) = &accepted;
-                let (stream, serving) = (stream.clone(), Service::<(_, _, _)>::call(http, accepted));
-                async move {
-                    let ended = serving.await;
-                    // The server responds to a malformed head or body and drops the stream. Without this close, a
-                    // client that still sends would lose the response.
-                    if matches!(ended, Ok(()) | Err(DispatchError::Parse(_))) {
-                        stream.close().await;
-                    }
-                    ended
-                }
-            }))
+            accept_service(limits, stats.clone()).and_then(serve_connection)
         };
         Ok(builder.listen("http", socket, on_each_thread)?.run())
     }
+}
+
+/// Gives each new connection its deadlines.
+fn accept_service(
+    limits: Limits,
+    stats: Stats,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = Accepted, Error = DispatchError, InitError = ()> {
+    fn_service(move |stream: TcpStream| {
+        limit_stalls(&stream, limits.stall_limit);
+        let peer = stream.peer_addr().ok();
+        let stream = SharedStream::new(TimedStream::new(stream, Connection::start(limits, &stats)));
+        ready(Ok((stream, Protocol::Http1, peer)))
+    })
+}
+
+/// Routes each request within its [`Exchange`].
+fn request_service<F>(
+    routes: F,
+    closing: CancellationToken,
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = Response<ResponseBody>,
+    Error = actix_web::Error,
+    InitError = (),
+>
+where
+    F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+{
+    let app = App::new().configure(routes).default_service(web::to(no_such_resource));
+    apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
+        let (exchange, request): (Exchange, Request) = Exchange::begin(request);
+        let closing = closing.clone();
+        let handling = match refusal(&request) {
+            Some(problem) => Err(problem),
+            None => Ok(Service::<Request>::call(app, request)),
+        };
+        async move {
+            let response = match handling {
+                Ok(handling) => handling.await.map_or_else(|error| error.error_response(), Into::into),
+                Err(problem) => problem.error_response(),
+            };
+            Ok(exchange.end(Response::from(response), &closing))
+        }
+    })
+}
+
+/// Closes `stream` when the server has finished with it.
+async fn close_after(
+    serving: impl Future<Output = Result<(), DispatchError>>,
+    stream: ClientStream,
+) -> Result<(), DispatchError> {
+    let ended = serving.await;
+    // The server responds to a malformed head or body and drops the stream. Without this close, a client that still
+    // sends would lose the response.
+    if matches!(ended, Ok(()) | Err(DispatchError::Parse(_))) {
+        stream.close().await;
+    }
+    ended
 }
 
 async fn no_such_resource() -> Result<&'static str, Problem> {

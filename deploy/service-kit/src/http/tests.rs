@@ -1,5 +1,6 @@
 //! Tests of the whole listener with a raw client.
 
+mod cut_metrics;
 mod framing;
 mod late;
 mod order;
@@ -35,6 +36,7 @@ const SOON: Duration = Duration::from_millis(2_500);
 struct TestServer {
     address: SocketAddr,
     closing: CancellationToken,
+    registry: Registry,
     handle: actix_server::ServerHandle,
     _running: AbortOnDropHandle<io::Result<()>>,
 }
@@ -69,20 +71,21 @@ fn start_with(heartbeats: Heartbeats, routes: fn(&mut web::ServiceConfig)) -> Te
     let socket = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = socket.local_addr().unwrap();
     let closing = CancellationToken::new();
+    let registry = Registry::new(&[]).unwrap();
     let listener = Listener {
         socket,
         workers: 1,
         max_connections: 100,
         limits: LIMITS,
         drain_limit_s: 15,
-        stats: Stats::register(&Registry::new(&[]).unwrap(), "test"),
+        stats: Stats::register(&registry, "test"),
         closing: closing.clone(),
         heartbeats,
     };
     let server = listener.serve(routes).unwrap();
     let handle = server.handle();
     let running = tokio::spawn(server);
-    TestServer { address, closing, handle, _running: AbortOnDropHandle::new(running) }
+    TestServer { address, closing, registry, handle, _running: AbortOnDropHandle::new(running) }
 }
 
 fn start() -> TestServer {

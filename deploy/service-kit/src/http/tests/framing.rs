@@ -26,7 +26,7 @@ async fn pipelined_get_and_head_requests_each_get_the_right_response() {
 }
 
 #[tokio::test]
-async fn head_of_a_stream_ends_and_http_10_gets_no_chunks() {
+async fn a_head_request_for_a_stream_ends_and_http_10_gets_no_chunks() {
     let server = start();
     let (response, took) =
         talk(server.address, &["HEAD /endless HTTP/1.1\r\nhost: x\r\n\r\n"], false).await.unwrap();

@@ -1,0 +1,46 @@
+//! `orders_http_connections_cut_total` counts each reason for which the server ends a connection.
+
+use actix_web::body::to_bytes;
+
+use super::super::head_end::MAX_HEAD;
+use super::*;
+
+impl TestServer {
+    async fn connections_cut(&self, reason: &str) -> u64 {
+        let metrics = to_bytes(self.registry.response().into_body()).await.unwrap();
+        let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+        let name = format!("orders_http_connections_cut_total{{listener=\"test\",reason=\"{reason}\"}} ");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        count.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().unwrap()
+    }
+}
+
+#[actix_web::test]
+async fn each_reason_to_end_a_connection_is_counted_as_itself() {
+    let too_large = format!("GET /text HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "x".repeat(MAX_HEAD));
+    let cases: [(&str, &[&str]); 5] = [
+        ("large_head", &[&too_large]),
+        ("large_head", &[GET, &too_large]),
+        ("slow_head", &[HALF]),
+        ("unread_body", &[CHUNKED_POST]),
+        ("idle", &[]),
+    ];
+    for (reason, parts) in cases {
+        let server = start();
+        talk(server.address, parts, false).await.unwrap();
+        for other in ["large_head", "slow_head", "unread_body", "idle"] {
+            let expected = u64::from(other == reason);
+            assert_eq!(server.connections_cut(other).await, expected, "{reason}: {other}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_connection_that_the_client_ends_is_not_counted_as_cut() {
+    let server = start();
+    let close = "GET /text HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    talk(server.address, &[close], false).await.unwrap();
+    for reason in ["large_head", "slow_head", "unread_body", "idle"] {
+        assert_eq!(server.connections_cut(reason).await, 0, "{reason}");
+    }
+}
