@@ -160,7 +160,7 @@ async fn fill_index(session: &Client) -> Result<i64> {
 }
 
 #[tokio::test]
-async fn while_a_page_of_an_index_is_full_and_others_are_not_no_event_is_parked() -> Result<()> {
+async fn an_event_that_needs_a_new_index_page_on_a_full_disk_is_not_parked() -> Result<()> {
     const EVENTS: u128 = 600;
     let disk = FullDisk::after(fill_index).await?;
     for order in 1..=EVENTS {

@@ -107,7 +107,7 @@ async fn an_event_with_a_low_id_that_is_committed_late_is_claimed_by_the_next_ba
 }
 
 #[tokio::test]
-async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_passed() -> Result<()> {
+async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_skipped() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit((1..=10).map(|order| event(order, 1))).await?;
     let mut dying = scene.open()?.session().await?;
@@ -131,7 +131,7 @@ async fn events_of_a_worker_that_died_between_claim_and_commit_are_not_passed() 
 /// Three writers without pauses, one writer that keeps each transaction open for a while, and three workers that share
 /// the mark. After the writers have ended, one pass over the outbox finds all remaining events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_event_is_passed_with_three_writers_under_load_and_one_that_commits_late() -> Result<()> {
+async fn no_event_is_skipped_with_three_writers_under_load_and_one_that_commits_late() -> Result<()> {
     let scene = Arc::new(Scene::create().await?);
     let worker = scene.worker(50)?;
     let writing = Arc::new(AtomicBool::new(true));

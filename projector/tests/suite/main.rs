@@ -24,4 +24,5 @@ mod sessions;
 mod storm;
 mod support;
 mod uncommitted_rows;
+mod waiting_events;
 mod workers;

@@ -183,10 +183,10 @@ async fn a_statement_timeout_is_an_outage_whichever_limit_is_the_shorter() -> Re
 }
 
 #[tokio::test]
-async fn an_event_whose_id_was_used_before_is_parked_beside_the_other() -> Result<()> {
+async fn an_event_whose_id_was_used_before_is_parked_in_addition_to_the_other() -> Result<()> {
     let scene = Scene::create().await?;
     for round in 0..3 {
-        // A new worker: the low-water mark of the old one may have passed these ids.
+        // A new worker: the low-water mark of the old one may be above these ids.
         let worker = scene.worker(10)?;
         scene.session.batch_execute("SELECT setval('outbox_id_seq', 1, false)").await?;
         scene.emit_raw("order_gift_wrapped", &json!({"round": round, "event": 1}).to_string()).await?;

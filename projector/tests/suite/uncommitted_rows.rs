@@ -82,7 +82,8 @@ async fn hundreds_of_uncommitted_rows_delay_only_their_own_orders() -> Result<()
 }
 
 #[tokio::test]
-async fn an_event_whose_refusal_takes_milliseconds_is_parked_beside_an_uncommitted_row() -> Result<()> {
+async fn an_event_whose_refusal_takes_milliseconds_is_parked_while_another_row_is_uncommitted() -> Result<()>
+{
     let scene = Scene::create().await?;
     let worker = scene.worker(100)?;
     let slowly = REFUSE_666.replace("RAISE", "PERFORM pg_sleep(0.005); RAISE");
@@ -99,7 +100,7 @@ async fn an_event_whose_refusal_takes_milliseconds_is_parked_beside_an_uncommitt
 }
 
 #[tokio::test]
-async fn after_a_parked_event_met_an_uncommitted_row_other_events_flow() -> Result<()> {
+async fn after_a_parked_event_met_an_uncommitted_row_other_events_are_applied() -> Result<()> {
     let scene = Scene::create().await?;
     scene.session.batch_execute(REFUSE_666).await?;
     let worker = scene.worker_with_retries(100, AT_ONCE)?;
@@ -118,7 +119,8 @@ async fn after_a_parked_event_met_an_uncommitted_row_other_events_flow() -> Resu
 }
 
 #[tokio::test]
-async fn while_a_parked_event_meets_an_uncommitted_row_again_and_again_other_events_flow() -> Result<()> {
+async fn while_a_parked_event_meets_an_uncommitted_row_again_and_again_other_events_are_applied() -> Result<()>
+{
     let scene = Scene::create().await?;
     scene.session.batch_execute(REFUSE_666).await?;
     let mut vars = scene.vars();

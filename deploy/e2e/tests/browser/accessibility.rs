@@ -55,12 +55,12 @@ async fn the_page_is_accessible_in_light_and_dark_and_on_a_phone() -> Result<()>
     for (name, scheme, width) in [("light", "light", 1100), ("dark", "dark", 1100), ("phone", "light", 390)] {
         browser.set_appearance(width, scheme).await?;
         scene.open("").await?;
-        browser.see("#state", &["not watching"]).await?;
+        browser.until_texts("#state", &["not watching"]).await?;
         assert_eq!(obstacles(browser).await?, [""; 0], "{name}, before the search");
 
         scene.open("customer=alice").await?;
-        scene.see_orders((26..=45).rev()).await?;
-        browser.see("#state", &["live"]).await?;
+        scene.until_orders((26..=45).rev()).await?;
+        browser.until_texts("#state", &["live"]).await?;
         assert_eq!(obstacles(browser).await?, [""; 0], "{name}");
         browser.until("return document.documentElement.scrollWidth <= innerWidth").await?;
         browser.screenshot(name).await?;

@@ -190,26 +190,26 @@ impl Browser {
     }
 
     /// Waits until the elements have these texts.
-    pub(crate) async fn see(&self, selector: &str, expected: &[impl AsRef<str>]) -> Result<()> {
+    pub(crate) async fn until_texts(&self, selector: &str, expected: &[impl AsRef<str>]) -> Result<()> {
         let expected: Vec<_> = expected.iter().map(AsRef::as_ref).collect();
-        let seen = wait::until(selector, SOON, || async {
+        let found = wait::until(selector, SOON, || async {
             match self.texts(selector).await {
                 Ok(texts) if texts == expected => Ok(()),
                 other => Err(other),
             }
         });
-        seen.await.with_context(|| format!("expected {expected:?}"))
+        found.await.with_context(|| format!("expected {expected:?}"))
     }
 
     /// Waits until the script returns true.
     pub(crate) async fn until(&self, script: &str) -> Result<()> {
-        let seen = wait::until(script, SOON, || async {
+        let found = wait::until(script, SOON, || async {
             match self.run(script).await {
                 Ok(Value::Bool(true)) => Ok(()),
                 other => Err(other),
             }
         });
-        Ok(seen.await?)
+        Ok(found.await?)
     }
 
     /// A command of the browser's protocol (CDP).

@@ -12,12 +12,12 @@ const ESCAPE: &str = "\u{E00C}";
 async fn a_search_for_a_customer_shows_the_newest_orders() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("").await?;
-    scene.browser.see("#state", &["not watching"]).await?;
+    scene.browser.until_texts("#state", &["not watching"]).await?;
     scene.browser.fill("#customer", "alice").await?;
     scene.browser.press(ENTER).await?;
-    scene.see_orders((26..=45).rev()).await?;
-    scene.browser.see("#state", &["live"]).await?;
-    scene.browser.see("caption", &["alice: orders, newest first"]).await?;
+    scene.until_orders((26..=45).rev()).await?;
+    scene.browser.until_texts("#state", &["live"]).await?;
+    scene.browser.until_texts("caption", &["alice: orders, newest first"]).await?;
     let first = scene.browser.texts("tbody tr:first-child td").await?;
     assert!(
         matches!(first.as_slice(), [order, status, items, total]
@@ -28,10 +28,10 @@ async fn a_search_for_a_customer_shows_the_newest_orders() -> Result<()> {
 
     scene.browser.fill("#customer", "bob").await?;
     scene.browser.click("#search button").await?;
-    scene.browser.see("#none", &["No orders of bob"]).await?;
-    scene.see_orders([]).await?;
+    scene.browser.until_texts("#none", &["No orders of bob"]).await?;
+    scene.until_orders([]).await?;
     scene.browser.back().await?;
-    scene.see_orders((26..=45).rev()).await?;
+    scene.until_orders((26..=45).rev()).await?;
     scene.is_quiet().await
 }
 
@@ -39,17 +39,17 @@ async fn a_search_for_a_customer_shows_the_newest_orders() -> Result<()> {
 async fn pages_lead_to_older_orders_and_back() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
-    scene.see_orders((26..=45).rev()).await?;
-    scene.browser.see("nav a[href]", &["Older →"]).await?;
+    scene.until_orders((26..=45).rev()).await?;
+    scene.browser.until_texts("nav a[href]", &["Older →"]).await?;
     scene.browser.click("#older").await?;
-    scene.see_orders((6..=25).rev()).await?;
+    scene.until_orders((6..=25).rev()).await?;
     scene.browser.click("#older").await?;
-    scene.see_orders((1..=5).rev()).await?;
-    scene.browser.see("nav a[href]", &["← Newest"]).await?;
+    scene.until_orders((1..=5).rev()).await?;
+    scene.browser.until_texts("nav a[href]", &["← Newest"]).await?;
     scene.browser.back().await?;
-    scene.see_orders((6..=25).rev()).await?;
+    scene.until_orders((6..=25).rev()).await?;
     scene.browser.click("#newest").await?;
-    scene.see_orders((26..=45).rev()).await?;
+    scene.until_orders((26..=45).rev()).await?;
     scene.is_quiet().await
 }
 
@@ -57,15 +57,15 @@ async fn pages_lead_to_older_orders_and_back() -> Result<()> {
 async fn a_status_narrows_the_list() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
-    scene.see_orders((26..=45).rev()).await?;
+    scene.until_orders((26..=45).rev()).await?;
     scene.browser.click("#statuses label:has([value=paid])").await?;
-    scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
-    scene.browser.see("caption", &["alice: paid orders, newest first"]).await?;
+    scene.until_orders((1..=15).rev().map(|number| 3 * number)).await?;
+    scene.browser.until_texts("caption", &["alice: paid orders, newest first"]).await?;
     // An order that no longer matches disappears; a matching one appears at its position.
-    scene.browser.see("#state", &["live"]).await?;
+    scene.browser.until_texts("#state", &["live"]).await?;
     scene.change(42, "shipped").await?;
     scene.change(44, "paid").await?;
-    scene.see_orders([45, 44].into_iter().chain((1..=13).rev().map(|number| 3 * number))).await?;
+    scene.until_orders([45, 44].into_iter().chain((1..=13).rev().map(|number| 3 * number))).await?;
     scene.is_quiet().await
 }
 
@@ -73,17 +73,17 @@ async fn a_status_narrows_the_list() -> Result<()> {
 async fn an_order_is_opened_with_the_keyboard_and_follows_its_changes() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
-    scene.see_orders((26..=45).rev()).await?;
-    scene.browser.see("#state", &["live"]).await?;
+    scene.until_orders((26..=45).rev()).await?;
+    scene.browser.until_texts("#state", &["live"]).await?;
     scene.browser.run("document.activeElement.blur()").await?;
     for key in ["j", "j", "k", "j", ENTER] {
         scene.browser.press(key).await?;
     }
     let id = "00000000-0000-0000-0000-000000000044";
-    scene.browser.see("#detail dd:nth-of-type(1)", &[id]).await?;
-    scene.browser.see("#detail dd:nth-of-type(3)", &["placed"]).await?;
+    scene.browser.until_texts("#detail dd:nth-of-type(1)", &[id]).await?;
+    scene.browser.until_texts("#detail dd:nth-of-type(3)", &["placed"]).await?;
     scene.change(44, "cancelled").await?;
-    scene.browser.see("#detail dd:nth-of-type(3)", &["cancelled"]).await?;
+    scene.browser.until_texts("#detail dd:nth-of-type(3)", &["cancelled"]).await?;
     scene.browser.press(ESCAPE).await?;
     scene.browser.until("return !document.getElementById('detail').open").await?;
     scene.browser.press("/").await?;
@@ -95,8 +95,8 @@ async fn an_order_is_opened_with_the_keyboard_and_follows_its_changes() -> Resul
 async fn errors_of_the_server_are_shown_in_words() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open(&format!("customer={}", "c".repeat(129))).await?;
-    scene.browser.see("#problem", &["`customer_id` must have at most 128 characters."]).await?;
-    scene.browser.see("#state", &["not watching"]).await
+    scene.browser.until_texts("#problem", &["`customer_id` must have at most 128 characters."]).await?;
+    scene.browser.until_texts("#state", &["not watching"]).await
 }
 
 #[tokio::test]
@@ -104,15 +104,15 @@ async fn a_page_that_a_filter_empties_is_filled_from_older_ones() -> Result<()> 
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice&status=placed").await?;
     let placed: Vec<_> = (1..=45).rev().filter(|number| number % 3 != 0).collect();
-    scene.see_orders(placed.iter().copied().take(20)).await?;
-    scene.browser.see("#state", &["live"]).await?;
+    scene.until_orders(placed.iter().copied().take(20)).await?;
+    scene.browser.until_texts("#state", &["live"]).await?;
     for number in placed.iter().take(20) {
         scene.change(*number, "paid").await?;
     }
-    scene.see_orders(placed.iter().copied().skip(20)).await?;
+    scene.until_orders(placed.iter().copied().skip(20)).await?;
     scene.place(46).await?;
-    scene.see_orders([46].into_iter().chain(placed.iter().copied().skip(20))).await?;
-    scene.browser.see("caption", &["alice: placed orders, newest first"]).await?;
+    scene.until_orders([46].into_iter().chain(placed.iter().copied().skip(20))).await?;
+    scene.browser.until_texts("caption", &["alice: placed orders, newest first"]).await?;
     scene.is_quiet().await
 }
 
@@ -123,7 +123,7 @@ async fn statuses_selected_before_the_search_apply() -> Result<()> {
     scene.browser.click("#statuses label:has([value=paid])").await?;
     scene.browser.fill("#customer", "alice").await?;
     scene.browser.press(ENTER).await?;
-    scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
+    scene.until_orders((1..=15).rev().map(|number| 3 * number)).await?;
     scene.is_quiet().await
 }
 
@@ -131,16 +131,16 @@ async fn statuses_selected_before_the_search_apply() -> Result<()> {
 async fn the_focus_stays_when_rows_appear_and_disappear() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice&status=paid").await?;
-    scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
-    scene.browser.see("#state", &["live"]).await?;
+    scene.until_orders((1..=15).rev().map(|number| 3 * number)).await?;
+    scene.browser.until_texts("#state", &["live"]).await?;
     scene.browser.run("document.querySelectorAll('.open')[1].focus()").await?;
     scene.change(45, "shipped").await?;
-    scene.see_orders((1..=14).rev().map(|number| 3 * number)).await?;
+    scene.until_orders((1..=14).rev().map(|number| 3 * number)).await?;
     let focus = "return document.activeElement.textContent";
     scene.browser.until(&format!("{focus} === '…00000042'")).await?;
     // The focused order disappears: the next one gets the focus.
     scene.change(42, "shipped").await?;
-    scene.see_orders((1..=13).rev().map(|number| 3 * number)).await?;
+    scene.until_orders((1..=13).rev().map(|number| 3 * number)).await?;
     scene.browser.until(&format!("{focus} === '…00000039'")).await?;
     scene.is_quiet().await
 }

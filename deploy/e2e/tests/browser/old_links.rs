@@ -14,32 +14,32 @@ async fn an_old_link_to_an_older_page_shows_the_newest_orders_and_says_so() -> R
     let made_with_another_key = "AQAGYPyr4bVuLntb3AmzUDaroW9rbeqpXVwmE8gbswX0SKNr4dsic6c";
     for cursor in [made_with_another_key, "AQAGYPyr4b", "%00"] {
         scene.open(&format!("customer=alice&cursor={cursor}")).await?;
-        scene.see_orders((26..=45).rev()).await?;
-        browser.see("#notice", &[NOTICE]).await?;
-        browser.see("#problem", &[""; 0]).await?;
-        browser.see("#state", &["live"]).await?;
+        scene.until_orders((26..=45).rev()).await?;
+        browser.until_texts("#notice", &[NOTICE]).await?;
+        browser.until_texts("#problem", &[""; 0]).await?;
+        browser.until_texts("#state", &["live"]).await?;
         browser.until("return location.hash === '#customer=alice'").await?;
     }
     // The filter stays; the notice disappears with the next action.
     scene.open(&format!("customer=alice&status=paid&cursor={made_with_another_key}")).await?;
-    scene.see_orders((1..=15).rev().map(|number| 3 * number)).await?;
-    browser.see("#notice", &[NOTICE]).await?;
+    scene.until_orders((1..=15).rev().map(|number| 3 * number)).await?;
+    browser.until_texts("#notice", &[NOTICE]).await?;
     browser.click("#statuses label:has([value=paid])").await?;
-    scene.see_orders((26..=45).rev()).await?;
-    browser.see("#notice", &[""; 0]).await
+    scene.until_orders((26..=45).rev()).await?;
+    browser.until_texts("#notice", &[""; 0]).await
 }
 
 #[tokio::test]
 async fn a_page_whose_cursor_becomes_invalid_is_replaced_by_the_first() -> Result<()> {
     let Some(mut scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
-    scene.see_orders((26..=45).rev()).await?;
+    scene.until_orders((26..=45).rev()).await?;
     scene.browser.click("#older").await?;
-    scene.see_orders((6..=25).rev()).await?;
-    scene.browser.see("#state", &["live"]).await?;
+    scene.until_orders((6..=25).rev()).await?;
+    scene.browser.until_texts("#state", &["live"]).await?;
     // The key changes, and the page must load again.
     scene.stop()?;
-    scene.browser.see("#state", &["reconnecting…"]).await?;
+    scene.browser.until_texts("#state", &["reconnecting…"]).await?;
     scene
         .browser
         .run(
@@ -48,7 +48,7 @@ async fn a_page_whose_cursor_becomes_invalid_is_replaced_by_the_first() -> Resul
         )
         .await?;
     scene.start_again(&[("CURSOR_KEY", "another key, of more than thirty-two characters")]).await?;
-    scene.see_orders((26..=45).rev()).await?;
-    scene.browser.see("#notice", &[NOTICE]).await?;
-    scene.browser.see("#state", &["live"]).await
+    scene.until_orders((26..=45).rev()).await?;
+    scene.browser.until_texts("#notice", &[NOTICE]).await?;
+    scene.browser.until_texts("#state", &["live"]).await
 }

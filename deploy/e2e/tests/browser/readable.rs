@@ -55,8 +55,8 @@ async fn nothing_is_cut_off_and_no_word_is_broken_on_a_desk_or_a_phone() -> Resu
     for (width, name) in [(1100, "wide"), (780, "tablet"), (390, "narrow"), (320, "narrowest")] {
         browser.set_appearance(width, "light").await?;
         scene.open("customer=alice").await?;
-        browser.see("tbody tr:nth-child(-n+2) .total", &["90,071,992,547,409.91"; 2]).await?;
-        browser.see("#state", &["live"]).await?;
+        browser.until_texts("tbody tr:nth-child(-n+2) .total", &["90,071,992,547,409.91"; 2]).await?;
+        browser.until_texts("#state", &["live"]).await?;
         browser.screenshot(name).await?;
         let scrolls = "return document.documentElement.scrollWidth > innerWidth";
         assert_eq!(browser.run(scrolls).await?, false, "{name}");
@@ -91,18 +91,18 @@ async fn the_largest_amounts_and_numbers_are_shown_to_the_last_digit() -> Result
     }
     scene.open("customer=carol").await?;
     let texts = totals.map(|(_, text)| text);
-    browser.see("tbody .total", &texts).await?;
-    browser.see("tbody .items", &["2147483647 items"; 6]).await?;
+    browser.until_texts("tbody .total", &texts).await?;
+    browser.until_texts("tbody .items", &["2147483647 items"; 6]).await?;
     for (row, text) in (1..).zip(texts) {
         browser.click(&format!("tbody tr:nth-child({row}) .open")).await?;
-        browser.see("#detail dd:nth-of-type(7)", &[text]).await?;
-        browser.see("#detail dd:nth-of-type(5)", &["2147483647"]).await?;
+        browser.until_texts("#detail dd:nth-of-type(7)", &[text]).await?;
+        browser.until_texts("#detail dd:nth-of-type(5)", &["2147483647"]).await?;
         browser.click("#detail button").await?;
     }
     // Streamed values have the same format.
-    browser.see("#state", &["live"]).await?;
+    browser.until_texts("#state", &["live"]).await?;
     scene.change(98, "shipped").await?;
-    browser.see("tr:has([data-status=shipped]) .total", &["90,071,992,547,409.90"]).await?;
+    browser.until_texts("tr:has([data-status=shipped]) .total", &["90,071,992,547,409.90"]).await?;
     scene.is_quiet().await
 }
 
@@ -134,7 +134,7 @@ async fn a_right_to_left_id_does_not_reorder_other_text() -> Result<()> {
             return first < second && second < third && isBehind;
         }";
         scene.open(&fragment).await?;
-        browser.see("#state", &["live"]).await?;
+        browser.until_texts("#state", &["live"]).await?;
         assert_eq!(browser.run(&format!("return ({in_order})('caption')")).await?, true, "{text:?}");
         browser.screenshot(&format!("right-to-left-{number}")).await?;
         browser.click("tbody .open").await?;
@@ -147,7 +147,7 @@ async fn a_right_to_left_id_does_not_reorder_other_text() -> Result<()> {
         assert_eq!(title, format!("\u{2068}{plain}\u{2069} · Orders"));
 
         scene.open(&format!("{fragment}&status=cancelled")).await?;
-        browser.see("#state", &["live"]).await?;
+        browser.until_texts("#state", &["live"]).await?;
         browser.until("return document.getElementById('none').checkVisibility()").await?;
         assert_eq!(browser.run(&format!("return ({in_order})('#none')")).await?, true, "{text:?}");
     }

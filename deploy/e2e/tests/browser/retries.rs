@@ -25,16 +25,16 @@ async fn a_timeout_and_too_many_requests_are_retried_and_a_bad_request_is_not() 
         scene.open("").await?;
         scene.browser.run(&refuse(status, 1)).await?;
         scene.browser.run("location.hash = 'customer=alice'").await?;
-        scene.browser.see("#state", &["live"]).await?;
-        scene.see_orders((26..=45).rev()).await?;
+        scene.browser.until_texts("#state", &["live"]).await?;
+        scene.until_orders((26..=45).rev()).await?;
         scene.browser.until("return window.streams === 2").await?;
-        scene.browser.see("#problem", &[""; 0]).await?;
+        scene.browser.until_texts("#problem", &[""; 0]).await?;
     }
     scene.browser.open("about:blank").await?;
     scene.open("").await?;
     scene.browser.run(&refuse(400, 1)).await?;
     scene.browser.run("location.hash = 'customer=alice'").await?;
-    scene.browser.see("#state", &["not watching"]).await?;
-    scene.browser.see("#problem", &["Refused with 400."]).await?;
+    scene.browser.until_texts("#state", &["not watching"]).await?;
+    scene.browser.until_texts("#problem", &["Refused with 400."]).await?;
     scene.browser.until("return window.streams === 1").await
 }

@@ -124,9 +124,9 @@ impl Scene {
     }
 
     /// Waits until the list shows these orders.
-    pub(crate) async fn see_orders(&self, numbers: impl IntoIterator<Item = i32>) -> Result<()> {
+    pub(crate) async fn until_orders(&self, numbers: impl IntoIterator<Item = i32>) -> Result<()> {
         let names: Vec<_> = numbers.into_iter().map(|number| format!("…{number:08}")).collect();
-        self.browser.see(".open", &names).await
+        self.browser.until_texts(".open", &names).await
     }
 
     /// The end of each test: the console has no errors.

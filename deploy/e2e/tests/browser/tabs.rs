@@ -15,27 +15,27 @@ async fn eight_tabs_all_work_and_a_tab_catches_up_when_it_is_shown_again() -> Re
     let browser = &scene.browser;
     let mut tabs = vec![browser.tab().await?];
     scene.open("customer=alice").await?;
-    browser.see("#state", &["live"]).await?;
+    browser.until_texts("#state", &["live"]).await?;
     browser.run(NOTE_REQUESTS).await?;
     for _ in 1..8 {
         tabs.push(browser.new_tab().await?);
         scene.open("customer=alice").await?;
-        scene.see_orders((26..=45).rev()).await?;
-        browser.see("#state", &["live"]).await?;
+        scene.until_orders((26..=45).rev()).await?;
+        browser.until_texts("#state", &["live"]).await?;
     }
 
     scene.change(40, "delivered").await?;
     scene.place(46).await?;
-    scene.see_orders((26..=46).rev()).await?;
+    scene.until_orders((26..=46).rev()).await?;
     for tab in &tabs {
         browser.show_tab(tab).await?;
-        scene.see_orders((26..=46).rev()).await?;
-        browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
-        browser.see("#state", &["live"]).await?;
+        scene.until_orders((26..=46).rev()).await?;
+        browser.until_texts("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+        browser.until_texts("#state", &["live"]).await?;
     }
     // It resumed: one stream, from its last id, and no data was loaded again.
     browser.show_tab(&tabs[0]).await?;
-    browser.see("#state", &["live"]).await?;
+    browser.until_texts("#state", &["live"]).await?;
     let requests: Vec<String> = serde_json::from_value(browser.run("return window.requests").await?)?;
     let resumed = |path: &String| path.contains("/stream?last_event_id=");
     assert!(!requests.is_empty() && requests.iter().all(resumed), "{requests:?}");
@@ -53,15 +53,15 @@ async fn a_tab_opened_in_the_background_loads_when_it_is_shown() -> Result<()> {
         browser.devtools("Target.createTarget", json!({"url": url, "background": true})).await?;
     }
     browser.run("location.hash = 'customer=alice'").await?;
-    scene.see_orders((26..=45).rev()).await?;
-    browser.see("#state", &["live"]).await?;
+    scene.until_orders((26..=45).rev()).await?;
+    browser.until_texts("#state", &["live"]).await?;
     let first = browser.tab().await?;
     let others: Vec<_> = browser.tabs().await?.into_iter().filter(|tab| *tab != first).collect();
     assert_eq!(others.len(), 6);
     for tab in others {
         browser.show_tab(&tab).await?;
-        scene.see_orders((26..=45).rev()).await?;
-        browser.see("#state", &["live"]).await?;
+        scene.until_orders((26..=45).rev()).await?;
+        browser.until_texts("#state", &["live"]).await?;
     }
     scene.is_quiet().await
 }
@@ -77,9 +77,9 @@ async fn a_list_without_a_connection_closes_the_stream_to_get_one() -> Result<()
         .await?;
     browser.until("return window.others.every((stream) => stream.readyState === EventSource.OPEN)").await?;
     browser.run("location.hash = 'customer=alice'").await?;
-    scene.see_orders((26..=45).rev()).await?;
-    browser.see("#state", &["live"]).await?;
+    scene.until_orders((26..=45).rev()).await?;
+    browser.until_texts("#state", &["live"]).await?;
     scene.change(40, "delivered").await?;
-    browser.see("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+    browser.until_texts("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
     scene.is_quiet().await
 }

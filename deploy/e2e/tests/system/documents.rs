@@ -80,7 +80,7 @@ async fn run_examples(document: &Document, launcher: &Launcher) -> Result<usize>
                 commands += 1;
                 run_and_compare(&launcher.addressed(&command)?, &shown).await
             }
-            Step::MoreOfTheStream => stream.as_mut().context("no stream was opened")?.prints(&shown).await,
+            Step::StreamContinues => stream.as_mut().context("no stream was opened")?.prints(&shown).await,
         };
         compared.with_context(|| format!("{}, line {line}", document.path))?;
     }

@@ -1,4 +1,5 @@
-//! A process that was suspended, as by a debugger or a live migration, responds to requests that arrived meanwhile.
+//! A process that was suspended, as by a debugger or a live migration, responds to requests that arrived during the
+//! suspension.
 
 use std::time::Duration;
 

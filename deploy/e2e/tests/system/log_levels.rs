@@ -23,12 +23,12 @@ async fn send(url: &str, request: &str) -> Result<()> {
     client.write_all(request.as_bytes()).await?;
     client.shutdown().await?;
     // The server may close while this still sends.
-    let _answer = client.read_to_end(&mut Vec::new()).await;
+    let _response = client.read_to_end(&mut Vec::new()).await;
     Ok(())
 }
 
 /// The lines above INFO.
-fn loud(log: &str) -> Vec<&str> {
+fn warnings_and_errors(log: &str) -> Vec<&str> {
     log.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).collect()
 }
 
@@ -59,7 +59,7 @@ async fn malformed_requests_and_refused_streams_log_at_info_or_below() -> Result
         let seconds = start.elapsed().as_secs();
         assert!(service.stop()?.success());
         let log = fs::read_to_string(logs.path().join(format!("{}.log", kind.name())))?;
-        assert_eq!(loud(&log), Vec::<&str>::new(), "{}", kind.name());
+        assert_eq!(warnings_and_errors(&log), Vec::<&str>::new(), "{}", kind.name());
         let overloaded = log.lines().filter(|line| line.contains("overloaded")).count();
         // One per second for each resource that can be overloaded.
         assert!(u64::try_from(overloaded)? <= 2 * (seconds + 2), "{overloaded} in {seconds} s:\n{log}");

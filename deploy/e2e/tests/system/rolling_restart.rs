@@ -81,7 +81,7 @@ struct Tally {
     is_over: AtomicBool,
 }
 
-async fn keep_asking(kind: ServiceKind, port: u16, tally: Arc<Tally>) {
+async fn keep_requesting(kind: ServiceKind, port: u16, tally: Arc<Tally>) {
     let client = reqwest::Client::new();
     let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]});
     while !tally.is_over.load(Ordering::Relaxed) {
@@ -130,7 +130,9 @@ async fn a_rolling_restart_behind_haproxy_loses_no_request_without_a_retry() -> 
     let asking: Vec<_> = tallies
         .iter()
         .flat_map(|(kind, port, tally)| {
-            (0..4).map(|_| AbortOnDropHandle::new(tokio::spawn(keep_asking(*kind, *port, Arc::clone(tally)))))
+            (0..4).map(|_| {
+                AbortOnDropHandle::new(tokio::spawn(keep_requesting(*kind, *port, Arc::clone(tally))))
+            })
         })
         .collect();
     for replica in &mut replicas {

@@ -65,7 +65,7 @@ async fn readiness_goes_off_at_once_while_requests_are_still_served_and_then_the
 }
 
 /// Sends requests and reads no response, until the process can send no more.
-async fn hold_up_an_answer(url: &str) -> Result<TcpStream> {
+async fn stall_a_response(url: &str) -> Result<TcpStream> {
     let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
     let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
     let full = Duration::from_secs(2);
@@ -102,7 +102,7 @@ async fn a_drain_with_slow_clients_ends_within_its_limit() -> Result<()> {
     let write = start(ServiceKind::WriteApi).await?;
     let read = start(ServiceKind::ReadApi).await?;
 
-    let slow_readers = [hold_up_an_answer(write.url()).await?, hold_up_an_answer(read.url()).await?];
+    let slow_readers = [stall_a_response(write.url()).await?, stall_a_response(read.url()).await?];
     let stream = reqwest::get(format!("{}/customers/alice/orders/stream", read.url())).await?;
     // An order that cannot be stored; its request lasts longer than the drain.
     wire.set(Wire::RequestsLost);

@@ -20,7 +20,7 @@ pub(super) enum Step {
     /// A block to paste into a shell.
     Command(String),
     /// A block that shows more of the stream that an earlier command opened.
-    MoreOfTheStream,
+    StreamContinues,
 }
 
 /// A fenced block.
@@ -64,7 +64,7 @@ pub(super) fn examples(markdown: &str) -> Vec<Example> {
             }
             ("text", Some(example)) if follows_a_command => example.shown = shown,
             ("text", _) if lines.first().is_some_and(|line| line.starts_with("event: ")) => {
-                examples.push(Example { line, step: Step::MoreOfTheStream, shown });
+                examples.push(Example { line, step: Step::StreamContinues, shown });
             }
             _ => {}
         }

@@ -1,9 +1,9 @@
-//! What an example shows, compared with what came.
+//! Compares the output that an example shows with the actual output.
 
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
 
-/// What differs from run to run, as examples write it, and what may stand in its place.
+/// What differs from run to run: a pattern of what examples show, and of what it matches.
 const PLACEHOLDERS: [(&str, &str); 6] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
     (r"…\d+ orders…", ""),
@@ -19,7 +19,7 @@ pub(super) fn joined<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
     lines.into_iter().map(str::trim).collect()
 }
 
-/// A pattern for what is shown. Everything is to be the same, but for the placeholders.
+/// A pattern for the output that is shown. Everything must match literally, except placeholders.
 pub(super) fn pattern(shown: &str) -> Result<String> {
     let any = PLACEHOLDERS.map(|(written, _)| format!("({written})")).join("|");
     let any = Regex::new(&any)?;
@@ -43,19 +43,19 @@ pub(super) fn pattern(shown: &str) -> Result<String> {
     Ok(pattern)
 }
 
-/// The status line has to be the same, each header that is shown has to be there, and so has the whole body.
-pub(super) fn compare(shown: &[String], came: &str) -> Result<()> {
+/// The status line, each shown header and the whole body must match.
+pub(super) fn compare(shown: &[String], actual: &str) -> Result<()> {
     let (shown_head, shown_body) = split(shown.iter().map(String::as_str).collect());
-    let came: Vec<_> = came.lines().collect();
-    let (head, body) = if shown_head.is_empty() { (Vec::new(), came) } else { split(came) };
+    let actual: Vec<_> = actual.lines().collect();
+    let (head, body) = if shown_head.is_empty() { (Vec::new(), actual) } else { split(actual) };
     compare_heads(&shown_head, &head)?;
     let expected = format!("^{}$", pattern(&joined(shown_body))?);
     let body = joined(body);
-    ensure!(Regex::new(&expected)?.is_match(&body), "the body is\n{body}\nand not as in\n{expected}");
+    ensure!(Regex::new(&expected)?.is_match(&body), "the body is\n{body}\nbut must match\n{expected}");
     Ok(())
 }
 
-/// Headers come in any order.
+/// Headers may have any order.
 pub(super) fn compare_heads(shown: &[&str], head: &[&str]) -> Result<()> {
     ensure!(shown.first() == head.first(), "the status is {:?}", head.first());
     for header in shown.iter().skip(1) {
@@ -65,7 +65,7 @@ pub(super) fn compare_heads(shown: &[&str], head: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Head and body of an answer; without a status line all of it is body.
+/// Head and body of a response. Without a status line, all lines are body.
 pub(super) fn split(lines: Vec<&str>) -> (Vec<&str>, Vec<&str>) {
     if !lines.first().is_some_and(|line| line.starts_with("HTTP/")) {
         return (Vec::new(), lines);
