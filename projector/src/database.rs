@@ -7,8 +7,8 @@ use service_kit::database::{Database, DatabaseConfig, Needs};
 
 /// Every statement finds its rows by key, in the order of the key, or by ctid. The outbox is empty one moment and full
 /// the next, and PostgreSQL keeps a plan that was made while it was empty. Such a plan must not scan the whole table,
-/// nor read and sort the whole backlog for each batch. A scan without an alternative, for example of a
-/// sequence, gets a very high cost, which triggers JIT compilation of 50 ms. So JIT is off too.
+/// nor read and sort the whole backlog for each batch. With these settings, a scan without an alternative, for
+/// example of a sequence, gets a very high cost, which triggers JIT compilation: 50 ms. So JIT is off too.
 const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_bitmapscan=off", "jit=off"];
 
 /// The database as the projector uses it.

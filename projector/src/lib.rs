@@ -134,8 +134,8 @@ impl Projector {
         self.admin.address()
     }
 
-    /// Runs until the stop signal. Then workers claim no more and finish their batches; what takes too long is rolled
-    /// back, and its events stay.
+    /// Runs until the stop signal. Then workers claim no more and finish their batches. A batch that takes longer than
+    /// 4 s is rolled back, and its events stay.
     ///
     /// # Errors
     ///

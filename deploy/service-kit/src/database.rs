@@ -79,7 +79,7 @@ struct Limits {
     response_limit: Duration,
     pool_wait: Duration,
     connect_timeout: Duration,
-    shortest_timeout: Duration,
+    lock_or_statement_timeout: Duration,
 }
 
 /// Why a statement failed.
@@ -163,8 +163,8 @@ impl Database {
 
     /// The shorter of the statement and lock timeouts.
     #[must_use]
-    pub fn shortest_timeout(&self) -> Duration {
-        self.limits.shortest_timeout
+    pub fn lock_or_statement_timeout(&self) -> Duration {
+        self.limits.lock_or_statement_timeout
     }
 
     /// Upper bound of [`Self::run`], [`Self::read`] and [`Self::write`] if a connection is available or can be opened

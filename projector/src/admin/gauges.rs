@@ -13,7 +13,7 @@ pub(crate) struct Gauges {
     oldest: Gauge,
     waiting: Gauge,
     parked_retrying: Gauge,
-    parked_exhausted: Gauge,
+    parked_left_for_operator: Gauge,
     dead_rows: Gauge,
     oldest_transaction: Gauge,
 }
@@ -56,7 +56,7 @@ impl Gauges {
                 oldest: gauge!("orders_outbox_oldest_event_age_seconds"),
                 waiting: gauge!("orders_waiting_events"),
                 parked_retrying: gauge!("orders_parked_events", "state" => "retrying"),
-                parked_exhausted: gauge!("orders_parked_events", "state" => "waiting_for_operator"),
+                parked_left_for_operator: gauge!("orders_parked_events", "state" => "waiting_for_operator"),
                 dead_rows: gauge!("orders_outbox_dead_rows"),
                 oldest_transaction: gauge!("orders_oldest_transaction_age_seconds"),
             }
@@ -69,7 +69,7 @@ impl Gauges {
         self.oldest.set(observed.oldest_seconds);
         self.waiting.set(inexact(observed.waiting));
         self.parked_retrying.set(inexact(observed.parked_retrying));
-        self.parked_exhausted.set(inexact(observed.parked_exhausted));
+        self.parked_left_for_operator.set(inexact(observed.parked_left_for_operator));
         self.dead_rows.set(inexact(observed.dead_rows));
         self.oldest_transaction.set(observed.oldest_transaction_seconds.unwrap_or(f64::NAN));
     }
@@ -82,7 +82,7 @@ impl Gauges {
             &self.oldest,
             &self.waiting,
             &self.parked_retrying,
-            &self.parked_exhausted,
+            &self.parked_left_for_operator,
             &self.dead_rows,
             &self.oldest_transaction,
         ] {

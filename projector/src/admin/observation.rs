@@ -17,7 +17,7 @@ pub struct Observation {
     /// Parked events that are retried automatically.
     pub parked_retrying: i64,
     /// Parked events that have used up their attempts and are left for an operator.
-    pub parked_exhausted: i64,
+    pub parked_left_for_operator: i64,
     /// Deleted events that vacuum has not removed yet, by PostgreSQL's statistics.
     pub dead_rows: i64,
     /// Age of the oldest transaction, which keeps vacuum from removing them, in seconds; none if the role that ran the

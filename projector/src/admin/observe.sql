@@ -8,7 +8,7 @@ SELECT
     greatest(oldest_seconds, oldest_waiting_seconds, 0) AS oldest_seconds,
     waiting,
     parked_retrying,
-    parked_exhausted,
+    parked_left_for_operator,
     coalesce(dead_rows, 0) AS dead_rows,
     oldest_transaction_seconds() AS oldest_transaction_seconds
 FROM (
@@ -47,7 +47,7 @@ LEFT JOIN (
 CROSS JOIN (
     SELECT
         count(next_attempt_at) AS parked_retrying,
-        count(*) - count(next_attempt_at) AS parked_exhausted
+        count(*) - count(next_attempt_at) AS parked_left_for_operator
     FROM parked_events
 ) AS parked
 LEFT JOIN (

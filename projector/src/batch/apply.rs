@@ -46,14 +46,14 @@ impl BatchRunner {
     }
 
     pub(super) fn classify(&self, error: &BatchError) -> ErrorClass {
-        self.classify_within(error, self.database.shortest_timeout())
+        self.classify_within(error, self.database.lock_or_statement_timeout())
     }
 
-    /// The same, where no wait for a lock ends before `shortest_timeout`.
-    pub(super) fn classify_within(&self, error: &BatchError, shortest_timeout: Duration) -> ErrorClass {
+    /// The same, where no wait for a lock ends before `min_timeout`.
+    pub(super) fn classify_within(&self, error: &BatchError, min_timeout: Duration) -> ErrorClass {
         match error {
             BatchError::Projection { source, took, .. } => {
-                classify(source, *took, shortest_timeout.min(self.database.shortest_timeout()))
+                classify(source, *took, min_timeout.min(self.database.lock_or_statement_timeout()))
             }
             _ => ErrorClass::Database,
         }

@@ -17,7 +17,7 @@ use super::mask::{mask, masked, text_bytes};
 use super::runner::Mode;
 use super::{BatchError, BatchRunner};
 
-/// What is needed of refused events to make a control as large as the largest of them.
+/// What a control copies from refused events: the lengths of their longest texts.
 ///
 /// A full disk accepts a short row after it has refused a long one. So an error of unknown kind proves nothing against
 /// an event unless a row of the same size is accepted. A constraint violation has its own kind, and may be about the
@@ -77,28 +77,28 @@ impl Refused {
 }
 
 /// More orders than fit into one index page with a UUID in each entry, so that they need new pages.
-const ORDERS_THAT_NEED_ROOM: RangeInclusive<u16> = 1..=300;
+const ORDERS_THAT_NEED_PAGES: RangeInclusive<u16> = 1..=300;
 
-/// The result is valid for this long. Each check costs about as much as a batch.
-const ROOM_IS_KNOWN_FOR: Duration = Duration::from_secs(1);
+/// A successful check is valid for this long. Each check costs about as much as a batch.
+const FREE_SPACE_VALID_FOR: Duration = Duration::from_secs(1);
 
-/// Whether the tables and their indexes could grow a moment ago. On a full disk only orders that need a new page fail.
+/// When the tables and their indexes last grew. On a full disk only orders that need a new page fail.
 #[derive(Default)]
-pub(super) struct Room(Mutex<Option<Instant>>);
+pub(super) struct FreeSpace(Mutex<Option<Instant>>);
 
-impl Room {
-    fn is_known(&self) -> bool {
-        let found = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        found.is_some_and(|found| found.elapsed() < ROOM_IS_KNOWN_FOR)
+impl FreeSpace {
+    fn is_proven(&self) -> bool {
+        let proven_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        proven_at.is_some_and(|at| at.elapsed() < FREE_SPACE_VALID_FOR)
     }
 
-    fn found(&self) {
+    fn record_proof(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
 /// Short orders, with ids that no order and no control of another worker has.
-fn orders_that_need_room() -> Vec<OrderEvent> {
+fn orders_that_need_pages() -> Vec<OrderEvent> {
     let nanos = u64::try_from(Utc::now().timestamp_nanos_opt().unwrap_or_default()).unwrap_or_default();
     let order = |number: u16| {
         let mut event = Refused::default().control();
@@ -106,7 +106,7 @@ fn orders_that_need_room() -> Vec<OrderEvent> {
         event.order.total_cents = number.into();
         event
     };
-    ORDERS_THAT_NEED_ROOM.map(order).collect()
+    ORDERS_THAT_NEED_PAGES.map(order).collect()
 }
 
 impl BatchRunner {
@@ -117,11 +117,11 @@ impl BatchRunner {
         refused: Refused,
         mode: Mode,
     ) -> Result<(), BatchError> {
-        if refused.is_any_unexplained() && !self.room.is_known() {
-            let orders = orders_that_need_room();
+        if refused.is_any_unexplained() && !self.free_space.is_proven() {
+            let orders = orders_that_need_pages();
             match self.apply_control(connection, &orders.iter().collect::<Vec<_>>(), mode).await {
-                Ok(()) => self.room.found(),
-                // A constraint across orders, such as one order per customer. It proves nothing about room.
+                Ok(()) => self.free_space.record_proof(),
+                // A constraint across orders, such as one order per customer. It proves nothing about free space.
                 Err(error) if is_kind_known(&error) => {}
                 Err(error) => {
                     log_refused_control(&refused, "hundreds of orders that need new pages", &error);

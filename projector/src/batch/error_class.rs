@@ -20,11 +20,11 @@ pub(crate) enum ErrorClass {
 /// PostgreSQL's default `deadlock_timeout`: the shortest time until it reports a deadlock.
 const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Classifies `error`, which came after `took` on a connection on which no wait ends before `shortest_timeout`.
+/// Classifies `error`, which came after `took` on a connection on which no wait ends before `min_timeout`.
 ///
 /// A lock timeout, a statement timeout and a deadlock take as long as their limit. An error that came sooner is none of
 /// them.
-pub(crate) fn classify(error: &Error, took: Duration, shortest_timeout: Duration) -> ErrorClass {
+pub(crate) fn classify(error: &Error, took: Duration, min_timeout: Duration) -> ErrorClass {
     use DatabaseErrorKind::{
         CheckViolation, ClosedConnection, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
         ReadOnlyTransaction, RestrictViolation, SerializationFailure, UnableToSendCommand, UniqueViolation,
@@ -43,7 +43,7 @@ pub(crate) fn classify(error: &Error, took: Duration, shortest_timeout: Duration
             ClosedConnection | ReadOnlyTransaction | SerializationFailure | UnableToSendCommand,
             _,
         ) => ErrorClass::Database,
-        Error::DatabaseError(_, _) if took < shortest_timeout.min(DEADLOCK_TIMEOUT) => ErrorClass::Event,
+        Error::DatabaseError(_, _) if took < min_timeout.min(DEADLOCK_TIMEOUT) => ErrorClass::Event,
         Error::DatabaseError(_, _) => ErrorClass::Lock,
         _ => ErrorClass::Database,
     }

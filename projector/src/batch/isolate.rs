@@ -34,7 +34,7 @@ impl BatchRunner {
             if matches!(result, Err((ErrorClass::Lock, _))) && some.len() == 1 && was_wait_short {
                 search
                     .savepoints
-                    .undo_with_lock_timeout(connection, self.database.shortest_timeout())
+                    .undo_with_lock_timeout(connection, self.database.lock_or_statement_timeout())
                     .await?;
                 result = self.try_part(connection, &search.savepoints, some, mode).await?;
             }
@@ -115,7 +115,7 @@ impl BatchRunner {
         savepoints: &mut Savepoints,
         mode: Mode,
     ) -> Result<(), BatchError> {
-        savepoints.undo_with_lock_timeout(connection, self.database.shortest_timeout()).await?;
+        savepoints.undo_with_lock_timeout(connection, self.database.lock_or_statement_timeout()).await?;
         self.apply_control(connection, &[&Refused::default().control()], mode).await
     }
 
@@ -128,7 +128,8 @@ impl BatchRunner {
         mode: Mode,
     ) -> Result<Result<(), (ErrorClass, BatchError)>, BatchError> {
         let Err(error) = self.apply(connection, events, mode).await else { return Ok(Ok(())) };
-        let lock_timeout = savepoints.lock_timeout().unwrap_or_else(|| self.database.shortest_timeout());
+        let lock_timeout =
+            savepoints.lock_timeout().unwrap_or_else(|| self.database.lock_or_statement_timeout());
         match self.classify_within(&error, lock_timeout) {
             ErrorClass::Database => Err(error),
             // Repeats the batch with `skip_locked`.

@@ -3,10 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::savepoints::SAVEPOINTS_MAX;
+use super::savepoints::MAX_SAVEPOINTS;
 
 /// In a batch of this size each event can have a savepoint, so no batch needs to be smaller.
-const BATCH_MIN: usize = SAVEPOINTS_MAX;
+const BATCH_MIN: usize = MAX_SAVEPOINTS;
 /// Events between two refused ones, before anything is known.
 const FIRST_GAP: usize = 1_000;
 const GAP_MAX: usize = 100_000;

@@ -5,7 +5,7 @@ use service_kit::database::{Database, DatabaseError};
 use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
 
-use super::control::Room;
+use super::control::FreeSpace;
 use super::deferred_constraints::DeferredConstraints;
 use super::error_class::ErrorClass;
 use super::event_sizes::{DEFAULT_BATCH_MAX_BYTES, EventSizes};
@@ -34,7 +34,7 @@ pub struct BatchRunner {
     sizes_of_parked: EventSizes,
     sizes_of_waiting: EventSizes,
     pub(super) deferred_constraints: DeferredConstraints,
-    pub(super) room: Room,
+    pub(super) free_space: FreeSpace,
     set_aside: tokio::sync::Notify,
     pub(super) waiting: Schedule,
 }
@@ -72,7 +72,7 @@ impl BatchRunner {
             sizes_of_parked: EventSizes::new(DEFAULT_BATCH_MAX_BYTES),
             sizes_of_waiting: EventSizes::new(DEFAULT_BATCH_MAX_BYTES),
             deferred_constraints: DeferredConstraints::default(),
-            room: Room::default(),
+            free_space: FreeSpace::default(),
             set_aside: tokio::sync::Notify::new(),
             waiting: Schedule::default(),
         }

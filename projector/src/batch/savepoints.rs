@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use super::BatchError;
 
 /// Most savepoints that write in one transaction. With more, PostgreSQL's snapshots become slower for all sessions.
-pub(super) const SAVEPOINTS_MAX: usize = 64;
+pub(super) const MAX_SAVEPOINTS: usize = 64;
 
 /// A sequence of savepoints on the same level.
 pub(super) struct Savepoints {
@@ -41,7 +41,7 @@ impl Savepoints {
         if !more {
             return Ok(());
         }
-        if self.kept >= SAVEPOINTS_MAX {
+        if self.kept >= MAX_SAVEPOINTS {
             return Err(BatchError::TooManySavepoints);
         }
         Ok(connection.batch_execute("RELEASE SAVEPOINT part; SAVEPOINT part").await?)

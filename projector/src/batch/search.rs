@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use super::control::Refused;
 use super::decode::DecodedEvent;
 use super::hints::Hints;
-use super::savepoints::{SAVEPOINTS_MAX, Savepoints};
+use super::savepoints::{MAX_SAVEPOINTS, Savepoints};
 use crate::outbox::ClaimedEvent;
 
 /// The lock timeout after the first part of a batch has timed out. A single event that times out is tried again with
-/// the session's lock timeout, unless [`FEW_LOCKED`] events are locked already.
-const SHORT_LOCK_WAIT: Duration = Duration::from_millis(10);
-/// This many events of a batch are tried with the usual lock timeout. The others are set aside after a short wait. That
-/// does no harm if they are not locked, because a waiting event is tried again.
-const FEW_LOCKED: usize = 2;
-const SHORTEST_LOCK_WAIT: Duration = Duration::from_millis(2);
-/// Once more than a few events are locked, parts are halved only for this long, and only while most savepoints are
-/// left. After that a part with a locked event is set aside as a whole.
+/// the session's lock timeout, unless [`MANY_LOCKED`] events are locked.
+const REDUCED_LOCK_WAIT: Duration = Duration::from_millis(10);
+/// From this many locked events in a batch, parts wait only [`MIN_LOCK_WAIT`], and an event that times out is set aside
+/// at once. That does no harm if it is not locked, because a waiting event is tried again.
+const MANY_LOCKED: usize = 2;
+const MIN_LOCK_WAIT: Duration = Duration::from_millis(2);
+/// Once [`MANY_LOCKED`] events are locked, a part that waits for a lock is halved only for this long, and only while
+/// fewer than [`MAX_SAVEPOINTS_TO_HALVE`] savepoints are in use. After that it is set aside as a whole.
 const HALVE_FOR: Duration = Duration::from_millis(500);
-const SAVEPOINTS_FOR_HALVES: usize = SAVEPOINTS_MAX / 2;
+const MAX_SAVEPOINTS_TO_HALVE: usize = MAX_SAVEPOINTS / 2;
 
 /// The events that could not be applied, by position. All others were applied.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Found {
     }
 }
 
-/// How many locked events were found, and for how long there have been many.
+/// How many locked events were found, and since when they have been many.
 #[derive(Default)]
 pub(super) struct Locks {
     pub(super) found: usize,
@@ -65,7 +65,7 @@ pub(super) struct Locks {
 impl Locks {
     pub(super) fn add(&mut self, events: usize) {
         self.found += events;
-        if self.found >= FEW_LOCKED {
+        if self.found >= MANY_LOCKED {
             self.many_since.get_or_insert_with(Instant::now);
         }
     }
@@ -76,12 +76,12 @@ impl Locks {
 
     /// How long the next part waits for a lock.
     pub(super) fn wait(&self) -> Duration {
-        if self.are_many() { SHORTEST_LOCK_WAIT } else { SHORT_LOCK_WAIT }
+        if self.are_many() { MIN_LOCK_WAIT } else { REDUCED_LOCK_WAIT }
     }
 
     pub(super) fn is_worth_halving(&self, savepoints: &Savepoints) -> bool {
         self.many_since
-            .is_none_or(|since| since.elapsed() < HALVE_FOR && savepoints.kept() < SAVEPOINTS_FOR_HALVES)
+            .is_none_or(|since| since.elapsed() < HALVE_FOR && savepoints.kept() < MAX_SAVEPOINTS_TO_HALVE)
     }
 }
 

@@ -32,7 +32,7 @@ impl BatchRunner {
             Ok(_) | Err(BatchError::TooManySavepoints) => session.give_back(),
             Err(BatchError::Projection { source, took, .. }) => session.give_back_after(source, *took),
             Err(BatchError::Lock { source, .. }) => {
-                session.give_back_after(source, self.database.shortest_timeout());
+                session.give_back_after(source, self.database.lock_or_statement_timeout());
             }
             Err(BatchError::Database(error)) => session.give_back_after(error, Duration::ZERO),
             Err(BatchError::Connect(_) | BatchError::NoAnswer) => {}

@@ -139,7 +139,7 @@ impl Schedule {
         let window = round.window(connection, self.tried_up_to.get()).await?;
         let Some(window) = window else { return Ok(Vec::new()) };
         let claimed = queries::claim_without_row(connection, window, limits).await?;
-        // The claimed events may stay, so the round passes them.
+        // The claimed events may still be locked, so the round continues after them.
         round.continue_after(window, claimed.last().map(|event| event.id));
         Ok(claimed)
     }

@@ -22,10 +22,10 @@ const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(5);
 const SHORTEST_OUTAGE_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long to pause before locked rows are tried again: as long as they have been locked so far, within these two; or
-/// this many times as long as the last attempt, up to a limit of its own, if that is longer.
+/// How long to pause before locked rows are tried again: as long as they have been locked so far, within these two.
 const SHORTEST_WAITING_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_WAITING_PAUSE: Duration = Duration::from_millis(200);
+/// After a long attempt the pause is longer: this many times as long as the attempt, up to the second limit.
 const WAITING_PAUSE_PER_ATTEMPT: u32 = 8;
 const LONGEST_PAUSE_AFTER_A_LONG_ATTEMPT: Duration = Duration::from_millis(600);
 

@@ -81,7 +81,7 @@ impl Database {
             }
             Err(error) => error,
         };
-        let class = error_class::classify(&error, start.elapsed(), self.limits.shortest_timeout);
+        let class = error_class::classify(&error, start.elapsed(), self.limits.lock_or_statement_timeout);
         // The error itself does not show whether the server ends the session; a ping does.
         let is_unexplained = matches!(class, ErrorClass::Unexplained | ErrorClass::Timeout);
         if is_unexplained && !responds(&mut lease.session().connection).await {

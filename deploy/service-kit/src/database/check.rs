@@ -169,8 +169,8 @@ impl Checker {
     }
 
     /// Checks every second until the process stops; more often if the grace of `health` is short. Results go to
-    /// `health`, and changes to the log. With `counts_as_success`, a passed check makes the process ready; a process
-    /// with another measure of success passes `false`.
+    /// `health`, and changes to the log. With `counts_as_success`, a check without a fault makes the process ready; a
+    /// process with another measure of success sets it to `false`.
     pub async fn keep_checking(self, health: Health, counts_as_success: bool) {
         let every = EVERY.min(health.grace() / CHECKS_IN_GRACE);
         let checking = async {

@@ -15,7 +15,7 @@ use super::validity::Validity;
 use super::{Database, Limits, Pool, url};
 use crate::config::{self, ConfigError, Vars, in_range};
 
-/// A connection is closed when a keepalive is not answered, or sent data not acknowledged, for this long.
+/// A connection is closed when keepalives get no reply, or sent data no acknowledgement, for this long.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 /// TCP keepalive: idle time before the first probe, pause between probes, and probes without a reply.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(2);
@@ -142,7 +142,9 @@ impl DatabaseConfig {
             response_limit: Duration::from_millis(self.statement_timeout_ms) + SILENCE_GRACE,
             pool_wait: Duration::from_millis(self.pool_wait_ms),
             connect_timeout: Duration::from_millis(self.connect_timeout_ms),
-            shortest_timeout: Duration::from_millis(self.lock_timeout_ms.min(self.statement_timeout_ms)),
+            lock_or_statement_timeout: Duration::from_millis(
+                self.lock_timeout_ms.min(self.statement_timeout_ms),
+            ),
         };
         let pool = self.pool(process, limits)?;
         self.validity.add_pool(&pool);

@@ -25,11 +25,11 @@ pub(super) enum ErrorClass {
 /// PostgreSQL checks for a deadlock after a second (`deadlock_timeout`).
 const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Classifies `error`, which came after `took`. `shortest_timeout` is the shortest timeout of the session.
+/// Classifies `error`, which came after `took`. `min_timeout` is the shortest timeout of the session.
 ///
 /// diesel has no kind for a lock timeout, a statement timeout or a deadlock, but each takes at least as long as its
 /// limit. An error that came sooner is none of these.
-pub(super) fn classify(error: &Error, took: Duration, shortest_timeout: Duration) -> ErrorClass {
+pub(super) fn classify(error: &Error, took: Duration, min_timeout: Duration) -> ErrorClass {
     use DatabaseErrorKind::{
         CheckViolation, ClosedConnection, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
         ReadOnlyTransaction, RestrictViolation, SerializationFailure, UnableToSendCommand, UniqueViolation,
@@ -46,7 +46,7 @@ pub(super) fn classify(error: &Error, took: Duration, shortest_timeout: Duration
         ) => ErrorClass::Intact,
         Error::DatabaseError(ReadOnlyTransaction, _) => ErrorClass::ReadOnly,
         Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) => ErrorClass::Lost,
-        Error::DatabaseError(_, _) if took >= shortest_timeout.min(DEADLOCK_TIMEOUT) => ErrorClass::Timeout,
+        Error::DatabaseError(_, _) if took >= min_timeout.min(DEADLOCK_TIMEOUT) => ErrorClass::Timeout,
         Error::DatabaseError(_, _) => ErrorClass::Unexplained,
         // The outcome is unknown: if a row cannot be decoded, the statement was executed.
         _ => ErrorClass::Lost,

@@ -15,8 +15,8 @@ use super::error_class::{self, ErrorClass};
 use super::statement_limit::StatementLimit;
 use super::validity::{self, Validity};
 
-/// A session younger than this without a success holds no state that could be stale: its errors are not its fault. An
-/// older session is replaced after an unexplained error.
+/// A session younger than this that never ran a statement successfully cannot have stale state, so its errors have
+/// another cause. An older session is replaced after an unexplained error.
 const YOUNG: Duration = Duration::from_secs(1);
 
 /// Timeouts in a row after which a session is replaced. Timeouts are recognised by their duration only, and on an
@@ -141,7 +141,7 @@ impl Session {
     /// must be rolled back. `took` is the duration of the failed statement, or zero if unknown.
     pub fn give_back_after(mut self, error: &DieselError, took: Duration) {
         self.is_settled = true;
-        let error_class = error_class::classify(error, took, self.limits.shortest_timeout);
+        let error_class = error_class::classify(error, took, self.limits.lock_or_statement_timeout);
         self.lease.failed(error_class, &self.validity);
     }
 }

@@ -24,7 +24,7 @@ const CONNECT_ATTEMPTS: usize = 3;
 /// Pause after a trial without a result.
 const NEXT_TRIAL: Duration = Duration::from_secs(10);
 
-/// Trials that must pass: while others use the pooler, a connection may keep its session by chance.
+/// Trials that must succeed: while others use the pooler, a connection may keep its session by chance.
 const TRIALS: u32 = 3;
 
 /// What a process knows about a pooler in front of its database.
@@ -36,7 +36,7 @@ pub(super) struct Pooling {
 #[derive(Debug, Default)]
 struct State {
     /// Trials in which each connection kept its own session.
-    passed: u32,
+    successful: u32,
     next_trial: Option<Instant>,
 }
 
@@ -61,7 +61,7 @@ impl Pooling {
         {
             let mut state = self.state.lock().await;
             let is_waiting = state.next_trial.is_some_and(|next| Instant::now() < next);
-            if state.passed >= TRIALS || is_waiting {
+            if state.successful >= TRIALS || is_waiting {
                 return Ok(None);
             }
             // The lock is released here: connections opened in parallel must not wait for the trial.
@@ -102,7 +102,7 @@ impl Pooling {
             // The transaction ends with the connection in any case.
             let ended = drive(&mut wire, client.batch_execute("ROLLBACK"));
             let _closed_anyway = tokio::time::timeout(TRIAL_LIMIT, ended).await;
-            self.state.lock().await.passed += u32::from(during.is_ok());
+            self.state.lock().await.successful += u32::from(during.is_ok());
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The low-water mark: the outbox id below which everything is settled and gone. Claims start there.
+//! The low-water mark: all outbox ids below it are settled, and none of them has an event. Claims start there.
 //!
 //! A claim that started at the lowest id would read every deleted event that vacuum has not removed yet, and one long
 //! transaction anywhere keeps vacuum from removing them. The newest claimed id cannot be the mark: an id is allocated
@@ -19,11 +19,13 @@
 //! projector then reads from `pg_locks` which transactions have the outbox or its sequence locked, after it read the
 //! newest id. Every transaction that allocated an id holds such a lock until it ends. When all of these have ended, a
 //! scan that starts later sees what they wrote, and the mark may advance. So only a long transaction that itself writes
-//! events holds the mark up. Each claim then also reads the dead rows of all events deleted since it began.
+//! events holds the mark up. Until it ends, each claim also reads the dead rows of all events that were deleted after
+//! it began.
 //!
 //! All of this holds within one run of the server. After a crash, ids of events and transactions that were not on disk
 //! are allocated again, and so they are after a failover to a standby that lagged. Each result names its run. The first
-//! result of another run resets the mark to the lowest id, so a reused id is claimed one advance late at most.
+//! result of another run resets the mark to the lowest id, so an event with a reused id is claimed at the latest after
+//! the next advance.
 //!
 //! A scan covers a limited range of ids, so it is short even over millions of dead rows. The next one continues from
 //! there.

@@ -1,5 +1,4 @@
-//! What is known of outbox ids, and what each query result adds. No I/O: the model test runs this code
-//! directly.
+//! What is known of outbox ids, and what each query result adds. No I/O: the model test runs this code directly.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
