@@ -17,6 +17,8 @@ const GOLDEN: [(&str, &str); 6] = [
     ("order_republished", include_str!("golden/order_republished.v1.json")),
 ];
 
+const README: &str = include_str!("../README.md");
+
 fn placed_at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000, 123_456_000).unwrap_or_default()
 }
@@ -183,4 +185,14 @@ fn an_event_older_than_the_limits_on_amounts_and_white_space_stays_unchanged() {
         let decoded = OrderEvent::decode(encoded.kind, &encoded.payload).expect("the event can be decoded");
         assert_eq!(decoded, event);
     }
+}
+
+#[test]
+fn the_readme_lists_every_kind_and_its_example_is_the_golden_one() {
+    for kind in OrderChange::KINDS {
+        assert!(README.contains(&format!("\n| `{kind}` | ")), "{kind}");
+    }
+    let (kind, json) = GOLDEN[0];
+    assert_eq!(kind, "order_placed");
+    assert!(README.contains(&format!("```text\n{}\n```", json.trim())));
 }
