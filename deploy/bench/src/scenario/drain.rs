@@ -25,13 +25,13 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let events = plan.rows(EVENTS);
     let mut figures = Vec::new();
     for workers in WORKERS {
-        let (mut ours, mut comparator) = (Vec::new(), Vec::new());
+        let (mut ours, mut reference) = (Vec::new(), Vec::new());
         for _ in 0..plan.rounds {
             ours.push(project(stage, workers, events).await?);
-            comparator.push(fill_and_project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
+            reference.push(fill_and_project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
         }
         let figure = Figure::new(format!("workers: {workers}"), "events/s", ours);
-        figures.push(figure.with_reference(comparator).with(Target::RatioAtLeast(0.8)));
+        figures.push(figure.with_reference(reference).with(Target::RatioAtLeast(0.8)));
     }
     Ok(figures)
 }

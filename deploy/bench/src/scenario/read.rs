@@ -25,16 +25,16 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let customers = plan.rows(CUSTOMERS);
     fill_summaries(stage, 1..plan.rows(ROWS) + 1, customers).await?;
     stage.settle().await?;
-    let (mut ours, mut p99, mut comparator) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut p99, mut reference) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
         let result = list_orders(stage, Customers::Zipf(customers), plan.time).await?;
         ours.push(result.per_second());
         p99.push(result.p99_ms());
-        comparator.push(select_orders(stage, customers, plan).await?);
+        reference.push(select_orders(stage, customers, plan).await?);
     }
     Ok(vec![
         Figure::new("64 connections", "lists/s", ours)
-            .with_reference(comparator)
+            .with_reference(reference)
             .with(Target::RatioAtLeast(0.75)),
         Figure::new("64 connections, p99", "ms", p99),
     ])

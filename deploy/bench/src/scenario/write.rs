@@ -20,16 +20,16 @@ const ONE_ORDER: &str = include_str!("write.pgbench.sql");
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for connections in CONNECTIONS {
-        let (mut ours, mut p99, mut comparator) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut p99, mut reference) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..plan.rounds {
             let placed = place_orders(stage, connections, plan.time).await?;
             ours.push(placed.per_second());
             p99.push(placed.p99_ms());
-            comparator.push(store_orders(stage, plan).await?);
+            reference.push(store_orders(stage, plan).await?);
         }
         let name = format!("{connections} connections");
         let late = Figure::new(format!("{name}, p99"), "ms", p99);
-        let rate = Figure::new(name, "orders/s", ours).with_reference(comparator);
+        let rate = Figure::new(name, "orders/s", ours).with_reference(reference);
         figures.extend([rate.with(Target::RatioAtLeast(2.0)), late]);
     }
     Ok(figures)
