@@ -19,8 +19,8 @@ pub struct OrderState {
     pub status: OrderStatus,
     /// 1 when placed, increased by 1 with each change. Only the version determines the sequence of an order's events.
     pub version: i32,
-    /// Σ price × quantity over the items, in cents; never negative. Above 2^53 − 1 only in orders older than that
-    /// limit.
+    /// Σ price × quantity over the items, in the currency's minor unit (cents); never negative. Above 2^53 − 1
+    /// only in orders older than that limit.
     pub total_cents: i64,
     /// Number of items (lines), at least 1. Quantities are not added up.
     pub item_count: i32,
@@ -28,17 +28,6 @@ pub struct OrderState {
     pub last_item_sku: String,
     /// When the order was placed. The same in all events of an order.
     pub placed_at: DateTime<Utc>,
-}
-
-/// One item (line) of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderItem {
-    /// Stock keeping unit: 1 to 64 characters.
-    pub sku: String,
-    /// Number of units, at least 1.
-    pub quantity: i32,
-    /// Unit price in cents, never negative.
-    pub price_cents: i64,
 }
 
 /// The status of an order. It moves `placed → paid → shipped → delivered`, or to `cancelled` from the first two.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{OrderChange, OrderEvent, OrderItem, OrderState, SCHEMA_VERSION};
+use crate::{OrderChange, OrderEvent, OrderFacts, OrderItem, OrderState, SCHEMA_VERSION};
 
 /// An encoded event: its two columns in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub enum DecodeReason {
     MissingField(&'static str),
 }
 
-/// All fields of all kinds in one flat object. Not `serde(flatten)`, which buffers every value while decoding: decoding
+/// All fields of all kinds in one flat object: the facts stand beside `order`. Not `serde(flatten)`, which buffers every value while decoding: decoding
 /// is the projector's largest cost outside PostgreSQL.
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {
@@ -66,11 +66,21 @@ struct Payload<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     items: Option<Cow<'a, [OrderItem]>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    currency: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     carrier: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tracking_number: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paid_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shipped_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delivered_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancelled_at: Option<DateTime<Utc>>,
 }
 
 /// Only the version. The rest of a newer payload may have any structure.
@@ -86,25 +96,22 @@ impl OrderEvent {
     ///
     /// [`EncodeError`] if serde cannot write the payload.
     pub fn encode(&self) -> Result<EncodedEvent, EncodeError> {
-        let mut payload = Payload {
+        let facts = &self.facts;
+        let payload = Payload {
             event_id: self.event_id,
             schema_version: SCHEMA_VERSION,
             occurred_at: self.occurred_at,
             order: Cow::Borrowed(&self.order),
-            items: None,
-            carrier: None,
-            tracking_number: None,
-            reason: None,
+            items: facts.items.as_deref().map(Cow::Borrowed),
+            currency: facts.currency.as_deref().map(Cow::Borrowed),
+            carrier: facts.carrier.as_deref().map(Cow::Borrowed),
+            tracking_number: facts.tracking_number.as_deref().map(Cow::Borrowed),
+            reason: facts.cancel_reason.as_deref().map(Cow::Borrowed),
+            paid_at: facts.paid_at,
+            shipped_at: facts.shipped_at,
+            delivered_at: facts.delivered_at,
+            cancelled_at: facts.cancelled_at,
         };
-        match &self.change {
-            OrderChange::Placed { items } => payload.items = Some(Cow::Borrowed(items)),
-            OrderChange::Shipped { carrier, tracking_number } => {
-                payload.carrier = carrier.as_deref().map(Cow::Borrowed);
-                payload.tracking_number = tracking_number.as_deref().map(Cow::Borrowed);
-            }
-            OrderChange::Cancelled { reason } => payload.reason = reason.as_deref().map(Cow::Borrowed),
-            OrderChange::Paid | OrderChange::Delivered | OrderChange::Republished => {}
-        }
         let payload = serde_json::to_string(&payload).map_err(EncodeError)?;
         Ok(EncodedEvent { kind: self.kind(), payload })
     }
@@ -132,31 +139,29 @@ fn decode(kind: &str, text: &str) -> Result<OrderEvent, DecodeReason> {
     if payload.schema_version > SCHEMA_VERSION {
         return Err(DecodeReason::NewerSchema { found: payload.schema_version });
     }
-    let change = match kind {
-        "order_placed" => OrderChange::Placed {
-            items: payload.items.ok_or(DecodeReason::MissingField("items"))?.into_owned(),
-        },
-        "order_paid" => OrderChange::Paid,
-        "order_shipped" => OrderChange::Shipped {
-            carrier: payload.carrier.map(Cow::into_owned),
-            tracking_number: payload.tracking_number.map(Cow::into_owned),
-        },
-        "order_delivered" => OrderChange::Delivered,
-        "order_cancelled" => OrderChange::Cancelled { reason: payload.reason.map(Cow::into_owned) },
-        "order_republished" => OrderChange::Republished,
-        _ => return Err(DecodeReason::UnknownKind),
+    let change = OrderChange::from_kind(kind).ok_or(DecodeReason::UnknownKind)?;
+    if change == OrderChange::Placed && payload.items.is_none() {
+        return Err(DecodeReason::MissingField("items"));
+    }
+    let (occurred_at, order) = (payload.occurred_at, payload.order.into_owned());
+    let mut facts = OrderFacts {
+        items: payload.items.map(Cow::into_owned),
+        currency: payload.currency.map(Cow::into_owned),
+        carrier: payload.carrier.map(Cow::into_owned),
+        tracking_number: payload.tracking_number.map(Cow::into_owned),
+        cancel_reason: payload.reason.map(Cow::into_owned),
+        paid_at: payload.paid_at,
+        shipped_at: payload.shipped_at,
+        delivered_at: payload.delivered_at,
+        cancelled_at: payload.cancelled_at,
     };
-    Ok(OrderEvent {
-        event_id: payload.event_id,
-        occurred_at: payload.occurred_at,
-        order: payload.order.into_owned(),
-        change,
-    })
+    facts.add_time_of_last_step(&order, occurred_at);
+    Ok(OrderEvent { event_id: payload.event_id, occurred_at, order, facts, change })
 }
 
 /// Detects events of newer builds, even if nothing but `schema_version` can be read.
 fn why_malformed(kind: &str, text: &str, error: serde_json::Error) -> DecodeReason {
-    if !OrderChange::KINDS.contains(&kind) {
+    if OrderChange::from_kind(kind).is_none() {
         return DecodeReason::UnknownKind;
     }
     match serde_json::from_str::<VersionOnly>(text) {

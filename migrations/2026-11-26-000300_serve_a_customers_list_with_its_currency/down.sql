@@ -1,0 +1,1 @@
+DROP INDEX CONCURRENTLY order_summary_of_customer;
