@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use shared_events::OrderStatus;
 use uuid::Uuid;
 
-use crate::domain::{Order, Step, StepRefused};
+use crate::domain::{Detail, Order, Step, StepRefused};
 use crate::port::{OrderWriter, SaveResult, WriteError};
 
 /// How often a step is computed again after a concurrent change of the order.
@@ -42,7 +42,18 @@ pub enum ChangeStatusError {
     PreconditionFailed { current: i32 },
     /// The order's status does not allow the step.
     #[error("an order that is {from} cannot become {to}")]
-    Forbidden { from: OrderStatus, to: OrderStatus },
+    Forbidden {
+        /// The order's current status.
+        from: OrderStatus,
+        /// The status after the step.
+        to: OrderStatus,
+    },
+    /// The order has already taken the step, with other details.
+    #[error("the order took this step with other details")]
+    TakenWithOtherDetails {
+        /// What this step has and the first one had not.
+        differing: Vec<Detail>,
+    },
     /// Another command changed the order between each read and write.
     #[error("the order was changed concurrently during {ATTEMPTS} attempts")]
     Contended,
@@ -76,6 +87,11 @@ impl ChangeStatus {
                 Err(StepRefused::AlreadyTaken { from_version }) if self.precondition.allows(from_version) => {
                     return Ok(ChangedOrder { order: current, replayed: true });
                 }
+                Err(StepRefused::TakenWithOtherDetails { from_version, differing })
+                    if self.precondition.allows(from_version) =>
+                {
+                    return Err(ChangeStatusError::TakenWithOtherDetails { differing });
+                }
                 Err(refused) => return self.handle_refusal(current, refused),
             };
             self.check_precondition(&current)?;
@@ -96,6 +112,9 @@ impl ChangeStatus {
         self.check_precondition(&current)?;
         match refused {
             StepRefused::AlreadyTaken { .. } => Ok(ChangedOrder { order: current, replayed: true }),
+            StepRefused::TakenWithOtherDetails { differing, .. } => {
+                Err(ChangeStatusError::TakenWithOtherDetails { differing })
+            }
             StepRefused::Forbidden { from, to } => Err(ChangeStatusError::Forbidden { from, to }),
         }
     }

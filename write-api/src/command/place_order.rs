@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{CustomerId, Order, OrderId, OrderLines};
+use crate::domain::{ContentDifference, Currency, CustomerId, Order, OrderId, OrderLines};
 use crate::port::{OrderWriter, SaveResult, WriteError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,7 @@ pub struct PlaceOrder {
     pub order_id: OrderId,
     pub customer: CustomerId,
     pub lines: OrderLines,
+    pub currency: Option<Currency>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +24,10 @@ pub struct PlacedOrder {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
-    /// An order with this id exists, with a different customer or different items.
-    #[error("another order has this id")]
-    IdTaken,
+    /// An order with this id exists, with other content.
+    #[error("another order has this id: {0:?} differs")]
+    IdTaken(ContentDifference),
+    /// The order could not be stored.
     #[error("the order could not be placed")]
     Write(#[from] WriteError),
 }
@@ -37,13 +39,14 @@ impl PlaceOrder {
         writer: &impl OrderWriter,
         now: DateTime<Utc>,
     ) -> Result<PlacedOrder, PlaceOrderError> {
-        let (order, event) = Order::place(self.order_id.get(), self.customer, self.lines, now);
-        match writer.save(&order, event).await? {
-            SaveResult::Stored => Ok(PlacedOrder { order, replayed: false }),
-            SaveResult::Conflict(earlier) if earlier.was_placed_with(order.customer(), order.lines()) => {
-                Ok(PlacedOrder { order: *earlier, replayed: true })
-            }
-            SaveResult::Conflict(_) => Err(PlaceOrderError::IdTaken),
+        let (order, event) = Order::place(self.order_id.get(), self.customer, self.lines, self.currency, now);
+        let earlier = match writer.save(&order, event).await? {
+            SaveResult::Stored => return Ok(PlacedOrder { order, replayed: false }),
+            SaveResult::Conflict(earlier) => *earlier,
+        };
+        match earlier.difference_from(order.customer(), order.lines(), order.currency()) {
+            None => Ok(PlacedOrder { order: earlier, replayed: true }),
+            Some(difference) => Err(PlaceOrderError::IdTaken(difference)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The `Order` aggregate and its values. Pure: no HTTP, SQL, clock or randomness. Times and ids are arguments.
 
+mod currency;
 mod money;
 mod order;
 mod order_id;
@@ -7,9 +8,10 @@ mod order_line;
 mod step;
 mod text;
 
+pub use currency::{Currency, CurrencyError};
 pub use money::{AmountError, Cents};
-pub use order::{CorruptOrder, Order, StoredOrder};
+pub use order::{ContentDifference, CorruptOrder, Order, StepFacts, StoredOrder};
 pub use order_id::{OrderId, ReservedOrderId};
 pub use order_line::{LineTotalTooLarge, LinesError, OrderLine, OrderLines, Quantity, QuantityError};
-pub use step::{Shipment, Step, StepRefused};
+pub use step::{Detail, Shipment, Step, StepRefused};
 pub use text::{CancelReason, Carrier, CustomerId, Sku, TextError, TrackingNumber};

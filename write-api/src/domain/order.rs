@@ -1,12 +1,16 @@
 //! The aggregate: the only code that changes an order.
 
+mod step_facts;
+
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
+use shared_events::{OrderChange, OrderEvent, OrderFacts, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
+pub use self::step_facts::StepFacts;
 use super::step::{is_allowed, version_before, version_fits};
 use super::{
-    CancelReason, Carrier, CustomerId, OrderLine, OrderLines, Shipment, StepRefused, TrackingNumber,
+    CancelReason, Carrier, Currency, CustomerId, Detail, OrderLine, OrderLines, Shipment, StepRefused,
+    TrackingNumber,
 };
 
 /// The resolution of times.
@@ -20,10 +24,14 @@ pub struct Order {
     id: Uuid,
     customer: CustomerId,
     lines: OrderLines,
+    currency: Option<Currency>,
     status: OrderStatus,
     version: i32,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    steps: StepFacts,
+    /// An older build, which stored no details, has shipped or cancelled the order.
+    details_unknown: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +39,17 @@ pub struct StoredOrder {
     pub id: Uuid,
     pub customer: CustomerId,
     pub lines: OrderLines,
+    /// The currency of the prices and the total, if the request named it.
+    pub currency: Option<Currency>,
+    /// The stored total, in the currency's minor unit.
     pub total_cents: i64,
     pub status: OrderStatus,
     /// 1 when placed, increased by 1 with each change.
     pub version: i32,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// What the steps have added.
+    pub steps: StepFacts,
 }
 
 /// A stored order that breaks an invariant: another program has written to the table.
@@ -51,7 +64,33 @@ pub enum CorruptOrder {
     },
     /// No order with this status has this version.
     #[error("version {version} does not fit status {status}")]
-    Version { version: i32, status: OrderStatus },
+    Version {
+        /// The stored version.
+        version: i32,
+        /// The stored status.
+        status: OrderStatus,
+    },
+    /// A fact of a step that the order has not taken.
+    #[error("{column} does not fit status {status} and version {version}")]
+    Fact {
+        /// The column.
+        column: &'static str,
+        /// The stored version.
+        version: i32,
+        /// The stored status.
+        status: OrderStatus,
+    },
+}
+
+/// What a request to place an order has and the stored order with the same id has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentDifference {
+    /// Another customer.
+    Customer,
+    /// Other lines.
+    Lines,
+    /// Only another currency: one of both may have none.
+    Currency,
 }
 
 impl Order {
@@ -62,6 +101,7 @@ impl Order {
         id: Uuid,
         customer: CustomerId,
         lines: OrderLines,
+        currency: Option<Currency>,
         now: DateTime<Utc>,
     ) -> (Self, OrderEvent) {
         let now = now.trunc_subsecs(6);
@@ -69,30 +109,67 @@ impl Order {
             id,
             customer,
             lines,
+            currency,
             status: OrderStatus::Placed,
             version: 1,
             placed_at: now,
             updated_at: now,
+            steps: StepFacts::default(),
+            details_unknown: false,
         };
-        let items = order.lines.as_slice().iter().map(event_item).collect();
-        let event = order.event(OrderChange::Placed { items });
+        let event = order.event(OrderChange::Placed);
         (order, event)
     }
 
-    /// Rebuilds an order from its stored fields.
+    /// Rebuilds an order from its stored fields. The time of the last step is `updated_at`, if an older build took the
+    /// step and did not store its time.
     ///
     /// # Errors
     ///
     /// [`CorruptOrder`] if the fields contradict each other.
     pub fn restore(stored: StoredOrder) -> Result<Self, CorruptOrder> {
-        let StoredOrder { id, customer, lines, total_cents, status, version, placed_at, updated_at } = stored;
+        let StoredOrder {
+            id,
+            customer,
+            lines,
+            currency,
+            total_cents,
+            status,
+            version,
+            placed_at,
+            updated_at,
+            mut steps,
+        } = stored;
         if lines.total().get() != total_cents {
             return Err(CorruptOrder::Total { stored: total_cents, lines: lines.total().get() });
         }
         if !version_fits(status, version) {
             return Err(CorruptOrder::Version { version, status });
         }
-        Ok(Self { id, customer, lines, status, version, placed_at, updated_at })
+        if let Some(column) = steps.misplaced(status, version) {
+            return Err(CorruptOrder::Fact { column, version, status });
+        }
+        // The step with details always stores its time too.
+        let details_unknown = match status {
+            OrderStatus::Shipped | OrderStatus::Delivered => steps.shipped_at.is_none(),
+            OrderStatus::Cancelled => steps.cancelled_at.is_none(),
+            OrderStatus::Placed | OrderStatus::Paid => false,
+        };
+        if let Some(time) = steps.time_of(status) {
+            time.get_or_insert(updated_at);
+        }
+        Ok(Self {
+            id,
+            customer,
+            lines,
+            currency,
+            status,
+            version,
+            placed_at,
+            updated_at,
+            steps,
+            details_unknown,
+        })
     }
 
     /// The customer pays the order.
@@ -101,7 +178,7 @@ impl Order {
     ///
     /// [`StepRefused`], also if the order has already been paid.
     pub fn pay(&self, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
-        self.advance(OrderStatus::Paid, OrderChange::Paid, now)
+        self.advance(OrderStatus::Paid, OrderChange::Paid, now, Vec::new, |_| {})
     }
 
     /// The order leaves the warehouse.
@@ -110,10 +187,18 @@ impl Order {
     ///
     /// [`StepRefused`], also if the order has already been shipped.
     pub fn ship(&self, shipment: &Shipment, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
-        let carrier = shipment.carrier.as_ref().map(Carrier::as_str).map(str::to_owned);
-        let tracking_number =
-            shipment.tracking_number.as_ref().map(TrackingNumber::as_str).map(str::to_owned);
-        self.advance(OrderStatus::Shipped, OrderChange::Shipped { carrier, tracking_number }, now)
+        let kept = &self.steps.shipment;
+        let differing = || {
+            let carrier = differs(shipment.carrier.as_ref(), kept.carrier.as_ref());
+            let tracking_number = differs(shipment.tracking_number.as_ref(), kept.tracking_number.as_ref());
+            [(carrier, Detail::Carrier), (tracking_number, Detail::TrackingNumber)]
+                .into_iter()
+                .filter_map(|(differs, detail)| differs.then_some(detail))
+                .collect()
+        };
+        self.advance(OrderStatus::Shipped, OrderChange::Shipped, now, differing, |steps| {
+            steps.shipment = shipment.clone();
+        })
     }
 
     /// The order reaches the customer.
@@ -122,7 +207,7 @@ impl Order {
     ///
     /// [`StepRefused`], also if the order has already been delivered.
     pub fn deliver(&self, now: DateTime<Utc>) -> Result<(Self, OrderEvent), StepRefused> {
-        self.advance(OrderStatus::Delivered, OrderChange::Delivered, now)
+        self.advance(OrderStatus::Delivered, OrderChange::Delivered, now, Vec::new, |_| {})
     }
 
     /// The order is cancelled before it is shipped.
@@ -135,22 +220,35 @@ impl Order {
         reason: Option<&CancelReason>,
         now: DateTime<Utc>,
     ) -> Result<(Self, OrderEvent), StepRefused> {
-        let reason = reason.map(CancelReason::as_str).map(str::to_owned);
-        self.advance(OrderStatus::Cancelled, OrderChange::Cancelled { reason }, now)
+        let differing = || {
+            let differs = differs(reason, self.steps.cancel_reason.as_ref());
+            differs.then_some(Detail::Reason).into_iter().collect()
+        };
+        self.advance(OrderStatus::Cancelled, OrderChange::Cancelled, now, differing, |steps| {
+            steps.cancel_reason = reason.cloned();
+        })
     }
 
     /// The order in its next version, and the event of the change. The time of the change is `now`, but later than the
     /// previous change (up to the last time that can be stored): the clocks of replicas differ, and times must not
-    /// contradict versions.
+    /// contradict versions. `differing`
+    /// compares the details of a repeat with those that the order has; `add` adds them to an order without the step.
     fn advance(
         &self,
         to: OrderStatus,
         change: OrderChange,
         now: DateTime<Utc>,
+        differing: impl FnOnce() -> Vec<Detail>,
+        add: impl FnOnce(&mut StepFacts),
     ) -> Result<(Self, OrderEvent), StepRefused> {
         let from = self.status;
         if let Some(from_version) = version_before(from, self.version, to) {
-            return Err(StepRefused::AlreadyTaken { from_version });
+            let differing = if self.details_unknown { Vec::new() } else { differing() };
+            return Err(if differing.is_empty() {
+                StepRefused::AlreadyTaken { from_version }
+            } else {
+                StepRefused::TakenWithOtherDetails { from_version, differing }
+            });
         }
         if !is_allowed(from, to) {
             return Err(StepRefused::Forbidden { from, to });
@@ -161,7 +259,11 @@ impl Order {
             .filter(|next| next.timestamp_micros() <= LAST_MICROS)
             .unwrap_or(self.updated_at);
         let updated_at = now.trunc_subsecs(6).max(after_last);
-        let order = Self { status: to, version: self.version + 1, updated_at, ..self.clone() };
+        let mut order = Self { status: to, version: self.version + 1, updated_at, ..self.clone() };
+        if let Some(time) = order.steps.time_of(to) {
+            *time = Some(updated_at);
+        }
+        add(&mut order.steps);
         let event = order.event(change);
         Ok((order, event))
     }
@@ -172,10 +274,21 @@ impl Order {
         self.event(OrderChange::Republished)
     }
 
-    /// Whether the order was placed with this customer and these lines. Then a request to place them is a repeat.
+    /// What differs from a request to place an order with this id. If nothing differs, the request is a repeat.
     #[must_use]
-    pub fn was_placed_with(&self, customer: &CustomerId, lines: &OrderLines) -> bool {
-        self.customer == *customer && self.lines == *lines
+    pub fn difference_from(
+        &self,
+        customer: &CustomerId,
+        lines: &OrderLines,
+        currency: Option<Currency>,
+    ) -> Option<ContentDifference> {
+        if self.customer != *customer {
+            Some(ContentDifference::Customer)
+        } else if self.lines != *lines {
+            Some(ContentDifference::Lines)
+        } else {
+            (self.currency != currency).then_some(ContentDifference::Currency)
+        }
     }
 
     #[must_use]
@@ -194,6 +307,19 @@ impl Order {
         &self.lines
     }
 
+    /// The currency of all amounts, if the request named it.
+    #[must_use]
+    pub fn currency(&self) -> Option<Currency> {
+        self.currency
+    }
+
+    /// What the steps have added.
+    #[must_use]
+    pub fn steps(&self) -> &StepFacts {
+        &self.steps
+    }
+
+    /// The order's status.
     #[must_use]
     pub fn status(&self) -> OrderStatus {
         self.status
@@ -228,8 +354,36 @@ impl Order {
             last_item_sku: self.lines.last_sku().as_str().to_owned(),
             placed_at: self.placed_at,
         };
-        OrderEvent::new(state, change, self.updated_at)
+        OrderEvent::new(state, self.facts(change), change, self.updated_at)
     }
+
+    /// Everything that has been set once. A step leaves out the items: see `items_of`.
+    fn facts(&self, change: OrderChange) -> OrderFacts {
+        let StepFacts { paid_at, shipped_at, shipment, delivered_at, cancelled_at, cancel_reason } =
+            &self.steps;
+        OrderFacts {
+            items: self.items_of(change),
+            currency: self.currency.map(|currency| currency.as_str().to_owned()),
+            carrier: shipment.carrier.as_ref().map(Carrier::as_str).map(str::to_owned),
+            tracking_number: shipment.tracking_number.as_ref().map(TrackingNumber::as_str).map(str::to_owned),
+            cancel_reason: cancel_reason.as_ref().map(CancelReason::as_str).map(str::to_owned),
+            paid_at: *paid_at,
+            shipped_at: *shipped_at,
+            delivered_at: *delivered_at,
+            cancelled_at: *cancelled_at,
+        }
+    }
+
+    /// The items, for the events that carry them.
+    fn items_of(&self, change: OrderChange) -> Option<Vec<OrderItem>> {
+        matches!(change, OrderChange::Placed | OrderChange::Republished)
+            .then(|| self.lines.as_slice().iter().map(event_item).collect())
+    }
+}
+
+/// Whether a repeat has another detail. A repeat without it agrees with any.
+fn differs<T: PartialEq>(given: Option<&T>, kept: Option<&T>) -> bool {
+    given.is_some() && given != kept
 }
 
 fn event_item(line: &OrderLine) -> OrderItem {

@@ -20,11 +20,31 @@ pub struct Shipment {
     pub tracking_number: Option<TrackingNumber>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// A detail that a step may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    Carrier,
+    TrackingNumber,
+    Reason,
+}
+
+/// Why a step is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepRefused {
     /// The order has already taken this step: a repeat changes nothing.
     #[error("the step was taken before, from version {from_version}")]
-    AlreadyTaken { from_version: i32 },
+    AlreadyTaken {
+        /// The version before the step.
+        from_version: i32,
+    },
+    /// The order has already taken this step, with other details: it keeps the first ones.
+    #[error("the step was taken before with other details, from version {from_version}")]
+    TakenWithOtherDetails {
+        /// The version before the step.
+        from_version: i32,
+        /// What this step has and the first one had not.
+        differing: Vec<Detail>,
+    },
     /// The order's status does not allow the step.
     #[error("an order that is {from} cannot become {to}")]
     Forbidden { from: OrderStatus, to: OrderStatus },

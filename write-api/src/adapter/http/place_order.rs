@@ -193,7 +193,7 @@ impl PlaceOrderRequest {
             (None, Some(key)) => (OrderId::from_key(&customer, &key), Identity::Key),
             (None, None) => (OrderId::from_time(&customer, now, random()), Identity::None),
         };
-        Ok((PlaceOrder { order_id, customer, lines }, identity))
+        Ok((PlaceOrder { order_id, customer, lines, currency: None }, identity))
     }
 }
 

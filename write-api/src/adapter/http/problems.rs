@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::if_match::IfMatchHeader;
 use crate::command::{ChangeStatusError, PlaceOrderError};
+use crate::domain::Detail;
 use crate::port::WriteError;
 
 macro_rules! problem_types {
@@ -31,6 +32,8 @@ problem_types! {
     BODY_TOO_SLOW = 408 "body-too-slow", "Body too slow", "The body did not arrive within 5 seconds.";
     STEP_FORBIDDEN = 409 "step-forbidden", "Step forbidden",
         "The order's status does not allow this step; `detail` names both statuses.";
+    DETAILS_DIFFER = 409 "details-differ", "Details differ",
+        "The order has already taken this step, with other details: `errors` names those that differ. It was not changed.";
     EDIT_CONFLICT = 409 "edit-conflict", "Edit conflict",
         "Other requests changed the order each time that write-api tried. Read the order, then decide again.";
     VERSION_MISMATCH = 412 "version-mismatch", "Version mismatch",
@@ -80,7 +83,7 @@ pub(super) struct StepProblems;
 
 impl IntoResponses for StepProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let own = [NO_SUCH_ORDER, STEP_FORBIDDEN, EDIT_CONFLICT, VERSION_MISMATCH];
+        let own = [NO_SUCH_ORDER, STEP_FORBIDDEN, DETAILS_DIFFER, EDIT_CONFLICT, VERSION_MISMATCH];
         openapi::responses(&[COMMON.as_slice(), &own].concat())
     }
 }
@@ -122,10 +125,10 @@ pub(super) struct PlaceFailure {
 impl From<PlaceFailure> for Problem {
     fn from(PlaceFailure { error, identity, order_id }: PlaceFailure) -> Self {
         match (error, identity) {
-            (PlaceOrderError::IdTaken, Identity::Key) => IDEMPOTENCY_KEY_REUSED
+            (PlaceOrderError::IdTaken(_), Identity::Key) => IDEMPOTENCY_KEY_REUSED
                 .with(IDEMPOTENCY_KEY_REUSED.when)
                 .at(vec![FieldError::header("Idempotency-Key", "was used for different items")]),
-            (PlaceOrderError::IdTaken, _) => ORDER_ID_TAKEN
+            (PlaceOrderError::IdTaken(_), _) => ORDER_ID_TAKEN
                 .with(ORDER_ID_TAKEN.when)
                 .at(vec![FieldError::at("/order_id", "belongs to another order")]),
             (PlaceOrderError::Write(error), Identity::None) => {
@@ -158,12 +161,24 @@ impl From<StepFailure<'_>> for Problem {
             ChangeStatusError::Forbidden { from, to } => {
                 STEP_FORBIDDEN.with(format!("An order that is {from} cannot become {to}."))
             }
+            ChangeStatusError::TakenWithOtherDetails { differing } => DETAILS_DIFFER
+                .with(DETAILS_DIFFER.when)
+                .at(differing.into_iter().map(differing_detail).collect()),
             ChangeStatusError::Contended => EDIT_CONFLICT.with(EDIT_CONFLICT.when),
             ChangeStatusError::Write(error) => {
                 WriteFailure { error: &error, how_to_resolve: REPEAT_RESOLVES }.into()
             }
         }
     }
+}
+
+fn differing_detail(detail: Detail) -> FieldError {
+    let pointer = match detail {
+        Detail::Carrier => "/carrier",
+        Detail::TrackingNumber => "/tracking_number",
+        Detail::Reason => "/reason",
+    };
+    FieldError::at(pointer, "differs from what the order has; leave it out to repeat the step")
 }
 
 fn version_mismatch(current: i32, if_match: &IfMatchHeader) -> Problem {

@@ -130,6 +130,8 @@ impl TryFrom<OrderRow> for Order {
             version: row.version,
             placed_at: row.placed_at.exact().ok_or(RowError::Time)?,
             updated_at: row.updated_at.exact().ok_or(RowError::Time)?,
+            currency: None,
+            steps: crate::domain::StepFacts::default(),
         })?)
     }
 }
