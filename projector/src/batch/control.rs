@@ -10,23 +10,25 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
-use shared_events::{OrderChange, OrderEvent, OrderItem, OrderState, OrderStatus};
+use shared_events::{OrderChange, OrderEvent, OrderFacts, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
-use super::mask::{mask, masked, text_bytes};
+use super::mask::{mask, mask_items};
 use super::runner::Mode;
 use super::{BatchError, BatchRunner};
 
-/// What a control copies from refused events: the lengths of their longest texts.
+/// What is needed of refused events to make controls as large as the largest of them.
 ///
 /// A full disk accepts a short row after it has refused a long one. So an error of unknown kind proves nothing against
 /// an event unless a row of the same size is accepted. A constraint violation has its own kind, and may be about the
 /// size.
 #[derive(Default)]
 pub(super) struct Refused {
-    customer_id: String,
-    last_item_sku: String,
-    change: Option<OrderChange>,
+    customer_id: Option<String>,
+    last_item_sku: Option<String>,
+    /// The longest text of each fact, and the longest items.
+    facts: OrderFacts,
+    is_any_unexplained: bool,
     /// Order id and version of the first one, for the log.
     first: Option<(Uuid, i32)>,
 }
@@ -37,42 +39,80 @@ static CONTROL_REFUSED: OncePerSecond = OncePerSecond::new();
 impl Refused {
     /// `event` was refused with this error.
     pub(super) fn add(&mut self, event: &OrderEvent, error: &BatchError) {
-        self.first.get_or_insert((event.order.order_id, event.order.version));
-        if !is_kind_known(error) {
-            keep_longer(&mut self.customer_id, &event.order.customer_id);
-            keep_longer(&mut self.last_item_sku, &event.order.last_item_sku);
-            let masked = masked(&event.change);
-            if self.change.as_ref().is_none_or(|known| text_bytes(known) < text_bytes(&masked)) {
-                self.change = Some(masked);
-            }
+        let OrderEvent { order, facts, .. } = event;
+        self.first.get_or_insert((order.order_id, order.version));
+        if is_kind_known(error) {
+            return;
+        }
+        self.is_any_unexplained = true;
+        keep_longer(&mut self.customer_id, Some(&order.customer_id));
+        keep_longer(&mut self.last_item_sku, Some(&order.last_item_sku));
+        keep_longer(&mut self.facts.carrier, facts.carrier.as_deref());
+        keep_longer(&mut self.facts.tracking_number, facts.tracking_number.as_deref());
+        keep_longer(&mut self.facts.cancel_reason, facts.cancel_reason.as_deref());
+        if let Some(items) = facts.items.as_deref().map(mask_items)
+            && self.facts.items.as_deref().is_none_or(|known| json_bytes(known) < json_bytes(&items))
+        {
+            self.facts.items = Some(items);
         }
     }
 
     /// Whether an event was refused with an error that may be about the database.
     pub(super) fn is_any_unexplained(&self) -> bool {
-        self.change.is_some()
+        self.is_any_unexplained
     }
 
-    /// An order placed now by a customer that does not exist, with an id that no order has.
-    pub(super) fn control(self) -> OrderEvent {
-        let text = |text: String| if text.is_empty() { "control".to_owned() } else { text };
+    /// Valid orders of now by a customer that does not exist, with ids that no order has. No order has both a shipment
+    /// and a reason for its cancellation, so there are two if both were refused.
+    pub(super) fn controls(mut self) -> Vec<OrderEvent> {
+        let cancel_reason = self.facts.cancel_reason.take();
+        let first = self.control();
+        let Some(cancel_reason) = cancel_reason else { return vec![first] };
+        let mut second = first.clone();
+        second.order.order_id = Uuid::from_u128(u128::MAX - 1);
+        second.order.status = OrderStatus::Cancelled;
+        second.order.version = 2;
+        second.change = OrderChange::Cancelled;
+        second.facts = OrderFacts {
+            cancel_reason: Some(cancel_reason),
+            cancelled_at: Some(second.occurred_at),
+            items: second.facts.items,
+            currency: second.facts.currency,
+            ..OrderFacts::default()
+        };
+        vec![first, second]
+    }
+
+    /// A shipped order if the texts of a shipment were refused; otherwise one that was just placed.
+    fn control(self) -> OrderEvent {
+        let text = |text: Option<String>| text.unwrap_or_else(|| "control".to_owned());
         let last_item_sku = text(self.last_item_sku);
+        let now = Utc::now();
+        let plain = || vec![OrderItem { sku: last_item_sku.clone(), quantity: 1, price_cents: 1 }];
+        let mut facts = OrderFacts {
+            items: Some(self.facts.items.unwrap_or_else(plain)),
+            // ISO 4217: no currency.
+            currency: Some("XXX".to_owned()),
+            ..self.facts
+        };
+        let is_shipped = facts.carrier.is_some() || facts.tracking_number.is_some();
+        let (status, version, change) = if is_shipped {
+            (facts.paid_at, facts.shipped_at) = (Some(now), Some(now));
+            (OrderStatus::Shipped, 3, OrderChange::Shipped)
+        } else {
+            (OrderStatus::Placed, 1, OrderChange::Placed)
+        };
         let order = OrderState {
             order_id: Uuid::max(),
             customer_id: text(self.customer_id),
-            status: OrderStatus::Placed,
-            version: 1,
+            status,
+            version,
             total_cents: 1,
             item_count: 1,
-            last_item_sku: last_item_sku.clone(),
-            placed_at: Utc::now(),
+            last_item_sku,
+            placed_at: now,
         };
-        let occurred_at = order.placed_at;
-        let plain = || {
-            let items = vec![OrderItem { sku: last_item_sku, quantity: 1, price_cents: 1 }];
-            OrderChange::Placed { items }
-        };
-        OrderEvent::new(order, self.change.unwrap_or_else(plain), occurred_at)
+        OrderEvent::new(order, facts, change, now)
     }
 }
 
@@ -130,7 +170,8 @@ impl BatchRunner {
             }
         }
         let first = Refused { first: refused.first, ..Refused::default() };
-        let tried = self.apply_control(connection, &[&refused.control()], mode).await;
+        let controls = refused.controls();
+        let tried = self.apply_control(connection, &controls.iter().collect::<Vec<_>>(), mode).await;
         tried.inspect_err(|error| log_refused_control(&first, "an order with texts as long", error))
     }
 
@@ -189,10 +230,18 @@ fn is_kind_known(error: &BatchError) -> bool {
     )
 }
 
-fn keep_longer(known: &mut String, other: &str) {
-    if known.len() < other.len() {
-        *known = mask(other);
+/// Keeps the longer of two texts, the other one without its content.
+fn keep_longer(known: &mut Option<String>, other: Option<&str>) {
+    if let Some(other) = other
+        && known.as_ref().is_none_or(|known| known.len() < other.len())
+    {
+        *known = Some(mask(other));
     }
+}
+
+/// The size of items in a row.
+fn json_bytes(items: &[OrderItem]) -> usize {
+    serde_json::to_string(items).map_or(0, |json| json.len())
 }
 
 #[cfg(test)]
@@ -221,6 +270,32 @@ mod tests {
         let control = refused.control();
         assert_eq!(control.order.customer_id, "cé€𝄞c");
         assert_eq!(control.order.last_item_sku, "ccc");
+    }
+
+    #[test]
+    fn controls_have_facts_as_long_as_those_of_any_refused_event() {
+        let mut refused = Refused::default();
+        let item = |sku: &str| OrderItem { sku: sku.to_owned(), quantity: 1, price_cents: 1_234_567 };
+        let mut shipped = event("a", "s");
+        shipped.facts.carrier = Some("DHL".to_owned());
+        shipped.facts.items = Some(vec![item("long sku")]);
+        let mut delivered = event("a", "s");
+        delivered.facts.tracking_number = Some("42".to_owned());
+        delivered.facts.items = Some(vec![item("\"\\"), item("b")]);
+        let mut cancelled = event("a", "s");
+        cancelled.facts.cancel_reason = Some("reason".to_owned());
+        for event in [shipped, delivered.clone(), cancelled] {
+            refused.add(&event, &error(DatabaseErrorKind::Unknown));
+        }
+        let [first, second] = <[OrderEvent; 2]>::try_from(refused.controls()).unwrap();
+        assert_eq!((first.order.status, first.facts.carrier.as_deref()), (OrderStatus::Shipped, Some("ccc")));
+        assert_eq!(first.facts.tracking_number.as_deref(), Some("cc"));
+        let items = |event: &OrderEvent| event.facts.items.clone().unwrap();
+        assert_eq!(items(&first), [item("éé"), item("c")]);
+        assert_eq!(json_bytes(&items(&first)), json_bytes(&items(&delivered)));
+        assert_eq!((second.order.status, second.facts.carrier), (OrderStatus::Cancelled, None));
+        assert_eq!(second.facts.cancel_reason.as_deref(), Some("cccccc"));
+        assert_ne!(first.order.order_id, second.order.order_id);
     }
 
     #[test]

@@ -116,7 +116,8 @@ impl BatchRunner {
         mode: Mode,
     ) -> Result<(), BatchError> {
         savepoints.undo_with_lock_timeout(connection, self.database.lock_or_statement_timeout()).await?;
-        self.apply_control(connection, &[&Refused::default().control()], mode).await
+        let controls = Refused::default().controls();
+        self.apply_control(connection, &controls.iter().collect::<Vec<_>>(), mode).await
     }
 
     /// Applies a part. The inner error is about some of its events, the outer one about the whole batch.

@@ -121,7 +121,7 @@ impl<'a> Upsert<'a> {
 
 #[cfg(test)]
 mod tests {
-    use shared_events::{OrderChange, OrderStatus};
+    use shared_events::{OrderChange, OrderFacts, OrderStatus};
 
     use super::*;
 
@@ -136,7 +136,7 @@ mod tests {
             last_item_sku: "sku".to_owned(),
             placed_at: DateTime::UNIX_EPOCH,
         };
-        OrderEvent::new(state, OrderChange::Paid, DateTime::UNIX_EPOCH)
+        OrderEvent::new(state, OrderFacts::default(), OrderChange::Paid, DateTime::UNIX_EPOCH)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use projector::database;
 use projector::metrics::Metrics;
 use projector::projection::Projection;
 use service_kit::database::{Database, DatabaseConfig, DatabaseError};
-use shared_events::{OrderChange, OrderEvent, OrderState, OrderStatus};
+use shared_events::{OrderChange, OrderEvent, OrderFacts, OrderState, OrderStatus};
 use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -173,9 +173,9 @@ pub(crate) fn order_id(number: u128) -> Uuid {
 /// noticed.
 pub(crate) fn event(order: u128, version: i32) -> OrderEvent {
     let (status, change) = match version {
-        1 => (OrderStatus::Placed, OrderChange::Placed { items: Vec::new() }),
+        1 => (OrderStatus::Placed, OrderChange::Placed),
         2 => (OrderStatus::Paid, OrderChange::Paid),
-        3 => (OrderStatus::Shipped, OrderChange::Shipped { carrier: None, tracking_number: None }),
+        3 => (OrderStatus::Shipped, OrderChange::Shipped),
         _ => (OrderStatus::Delivered, OrderChange::Delivered),
     };
     let state = OrderState {
@@ -188,7 +188,8 @@ pub(crate) fn event(order: u128, version: i32) -> OrderEvent {
         last_item_sku: "sku".to_owned(),
         placed_at: placed_at(),
     };
-    OrderEvent::new(state, change, placed_at())
+    let items = (version == 1).then(Vec::new);
+    OrderEvent::new(state, OrderFacts { items, ..OrderFacts::default() }, change, placed_at())
 }
 
 pub(crate) fn placed_at() -> DateTime<Utc> {

@@ -44,7 +44,8 @@ fn paid_in(order: u128, date: &str) -> Result<OrderEvent> {
 #[tokio::test]
 async fn it_adds_up_payments_and_nothing_else() -> Result<()> {
     let scene = scene().await?;
-    let republished = OrderEvent::new(event(1, 2).order, OrderChange::Republished, event(1, 2).occurred_at);
+    let paid = event(1, 2);
+    let republished = OrderEvent::new(paid.order, paid.facts, OrderChange::Republished, paid.occurred_at);
     let events =
         [event(1, 1), paid_in(1, "2026-10-31")?, republished, paid_in(2, "2026-11-01")?, event(2, 3)];
     scene.emit(events).await?;
