@@ -2,7 +2,6 @@
 SET LOCAL lock_timeout = '200ms';
 ALTER TABLE order_summary RESET (toast_tuple_target);
 ALTER TABLE order_summary
-    DROP COLUMN updated_at,
     DROP COLUMN currency,
     DROP COLUMN items,
     DROP COLUMN carrier,

@@ -5,9 +5,9 @@
 -- give up after 300 ms (DATABASE_LOCK_TIMEOUT_MS). So it gives up sooner.
 SET LOCAL lock_timeout = '200ms';
 
+-- There is no column for the time of the last change: it is the time of the step that led to `status`. A column of its
+-- own would go stale when an older projector writes the status and leaves the column as it was.
 ALTER TABLE order_summary
-    -- When the order last changed. NULL also in a row that an older projector wrote first.
-    ADD COLUMN updated_at timestamptz,
     ADD COLUMN currency text,
     -- A JSON array of objects with `sku`, `quantity` and `price_cents`. No statement reads inside it, and json, unlike
     -- jsonb, is stored as it was written.
