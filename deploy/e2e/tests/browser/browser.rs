@@ -102,7 +102,7 @@ impl Browser {
         Ok(value)
     }
 
-    async fn command(&self, path: &str, body: Value) -> Result<Value> {
+    pub(crate) async fn command(&self, path: &str, body: Value) -> Result<Value> {
         self.call(&format!("{}/{path}", self.session), &body).await
     }
 

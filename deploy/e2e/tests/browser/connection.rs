@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, id};
 
 #[tokio::test]
 async fn changes_are_shown_and_highlighted() -> Result<()> {
@@ -23,7 +23,7 @@ async fn changes_are_shown_and_highlighted() -> Result<()> {
     // An older order that is not on this page is not added.
     scene.change(3, "shipped").await?;
     scene.change(29, "shipped").await?;
-    scene.browser.until_texts("tr:has(.status[data-status=shipped]) .open", &["…00000029"]).await?;
+    scene.browser.until_texts("tr:has(.status[data-status=shipped]) .open", &[id(29)]).await?;
     scene.until_orders((26..=46).rev()).await?;
     scene.is_quiet().await
 }
@@ -38,7 +38,7 @@ async fn an_older_page_updates_its_orders_and_adds_none() -> Result<()> {
     scene.browser.until_texts("#state", &["live"]).await?;
     scene.place(46).await?;
     scene.change(10, "cancelled").await?;
-    scene.browser.until_texts("tr:has(.status[data-status=cancelled]) .open", &["…00000010"]).await?;
+    scene.browser.until_texts("tr:has(.status[data-status=cancelled]) .open", &[id(10)]).await?;
     scene.until_orders((6..=25).rev()).await?;
     scene.is_quiet().await
 }
@@ -58,7 +58,7 @@ async fn a_restart_of_the_server_is_shown_and_no_change_is_missed() -> Result<()
     scene.start_again(&[]).await?;
     scene.browser.until_texts("#state", &["live"]).await?;
     scene.until_orders((26..=46).rev()).await?;
-    scene.browser.until_texts("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+    scene.browser.until_texts("tr:has(.status[data-status=delivered]) .open", &[id(40)]).await?;
     // Only the browser itself logs errors about the stopped server.
     let complaints = scene.browser.console().await?;
     let is_expected = |line: &String| line.contains("/orders/stream") && line.contains("net::ERR_");
@@ -81,7 +81,7 @@ async fn an_unavailable_read_model_is_shown_until_it_is_available_again() -> Res
     scene.allow_connections().await?;
     scene.browser.until_texts("#state", &["live"]).await?;
     scene.browser.until_texts("#problem", &[""; 0]).await?;
-    scene.browser.until_texts("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+    scene.browser.until_texts("tr:has(.status[data-status=delivered]) .open", &[id(40)]).await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, id};
 
 /// Keys as in `WebDriver`.
 const ENTER: &str = "\u{E007}";
@@ -13,7 +13,7 @@ async fn a_search_for_a_customer_shows_the_newest_orders() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("").await?;
     scene.browser.until_texts("#state", &["not watching"]).await?;
-    scene.browser.fill("#customer", "alice").await?;
+    scene.browser.fill("#search-text", "alice").await?;
     scene.browser.press(ENTER).await?;
     scene.until_orders((26..=45).rev()).await?;
     scene.browser.until_texts("#state", &["live"]).await?;
@@ -21,12 +21,12 @@ async fn a_search_for_a_customer_shows_the_newest_orders() -> Result<()> {
     let first = scene.browser.texts("tbody tr:first-child td").await?;
     assert!(
         matches!(first.as_slice(), [order, status, items, total]
-        if order.starts_with("…00000045 Nov 23, 2026") && status == "paid"
+        if order.starts_with(&format!("{} Nov 23, 2026, 10:45 AM UTC ", id(45))) && status == "paid"
             && items == "1 item TEA-EARL-GREY" && total == "64.99"),
         "{first:?}"
     );
 
-    scene.browser.fill("#customer", "bob").await?;
+    scene.browser.fill("#search-text", "bob").await?;
     scene.browser.click("#search button").await?;
     scene.browser.until_texts("#none", &["No orders of bob"]).await?;
     scene.until_orders([]).await?;
@@ -40,12 +40,12 @@ async fn pages_lead_to_older_orders_and_back() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("customer=alice").await?;
     scene.until_orders((26..=45).rev()).await?;
-    scene.browser.until_texts("nav a[href]", &["Older →"]).await?;
+    scene.browser.until_texts("#pages a[href]", &["Older →"]).await?;
     scene.browser.click("#older").await?;
     scene.until_orders((6..=25).rev()).await?;
     scene.browser.click("#older").await?;
     scene.until_orders((1..=5).rev()).await?;
-    scene.browser.until_texts("nav a[href]", &["← Newest"]).await?;
+    scene.browser.until_texts("#pages a[href]", &["⇤ Newest", "← Newer"]).await?;
     scene.browser.back().await?;
     scene.until_orders((6..=25).rev()).await?;
     scene.browser.click("#newest").await?;
@@ -79,15 +79,14 @@ async fn an_order_is_opened_with_the_keyboard_and_follows_its_changes() -> Resul
     for key in ["j", "j", "k", "j", ENTER] {
         scene.browser.press(key).await?;
     }
-    let id = "00000000-0000-0000-0000-000000000044";
-    scene.browser.until_texts("#detail dd:nth-of-type(1)", &[id]).await?;
-    scene.browser.until_texts("#detail dd:nth-of-type(3)", &["placed"]).await?;
+    scene.browser.until_texts("#detail-id", &[id(44)]).await?;
+    scene.browser.until_texts("#detail-status", &["placed"]).await?;
     scene.change(44, "cancelled").await?;
-    scene.browser.until_texts("#detail dd:nth-of-type(3)", &["cancelled"]).await?;
+    scene.browser.until_texts("#detail-status", &["cancelled"]).await?;
     scene.browser.press(ESCAPE).await?;
     scene.browser.until("return !document.getElementById('detail').open").await?;
     scene.browser.press("/").await?;
-    scene.browser.until("return document.activeElement.id === 'customer'").await?;
+    scene.browser.until("return document.activeElement.id === 'search-text'").await?;
     scene.is_quiet().await
 }
 
@@ -121,7 +120,7 @@ async fn statuses_selected_before_the_search_apply() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     scene.open("").await?;
     scene.browser.click("#statuses label:has([value=paid])").await?;
-    scene.browser.fill("#customer", "alice").await?;
+    scene.browser.fill("#search-text", "alice").await?;
     scene.browser.press(ENTER).await?;
     scene.until_orders((1..=15).rev().map(|number| 3 * number)).await?;
     scene.is_quiet().await
@@ -137,10 +136,10 @@ async fn the_focus_stays_when_rows_appear_and_disappear() -> Result<()> {
     scene.change(45, "shipped").await?;
     scene.until_orders((1..=14).rev().map(|number| 3 * number)).await?;
     let focus = "return document.activeElement.textContent";
-    scene.browser.until(&format!("{focus} === '…00000042'")).await?;
+    scene.browser.until(&format!("{focus} === '{}'", id(42))).await?;
     // The focused order disappears: the next one gets the focus.
     scene.change(42, "shipped").await?;
     scene.until_orders((1..=13).rev().map(|number| 3 * number)).await?;
-    scene.browser.until(&format!("{focus} === '…00000039'")).await?;
+    scene.browser.until(&format!("{focus} === '{}'", id(39))).await?;
     scene.is_quiet().await
 }

@@ -3,12 +3,18 @@
 //! Needs Chromium and its driver. Without them the tests print a message and pass, unless `REQUIRE_BROWSER` is set.
 
 mod accessibility;
+mod all_customers;
 mod browser;
 mod connection;
+mod copying;
+mod days;
 mod event_source;
 mod lists;
 mod old_data;
 mod old_links;
+mod order;
+mod order_address;
+mod pointer;
 mod readable;
 mod retries;
 mod scene;

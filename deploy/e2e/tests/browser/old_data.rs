@@ -73,7 +73,7 @@ async fn data_is_marked_as_old_while_the_page_reconnects() -> Result<()> {
         scene.browser.until(says_so).await?;
         assert_eq!(obstacles(&scene.browser).await?, [""; 0], "{name}, one order");
         scene.browser.screenshot(&format!("{name}-order")).await?;
-        scene.browser.click("#detail button").await?;
+        scene.browser.click("#close").await?;
     }
     scene.start_again(&[]).await?;
     scene.browser.until_texts("#state", &["live"]).await?;

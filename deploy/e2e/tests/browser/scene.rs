@@ -9,6 +9,11 @@ use tokio_postgres::Client;
 
 use crate::browser::Browser;
 
+/// The id of the order with this number.
+pub(crate) fn id(number: i32) -> String {
+    format!("00000000-0000-0000-0000-{number:012}")
+}
+
 /// The build directory.
 pub(crate) fn target() -> Result<PathBuf> {
     Ok(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target directory")?.to_owned())
@@ -96,12 +101,20 @@ impl Scene {
         Ok(())
     }
 
-    /// As the projector does.
+    /// A step.
     pub(crate) async fn change(&self, number: i32, status: &str) -> Result<()> {
-        let change = "UPDATE order_summary
-            SET version = version + 1, status = $2, changed_in = pg_current_xact_id()::text::bigint
-            WHERE order_id = lpad($1::int::text, 32, '0')::uuid";
-        self.session.execute(change, &[&number, &status]).await?;
+        self.set(number, &format!("version = version + 1, status = '{status}'")).await
+    }
+
+    /// Sets columns of an order, as the projector does.
+    pub(crate) async fn set(&self, number: i32, columns: &str) -> Result<()> {
+        let update = format!(
+            "UPDATE order_summary SET {columns}, changed_in = pg_current_xact_id()::text::bigint
+             WHERE order_id = '{}'",
+            id(number)
+        );
+        let rows = self.session.execute(&update, &[]).await?;
+        anyhow::ensure!(rows == 1, "there is no order {number}");
         Ok(())
     }
 
@@ -125,7 +138,7 @@ impl Scene {
 
     /// Waits until the list shows these orders.
     pub(crate) async fn until_orders(&self, numbers: impl IntoIterator<Item = i32>) -> Result<()> {
-        let names: Vec<_> = numbers.into_iter().map(|number| format!("…{number:08}")).collect();
+        let names: Vec<_> = numbers.into_iter().map(id).collect();
         self.browser.until_texts(".open", &names).await
     }
 

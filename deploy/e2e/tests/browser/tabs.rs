@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, id};
 
 /// Records each later request of the page.
 const NOTE_REQUESTS: &str = "const real = window.fetch; window.requests = [];
@@ -30,7 +30,7 @@ async fn eight_tabs_all_work_and_a_tab_catches_up_when_it_is_shown_again() -> Re
     for tab in &tabs {
         browser.show_tab(tab).await?;
         scene.until_orders((26..=46).rev()).await?;
-        browser.until_texts("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+        browser.until_texts("tr:has(.status[data-status=delivered]) .open", &[id(40)]).await?;
         browser.until_texts("#state", &["live"]).await?;
     }
     // It resumed: one stream, from its last id, and no data was loaded again.
@@ -80,6 +80,6 @@ async fn a_list_without_a_connection_closes_the_stream_to_get_one() -> Result<()
     scene.until_orders((26..=45).rev()).await?;
     browser.until_texts("#state", &["live"]).await?;
     scene.change(40, "delivered").await?;
-    browser.until_texts("tr:has(.status[data-status=delivered]) .open", &["…00000040"]).await?;
+    browser.until_texts("tr:has(.status[data-status=delivered]) .open", &[id(40)]).await?;
     scene.is_quiet().await
 }

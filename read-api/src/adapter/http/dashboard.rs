@@ -12,14 +12,30 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
+const STYLE: &str = "text/css; charset=utf-8";
+
 /// Path, content type and content.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 20] = [
     ("/", "text/html; charset=utf-8", include_str!("dashboard/index.html")),
-    ("/dashboard.css", "text/css; charset=utf-8", include_str!("dashboard/dashboard.css")),
+    ("/dashboard.css", STYLE, include_str!("dashboard/dashboard.css")),
+    ("/order.css", STYLE, include_str!("dashboard/order.css")),
     ("/dashboard.js", SCRIPT, include_str!("dashboard/dashboard.js")),
     ("/api.js", SCRIPT, include_str!("dashboard/api.js")),
+    ("/copy.js", SCRIPT, include_str!("dashboard/copy.js")),
+    ("/detail.js", SCRIPT, include_str!("dashboard/detail.js")),
+    ("/filter.js", SCRIPT, include_str!("dashboard/filter.js")),
+    ("/follow.js", SCRIPT, include_str!("dashboard/follow.js")),
+    ("/keys.js", SCRIPT, include_str!("dashboard/keys.js")),
     ("/list.js", SCRIPT, include_str!("dashboard/list.js")),
+    ("/lists.js", SCRIPT, include_str!("dashboard/lists.js")),
+    ("/money.js", SCRIPT, include_str!("dashboard/money.js")),
+    ("/order.js", SCRIPT, include_str!("dashboard/order.js")),
+    ("/rows.js", SCRIPT, include_str!("dashboard/rows.js")),
     ("/text.js", SCRIPT, include_str!("dashboard/text.js")),
+    ("/time.js", SCRIPT, include_str!("dashboard/time.js")),
+    ("/timeline.js", SCRIPT, include_str!("dashboard/timeline.js")),
+    ("/view.js", SCRIPT, include_str!("dashboard/view.js")),
+    ("/wait.js", SCRIPT, include_str!("dashboard/wait.js")),
 ];
 
 /// Adds the page and its files.

@@ -8,14 +8,15 @@ export class Problem extends Error {
     // A single error is already in the detail.
     const all = errors.map((error) => `${error.parameter ?? error.header ?? ""} ${error.detail}.`);
     super([detail ?? title, ...(errors.length > 1 ? all : [])].join(" "));
+    this.isMissing = status === 404;
     // A retry cannot succeed. Timeouts (408), too many requests (429) and errors of the server are temporary.
     this.isFinal = status < 500 && status !== 408 && status !== 429;
     this.parameters = errors.map((error) => error.parameter);
   }
 }
 
-export async function request(path, signal) {
-  const response = await fetch(path, { signal });
+export async function request(path, signal, headers = {}) {
+  const response = await fetch(path, { signal, headers });
   if (response.ok) return response;
   const unknown = { title: `The server responded with status ${response.status}.` };
   throw new Problem(response.status, await response.json().catch(() => unknown));

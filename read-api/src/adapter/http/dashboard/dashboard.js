@@ -1,194 +1,127 @@
-// Shows a customer's orders and keeps them up to date. The fragment, which no server sees, holds the current view:
-// #customer=alice&status=paid&cursor=…
+// The views of the page: a list, and over it one order. The fragment, which no server sees, says which ones.
 
-import { Problem, SILENCE_LIMIT, events, ordersPath, request } from "./api.js";
-import { applyOrder, byId, fragmentOf, moveFocus, resetTo, rowCount } from "./list.js";
-import { setLive, showDetail, showPage, shown } from "./list.js";
-import { timeOfDay } from "./text.js";
-
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 10_000;
-// A list request that takes this long may be waiting for the connection that the stream holds.
-const LIST_WAIT = 2_000;
-// A live page grows. Beyond this number of rows it is reloaded.
-const MAX_ROWS = 100;
+import { closeOrder, openOrder, openedOrder, takeEvent, takeState } from "./detail.js";
+import { openFilter, watchFilter } from "./filter.js";
+import "./keys.js";
+import { resetTo, shown } from "./list.js";
+import { followCustomer, pollAll, showConnection, showProblem } from "./lists.js";
+import { rowOf } from "./rows.js";
+import { byId, isolatedInTitle, showText } from "./text.js";
+import { fragmentOf, isList, orderFragment, viewFrom } from "./view.js";
 
 let abortView = new AbortController();
-let abortStream = new AbortController();
 // Shown by the next view: the reason why it was opened.
 let notice = "";
 
 // --- Views
 
-function viewFrom(fragment) {
-  const parameters = new URLSearchParams(fragment);
-  return {
-    customer: parameters.get("customer") ?? "",
-    statuses: parameters.getAll("status"),
-    cursor: parameters.get("cursor"),
-  };
+// The entry of an order in the history knows the list that the order is shown over.
+function route() {
+  const orderId = new URLSearchParams(location.hash.slice(1)).get("order");
+  const list = orderId ? (history.state?.list ?? "#") : location.hash;
+  if (fragmentOf(viewFrom(list)) !== fragmentOf(shown.view)) openList(viewFrom(list));
+  if (!orderId && openedOrder()) closeOrder();
+  if (orderId && orderId !== openedOrder()) openOrder(orderId, rowOf(orderId)?.order, showListOf);
+  byId("hint").hidden = isList(shown.view) || orderId !== null;
+  showTitle(orderId);
 }
 
-function openView() {
+function openList(view) {
   abortView.abort();
   abortView = new AbortController();
-  const view = viewFrom(location.hash.slice(1));
   resetTo(view);
-  byId("customer").value = view.customer;
-  document.querySelectorAll("#statuses input").forEach((box) => (box.checked = view.statuses.includes(box.value)));
+  openFilter(view);
   byId("last-change").textContent = "";
-  byId("hint").hidden = view.customer !== "";
   showText("notice", notice);
   notice = "";
   showProblem(null);
-  showConnection(view.customer ? "connecting" : "idle");
-  if (view.customer) follow(abortView.signal);
-}
-
-// Follows the stream until `signal`; after an interruption it resumes. A hidden tab holds no stream: over HTTP/1.1
-// browsers open only six connections to a host, for all tabs together.
-async function follow(signal) {
-  let last = null;
-  let pause = FIRST_PAUSE;
-  while (!signal.aborted) {
-    await visible(signal);
-    abortStream = new AbortController();
-    try {
-      const either = AbortSignal.any([signal, abortStream.signal]);
-      for await (const event of events(shown.view.customer, last, either)) {
-        pause = FIRST_PAUSE;
-        last = event.id;
-        await handle(event, signal);
-        if (abortStream.signal.aborted) break;
-        // If loading failed, the next event tries again.
-        showConnection(shown.needsReload ? "reconnecting" : "live");
-        if (!shown.needsReload) showProblem(null);
-      }
-    } catch (error) {
-      if (signal.aborted) return;
-      if (error instanceof Problem) showProblem(error);
-      if (error.isFinal) return showConnection("idle");
-    }
-    showConnection(document.hidden ? "paused" : "reconnecting");
-    // Resume at once if the stream was closed on purpose: for a hidden tab, or for a list that has been loaded.
-    if (abortStream.signal.aborted && !shown.needsReload) continue;
-    await sleep(pause * (0.5 + Math.random()), signal);
-    pause = Math.min(2 * pause, LONGEST_PAUSE);
+  showConnection(isList(view) ? "connecting" : "idle");
+  // The keys for the list work outside of the search field.
+  if (isList(view) && document.activeElement === byId("search-text")) byId("main").focus();
+  if (view.isOfAll) pollAll({ openFirstPage }, abortView.signal);
+  if (view.customer) {
+    followCustomer({ openFirstPage, onEvent: takeEvent, onState: takeState }, abortView.signal);
   }
 }
 
-const visible = (signal) =>
-  new Promise((done) => {
-    if (!document.hidden || signal.aborted) return done();
-    signal.addEventListener("abort", done, { once: true });
-    document.addEventListener("visibilitychange", done, { once: true, signal });
-  });
-
-// Ends early when the tab is shown, because the user is waiting.
-const sleep = (time, signal) =>
-  new Promise((done) => {
-    const over = AbortSignal.any([signal, AbortSignal.timeout(time)]);
-    over.addEventListener("abort", done, { once: true });
-    document.addEventListener("visibilitychange", done, { signal: over });
-  });
-
-async function handle({ event, data }, signal) {
-  const isSnapshot = event === "snapshot";
-  // After a snapshot, rows that it does not include may be out of date, too: reload the page.
-  if (isSnapshot || shown.needsReload || rowCount() > MAX_ROWS) await load(signal);
-  if (isSnapshot) JSON.parse(data).orders.forEach((order) => applyOrder(order));
-  if (event === "order" && applyOrder(JSON.parse(data))) {
-    byId("last-change").textContent = `last change ${timeOfDay(new Date())}`;
-    if (shown.needsReload) await load(signal);
-  }
+function showTitle(orderId) {
+  const { view } = shown;
+  const list = view.isOfAll ? "All customers" : view.customer && isolatedInTitle(view.customer);
+  document.title = [orderId && `Order …${orderId.slice(-8)}`, list, "Orders"].filter(Boolean).join(" · ");
 }
 
-async function load(signal) {
-  shown.needsReload = true;
-  const { customer, statuses, cursor } = shown.view;
-  const query = new URLSearchParams(statuses.map((status) => ["status", status]));
-  if (cursor) query.set("cursor", cursor);
-  const freeConnection = setTimeout(() => abortStream.abort(), LIST_WAIT);
-  try {
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(SILENCE_LIMIT)]);
-    const list = await (await request(`${ordersPath(customer)}?${query}`, limited)).json();
-    if (signal.aborted) return;
-    shown.needsReload = false;
-    showPage(list);
-  } catch (error) {
-    if (signal.aborted || !(error instanceof Problem)) throw error;
-    if (cursor && error.parameters.includes("cursor")) openFirstPage();
-    else showProblem(error);
-    if (error.isFinal) throw error;
-  } finally {
-    clearTimeout(freeConnection);
-  }
-}
-
-// The server rejects the cursor: the link is an old bookmark, whose key is no longer in use, or was cut off.
+// The server rejects the cursor.
 function openFirstPage() {
   notice = "This link to an older page is no longer valid. These are the newest orders.";
   abortView.abort();
-  location.replace(fragmentOf({ ...shown.view, cursor: null }));
+  const list = fragmentOf({ ...shown.view, cursor: "" });
+  if (!openedOrder()) return location.replace(list);
+  history.replaceState({ ...history.state, list }, "");
+  route();
 }
 
-// --- Messages
+// --- One order
 
-const STATES = {
-  idle: "not watching",
-  connecting: "connecting…",
-  live: "live",
-  paused: "paused",
-  reconnecting: "reconnecting…",
+function openFromList(row) {
+  const orderId = row.order.order_id;
+  row.querySelector(".open").focus();
+  history.pushState({ list: fragmentOf(shown.view), isBehind: true }, "", orderFragment(orderId));
+  route();
+}
+
+// An order that was not opened from a list is shown over that of its customer.
+function showListOf(customer) {
+  if (history.state?.list) return;
+  history.replaceState({ list: fragmentOf({ ...viewFrom(""), customer }) }, "");
+  route();
+}
+
+// The dialog was closed by a button, by Escape, or by a click beside it; not by a change of the fragment.
+function leaveOrder() {
+  if (!openedOrder()) return;
+  const { list, isBehind } = history.state ?? {};
+  if (isBehind) history.back();
+  else location.replace(list ?? "#");
+}
+
+const isBeside = (event) => {
+  const { left, right, top, bottom } = byId("detail").getBoundingClientRect();
+  const { clientX: x, clientY: y } = event;
+  return event.target === byId("detail") && (x < left || x > right || y < top || y > bottom);
 };
 
-function showConnection(state) {
-  byId("connection").dataset.state = state;
-  if (byId("state").textContent !== STATES[state]) byId("state").textContent = STATES[state];
-  if (state !== "connecting") setLive(state === "live");
-}
+let pressedBeside = false;
+byId("detail").addEventListener("pointerdown", (event) => (pressedBeside = isBeside(event)));
+byId("detail").addEventListener("click", (event) => pressedBeside && isBeside(event) && byId("detail").close());
+byId("detail").addEventListener("close", leaveOrder);
+byId("close").addEventListener("click", () => byId("detail").close());
 
-function showText(id, text) {
-  byId(id).hidden = !text;
-  byId(id).textContent = text;
-}
+// --- Rows
 
-const showProblem = (problem) => showText("problem", problem?.message ?? "");
+const DOUBLE_CLICK = 250;
+let opening = 0;
 
-// --- Actions
-
-async function openOrder(order) {
-  byId("detail").dataset.order = order.order_id;
-  showDetail(order);
-  byId("detail").showModal();
-  const limited = AbortSignal.any([abortView.signal, AbortSignal.timeout(SILENCE_LIMIT)]);
-  const path = `/orders/${order.order_id}`;
-  const newest = await request(path, limited).then((response) => response.json()).catch(() => order);
-  if (newest.version > order.version) applyOrder(newest);
-}
-
-const tickedStatuses = () => [...document.querySelectorAll("#statuses :checked")].map((box) => box.value);
-
-byId("search").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const customer = byId("customer").value.trim();
-  const before = location.hash;
-  location.hash = fragmentOf({ customer, statuses: tickedStatuses(), cursor: null });
-  if (location.hash === before) openView();
+// A click on a row opens it; on its link with the keys of the browser, in another tab. Selecting text, also with a
+// double click, opens nothing.
+byId("list").querySelector("tbody").addEventListener("click", (event) => {
+  clearTimeout(opening);
+  const link = event.target.closest("a");
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  if (event.target.closest("button") || (link && !link.matches(".open"))) return;
+  if (link) event.preventDefault();
+  const row = event.target.closest("tr");
+  const isSelecting = () => getSelection().toString() !== "";
+  if (event.detail > 1 || isSelecting()) return;
+  // The keyboard's Enter is a click with the detail 0. A touch selects by being long.
+  if (event.detail === 0 || event.pointerType === "touch") return openFromList(row);
+  opening = setTimeout(() => isSelecting() || openFromList(row), DOUBLE_CLICK);
 });
-byId("statuses").addEventListener("change", () => {
-  if (shown.view.customer) location.hash = fragmentOf({ ...shown.view, statuses: tickedStatuses(), cursor: null });
+
+watchFilter((fragment) => {
+  if (fragmentOf(viewFrom(fragment)) === fragmentOf(shown.view) && !openedOrder()) openList(shown.view);
+  location.hash = fragment;
 });
-byId("list").querySelector("tbody").addEventListener("click", (event) => openOrder(event.target.closest("tr").order));
-document.addEventListener("visibilitychange", () => document.hidden && abortStream.abort());
-addEventListener("keydown", (event) => {
-  if (event.target.matches("input") || byId("detail").open || event.ctrlKey || event.metaKey || event.altKey) return;
-  const search = () => (byId("customer").focus(), byId("customer").select());
-  const [next, previous] = [() => moveFocus(1), () => moveFocus(-1)];
-  const action = { "/": search, j: next, k: previous, ArrowDown: next, ArrowUp: previous }[event.key];
-  if (!action) return;
-  event.preventDefault();
-  action();
-});
-addEventListener("hashchange", openView);
-openView();
+addEventListener("hashchange", route);
+addEventListener("popstate", route);
+openList(viewFrom(""));
+route();

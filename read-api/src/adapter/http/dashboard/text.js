@@ -1,19 +1,24 @@
-// Formats values for people.
+// Text from customers and for people.
 
-const amount = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2 });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+export const byId = (id) => document.getElementById(id);
 
-// Formats through a decimal string: as a float, a total near 2^53 would lose its last digits.
-export function money(cents) {
-  const digits = BigInt(cents).toString().padStart(3, "0");
-  return amount.format(`${digits.slice(0, -2)}.${digits.slice(-2)}`);
+// An element with this content: texts or nodes.
+export function element(name, content, properties = {}) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...[content].flat());
+  return made;
 }
 
-export const when = (time) => moment.format(new Date(time));
-export const timeOfDay = (time) => clock.format(time);
+// Shows the text, or hides the element if there is none.
+export function showText(id, text) {
+  byId(id).hidden = !text;
+  update(byId(id), text);
+}
 
-export const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
+// An unchanged text is left alone: it may be selected, and a screen reader must not repeat it.
+export function update(node, text) {
+  if (node.textContent !== `${text}`) node.textContent = text;
+}
 
 // Isolates text that a customer has chosen: it may run right to left, and must not change the direction of the text
 // around it.

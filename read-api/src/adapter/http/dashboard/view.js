@@ -1,0 +1,63 @@
+// The list that the fragment, which no server sees, asks for:
+// #customer=alice&status=paid&from=2026-11-01&to=2026-11-30&cursor=…, or #orders&status=paid for all customers.
+
+import { ordersPath } from "./api.js";
+import { dayInWords, isValid, startOf } from "./time.js";
+
+export function viewFrom(fragment) {
+  const parameters = new URLSearchParams(fragment.slice(1));
+  const text = (name) => parameters.get(name) ?? "";
+  return {
+    isOfAll: parameters.has("orders"),
+    customer: parameters.has("orders") ? "" : text("customer"),
+    statuses: parameters.getAll("status"),
+    from: text("from"),
+    to: text("to"),
+    cursor: text("cursor"),
+  };
+}
+
+const filterOf = ({ statuses, from, to, cursor }, names) => {
+  const pairs = [...statuses.map((status) => ["status", status]), [names[0], from], [names[1], to], ["cursor", cursor]];
+  return pairs.filter(([, value]) => value);
+};
+
+export function fragmentOf(view) {
+  const list = view.isOfAll ? "orders" : `${new URLSearchParams({ customer: view.customer })}`;
+  const filter = `${new URLSearchParams(filterOf(view, ["from", "to"]))}`;
+  if (!filter && !view.isOfAll && !view.customer) return "#";
+  return `#${list}${filter && "&"}${filter}`;
+}
+
+export const orderFragment = (orderId) => `#order=${orderId}`;
+
+export const isList = ({ isOfAll, customer }) => isOfAll || customer !== "";
+export const isFiltered = ({ statuses, from, to }) => statuses.length > 0 || from !== "" || to !== "";
+export const withoutFilter = (view) => ({ ...view, statuses: [], from: "", to: "", cursor: "" });
+
+// Both days are included. A text that is no day goes to the server, which names the fault.
+const bounds = ({ from, to }) => [from && startOf(from), to && startOf(to, 1)];
+
+export function listPath(view) {
+  const path = view.isOfAll ? "/orders" : ordersPath(view.customer);
+  const texts = bounds(view).map((time, i) => (time && isValid(time) ? time.toISOString() : [view.from, view.to][i]));
+  const filter = filterOf({ ...view, from: texts[0], to: texts[1] }, ["placed_from", "placed_to"]);
+  return `${path}?${new URLSearchParams(filter)}`;
+}
+
+export function matches(view, order) {
+  const [from, to] = bounds(view);
+  const placed = new Date(order.placed_at);
+  const hasStatus = view.statuses.length === 0 || view.statuses.includes(order.status);
+  return hasStatus && !(from && placed < from) && !(to && placed >= to);
+}
+
+// What the list contains, such as `paid or shipped orders placed since Nov 1, 2026`.
+export function inWords({ statuses, from, to }) {
+  const which = statuses.length ? `${statuses.join(" or ")} orders` : "orders";
+  if (!from && !to) return which;
+  const [first, last] = [dayInWords(from), dayInWords(to)];
+  if (from === to) return `${which} placed on ${first}`;
+  if (from && to) return `${which} placed from ${first} to ${last}`;
+  return `${which} placed ${from ? `since ${first}` : `until ${last}`}`;
+}
