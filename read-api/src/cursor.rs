@@ -59,16 +59,28 @@ impl CursorKeys {
         Ok(Self { current: current_key, previous: Some(previous_key) })
     }
 
-    /// The cursor of the page that starts after `position` in the filtered list of this customer's orders.
-    pub(crate) fn sign(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
-        self.current.sign(customer_id, filter, position)
+    /// The cursor of the page that starts after `position` in the filtered list of these customers' orders.
+    pub(crate) fn sign(&self, customers: Customers<'_>, filter: &Filter, position: ListPosition) -> String {
+        self.current.sign(customers, filter, position)
     }
 
-    /// The position in a cursor; `None` unless it was signed with one of the keys, for this customer and this filter.
-    pub(crate) fn verify(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<ListPosition> {
-        let verify = |key: &CursorKey| key.verify(customer_id, filter, cursor);
+    /// The position in a cursor; `None` unless it was signed with one of the keys, for these customers and this filter.
+    pub(crate) fn verify(
+        &self,
+        customers: Customers<'_>,
+        filter: &Filter,
+        cursor: &str,
+    ) -> Option<ListPosition> {
+        let verify = |key: &CursorKey| key.verify(customers, filter, cursor);
         verify(&self.current).or_else(|| self.previous.as_ref().and_then(verify))
     }
+}
+
+/// The customers whose orders a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Customers<'a> {
+    One(&'a str),
+    All,
 }
 
 #[derive(Clone)]
@@ -83,21 +95,21 @@ impl CursorKey {
         keyed.map(Self).ok_or_else(|| ConfigError::Invalid { variable, reason: reason() })
     }
 
-    fn sign(&self, customer_id: &str, filter: &Filter, position: ListPosition) -> String {
+    fn sign(&self, customers: Customers<'_>, filter: &Filter, position: ListPosition) -> String {
         let mut cursor = Vec::with_capacity(SIGNED_BYTES + MAC_BYTES);
         cursor.push(VERSION);
         cursor.extend(position.placed_at.timestamp_micros().to_be_bytes());
         cursor.extend(position.order_id.as_bytes());
-        let mac = self.mac(&cursor, customer_id, filter).finalize().into_bytes();
+        let mac = self.mac(&cursor, customers, filter).finalize().into_bytes();
         cursor.extend(mac.iter().take(MAC_BYTES));
         BASE64_URL_SAFE_NO_PAD.encode(cursor)
     }
 
-    fn verify(&self, customer_id: &str, filter: &Filter, cursor: &str) -> Option<ListPosition> {
+    fn verify(&self, customers: Customers<'_>, filter: &Filter, cursor: &str) -> Option<ListPosition> {
         let cursor: [u8; SIGNED_BYTES + MAC_BYTES] =
             BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
         let (signed, mac) = cursor.split_at_checked(SIGNED_BYTES)?;
-        self.mac(signed, customer_id, filter).verify_truncated_left(mac).ok()?;
+        self.mac(signed, customers, filter).verify_truncated_left(mac).ok()?;
         let ([VERSION], position) = signed.split_first_chunk()? else { return None };
         let (micros, order_id) = position.split_first_chunk()?;
         Some(ListPosition {
@@ -108,11 +120,17 @@ impl CursorKey {
 
     /// Covers the position and the list. Each part has a fixed length, is preceded by its length, or ends in a zero
     /// byte, so that two lists never have the same bytes.
-    fn mac(&self, signed: &[u8], customer_id: &str, filter: &Filter) -> Hmac<Sha256> {
+    fn mac(&self, signed: &[u8], customers: Customers<'_>, filter: &Filter) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         mac.update(signed);
-        mac.update(&customer_id.len().to_be_bytes());
-        mac.update(customer_id.as_bytes());
+        match customers {
+            Customers::One(customer_id) => {
+                mac.update(&customer_id.len().to_be_bytes());
+                mac.update(customer_id.as_bytes());
+            }
+            // No customer id has this length.
+            Customers::All => mac.update(&usize::MAX.to_be_bytes()),
+        }
         for bound in [filter.placed_from, filter.placed_to] {
             mac.update(&[u8::from(bound.is_some())]);
             mac.update(&bound.as_ref().map_or(0, DateTime::<Utc>::timestamp_micros).to_be_bytes());
@@ -156,50 +174,56 @@ mod tests {
         }
     }
 
+    const ALICE: Customers<'_> = Customers::One("alice");
+
     const SECRET: &str = "a secret of thirty-two characters";
 
     #[test]
     fn a_verified_cursor_gives_the_position_that_was_signed() {
         let (key, filter) = (key(SECRET), filter(&[OrderStatus::Paid], Some(1), None));
-        let cursor = key.sign("alice", &filter, position());
-        assert_eq!(key.verify("alice", &filter, &cursor), Some(position()));
+        let cursor = key.sign(ALICE, &filter, position());
+        assert_eq!(key.verify(ALICE, &filter, &cursor), Some(position()));
     }
 
     #[test]
     fn a_cursor_fits_its_own_list_and_key_only() {
         use OrderStatus::{Paid, Placed};
         let signed_for = filter(&[Paid], Some(1), None);
-        let cursor = key(SECRET).sign("alice", &signed_for, position());
-        for (customer, other) in [
-            ("bob", signed_for.clone()),
-            ("alice", filter(&[], Some(1), None)),
-            ("alice", filter(&[Placed], Some(1), None)),
-            ("alice", filter(&[Placed, Paid], Some(1), None)),
-            ("alice", filter(&[Paid], None, Some(1))),
-            ("alice", filter(&[Paid], Some(1), Some(1))),
-            ("alice", filter(&[Paid], Some(0), None)),
-            ("alice", filter(&[Paid], None, None)),
+        let cursor = key(SECRET).sign(ALICE, &signed_for, position());
+        for (customers, other) in [
+            (Customers::One("bob"), signed_for.clone()),
+            (Customers::All, signed_for.clone()),
+            (ALICE, filter(&[], Some(1), None)),
+            (ALICE, filter(&[Placed], Some(1), None)),
+            (ALICE, filter(&[Placed, Paid], Some(1), None)),
+            (ALICE, filter(&[Paid], None, Some(1))),
+            (ALICE, filter(&[Paid], Some(1), Some(1))),
+            (ALICE, filter(&[Paid], Some(0), None)),
+            (ALICE, filter(&[Paid], None, None)),
         ] {
-            assert_eq!(key(SECRET).verify(customer, &other, &cursor), None, "{customer} {other:?}");
+            assert_eq!(key(SECRET).verify(customers, &other, &cursor), None, "{customers:?} {other:?}");
         }
-        assert_eq!(key("another secret of as many characters").verify("alice", &signed_for, &cursor), None);
+        let of_all = key(SECRET).sign(Customers::All, &signed_for, position());
+        assert_eq!(key(SECRET).verify(Customers::All, &signed_for, &of_all), Some(position()));
+        assert_eq!(key(SECRET).verify(ALICE, &signed_for, &of_all), None);
+        assert_eq!(key("another secret of as many characters").verify(ALICE, &signed_for, &cursor), None);
     }
 
     #[test]
     fn a_cursor_with_any_bit_changed_is_rejected() {
         let (key, filter) = (key(SECRET), Filter::default());
-        let cursor = BASE64_URL_SAFE_NO_PAD.decode(key.sign("alice", &filter, position())).unwrap();
+        let cursor = BASE64_URL_SAFE_NO_PAD.decode(key.sign(ALICE, &filter, position())).unwrap();
         for bit in 0..cursor.len() * 8 {
             let mut changed = cursor.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                key.verify("alice", &filter, &BASE64_URL_SAFE_NO_PAD.encode(changed)),
+                key.verify(ALICE, &filter, &BASE64_URL_SAFE_NO_PAD.encode(changed)),
                 None,
                 "bit {bit}"
             );
         }
         for text in ["", "x", "%%%", "AAAA", &"A".repeat(54), &"A".repeat(10_000)] {
-            assert_eq!(key.verify("alice", &filter, text), None, "{text}");
+            assert_eq!(key.verify(ALICE, &filter, text), None, "{text}");
         }
     }
 
@@ -208,15 +232,15 @@ mod tests {
         let (old, filter) = ("the key of last year, 32 characters", Filter::default());
         let (before, during, after) = (key(old), keys(SECRET, old).unwrap(), key(SECRET));
         for signer in [&before, &during, &after] {
-            let cursor = signer.sign("alice", &filter, position());
-            assert_eq!(during.verify("alice", &filter, &cursor), Some(position()));
-            assert_eq!(during.verify("bob", &filter, &cursor), None);
+            let cursor = signer.sign(ALICE, &filter, position());
+            assert_eq!(during.verify(ALICE, &filter, &cursor), Some(position()));
+            assert_eq!(during.verify(Customers::One("bob"), &filter, &cursor), None);
         }
-        let signed = during.sign("alice", &filter, position());
-        assert_eq!(after.verify("alice", &filter, &signed), Some(position()));
-        assert_eq!(before.verify("alice", &filter, &signed), None);
-        let of_another_key = key("a third key of thirty-two characters").sign("alice", &filter, position());
-        assert_eq!(during.verify("alice", &filter, &of_another_key), None);
+        let signed = during.sign(ALICE, &filter, position());
+        assert_eq!(after.verify(ALICE, &filter, &signed), Some(position()));
+        assert_eq!(before.verify(ALICE, &filter, &signed), None);
+        let of_another_key = key("a third key of thirty-two characters").sign(ALICE, &filter, position());
+        assert_eq!(during.verify(ALICE, &filter, &of_another_key), None);
     }
 
     #[test]

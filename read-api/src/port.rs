@@ -7,24 +7,32 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::model::{OrderSummary, Page, PageRequest, ReadPosition};
+use crate::model::{ListRequest, OrderDetail, OrderSummary, Page, ReadPosition, WantedVersion};
 
 /// Queries that serve one request each. They see only what has been projected.
 pub trait OrderQueries: Send + Sync + 'static {
-    /// A page of a customer's orders, by `placed_at` and then by id, newest first.
-    fn page(&self, request: PageRequest) -> impl Future<Output = Result<Page, QueryError>> + Send;
+    /// A page of a list, by `placed_at` and then by id, newest first.
+    fn page(&self, request: ListRequest) -> impl Future<Output = Result<Page, QueryError>> + Send;
+
+    /// Like [`Self::page`], of a state of the read model that has the wanted version; `None` if the server that was
+    /// queried does not have it.
+    fn page_at(
+        &self,
+        request: ListRequest,
+        wanted: WantedVersion,
+    ) -> impl Future<Output = Result<Option<Page>, QueryError>> + Send;
 
     /// One order; `None` if it does not exist or has not been projected yet.
-    fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<OrderSummary>, QueryError>> + Send;
+    fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<OrderDetail>, QueryError>> + Send;
 }
 
 /// Queries that a process repeats to serve many waiting requests and streams at once.
 pub trait OrderWatch: Send + Sync + 'static {
-    /// Those of the orders that exist, in any order, with one query.
-    fn find_all(
+    /// Those of the orders that have reached the wanted versions, in any order, with one query.
+    fn reached(
         &self,
-        order_ids: Vec<Uuid>,
-    ) -> impl Future<Output = Result<Vec<OrderSummary>, QueryError>> + Send;
+        wanted: Vec<WantedVersion>,
+    ) -> impl Future<Output = Result<Vec<OrderDetail>, QueryError>> + Send;
 
     /// The newest orders of each customer, newest first, in the order of `customer_ids`, with one query.
     fn newest(

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use service_kit::tasks::CriticalTasks;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::model::OrderSummary;
+use crate::model::{OrderDetail, WantedVersion};
 use crate::port::{OrderWatch, QueryError};
 
 /// The minimum pause between two polls. Projecting an event takes about as long.
@@ -18,6 +18,9 @@ const POLL_PAUSE: Duration = Duration::from_millis(2);
 /// The pause is at least this many times the duration of the last poll, so that polling never takes more than a fifth
 /// of one connection's time.
 const PAUSE_PER_POLL: u32 = 4;
+
+/// The maximum pause between two attempts to read from a server that lags.
+const MAX_PAUSE: Duration = Duration::from_millis(100);
 
 /// The reason why a wait ended without the order.
 #[derive(Debug, thiserror::Error)]
@@ -44,13 +47,16 @@ pub struct VersionWait {
 
 #[derive(Default)]
 struct Waiters {
-    by_order: Mutex<HashMap<Uuid, Vec<Waiter>>>,
+    by_order: Mutex<ByOrder>,
     added: Notify,
 }
 
+/// The waiters for each order, and the customer whose order it must be.
+type ByOrder = HashMap<(Uuid, Option<String>), Vec<Waiter>>;
+
 struct Waiter {
-    min_version: i32,
-    reply: oneshot::Sender<Result<OrderSummary, QueryError>>,
+    version: i32,
+    reply: oneshot::Sender<Result<OrderDetail, QueryError>>,
 }
 
 impl VersionWait {
@@ -67,18 +73,47 @@ impl VersionWait {
         Self { waiters, slots: Semaphore::new(max_waiters) }
     }
 
-    /// Returns the order as soon as it has `min_version` or a later version; waits up to `limit`.
-    pub async fn reach(
+    /// Returns the order as soon as it has the wanted version or a later one; waits up to `limit`.
+    pub async fn reach(&self, wanted: WantedVersion, limit: Duration) -> Result<OrderDetail, WaitError> {
+        let _slot = self.slot(&wanted, limit)?;
+        self.wait(wanted, limit).await
+    }
+
+    /// Calls `read` until it returns a response, which it does once the server that it queried has the wanted version.
+    /// After the first attempt it waits for the version, up to `limit`. Another attempt may query a standby that lags
+    /// behind the server on which the wait has seen the version; then there is a pause before the next.
+    pub async fn read_at<T>(
         &self,
-        order_id: Uuid,
-        min_version: i32,
+        wanted: &WantedVersion,
         limit: Duration,
-    ) -> Result<OrderSummary, WaitError> {
-        if limit.is_zero() {
-            return Err(WaitError::Behind { min_version });
+        read: impl AsyncFn() -> Result<Option<T>, QueryError>,
+    ) -> Result<T, WaitError> {
+        if let Some(response) = read().await? {
+            return Ok(response);
         }
-        let _slot = self.slots.try_acquire().map_err(|_| WaitError::TooMany)?;
-        let reply = self.waiters.add(order_id, min_version);
+        let _slot = self.slot(wanted, limit)?;
+        let deadline = Instant::now() + limit;
+        let mut pause = POLL_PAUSE;
+        loop {
+            self.wait(wanted.clone(), deadline.saturating_duration_since(Instant::now())).await?;
+            if let Some(response) = read().await? {
+                return Ok(response);
+            }
+            tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
+            pause = MAX_PAUSE.min(2 * pause);
+        }
+    }
+
+    fn slot(&self, wanted: &WantedVersion, limit: Duration) -> Result<SemaphorePermit<'_>, WaitError> {
+        if limit.is_zero() {
+            return Err(WaitError::Behind { min_version: wanted.version });
+        }
+        self.slots.try_acquire().map_err(|_| WaitError::TooMany)
+    }
+
+    async fn wait(&self, wanted: WantedVersion, limit: Duration) -> Result<OrderDetail, WaitError> {
+        let min_version = wanted.version;
+        let reply = self.waiters.add(wanted);
         match tokio::time::timeout(limit, reply).await {
             Ok(Ok(order)) => Ok(order?),
             _ => Err(WaitError::Behind { min_version }),
@@ -87,34 +122,42 @@ impl VersionWait {
 }
 
 impl Waiters {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<Waiter>>> {
+    fn lock(&self) -> MutexGuard<'_, ByOrder> {
         // No panic can leave the map half changed.
         self.by_order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, order_id: Uuid, min_version: i32) -> oneshot::Receiver<Result<OrderSummary, QueryError>> {
+    fn add(&self, wanted: WantedVersion) -> oneshot::Receiver<Result<OrderDetail, QueryError>> {
+        let WantedVersion { order_id, version, customer_id } = wanted;
         let (reply, receiver) = oneshot::channel();
-        self.lock().entry(order_id).or_default().push(Waiter { min_version, reply });
+        self.lock().entry((order_id, customer_id)).or_default().push(Waiter { version, reply });
         self.added.notify_one();
         receiver
     }
 
-    /// The orders that requests still wait for. Removes waiters whose requests have ended.
-    fn order_ids(&self) -> Vec<Uuid> {
+    /// The versions that requests still wait for: for each order the lowest. Removes waiters whose requests have ended.
+    fn wanted(&self) -> Vec<WantedVersion> {
         let mut by_order = self.lock();
         by_order.retain(|_, waiters| {
             waiters.retain(|waiter| !waiter.reply.is_closed());
             !waiters.is_empty()
         });
-        by_order.keys().copied().collect()
+        let lowest = |waiters: &Vec<Waiter>| waiters.iter().map(|waiter| waiter.version).min();
+        let wanted = by_order.iter().filter_map(|((order_id, customer_id), waiters)| {
+            let customer_id = customer_id.clone();
+            Some(WantedVersion { order_id: *order_id, version: lowest(waiters)?, customer_id })
+        });
+        wanted.collect()
     }
 
     /// Replies to the waiters for this version of the order or an earlier one.
-    fn reply(&self, order: &OrderSummary) {
+    fn reply(&self, order: &OrderDetail) {
         let mut by_order = self.lock();
-        let Some(waiters) = by_order.get_mut(&order.order_id) else { return };
-        for waiter in waiters.extract_if(.., |waiter| waiter.min_version <= order.version) {
-            let _closed = waiter.reply.send(Ok(order.clone()));
+        for customer_id in [None, Some(order.customer_id.clone())] {
+            let Some(waiters) = by_order.get_mut(&(order.order_id, customer_id)) else { continue };
+            for waiter in waiters.extract_if(.., |waiter| waiter.version <= order.version) {
+                let _closed = waiter.reply.send(Ok(order.clone()));
+            }
         }
     }
 
@@ -128,13 +171,13 @@ impl Waiters {
 
 async fn poll<W: OrderWatch>(watch: Arc<W>, waiters: Arc<Waiters>) {
     loop {
-        let order_ids = waiters.order_ids();
-        if order_ids.is_empty() {
+        let wanted = waiters.wanted();
+        if wanted.is_empty() {
             waiters.added.notified().await;
             continue;
         }
         let start = Instant::now();
-        match watch.find_all(order_ids).await {
+        match watch.reached(wanted).await {
             Ok(orders) => orders.iter().for_each(|order| waiters.reply(order)),
             Err(error) => waiters.fail_all(&error),
         }
@@ -150,6 +193,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::model::OrderSummary;
     use crate::port::{Change, Read};
 
     /// Finds nothing; each query takes `duration`.
@@ -159,7 +203,7 @@ mod tests {
     }
 
     impl OrderWatch for EmptyTable {
-        async fn find_all(&self, _: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
+        async fn reached(&self, _: Vec<WantedVersion>) -> Result<Vec<OrderDetail>, QueryError> {
             self.polls.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(self.duration).await;
             Ok(Vec::new())
@@ -187,7 +231,8 @@ mod tests {
     async fn polls_that_take(duration: Duration) -> u32 {
         let watch = Arc::new(EmptyTable { duration, polls: AtomicU32::new(0) });
         let waits = VersionWait::start(Arc::clone(&watch), 2, &CriticalTasks::new(CancellationToken::new()));
-        let reach = |id| waits.reach(Uuid::from_u128(id), 1, Duration::from_secs(10));
+        let wanted = |id| WantedVersion { order_id: Uuid::from_u128(id), version: 1, customer_id: None };
+        let reach = |id| waits.reach(wanted(id), Duration::from_secs(10));
         let (first, second) = tokio::join!(reach(1), reach(2));
         assert!(matches!((first, second), (Err(WaitError::Behind { .. }), Err(WaitError::Behind { .. }))));
         watch.polls.load(Ordering::Relaxed)

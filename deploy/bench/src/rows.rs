@@ -33,21 +33,23 @@ pub(crate) async fn fill_orders(stage: &Stage, orders: Range<u32>, customers: u3
     Ok(stage.session.batch_execute(&insert).await?)
 }
 
-/// Stores these orders on the read side. The index on customers is built afterwards, which is faster.
+/// Stores these orders on the read side. The large indexes are built afterwards, which is faster.
 pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
-    let index =
-        stage.session.query_one("SELECT pg_get_indexdef('order_summary_by_customer'::regclass)", &[]).await?;
+    let definitions = "SELECT string_agg(pg_get_indexdef(indexrelid), '; ') FROM pg_index
+        WHERE indexrelid IN ('order_summary_of_customer'::regclass, 'order_summary_by_status'::regclass)";
+    let indexes = stage.session.query_one(definitions, &[]).await?;
     let insert = format!(
-        "DROP INDEX order_summary_by_customer;
+        "DROP INDEX order_summary_of_customer, order_summary_by_status;
          INSERT INTO order_summary
-         (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version, history)
-         SELECT {ORDER_ID}, {customer_id}, {TOTAL_CENTS}, 'placed', {PLACED_AT}, 3, 'SKU-00003', 1,
-                (SELECT current_history())
+         (order_id, customer_id, total_cents, currency, status, placed_at, item_count, last_item_sku, version, history,
+          items)
+         SELECT {ORDER_ID}, {customer_id}, {TOTAL_CENTS}, 'EUR', 'placed', {PLACED_AT}, 3, 'SKU-00003', 1,
+                (SELECT current_history()), '{ITEMS}'
          FROM {numbers} AS n;
-         {index}",
+         {indexes}",
         customer_id = customer_id(customers),
         numbers = series(&orders),
-        index = index.get::<_, &str>(0),
+        indexes = indexes.get::<_, &str>(0),
     );
     Ok(stage.session.batch_execute(&insert).await?)
 }

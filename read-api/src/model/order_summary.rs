@@ -23,7 +23,10 @@ pub struct OrderSummary {
     /// The version of the order that this summary shows. It never decreases.
     #[schema(minimum = 1)]
     pub version: i32,
-    /// Sum of price × quantity over all items, in cents.
+    /// The ISO 4217 code of the currency of all amounts; `null` if it is not known.
+    #[schema(required = true, example = "EUR", min_length = 3, max_length = 3)]
+    pub currency: Option<String>,
+    /// Sum of price × quantity over all items, in the currency's minor unit (cents).
     #[schema(minimum = 0)]
     pub total_cents: i64,
     /// Number of items (lines) in the order.

@@ -1,4 +1,4 @@
-//! Pages of a customer's orders.
+//! Pages of lists of orders.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,27 @@ use uuid::Uuid;
 
 use super::{OrderStatus, OrderSummary};
 
-/// A request for one page.
+/// A request for one page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListRequest {
+    /// The orders of one customer.
+    OfCustomer(PageRequest),
+    /// The orders of all customers.
+    OfAll(PageOfAllRequest),
+}
+
+/// A request for one page of the orders of all customers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageOfAllRequest {
+    /// Selects among the orders.
+    pub filter: Filter,
+    /// The page starts after this order; `None` requests the first page.
+    pub after: Option<ListPosition>,
+    /// The maximum number of orders on the page; at least 1.
+    pub limit: u8,
+}
+
+/// A request for one page of a customer's orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
     /// The customer who placed the orders.
@@ -20,7 +40,7 @@ pub struct PageRequest {
     pub limit: u8,
 }
 
-/// Selects among a customer's orders.
+/// Selects among the orders of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Orders in any of these; empty selects every status.
@@ -31,7 +51,7 @@ pub struct Filter {
     pub placed_to: Option<DateTime<Utc>>,
 }
 
-/// An order's position in the list of its customer, newest first. It never changes, because `placed_at` never does.
+/// An order's position in a list, newest first. It never changes, because `placed_at` never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListPosition {
     /// When the order was placed.

@@ -11,6 +11,8 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
     let api = Api::start().await?;
     let too_long = format!("/customers/{}/orders", "c".repeat(129));
     let backwards = "/customers/alice/orders?placed_from=2026-11-23T10:00:00Z&placed_to=2026-11-23T10:00:00Z";
+    let after_twice = "/orders?after=00000000-0000-0000-0000-000000000001:1\
+                       &after=00000000-0000-0000-0000-000000000001:1";
     for (path, parameter) in [
         ("/customers/alice/orders?limit=0", "limit"),
         ("/customers/alice/orders?limit=101", "limit"),
@@ -33,6 +35,19 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
         (backwards, "placed_to"),
         ("/customers/alice/orders?cursor=abc", "cursor"),
         ("/customers/alice/orders?cursor=%FF", "cursor"),
+        ("/customers/alice/orders?after=", "after"),
+        ("/customers/alice/orders?after=:", "after"),
+        ("/customers/alice/orders?after=:1", "after"),
+        ("/customers/alice/orders?after=00000000-0000-0000-0000-000000000001", "after"),
+        ("/customers/alice/orders?after=00000000-0000-0000-0000-000000000001:", "after"),
+        ("/customers/alice/orders?after=00000000-0000-0000-0000-000000000001:0", "after"),
+        ("/customers/alice/orders?after=00000000-0000-0000-0000-000000000001:-1", "after"),
+        ("/customers/alice/orders?after=00000000-0000-0000-0000-000000000001:1.0", "after"),
+        ("/customers/alice/orders?after=00000000-0000-0000-0000-000000000001:2147483648", "after"),
+        ("/customers/alice/orders?after=00000000-0000-0000-0000-00000000000g:1", "after"),
+        ("/customers/alice/orders?after=00000000-0000-0000-0000-000000000001:1:1", "after"),
+        (after_twice, "after"),
+        ("/customers/alice/orders/stream?after=00000000-0000-0000-0000-000000000001:1", "after"),
         ("/customers/alice/orders?limit=%FF", "limit"),
         ("/customers/alice/orders?limit=%", "limit"),
         ("/customers/alice/orders?limit", "limit"),
@@ -50,6 +65,13 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
         ("/customers/a%00b/orders/stream", "customer_id"),
         ("/customers/alice/orders/stream?limit=5", "limit"),
         ("/customers/alice/orders/stream?last_event_id=1&last_event_id=1", "last_event_id"),
+        ("/orders?limit=0", "limit"),
+        ("/orders?status=lost", "status"),
+        ("/orders?placed_from=2026-11-23", "placed_from"),
+        ("/orders?placed_to=yesterday", "placed_to"),
+        ("/orders?cursor=abc", "cursor"),
+        ("/orders?customer_id=alice", "customer_id"),
+        ("/orders?after=1:1", "after"),
         ("/orders/1", "order_id"),
         ("/orders/00000000-0000-0000-0000-00000000000g", "order_id"),
         ("/orders/%00", "order_id"),
@@ -84,10 +106,9 @@ async fn all_wrong_parameters_are_reported_together() -> Result<()> {
 async fn unknown_paths_and_methods_are_problems_too() -> Result<()> {
     let api = Api::start().await?;
     let probes = ["/livez", "/readyz", "/metrics"];
-    for path in
-        ["/customers", "/customers//orders", "/customers/alice", "/orders", "/orders/", "/docs/no-such-file"]
-            .iter()
-            .chain(&probes)
+    for path in ["/customers", "/customers//orders", "/customers/alice", "/orders/", "/docs/no-such-file"]
+        .iter()
+        .chain(&probes)
     {
         let response = api.get(path).await?;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
@@ -95,6 +116,7 @@ async fn unknown_paths_and_methods_are_problems_too() -> Result<()> {
     }
     for path in [
         "/customers/alice/orders",
+        "/orders",
         "/orders/00000000-0000-0000-0000-000000000001",
         "/",
         "/dashboard.js",
@@ -115,6 +137,7 @@ async fn head_responds_like_get_without_the_body() -> Result<()> {
     api.insert(&[(1, "alice", 0)]).await?;
     for path in [
         "/customers/alice/orders",
+        "/orders",
         "/orders/00000000-0000-0000-0000-000000000001",
         "/",
         "/dashboard.js",
@@ -180,6 +203,8 @@ async fn an_error_response_has_a_bounded_size() -> Result<()> {
         format!("/customers/alice/orders?{long}=1"),
         format!("/customers/alice/orders?status={long}"),
         format!("/customers/alice/orders?cursor={long}"),
+        format!("/orders?cursor={long}"),
+        format!("/orders?after={long}"),
         format!("/customers/alice/orders/stream?{long}=1"),
         format!("/orders/00000000-0000-0000-0000-000000000001?{long}=1"),
         format!("/orders/00000000-0000-0000-0000-000000000001?min_version={long}"),

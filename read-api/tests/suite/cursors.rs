@@ -12,20 +12,29 @@ async fn a_cursor_is_valid_on_every_replica_and_only_for_its_own_list() -> Resul
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 1), (3, "bob", 0), (4, "bob", 1)]).await?;
     let first = page(&api, "/customers/alice/orders?limit=1").await?;
-    let cursor = cursor(&first).context("no next page")?;
+    let of_alice = cursor(&first).context("no next page")?;
 
     let replica = api.start_replica()?;
     let next: Value =
-        replica.get(&format!("/customers/alice/orders?limit=9&cursor={cursor}")).await?.json().await?;
+        replica.get(&format!("/customers/alice/orders?limit=9&cursor={of_alice}")).await?.json().await?;
     assert_eq!(numbers(&next), [1], "the page size may change");
 
-    let tampered = format!("{}A", &cursor[..cursor.len() - 1]);
+    let of_all = page(&api, "/orders?limit=1").await?;
+    let of_all = cursor(&of_all).context("no next page")?;
+    let of_all_placed = page(&api, "/orders?status=placed&limit=1").await?;
+    let of_all_placed = cursor(&of_all_placed).context("no next page")?;
+    let tampered = format!("{}A", &of_alice[..of_alice.len() - 1]);
     for path in [
-        format!("/customers/bob/orders?cursor={cursor}"),
-        format!("/customers/alice/orders?status=paid&cursor={cursor}"),
-        format!("/customers/alice/orders?placed_to=2027-01-01T00:00:00Z&cursor={cursor}"),
+        format!("/customers/bob/orders?cursor={of_alice}"),
+        format!("/customers/alice/orders?status=paid&cursor={of_alice}"),
+        format!("/customers/alice/orders?placed_to=2027-01-01T00:00:00Z&cursor={of_alice}"),
         format!("/customers/alice/orders?cursor={tampered}"),
-        format!("/customers/alice/orders?cursor={cursor}A"),
+        format!("/customers/alice/orders?cursor={of_all}"),
+        format!("/orders?cursor={of_alice}"),
+        format!("/orders?cursor={of_all_placed}"),
+        format!("/orders?status=placed&cursor={of_all}"),
+        format!("/orders?placed_from=2020-01-01T00:00:00Z&cursor={of_all}"),
+        format!("/customers/alice/orders?cursor={of_alice}A"),
         "/customers/alice/orders?cursor=".to_owned(),
         "/customers/alice/orders?cursor=%00".to_owned(),
     ] {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use read_api::adapter::postgres::PgOrderWatch;
 use read_api::live::{Live, SubscribeError};
+use read_api::model::WantedVersion;
 use read_api::version_wait::{VersionWait, WaitError};
 use reqwest::StatusCode;
 use service_kit::database::DatabaseConfig;
@@ -44,15 +45,19 @@ async fn a_stream_beyond_the_maximum_is_refused_until_another_one_ends() -> Resu
     Ok(())
 }
 
+fn wanted(order: u128) -> WantedVersion {
+    WantedVersion { order_id: Uuid::from_u128(order), version: 1, customer_id: None }
+}
+
 #[tokio::test]
 async fn a_wait_beyond_the_maximum_is_refused_until_another_one_ends() -> Result<()> {
     let database = TestDatabase::create().await?;
     let waits = VersionWait::start(watch(&database)?, 1, &CriticalTasks::new(CancellationToken::new()));
-    let first = waits.reach(Uuid::from_u128(1), 1, Duration::from_millis(300));
+    let first = waits.reach(wanted(1), Duration::from_millis(300));
     // `first` is polled first, and takes the slot.
-    let (first, second) = tokio::join!(biased; first, waits.reach(Uuid::from_u128(2), 1, SOON));
+    let (first, second) = tokio::join!(biased; first, waits.reach(wanted(2), SOON));
     assert!(matches!((first, second), (Err(WaitError::Behind { .. }), Err(WaitError::TooMany))));
-    let third = waits.reach(Uuid::from_u128(3), 1, Duration::from_millis(1)).await;
+    let third = waits.reach(wanted(3), Duration::from_millis(1)).await;
     assert!(matches!(third, Err(WaitError::Behind { .. })), "the slot is free again");
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use chrono::DateTime;
 use read_api::live::{EventData, Live};
-use read_api::model::{History, OrderStatus, OrderSummary, ReadPosition};
+use read_api::model::{History, OrderDetail, OrderStatus, OrderSummary, ReadPosition, WantedVersion};
 use read_api::port::{Change, OrderWatch, QueryError, Read};
 use service_kit::tasks::CriticalTasks;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ fn summary() -> OrderSummary {
         customer_id: "another customer".into(),
         status: OrderStatus::Placed.as_str().into(),
         version: 1,
+        currency: None,
         total_cents: 1,
         item_count: 1,
         last_item_sku: "SKU".to_owned(),
@@ -42,7 +43,7 @@ fn summary() -> OrderSummary {
 }
 
 impl OrderWatch for BusyTable {
-    async fn find_all(&self, _: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
+    async fn reached(&self, _: Vec<WantedVersion>) -> Result<Vec<OrderDetail>, QueryError> {
         unreachable!("no request waits for a version")
     }
 

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use chrono::DateTime;
 use proptest::prelude::*;
 use read_api::live::{Delivery, EventData, Live, Subscription};
-use read_api::model::{OrderStatus, OrderSummary, ResumePoint};
+use read_api::model::{OrderDetail, OrderStatus, OrderSummary, ResumePoint, WantedVersion};
 use read_api::port::{Change, OrderWatch, QueryError, Read};
 use service_kit::tasks::CriticalTasks;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ fn summary(order: u8, stored: Stored) -> OrderSummary {
         customer_id: "alice".into(),
         status: OrderStatus::Placed.as_str().into(),
         version: stored.version,
+        currency: None,
         total_cents: 1,
         item_count: 1,
         last_item_sku: "SKU".to_owned(),
@@ -47,7 +48,7 @@ fn summary(order: u8, stored: Stored) -> OrderSummary {
 }
 
 impl OrderWatch for Model {
-    async fn find_all(&self, _: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
+    async fn reached(&self, _: Vec<WantedVersion>) -> Result<Vec<OrderDetail>, QueryError> {
         unreachable!("no request waits for a version")
     }
 

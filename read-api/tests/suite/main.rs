@@ -1,10 +1,13 @@
 //! read-api over HTTP, against a real PostgreSQL.
 
+mod after;
+mod all_orders;
 mod bad_input;
 mod batches;
 mod crash;
 mod cursors;
 mod dashboard;
+mod detail;
 mod failover;
 mod failure;
 mod golden;

@@ -1,6 +1,6 @@
 //! Lists and single orders.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -16,10 +16,24 @@ async fn a_list_is_sorted_newest_first_and_ties_by_id() -> Result<()> {
         list["orders"][3],
         json!({
             "order_id": "00000000-0000-0000-0000-000000000001", "customer_id": "alice", "status": "placed",
-            "version": 1, "total_cents": 100, "item_count": 2, "last_item_sku": "SKU",
+            "version": 1, "currency": null, "total_cents": 100, "item_count": 2, "last_item_sku": "SKU",
             "placed_at": "2026-11-23T10:00:00.123456Z",
         })
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_and_streams_show_the_currency() -> Result<()> {
+    let api = Api::start().await?;
+    api.insert(&[(1, "alice", 0)]).await?;
+    api.database.connect().await?.batch_execute("UPDATE order_summary SET currency = 'JPY'").await?;
+    for path in ["/customers/alice/orders", "/customers/alice/orders?status=placed", "/orders"] {
+        let list: Value = api.get(path).await?.json().await?;
+        assert_eq!(list["orders"][0]["currency"], "JPY", "{path}");
+    }
+    let snapshot = api.watch("alice", None).await?.next().await?.context("no snapshot")?;
+    assert_eq!(snapshot.data["orders"][0]["currency"], "JPY");
     Ok(())
 }
 
@@ -63,7 +77,9 @@ async fn an_order_has_its_version_as_etag() -> Result<()> {
     api.database
         .connect()
         .await?
-        .batch_execute("UPDATE order_summary SET version = 3, status = 'shipped'")
+        .batch_execute(
+            "UPDATE order_summary SET version = 3, status = 'shipped', paid_at = now(), shipped_at = now()",
+        )
         .await?;
     let response = api.get("/orders/00000000-0000-0000-0000-000000000001").await?;
     assert_eq!((response.status(), &response.headers()["etag"]), (StatusCode::OK, &"\"3\"".parse()?));

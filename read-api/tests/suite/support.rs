@@ -138,9 +138,10 @@ impl Api {
 /// Inserts orders into the read model, like [`Api::insert`].
 pub(crate) async fn insert(session: &Client, orders: &[(i32, &str, i32)]) -> Result<()> {
     let insert = "INSERT INTO order_summary
-        (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
-        SELECT lpad($1::int::text, 32, '0')::uuid, $2, 100 * $1::int, 'placed',
-               timestamptz '2026-11-23 10:00:00.123456Z' + $3::int * interval '1 minute', 2, 'SKU', 1";
+        (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version, items)
+        SELECT lpad($1::int::text, 32, '0')::uuid, $2, 100 * $1::int, 'placed', placed_at, 2, 'SKU', 1,
+               '[{\"sku\":\"A\",\"quantity\":1,\"price_cents\":1},{\"sku\":\"SKU\",\"quantity\":1,\"price_cents\":1}]'
+        FROM (SELECT timestamptz '2026-11-23 10:00:00.123456Z' + $3::int * interval '1 minute' AS placed_at) AS t";
     for (number, customer, minutes) in orders {
         session.execute(insert, &[number, customer, minutes]).await?;
     }
@@ -161,7 +162,7 @@ pub(crate) async fn insert_many(session: &Client, customer: &str, numbers: Range
 /// Advances the orders with these numbers to their next version, like the projector does.
 pub(crate) async fn change(session: &Client, first: i32, last: i32) -> Result<u64> {
     let change = "UPDATE order_summary
-        SET version = version + 1, status = 'paid', changed_in = pg_current_xact_id()::text::bigint,
+        SET version = version + 1, status = 'paid', paid_at = now(), changed_in = pg_current_xact_id()::text::bigint,
             history = (SELECT current_history())
         WHERE total_cents BETWEEN 100 * $1::int AND 100 * $2::int";
     Ok(session.execute(change, &[&first, &last]).await?)

@@ -12,11 +12,14 @@ use super::list_query::digits;
 use super::preference::{self, PREFERENCE_APPLIED};
 use super::problems::{self, OrderProblems};
 use super::{CACHING, ORDER};
-use crate::model::OrderSummary;
+use crate::model::{OrderDetail, WantedVersion};
 use crate::port::OrderQueries;
 use crate::version_wait::VersionWait;
 
 /// One order
+///
+/// Everything that is known of the order: what the requests that placed, paid, shipped, delivered or cancelled it said,
+/// and when that was.
 ///
 /// Reads lag writes by milliseconds. Pass the `version` from your write as `min_version` to get that version or a
 /// later one, never an older one. With `Prefer: wait=<seconds>` the request waits for it, up to 10 seconds.
@@ -33,8 +36,10 @@ use crate::version_wait::VersionWait;
             description = "The `ETag` of the version that the client has."),
     ),
     responses(
-        (status = 200, description = "The order.", body = OrderSummary, headers(
-            ("ETag" = String, description = "The order's version, quoted."),
+        (status = 200, description = "The order.", body = OrderDetail, headers(
+            ("ETag" = String, description = "The order's version, quoted, for `If-None-Match` here and `If-Match` on the \
+                write side. Missing while the items or the time of a step are not known: facts may then be added \
+                without a new version."),
             ("Preference-Applied" = String,
                 description = "`wait=<seconds>`, if the request had this preference and `min_version`."),
         )),
@@ -59,9 +64,11 @@ pub(super) async fn handle<Q: OrderQueries>(
         return Ok(respond(&request, &order.ok_or_else(problems::no_such_order)?, None));
     };
     let wait = preference::wait(&request);
-    let order = match order.filter(|order| order.version >= min_version) {
-        Some(order) => order,
-        None => version_wait.reach(order_id, min_version, wait.unwrap_or_default()).await?,
+    let order = if let Some(order) = order.filter(|order| order.version >= min_version) {
+        order
+    } else {
+        let wanted = WantedVersion { order_id, version: min_version, customer_id: None };
+        version_wait.reach(wanted, wait.unwrap_or_default()).await?
     };
     Ok(respond(&request, &order, wait))
 }
@@ -82,11 +89,15 @@ fn min_version(query: &[(String, String)]) -> Result<Option<i32>, Problem> {
     Ok(min_version)
 }
 
-fn respond(request: &HttpRequest, order: &OrderSummary, wait: Option<Duration>) -> HttpResponse {
-    let etag = EntityTag::new_strong(order.version.to_string());
-    let is_known = is_known(request, &etag);
+fn respond(request: &HttpRequest, order: &OrderDetail, wait: Option<Duration>) -> HttpResponse {
+    // An incomplete order may change without a new version, so it has no ETag: a cached copy would stay incomplete.
+    let etag = order.is_complete().then(|| EntityTag::new_strong(order.version.to_string()));
+    let is_known = etag.as_ref().is_some_and(|etag| is_known(request, etag));
     let mut response = HttpResponse::build(if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-    response.insert_header((ETAG, etag.to_string())).insert_header((CACHE_CONTROL, CACHING));
+    response.insert_header((CACHE_CONTROL, CACHING));
+    if let Some(etag) = etag {
+        response.insert_header((ETAG, etag.to_string()));
+    }
     if let Some(limit) = wait {
         response.insert_header((PREFERENCE_APPLIED, format!("wait={}", limit.as_secs())));
     }

@@ -1,36 +1,24 @@
 //! `GET /customers/{customer_id}/orders`.
 
-use actix_web::http::header::{CACHE_CONTROL, ContentType, LINK};
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
 use service_kit::problem::Problem;
-use utoipa::ToSchema;
 
+use super::list_page::{self, ListResponse};
 use super::list_query::ListQuery;
 use super::problems::ListProblems;
-use super::{CACHING, CUSTOMER_ORDERS, customer_id, problems};
-use crate::cursor::CursorKeys;
-use crate::model::{OrderSummary, PageRequest};
+use super::{CUSTOMER_ORDERS, customer_id};
+use crate::cursor::{CursorKeys, Customers};
 use crate::port::OrderQueries;
-
-/// The size of one order in JSON, if its texts are short.
-const ORDER_BYTES: usize = 288;
-
-/// A page of a customer's orders, newest first.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ListResponse {
-    #[schema(max_items = 100)]
-    orders: Vec<OrderSummary>,
-    /// The `cursor` of the next page, to be sent with the same filter; `null` on the last page.
-    #[schema(required = true)]
-    next_cursor: Option<String>,
-}
+use crate::version_wait::VersionWait;
 
 /// A customer's orders, newest first
 ///
 /// Follow `next_cursor`, or the `Link` header, to the next page. You see each order that existed when you started
 /// exactly once, even if orders are placed or changed in the meantime.
+///
+/// Reads lag writes by milliseconds. Pass the order and the `version` from your write as `after` to see your write in the
+/// list. With `Prefer: wait=<seconds>` the request waits for it, up to 10 seconds.
 #[utoipa::path(
     get, path = CUSTOMER_ORDERS, tag = "orders", operation_id = "list_orders",
     params(
@@ -46,10 +34,20 @@ pub(super) struct ListResponse {
         ("placed_to" = Option<chrono::DateTime<chrono::Utc>>, Query, nullable = false,
             description = "Only orders placed before this time."),
         ("cursor" = Option<String>, Query, nullable = false, description = "`next_cursor` of the previous page."),
+        ("after" = Option<String>, Query, nullable = false, example = "0193a0c0-5f6e-7c1a-9d7e-000000000003:2",
+            pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}:[1-9][0-9]{0,8}$",
+            description = "`<order_id>:<version>`, as your write returned them. The response shows a state in which \
+                the order has at least this version, whether or not the order is on the page. While the read side \
+                has only an older one, the response is 503 `projection-behind`. An order of another customer counts as missing."),
+        ("Prefer" = Option<String>, Header, nullable = false, example = "wait=2",
+            description = "`wait=<seconds>`: how long to wait for `after`. More than 10 counts as 10."),
     ),
     responses(
         (status = 200, description = "A page; empty if no orders match.", body = ListResponse, headers(
-            ("Link" = String, description = "`<…>; rel=\"next\"`: the next page, if there is one."),
+            ("Link" = String, description = "`<…>; rel=\"next\"`: the next page, if there is one. It does not repeat \
+                `after`: the check applies to one page."),
+            ("Preference-Applied" = String,
+                description = "`wait=<seconds>`, if the request had this preference and `after`."),
         )),
         ListProblems,
     ),
@@ -59,33 +57,12 @@ pub(super) async fn handle<Q: OrderQueries>(
     customer_id: web::Path<String>,
     query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
+    version_wait: web::Data<VersionWait>,
     keys: web::Data<CursorKeys>,
 ) -> Result<HttpResponse, Problem> {
     let customer_id = customer_id::from_path(&request, customer_id.into_inner())?;
     let query = ListQuery::parse(&query)?;
-    let filter = query.filter();
-    let open = |cursor| {
-        let mismatch = "is not a cursor of this list: send `next_cursor` unchanged, with the same filter";
-        keys.verify(&customer_id, filter, cursor)
-            .ok_or_else(|| problems::invalid_parameter("cursor", mismatch))
-    };
-    let after = query.cursor().map(open).transpose()?;
-    let page =
-        PageRequest { customer_id: customer_id.clone(), filter: filter.clone(), after, limit: query.limit() };
-    let page = queries.page(page).await?;
-    let next_cursor = page.next.map(|position| keys.sign(&customer_id, filter, position));
-
-    let mut response = HttpResponse::Ok();
-    response.insert_header((CACHE_CONTROL, CACHING));
-    if let Some(cursor) = &next_cursor {
-        let customer = utf8_percent_encode(&customer_id, NON_ALPHANUMERIC);
-        let link = format!("</customers/{customer}/orders?{}>; rel=\"next\"", query.next(cursor));
-        response.insert_header((LINK, link));
-    }
-    let list = ListResponse { orders: page.orders, next_cursor };
-    // Large enough for most lists from the start: growing a buffer copies its content.
-    let mut body = Vec::with_capacity(128 + ORDER_BYTES * list.orders.len());
-    // Cannot fail: a list consists of numbers and text.
-    serde_json::to_writer(&mut body, &list).map_err(|_| Problem::internal())?;
-    Ok(response.content_type(ContentType::json()).body(body))
+    let path = format!("/customers/{}/orders", utf8_percent_encode(&customer_id, NON_ALPHANUMERIC));
+    let customers = Customers::One(&customer_id);
+    list_page::respond(&request, customers, &query, &path, (&**queries, &version_wait, &keys)).await
 }

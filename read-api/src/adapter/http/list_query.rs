@@ -6,11 +6,16 @@ use std::str::FromStr;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use service_kit::problem::{FieldError, MAX_ERRORS, Problem};
+use uuid::Uuid;
 
-use crate::model::{Filter, OrderStatus};
+use crate::cursor::Customers;
+use crate::model::{Filter, OrderStatus, WantedVersion};
 
 /// The number of orders on a page if `limit` is not given.
 pub(super) const DEFAULT_LIMIT: u8 = 20;
+
+/// An example of `after`.
+const EXAMPLE_AFTER: &str = "0193a0c0-5f6e-7c1a-9d7e-000000000003:2";
 
 /// The maximum number of orders on a page.
 pub(super) const MAX_LIMIT: u8 = 100;
@@ -21,6 +26,8 @@ pub(super) struct ListQuery {
     limit: Option<u8>,
     filter: Filter,
     cursor: Option<String>,
+    /// An order and its version, which the list must show.
+    after: Option<(Uuid, i32)>,
 }
 
 impl ListQuery {
@@ -59,6 +66,7 @@ impl ListQuery {
             "placed_from" => once(&mut self.filter.placed_from, time(value)?),
             "placed_to" => once(&mut self.filter.placed_to, time(value)?),
             "cursor" => once(&mut self.cursor, value.to_owned()),
+            "after" => once(&mut self.after, order_version(value)?),
             _ => Err("is not a parameter of this resource".to_owned()),
         }
     }
@@ -75,7 +83,17 @@ impl ListQuery {
         self.cursor.as_deref()
     }
 
-    /// The query of the next page: the same list, after `cursor`.
+    /// The version that the list must show; with a customer, it must be an order of this customer.
+    pub(super) fn wanted(&self, customers: Customers<'_>) -> Option<WantedVersion> {
+        let customer_id = match customers {
+            Customers::One(customer_id) => Some(customer_id.to_owned()),
+            Customers::All => None,
+        };
+        self.after.map(|(order_id, version)| WantedVersion { order_id, version, customer_id })
+    }
+
+    /// The query of the next page: the same list, after `cursor`. It drops `after`, which the first page has proved: a
+    /// client that needs it for the next page, too, adds it again.
     pub(super) fn next(&self, cursor: &str) -> String {
         let mut text = format!("limit={}", self.limit());
         let mut push = |name: &str, value: &str| {
@@ -112,6 +130,19 @@ pub(super) fn digits<N: FromStr>(value: &str) -> Option<N> {
     value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// Parses `<order_id>:<version>`.
+fn order_version(value: &str) -> Result<(Uuid, i32), String> {
+    let parsed = value.rsplit_once(':').and_then(|(order_id, version)| {
+        let version = digits(version).filter(|version| *version >= 1)?;
+        Some((Uuid::try_parse(order_id).ok()?, version))
+    });
+    parsed.ok_or_else(|| {
+        format!(
+            "must be an order's id and version, such as {EXAMPLE_AFTER}: a UUID, `:`, and a number from 1"
+        )
+    })
+}
+
 fn status(value: &str) -> Result<OrderStatus, String> {
     let names = || OrderStatus::ALL.map(OrderStatus::as_str).join(", ");
     OrderStatus::from_name(value).ok_or_else(|| format!("must be one of {}", names()))
@@ -144,6 +175,7 @@ mod tests {
             ("status", "paid"),
             ("placed_from", "2026-11-23T10:00:00+01:00"),
             ("cursor", "old"),
+            ("after", "0193a0c0-5f6e-7c1a-9d7e-000000000003:2"),
         ])
         .unwrap();
         assert_eq!(

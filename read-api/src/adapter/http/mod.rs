@@ -5,7 +5,9 @@ mod dashboard;
 #[cfg(test)]
 mod document_limits;
 mod get_order;
+mod list_all_orders;
 mod list_orders;
+mod list_page;
 mod list_query;
 mod preference;
 mod problems;
@@ -19,6 +21,7 @@ use crate::port::{OrderQueries, OrderWatch};
 
 const CUSTOMER_ORDERS: &str = "/customers/{customer_id}/orders";
 const CUSTOMER_ORDERS_STREAM: &str = "/customers/{customer_id}/orders/stream";
+const ORDERS: &str = "/orders";
 const ORDER: &str = "/orders/{order_id}";
 
 /// Personal data: shared caches must not store it, and every use revalidates.
@@ -28,9 +31,9 @@ const CACHING: &str = "private, no-cache";
 #[openapi(
     info(
         title = "Orders: read-api",
-        description = "The read side: a customer's recent orders, single orders, and live updates."
+        description = "The read side: a customer's recent orders, the orders of all customers, single orders, and live updates."
     ),
-    paths(list_orders::handle, stream_orders::handle, get_order::handle)
+    paths(list_orders::handle, stream_orders::handle, list_all_orders::handle, get_order::handle)
 )]
 struct Document;
 
@@ -41,10 +44,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// Path and handler of each resource of the API. Every method is GET.
-fn table<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 3] {
+fn table<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 4] {
     [
         (CUSTOMER_ORDERS, web::route().to(list_orders::handle::<Q>)),
         (CUSTOMER_ORDERS_STREAM, web::route().to(stream_orders::handle::<W>)),
+        (ORDERS, web::route().to(list_all_orders::handle::<Q>)),
         (ORDER, web::route().to(get_order::handle::<Q>)),
     ]
 }

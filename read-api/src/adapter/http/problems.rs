@@ -27,15 +27,31 @@ const PROJECTION_BEHIND: ProblemType = ProblemType {
     status: 503,
     slug: "projection-behind",
     title: "Projection behind",
-    when: "The read side does not have `min_version` of the order yet. Repeat the request after `Retry-After`.",
+    when: "The read side does not have the version of `min_version` or `after` yet. Repeat the request after `Retry-After`.",
 };
 
-/// The problems of `GET /customers/{customer_id}/orders`, and of its stream.
+/// The problems of `GET /customers/{customer_id}/orders/stream`.
+pub(super) struct StreamProblems;
+
+impl IntoResponses for StreamProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        openapi::responses(&[HEAD_TOO_LARGE, HEAD_TOO_SLOW, INVALID_PARAMETER, INTERNAL, UNAVAILABLE])
+    }
+}
+
+/// The problems of lists.
 pub(super) struct ListProblems;
 
 impl IntoResponses for ListProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        openapi::responses(&[HEAD_TOO_LARGE, HEAD_TOO_SLOW, INVALID_PARAMETER, INTERNAL, UNAVAILABLE])
+        openapi::responses(&[
+            HEAD_TOO_LARGE,
+            HEAD_TOO_SLOW,
+            INVALID_PARAMETER,
+            INTERNAL,
+            UNAVAILABLE,
+            PROJECTION_BEHIND,
+        ])
     }
 }
 

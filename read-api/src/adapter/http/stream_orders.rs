@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use service_kit::problem::Problem;
 
-use super::problems::ListProblems;
+use super::problems::StreamProblems;
 use super::{CUSTOMER_ORDERS_STREAM, customer_id, problems};
 use crate::live::{Delivery, EventData, Live, LiveEvent};
 use crate::model::{OrderSummary, ResumePoint};
@@ -57,7 +57,7 @@ struct Snapshot<'a> {
     responses(
         (status = 200, description = "The stream. It ends if the client reads too slowly, or if the process stops.",
             content_type = "text/event-stream", body = String),
-        ListProblems,
+        StreamProblems,
     ),
 )]
 pub(super) async fn handle<W: OrderWatch>(

@@ -2,8 +2,9 @@
 
 mod changes;
 mod coalesce;
-mod find;
+mod detail;
 mod list;
+mod list_of_all;
 mod needs;
 mod position;
 mod queries;

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::coalesce::Coalescer;
 use super::query::query;
-use super::{find, list};
-use crate::model::{OrderSummary, Page, PageRequest};
+use super::{detail, list};
+use crate::model::{ListRequest, OrderDetail, Page, PageRequest, WantedVersion};
 use crate::port::{OrderQueries, QueryError};
 
 /// The number of connections in the dedicated pool of an HTTP thread: one for pages and one for single orders. A second
@@ -22,7 +22,7 @@ pub const DEDICATED_CONNECTIONS: usize = 2;
 pub struct PgOrderQueries {
     shared: Database,
     pages: Coalescer<PageRequest, Page>,
-    finds: Coalescer<Uuid, Option<OrderSummary>>,
+    finds: Coalescer<Uuid, Option<OrderDetail>>,
 }
 
 impl PgOrderQueries {
@@ -48,7 +48,7 @@ impl PgOrderQueries {
                 let dedicated = dedicated.clone();
                 async move {
                     let found =
-                        query(&dedicated, |connection| find::find(connection, order_ids.clone()).boxed());
+                        query(&dedicated, |connection| detail::find(connection, order_ids.clone()).boxed());
                     let mut found: HashMap<_, _> =
                         found.await?.into_iter().map(|order| (order.order_id, order)).collect();
                     Ok(order_ids.iter().map(|order_id| found.remove(order_id)).collect())
@@ -60,14 +60,23 @@ impl PgOrderQueries {
 }
 
 impl OrderQueries for PgOrderQueries {
-    async fn page(&self, request: PageRequest) -> Result<Page, QueryError> {
-        if request.filter.statuses.is_empty() {
-            return self.pages.query(request).await;
+    async fn page(&self, request: ListRequest) -> Result<Page, QueryError> {
+        match request {
+            ListRequest::OfCustomer(request) if request.filter.statuses.is_empty() => {
+                self.pages.query(request).await
+            }
+            request => {
+                query(&self.shared, |connection| list::page(connection, request.clone()).boxed()).await
+            }
         }
-        query(&self.shared, |connection| list::page_by_status(connection, request.clone()).boxed()).await
     }
 
-    async fn find(&self, order_id: Uuid) -> Result<Option<OrderSummary>, QueryError> {
+    async fn page_at(&self, request: ListRequest, wanted: WantedVersion) -> Result<Option<Page>, QueryError> {
+        query(&self.shared, |connection| list::page_at(connection, request.clone(), wanted.clone()).boxed())
+            .await
+    }
+
+    async fn find(&self, order_id: Uuid) -> Result<Option<OrderDetail>, QueryError> {
         self.finds.query(order_id).await
     }
 }

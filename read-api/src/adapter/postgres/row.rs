@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use service_kit::stored_time::StoredTime;
 use uuid::Uuid;
 
 use crate::model::{OrderStatus, OrderSummary};
 
-/// The types of the columns that every statement selects, in this order: `order_id`, `total_cents`, `status`,
-/// `placed_at`, `item_count`, `last_item_sku`, `version`. Without `customer_id`, which most callers know.
-pub(super) type Columns = (SqlUuid, BigInt, Text, Timestamptz, Integer, Text, Integer);
+/// The types of the columns that every statement selects, in this order: `order_id`, `total_cents`, `currency`,
+/// `status`, `placed_at`, `item_count`, `last_item_sku`, `version`. Without `customer_id`, which most callers know.
+pub(super) type Columns = (SqlUuid, BigInt, Nullable<Text>, Text, Timestamptz, Integer, Text, Integer);
 
 /// The values of [`Columns`]. Every stored value can be read: a statement serves many requests, which would all fail
 /// with it.
-pub(super) type Row = (Uuid, i64, Status, StoredTime, i32, String, i32);
+pub(super) type Row = (Uuid, i64, Option<String>, Status, StoredTime, i32, String, i32);
 
 /// The name of a status; known names need no allocation.
 #[derive(Debug, FromSqlRow)]
-pub(super) struct Status(Cow<'static, str>);
+pub(super) struct Status(pub(super) Cow<'static, str>);
 
 impl FromSql<Text, Pg> for Status {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
@@ -33,7 +33,17 @@ impl FromSql<Text, Pg> for Status {
 
 /// The summary from a row of this customer.
 pub(super) fn summary(customer_id: Arc<str>, row: Row) -> OrderSummary {
-    let (order_id, total_cents, Status(status), placed_at, item_count, last_item_sku, version) = row;
-    let placed_at = placed_at.clamped();
-    OrderSummary { order_id, customer_id, status, version, total_cents, item_count, last_item_sku, placed_at }
+    let (order_id, total_cents, currency, Status(status), placed_at, item_count, last_item_sku, version) =
+        row;
+    OrderSummary {
+        order_id,
+        customer_id,
+        status,
+        version,
+        currency,
+        total_cents,
+        item_count,
+        last_item_sku,
+        placed_at: placed_at.clamped(),
+    }
 }

@@ -8,12 +8,11 @@ use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use service_kit::database::Database;
-use uuid::Uuid;
 
 use super::position::Positions;
 use super::query::query;
-use super::{changes, find, list};
-use crate::model::{Filter, OrderSummary, PageRequest};
+use super::{changes, detail, list};
+use crate::model::{Filter, OrderDetail, OrderSummary, PageRequest, WantedVersion};
 use crate::port::{Change, OrderWatch, QueryError, Read};
 
 /// The number of connections for waits, for the feed of streams, and for streams that start. They form a pool of
@@ -55,8 +54,8 @@ impl PgOrderWatch {
 }
 
 impl OrderWatch for PgOrderWatch {
-    async fn find_all(&self, order_ids: Vec<Uuid>) -> Result<Vec<OrderSummary>, QueryError> {
-        query(&self.database, |connection| find::find(connection, order_ids.clone()).boxed()).await
+    async fn reached(&self, wanted: Vec<WantedVersion>) -> Result<Vec<OrderDetail>, QueryError> {
+        query(&self.database, |connection| detail::reached(connection, wanted.clone()).boxed()).await
     }
 
     async fn newest(
