@@ -7,6 +7,26 @@ use tokio_postgres::error::SqlState;
 
 const ORDER: &str = "INSERT INTO orders VALUES
     (gen_random_uuid(), 'c', '[{}]', 1, 'placed', 1, now(), now())";
+const PAID: &str =
+    "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at,
+    updated_at, currency, paid_at) VALUES
+    (gen_random_uuid(), 'c', '[{}]', 1, 'paid', 2, now(), now(), 'EUR', now())";
+const SHIPPED: &str =
+    "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at,
+    updated_at, shipped_at, carrier, tracking_number) VALUES
+    (gen_random_uuid(), 'c', '[{}]', 1, 'shipped', 3, now(), now(), now(), 'DHL', 'JD01')";
+const DELIVERED: &str =
+    "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at,
+    updated_at, delivered_at) VALUES
+    (gen_random_uuid(), 'c', '[{}]', 1, 'delivered', 4, now(), now(), now())";
+const CANCELLED: &str =
+    "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at,
+    updated_at, paid_at, cancelled_at, cancel_reason) VALUES
+    (gen_random_uuid(), 'c', '[{}]', 1, 'cancelled', 3, now(), now(), now(), now(), 'late')";
+const SUMMARY_IN_EUROS: &str =
+    "INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at,
+    item_count, last_item_sku, version, currency) VALUES
+    (gen_random_uuid(), 'c', 1, 'placed', now(), 1, 'sku', 1, 'EUR')";
 const SUMMARY: &str = "INSERT INTO order_summary VALUES
     (gen_random_uuid(), 'c', 1, 'placed', now(), 1, 'sku', 1, now())";
 const EVENT: &str = "INSERT INTO outbox (kind, payload, created_at) VALUES ('k', '{}', now())";
@@ -22,7 +42,7 @@ const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, 
     (1, 'k', '{}', now(), 1, 'e')";
 
 /// A valid statement, a replacement in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 40] = [
+const BROKEN: [(&str, &str, &str, &str); 59] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
     (ORDER, "'c'", "'.'", "orders_customer_id_addressable"),
@@ -38,6 +58,30 @@ const BROKEN: [(&str, &str, &str, &str); 40] = [
     (ORDER, "'placed', 1", "'cancelled', 0", "orders_version_positive"),
     (ORDER, "'placed', 1", "'placed', 2", "orders_version_fits_status"),
     (ORDER, "'placed', 1", "'paid', 1", "orders_version_fits_status"),
+    (PAID, "'EUR'", "''", "orders_currency_is_a_code"),
+    (PAID, "'EUR'", "'EU'", "orders_currency_is_a_code"),
+    (PAID, "'EUR'", "'EURO'", "orders_currency_is_a_code"),
+    (PAID, "'EUR'", "'eur'", "orders_currency_is_a_code"),
+    (PAID, "'EUR'", "'ÄÖÜ'", "orders_currency_is_a_code"),
+    (PAID, "'paid', 2", "'placed', 1", "orders_payment_fits_status"),
+    (CANCELLED, "'cancelled', 3", "'cancelled', 2", "orders_payment_fits_status"),
+    (SHIPPED, "'DHL'", "''", "orders_carrier_length"),
+    (SHIPPED, "'DHL'", "repeat('c', 65)", "orders_carrier_length"),
+    (SHIPPED, "'JD01'", "''", "orders_tracking_number_length"),
+    (SHIPPED, "'JD01'", "repeat('n', 129)", "orders_tracking_number_length"),
+    (SHIPPED, "'shipped', 3", "'paid', 2", "orders_shipment_fits_status"),
+    (
+        SHIPPED,
+        "'shipped', 3, now(), now(), now()",
+        "'paid', 2, now(), now(), NULL",
+        "orders_shipment_fits_status",
+    ),
+    (SHIPPED, "'shipped', 3", "'cancelled', 3", "orders_shipment_fits_status"),
+    (DELIVERED, "'delivered', 4", "'shipped', 3", "orders_delivery_fits_status"),
+    (CANCELLED, "'late'", "''", "orders_cancel_reason_length"),
+    (CANCELLED, "'late'", "repeat('r', 501)", "orders_cancel_reason_length"),
+    (CANCELLED, "'cancelled', 3", "'paid', 2", "orders_cancellation_fits_status"),
+    (SUMMARY_IN_EUROS, "'EUR'", "'eur'", "order_summary_currency_is_a_code"),
     (SUMMARY, "'c'", "''", "order_summary_customer_id_length"),
     (SUMMARY, "'c'", "repeat('c', 129)", "order_summary_customer_id_length"),
     (SUMMARY, "'sku'", "''", "order_summary_last_item_sku_length"),
@@ -75,7 +119,20 @@ async fn refusal(session: &Client, statement: &str) -> Result<(SqlState, String)
 async fn each_constraint_refuses_invalid_rows() -> Result<()> {
     let database = TestDatabase::create().await?;
     let session = database.connect().await?;
-    for good in [ORDER, SUMMARY, EVENT, PARKED, PARKED_AT, RETRIED_AT, WAITING] {
+    for good in [
+        ORDER,
+        PAID,
+        SHIPPED,
+        DELIVERED,
+        CANCELLED,
+        SUMMARY,
+        SUMMARY_IN_EUROS,
+        EVENT,
+        PARKED,
+        PARKED_AT,
+        RETRIED_AT,
+        WAITING,
+    ] {
         session.batch_execute(good).await.context(good)?;
     }
     for (good, part, broken_part, constraint) in BROKEN {

@@ -43,6 +43,15 @@ async fn a_value_that_breaks_a_rule_is_422_with_a_pointer_to_it() -> Result<()> 
         ("/customer_id", json!("alice\u{a0}")),
         ("/customer_id", json!("\u{2003}alice")),
         ("/customer_id", json!("\u{3000}\u{2028}")),
+        ("/currency", json!("")),
+        ("/currency", json!("EU")),
+        ("/currency", json!("EURO")),
+        ("/currency", json!("ABC")),
+        ("/currency", json!("eur")),
+        ("/currency", json!("Eur")),
+        ("/currency", json!(" EUR")),
+        ("/currency", json!("EUR\n")),
+        ("/currency", json!("€")),
         ("/items", json!([])),
         ("/items", json!(vec![item; 501])),
         ("/items/0/sku", json!("")),
@@ -125,7 +134,7 @@ async fn a_number_beyond_exact_floats_is_refused_instead_of_rounded() -> Result<
 #[tokio::test]
 async fn all_faults_are_reported_at_once() -> Result<()> {
     let api = Api::start().await?;
-    let body = json!({"customer_id": "", "items": [
+    let body = json!({"customer_id": "", "currency": "ABC", "items": [
         {"sku": "", "quantity": 0, "price_cents": -1},
         {"sku": "A", "quantity": 1, "price_cents": 1},
         {"sku": "B", "quantity": 0, "price_cents": 1},
@@ -133,7 +142,14 @@ async fn all_faults_are_reported_at_once() -> Result<()> {
     let problem = problem(api.place(&body).await?).await?;
     assert_eq!(
         pointers(&problem),
-        ["/customer_id", "/items/0/sku", "/items/0/quantity", "/items/0/price_cents", "/items/2/quantity"]
+        [
+            "/customer_id",
+            "/currency",
+            "/items/0/sku",
+            "/items/0/quantity",
+            "/items/0/price_cents",
+            "/items/2/quantity"
+        ]
     );
     Ok(())
 }
@@ -162,7 +178,7 @@ async fn a_problem_document_is_short_however_long_the_request_is() -> Result<()>
 #[tokio::test]
 async fn faults_of_structure_and_of_value_are_reported_together() -> Result<()> {
     let api = Api::start().await?;
-    let body = json!({"order_id": "x", "items": [
+    let body = json!({"order_id": "x", "currency": "eur", "items": [
         {"sku": 7, "quantity": "1", "price_cents": 1, "gift": true},
         {"quantity": 0, "price_cents": null},
         "an item",
@@ -175,6 +191,7 @@ async fn faults_of_structure_and_of_value_are_reported_together() -> Result<()> 
     let mut expected = vec![
         "/order_id",
         "/customer_id",
+        "/currency",
         "/items/0/gift",
         "/items/0/sku",
         "/items/0/quantity",
@@ -204,6 +221,8 @@ async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
     for (pointer, value) in [
         ("/order_id", json!("not-a-uuid")),
         ("/customer_id", json!(7)),
+        ("/currency", json!(978)),
+        ("/currency", json!(["EUR"])),
         ("/items", json!("none")),
         ("/items/0/quantity", json!(1.5)),
         ("/items/0/price_cents", json!(0.5)),

@@ -61,20 +61,12 @@ async fn every_statement_finds_orders_by_key_even_with_a_plan_for_empty_tables()
     assert_eq!(writer.find(order.id()).await?, Some(order));
     let mut connection = database.session().await?;
     connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
-    let arrays = [
-        "uuid",
-        "text",
-        "text",
-        "bigint",
-        "text",
-        "int",
-        "timestamptz",
-        "timestamptz",
-        "text",
-        "text",
-        "bigint",
-    ];
-    let arguments = arrays.map(|element| format!("ARRAY[]::{element}[]")).join(", ");
+    let new_order = ["uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "timestamptz"];
+    let step = ["uuid", "bigint", "text", "text", "int", "text", "timestamptz"];
+    let facts = ["text", "text", "text", "timestamptz", "timestamptz", "timestamptz", "timestamptz"];
+    let arrays = [&new_order[..], &step, &facts].concat();
+    let arguments: Vec<_> = arrays.iter().map(|element| format!("ARRAY[]::{element}[]")).collect();
+    let arguments = arguments.join(", ");
 
     // One plan with statistics of large tables, one with statistics of empty ones.
     let owner = test_database.connect().await?;

@@ -42,16 +42,22 @@ async fn a_key_identifies_an_order_of_its_customer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_key_that_was_used_for_different_items_is_422() -> Result<()> {
+async fn a_key_that_was_used_for_other_content_is_422_and_the_field_is_named() -> Result<()> {
     let api = Api::start().await?;
     place_with_key(&api, "cart-17", &order()).await?;
-    let mut changed = order();
-    changed["items"][0]["quantity"] = json!(3);
-    let response = place_with_key(&api, "cart-17", &changed).await?;
-    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    let problem = problem(response).await?;
-    assert_eq!(problem["type"], "/problems/idempotency-key-reused");
-    assert_eq!(problem["errors"][0]["header"], "Idempotency-Key");
+    for (field, change, value) in
+        [("/items", "/items/0/quantity", json!(3)), ("/currency", "/currency", json!("EUR"))]
+    {
+        let mut changed = order();
+        changed["currency"] = Value::Null;
+        *changed.pointer_mut(change).unwrap() = value;
+        let response = place_with_key(&api, "cart-17", &changed).await?;
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let problem = problem(response).await?;
+        assert_eq!(problem["type"], "/problems/idempotency-key-reused");
+        assert_eq!(problem["errors"][0]["header"], "Idempotency-Key");
+        assert_eq!(problem["errors"][1]["pointer"], field);
+    }
     assert_eq!(api.stored().await?, (1, 1));
     Ok(())
 }
@@ -147,6 +153,7 @@ struct Request {
     customer: u8,
     identity: Identity,
     quantity: u8,
+    currency: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,10 +169,12 @@ fn any_request() -> impl Strategy<Value = Request> {
         (0..3_u8).prop_map(Identity::Key),
         Just(Identity::None)
     ];
-    (0..2_u8, identity, 1..3_u8).prop_map(|(customer, identity, quantity)| Request {
+    let currency = prop::sample::select(vec![None, Some("EUR")]);
+    (0..2_u8, identity, 1..3_u8, currency).prop_map(|(customer, identity, quantity, currency)| Request {
         customer,
         identity,
         quantity,
+        currency,
     })
 }
 
@@ -173,6 +182,7 @@ async fn send(api: &Api, run: Uuid, request: Request) -> Result<(StatusCode, Val
     let mut body = json!({
         "customer_id": format!("{run}-{}", request.customer),
         "items": [{"sku": "A", "quantity": request.quantity, "price_cents": 100}],
+        "currency": request.currency,
     });
     let mut sent = api.client.post(format!("{}/orders", api.url));
     match request.identity {
@@ -225,7 +235,8 @@ async fn check(api: &Api, requests: &[Request], concurrently: bool) -> Result<()
     {
         let scope = matches!(request.identity, Identity::Key(_)).then_some(request.customer);
         let (first, _) = accepted.get(&(request.identity, scope)).ok_or_else(|| anyhow::anyhow!("{body}"))?;
-        let same = (first.customer, first.quantity) == (request.customer, request.quantity);
+        let content = |request: &Request| (request.customer, request.quantity, request.currency);
+        let same = content(first) == content(request);
         anyhow::ensure!(*status == 422 && !same, "{status} for {request:?} after {first:?}");
     }
     let count =

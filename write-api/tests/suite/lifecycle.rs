@@ -49,7 +49,7 @@ async fn an_order_goes_from_placed_to_delivered_and_each_step_has_its_event() ->
 }
 
 #[tokio::test]
-async fn the_details_of_a_step_are_in_its_event() -> Result<()> {
+async fn the_details_of_a_step_are_in_its_event_and_in_its_row() -> Result<()> {
     let api = Api::start().await?;
     let (shipped, cancelled) = (api.placed().await?, api.placed().await?);
     api.step(&shipped, "pay").await?;
@@ -60,13 +60,25 @@ async fn the_details_of_a_step_are_in_its_event() -> Result<()> {
         let url = format!("{}/orders/{order_id}/{step}", api.url);
         assert_eq!(api.client.post(url).json(&body).send().await?.status(), StatusCode::OK);
     }
-    let changes: Vec<_> = events(&api).await?.into_iter().map(|event| event.change).collect();
-    let (carrier, tracking_number) = (Some("DHL".to_owned()), Some("JD01".to_owned()));
-    assert!(changes.contains(&OrderChange::Shipped { carrier, tracking_number }), "{changes:?}");
+    let events = events(&api).await?;
+    let facts = |change| events.iter().find(|event| event.change == change).map(|event| event.facts.clone());
+    let (paid, shipped) = (facts(OrderChange::Paid).unwrap(), facts(OrderChange::Shipped).unwrap());
+    assert_eq!(shipped.carrier.as_deref(), Some("DHL"));
+    assert_eq!(shipped.tracking_number.as_deref(), Some("JD01"));
+    assert_eq!(facts(OrderChange::Cancelled).unwrap().cancel_reason.as_deref(), Some("wrong size"));
     assert!(
-        changes.contains(&OrderChange::Cancelled { reason: Some("wrong size".to_owned()) }),
-        "{changes:?}"
+        shipped.paid_at.is_some() && shipped.paid_at == paid.paid_at,
+        "every event has all earlier facts"
     );
+
+    let stored =
+        "SELECT carrier, tracking_number, cancel_reason, shipped_at = updated_at, cancelled_at = updated_at
+                  FROM orders ORDER BY version DESC";
+    let rows = api.database.connect().await?.query(stored, &[]).await?;
+    let rows: Vec<[Option<String>; 3]> =
+        rows.iter().map(|row| [row.get(0), row.get(1), row.get(2)]).collect();
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(rows, [[some("DHL"), some("JD01"), None], [None, None, some("wrong size")]]);
     Ok(())
 }
 
@@ -84,6 +96,61 @@ async fn a_repeated_step_returns_the_current_order_and_writes_nothing() -> Resul
         assert_eq!(header(&response, "idempotent-replayed"), Some("true"));
         let body: Value = response.json().await?;
         assert_eq!((&body["status"], &body["version"]), (&json!("delivered"), &json!(4)));
+    }
+    assert_eq!(api.stored().await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repeat_with_other_details_is_409_and_names_them() -> Result<()> {
+    let api = Api::start().await?;
+    let (shipped, cancelled) = (api.placed().await?, api.placed().await?);
+    api.step(&shipped, "pay").await?;
+    let step = |order_id: &str, step: &str, body: Value, tag: &str| {
+        let request = api.client.post(format!("{}/orders/{order_id}/{step}", api.url));
+        request.json(&body).header("if-match", tag.to_owned()).send()
+    };
+    let dhl = json!({"carrier": "DHL"});
+    assert_eq!(step(&shipped, "ship", dhl.clone(), "\"2\"").await?.status(), StatusCode::OK);
+    let late = json!({"reason": "late"});
+    assert_eq!(step(&cancelled, "cancel", late.clone(), "\"1\"").await?.status(), StatusCode::OK);
+    let before = api.stored().await?;
+    for (order_id, name, same, other, named) in [
+        (&shipped, "ship", dhl, json!({"carrier": "UPS"}), vec!["/carrier"]),
+        (
+            &shipped,
+            "ship",
+            json!({}),
+            json!({"carrier": "DHL", "tracking_number": "JD01"}),
+            vec!["/tracking_number"],
+        ),
+        (
+            &shipped,
+            "ship",
+            json!({"carrier": null}),
+            json!({"carrier": "UPS", "tracking_number": "JD01"}),
+            vec!["/carrier", "/tracking_number"],
+        ),
+        (&cancelled, "cancel", late, json!({"reason": "Late"}), vec!["/reason"]),
+    ] {
+        // Any version, the version before the step, and the version after it.
+        let (from, to) = if name == "ship" { ("\"2\"", "\"3\"") } else { ("\"1\"", "\"2\"") };
+        for tag in ["*", from, to] {
+            let repeat = step(order_id, name, same.clone(), tag).await?;
+            assert_eq!(
+                (repeat.status(), header(&repeat, "idempotent-replayed")),
+                (StatusCode::OK, Some("true"))
+            );
+            let refused = step(order_id, name, other.clone(), tag).await?;
+            assert_eq!(refused.status(), StatusCode::CONFLICT, "{other}");
+            let problem = problem(refused).await?;
+            assert_eq!(problem["type"], "/problems/details-differ");
+            let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+            let pointers: Vec<_> = errors.iter().filter_map(|error| error["pointer"].as_str()).collect();
+            assert_eq!(pointers, named, "{problem}");
+        }
+        let stale = step(order_id, name, other, "\"9\"").await?;
+        assert_eq!(stale.status(), StatusCode::PRECONDITION_FAILED);
     }
     assert_eq!(api.stored().await?, before);
     Ok(())

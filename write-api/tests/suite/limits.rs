@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use chrono::Utc;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared_events::{OrderChange, OrderStatus};
 use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use write_api::domain::{
-    CancelReason, Carrier, Cents, CustomerId, OrderLines, Quantity, Sku, TrackingNumber,
+    CancelReason, Carrier, Cents, CustomerId, Order, OrderLines, Quantity, Sku, StepFacts, StoredOrder,
+    TrackingNumber,
 };
 
-use crate::support::{Api, order};
+use crate::support::{Api, order, some_order};
 
 /// All limits of one schema property in the OpenAPI document.
 fn limits(document: &Value, schema: &str, property: &str) -> Value {
@@ -124,8 +126,30 @@ async fn the_checks_of_orders_have_the_limits_of_the_domain() -> Result<()> {
     let customer = |text: &str| json!({"customer_id": text});
     let total = |cents: i64| json!({"total_cents": cents});
     let max = Cents::MAX.get();
+    let shipped = |column: &str, text: &str| json!({"status": "shipped", "version": 3, column: text});
+    let cancelled = |text: &str| json!({"status": "cancelled", "version": 3, "cancel_reason": text});
     let mut seen = BTreeSet::new();
     for (changes, refusing) in [
+        (json!({"currency": "EUR"}), None),
+        (json!({"currency": "EU"}), Some("orders_currency_is_a_code")),
+        (json!({"currency": "eur"}), Some("orders_currency_is_a_code")),
+        (json!({"currency": "EUR\n"}), Some("orders_currency_is_a_code")),
+        (shipped("carrier", &chars(Carrier::MAX_CHARS)), None),
+        (shipped("carrier", &chars(Carrier::MAX_CHARS + 1)), Some("orders_carrier_length")),
+        (shipped("carrier", ""), Some("orders_carrier_length")),
+        (shipped("tracking_number", &chars(TrackingNumber::MAX_CHARS)), None),
+        (
+            shipped("tracking_number", &chars(TrackingNumber::MAX_CHARS + 1)),
+            Some("orders_tracking_number_length"),
+        ),
+        (shipped("tracking_number", ""), Some("orders_tracking_number_length")),
+        (cancelled(&chars(CancelReason::MAX_CHARS)), None),
+        (cancelled(&chars(CancelReason::MAX_CHARS + 1)), Some("orders_cancel_reason_length")),
+        (cancelled(""), Some("orders_cancel_reason_length")),
+        (json!({"paid_at": TIME}), Some("orders_payment_fits_status")),
+        (json!({"shipped_at": TIME}), Some("orders_shipment_fits_status")),
+        (json!({"delivered_at": TIME}), Some("orders_delivery_fits_status")),
+        (json!({"cancelled_at": TIME}), Some("orders_cancellation_fits_status")),
         (customer(&chars(CustomerId::MAX_CHARS)), None),
         (customer(&chars(CustomerId::MAX_CHARS + 1)), Some("orders_customer_id_length")),
         (customer(""), Some("orders_customer_id_length")),
@@ -152,6 +176,74 @@ async fn the_checks_of_orders_have_the_limits_of_the_domain() -> Result<()> {
         assert!(checks.refusing(&order, &changes).await?.is_empty(), "{status}");
     }
     assert_eq!(seen, checks.names(), "every CHECK has a case here");
+    Ok(())
+}
+
+const TIME: &str = "2026-11-26T00:00:00Z";
+
+/// What the row of a step has beside status and version.
+fn steps_with(column: &str) -> Result<StepFacts> {
+    let (mut steps, time) = (StepFacts::default(), Some(TIME.parse()?));
+    match column {
+        "paid_at" => steps.paid_at = time,
+        "shipped_at" => steps.shipped_at = time,
+        "delivered_at" => steps.delivered_at = time,
+        "cancelled_at" => steps.cancelled_at = time,
+        "carrier" => steps.shipment.carrier = Some(Carrier::new(TIME.to_owned())?),
+        "tracking_number" => steps.shipment.tracking_number = Some(TrackingNumber::new(TIME.to_owned())?),
+        "cancel_reason" => steps.cancel_reason = Some(CancelReason::new(TIME.to_owned())?),
+        other => anyhow::bail!("no such column: {other}"),
+    }
+    Ok(steps)
+}
+
+#[tokio::test]
+async fn the_checks_of_orders_allow_a_fact_in_the_states_in_which_the_domain_does() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let checks = Checks::read(&database, "orders").await?;
+    let (order, _) = some_order(Utc::now())?;
+    for (status, versions) in [
+        (OrderStatus::Placed, 1..=1),
+        (OrderStatus::Paid, 2..=2),
+        (OrderStatus::Shipped, 3..=3),
+        (OrderStatus::Delivered, 4..=4),
+        (OrderStatus::Cancelled, 2..=3),
+    ] {
+        for version in versions {
+            for column in [
+                "paid_at",
+                "shipped_at",
+                "carrier",
+                "tracking_number",
+                "delivered_at",
+                "cancelled_at",
+                "cancel_reason",
+            ] {
+                let row = json!({
+                    "customer_id": "alice", "items": [{}], "total_cents": 1, "status": status.as_str(),
+                    "version": version, column: TIME,
+                });
+                let restored = Order::restore(StoredOrder {
+                    id: order.id(),
+                    customer: order.customer().clone(),
+                    lines: order.lines().clone(),
+                    currency: None,
+                    total_cents: 1,
+                    status,
+                    version,
+                    placed_at: order.placed_at(),
+                    updated_at: order.updated_at(),
+                    steps: steps_with(column)?,
+                });
+                let refusing = checks.refusing(&row, &json!({})).await?;
+                assert_eq!(
+                    refusing.is_empty(),
+                    restored.is_ok(),
+                    "{column} in {status} {version}: {refusing:?}"
+                );
+            }
+        }
+    }
     Ok(())
 }
 
@@ -193,6 +285,8 @@ async fn the_checks_of_summaries_and_the_outbox_accept_all_that_the_domain_does(
         (json!({"total_cents": -1}), Some("order_summary_total_not_negative")),
         (json!({"version": 0}), Some("order_summary_version_positive")),
         (json!({"status": "lost"}), Some("order_summary_status_known")),
+        (json!({"currency": "EUR"}), None),
+        (json!({"currency": "eur"}), Some("order_summary_currency_is_a_code")),
     ] {
         let expected: Vec<_> = refusing.into_iter().collect();
         assert_eq!(checks.refusing(&summary, &changes).await?, expected, "{changes:.200}");
@@ -205,7 +299,7 @@ async fn the_checks_of_summaries_and_the_outbox_accept_all_that_the_domain_does(
     assert_eq!(seen, checks.names(), "every CHECK has a case here");
 
     let checks = Checks::read(&database, "outbox").await?;
-    for kind in OrderChange::KINDS {
+    for kind in OrderChange::ALL.map(OrderChange::kind) {
         assert!(checks.refusing(&json!({}), &json!({"kind": kind})).await?.is_empty(), "{kind}");
     }
     Ok(())

@@ -121,6 +121,7 @@ async fn an_outcome_that_cannot_be_resolved_is_unknown_until_the_request_is_repe
     api.placed().await?;
     let mut order = order();
     order["order_id"] = json!(Uuid::now_v7());
+    order["currency"] = json!("EUR");
     proxy.set(Wire::ResponsesLost);
     let cut = async {
         let committed = wait_until_stored(&api, 2).await;
@@ -139,6 +140,9 @@ async fn an_outcome_that_cannot_be_resolved_is_unknown_until_the_request_is_repe
         (repeat.status(), header(&repeat, "idempotent-replayed")),
         (StatusCode::CREATED, Some("true"))
     );
+    order["currency"] = json!("USD");
+    let other = api.place(&order).await?;
+    assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY, "the currency was stored too");
     assert_eq!(api.stored().await?, (2, 2));
     Ok(())
 }

@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod lost_replies;
 mod memory;
+mod mixed_writers;
 mod older_orders;
 mod openapi;
 mod order_ids;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use write_api::adapter::http;
 use write_api::adapter::postgres::PgOrderWriter;
+use write_api::domain::Currency;
 
 use crate::support::{Api, header, problem};
 
@@ -63,6 +64,20 @@ fn the_document_lists_the_refusal_of_two_identities_and_the_rule_for_order_ids()
     let order_id = &document["components"]["schemas"]["PlaceOrderRequest"]["properties"]["order_id"];
     assert_eq!(order_id["format"], "uuid", "{order_id}");
     assert!(order_id["pattern"].to_string().contains("[0-79a-fA-F]"), "{order_id}");
+    Ok(())
+}
+
+#[test]
+fn the_document_lists_every_currency() -> Result<()> {
+    let document = serde_json::to_value(http::document())?;
+    let currency = &document["components"]["schemas"]["PlaceOrderRequest"]["properties"]["currency"];
+    let codes: Vec<_> = Currency::codes().map(Value::from).chain([Value::Null]).collect();
+    assert_eq!(currency["enum"], Value::from(codes), "{currency}");
+    assert_eq!(currency["type"], json!(["string", "null"]));
+    assert!(currency["description"].to_string().contains("ISO 4217"), "{currency}");
+    assert_eq!(currency["examples"], json!(["EUR"]));
+    let required = document["components"]["schemas"]["PlaceOrderRequest"]["required"].to_string();
+    assert!(!required.contains("currency"), "{required}");
     Ok(())
 }
 

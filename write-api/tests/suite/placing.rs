@@ -4,7 +4,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use shared_events::{OrderChange, OrderEvent, OrderItem, OrderStatus};
+use shared_events::{OrderChange, OrderEvent, OrderFacts, OrderItem, OrderStatus};
 use uuid::{Uuid, Variant};
 
 use crate::support::{Api, header, order, problem};
@@ -39,12 +39,15 @@ async fn the_response_to_a_placed_order_has_its_location_version_and_total() -> 
 #[tokio::test]
 async fn the_order_and_its_event_are_stored_and_agree() -> Result<()> {
     let api = Api::start().await?;
-    let body: Value = api.place(&order()).await?.json().await?;
+    let mut order = order();
+    order["currency"] = json!("EUR");
+    let body: Value = api.place(&order).await?.json().await?;
     let session = api.database.connect().await?;
 
     let row = session
         .query_one(
-            "SELECT order_id::text, customer_id, items::text, total_cents, status, version, placed_at = updated_at
+            "SELECT order_id::text, customer_id, items::text, total_cents, status, version, placed_at = updated_at,
+                    currency
              FROM orders",
             &[],
         )
@@ -55,6 +58,7 @@ async fn the_order_and_its_event_are_stored_and_agree() -> Result<()> {
         (row.get(1), row.get(3), row.get(4), row.get(5), row.get(6)),
         ("customer-7", 4_498_i64, "placed", 1, true)
     );
+    assert_eq!(row.get::<_, Option<&str>>(7), Some("EUR"));
 
     let row = session.query_one("SELECT kind, payload::text FROM outbox", &[]).await?;
     let event = OrderEvent::decode(row.get(0), row.get(1))?;
@@ -66,7 +70,8 @@ async fn the_order_and_its_event_are_stored_and_agree() -> Result<()> {
         OrderItem { sku: "RED".to_owned(), quantity: 2, price_cents: 1_999 },
         OrderItem { sku: "BLUE".to_owned(), quantity: 1, price_cents: 500 },
     ];
-    assert_eq!(event.change, OrderChange::Placed { items });
+    let facts = OrderFacts { items: Some(items), currency: Some("EUR".to_owned()), ..OrderFacts::default() };
+    assert_eq!((event.change, event.facts), (OrderChange::Placed, facts));
     Ok(())
 }
 
@@ -106,15 +111,63 @@ async fn a_different_order_with_a_used_id_is_refused_and_changes_nothing() -> Re
         let response = api.place(&changed).await?;
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{pointer}");
         let problem = problem(response).await?;
-        assert_eq!(
-            (&problem["type"], &problem["errors"][0]["pointer"]),
-            (&json!("/problems/order-id-taken"), &json!("/order_id"))
-        );
+        assert_eq!(problem["type"], "/problems/order-id-taken");
+        // Nothing is said about an order of another customer.
+        let mut expected = vec![json!("/order_id")];
+        expected.extend((pointer != "/customer_id").then(|| json!("/items")));
+        assert_eq!(pointers(&problem), expected, "{problem}");
     }
     assert_eq!(api.stored().await?, (1, 1));
     let total: i64 =
         api.database.connect().await?.query_one("SELECT total_cents FROM orders", &[]).await?.get(0);
     assert_eq!(total, 4_498);
+    Ok(())
+}
+
+fn pointers(problem: &Value) -> Vec<Value> {
+    let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+    errors.iter().map(|error| error["pointer"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_repeat_with_another_currency_is_refused_and_names_it() -> Result<()> {
+    let api = Api::start().await?;
+    let of = |currency: &Value, identity: &str| {
+        let mut order = order();
+        order["currency"] = currency.clone();
+        order["order_id"] = json!(Uuid::new_v5(&Uuid::NAMESPACE_URL, identity.as_bytes()));
+        order
+    };
+    let mut orders = 0;
+    for (first, second, is_repeat) in [
+        (json!("EUR"), json!("EUR"), true),
+        (json!(null), json!(null), true),
+        (json!("EUR"), json!("USD"), false),
+        (json!("EUR"), json!(null), false),
+        (json!(null), json!("EUR"), false),
+    ] {
+        orders += 1;
+        let identity = format!("{first} {second}");
+        let placed = api.place(&of(&first, &identity)).await?.error_for_status()?.bytes().await?;
+        let repeat = api.place(&of(&second, &identity)).await?;
+        if is_repeat {
+            assert_eq!((repeat.status(), repeat.bytes().await?), (StatusCode::CREATED, placed), "{identity}");
+        } else {
+            assert_eq!(repeat.status(), StatusCode::UNPROCESSABLE_ENTITY, "{identity}");
+            let problem = problem(repeat).await?;
+            assert_eq!(problem["type"], "/problems/order-id-taken");
+            assert_eq!(pointers(&problem), ["/order_id", "/currency"], "{problem}");
+        }
+        assert_eq!(api.stored().await?, (orders, orders));
+    }
+    // A missing field and null are the same.
+    let mut absent = of(&json!(null), "null null");
+    absent.as_object_mut().unwrap().remove("currency");
+    let repeat = api.place(&absent).await?;
+    assert_eq!(
+        (repeat.status(), header(&repeat, "idempotent-replayed")),
+        (StatusCode::CREATED, Some("true"))
+    );
     Ok(())
 }
 

@@ -150,7 +150,7 @@ impl SingleSessionWriter {
 pub(crate) fn some_order(now: DateTime<Utc>) -> Result<(Order, OrderEvent)> {
     let line = OrderLine::new(Sku::new("A".to_owned())?, Quantity::new(1)?, Cents::new(1)?)?;
     let customer = CustomerId::new("customer".to_owned())?;
-    Ok(Order::place(Uuid::now_v7(), customer, OrderLines::new(vec![line])?, now))
+    Ok(Order::place(Uuid::now_v7(), customer, OrderLines::new(vec![line])?, None, now))
 }
 
 /// The longest SKU.
@@ -162,7 +162,7 @@ fn long_sku() -> String {
 pub(crate) fn some_large_order(now: DateTime<Utc>) -> Result<(Order, OrderEvent)> {
     let line = OrderLine::new(Sku::new(long_sku())?, Quantity::new(1)?, Cents::new(1)?)?;
     let lines = OrderLines::new(vec![line; OrderLines::LIMIT])?;
-    Ok(Order::place(Uuid::now_v7(), CustomerId::new("customer".to_owned())?, lines, now))
+    Ok(Order::place(Uuid::now_v7(), CustomerId::new("customer".to_owned())?, lines, None, now))
 }
 
 /// A request for an order of the largest size: about 147 kB.

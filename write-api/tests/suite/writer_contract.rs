@@ -17,7 +17,8 @@ use write_api::adapter::postgres::{Limits, PgOrderWriter};
 use write_api::budget::Budget;
 use write_api::command::{ChangeStatus, ChangeStatusError, PlaceOrder, PlaceOrderError, Precondition};
 use write_api::domain::{
-    Cents, CustomerId, Order, OrderId, OrderLine, OrderLines, Quantity, Shipment, Sku, Step,
+    CancelReason, Carrier, Cents, ContentDifference, Currency, CustomerId, Order, OrderId, OrderLine,
+    OrderLines, Quantity, Shipment, Sku, Step, TrackingNumber,
 };
 use write_api::port::{OrderWriter, SaveResult, WriteError};
 
@@ -113,7 +114,8 @@ fn lines(quantity: i64) -> Result<OrderLines> {
 }
 
 fn new_order() -> Result<(Order, OrderEvent)> {
-    Ok(Order::place(Uuid::now_v7(), CustomerId::new("customer".to_owned())?, lines(1)?, now()))
+    let customer = CustomerId::new("customer".to_owned())?;
+    Ok(Order::place(Uuid::now_v7(), customer, lines(1)?, Some(Currency::new("EUR")?), now()))
 }
 
 async fn a_saved_order_is_found_again(subject: &impl Subject) -> Result<()> {
@@ -124,8 +126,25 @@ async fn a_saved_order_is_found_again(subject: &impl Subject) -> Result<()> {
     assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&order));
     let (paid, event) = order.pay(now())?;
     assert_eq!(writer.save(&paid, event).await?, SaveResult::Stored);
-    assert_eq!(writer.find(order.id()).await?, Some(paid));
-    assert_eq!(subject.events().await?, 2);
+    assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&paid));
+    let shipment = Shipment {
+        carrier: Some(Carrier::new("DHL".to_owned())?),
+        tracking_number: Some(TrackingNumber::new("JD01".to_owned())?),
+    };
+    let (shipped, event) = paid.ship(&shipment, now())?;
+    assert_eq!(writer.save(&shipped, event).await?, SaveResult::Stored);
+    assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&shipped));
+    let (delivered, event) = shipped.deliver(now())?;
+    assert_eq!(writer.save(&delivered, event).await?, SaveResult::Stored);
+    assert_eq!(writer.find(order.id()).await?, Some(delivered));
+    assert_eq!(subject.events().await?, 4);
+
+    let (order, event) = new_order()?;
+    writer.save(&order, event).await?;
+    let reason = CancelReason::new("wrong size".to_owned())?;
+    let (cancelled, event) = order.cancel(Some(&reason), now())?;
+    assert_eq!(writer.save(&cancelled, event).await?, SaveResult::Stored);
+    assert_eq!(writer.find(order.id()).await?, Some(cancelled));
     Ok(())
 }
 
@@ -134,7 +153,7 @@ async fn a_stored_order_stays_and_is_returned(subject: &impl Subject) -> Result<
     let before = subject.events().await?;
     let (order, event) = new_order()?;
     let (repeat, repeat_event) =
-        Order::place(order.id(), CustomerId::new("repeat".to_owned())?, lines(2)?, now());
+        Order::place(order.id(), CustomerId::new("repeat".to_owned())?, lines(2)?, None, now());
     writer.save(&order, event).await?;
     assert_eq!(writer.save(&repeat, repeat_event).await?, SaveResult::Conflict(Box::new(order.clone())));
 
@@ -143,7 +162,7 @@ async fn a_stored_order_stays_and_is_returned(subject: &impl Subject) -> Result<
     writer.save(&paid, paid_event).await?;
     assert_eq!(writer.save(&cancelled, cancelled_event).await?, SaveResult::Conflict(Box::new(paid.clone())));
     assert_eq!(writer.find(order.id()).await?, Some(paid));
-    assert_eq!(subject.events().await? - before, 2, "an order that conflicts has no event");
+    assert_eq!(subject.events().await? - before, 2, "a superseded order has no event");
     Ok(())
 }
 
@@ -174,11 +193,20 @@ async fn the_commands_work_with_it(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let order_id = Uuid::now_v7();
     let customer = CustomerId::new("customer".to_owned())?;
-    let place = PlaceOrder { order_id: OrderId::chosen(order_id)?, customer, lines: lines(1)? };
+    let place =
+        PlaceOrder { order_id: OrderId::chosen(order_id)?, customer, lines: lines(1)?, currency: None };
     assert!(!place.clone().run(writer, now()).await?.replayed);
     assert!(place.clone().run(writer, now()).await?.replayed);
-    let other = PlaceOrder { lines: lines(2)?, ..place };
-    assert!(matches!(other.run(writer, now()).await, Err(PlaceOrderError::IdTaken)));
+    for (other, difference) in [
+        (PlaceOrder { lines: lines(2)?, ..place.clone() }, ContentDifference::Lines),
+        (PlaceOrder { currency: Some(Currency::new("EUR")?), ..place.clone() }, ContentDifference::Currency),
+    ] {
+        let refused = other.run(writer, now()).await;
+        assert!(
+            matches!(refused, Err(PlaceOrderError::IdTaken(found)) if found == difference),
+            "{difference:?}: {refused:?}"
+        );
+    }
 
     let change = |step, precondition| ChangeStatus { order_id, step, precondition }.run(writer, now());
     let forbidden = change(Step::Ship(Shipment::default()), Precondition::AnyVersion).await;
@@ -188,6 +216,12 @@ async fn the_commands_work_with_it(subject: &impl Subject) -> Result<()> {
     let paid = change(Step::Pay, Precondition::OneOf(vec![1])).await?;
     assert_eq!((paid.order.version(), paid.replayed), (2, false));
     assert!(change(Step::Pay, Precondition::OneOf(vec![1])).await?.replayed);
+    let dhl = Shipment { carrier: Some(Carrier::new("DHL".to_owned())?), tracking_number: None };
+    assert!(!change(Step::Ship(dhl.clone()), Precondition::AnyVersion).await?.replayed);
+    assert!(change(Step::Ship(dhl), Precondition::AnyVersion).await?.replayed);
+    let ups = Shipment { carrier: Some(Carrier::new("UPS".to_owned())?), tracking_number: None };
+    let differs = change(Step::Ship(ups), Precondition::AnyVersion).await;
+    assert!(matches!(differs, Err(ChangeStatusError::TakenWithOtherDetails { .. })), "{differs:?}");
     Ok(())
 }
 

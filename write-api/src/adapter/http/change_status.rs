@@ -70,7 +70,7 @@ pub(super) struct ChangedResponse {
     status: &'static str,
     #[schema(minimum = 1)]
     version: i32,
-    /// Σ price × quantity, in cents.
+    /// Σ price × quantity, in the currency's minor unit.
     #[schema(minimum = 0)]
     total_cents: i64,
     placed_at: DateTime<Utc>,

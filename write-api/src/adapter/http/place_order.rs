@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service_kit::problem::{FieldError, Problem};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use uuid::Uuid;
 
 use super::body::{Diagnose, Faults, JsonBody, ObjectReader, StrictObject, WholeNumber};
 use super::problems::{self, Identity, PlaceFailure, PlaceProblems};
 use super::{ORDERS, idempotency_key};
 use crate::command::PlaceOrder;
-use crate::domain::{Cents, CustomerId, LinesError, Order, OrderId, OrderLine, OrderLines, Quantity, Sku};
+use crate::domain::{
+    Cents, Currency, CustomerId, LinesError, Order, OrderId, OrderLine, OrderLines, Quantity, Sku,
+};
 use crate::port::OrderWriter;
 
 /// An order to place.
@@ -44,9 +47,26 @@ pub(super) struct PlaceOrderRequest {
     customer_id: String,
     #[schema(min_items = 1, max_items = 500, value_type = Vec<ItemRequest>)]
     items: Vec<StrictObject<ItemRequest>>,
+    #[schema(schema_with = currency)]
+    currency: Option<String>,
 }
 
-/// An item (line) of an order. Price × quantity, and the order's total, are at most 9007199254740991 (2^53 − 1) cents.
+fn currency() -> Schema {
+    let codes = Currency::codes().map(Value::from).chain([Value::Null]);
+    ObjectBuilder::new()
+        .description(Some(
+            "The currency of all prices: a code of ISO 4217 in capital letters. A repeated request must have the same \
+             one, or none if the first had none.",
+        ))
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .enum_values(Some(codes))
+        .examples(["EUR"])
+        .build()
+        .into()
+}
+
+/// An item (line) of an order. Price × quantity, and the order's total, are at most 9007199254740991 (2^53 − 1) in the
+/// currency's minor unit.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ItemRequest {
@@ -63,7 +83,7 @@ struct ItemRequest {
     /// Number of units.
     #[schema(minimum = 1, maximum = 2_147_483_647_i64, example = 2, value_type = i64)]
     quantity: WholeNumber,
-    /// Unit price in cents.
+    /// Unit price in the currency's minor unit, such as cents.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 450, value_type = i64)]
     price_cents: WholeNumber,
 }
@@ -79,7 +99,7 @@ pub(super) struct PlacedResponse<'a> {
     /// Always 1.
     #[schema(minimum = 1, maximum = 1)]
     version: i32,
-    /// Σ price × quantity, in cents.
+    /// Σ price × quantity, in the currency's minor unit.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     total_cents: i64,
     /// Number of items (lines). Quantities are not added up.
@@ -151,10 +171,13 @@ fn response(order: &Order, replayed: bool) -> HttpResponse {
 
 impl Diagnose for PlaceOrderRequest {
     fn diagnose(body: &Value, faults: &mut Faults) {
-        let known = ["order_id", "customer_id", "items"];
+        let known = ["order_id", "customer_id", "items", "currency"];
         let Some(order) = ObjectReader::new(String::new(), body, &known, faults) else { return };
         order.optional("order_id", faults, |id: Option<Uuid>| id.map(OrderId::chosen).transpose());
         order.required("customer_id", faults, CustomerId::new);
+        order.optional("currency", faults, |code: Option<String>| {
+            code.as_deref().map(Currency::new).transpose()
+        });
         for (pointer, item) in order.list("items", OrderLines::LIMIT, faults) {
             let known = ["sku", "quantity", "price_cents"];
             let Some(item) = ObjectReader::new(pointer, item, &known, faults) else { continue };
@@ -175,6 +198,7 @@ impl PlaceOrderRequest {
         let mut faults = Faults::default();
         let chosen = faults.check_optional("/order_id", self.order_id, OrderId::chosen);
         let customer = faults.check("/customer_id", CustomerId::new(self.customer_id));
+        let currency = faults.check_optional("/currency", self.currency.as_deref(), Currency::new);
         // A faulty item is reported by itself. The total of the remaining items is not checked.
         let given = self.items.len();
         let items = self.items.into_iter().take(OrderLines::LIMIT).enumerate();
@@ -193,7 +217,7 @@ impl PlaceOrderRequest {
             (None, Some(key)) => (OrderId::from_key(&customer, &key), Identity::Key),
             (None, None) => (OrderId::from_time(&customer, now, random()), Identity::None),
         };
-        Ok((PlaceOrder { order_id, customer, lines, currency: None }, identity))
+        Ok((PlaceOrder { order_id, customer, lines, currency }, identity))
     }
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::if_match::IfMatchHeader;
 use crate::command::{ChangeStatusError, PlaceOrderError};
-use crate::domain::Detail;
+use crate::domain::{ContentDifference, Detail};
 use crate::port::WriteError;
 
 macro_rules! problem_types {
@@ -44,9 +44,10 @@ problem_types! {
     INVALID_BODY = 422 "invalid-body", "Invalid body",
         "Values in the body break the rules listed in `errors`. Nothing was stored.";
     ORDER_ID_TAKEN = 422 "order-id-taken", "Order id taken",
-        "Another order, with a different customer or different items, has this `order_id`. It was not changed.";
+        "Another order, with a different customer, items or currency, has this `order_id`. It was not changed.";
     IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused", "Idempotency key reused",
-        "This customer has already used the `Idempotency-Key` for different items. That order was not changed.";
+        "This customer has already used the `Idempotency-Key` for different items or another currency. That order was not \
+         changed.";
     OUTCOME_UNKNOWN = 503 "outcome-unknown", "Outcome unknown",
         "write-api sent the write to the database, but could not find out in time whether it was stored; `detail` \
          says how to resolve it. \
@@ -125,12 +126,22 @@ pub(super) struct PlaceFailure {
 impl From<PlaceFailure> for Problem {
     fn from(PlaceFailure { error, identity, order_id }: PlaceFailure) -> Self {
         match (error, identity) {
-            (PlaceOrderError::IdTaken(_), Identity::Key) => IDEMPOTENCY_KEY_REUSED
-                .with(IDEMPOTENCY_KEY_REUSED.when)
-                .at(vec![FieldError::header("Idempotency-Key", "was used for different items")]),
-            (PlaceOrderError::IdTaken(_), _) => ORDER_ID_TAKEN
-                .with(ORDER_ID_TAKEN.when)
-                .at(vec![FieldError::at("/order_id", "belongs to another order")]),
+            (PlaceOrderError::IdTaken(difference), Identity::Key) => {
+                let fault = FieldError::header("Idempotency-Key", "was used for another order");
+                IDEMPOTENCY_KEY_REUSED.with(IDEMPOTENCY_KEY_REUSED.when).at([
+                    Some(fault),
+                    differing_content(difference),
+                ]
+                .into_iter()
+                .flatten()
+                .collect())
+            }
+            (PlaceOrderError::IdTaken(difference), _) => {
+                let fault = FieldError::at("/order_id", "belongs to another order");
+                ORDER_ID_TAKEN
+                    .with(ORDER_ID_TAKEN.when)
+                    .at([Some(fault), differing_content(difference)].into_iter().flatten().collect())
+            }
             (PlaceOrderError::Write(error), Identity::None) => {
                 // Without an identity, a repeat would place a second order.
                 let how_to_resolve = format!(
@@ -145,6 +156,16 @@ impl From<PlaceFailure> for Problem {
             }
         }
     }
+}
+
+/// The field that differs from the customer's own order. Nothing is said about an order of another customer.
+fn differing_content(difference: ContentDifference) -> Option<FieldError> {
+    let pointer = match difference {
+        ContentDifference::Customer => return None,
+        ContentDifference::Lines => "/items",
+        ContentDifference::Currency => "/currency",
+    };
+    Some(FieldError::at(pointer, "differs from that order"))
 }
 
 /// Why an order did not take a step, with the condition of the request.

@@ -1,8 +1,9 @@
 //! Converts between orders and their rows.
 
+use chrono::{DateTime, Utc};
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::{BigInt, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::Jsonb;
 use diesel::{Queryable, Selectable};
 use serde::{Deserialize, Serialize};
 use service_kit::stored_time::StoredTime;
@@ -11,8 +12,9 @@ use uuid::Uuid;
 
 use super::schema::orders;
 use crate::domain::{
-    AmountError, Cents, CorruptOrder, CustomerId, LineTotalTooLarge, LinesError, Order, OrderLine,
-    OrderLines, Quantity, QuantityError, Sku, StoredOrder, TextError,
+    AmountError, CancelReason, Carrier, Cents, CorruptOrder, Currency, CurrencyError, CustomerId,
+    LineTotalTooLarge, LinesError, Order, OrderLine, OrderLines, Quantity, QuantityError, Shipment, Sku,
+    StepFacts, StoredOrder, TextError, TrackingNumber,
 };
 
 /// A row of `orders`. Every value that a column can hold can be read: otherwise one invalid row would fail the
@@ -28,10 +30,18 @@ pub(super) struct OrderRow {
     version: i32,
     placed_at: StoredTime,
     updated_at: StoredTime,
+    currency: Option<String>,
+    carrier: Option<String>,
+    tracking_number: Option<String>,
+    cancel_reason: Option<String>,
+    paid_at: Option<StoredTime>,
+    shipped_at: Option<StoredTime>,
+    delivered_at: Option<StoredTime>,
+    cancelled_at: Option<StoredTime>,
 }
 
 /// The columns of an [`OrderRow`], in the order of its fields.
-pub(super) type OrderColumns = (SqlUuid, Text, Jsonb, BigInt, Text, Integer, Timestamptz, Timestamptz);
+pub(super) type OrderColumns = orders::SqlType;
 
 /// Any `jsonb` value, as text: PostgreSQL allows numbers and nesting that serde cannot parse.
 #[derive(Debug, FromSqlRow)]
@@ -60,6 +70,8 @@ pub(super) struct ItemColumn {
 pub(super) enum RowError {
     #[error("a text of a stored order is invalid")]
     Text(#[from] TextError),
+    #[error("the currency of a stored order is invalid")]
+    Currency(#[from] CurrencyError),
     #[error("the items of a stored order do not have the expected structure")]
     Items(#[from] serde_json::Error),
     #[error("a quantity of a stored order is invalid")]
@@ -121,17 +133,33 @@ impl TryFrom<OrderRow> for Order {
     fn try_from(row: OrderRow) -> Result<Self, RowError> {
         let items: Vec<ItemColumn> = serde_json::from_str(&row.items.0)?;
         let lines: Vec<_> = items.into_iter().map(OrderLine::try_from).collect::<Result<_, _>>()?;
+        let shipment = Shipment {
+            carrier: row.carrier.map(Carrier::from_stored).transpose()?,
+            tracking_number: row.tracking_number.map(TrackingNumber::from_stored).transpose()?,
+        };
+        let steps = StepFacts {
+            paid_at: row.paid_at.map(exact).transpose()?,
+            shipped_at: row.shipped_at.map(exact).transpose()?,
+            shipment,
+            delivered_at: row.delivered_at.map(exact).transpose()?,
+            cancelled_at: row.cancelled_at.map(exact).transpose()?,
+            cancel_reason: row.cancel_reason.map(CancelReason::from_stored).transpose()?,
+        };
         Ok(Self::restore(StoredOrder {
             id: row.order_id,
             customer: CustomerId::from_stored(row.customer_id)?,
             lines: OrderLines::from_stored(lines)?,
+            currency: row.currency.as_deref().map(Currency::from_stored).transpose()?,
             total_cents: row.total_cents,
             status: row.status.parse()?,
             version: row.version,
-            placed_at: row.placed_at.exact().ok_or(RowError::Time)?,
-            updated_at: row.updated_at.exact().ok_or(RowError::Time)?,
-            currency: None,
-            steps: crate::domain::StepFacts::default(),
+            placed_at: exact(row.placed_at)?,
+            updated_at: exact(row.updated_at)?,
+            steps,
         })?)
     }
+}
+
+fn exact(time: StoredTime) -> Result<DateTime<Utc>, RowError> {
+    time.exact().ok_or(RowError::Time)
 }

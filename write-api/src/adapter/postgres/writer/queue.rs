@@ -112,7 +112,7 @@ mod tests {
         );
         let lines = OrderLines::new(vec![line.unwrap(); lines]).unwrap();
         let customer = CustomerId::new("customer".to_owned()).unwrap();
-        let (order, event) = Order::place(Uuid::from_u128(id), customer, lines, Utc::now());
+        let (order, event) = Order::place(Uuid::from_u128(id), customer, lines, None, Utc::now());
         PendingWrite {
             row: SaveRow::new(&order, &event).unwrap(),
             deadline: Instant::now(),

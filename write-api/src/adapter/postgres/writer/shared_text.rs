@@ -17,6 +17,12 @@ impl From<String> for SharedText {
     }
 }
 
+impl From<&str> for SharedText {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
 impl SharedText {
     pub(super) fn bytes(&self) -> usize {
         self.0.len()
