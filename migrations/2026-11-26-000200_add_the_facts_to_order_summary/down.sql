@@ -1,6 +1,5 @@
 -- Drops what only the new columns hold. `write-api republish` fills them again after the next way up.
 SET LOCAL lock_timeout = '200ms';
-ALTER TABLE order_summary RESET (toast_tuple_target);
 ALTER TABLE order_summary
     DROP COLUMN currency,
     DROP COLUMN items,

@@ -10,10 +10,11 @@ use crate::stage::Stage;
 const ORDER_ID: &str = "lpad(to_hex(n), 32, '0')::uuid";
 const PLACED_AT: &str = "(timestamptz '2026-01-01 00:00Z' + n * interval '1 second')";
 const ITEMS: &str = concat!(
-    r#"[{"sku": "SKU-00001", "quantity": 1, "price_cents": 450}, "#,
-    r#"{"sku": "SKU-00002", "quantity": 2, "price_cents": 1999}, "#,
-    r#"{"sku": "SKU-00003", "quantity": 1, "price_cents": 5900}]"#,
+    r#"[{"sku":"SKU-00001","quantity":1,"price_cents":450},"#,
+    r#"{"sku":"SKU-00002","quantity":2,"price_cents":1999},"#,
+    r#"{"sku":"SKU-00003","quantity":1,"price_cents":5900}]"#,
 );
+const CURRENCY: &str = "EUR";
 const TOTAL_CENTS: u32 = 10_348;
 
 /// SQL for the customer of order n: all customers have the same number of orders, spread evenly.
@@ -24,8 +25,10 @@ fn customer_id(customers: u32) -> String {
 /// Stores these orders on the write side, without events.
 pub(crate) async fn fill_orders(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
     let insert = format!(
-        "INSERT INTO orders (order_id, customer_id, items, total_cents, status, version, placed_at, updated_at)
-         SELECT {ORDER_ID}, {customer_id}, '{ITEMS}', {TOTAL_CENTS}, 'placed', 1, {PLACED_AT}, {PLACED_AT}
+        "INSERT INTO orders
+         (order_id, customer_id, items, currency, total_cents, status, version, placed_at, updated_at)
+         SELECT {ORDER_ID}, {customer_id}, '{ITEMS}', '{CURRENCY}', {TOTAL_CENTS}, 'placed', 1, {PLACED_AT},
+                {PLACED_AT}
          FROM {numbers} AS n",
         customer_id = customer_id(customers),
         numbers = series(&orders),
@@ -43,7 +46,7 @@ pub(crate) async fn fill_summaries(stage: &Stage, orders: Range<u32>, customers:
          INSERT INTO order_summary
          (order_id, customer_id, total_cents, currency, status, placed_at, item_count, last_item_sku, version, history,
           items)
-         SELECT {ORDER_ID}, {customer_id}, {TOTAL_CENTS}, 'EUR', 'placed', {PLACED_AT}, 3, 'SKU-00003', 1,
+         SELECT {ORDER_ID}, {customer_id}, {TOTAL_CENTS}, '{CURRENCY}', 'placed', {PLACED_AT}, 3, 'SKU-00003', 1,
                 (SELECT current_history()), '{ITEMS}'
          FROM {numbers} AS n;
          {indexes}",
@@ -70,7 +73,7 @@ pub(crate) async fn fill_outbox(stage: &Stage, orders: Range<u32>, customers: u3
     let totals = format!(r#""total_cents":{TOTAL_CENTS},"item_count":3,"last_item_sku":"SKU-00003""#);
     let order = format!(r#"{{{identity},{totals},"placed_at":"%3$s"}}"#);
     let head = r#""event_id":"%1$s","schema_version":1,"occurred_at":"%3$s""#;
-    let event = format!(r#"{{{head},"order":{order},"items":{ITEMS}}}"#);
+    let event = format!(r#"{{{head},"order":{order},"items":{ITEMS},"currency":"{CURRENCY}"}}"#);
     let insert = format!(
         "INSERT INTO outbox (kind, payload)
          SELECT 'order_placed', format('{event}', {ORDER_ID}, {customer_id},

@@ -16,10 +16,10 @@ pub use order_summary::OrderSummary;
 /// effect once. An implementation must cope with:
 ///
 /// - **Any order.** Events of one order may arrive in any order, and in several batches at once from independent
-///   workers. A model that shows the latest state compares versions.
+///   workers. A model that shows the latest state compares versions, and takes facts from older versions too.
 /// - **Deadlocks.** Two workers may write the same rows. Write them in a fixed order, such as by primary key.
-/// - **Controls.** Before events that the database refused are parked, a valid order of an unknown customer, with texts
-///   as long as theirs, is applied and rolled back. This proves that the database works. From time to time hundreds of
+/// - **Controls.** Before events that the database refused are parked, valid orders of an unknown customer, with texts
+///   as long as theirs, are applied and rolled back. This proves that the database works. From time to time hundreds of
 ///   short orders, which need new pages, are applied and rolled back too. All of them must be accepted.
 /// - **Cost.** It is called once a batch. The number of statements should not depend on the size of the batch.
 pub trait Projection: Send + Sync {

@@ -111,6 +111,9 @@ async fn the_plans_of_the_hot_statements_are_the_committed_ones_and_scan_no_tabl
     check(&mut connection, "remove_waiting", "ARRAY[]::bigint[]").await?;
     OrderSummary.lock_rows(&mut connection, &[&event(1, 1)]).await?;
     check(&mut connection, "lock_rows", "ARRAY[]::uuid[]").await?;
-    let columns = ["uuid", "text", "bigint", "text", "timestamptz", "int", "text", "int"];
+    let state = ["uuid", "text", "bigint", "text", "timestamptz", "int", "text", "int"];
+    let facts = ["text", "json", "text", "text", "text"];
+    let times = ["timestamptz"; 4];
+    let columns = [state.as_slice(), facts.as_slice(), times.as_slice()].concat();
     check(&mut connection, "order_summary", &arrays(&columns)).await
 }

@@ -6,14 +6,14 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use projector::projection::{OrderSummary, Projection};
-use shared_events::{OrderEvent, OrderStatus};
+use shared_events::{OrderEvent, OrderItem, OrderStatus};
 
 use crate::support::{Scene, drain, event};
 
 /// The constraint or column, and an event on either side of its limit.
 type Case = (&'static str, fn(&mut OrderEvent), fn(&mut OrderEvent));
 
-const CHECKED: [Case; 7] = [
+const CHECKED: [Case; 9] = [
     (
         "order_summary_customer_id_length",
         |e| e.order.customer_id = "é".repeat(128),
@@ -37,13 +37,50 @@ const CHECKED: [Case; 7] = [
     ("order_summary_total_not_negative", |e| e.order.total_cents = 0, |e| e.order.total_cents = -1),
     ("order_summary_item_count_positive", |e| e.order.item_count = 1, |e| e.order.item_count = 0),
     ("order_summary_version_positive", |e| e.order.version = 1, |e| e.order.version = 0),
+    (
+        "order_summary_currency_is_a_code",
+        |e| e.facts.currency = Some("ZZZ".into()),
+        |e| e.facts.currency = Some("EURO".into()),
+    ),
+    (
+        "order_summary_currency_is_a_code",
+        |e| e.facts.currency = None,
+        |e| e.facts.currency = Some("eur".into()),
+    ),
 ];
 
 /// Refused by the column's type.
-const TYPED: [Case; 3] = [
+const TYPED: [Case; 10] = [
     ("customer_id", |e| e.order.customer_id = "\u{1}".into(), |e| e.order.customer_id = "\0".into()),
     ("last_item_sku", |e| e.order.last_item_sku = "\u{1}".into(), |e| e.order.last_item_sku = "a\0".into()),
     ("placed_at", |e| e.order.placed_at = julian_day_0(24), |e| e.order.placed_at = julian_day_0(23)),
+    ("carrier", |e| e.facts.carrier = Some("\u{1}".into()), |e| e.facts.carrier = Some("\0".into())),
+    (
+        "tracking_number",
+        |e| e.facts.tracking_number = Some("1".repeat(1_000)),
+        |e| e.facts.tracking_number = Some("1\0".into()),
+    ),
+    (
+        "cancel_reason",
+        |e| e.facts.cancel_reason = Some(String::new()),
+        |e| e.facts.cancel_reason = Some("\0".into()),
+    ),
+    ("paid_at", |e| e.facts.paid_at = Some(julian_day_0(24)), |e| e.facts.paid_at = Some(julian_day_0(23))),
+    (
+        "shipped_at",
+        |e| e.facts.shipped_at = Some(julian_day_0(24)),
+        |e| e.facts.shipped_at = Some(julian_day_0(23)),
+    ),
+    (
+        "delivered_at",
+        |e| e.facts.delivered_at = Some(DateTime::<Utc>::MAX_UTC),
+        |e| e.facts.delivered_at = Some(julian_day_0(23)),
+    ),
+    (
+        "cancelled_at",
+        |e| e.facts.cancelled_at = Some(julian_day_0(24)),
+        |e| e.facts.cancelled_at = Some(julian_day_0(23)),
+    ),
 ];
 
 /// In 4714 BC, in whose November PostgreSQL's time begins.
@@ -76,6 +113,21 @@ async fn the_projection_refuses_what_its_table_refuses_and_nothing_else() -> Res
         let error = refused_by_table(&mut connection, &broken).await.context(name)?;
         assert!(!name.starts_with("order_summary") || error.contains(name), "{name}: {error}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn items_are_stored_whatever_their_texts_contain() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut connection = scene.open()?.session().await?;
+    let sku = "\0 \u{1f} \u{7f} \" \\ / é \u{2028} 😀";
+    let mut odd = event(1, 1);
+    odd.facts.items =
+        Some(vec![OrderItem { sku: sku.to_owned(), quantity: i32::MIN, price_cents: i64::MAX }]);
+    assert_eq!(OrderSummary.refuses(&odd), None);
+    assert_eq!(refused_by_table(&mut connection, &odd).await, None);
+    let stored = scene.session.query_one("SELECT items::text FROM order_summary", &[]).await?;
+    assert_eq!(Some(serde_json::from_str(stored.get(0))?), odd.facts.items);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use projector::database;
 use projector::metrics::Metrics;
 use projector::projection::Projection;
 use service_kit::database::{Database, DatabaseConfig, DatabaseError};
-use shared_events::{OrderChange, OrderEvent, OrderFacts, OrderState, OrderStatus};
+use shared_events::{EncodedEvent, OrderChange, OrderEvent, OrderFacts, OrderState, OrderStatus};
 use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -69,9 +69,13 @@ impl Scene {
 
     /// Inserts all events in one statement, in this order.
     pub(crate) async fn emit_all(&self, events: &[OrderEvent]) -> Result<()> {
-        let encoded = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>()?;
+        self.emit_encoded(&events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>()?).await
+    }
+
+    /// The same for events of other builds.
+    pub(crate) async fn emit_encoded(&self, events: &[EncodedEvent]) -> Result<()> {
         let (kinds, payloads): (Vec<_>, Vec<_>) =
-            encoded.into_iter().map(|event| (event.kind, event.payload)).unzip();
+            events.iter().map(|event| (event.kind, event.payload.as_str())).unzip();
         let insert = "INSERT INTO outbox (kind, payload) SELECT kind, payload::json
                       FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS e (kind, payload, position)
                       ORDER BY position";
