@@ -41,6 +41,7 @@ async fn an_order_over_the_list_of_all_customers_is_live() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;
     scene.open("orders&status=paid").await?;
+    scene.until_orders((1..=15).rev().map(|number| 3 * number)).await?;
     browser.click(".open").await?;
     browser.until_texts("#detail-id", &[id(45)]).await?;
     browser.until_texts("#detail-status", &["paid"]).await?;

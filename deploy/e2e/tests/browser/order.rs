@@ -22,11 +22,11 @@ async fn an_order_shows_all_that_is_known_of_it_and_follows_its_changes() -> Res
     let lines = ["TEA-EARL-GREY", "2", "€12.50", "€25.00", "POT-IRON", "1", "€1,234.56", "€1,234.56"];
     browser.until_texts("#line-rows td", &lines).await?;
     browser.until_texts("#detail-total", &["€1,259.56"]).await?;
-    browser.until_texts("#steps b", &["placed", "paid", "shipped", "delivered"]).await?;
+    browser.until_texts("#steps b", &["Placed", "Paid", "Shipped", "Delivered"]).await?;
     browser.until_texts("#steps .quiet", &["not yet"; 3]).await?;
-    browser.until_texts("#steps [aria-current] b", &["placed"]).await?;
+    browser.until_texts("#steps [aria-current] b", &["Placed"]).await?;
     browser.until_texts("#shipment, #reason-of-cancel", &[""; 0]).await?;
-    browser.until_texts("#facts dd:first-of-type a", &["alice"]).await?;
+    browser.until_texts("#detail-customer a", &["alice"]).await?;
 
     browser.until_texts("#state", &["live"]).await?;
     scene
@@ -37,12 +37,42 @@ async fn an_order_shows_all_that_is_known_of_it_and_follows_its_changes() -> Res
         )
         .await?;
     browser.until_texts("#detail-status", &["shipped"]).await?;
-    browser.until_texts("#steps [aria-current] b", &["shipped"]).await?;
+    browser.until_texts("#steps [aria-current] b", &["Shipped"]).await?;
     browser.until_texts("#shipment-facts dd", &["DHL", "JJD00030004"]).await?;
     let times = "return [...document.querySelectorAll('#steps time')].map((time) => time.dateTime).join()
         === '2026-11-23T10:44:00.123456Z,2026-11-23T12:00:00Z,2026-11-24T13:30:00Z'";
     browser.until(times).await?;
     browser.until_texts("#steps .quiet", &["not yet"]).await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
+async fn nothing_moves_while_an_order_is_loaded() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    let browser = &scene.browser;
+    scene.set(44, TWO_LINES).await?;
+    scene
+        .set(44, "version = 3, status = 'shipped', paid_at = '2026-11-23 12:00Z', shipped_at = now()")
+        .await?;
+    scene.open("customer=alice").await?;
+    browser.until_texts("#state", &["live"]).await?;
+    let hold = "const real = window.fetch;
+        window.fetch = (path, options) => path.startsWith('/orders/')
+            ? new Promise((done) => { window.release = () => done(real(path, options)); })
+            : real(path, options)";
+    browser.run(hold).await?;
+    browser.click("tbody tr:nth-child(2) .open").await?;
+    browser.until("return 'release' in window").await?;
+    // The summary is shown at once.
+    browser.until_texts("#detail-status", &["shipped"]).await?;
+    browser.until_texts("#detail-total", &["€1,259.56"]).await?;
+    let places = "return ['#detail-title', '#detail-total', '#shipment', '#steps li:last-child', '#facts', '#detail-id']
+        .map((selector) => document.querySelector(selector).getBoundingClientRect())
+        .map(({ left, top, width }) => [left, top, width].map(Math.round))";
+    let before = browser.run(places).await?;
+    browser.run("window.release()").await?;
+    browser.until_texts("#line-rows .line-sku", &["TEA-EARL-GREY", "POT-IRON"]).await?;
+    assert_eq!(browser.run(places).await?, before);
     scene.is_quiet().await
 }
 
@@ -54,11 +84,11 @@ async fn a_cancelled_order_shows_the_reason_and_no_steps_to_come() -> Result<()>
     scene.set(44, &format!("version = 2, {cancelled}")).await?;
     scene.set(43, &format!("version = 3, {cancelled}")).await?;
     scene.open(&format!("order={}", id(44))).await?;
-    browser.until_texts("#steps b", &["placed", "cancelled"]).await?;
+    browser.until_texts("#steps b", &["Placed", "Cancelled"]).await?;
     browser.until_texts("#reason", &["Wrong size."]).await?;
     // It had been paid, at a time that an old writer did not keep.
     scene.open(&format!("order={}", id(43))).await?;
-    browser.until_texts("#steps b", &["placed", "paid", "cancelled"]).await?;
+    browser.until_texts("#steps b", &["Placed", "Paid", "Cancelled"]).await?;
     browser.until_texts("#steps .quiet", &["time not known"]).await?;
     scene.is_quiet().await
 }

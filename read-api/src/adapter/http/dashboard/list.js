@@ -79,7 +79,8 @@ function describe() {
   const whose = view.isOfAll ? "All customers" : isolated(view.customer);
   byId("list").querySelector("caption").replaceChildren(whose, `: ${which}, newest first`, ...warning());
   const none = `No ${view.cursor ? "older " : ""}${which}`;
-  byId("none").replaceChildren(none, ...(view.isOfAll ? [] : [" of ", isolated(view.customer)]), ...warning());
+  const message = view.isOfAll ? [none] : [`${none} of `, isolated(view.customer)];
+  byId("none").replaceChildren(...message, ...warning());
   byId("check-id").hidden = view.isOfAll || view.cursor !== "" || isFiltered(view);
   byId("clear").hidden = !isFiltered(view);
   byId("clear").href = fragmentOf(withoutFilter(view));

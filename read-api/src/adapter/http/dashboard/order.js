@@ -10,6 +10,8 @@ import { fragmentOf, viewFrom } from "./view.js";
 const customerFragment = (customer) => fragmentOf({ ...viewFrom(""), customer });
 const quiet = (text) => element("span", text, { className: "quiet" });
 
+const LINES_ON_SCREEN = 12;
+
 // When the order was last known to be up to date, and whether it may have changed since.
 let age = { liveAt: null, isNotLive: false };
 let shownOrder = null;
@@ -19,7 +21,7 @@ export function resetOrder(orderId) {
   setAge(null, false);
   shownOrder = null;
   byId("detail-id").replaceChildren(copyable(element("span", orderId), orderId, "order id"));
-  byId("detail-status").textContent = "";
+  byId("detail-status").textContent = byId("detail-customer").textContent = "";
   byId("detail-body").hidden = byId("missing").hidden = true;
   byId("detail-loading").hidden = false;
   showText("detail-problem", "");
@@ -42,8 +44,8 @@ export function showOrder(order) {
   byId("reason-of-cancel").hidden = !isCancelled;
   byId("reason").replaceChildren(known(order.cancel_reason, isolated, "No reason is known."));
   const customer = element("a", isolated(order.customer_id), { href: customerFragment(order.customer_id) });
+  byId("detail-customer").replaceChildren("of ", customer);
   byId("facts").replaceChildren(
-    ...fact("Customer", customer),
     ...fact("Currency", known(order.currency, (code) => code, "none known")),
     ...fact("Version", order.version),
     ...fact("Updated", known(order.updated_at, moment, "not known")),
@@ -75,16 +77,27 @@ const fact = (name, content) => [element("dt", name), element("dd", content)];
 
 function showLines(order) {
   const { items, currency, item_count, last_item_sku } = order;
-  byId("lines").hidden = !items;
-  byId("line-rows").replaceChildren(...(items ?? []).map((item) => lineOf(item, currency)));
+  byId("lines").hidden = items === null;
   byId("no-lines").hidden = items !== null;
+  // Until they are loaded, a line each keeps the space.
+  const awaited = Array.from({ length: Math.min(item_count, LINES_ON_SCREEN) }, placeholder);
+  const lines = items?.map((item) => lineOf(item, currency));
+  byId("line-rows").replaceChildren(...(lines ?? awaited));
   const count = `${item_count} ${item_count === 1 ? "item" : "items"}`;
   byId("no-lines-sku").replaceChildren(`${count}; the last one is `, isolated(last_item_sku), ".");
   byId("detail-total").textContent = money(order.total_cents, currency ?? null);
 }
 
+const newLine = () => byId("line").content.firstElementChild.cloneNode(true);
+
+function placeholder() {
+  const row = newLine();
+  row.querySelector("bdi").textContent = "…";
+  return row;
+}
+
 function lineOf(item, currency) {
-  const row = byId("line").content.firstElementChild.cloneNode(true);
+  const row = newLine();
   const part = (selector) => row.querySelector(selector);
   part(".line-sku bdi").textContent = item.sku;
   part(".quantity").textContent = item.quantity;
