@@ -94,20 +94,19 @@ async fn an_order_that_may_get_more_facts_without_a_new_version_has_no_etag_and_
     let api = with_delivered_order().await?;
     let session = api.database.connect().await?;
     for fact in ["items", "paid_at", "shipped_at", "delivered_at"] {
-        session
-            .batch_execute(&format!("CREATE TABLE kept AS SELECT {fact} FROM order_summary; UPDATE order_summary SET {fact} = NULL"))
-            .await?;
+        let forget = format!(
+            "CREATE TABLE known AS SELECT {fact} FROM order_summary;
+             UPDATE order_summary SET {fact} = NULL"
+        );
+        session.batch_execute(&forget).await?;
         for known in [None, Some("\"4\""), Some("*")] {
             let response = get(&api, 1, known).await?;
             assert_eq!(response.status(), StatusCode::OK, "{fact} {known:?}");
             assert_eq!(response.headers().get("etag"), None, "{fact} {known:?}");
             assert_eq!(response.json::<Value>().await?[fact], Value::Null, "{fact} {known:?}");
         }
-        session
-            .batch_execute(&format!(
-                "UPDATE order_summary SET {fact} = (SELECT {fact} FROM kept); DROP TABLE kept"
-            ))
-            .await?;
+        let learn = format!("UPDATE order_summary SET {fact} = (SELECT {fact} FROM known); DROP TABLE known");
+        session.batch_execute(&learn).await?;
         let response = get(&api, 1, Some("\"4\"")).await?;
         assert_eq!(
             (response.status(), &response.headers()["etag"]),

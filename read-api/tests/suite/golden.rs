@@ -110,8 +110,8 @@ async fn cost(session: &Client, name: &str, arguments: &str) -> Result<(i64, i64
     Ok((count("Shared Hit Blocks")? + count("Shared Read Blocks")?, count("Actual Rows")?))
 }
 
-/// One plan for all statuses, frequent and rare, and for all positions: it reads what the page shows, and one row more of
-/// each status.
+/// One plan for all statuses, frequent and rare, and for all positions: it reads what the page shows, and one row more
+/// of each status.
 async fn check_page_of_all(session: &Client, request: impl AsyncFn() -> Result<()>) -> Result<()> {
     let arguments = |statuses: &str, before: &str, rows: i64| {
         format!("ARRAY[{statuses}], '{before}', '00000000-0000-0000-0000-000000000000', '-infinity', {rows}")

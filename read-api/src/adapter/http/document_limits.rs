@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::customer_id::MAX_CHARS;
-use super::list_query::{DEFAULT_LIMIT, MAX_LIMIT};
+use super::list_query::{DEFAULT_LIMIT, EXAMPLE_AFTER, MAX_LIMIT};
 use super::preference::MAX_WAIT_S;
-use super::{CUSTOMER_ORDERS, CUSTOMER_ORDERS_STREAM, ORDER};
+use super::{CUSTOMER_ORDERS, CUSTOMER_ORDERS_STREAM, ORDER, ORDERS};
 use crate::live::{HEARTBEAT, SNAPSHOT_ORDERS};
 use crate::model::OrderStatus;
 
@@ -38,9 +38,14 @@ fn the_documented_length_of_a_customer_id_is_the_maximum() {
 
 #[test]
 fn the_documented_size_of_a_page_is_the_maximum_and_the_default() {
-    let limit = parameter(CUSTOMER_ORDERS, "limit");
-    assert_eq!((&limit["schema"]["minimum"], &limit["schema"]["maximum"]), (&json!(1), &json!(MAX_LIMIT)));
-    assert_says(&limit, &format!("Default: {DEFAULT_LIMIT}."));
+    for path in [CUSTOMER_ORDERS, ORDERS] {
+        let limit = parameter(path, "limit");
+        assert_eq!(
+            (&limit["schema"]["minimum"], &limit["schema"]["maximum"]),
+            (&json!(1), &json!(MAX_LIMIT))
+        );
+        assert_says(&limit, &format!("Default: {DEFAULT_LIMIT}."));
+    }
     let document = serde_json::to_value(super::document()).unwrap();
     let orders = &document["components"]["schemas"]["ListResponse"]["properties"]["orders"];
     assert_eq!(orders["maxItems"], json!(MAX_LIMIT));
@@ -48,17 +53,28 @@ fn the_documented_size_of_a_page_is_the_maximum_and_the_default() {
 
 #[test]
 fn every_status_is_documented() {
-    let status = parameter(CUSTOMER_ORDERS, "status");
-    assert_eq!(status["schema"]["maxItems"], json!(OrderStatus::ALL.len()));
-    for name in OrderStatus::ALL.map(OrderStatus::as_str) {
-        assert_says(&status, &format!("`{name}`"));
+    for path in [CUSTOMER_ORDERS, ORDERS] {
+        let status = parameter(path, "status");
+        assert_eq!(status["schema"]["maxItems"], json!(OrderStatus::ALL.len()));
+        for name in OrderStatus::ALL.map(OrderStatus::as_str) {
+            assert_says(&status, &format!("`{name}`"));
+        }
     }
 }
 
 #[test]
 fn the_documented_wait_is_the_maximum() {
-    assert_says(&parameter(ORDER, "Prefer"), &format!("More than {MAX_WAIT_S} counts as {MAX_WAIT_S}."));
-    assert_says(&operation(ORDER), &format!("up to {MAX_WAIT_S} seconds"));
+    for path in [ORDER, CUSTOMER_ORDERS, ORDERS] {
+        assert_says(&parameter(path, "Prefer"), &format!("More than {MAX_WAIT_S} counts as {MAX_WAIT_S}."));
+        assert_says(&operation(path), &format!("up to {MAX_WAIT_S} seconds"));
+    }
+}
+
+#[test]
+fn the_documented_example_of_after_is_that_of_its_problem() {
+    for path in [CUSTOMER_ORDERS, ORDERS] {
+        assert_eq!(parameter(path, "after")["example"], EXAMPLE_AFTER, "{path}");
+    }
 }
 
 #[test]

@@ -18,8 +18,8 @@ use crate::version_wait::VersionWait;
 
 /// One order
 ///
-/// Everything that is known of the order: what the requests that placed, paid, shipped, delivered or cancelled it said,
-/// and when that was.
+/// Everything that is known of the order: what the requests that placed, shipped or cancelled it said, and when each
+/// step was.
 ///
 /// Reads lag writes by milliseconds. Pass the `version` from your write as `min_version` to get that version or a
 /// later one, never an older one. With `Prefer: wait=<seconds>` the request waits for it, up to 10 seconds.
@@ -37,8 +37,8 @@ use crate::version_wait::VersionWait;
     ),
     responses(
         (status = 200, description = "The order.", body = OrderDetail, headers(
-            ("ETag" = String, description = "The order's version, quoted, for `If-None-Match` here and `If-Match` on the \
-                write side. Missing while the items or the time of a step are not known: facts may then be added \
+            ("ETag" = String, description = "The order's version, quoted, for `If-None-Match` here and `If-Match` on \
+                the write side. Missing while the items or the time of a step are not known: facts may then be added \
                 without a new version."),
             ("Preference-Applied" = String,
                 description = "`wait=<seconds>`, if the request had this preference and `min_version`."),

@@ -15,12 +15,12 @@ use crate::version_wait::VersionWait;
 ///
 /// For screens of the staff: `?status=paid` lists what is paid and not yet shipped.
 ///
-/// Follow `next_cursor`, or the `Link` header, to the next page. Without `status` you see each order that existed when you
-/// started exactly once, even if orders are placed or changed in the meantime. With `status`, an order that changes its
-/// status in the meantime may be missing, or appear in its new status.
+/// Follow `next_cursor`, or the `Link` header, to the next page. Without `status` you see each order that existed when
+/// you started exactly once, even if orders are placed or changed in the meantime. With `status`, an order that changes
+/// its status in the meantime may be missing, or appear in its new status.
 ///
-/// Reads lag writes by milliseconds. Pass the order and the `version` from your write as `after` to see your write in the
-/// list. With `Prefer: wait=<seconds>` the request waits for it, up to 10 seconds.
+/// Reads lag writes by milliseconds. Pass the order and the `version` from your write as `after` to see your write in
+/// the list. With `Prefer: wait=<seconds>` the request waits for it, up to 10 seconds.
 #[utoipa::path(
     get, path = ORDERS, tag = "orders", operation_id = "list_all_orders",
     params(

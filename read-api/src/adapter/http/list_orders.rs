@@ -14,11 +14,12 @@ use crate::version_wait::VersionWait;
 
 /// A customer's orders, newest first
 ///
-/// Follow `next_cursor`, or the `Link` header, to the next page. You see each order that existed when you started
-/// exactly once, even if orders are placed or changed in the meantime.
+/// Follow `next_cursor`, or the `Link` header, to the next page. Without `status` you see each order that existed when
+/// you started exactly once, even if orders are placed or changed in the meantime. With `status`, an order that changes
+/// its status in the meantime may be missing, or appear in its new status.
 ///
-/// Reads lag writes by milliseconds. Pass the order and the `version` from your write as `after` to see your write in the
-/// list. With `Prefer: wait=<seconds>` the request waits for it, up to 10 seconds.
+/// Reads lag writes by milliseconds. Pass the order and the `version` from your write as `after` to see your write in
+/// the list. With `Prefer: wait=<seconds>` the request waits for it, up to 10 seconds.
 #[utoipa::path(
     get, path = CUSTOMER_ORDERS, tag = "orders", operation_id = "list_orders",
     params(
@@ -38,7 +39,8 @@ use crate::version_wait::VersionWait;
             pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}:[1-9][0-9]{0,8}$",
             description = "`<order_id>:<version>`, as your write returned them. The response shows a state in which \
                 the order has at least this version, whether or not the order is on the page. While the read side \
-                has only an older one, the response is 503 `projection-behind`. An order of another customer counts as missing."),
+                has only an older one, the response is 503 `projection-behind`. An order of another customer counts \
+                as missing."),
         ("Prefer" = Option<String>, Header, nullable = false, example = "wait=2",
             description = "`wait=<seconds>`: how long to wait for `after`. More than 10 counts as 10."),
     ),

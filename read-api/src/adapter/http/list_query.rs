@@ -15,7 +15,7 @@ use crate::model::{Filter, OrderStatus, WantedVersion};
 pub(super) const DEFAULT_LIMIT: u8 = 20;
 
 /// An example of `after`.
-const EXAMPLE_AFTER: &str = "0193a0c0-5f6e-7c1a-9d7e-000000000003:2";
+pub(super) const EXAMPLE_AFTER: &str = "0193a0c0-5f6e-7c1a-9d7e-000000000003:2";
 
 /// The maximum number of orders on a page.
 pub(super) const MAX_LIMIT: u8 = 100;

@@ -31,7 +31,8 @@ const CACHING: &str = "private, no-cache";
 #[openapi(
     info(
         title = "Orders: read-api",
-        description = "The read side: a customer's recent orders, the orders of all customers, single orders, and live updates."
+        description = "The read side: a customer's recent orders, the orders of all customers, single orders, and live \
+            updates."
     ),
     paths(list_orders::handle, stream_orders::handle, list_all_orders::handle, get_order::handle)
 )]

@@ -27,7 +27,8 @@ const PROJECTION_BEHIND: ProblemType = ProblemType {
     status: 503,
     slug: "projection-behind",
     title: "Projection behind",
-    when: "The read side does not have the version of `min_version` or `after` yet. Repeat the request after `Retry-After`.",
+    when: "The read side does not have the version in `min_version` or `after` yet. Repeat the request after \
+        `Retry-After`.",
 };
 
 /// The problems of `GET /customers/{customer_id}/orders/stream`.
