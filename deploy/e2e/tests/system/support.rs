@@ -24,6 +24,13 @@ impl System {
         Ok(Self { write, read, database, logs })
     }
 
+    /// Ends write-api as a crash does, and starts another one.
+    pub(crate) async fn kill_and_restart_write_api(&mut self) -> Result<()> {
+        let new = start(ServiceKind::WriteApi, &self.database, self.logs.path()).await?;
+        std::mem::replace(&mut self.write, new).kill();
+        Ok(())
+    }
+
     pub(crate) async fn start_projector(&self) -> Result<Service> {
         start(ServiceKind::Projector, &self.database, self.logs.path()).await
     }
