@@ -38,7 +38,7 @@ fn value_of(field: &str, order_id: &str) -> Result<Value> {
         ]),
         "carrier" => json!("DHL é"),
         "tracking_number" => json!("00340434161094015902"),
-        "reason" => json!("out of stock: \"TEA\"\nsorry"),
+        "reason" => json!("out of stock: \"TEA\" – sorry"),
         _ => anyhow::bail!("a new field `{field}`: add a value, and return it in GET /orders/{{order_id}}"),
     })
 }
