@@ -116,5 +116,12 @@ async fn selecting_text_in_a_row_opens_nothing() -> Result<()> {
     browser.until(IS_OPEN).await?;
     browser.until_texts("#detail-id", &[id(40)]).await?;
     assert_eq!(browser.run("return history.length").await?, 3, "blank, the list, one order");
+    // The keyboard opens an order also while text is selected.
+    browser.press(ESCAPE).await?;
+    browser.until(IS_CLOSED).await?;
+    browser.drag((link, 0.0), (link, 1.0)).await?;
+    assert_eq!(browser.selection().await?, id(44));
+    browser.press(ENTER).await?;
+    browser.until_texts("#detail-id", &[id(44)]).await?;
     scene.is_quiet().await
 }

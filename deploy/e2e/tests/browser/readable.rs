@@ -68,7 +68,7 @@ async fn nothing_is_cut_off_and_no_word_is_broken_on_a_desk_or_a_phone() -> Resu
             assert_eq!(browser.run(CUT_TEXTS).await?, serde_json::json!([]), "{name}");
         }
         browser.click("tbody tr:first-child .open").await?;
-        browser.until("return document.getElementById('detail').open").await?;
+        browser.until("return document.getElementById('no-lines').checkVisibility()").await?;
         browser.screenshot(&format!("{name}-order")).await?;
         let fits = "const { scrollWidth, clientWidth } = document.getElementById('detail');
             return scrollWidth <= clientWidth";

@@ -27,7 +27,7 @@ const FILES: [(&str, &str, &str); 20] = [
     ("/follow.js", SCRIPT, include_str!("dashboard/follow.js")),
     ("/keys.js", SCRIPT, include_str!("dashboard/keys.js")),
     ("/list.js", SCRIPT, include_str!("dashboard/list.js")),
-    ("/lists.js", SCRIPT, include_str!("dashboard/lists.js")),
+    ("/load.js", SCRIPT, include_str!("dashboard/load.js")),
     ("/money.js", SCRIPT, include_str!("dashboard/money.js")),
     ("/order.js", SCRIPT, include_str!("dashboard/order.js")),
     ("/rows.js", SCRIPT, include_str!("dashboard/rows.js")),

@@ -4,7 +4,7 @@ import { closeOrder, openOrder, openedOrder, takeEvent, takeState } from "./deta
 import { openFilter, watchFilter } from "./filter.js";
 import "./keys.js";
 import { resetTo, shown } from "./list.js";
-import { followCustomer, pollAll, showConnection, showProblem } from "./lists.js";
+import { followCustomer, pollAll, showConnection, showProblem } from "./load.js";
 import { rowOf } from "./rows.js";
 import { byId, isolatedInTitle, showText } from "./text.js";
 import { fragmentOf, isList, orderFragment, viewFrom } from "./view.js";
@@ -110,10 +110,10 @@ byId("list").querySelector("tbody").addEventListener("click", (event) => {
   if (event.target.closest("button") || (link && !link.matches(".open"))) return;
   if (link) event.preventDefault();
   const row = event.target.closest("tr");
-  const isSelecting = () => getSelection().toString() !== "";
-  if (event.detail > 1 || isSelecting()) return;
   // The keyboard's Enter is a click with the detail 0. A touch selects by being long.
   if (event.detail === 0 || event.pointerType === "touch") return openFromList(row);
+  const isSelecting = () => getSelection().toString() !== "";
+  if (event.detail > 1 || isSelecting()) return;
   opening = setTimeout(() => isSelecting() || openFromList(row), DOUBLE_CLICK);
 });
 

@@ -3,7 +3,7 @@
 import { moveFocus } from "./rows.js";
 import { byId } from "./text.js";
 
-const follow = (...ids) => () => ids.map(byId).find((link) => link.checkVisibility() && link.href)?.click();
+const clickFirst = (...ids) => () => ids.map(byId).find((link) => link.checkVisibility() && link.href)?.click();
 const search = () => (byId("search-text").focus(), byId("search-text").select());
 const [next, previous] = [() => moveFocus(1), () => moveFocus(-1)];
 
@@ -13,8 +13,8 @@ const ACTIONS = {
   k: previous,
   ArrowDown: next,
   ArrowUp: previous,
-  ArrowLeft: follow("newer", "newest"),
-  ArrowRight: follow("older"),
+  ArrowLeft: clickFirst("newer", "newest"),
+  ArrowRight: clickFirst("older"),
 };
 
 addEventListener("keydown", (event) => {

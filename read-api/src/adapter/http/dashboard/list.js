@@ -3,7 +3,8 @@
 import { fill, highlight, insert, key, newRow, removeRow, replaceRows, rowOf, rows } from "./rows.js";
 import { byId, element, isolated } from "./text.js";
 import { timeOfDay } from "./time.js";
-import { fragmentOf, inWords, isFiltered, isList, matches, viewFrom, withoutFilter } from "./view.js";
+import { daysInWords, isFiltered, ordersInWords } from "./view.js";
+import { fragmentOf, isList, matches, viewFrom, withoutFilter } from "./view.js";
 
 // What is shown: the view, whether there are older orders than those in the rows, whether the rows must be reloaded,
 // the highest known version of each order, the time at which the rows were last known to be up to date, and whether
@@ -68,7 +69,7 @@ export function setLive(isLive) {
 // Updates the text around the rows, or in place of them.
 function describe() {
   const { view, liveAt, isNotLive } = shown;
-  const which = inWords(view);
+  const [which, days] = [ordersInWords(view), daysInWords(view)];
   const isEmpty = rows().length === 0 && !shown.hasOlder;
   byId("loading").hidden = true;
   byId("list").hidden = isEmpty;
@@ -77,10 +78,10 @@ function describe() {
   const asOf = () => element("span", `not live, as of ${timeOfDay(liveAt)}`, { className: "warning" });
   const warning = () => (isNotLive ? [" · ", asOf()] : []);
   const whose = view.isOfAll ? "All customers" : isolated(view.customer);
-  byId("list").querySelector("caption").replaceChildren(whose, `: ${which}, newest first`, ...warning());
+  byId("list").querySelector("caption").replaceChildren(whose, `: ${which}${days}, newest first`, ...warning());
   const none = `No ${view.cursor ? "older " : ""}${which}`;
   const message = view.isOfAll ? [none] : [`${none} of `, isolated(view.customer)];
-  byId("none").replaceChildren(...message, ...warning());
+  byId("none").replaceChildren(...message, ...(days ? [days] : []), ...warning());
   byId("check-id").hidden = view.isOfAll || view.cursor !== "" || isFiltered(view);
   byId("clear").hidden = !isFiltered(view);
   byId("clear").href = fragmentOf(withoutFilter(view));

@@ -52,12 +52,13 @@ export function matches(view, order) {
   return hasStatus && !(from && placed < from) && !(to && placed >= to);
 }
 
-// What the list contains, such as `paid or shipped orders placed since Nov 1, 2026`.
-export function inWords({ statuses, from, to }) {
-  const which = statuses.length ? `${statuses.join(" or ")} orders` : "orders";
-  if (!from && !to) return which;
+// What the list contains, such as `paid or shipped orders`, and of which days, such as ` placed since Nov 1, 2026`.
+export const ordersInWords = ({ statuses }) => (statuses.length ? `${statuses.join(" or ")} orders` : "orders");
+
+export function daysInWords({ from, to }) {
+  if (!from && !to) return "";
   const [first, last] = [dayInWords(from), dayInWords(to)];
-  if (from === to) return `${which} placed on ${first}`;
-  if (from && to) return `${which} placed from ${first} to ${last}`;
-  return `${which} placed ${from ? `since ${first}` : `until ${last}`}`;
+  if (from === to) return ` placed on ${first}`;
+  if (from && to) return ` placed from ${first} to ${last}`;
+  return ` placed ${from ? `since ${first}` : `until ${last}`}`;
 }
