@@ -165,7 +165,7 @@ async fn check(scene: &Scene, case: &Case) -> Result<()> {
 
 /// 24 × 250 histories, each run with its own order and workers.
 #[test]
-fn any_sequence_repetition_and_distribution_of_events_gives_the_newest_versions() {
+fn any_sequence_repetition_and_distribution_of_events_gives_the_newest_versions_and_all_facts() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let scene = runtime.block_on(Scene::create()).unwrap();
     TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() })
