@@ -9,7 +9,7 @@ use crate::{OrderState, OrderStatus};
 /// keeps what an earlier or later event carried.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrderFacts {
-    /// All items, in the sequence of the request. Events of older builds carry them only when the order is placed.
+    /// All items, in the sequence of the request. Only placed and republished events carry them.
     pub items: Option<Vec<OrderItem>>,
     /// The ISO 4217 code of the currency of all amounts, if the request named it.
     pub currency: Option<String>,

@@ -1,6 +1,6 @@
-//! Amounts of money, in cents.
+//! Amounts of money, in the minor unit of the order's currency: cents, for most currencies.
 
-/// An amount in cents, never negative.
+/// An amount in the currency's minor unit, never negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cents(i64);
 
@@ -9,7 +9,7 @@ pub enum AmountError {
     #[error("must not be negative")]
     Negative,
     /// More than [`Cents::MAX`].
-    #[error("must be at most {} cents", Cents::MAX.get())]
+    #[error("must be at most {}", Cents::MAX.get())]
     TooLarge,
 }
 

@@ -56,10 +56,10 @@ pub struct StoredOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CorruptOrder {
     /// The stored total is not the sum of the lines.
-    #[error("the stored total is {stored} cents, the lines add up to {lines}")]
+    #[error("the stored total is {stored}, the lines add up to {lines}")]
     Total {
         stored: i64,
-        /// The sum of the lines, in cents.
+        /// The sum of the lines, in the currency's minor unit.
         lines: i64,
     },
     /// No order with this status has this version.
@@ -357,7 +357,7 @@ impl Order {
         OrderEvent::new(state, self.facts(change), change, self.updated_at)
     }
 
-    /// Everything that has been set once. A step leaves out the items: see `items_of`.
+    /// Everything that has been set once.
     fn facts(&self, change: OrderChange) -> OrderFacts {
         let StepFacts { paid_at, shipped_at, shipment, delivered_at, cancelled_at, cancel_reason } =
             &self.steps;
@@ -374,7 +374,8 @@ impl Order {
         }
     }
 
-    /// The items, for the events that carry them.
+    /// The items, for the events that carry them. A step leaves them out: they never change, and with 50 lines its
+    /// event would be 7 times as large, and its WAL 1.6 times (`deploy/bench/RESULTS.md`).
     fn items_of(&self, change: OrderChange) -> Option<Vec<OrderItem>> {
         matches!(change, OrderChange::Placed | OrderChange::Republished)
             .then(|| self.lines.as_slice().iter().map(event_item).collect())

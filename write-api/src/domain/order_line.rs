@@ -47,7 +47,7 @@ pub struct OrderLine {
 
 /// Price × quantity is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("price times quantity must be at most {limit} cents")]
+#[error("price times quantity must be at most {limit}")]
 pub struct LineTotalTooLarge {
     limit: i64,
 }
@@ -112,9 +112,9 @@ pub enum LinesError {
     #[error("must have at most {} items", OrderLines::LIMIT)]
     TooMany,
     /// Σ price × quantity is too large.
-    #[error("must add up to at most {limit} cents")]
+    #[error("must add up to at most {limit}")]
     TotalTooLarge {
-        /// The limit, in cents.
+        /// The limit, in the currency's minor unit.
         limit: i64,
     },
 }

@@ -33,7 +33,7 @@ problem_types! {
     STEP_FORBIDDEN = 409 "step-forbidden", "Step forbidden",
         "The order's status does not allow this step; `detail` names both statuses.";
     DETAILS_DIFFER = 409 "details-differ", "Details differ",
-        "The order has already taken this step, with other details: `errors` names those that differ. It was not changed.";
+        "The order has taken this step with other details; `errors` names them. It was not changed.";
     EDIT_CONFLICT = 409 "edit-conflict", "Edit conflict",
         "Other requests changed the order each time that write-api tried. Read the order, then decide again.";
     VERSION_MISMATCH = 412 "version-mismatch", "Version mismatch",
@@ -46,8 +46,7 @@ problem_types! {
     ORDER_ID_TAKEN = 422 "order-id-taken", "Order id taken",
         "Another order, with a different customer, items or currency, has this `order_id`. It was not changed.";
     IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused", "Idempotency key reused",
-        "This customer has already used the `Idempotency-Key` for different items or another currency. That order was not \
-         changed.";
+        "This customer used the `Idempotency-Key` for other items or another currency. That order was not changed.";
     OUTCOME_UNKNOWN = 503 "outcome-unknown", "Outcome unknown",
         "write-api sent the write to the database, but could not find out in time whether it was stored; `detail` \
          says how to resolve it. \
