@@ -1,0 +1,15 @@
+-- allocated
+-- The newest allocated outbox id, and an xid if that id is at least the low-water mark. MATERIALIZED makes PostgreSQL
+-- read the sequence first and assign the xid second: only in this order is the xid higher than those of all
+-- transactions that allocated an id up to the newest.
+WITH allocated AS MATERIALIZED (
+    SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS newest
+    FROM outbox_id_seq
+)
+SELECT
+    newest,
+    CASE WHEN newest >= $1 THEN pg_current_xact_id()::text::bigint END,
+    -- The server run.
+    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+    coalesce((SELECT (extract(epoch FROM stats_reset) * 1000000)::bigint FROM pg_stat_archiver), 0)
+FROM allocated

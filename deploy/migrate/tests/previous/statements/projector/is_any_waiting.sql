@@ -1,0 +1,2 @@
+-- is_any_waiting
+SELECT EXISTS (SELECT FROM waiting_events)

@@ -1,0 +1,8 @@
+-- park_again
+-- Records that parked events failed again.
+UPDATE parked_events
+SET attempts = t.attempts,
+    error = t.error,
+    next_attempt_at = now() + t.retry_in_ms * interval '1 millisecond'
+FROM unnest($1, $2, $3, $4) AS t (id, attempts, error, retry_in_ms)
+WHERE parked_events.id = t.id

@@ -1,0 +1,3 @@
+-- remove_parked
+DELETE FROM parked_events
+WHERE id = ANY($1)

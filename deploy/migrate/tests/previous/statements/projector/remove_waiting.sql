@@ -1,0 +1,3 @@
+-- remove_waiting
+DELETE FROM waiting_events
+WHERE id = ANY($1)

@@ -1,0 +1,36 @@
+-- position
+-- The read position of the next statement on this connection, and its history.
+SELECT
+    -- The oldest open transaction, and all open ones.
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+    ARRAY(SELECT xid::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS xid),
+    -- Capped at the newest change + 1. After a crash PostgreSQL may reuse transaction ids that left nothing durable.
+    -- A position beyond them would hide rows written under them later.
+    coalesce((
+        SELECT changed_in
+        FROM order_summary
+        WHERE changed_in < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        ORDER BY changed_in DESC
+        LIMIT 1
+    ), 0) + 1,
+    system_identifier,
+    -- The timeline in the newest row that this cluster wrote. Rows of a restored dump may come first. The limit keeps
+    -- the search short if this cluster has written nothing yet.
+    coalesce((
+        SELECT history & 4294967295
+        FROM (
+            SELECT history
+            FROM order_summary
+            WHERE changed_in < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+            ORDER BY changed_in DESC
+            LIMIT 1000
+        ) AS newest
+        WHERE history >> 32 = hashint8(system_identifier)
+        LIMIT 1
+    ), 0),
+    -- On a standby: the session, and the last replayed position of the log. A snapshot there does not list open
+    -- transactions.
+    CASE WHEN pg_is_in_recovery() THEN pg_backend_pid()::bigint END,
+    CASE WHEN pg_is_in_recovery() THEN (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint END,
+    CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END
+FROM pg_control_system()

@@ -1,0 +1,5 @@
+-- find
+-- The order with this id.
+SELECT order_id, customer_id, items, total_cents, status, version, placed_at, updated_at
+FROM orders
+WHERE order_id = $1
