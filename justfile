@@ -15,6 +15,10 @@ test *filter:
 ci:
     .ci/run
 
+# Run the previous release beside this build.
+mixed-versions:
+    .ci/mixed-versions
+
 # Fuzz both APIs against their OpenAPI documents.
 fuzz examples="500":
     .ci/fuzz-contract {{ examples }}

@@ -7,6 +7,7 @@ mod fields;
 mod frozen;
 mod haproxy;
 mod log_levels;
+mod mixed_versions;
 mod nginx;
 mod pipelining;
 mod proxy;

@@ -46,7 +46,8 @@ impl ServiceBinaries {
         Self::in_dir(own_dir()?)
     }
 
-    fn in_dir(dir: PathBuf) -> Result<Self, BinariesError> {
+    /// The binaries in this directory.
+    pub fn in_dir(dir: PathBuf) -> Result<Self, BinariesError> {
         let mut programs = ServiceKind::ALL.iter().map(|kind| dir.join(kind.name()));
         match programs.find(|program| !program.is_file()) {
             Some(missing) => Err(BinariesError::Missing(missing)),
