@@ -1,5 +1,9 @@
-//! Places a few orders with write-api and waits until read-api returns them.
+//! Places, pays, ships and cancels orders with write-api, and waits until read-api shows what write-api was told.
 
+mod detail;
+mod steps;
+
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -8,6 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::detail::Detail;
+use self::steps::STEPS;
 use super::print_line;
 use testkit::wait;
 
@@ -15,6 +21,8 @@ pub(super) const CUSTOMER: &str = "alice";
 
 /// Limit for an order to become visible.
 const VISIBLE_LIMIT: Duration = Duration::from_secs(10);
+
+const CURRENCY: &str = "EUR";
 
 /// The fields of an order that both APIs return.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -33,9 +41,9 @@ struct Listed {
     orders: Vec<OrderView>,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Item {
-    sku: &'static str,
+    sku: Cow<'static, str>,
     quantity: i64,
     price_cents: i64,
 }
@@ -47,7 +55,7 @@ const BASKETS: [&[Item]; 3] = [
 ];
 
 const fn item(sku: &'static str, quantity: i64, price_cents: i64) -> Item {
-    Item { sku, quantity, price_cents }
+    Item { sku: Cow::Borrowed(sku), quantity, price_cents }
 }
 
 pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
@@ -77,11 +85,19 @@ pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
         placed.iter().all(|order| orders.contains(order)),
         "the list of {CUSTOMER}'s orders is incomplete: {orders:?}"
     );
-    print_line(&format!("{CUSTOMER} has {} orders in the read model", orders.len()))
+    print_line(&format!("{CUSTOMER} has {} orders in the read model", orders.len()))?;
+
+    let mut shown = Vec::new();
+    for ((order, items), steps) in placed.iter().zip(BASKETS).zip(STEPS) {
+        shown.push(steps::take(&client, (write_url, read_url), Detail::placed(order, items), steps).await?);
+    }
+    let paid_and_shipped = shown.get(1).context("no such order")?;
+    print_line("\nread-api shows of the second one:")?;
+    print_line(&paid_and_shipped.to_string())
 }
 
 async fn place(client: &Client, write_url: &str, items: &[Item]) -> Result<OrderView> {
-    let body = json!({"customer_id": CUSTOMER, "items": items});
+    let body = json!({"customer_id": CUSTOMER, "currency": CURRENCY, "items": items});
     let request = client.post(format!("{write_url}/orders")).json(&body);
     let response = request.send().await.context("write-api did not respond")?;
     let status = response.status();

@@ -32,7 +32,7 @@ fn migrations() -> Result<usize> {
 }
 
 #[tokio::test]
-async fn once_places_orders_and_reads_them() -> Result<()> {
+async fn once_takes_orders_through_their_steps_and_shows_what_they_were_told() -> Result<()> {
     let output = run_once(Path::new(PROGRAM), |_| {}).await?;
     let said = text(&output);
     assert!(output.status.success(), "{said}");
@@ -41,6 +41,11 @@ async fn once_places_orders_and_reads_them() -> Result<()> {
             && said.contains("alice has 3 orders in the read model"),
         "{said}"
     );
+    for field in
+        ["status           shipped", "carrier          DHL", "1 × POT-IRON at 5900, 4 × CUP-GLASS at 1150"]
+    {
+        assert!(said.contains(field), "{field:?} is missing: {said}");
+    }
     Ok(())
 }
 
@@ -103,8 +108,11 @@ async fn an_existing_server_is_used() -> Result<()> {
     let said = text(&output);
     assert!(output.status.success(), "{said}");
     assert!(!said.contains("private") && said.contains("alice has 3 orders"), "{said}");
-    let stored: i64 = database.connect().await?.query_one("SELECT count(*) FROM orders", &[]).await?.get(0);
-    assert_eq!(stored, 3);
+    let stored =
+        "SELECT string_agg(concat_ws(' ', status, currency, carrier, cancel_reason), ', ' ORDER BY placed_at)
+                  FROM orders";
+    let stored: String = database.connect().await?.query_one(stored, &[]).await?.get(0);
+    assert_eq!(stored, "paid EUR, shipped EUR DHL, cancelled EUR Ordered twice");
     Ok(())
 }
 
