@@ -6,6 +6,7 @@ mod crash;
 mod cycle;
 mod deferred;
 mod disk_full;
+mod facts;
 mod frozen;
 mod golden;
 mod limits;
