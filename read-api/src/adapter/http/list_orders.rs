@@ -30,7 +30,8 @@ pub(super) struct ListResponse {
 /// A customer's orders, newest first
 ///
 /// Follow `next_cursor`, or the `Link` header, to the next page. You see each order that existed when you started
-/// exactly once, even if orders are placed or changed in the meantime.
+/// exactly once, even if orders are placed or changed in the meantime. With `status`, an order whose status changes in
+/// the meantime may be missing.
 #[utoipa::path(
     get, path = CUSTOMER_ORDERS, tag = "orders", operation_id = "list_orders",
     params(

@@ -84,7 +84,7 @@ const visible = (signal) =>
     document.addEventListener("visibilitychange", done, { once: true, signal });
   });
 
-// Ends early when the tab is shown, because the user is waiting.
+// Ends early when the tab is shown, because the user is waiting; and when it is hidden: then `visible` waits.
 const sleep = (time, signal) =>
   new Promise((done) => {
     const over = AbortSignal.any([signal, AbortSignal.timeout(time)]);
@@ -108,7 +108,7 @@ async function load(signal) {
   const { customer, statuses, cursor } = shown.view;
   const query = new URLSearchParams(statuses.map((status) => ["status", status]));
   if (cursor) query.set("cursor", cursor);
-  const freeConnection = setTimeout(() => abortStream.abort(), LIST_WAIT);
+  const listTimer = setTimeout(() => abortStream.abort(), LIST_WAIT);
   try {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(SILENCE_LIMIT)]);
     const list = await (await request(`${ordersPath(customer)}?${query}`, limited)).json();
@@ -121,11 +121,11 @@ async function load(signal) {
     else showProblem(error);
     if (error.isFinal) throw error;
   } finally {
-    clearTimeout(freeConnection);
+    clearTimeout(listTimer);
   }
 }
 
-// The server rejects the cursor: the link is an old bookmark, whose key is no longer in use, or was cut off.
+// The server rejects the cursor: the bookmark is so old that its key is no longer in use, or the link was cut short.
 function openFirstPage() {
   notice = "This link to an older page is no longer valid. These are the newest orders.";
   abortView.abort();
