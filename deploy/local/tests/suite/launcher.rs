@@ -32,7 +32,7 @@ fn migrations() -> Result<usize> {
 }
 
 #[tokio::test]
-async fn once_places_orders_and_reads_them() -> Result<()> {
+async fn the_option_once_places_orders_and_reads_them() -> Result<()> {
     let output = run_once(Path::new(PROGRAM), |_| {}).await?;
     let said = text(&output);
     assert!(output.status.success(), "{said}");
