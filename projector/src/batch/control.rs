@@ -19,9 +19,9 @@ use super::{BatchError, BatchRunner};
 
 /// What a control copies from refused events: the lengths of their longest texts.
 ///
-/// A full disk accepts a short row after it has refused a long one. So if the cause of an error is unknown, an event is at
-/// fault only if a row of the same size is accepted. After a constraint violation the control stays short: a long one
-/// could violate the same constraint.
+/// A full disk accepts a short row after it has refused a long one. So if the cause of an error is unknown, an event is
+/// at fault only if a row of the same size is accepted. After a constraint violation the control stays short: a long
+/// one could violate the same constraint.
 #[derive(Default)]
 pub(super) struct Refused {
     customer_id: String,

@@ -35,8 +35,8 @@ pub trait Projection: Send + Sync {
     /// Tries to lock the existing rows that [`Projection::apply`] would write, without waiting. Returns the positions
     /// of the events whose rows another session has locked.
     ///
-    /// Called before `apply` while rows are known to be locked. Without an implementation, a locked row is found only by
-    /// waiting for it, as a row that another session has inserted and not committed. That is slower, and it is an
+    /// Called before `apply` while rows are known to be locked. Without an implementation, a locked row is found only
+    /// by waiting for it, as a row that another session has inserted and not committed. That is slower, and it is an
     /// outage if the control needs the row too.
     fn lock_rows<'a>(
         &'a self,
