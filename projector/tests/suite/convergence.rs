@@ -1,4 +1,5 @@
-//! For any order, repetition and distribution of events, the read model ends with the newest version of each order.
+//! For any order, repetition and distribution of events, the read model ends with the newest version of each
+//! order (I7).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Bad requests: the problem names the wrong parameter.
+//! Bad requests: the problem names the wrong parameter (I9).
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;

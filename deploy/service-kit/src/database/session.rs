@@ -19,7 +19,7 @@ use super::statement_limit::StatementLimit;
 /// another cause. An older session is replaced after an unexplained error.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// Timeouts in a row after which a session is replaced. Timeouts are recognised by their duration only, and on an
+/// Timeouts in a row after which a session is replaced. Timeouts are recognized by their duration only, and on an
 /// overloaded machine other errors can take as long.
 const MAX_TIMEOUTS: u32 = 3;
 
