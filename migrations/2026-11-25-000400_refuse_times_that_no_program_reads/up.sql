@@ -25,8 +25,8 @@ BEGIN
 END
 $$;
 
--- Other sessions queue behind this statement and give up after 300 ms (DATABASE_LOCK_TIMEOUT_MS). So it gives up
--- sooner.
+-- Each statement gives up after 200 ms: other sessions queue behind it, and they give up after 300 ms
+-- (DATABASE_LOCK_TIMEOUT_MS).
 SET LOCAL lock_timeout = '200ms';
 ALTER TABLE outbox ADD CONSTRAINT outbox_created_at_readable
     CHECK (created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00') NOT VALID;

@@ -6,7 +6,7 @@
 -- every event that was ever valid.
 --
 -- An older write-api still accepts what the CHECKs refuse. Until it is replaced, such a request gets 500 instead of
--- 201, and nothing is stored that the new write-api could not change.
+-- 201. So no order is stored that breaks the rules and that the new write-api could then not change.
 DO $$
 DECLARE
     large_totals bigint;
@@ -26,8 +26,10 @@ BEGIN
 END
 $$;
 
--- NOT VALID reads no rows, so the exclusive lock is held only briefly. Other sessions queue behind this statement and
--- give up after 300 ms (DATABASE_LOCK_TIMEOUT_MS). So it gives up sooner.
+-- NOT VALID reads no rows, so the exclusive lock is held only briefly.
+--
+-- This statement gives up after 200 ms: other sessions queue behind it, and they give up after 300 ms
+-- (DATABASE_LOCK_TIMEOUT_MS).
 SET LOCAL lock_timeout = '200ms';
 
 ALTER TABLE orders

@@ -13,8 +13,10 @@ REVOKE EXECUTE ON FUNCTION current_history() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION current_history() TO orders_projector;
 
 -- NULL: written before this column existed. The default applies to inserts of projectors that do not know the column.
--- Their updates keep the old value, which is wrong only for rows that they change after a failover. Other
--- sessions queue behind this statement and give up after 300 ms (DATABASE_LOCK_TIMEOUT_MS). So it gives up sooner.
+-- Their updates keep the old value, which is wrong only for rows that they change after a failover.
+--
+-- Each statement gives up after 200 ms: other sessions queue behind it, and they give up after 300 ms
+-- (DATABASE_LOCK_TIMEOUT_MS).
 SET LOCAL lock_timeout = '200ms';
 ALTER TABLE order_summary ADD COLUMN history bigint;
 ALTER TABLE order_summary ALTER COLUMN history SET DEFAULT current_history();

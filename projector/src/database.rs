@@ -15,7 +15,7 @@ const BY_KEY_ONLY: &[&str] = &["enable_seqscan=off", "enable_bitmapscan=off", "j
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when `DATABASE_URL` is not one.
+/// [`ConfigError`] when `DATABASE_URL` is not a URL that can be used.
 pub fn open(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigError> {
     config.clone().with_settings(BY_KEY_ONLY).for_writes().open(process)
 }
@@ -28,7 +28,7 @@ const LONGEST_LOCK_WAIT: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when `DATABASE_URL` is not one.
+/// [`ConfigError`] when `DATABASE_URL` is not a URL that can be used.
 pub fn open_for_batches(config: &DatabaseConfig, process: &str) -> Result<Database, ConfigError> {
     open(&config.clone().with_lock_timeout_up_to(LONGEST_LOCK_WAIT), process)
 }

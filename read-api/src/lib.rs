@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`model`] | the types that screens show, and positions in lists and streams |
 //! | [`port`] | the queries that are needed |
-//! | [`live`] | streams: each change of a customer's orders, sent as it happens |
+//! | [`live`] | streams: a customer's changed orders, each in its newest state |
 //! | [`version_wait`] | waiting until a client can read its own write |
 //! | [`cursor`] | signed positions in lists |
 //! | [`adapter::http`] | routes and problem documents |

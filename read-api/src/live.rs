@@ -1,4 +1,4 @@
-//! Live updates: a stream sends each change of one customer's orders, and misses none.
+//! Live updates: a stream sends every changed order of one customer in its newest state, and misses none.
 //!
 //! One task polls for all streams: with one query it reads the rows written by transactions that it has not seen. It
 //! needs only the table, so a standby will do. It finds a transaction that commits late, too: a change is new if its
@@ -152,7 +152,7 @@ impl<W: OrderWatch> Live<W> {
 
     /// The changes since `last`; `None` if they cannot be listed or there are too many.
     async fn resume(&self, customer_id: &str, last: ResumePoint) -> Result<Option<Opening>, QueryError> {
-        let read = self.watch.changes_of(customer_id, last.first_unseen, MAX_CHANGES + 1).await?;
+        let read = self.watch.changes_of_customer(customer_id, last.first_unseen, MAX_CHANGES + 1).await?;
         let changes = read.found;
         let obstacle = if last.continues_in(read.position.history) {
             (changes.len() > MAX_CHANGES).then_some(Reason::TooManyChangesSinceResume)

@@ -28,31 +28,31 @@ pub trait OrderQueries: Send + Sync + 'static {
 
 /// Queries that a process repeats to serve many waiting requests and streams at once.
 pub trait OrderWatch: Send + Sync + 'static {
-    /// Those of the orders that have reached the wanted versions, in any order, with one query.
+    /// Those of the orders that have reached the wanted versions, in any sequence, with one query.
     fn reached(
         &self,
         wanted: Vec<WantedVersion>,
     ) -> impl Future<Output = Result<Vec<OrderDetail>, QueryError>> + Send;
 
-    /// The newest orders of each customer, newest first, in the order of `customer_ids`, with one query.
+    /// The newest orders of each customer, newest first, in the sequence of `customer_ids`, with one query.
     fn newest(
         &self,
         customer_ids: Vec<String>,
         limit: u8,
     ) -> impl Future<Output = Result<Read<Vec<Vec<OrderSummary>>>, QueryError>> + Send;
 
-    /// Up to `limit` orders of one customer that transaction `first_unseen` or a later one wrote, in any order. Its
-    /// cost does not depend on how long ago that was.
-    fn changes_of(
+    /// Up to `limit` orders of one customer that transaction `first_unseen` or a later one wrote, in any sequence.
+    /// Its cost does not depend on how long ago that was.
+    fn changes_of_customer(
         &self,
         customer_id: &str,
         first_unseen: i64,
         limit: usize,
     ) -> impl Future<Output = Result<Read<Vec<OrderSummary>>, QueryError>> + Send;
 
-    /// Up to `limit` orders of any of these customers that one of these transactions wrote, in any order, with one
-    /// query. Its cost grows with the number of changes of all customers, not with the number of `customer_ids`.
-    fn changes(
+    /// Up to `limit` orders of any of these customers that one of these transactions wrote, in any sequence, with
+    /// one query. Its cost grows with the number of changes of all customers, not with the number of `customer_ids`.
+    fn changes_of_customers(
         &self,
         customer_ids: Vec<String>,
         transactions: Vec<Range<i64>>,

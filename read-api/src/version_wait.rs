@@ -213,11 +213,16 @@ mod tests {
             panic!("there are no streams")
         }
 
-        async fn changes_of(&self, _: &str, _: i64, _: usize) -> Result<Read<Vec<OrderSummary>>, QueryError> {
+        async fn changes_of_customer(
+            &self,
+            _: &str,
+            _: i64,
+            _: usize,
+        ) -> Result<Read<Vec<OrderSummary>>, QueryError> {
             panic!("there are no streams")
         }
 
-        async fn changes(
+        async fn changes_of_customers(
             &self,
             _: Vec<String>,
             _: Vec<Range<i64>>,

@@ -9,7 +9,7 @@
 //! - Each version of an order has one event of its change, and any number of `order_republished` events.
 //!   [`OrderEvent::new`] derives `event_id` from order id, version and whether the event is a republish, so that
 //!   building an event twice gives the same event.
-//! - New versions only add fields. A reader ignores fields that it does not know.
+//! - Later builds only add fields. A reader ignores fields that it does not know.
 //! - An unknown kind or a newer `schema_version` is an [`UndecodableEvent`], which keeps the payload unchanged. The
 //!   event can be parked and decoded later. It is never dropped.
 //!

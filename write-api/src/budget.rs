@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A share of more bytes than this is large.
 pub const SMALL_MAX: usize = 16 * 1024;
 
-/// Divides the budget: this fraction is for the copies of the batch in flight.
+/// One eighth of the budget is for the copies of the batch in flight.
 const IN_FLIGHT_DIVISOR: usize = 8;
 
 /// A batch exists in up to four copies: the statement's arguments, the message, and two buffers.
 const COPIES: usize = 4;
 
-/// Divides the rest: this fraction is reserved for small shares.
+/// One eighth of the rest is reserved for small shares.
 const SMALL_DIVISOR: usize = 8;
 
 /// No memory is left for a request. Nothing of the request was kept.

@@ -7,7 +7,7 @@
 //! | [`cli`] | `write-api` and `write-api republish` |
 //! | [`port`] | what the commands need from storage |
 //! | [`budget`] | the memory for requests that have no response yet |
-//! | `memory` | returns memory that large orders used to the operating system |
+//! | `memory` | gives memory back to the operating system after large orders |
 //! | [`adapter::http`] | routes, requests and responses, problem documents |
 //! | [`adapter::postgres`] | order rows and their events, written in batches |
 //!

@@ -1,5 +1,5 @@
-//! Returns memory that large orders used to the operating system. The allocator would do it only on later allocations,
-//! and memory that one thread allocated and another freed stays with the first thread.
+//! Gives memory back to the operating system after large orders have used it. The allocator would do it only on later
+//! allocations, and memory that one thread allocated and another freed stays with the first thread.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::budget::Budget;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many intervals to go on after the last large reservation: longer than a write can wait for its deadline.
+/// How many intervals to go on after the last large reservation: 90 s, longer than the longest `WRITE_DEADLINE_MS`.
 const INTERVALS: u32 = 90;
 
 /// Returns this thread's freed memory while large shares are reserved, and for some time after. It never ends.

@@ -62,7 +62,7 @@ fn every_scenario_has_figures_and_a_quick_run_judges_none() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_named_database_is_not_changed_and_its_server_keeps_no_other() -> Result<()> {
+async fn the_database_of_the_url_is_untouched_and_the_benchmarks_own_is_removed() -> Result<()> {
     if !has_wrk()? {
         return Ok(());
     }

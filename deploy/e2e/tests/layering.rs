@@ -157,7 +157,7 @@ fn the_event_contract_knows_nothing_of_http_or_sql() -> Result<()> {
 }
 
 #[test]
-fn a_build_needs_only_rust() -> Result<()> {
+fn a_build_needs_no_installed_c_library() -> Result<()> {
     let lock = fs::read_to_string(workspace().join("Cargo.lock"))?;
     assert!(lock.contains("name = \"diesel\""), "not the lock file that was meant");
     for name in FORBIDDEN_EVERYWHERE {

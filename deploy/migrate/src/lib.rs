@@ -63,7 +63,7 @@ pub enum MigrateError {
     AlreadyRunning,
     #[error("cannot determine the applied migrations")]
     History(#[source] BoxedError),
-    /// A migration failed. It is rolled back now, or by the next run. Earlier migrations stay applied.
+    /// A migration failed. Either it was rolled back, or the next run does that first. Earlier migrations stay applied.
     #[error("migration {name} failed")]
     Step {
         name: String,

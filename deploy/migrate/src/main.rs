@@ -23,7 +23,7 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         steps: usize,
     },
-    /// Exit with status 1 if migrations are pending.
+    /// List pending migrations, and exit with status 1 if there are any.
     Status,
 }
 
@@ -32,23 +32,25 @@ async fn main() -> anyhow::Result<()> {
     service_kit::telemetry::init(&service_kit::config::vars_of_process())?;
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Up) {
-        Command::Up => report("applied", &migrate::up(&cli.database_url).await?),
-        Command::Down { steps } => report("reverted", &migrate::down(&cli.database_url, steps).await?),
+        Command::Up => report("applied", &migrate::up(&cli.database_url).await?, "nothing to apply"),
+        Command::Down { steps } => {
+            report("reverted", &migrate::down(&cli.database_url, steps).await?, "nothing to revert");
+        }
         Command::Status => {
             let pending = migrate::pending(&cli.database_url).await?;
             anyhow::ensure!(pending.is_empty(), "pending: {}", pending.join(", "));
-            report("applied", &[]);
+            tracing::info!("no migration is pending");
         }
     }
     Ok(())
 }
 
-fn report(what: &str, steps: &[migrate::Step]) {
+fn report(what: &str, steps: &[migrate::Step], if_none: &str) {
     for step in steps {
         let duration_ms = u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(migration.name = step.name, duration_ms, "migration {what}");
     }
     if steps.is_empty() {
-        tracing::info!("no migrations to run");
+        tracing::info!("{if_none}");
     }
 }

@@ -137,7 +137,7 @@ async fn the_projector_can_lock_and_delete_events_but_not_alter_them() -> Result
 }
 
 #[tokio::test]
-async fn only_the_projector_sees_the_ids_transactions_and_history_of_the_server() -> Result<()> {
+async fn only_the_projector_sees_outbox_ids_and_transactions_and_the_servers_history() -> Result<()> {
     let database = TestDatabase::create().await?;
     for role in ROLES {
         let session = database.connect_as(role).await?;

@@ -8,11 +8,11 @@
 //! | `url` | which `DATABASE_URL` is accepted |
 //! | `connect` | opens a session and checks its settings |
 //! | `pooling` | detects a pooler that assigns a session per transaction |
-//! | `lease` | a session in use: closed unless it is given back |
+//! | `session` | a session in use: closed unless it is given back |
 //! | `statement_limit` | a limit on each statement of a transaction |
 //! | `statement` | statements whose SQL is a file |
-//! | `validity` | which sessions of the process may still be used |
-//! | `error_class` | classifies errors by what they say about their session |
+//! | `session_validity` | which sessions of the process may still be used |
+//! | `session_effect` | classifies errors by what they say about their session |
 //! | `check` | checks that the database is what the process needs |
 
 mod attempt;
@@ -20,16 +20,16 @@ mod backend;
 mod check;
 mod config;
 mod connect;
-mod lease;
 mod pooling;
+mod session;
 mod settings;
 
-mod error_class;
+mod session_effect;
+mod session_validity;
 #[doc(hidden)]
 pub mod statement;
 mod statement_limit;
 mod url;
-mod validity;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,12 +45,12 @@ pub use self::check::{CheckError, Checker, Needs};
 pub use self::config::DatabaseConfig;
 pub use self::connect::ConnectError;
 use self::connect::{Connector, PooledConnection};
-use self::lease::Lease;
-pub use self::lease::Session;
 use self::pooling::Pooling;
+use self::session::Lease;
+pub use self::session::Session;
+use self::session_validity::Validity;
 pub use self::statement_limit::{NoAnswer, StatementLimit};
 pub use self::url::check_url;
-use self::validity::Validity;
 use crate::health::Health;
 
 type Pool = deadpool::managed::Pool<Connector>;

@@ -6,7 +6,7 @@
 //! | [`config`] | the variables |
 //! | [`connection`], [`limits`] | the phase of a connection and its deadline |
 //! | [`descriptors`] | divides the file descriptors |
-//! | [`edge`] | runs before each handler and after each response |
+//! | [`exchange`] | runs before each handler and after each response |
 //! | [`stream`], [`timer`] | a stream with deadlines, one request at a time |
 //! | [`head_end`], [`chunks_end`] | find the end of a request |
 //! | [`read_quota`] | limits reads ahead of work |
@@ -14,15 +14,16 @@
 //! | [`listener`] | combines the parts |
 //! | [`probes`] | `/livez` and `/readyz` |
 //! | [`refusal`] | requests that are refused before they reach a handler |
-//! | [`shared`] | closes a connection after the server |
-//! | [`stats`] | metrics of connections |
+//! | [`shared_stream`] | closes a connection after the server |
+//! | [`connection_metrics`] | metrics of connections |
 
 mod admin;
 mod chunks_end;
 mod config;
 mod connection;
+mod connection_metrics;
 mod descriptors;
-mod edge;
+mod exchange;
 mod head_end;
 mod heartbeat;
 mod limits;
@@ -30,8 +31,7 @@ mod listener;
 mod probes;
 mod read_quota;
 mod refusal;
-mod shared;
-mod stats;
+mod shared_stream;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -46,11 +46,11 @@ use actix_web::web;
 
 pub use self::admin::Admin;
 pub use self::config::{AdminConfig, HttpConfig};
+use self::connection_metrics::ConnectionMetrics;
 pub use self::descriptors::{Served, check_descriptors};
 pub use self::heartbeat::Heartbeats;
 use self::limits::Limits;
 use self::listener::{Listener, listen};
-use self::stats::Stats;
 use crate::shutdown::Stop;
 
 /// Why the server cannot start.
@@ -69,8 +69,9 @@ pub enum BindError {
     },
     /// The process may not open enough files.
     #[error(
-        "the hard limit of open files (ulimit -Hn) is {limit}: less {database_connections} for connections to the \
-         database and {own} for the process itself, {left} remain, and at least 256 are needed"
+        "too few open files: the hard limit (ulimit -Hn) is {limit}. {database_connections} are for connections to the \
+         database and {own} for the process itself; {left} remain for clients, which need at least 256. Raise the \
+         limit or lower DATABASE_POOL_SIZE"
     )]
     TooFewDescriptors {
         /// The hard limit.
@@ -121,7 +122,7 @@ where
         max_connections: served.connections(),
         limits: Limits::with_stall_limit(config.stall_limit()),
         drain_limit_s: config.drain_limit_s(),
-        stats: Stats::register(admin.registry(), "api"),
+        metrics: ConnectionMetrics::register(admin.registry(), "api"),
         closing: stop.begun.clone(),
         heartbeats: admin.heartbeats().clone(),
     };

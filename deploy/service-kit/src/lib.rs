@@ -11,7 +11,7 @@
 //! | [`http`] | an HTTP server with limits, probes and a graceful stop |
 //! | [`health`] | whether the process is ready for traffic |
 //! | [`metrics`] | the metrics served at `/metrics` |
-//! | [`overload`] | log lines that clients can cause, at most one a second |
+//! | [`overload`] | repeated log lines: at most one a second, with a count |
 //! | [`openapi`] | the OpenAPI document, and a page to read it |
 //! | [`problem`] | RFC 9457 problem documents |
 //! | [`resource`] | resources with 405 for wrong methods, and a tracing span |

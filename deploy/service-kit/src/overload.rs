@@ -1,4 +1,4 @@
-//! Limits log lines that clients can cause: at most one a second, with a count.
+//! Limits repeated log lines: at most one a second, with a count.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

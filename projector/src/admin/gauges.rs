@@ -35,7 +35,8 @@ impl Gauges {
             );
             describe_gauge!(
                 "orders_waiting_events",
-                "Events whose order's row another session has locked; part of the backlog. Counted up to 100000."
+                "Events whose row in a read model another session has locked; part of the backlog. Counted up to \
+                 100000."
             );
             describe_gauge!(
                 "orders_parked_events",

@@ -19,9 +19,9 @@ use super::{BatchError, BatchRunner};
 
 /// What is needed of refused events to make controls as large as the largest of them.
 ///
-/// A full disk accepts a short row after it has refused a long one. So an error of unknown kind proves nothing against
-/// an event unless a row of the same size is accepted. A constraint violation has its own kind, and may be about the
-/// size.
+/// A full disk accepts a short row after it has refused a long one. So if the cause of an error is unknown, an event is
+/// at fault only if a row of the same size is accepted. After a constraint violation the control stays short: a long
+/// one could violate the same constraint.
 #[derive(Default)]
 pub(super) struct Refused {
     customer_id: Option<String>,

@@ -19,8 +19,8 @@ pub(super) fn events(decoded: &[DecodedEvent]) -> Vec<&OrderEvent> {
 }
 
 impl BatchRunner {
-    /// Decodes events. Those that cannot be decoded, or that a projection refuses, become dead letters without any
-    /// statement.
+    /// Decodes events. Those that cannot be decoded, or that a projection refuses, become dead letters without
+    /// being tried.
     pub(super) fn decode_all(&self, claimed: Vec<ClaimedEvent>) -> (Vec<DecodedEvent>, Vec<DeadLetter>) {
         let (mut decoded, mut parked) = (Vec::with_capacity(claimed.len()), Vec::new());
         for claimed in claimed {

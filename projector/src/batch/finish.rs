@@ -7,7 +7,7 @@ use super::Source;
 use super::decode::DecodedEvent;
 use crate::outbox::ClaimedEvent;
 use crate::parked::{self, DeadLetter};
-use crate::waiting::{self, SetAside};
+use crate::waiting::{self, NewWaitingEvent};
 
 /// Records what happened to the events of a batch, in its transaction. The claim has already deleted events of the
 /// outbox.
@@ -24,7 +24,7 @@ pub(super) async fn finish(
                 parked::park(connection, parked).await?;
             }
             if !locked.is_empty() {
-                let locked: Vec<_> = locked.iter().map(set_aside).collect();
+                let locked: Vec<_> = locked.iter().map(as_waiting).collect();
                 waiting::set_aside(connection, &locked).await?;
             }
         }
@@ -56,7 +56,7 @@ pub(super) async fn finish(
     Ok(())
 }
 
-fn set_aside(decoded: &DecodedEvent) -> SetAside<'_> {
+fn as_waiting(decoded: &DecodedEvent) -> NewWaitingEvent<'_> {
     let order = &decoded.event.order;
-    SetAside { event: &decoded.claimed, order_id: order.order_id, version: order.version }
+    NewWaitingEvent { event: &decoded.claimed, order_id: order.order_id, version: order.version }
 }

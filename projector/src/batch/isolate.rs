@@ -30,7 +30,7 @@ impl BatchRunner {
         while let Some(part) = search.parts.pop() {
             let some = events.get(part.events.clone()).unwrap_or_default();
             let mut result = self.try_part(connection, &search.savepoints, some, mode).await?;
-            let was_wait_short = search.savepoints.lock_timeout().is_some() && !search.locks.are_many();
+            let was_wait_short = search.savepoints.lock_timeout().is_some() && !search.locks.are_several();
             if matches!(result, Err((ErrorClass::Lock, _))) && some.len() == 1 && was_wait_short {
                 search
                     .savepoints
@@ -68,8 +68,8 @@ impl BatchRunner {
         if events.len() > 1 && search.locks.is_worth_halving(&search.savepoints) {
             match self.suspect(connection, &mut search.hints, events, error).await? {
                 // Without a second wait: a waiting event is tried again.
-                Some(suspect) if search.locks.are_many() => {
-                    search.set_aside(&part, part.events.start + suspect);
+                Some(suspect) if search.locks.are_several() => {
+                    search.mark_locked(&part, part.events.start + suspect);
                 }
                 Some(suspect) => search.take_out(&part, part.events.start + suspect),
                 None => search.halve(&part),

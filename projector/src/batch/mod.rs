@@ -57,7 +57,7 @@ pub enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchOutcome {
     /// Nothing was claimed: there are no events, or other sessions have locked them or, for waiting events, their
-    /// summary rows.
+    /// rows.
     Empty,
     /// The batch was committed.
     Committed {

@@ -35,7 +35,7 @@ pub struct BatchRunner {
     sizes_of_waiting: EventSizes,
     pub(super) deferred_constraints: DeferredConstraints,
     pub(super) free_space: FreeSpace,
-    set_aside: tokio::sync::Notify,
+    events_were_set_aside: tokio::sync::Notify,
     pub(super) waiting: Schedule,
 }
 
@@ -73,7 +73,7 @@ impl BatchRunner {
             sizes_of_waiting: EventSizes::new(DEFAULT_BATCH_MAX_BYTES),
             deferred_constraints: DeferredConstraints::default(),
             free_space: FreeSpace::default(),
-            set_aside: tokio::sync::Notify::new(),
+            events_were_set_aside: tokio::sync::Notify::new(),
             waiting: Schedule::default(),
         }
     }
@@ -120,8 +120,8 @@ impl BatchRunner {
     }
 
     /// Returns when this process has set events aside since the last call.
-    pub(crate) async fn until_set_aside(&self) {
-        self.set_aside.notified().await;
+    pub(crate) async fn until_events_are_set_aside(&self) {
+        self.events_were_set_aside.notified().await;
     }
 
     /// Whether events wait for the end of a lock.
@@ -206,7 +206,7 @@ impl BatchRunner {
         if source == Source::Outbox {
             log_failed_advance(self.low_water_mark.advance(&self.database, claimed).await);
             if waiting > 0 {
-                self.set_aside.notify_one();
+                self.events_were_set_aside.notify_one();
             }
         }
         if claimed == 0 {
@@ -225,7 +225,7 @@ fn log_failed_advance(advance: Result<(), DatabaseError>) {
         tracing::warn!(
             times,
             error = chain(&error),
-            "the low-water mark did not advance; claims start where they did"
+            "the low-water mark could not be advanced; claims start at the old mark"
         );
     }
 }

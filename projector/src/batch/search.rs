@@ -11,13 +11,13 @@ use super::savepoints::{MAX_SAVEPOINTS, Savepoints};
 use crate::outbox::ClaimedEvent;
 
 /// The lock timeout after the first part of a batch has timed out. A single event that times out is tried again with
-/// the session's lock timeout, unless [`MANY_LOCKED`] events are locked.
+/// the session's lock timeout, unless [`SEVERAL_LOCKED`] events are locked.
 const REDUCED_LOCK_WAIT: Duration = Duration::from_millis(10);
 /// From this many locked events in a batch, parts wait only [`MIN_LOCK_WAIT`], and an event that times out is set aside
 /// at once. That does no harm if it is not locked, because a waiting event is tried again.
-const MANY_LOCKED: usize = 2;
+const SEVERAL_LOCKED: usize = 2;
 const MIN_LOCK_WAIT: Duration = Duration::from_millis(2);
-/// Once [`MANY_LOCKED`] events are locked, a part that waits for a lock is halved only for this long, and only while
+/// Once [`SEVERAL_LOCKED`] events are locked, a part that waits for a lock is halved only for this long, and only while
 /// fewer than [`MAX_SAVEPOINTS_TO_HALVE`] savepoints are in use. After that it is set aside as a whole.
 const HALVE_FOR: Duration = Duration::from_millis(500);
 const MAX_SAVEPOINTS_TO_HALVE: usize = MAX_SAVEPOINTS / 2;
@@ -55,32 +55,32 @@ impl Found {
     }
 }
 
-/// How many locked events were found, and since when they have been many.
+/// How many locked events were found, and since when they have been several.
 #[derive(Default)]
 pub(super) struct Locks {
     pub(super) found: usize,
-    many_since: Option<Instant>,
+    several_since: Option<Instant>,
 }
 
 impl Locks {
     pub(super) fn add(&mut self, events: usize) {
         self.found += events;
-        if self.found >= MANY_LOCKED {
-            self.many_since.get_or_insert_with(Instant::now);
+        if self.found >= SEVERAL_LOCKED {
+            self.several_since.get_or_insert_with(Instant::now);
         }
     }
 
-    pub(super) fn are_many(&self) -> bool {
-        self.many_since.is_some()
+    pub(super) fn are_several(&self) -> bool {
+        self.several_since.is_some()
     }
 
     /// How long the next part waits for a lock.
     pub(super) fn wait(&self) -> Duration {
-        if self.are_many() { MIN_LOCK_WAIT } else { REDUCED_LOCK_WAIT }
+        if self.are_several() { MIN_LOCK_WAIT } else { REDUCED_LOCK_WAIT }
     }
 
     pub(super) fn is_worth_halving(&self, savepoints: &Savepoints) -> bool {
-        self.many_since
+        self.several_since
             .is_none_or(|since| since.elapsed() < HALVE_FOR && savepoints.kept() < MAX_SAVEPOINTS_TO_HALVE)
     }
 }
@@ -115,8 +115,8 @@ impl Search {
         self.parts.extend(halves(&part.events).into_iter().flatten().map(Part::new));
     }
 
-    /// Sets `suspect` aside as locked, and puts the events before and after it back.
-    pub(super) fn set_aside(&mut self, part: &Part, suspect: usize) {
+    /// Records that `suspect` is locked, and puts the events before and after it back.
+    pub(super) fn mark_locked(&mut self, part: &Part, suspect: usize) {
         let Range { start, end } = part.events;
         self.put_back([Part::new(suspect + 1..end), Part::new(start..suspect)]);
         self.found.locked.insert(suspect);

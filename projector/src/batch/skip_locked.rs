@@ -30,7 +30,7 @@ impl SkipLocked {
         let until = Instant::now() + SKIP_FOR;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         if !was_on {
-            tracing::info!("another session has locked rows of a read model; their events wait");
+            tracing::info!("another session has locked rows of a read model; the events of these rows wait");
         }
     }
 }

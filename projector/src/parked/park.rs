@@ -24,7 +24,7 @@ pub(crate) async fn remove(connection: &mut AsyncPgConnection, ids: &[i64]) -> Q
     RunQueryDsl::execute(RemoveParked { ids: ids.to_vec() }, connection).await.map(drop)
 }
 
-/// Makes parked events due again in a moment. Their summary rows are locked, which is not a failed attempt.
+/// Makes parked events due again in a moment. Their rows are locked, which is not a failed attempt.
 pub(crate) async fn postpone(connection: &mut AsyncPgConnection, ids: &[i64]) -> QueryResult<()> {
     RunQueryDsl::execute(PostponeParked { ids: ids.to_vec() }, connection).await.map(drop)
 }

@@ -27,7 +27,7 @@ pub trait Projection: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Why the read model's table would refuse `event`, if that is known without the database. Such an event is parked
-    /// without any statement, so this should cover all CHECKs of the table.
+    /// without being tried, so this should cover all CHECKs of the table.
     fn refuses(&self, _event: &OrderEvent) -> Option<String> {
         None
     }
@@ -35,7 +35,9 @@ pub trait Projection: Send + Sync {
     /// Tries to lock the existing rows that [`Projection::apply`] would write, without waiting. Returns the positions
     /// of the events whose rows another session has locked.
     ///
-    /// Called before `apply` while rows are known to be locked. Without an implementation, a locked row is an outage.
+    /// Called before `apply` while rows are known to be locked. Without an implementation, a locked row is found only
+    /// by waiting for it, as a row that another session has inserted and not committed. That is slower, and it is an
+    /// outage if the control needs the row too.
     fn lock_rows<'a>(
         &'a self,
         _connection: &'a mut AsyncPgConnection,

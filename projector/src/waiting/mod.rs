@@ -1,5 +1,5 @@
-//! Waiting events: events whose summary row another session has locked. They are set aside in `waiting_events` until
-//! the lock ends, so that all other events flow.
+//! Waiting events: events whose row in a read model another session has locked. They are set aside in `waiting_events`
+//! until the lock ends, so that all other events flow.
 //!
 //! | File | Holds |
 //! |---|---|
@@ -11,6 +11,8 @@ mod queries;
 mod rounds;
 mod schedule;
 
-pub use queries::{SetAside, Window, claim_unlocked, claim_without_row, is_any, remove, set_aside, window};
+pub use queries::{
+    NewWaitingEvent, Window, claim_unlocked, claim_without_row, is_any, remove, set_aside, window,
+};
 pub use rounds::WINDOW;
 pub(crate) use schedule::{Schedule, TRIAL_BATCH};

@@ -12,7 +12,7 @@ use crate::outbox::{ClaimLimits, ClaimedEvent, Origin};
 
 /// An event to set aside.
 #[derive(Debug)]
-pub struct SetAside<'a> {
+pub struct NewWaitingEvent<'a> {
     /// The event, claimed from the outbox by this transaction.
     pub event: &'a ClaimedEvent,
     /// Its order.
@@ -36,7 +36,10 @@ pub struct Window {
 
 /// Sets aside events that were claimed from the outbox. An event whose id is taken, for example because ids were
 /// allocated again after a restore, gets a negative id.
-pub async fn set_aside(connection: &mut AsyncPgConnection, events: &[SetAside<'_>]) -> QueryResult<()> {
+pub async fn set_aside(
+    connection: &mut AsyncPgConnection,
+    events: &[NewWaitingEvent<'_>],
+) -> QueryResult<()> {
     RunQueryDsl::execute(SetAsideStatement::new(events), connection).await.map(drop)
 }
 
@@ -120,9 +123,9 @@ statement! {
 }
 
 impl<'a> SetAsideStatement<'a> {
-    fn new(events: &[SetAside<'a>]) -> Self {
+    fn new(events: &[NewWaitingEvent<'a>]) -> Self {
         let mut rows = Self::default();
-        for SetAside { event, order_id, version } in events {
+        for NewWaitingEvent { event, order_id, version } in events {
             rows.id.push(event.id);
             rows.order_id.push(*order_id);
             rows.version.push(*version);

@@ -47,7 +47,7 @@ impl Schedule {
         limits: ClaimLimits,
     ) -> QueryResult<WaitingClaim> {
         self.tried_up_to.begin();
-        let is_trial_due = self.take_due_trial();
+        let is_trial_due = self.end_last_trial_or_is_next_due();
         if is_trial_due {
             let events = self.claim_without_row(connection, limits).await?;
             if !events.is_empty() {
@@ -72,9 +72,9 @@ impl Schedule {
         self.unlocked.is_unfinished()
     }
 
-    /// Whether a trial claim is due. The first call after a trial claim records its end and returns false: however long
-    /// it took, unlocked events must not starve.
-    fn take_due_trial(&self) -> bool {
+    /// Whether a trial claim is due. The first call after a trial claim notes the end of that claim and returns false:
+    /// an ordinary claim always follows, so that a long trial cannot starve unlocked events.
+    fn end_last_trial_or_is_next_due(&self) -> bool {
         let mut last = self.last_trial.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut last.last_claim_was_trial) {
             last.ended_at = Some(Instant::now());

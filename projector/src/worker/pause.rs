@@ -22,10 +22,12 @@ const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(5);
 const SHORTEST_OUTAGE_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long to pause before locked rows are tried again: as long as they have been locked so far, within these two.
+/// Locked rows are tried again after as long as they have been locked so far, between [`SHORTEST_WAITING_PAUSE`] and
+/// [`LONGEST_WAITING_PAUSE`].
 const SHORTEST_WAITING_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_WAITING_PAUSE: Duration = Duration::from_millis(200);
-/// After a long attempt the pause is longer: this many times as long as the attempt, up to the second limit.
+/// After a long attempt the pause is longer: this many times the attempt, at most
+/// [`LONGEST_PAUSE_AFTER_A_LONG_ATTEMPT`].
 const WAITING_PAUSE_PER_ATTEMPT: u32 = 8;
 const LONGEST_PAUSE_AFTER_A_LONG_ATTEMPT: Duration = Duration::from_millis(600);
 

@@ -37,7 +37,7 @@ impl Worker {
                 Err(()) => self.pause(outage.next().unwrap_or_default()).await,
                 Ok(false) => {
                     (outage, locked_since) = (pause::outage(), None);
-                    self.pause_until_set_aside(WAITING_EVERY).await;
+                    self.pause_until_events_are_set_aside(WAITING_EVERY).await;
                     self.pause(pause::waiting(Duration::ZERO, Duration::ZERO)).await;
                 }
                 Ok(true) => {
@@ -48,7 +48,7 @@ impl Worker {
                     }
                     let (min, max) = self.pauses(outcome.ok(), took, locked_for);
                     self.pause(min).await;
-                    self.pause_until_set_aside(max.saturating_sub(min)).await;
+                    self.pause_until_events_are_set_aside(max.saturating_sub(min)).await;
                 }
             }
         }
@@ -63,7 +63,8 @@ impl Worker {
     ) -> (Duration, Duration) {
         let shortest = pause::waiting(Duration::ZERO, Duration::ZERO);
         match outcome {
-            // The batch mostly waited for locks, which uses no processor. After a full one, others are tried soon.
+            // A full trial claim: more untried events may follow. The batch mostly waited for locks, which costs no
+            // processor time, so the pause is only a quarter of its time.
             Some(BatchOutcome::Committed { waiting, .. }) if waiting >= TRIAL_BATCH => (shortest, took / 4),
             Some(BatchOutcome::Committed { .. }) => (shortest, pause::waiting(locked_for, Duration::ZERO)),
             // The rest of the round follows soon; the longer pause is between rounds.
@@ -74,8 +75,8 @@ impl Worker {
         }
     }
 
-    async fn pause_until_set_aside(&self, max: Duration) {
-        let set_aside = tokio::time::timeout(max, self.runner.until_set_aside());
+    async fn pause_until_events_are_set_aside(&self, max: Duration) {
+        let set_aside = tokio::time::timeout(max, self.runner.until_events_are_set_aside());
         self.stop.run_until_cancelled(set_aside).await;
     }
 }

@@ -1,5 +1,5 @@
 //! For any order, repetition and distribution of events, written by builds of any age, the read model ends with the
-//! newest version of each order and with each fact that any event carried.
+//! newest version of each order and with each fact that any event carried (I7).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -123,7 +123,7 @@ impl FullDisk {
 }
 
 #[tokio::test]
-async fn while_a_short_row_still_fits_no_longer_event_is_parked() -> Result<()> {
+async fn a_long_event_is_not_parked_while_only_short_rows_fit() -> Result<()> {
     let disk = FullDisk::after(fill).await?;
     disk.emit(event(1, 1)).await?;
     assert_eq!(drain(&disk.worker).await?, (1, 0), "a short row fits");
@@ -186,7 +186,7 @@ async fn an_event_that_needs_a_new_index_page_on_a_full_disk_is_not_parked() -> 
 
 /// All errors about missing resources, raised for long rows only.
 #[tokio::test]
-async fn an_error_that_a_control_of_the_same_size_gets_too_parks_no_event() -> Result<()> {
+async fn if_the_control_fails_in_the_same_way_no_event_is_parked() -> Result<()> {
     let scene = Scene::create().await?;
     let worker = scene.worker(100)?;
     for code in ["53100", "53200", "53400", "54000", "58030", "XX000", "XX002"] {

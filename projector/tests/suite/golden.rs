@@ -59,7 +59,7 @@ fn arrays(elements: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn the_plans_of_the_hot_statements_are_the_committed_ones_and_scan_no_table() -> Result<()> {
+async fn the_plans_of_the_hot_statements_match_the_golden_files_and_scan_no_table() -> Result<()> {
     let scene = Scene::create().await?;
     let database = scene.open_one()?;
     scene.emit([event(1, 1)]).await?;

@@ -160,7 +160,7 @@ async fn the_projection_knows_every_check_of_the_table() -> Result<()> {
 }
 
 #[tokio::test]
-async fn events_that_the_projection_refuses_cost_no_statement() -> Result<()> {
+async fn events_that_the_projection_refuses_are_parked_without_being_tried() -> Result<()> {
     let scene = Scene::create().await?;
     // Counts the statements that write summaries, in a sequence, which a rollback does not undo.
     let count = "

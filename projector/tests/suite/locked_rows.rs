@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use futures_util::future::try_join_all;
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+use futures_util::future::{BoxFuture, try_join_all};
 use projector::batch::BatchOutcome;
+use projector::projection::{OrderSummary, Projection};
 use projector::{Config, Projector};
 use service_kit::telemetry::chain;
 use shared_events::OrderEvent;
@@ -234,5 +237,40 @@ async fn a_locked_table_is_an_outage_in_which_nothing_waits_or_is_parked() -> Re
         lock.rollback().await?;
         assert_eq!(drain(&worker).await?, (40, 0));
     }
+    Ok(())
+}
+
+/// `order_summary`, without the functions that a projection may leave out.
+struct OnlyApply;
+
+impl Projection for OnlyApply {
+    fn name(&self) -> &'static str {
+        "only_apply"
+    }
+
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut AsyncPgConnection,
+        events: &'a [&'a OrderEvent],
+    ) -> BoxFuture<'a, QueryResult<()>> {
+        OrderSummary.apply(connection, events)
+    }
+}
+
+#[tokio::test]
+async fn without_lock_rows_a_locked_row_is_found_by_waiting_for_it() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker_with(vec![Box::new(OnlyApply)], 100)?;
+    scene.emit_all(&events(1..=20, 1)).await?;
+    drain(&worker).await?;
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    let select = format!("SELECT FROM order_summary WHERE order_id = '{}' FOR UPDATE", order_id(7));
+    lock.execute(&select, &[]).await?;
+    scene.emit_all(&events(1..=20, 2)).await?;
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 19, parked: 0, waiting: 1 });
+    lock.rollback().await?;
+    assert_eq!(drain(&worker).await?, (1, 0));
+    assert!(scene.summaries().await?.iter().all(|(_, version, _)| *version == 2));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Several workers at once.
+//! Several workers at once (I6).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

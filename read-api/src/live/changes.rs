@@ -42,7 +42,7 @@ pub(super) struct CustomerChanges {
 
 impl CustomerChanges {
     /// Groups the changes by customer. `position` is the read position of the caught-up subscribers, if there are any.
-    /// `already_sent` has the changes that they got although `position` counts the transaction as unseen.
+    /// `already_sent` has the changes that they have been sent although the transaction is unseen at `position`.
     pub(super) fn by_customer(
         found: Vec<Change>,
         position: Option<&ReadPosition>,
@@ -67,10 +67,10 @@ impl CustomerChanges {
 
     pub(super) fn send_to(&self, subscriber: &mut Subscriber, budget: &QueueBudget) -> Result<(), TooSlow> {
         let Some(position) = subscriber.own_position() else {
-            return if subscriber.has_all_changes() {
-                subscriber.send_changes(&self.caught_up)
-            } else {
+            return if subscriber.needs_snapshot() {
                 Ok(())
+            } else {
+                subscriber.send_changes(&self.caught_up)
             };
         };
         let unseen = self.all.iter().filter(|(transaction, _)| position.is_unseen(*transaction));

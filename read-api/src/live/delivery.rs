@@ -110,13 +110,13 @@ impl QueueBudget {
         Self(Arc::new(Semaphore::new(MAX_QUEUED_ORDERS_OF_ALL)))
     }
 
-    /// Takes a share for these orders; `None` if too little of the budget is left.
+    /// Reserves a share for these orders; `None` if too little of the budget is left.
     pub(super) fn reserve(&self, list: Vec<Arc<OrderSummary>>) -> Option<Arc<Orders>> {
-        let share = take_share(&self.0, list.len())?;
+        let share = reserve_share(&self.0, list.len())?;
         Some(Arc::new(Orders { list, _share: Some(share) }))
     }
 }
 
-pub(super) fn take_share(limit: &Arc<Semaphore>, orders: usize) -> Option<OwnedSemaphorePermit> {
+pub(super) fn reserve_share(limit: &Arc<Semaphore>, orders: usize) -> Option<OwnedSemaphorePermit> {
     Arc::clone(limit).try_acquire_many_owned(u32::try_from(orders).ok()?).ok()
 }

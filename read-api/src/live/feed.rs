@@ -117,7 +117,11 @@ impl<W: OrderWatch> Feed<W> {
 
     async fn poll(&mut self) {
         let customers: HashSet<_> = self.subscribers.iter().map(|one| one.customer_id.clone()).collect();
-        match self.watch.changes(customers.into_iter().collect(), self.unseen(), MAX_READ + 1).await {
+        match self
+            .watch
+            .changes_of_customers(customers.into_iter().collect(), self.unseen(), MAX_READ + 1)
+            .await
+        {
             Ok(read) => self.receive(read),
             Err(error) => {
                 static FAILED: OncePerSecond = OncePerSecond::new();
@@ -135,8 +139,9 @@ impl<W: OrderWatch> Feed<W> {
         }
     }
 
-    /// The transactions to read. A new subscriber may have started before the last poll, whose changes it did not
-    /// get, or on a lagging server: include its unseen transactions.
+    /// The transactions to read. A new subscriber may lack changes that the feed has already read: it read its position
+    /// before the last poll, or on a lagging server. So the transactions that are unseen at its own position are read,
+    /// too.
     fn unseen(&self) -> Vec<Range<i64>> {
         let new = self.subscribers.iter().filter_map(Subscriber::own_position);
         merged(new.chain(&self.position).flat_map(ReadPosition::unseen).collect())
@@ -179,12 +184,12 @@ impl<W: OrderWatch> Feed<W> {
             CustomerChanges::by_customer(found, self.position.as_ref(), &self.already_sent, &self.budget);
         let Self { subscribers, budget, report, .. } = self;
         subscribers.retain_mut(|subscriber| {
-            if subscriber.has_all_changes() {
+            if !subscriber.needs_snapshot() {
                 subscriber.resume_point.history = position.history;
             }
             let changes = by_customer.get(subscriber.customer_id.as_str());
             let mut sent = changes.map_or(Ok(()), |changes| changes.send_to(subscriber, budget));
-            if !is_behind && subscriber.has_all_changes() {
+            if !is_behind && !subscriber.needs_snapshot() {
                 subscriber.resume_point = subscriber.resume_point.advanced_to(position.resume_point());
                 subscriber.state = State::CaughtUp;
             }

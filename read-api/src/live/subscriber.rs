@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Duration, Instant};
 
 use super::changes::Changes;
-use super::delivery::{Delivery, Orders, take_share};
+use super::delivery::{Delivery, Orders, reserve_share};
 use super::report::Reason;
 use super::{MAX_DELIVERIES, MAX_QUEUED_ORDERS};
 use crate::model::{ReadPosition, ResumePoint};
@@ -67,9 +67,9 @@ impl Subscriber {
         self.queue.is_closed()
     }
 
-    /// Whether the client has been sent every change that the feed has read.
-    pub(super) fn has_all_changes(&self) -> bool {
-        !matches!(self.state, State::NeedsSnapshot(..))
+    /// Whether changes are missing that only a snapshot can replace.
+    pub(super) fn needs_snapshot(&self) -> bool {
+        matches!(self.state, State::NeedsSnapshot(..))
     }
 
     /// The position of a new subscriber. The feed may not have read all changes since then.
@@ -111,7 +111,7 @@ impl Subscriber {
         match changes {
             Changes::None => Ok(()),
             Changes::Some(orders) => {
-                let share = take_share(&self.queue_limit, orders.len()).ok_or(TooSlow)?;
+                let share = reserve_share(&self.queue_limit, orders.len()).ok_or(TooSlow)?;
                 self.send(Delivery::orders(self.resume_point, Arc::clone(orders), share))
             }
             Changes::Unsendable(reason) => {

@@ -47,8 +47,9 @@ impl ReadPosition {
         self.open.iter().cloned().chain(std::iter::once(self.next..i64::MAX))
     }
 
-    /// Whether `other`, which must be of the same history, is a later read, on this server or another one. Over time
-    /// the id in the newest row never decreases; while it stays the same, open transactions only become fewer.
+    /// Whether `self` is the earlier of two reads of the same history, on one server or on two: its newest row has a
+    /// lower id, or the same id and more transactions below it open. Over time that id never decreases, and while it
+    /// stays the same, transactions below it only end.
     #[must_use]
     pub fn is_behind(&self, other: &Self) -> bool {
         (self.next, Reverse(width(&self.open))) < (other.next, Reverse(width(&other.open)))
@@ -72,12 +73,12 @@ pub fn merged(mut ranges: Vec<Range<i64>>) -> Vec<Range<i64>> {
     join(joined, |end, start| !kept.contains(&(end, start)))
 }
 
-/// Joins each range to the previous one if `are_one(end of previous, start of this)`.
-fn join(sorted: Vec<Range<i64>>, are_one: impl Fn(i64, i64) -> bool) -> Vec<Range<i64>> {
+/// Joins each range to the previous one if `belong_together(end of previous, start of this)`.
+fn join(sorted: Vec<Range<i64>>, belong_together: impl Fn(i64, i64) -> bool) -> Vec<Range<i64>> {
     let mut joined: Vec<Range<i64>> = Vec::with_capacity(sorted.len().min(MAX_RANGES));
     for range in sorted {
         match joined.last_mut() {
-            Some(last) if are_one(last.end, range.start) => last.end = last.end.max(range.end),
+            Some(last) if belong_together(last.end, range.start) => last.end = last.end.max(range.end),
             _ => joined.push(range),
         }
     }

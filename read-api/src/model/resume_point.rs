@@ -1,6 +1,6 @@
 //! The position that a client can resume from.
 //!
-//! # Why it is enough to find everything that a client has missed
+//! # Why a resume point suffices to find all that a client has missed
 //!
 //! A resume point is a history and a transaction id, `first_unseen`: the client has seen everything that transactions
 //! below `first_unseen` wrote. Its missed changes are the rows with `changed_in >= first_unseen`, provided that no id
@@ -11,7 +11,8 @@
 //!   default), so the ids that are used again lie at or above every resume point.
 //! - **A failover** frees the ids that were lost with the old primary. The promoted server starts a new timeline, and
 //!   its next id is above every id that it has replayed. So a row written on the new timeline has a higher
-//!   `changed_in` than each inherited row, and from the first commit on the newest row carries the new timeline.
+//!   `changed_in` than each inherited row, and once a transaction has committed there, the newest row carries the new
+//!   timeline.
 //!
 //! The timeline is therefore taken from the newest row, not from the server. It is part of the data: a standby shows
 //! the new timeline exactly when it shows the first row that was written on it. Consider a client with a resume point
@@ -23,9 +24,9 @@
 //!    proves yet that they are lost.
 //! 2. A row of the new timeline is visible. The histories differ, and the client gets a snapshot.
 //!
-//! A client that has seen no change has timeline 0, and its resume point is valid on every timeline of the cluster. An
-//! order must not have such an id: if a failover lost the order, the client would get no snapshot and keep it. So
-//! read-api sends each order with the history in which it read it.
+//! A client that has seen no change has timeline 0, and its resume point is valid on every timeline of the cluster.
+//! Such a resume point must never be sent with an order: if a failover then lost that order, the client would get no
+//! snapshot and would go on showing it. So read-api sends each order with the history in which it read the order.
 //!
 //! Rows of a restored dump have the history of another cluster, and do not count for the timeline.
 //!

@@ -1,4 +1,4 @@
-//! Bad requests: the problem names the wrong parameter.
+//! Bad requests: the problem names the wrong parameter (I9).
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
@@ -157,7 +157,7 @@ async fn head_responds_like_get_without_the_body() -> Result<()> {
 }
 
 #[tokio::test]
-async fn head_of_the_stream_ends_and_every_head_response_closes_its_connection() -> Result<()> {
+async fn a_head_request_for_the_stream_ends_and_every_head_request_closes_its_connection() -> Result<()> {
     let api = Api::start().await?;
     for path in ["/customers/alice/orders/stream", "/customers/alice/orders", "/openapi.json"] {
         let head = reqwest::Client::new().head(format!("{}{path}", api.url)).send();

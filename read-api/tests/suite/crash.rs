@@ -49,7 +49,7 @@ async fn a_change_is_found_although_its_transaction_id_was_already_used_before_t
     let changed_in: i64 = session.query_one("SELECT max(changed_in) FROM order_summary", &[]).await?.get(0);
     assert!(changed_in < before, "{changed_in} was not used before the crash, when {before} came next");
     let unseen = read.position.unseen().collect();
-    let changes = watch(&server)?.changes(vec!["alice".to_owned()], unseen, 20).await?;
+    let changes = watch(&server)?.changes_of_customers(vec!["alice".to_owned()], unseen, 20).await?;
     assert_eq!(changes.position.history, read.position.history);
     let versions: Vec<_> = changes.found.iter().map(|change| change.order.version).collect();
     assert_eq!(versions, [2]);

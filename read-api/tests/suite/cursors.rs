@@ -1,4 +1,4 @@
-//! Cursors: valid for their own list, on every replica, and while the key is replaced.
+//! Cursors (I8): valid for their own list, on every replica, and while the key is replaced.
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;

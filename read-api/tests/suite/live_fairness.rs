@@ -61,11 +61,16 @@ impl OrderWatch for BusyTable {
         Ok(Read { position: position(), found })
     }
 
-    async fn changes_of(&self, _: &str, _: i64, _: usize) -> Result<Read<Vec<OrderSummary>>, QueryError> {
+    async fn changes_of_customer(
+        &self,
+        _: &str,
+        _: i64,
+        _: usize,
+    ) -> Result<Read<Vec<OrderSummary>>, QueryError> {
         unreachable!("no client resumes")
     }
 
-    async fn changes(
+    async fn changes_of_customers(
         &self,
         _: Vec<String>,
         _: Vec<Range<i64>>,

@@ -9,7 +9,7 @@ use super::CustomerId;
 /// The namespace (RFC 9562, 6.6) of ids that are derived from idempotency keys. It must never change.
 const KEYS: Uuid = Uuid::from_u128(0x3f0c_7a52_8d4e_4b6f_9a1c_52d8_e07b_64c3);
 
-/// The number of customer buckets. It must never change: the ids of all orders contain their customer's bucket.
+/// The number of customer buckets. It must never change: every generated id contains its customer's bucket.
 const BUCKETS: u32 = 4096;
 
 const MASK_48: u128 = (1 << 48) - 1;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_version_can_be_chosen() {
+    fn all_versions_except_8_can_be_chosen() {
         let generated = OrderId::from_key(&customer("alice"), "cart-1").get().as_u128();
         for version in (0..16).filter(|version| *version != 8) {
             let other = Uuid::from_u128(generated & !(0xf << 76) | version << 76);

@@ -1,4 +1,4 @@
-//! Invalid bodies get a problem document that names the field, and store nothing.
+//! Invalid bodies get a problem document that names the field, and store nothing (I2, I9).
 
 use anyhow::Result;
 use reqwest::StatusCode;

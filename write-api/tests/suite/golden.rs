@@ -77,7 +77,7 @@ async fn every_statement_finds_orders_by_key_even_with_a_plan_for_empty_tables()
     for (fill, look_up) in [(many, "look_up_large.plan"), ("TRUNCATE orders, outbox", "look_up_empty.plan")] {
         owner.batch_execute(fill).await?;
         owner.batch_execute("VACUUM ANALYZE").await?;
-        // One scan in `free`, one in `changed`.
+        // One scan in `locked_here`, one in `changed`.
         for (name, arguments, scans, file) in [
             ("save_batch", arguments.as_str(), 2, "save_batch.plan"),
             ("find", "NULL", 1, "find.plan"),

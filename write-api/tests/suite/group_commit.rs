@@ -1,4 +1,4 @@
-//! Pending writes share a commit, and a failing or blocked write does not affect the others.
+//! Pending writes share a commit, and a failing or blocked write does not affect the others (I1).
 
 use std::time::{Duration, Instant};
 

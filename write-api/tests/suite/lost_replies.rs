@@ -1,4 +1,4 @@
-//! The connection to the database fails between a commit and its reply.
+//! The connection to the database fails between a commit and its reply (I3).
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
 //! write-api over HTTP, against a real PostgreSQL.
 
 mod bad_input;
+mod competing_writes;
 mod failure;
 mod golden;
 mod group_commit;
@@ -13,7 +14,6 @@ mod mixed_writers;
 mod older_orders;
 mod openapi;
 mod order_ids;
-mod overtaken_writes;
 mod patterns;
 mod placing;
 mod poolers;

@@ -1,4 +1,4 @@
-//! Pending requests are limited in bytes, and large orders leave room for small ones.
+//! Pending requests are limited in bytes, and large orders leave room for small ones (I10).
 
 use std::convert::Infallible;
 use std::fs;

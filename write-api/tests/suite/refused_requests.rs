@@ -1,4 +1,4 @@
-//! Requests whose media type, size, speed, path or method is refused get a problem document.
+//! Requests whose media type, size, speed, path or method is refused get a problem document (I9).
 
 use anyhow::Result;
 use reqwest::StatusCode;

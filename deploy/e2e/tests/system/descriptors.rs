@@ -97,8 +97,8 @@ async fn a_process_with_too_few_descriptors_does_not_start_and_says_how_many_it_
         let mut service = Service::start(kind, &program, &database.url(kind.role()), 0, logs.path())?;
         assert!(service.wait_until_ready().await.is_err() && !service.is_running());
         let log = fs::read_to_string(logs.path().join(format!("{}.log", kind.name())))?;
-        assert!(log.contains("limit of open files (ulimit -Hn) is 310"), "{log}");
-        assert!(log.contains("at least 256 are needed"), "{log}");
+        assert!(log.contains("the hard limit (ulimit -Hn) is 310"), "{log}");
+        assert!(log.contains("remain for clients, which need at least 256"), "{log}");
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ fn migrations() -> Result<usize> {
 }
 
 #[tokio::test]
-async fn once_takes_orders_through_their_steps_and_shows_what_they_were_told() -> Result<()> {
+async fn the_option_once_takes_orders_through_their_steps_and_shows_what_they_were_told() -> Result<()> {
     let output = run_once(Path::new(PROGRAM), |_| {}).await?;
     let said = text(&output);
     assert!(output.status.success(), "{said}");

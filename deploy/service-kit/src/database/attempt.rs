@@ -7,8 +7,8 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
 
 use super::connect::PooledConnection;
-use super::error_class::{self, ErrorClass};
-use super::lease::{Lease, StatementOutcome};
+use super::session::{Lease, StatementOutcome};
+use super::session_effect::{self, SessionEffect};
 use super::{Database, DatabaseError};
 
 /// How long a session may take to respond to a ping after an error.
@@ -81,14 +81,14 @@ impl Database {
             }
             Err(error) => error,
         };
-        let class = error_class::classify(&error, start.elapsed(), self.limits.lock_or_statement_timeout);
+        let effect = session_effect::classify(&error, start.elapsed(), self.limits.lock_or_statement_timeout);
         // The error itself does not show whether the server ends the session; a ping does.
-        let is_unexplained = matches!(class, ErrorClass::Unexplained | ErrorClass::Timeout);
+        let is_unexplained = matches!(effect, SessionEffect::Unexplained | SessionEffect::Timeout);
         if is_unexplained && !responds(&mut lease.session().connection).await {
             lease.close();
             return Err(Failed { error: DatabaseError::Lost(error), repeat: Repeat::Reads });
         }
-        Err(match lease.failed(class, &self.validity) {
+        Err(match lease.failed(effect, &self.validity) {
             StatementOutcome::Refused => {
                 Failed { error: DatabaseError::Statement(error), repeat: Repeat::Nothing }
             }

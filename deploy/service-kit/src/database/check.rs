@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use self::catalog::{Found, query_catalog};
 use super::attempt::Repeat;
 use super::backend::Relation;
-use super::{ConnectError, Database, DatabaseError, PoolError, validity};
+use super::{ConnectError, Database, DatabaseError, PoolError, session_validity};
 use crate::health::Health;
 use crate::telemetry::chain;
 
@@ -117,13 +117,13 @@ impl Checker {
             Relation::Same => {}
             Relation::Sessions => {
                 self.database.pooling.forget().await;
-                self.database.validity.invalidate_before(Instant::now(), &validity::EXCHANGED);
+                self.database.validity.invalidate_before(Instant::now(), &session_validity::EXCHANGED);
                 return Err(CheckError::TransactionPooling);
             }
             Relation::Servers => {
                 // A pooler in front of several servers looks the same; the next trial detects it.
                 self.database.pooling.forget().await;
-                self.database.validity.invalidate_before(Instant::now(), &validity::OTHER_SERVER);
+                self.database.validity.invalidate_before(Instant::now(), &session_validity::OTHER_SERVER);
                 return Err(CheckError::OtherServer);
             }
         }
@@ -137,7 +137,7 @@ impl Checker {
             return Err(CheckError::MissingPrivilege(privilege));
         }
         if self.needs.writes && found.read_only {
-            self.database.validity.invalidate_before(Instant::now(), &validity::READ_ONLY);
+            self.database.validity.invalidate_before(Instant::now(), &session_validity::READ_ONLY);
             return Err(CheckError::ReadOnly);
         }
         self.compare_shape(found.shape, start).await;
@@ -161,7 +161,7 @@ impl Checker {
             biased;
             found = &mut usual => found,
             Some(found) = new => {
-                self.database.validity.invalidate_before(opened, &validity::SILENT);
+                self.database.validity.invalidate_before(opened, &session_validity::SILENT);
                 Ok(found)
             }
             else => Err(DatabaseError::NoAnswer),
@@ -195,7 +195,7 @@ impl Checker {
     async fn compare_shape(&self, shape: Option<String>, queried_at: Instant) {
         let mut last = self.last_shape.lock().await;
         if last.is_some() && *last != shape {
-            self.database.validity.invalidate_before(queried_at, &validity::COLUMN_CHANGED);
+            self.database.validity.invalidate_before(queried_at, &session_validity::COLUMN_CHANGED);
         }
         *last = shape;
     }

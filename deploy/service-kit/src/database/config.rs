@@ -10,8 +10,8 @@ use tokio_postgres::config::TargetSessionAttrs;
 
 use super::connect::Connector;
 use super::pooling::Pooling;
+use super::session_validity::Validity;
 use super::settings::Settings;
-use super::validity::Validity;
 use super::{Database, Limits, Pool, url};
 use crate::config::{self, ConfigError, Vars, in_range};
 

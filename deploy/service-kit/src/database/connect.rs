@@ -19,9 +19,9 @@ use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryR
 
 use super::backend::Backend;
 use super::pooling::Pooling;
+use super::session_validity::Validity;
 use super::settings::{LostSetting, Settings};
 use super::url;
-use super::validity::Validity;
 
 /// Opens the connections of a pool.
 pub(super) struct Connector {

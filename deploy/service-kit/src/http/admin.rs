@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::descriptors::raise_limit;
 use super::probes;
-use super::{AdminConfig, BindError, Heartbeats, Limits, Listener, Stats, listen};
+use super::{AdminConfig, BindError, ConnectionMetrics, Heartbeats, Limits, Listener, listen};
 use crate::health::Health;
 use crate::metrics::Registry;
 
@@ -64,7 +64,7 @@ impl Admin {
             max_connections: MAX_CONNECTIONS,
             limits: Limits { keep_alive: KEEP_ALIVE, ..Limits::with_stall_limit(STALL_LIMIT) },
             drain_limit_s: 0,
-            stats: Stats::register(registry, "admin"),
+            metrics: ConnectionMetrics::register(registry, "admin"),
             closing: CancellationToken::new(),
             heartbeats: Heartbeats::default(),
         };
@@ -145,7 +145,7 @@ mod tests {
             max_connections: MAX_CONNECTIONS,
             limits: Limits::with_stall_limit(STALL_LIMIT),
             drain_limit_s: 0,
-            stats: Stats::register(&Registry::new(&[]).unwrap(), "test"),
+            metrics: ConnectionMetrics::register(&Registry::new(&[]).unwrap(), "test"),
             closing: CancellationToken::new(),
             heartbeats: Heartbeats::default(),
         };

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
+use super::connection_metrics::{ConnectionMetrics, Cut, OpenConnection};
 use super::limits::Limits;
-use super::stats::{Cut, OpenConnection, Stats};
 
 /// Shared by the stream and its requests, all on one thread.
 pub(super) struct Connection {
@@ -44,9 +44,9 @@ pub(super) enum Body {
 }
 
 impl Connection {
-    pub(super) fn start(limits: Limits, stats: &Stats) -> Rc<Self> {
+    pub(super) fn start(limits: Limits, metrics: &ConnectionMetrics) -> Rc<Self> {
         let phase = Cell::new(Phase::New { since: Instant::now() });
-        Rc::new(Self { phase, body: Cell::new(Body::None), limits, open: stats.open_connection() })
+        Rc::new(Self { phase, body: Cell::new(Body::None), limits, open: metrics.open_connection() })
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -16,12 +16,12 @@ use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
-use super::edge::{Exchange, ResponseBody};
+use super::connection_metrics::ConnectionMetrics;
+use super::exchange::{Exchange, ResponseBody};
 use super::heartbeat::Heartbeats;
 use super::limits::Limits;
 use super::refusal::refusal;
-use super::shared::SharedStream;
-use super::stats::Stats;
+use super::shared_stream::SharedStream;
 use super::stream::TimedStream;
 use crate::problem::Problem;
 
@@ -41,7 +41,7 @@ pub(super) struct Listener {
     pub(super) limits: Limits,
     /// How long requests in flight may take after the stop, in seconds.
     pub(super) drain_limit_s: u64,
-    pub(super) stats: Stats,
+    pub(super) metrics: ConnectionMetrics,
     /// Once it is cancelled, each response ends its connection.
     pub(super) closing: CancellationToken,
     pub(super) heartbeats: Heartbeats,
@@ -63,7 +63,7 @@ impl Listener {
     where
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
-        let Self { socket, workers, max_connections, limits, drain_limit_s, stats, closing, heartbeats } =
+        let Self { socket, workers, max_connections, limits, drain_limit_s, metrics, closing, heartbeats } =
             self;
         let address = socket.local_addr()?;
         let builder = Server::build()
@@ -94,7 +94,7 @@ impl Listener {
                 let stream = connection.0.clone();
                 close_after(Service::<Accepted>::call(http, connection), stream)
             });
-            accept_service(limits, stats.clone()).and_then(serve_connection)
+            accept_service(limits, metrics.clone()).and_then(serve_connection)
         };
         Ok(builder.listen("http", socket, on_each_thread)?.run())
     }
@@ -103,12 +103,12 @@ impl Listener {
 /// Gives each new connection its deadlines.
 fn accept_service(
     limits: Limits,
-    stats: Stats,
+    metrics: ConnectionMetrics,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = Accepted, Error = DispatchError, InitError = ()> {
     fn_service(move |stream: TcpStream| {
         limit_stalls(&stream, limits.stall_limit);
         let peer = stream.peer_addr().ok();
-        let stream = SharedStream::new(TimedStream::new(stream, Connection::start(limits, &stats)));
+        let stream = SharedStream::new(TimedStream::new(stream, Connection::start(limits, &metrics)));
         ready(Ok((stream, Protocol::Http1, peer)))
     })
 }

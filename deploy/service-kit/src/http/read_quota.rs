@@ -45,8 +45,8 @@ mod tests {
     use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
     use super::super::connection::{Body, Connection};
+    use super::super::connection_metrics::ConnectionMetrics;
     use super::super::limits::Limits;
-    use super::super::stats::Stats;
     use super::super::stream::TimedStream;
     use super::*;
     use crate::metrics::Registry;
@@ -72,9 +72,9 @@ mod tests {
         let limit = Duration::from_mins(1);
         let limits =
             Limits { head: limit, unread_body: limit, keep_alive: limit, linger: limit, stall_limit: limit };
-        let stats = Stats::register(&Registry::new(&[]).unwrap(), "test");
+        let metrics = ConnectionMetrics::register(&Registry::new(&[]).unwrap(), "test");
         let (mut client, server) = tokio::io::duplex(1_000_000);
-        let mut stream = TimedStream::new(server, Connection::start(limits, &stats));
+        let mut stream = TimedStream::new(server, Connection::start(limits, &metrics));
         let head = "POST / HTTP/1.1\r\ncontent-length: 200000\r\n\r\n";
         client.write_all(head.as_bytes()).await.unwrap();
         client.write_all(&vec![b'x'; 200_000]).await.unwrap();

@@ -78,7 +78,7 @@ fn start_with(heartbeats: Heartbeats, routes: fn(&mut web::ServiceConfig)) -> Te
         max_connections: 100,
         limits: LIMITS,
         drain_limit_s: 15,
-        stats: Stats::register(&registry, "test"),
+        metrics: ConnectionMetrics::register(&registry, "test"),
         closing: closing.clone(),
         heartbeats,
     };

@@ -23,9 +23,9 @@
 //! it began.
 //!
 //! All of this holds within one run of the server. After a crash, ids of events and transactions that were not on disk
-//! are allocated again, and so they are after a failover to a standby that lagged. Each result names its run. The first
-//! result of another run resets the mark to the lowest id, so an event with a reused id is claimed at the latest after
-//! the next advance.
+//! are allocated again, and so they are after a failover to a standby that lagged. Each query also returns the server
+//! run that it came from. If that has changed, the mark goes back to the lowest id. So events with reused ids are
+//! claimed at the latest after the next advance.
 //!
 //! A scan covers a limited range of ids, so it is short even over millions of dead rows. The next one continues from
 //! there.

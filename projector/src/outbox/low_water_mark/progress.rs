@@ -22,7 +22,8 @@ pub(super) struct Progress {
 struct SettlePoint {
     newest: i64,
     xid: i64,
-    /// The transactions that wrote to the outbox after `newest` was read; none if they were not queried.
+    /// The transactions that had the outbox locked at the first query after `newest` was read; none before that
+    /// query.
     writers: Option<BTreeSet<String>>,
 }
 

@@ -45,7 +45,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// Path and handler of each resource of the API. Every method is GET.
-fn table<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 4] {
+fn resources<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 4] {
     [
         (CUSTOMER_ORDERS, web::route().to(list_orders::handle::<Q>)),
         (CUSTOMER_ORDERS_STREAM, web::route().to(stream_orders::handle::<W>)),
@@ -57,13 +57,13 @@ fn table<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 4] {
 /// The paths of the API, without the dashboard and the document.
 #[must_use]
 pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
-    table::<Q, W>().iter().map(|(path, _)| *path).collect()
+    resources::<Q, W>().iter().map(|(path, _)| *path).collect()
 }
 
 /// Adds the API, the dashboard, and the OpenAPI document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a
 /// `Live<W>` and a `CursorKeys`.
 pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
-    for (path, route) in table::<Q, W>() {
+    for (path, route) in resources::<Q, W>() {
         app.service(get_resource(path, route));
     }
     dashboard::serve(app);

@@ -1,5 +1,5 @@
-//! The read position of the next statement on a connection. [`crate::model::ResumePoint`]'s module explains why it is
-//! enough.
+//! The read position of the next statement on a connection. [`crate::model::ResumePoint`]'s module explains why a
+//! position of this kind misses no change.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -21,7 +21,7 @@ const MAX_SESSIONS: usize = 16;
 /// Determines read positions; on standbys with the help of earlier results.
 #[derive(Default)]
 pub(super) struct Positions {
-    standbys: Mutex<HashMap<Session, StandbyTransactions>>,
+    sessions: Mutex<HashMap<Session, StandbyTransactions>>,
 }
 
 /// A session on a standby. The server's replay never goes back during a session; after a crash every session is new.
@@ -63,17 +63,17 @@ impl Positions {
     }
 
     fn known(&self, session: Session, lsn: i64) -> StandbyTransactions {
-        let standbys = self.standbys.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = standbys.get(&session).filter(|known| known.lsn <= lsn);
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sessions.get(&session).filter(|known| known.lsn <= lsn);
         StandbyTransactions { lsn, ..known.cloned().unwrap_or_default() }
     }
 
     fn keep(&self, session: Session, transactions: StandbyTransactions) {
-        let mut standbys = self.standbys.lock().unwrap_or_else(PoisonError::into_inner);
-        if standbys.len() >= MAX_SESSIONS && !standbys.contains_key(&session) {
-            standbys.clear();
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= MAX_SESSIONS && !sessions.contains_key(&session) {
+            sessions.clear();
         }
-        standbys.insert(session, transactions);
+        sessions.insert(session, transactions);
     }
 }
 
@@ -87,12 +87,12 @@ impl StandbyTransactions {
         self.looked_up = self.looked_up.max(oldest);
     }
 
-    /// Looks up the transactions that were open and the first ones that have started since. Returns whether all below
-    /// `next` are known.
+    /// Looks up again the transactions that were open, and up to [`MAX_LOOKED_UP`] of those started since. Returns
+    /// whether all below `next` have now been looked up.
     async fn look_up(&mut self, next: i64, connection: &mut AsyncPgConnection) -> QueryResult<bool> {
         let end = next.min(self.looked_up.saturating_add(MAX_LOOKED_UP));
-        // Each subtransaction has an id. If there are too many, they count as open until the oldest transaction has
-        // ended.
+        // Each subtransaction has an id of its own. If too many ids were open, they are not looked up again: they count
+        // as open until the oldest transaction has ended.
         let known =
             if width(&self.open) <= MAX_LOOKED_UP { std::mem::take(&mut self.open) } else { Vec::new() };
         let started = self.looked_up..end;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::model::{OrderStatus, OrderSummary};
 
-/// The types of the columns that every statement selects, in this order: `order_id`, `total_cents`, `currency`,
+/// The types of the columns that every statement selects, in this sequence: `order_id`, `total_cents`, `currency`,
 /// `status`, `placed_at`, `item_count`, `last_item_sku`, `version`. Without `customer_id`, which most callers know.
 pub(super) type Columns = (SqlUuid, BigInt, Nullable<Text>, Text, Timestamptz, Integer, Text, Integer);
 

@@ -77,7 +77,7 @@ impl OrderWatch for PgOrderWatch {
         .await
     }
 
-    async fn changes_of(
+    async fn changes_of_customer(
         &self,
         customer_id: &str,
         first_unseen: i64,
@@ -90,7 +90,7 @@ impl OrderWatch for PgOrderWatch {
         .await
     }
 
-    async fn changes(
+    async fn changes_of_customers(
         &self,
         customer_ids: Vec<String>,
         transactions: Vec<Range<i64>>,

@@ -166,7 +166,7 @@ impl ShipRequest {
         let carrier = faults.check_optional("/carrier", self.carrier, Carrier::new);
         let tracking_number =
             faults.check_optional("/tracking_number", self.tracking_number, TrackingNumber::new);
-        faults.or_else(Some(Step::Ship(Shipment { carrier, tracking_number })))
+        faults.into_result(Some(Step::Ship(Shipment { carrier, tracking_number })))
     }
 }
 
@@ -174,7 +174,7 @@ impl CancelRequest {
     fn into_step(self) -> Result<Step, Vec<FieldError>> {
         let mut faults = Faults::default();
         let reason = faults.check_optional("/reason", self.reason, CancelReason::new);
-        faults.or_else(Some(Step::Cancel(reason)))
+        faults.into_result(Some(Step::Cancel(reason)))
     }
 }
 

@@ -211,7 +211,7 @@ impl PlaceOrderRequest {
         } else {
             None
         };
-        let (customer, lines) = faults.or_else(customer.zip(lines))?;
+        let (customer, lines) = faults.into_result(customer.zip(lines))?;
         let (order_id, identity) = match (chosen, key) {
             (Some(order_id), _) => (order_id, Identity::OrderId),
             (None, Some(key)) => (OrderId::from_key(&customer, &key), Identity::Key),

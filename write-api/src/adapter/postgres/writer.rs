@@ -101,13 +101,13 @@ impl OrderWriter for PgOrderWriter {
         share.grow(row.bytes()).map_err(busy)?;
         let (reply, replied) = oneshot::channel();
         let deadline = Instant::now() + self.write_deadline;
-        let taken = Arc::new(AtomicBool::new(false));
+        let withdrawn_or_started = Arc::new(AtomicBool::new(false));
         let write = PendingWrite {
             row,
             deadline,
             outcome_unknown: false,
             failures: 0,
-            taken: Arc::clone(&taken),
+            withdrawn_or_started: Arc::clone(&withdrawn_or_started),
             reply,
             slot: Some(slot),
             share,
@@ -115,7 +115,7 @@ impl OrderWriter for PgOrderWriter {
         self.queue.send(write).map_err(|_closed| WriteError::Unavailable(BatcherGone.into()))?;
         match tokio::time::timeout_at(deadline.into(), replied).await {
             Ok(reply) => reply.unwrap_or_else(|_dropped| Err(WriteError::OutcomeUnknown(BatcherGone.into()))),
-            Err(_elapsed) if !taken.swap(true, Ordering::AcqRel) => {
+            Err(_elapsed) if !withdrawn_or_started.swap(true, Ordering::AcqRel) => {
                 Err(WriteError::Unavailable(StillQueued.into()))
             }
             Err(elapsed) => Err(WriteError::OutcomeUnknown(elapsed.into())),

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::{MAX_HELD, TimedStream};
 use crate::http::chunks_end::ChunksEnd;
 use crate::http::connection::{Body, Phase};
+use crate::http::connection_metrics::Cut;
 use crate::http::head_end::HeadEnd;
 use crate::http::refusal::TOO_LARGE;
-use crate::http::stats::Cut;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TimedStream<S> {
     /// Reads as much as the server may have before it works on it.

@@ -50,7 +50,7 @@ function showTitle(orderId) {
   document.title = [orderId && `Order …${orderId.slice(-8)}`, list, "Orders"].filter(Boolean).join(" · ");
 }
 
-// The server rejects the cursor.
+// The server rejects the cursor: the bookmark is so old that its key is no longer in use, or the link was cut short.
 function openFirstPage() {
   notice = "This link to an older page is no longer valid. These are the newest orders.";
   abortView.abort();

@@ -48,7 +48,7 @@ impl Faults {
     }
 
     /// The value if there are no faults, else the faults.
-    pub(in super::super) fn or_else<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
+    pub(in super::super) fn into_result<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         value.filter(|_| self.0.is_empty()).ok_or_else(|| self.into_errors())
     }
 }

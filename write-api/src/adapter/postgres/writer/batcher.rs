@@ -54,7 +54,7 @@ pub(super) async fn run(
         };
         let ((executed, elapsed), ()) = tokio::join!(biased; execute(&commits, batch), replying);
         batch_bytes.record(bytes, elapsed);
-        unreplied = Unreplied { executed: Some(executed), duplicates: queue.take_duplicates(&versions) };
+        unreplied = Unreplied { executed: Some(executed), competing: queue.remove_competing(&versions) };
     }
 }
 
@@ -64,18 +64,18 @@ async fn execute(commits: &Database, batch: Vec<PendingWrite>) -> (ExecutedBatch
     (executed, start.elapsed())
 }
 
-/// The previous batch, which has no replies yet, and queued duplicates of its writes.
+/// The previous batch, which has no replies yet, and queued writes that compete with its writes.
 #[derive(Default)]
 struct Unreplied {
     executed: Option<ExecutedBatch>,
-    duplicates: Vec<PendingWrite>,
+    competing: Vec<PendingWrite>,
 }
 
 impl Unreplied {
     fn reply(&mut self, resolver: &Arc<Resolver>) {
-        let Self { executed, duplicates } = std::mem::take(self);
+        let Self { executed, competing } = std::mem::take(self);
         let mut unresolved = executed.map(ExecutedBatch::reply).unwrap_or_default();
-        unresolved.extend(duplicates);
+        unresolved.extend(competing);
         if !unresolved.is_empty() {
             // In a task of its own, so that it does not delay the next batch.
             tokio::spawn(Arc::clone(resolver).resolve_all(unresolved));

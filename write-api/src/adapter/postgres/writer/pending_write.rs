@@ -20,25 +20,25 @@ pub(super) struct PendingWrite {
     /// How often PostgreSQL rejected it when it was tried alone.
     pub(super) failures: u32,
     /// Set once: by the batcher that executes the write, or by the caller that gives up at its deadline.
-    pub(super) taken: Arc<AtomicBool>,
+    pub(super) withdrawn_or_started: Arc<AtomicBool>,
     pub(super) reply: oneshot::Sender<Result<SaveResult, WriteError>>,
-    /// Its slot in the queue, released when the batcher takes the write.
+    /// Its slot in the queue, released when the batcher starts the write.
     pub(super) slot: Option<OwnedSemaphorePermit>,
     /// The memory of the write, held even if its caller is gone.
     pub(super) share: Share,
 }
 
 impl PendingWrite {
-    /// Whether the write must not be executed any more. While it is queued, only its caller can have taken it; the
-    /// caller then reports that nothing was stored.
-    pub(super) fn is_taken(&self) -> bool {
-        self.taken.load(Ordering::Acquire)
+    /// Whether the caller of this queued write has given up. The caller reports that nothing was stored, so the write
+    /// must not be executed.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.withdrawn_or_started.load(Ordering::Acquire)
     }
 
-    /// Takes the write to execute it, unless its caller has given up.
-    pub(super) fn try_take(mut self) -> Option<Self> {
+    /// The write, to be executed, unless its caller has given up.
+    pub(super) fn try_start(mut self) -> Option<Self> {
         self.slot = None;
-        (!self.taken.swap(true, Ordering::AcqRel)).then_some(self)
+        (!self.withdrawn_or_started.swap(true, Ordering::AcqRel)).then_some(self)
     }
 
     /// Replies to the caller. If the caller is gone, the write is stored all the same.

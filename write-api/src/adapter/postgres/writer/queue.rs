@@ -10,7 +10,8 @@ use crate::budget::SMALL_MAX;
 /// The most writes in a batch. Larger batches gain little: PostgreSQL's work per order dominates.
 const MAX_BATCH: usize = 256;
 
-/// Divides the bytes of a batch of large writes while small writes wait too, so that it does not delay them long.
+/// While small writes wait, a batch of large ones may have only a quarter of the bytes, so that it does not delay them
+/// long.
 const LARGE_DIVISOR: usize = 4;
 
 /// Two queues, one for small and one for large writes, which alternate.
@@ -35,37 +36,37 @@ impl WriteQueue {
     /// one waits for a later batch.
     pub(super) fn next_batch(&mut self, max_bytes: usize) -> Vec<PendingWrite> {
         for queue in [&mut self.small, &mut self.large] {
-            queue.retain(|write| !write.is_taken());
+            queue.retain(|write| !write.is_withdrawn());
         }
         let is_large = self.small.is_empty() || (self.large_is_next && !self.large.is_empty());
         self.large_is_next = !is_large;
         if is_large {
             let part = if self.small.is_empty() { 1 } else { LARGE_DIVISOR };
-            take(&mut self.large, max_bytes / part)
+            fill_batch(&mut self.large, max_bytes / part)
         } else {
-            take(&mut self.small, max_bytes)
+            fill_batch(&mut self.small, max_bytes)
         }
     }
 
-    /// Removes queued duplicates of versions that were just attempted. One lookup resolves them all; otherwise each
-    /// would need a batch of its own and delay other orders.
-    pub(super) fn take_duplicates(&mut self, versions: &HashMap<Uuid, i32>) -> Vec<PendingWrite> {
-        let is_duplicate = |write: &PendingWrite| {
+    /// Removes queued writes that compete with one that was just attempted: of the same order, with the same or a lower
+    /// version. One lookup resolves them all; otherwise each would need a batch of its own and delay other orders.
+    pub(super) fn remove_competing(&mut self, versions: &HashMap<Uuid, i32>) -> Vec<PendingWrite> {
+        let is_competing = |write: &PendingWrite| {
             versions.get(&write.row.order_id).is_some_and(|attempted| write.row.version <= *attempted)
         };
-        let mut duplicates = Vec::new();
+        let mut competing = Vec::new();
         for queue in [&mut self.small, &mut self.large] {
-            if queue.iter().any(is_duplicate) {
-                let (taken, left): (Vec<_>, Vec<_>) = queue.drain(..).partition(is_duplicate);
+            if queue.iter().any(is_competing) {
+                let (removed, left): (Vec<_>, Vec<_>) = queue.drain(..).partition(is_competing);
                 *queue = left.into();
-                duplicates.extend(taken.into_iter().filter_map(PendingWrite::try_take));
+                competing.extend(removed.into_iter().filter_map(PendingWrite::try_start));
             }
         }
-        duplicates
+        competing
     }
 }
 
-fn take(queue: &mut VecDeque<PendingWrite>, max_bytes: usize) -> Vec<PendingWrite> {
+fn fill_batch(queue: &mut VecDeque<PendingWrite>, max_bytes: usize) -> Vec<PendingWrite> {
     let (mut batch, mut bytes, mut orders) = (Vec::new(), 0, HashSet::new());
     let mut later = Vec::new();
     while let Some(write) = queue.pop_front() {
@@ -76,7 +77,7 @@ fn take(queue: &mut VecDeque<PendingWrite>, max_bytes: usize) -> Vec<PendingWrit
         }
         if orders.contains(&write.row.order_id) {
             later.push(write);
-        } else if let Some(write) = write.try_take() {
+        } else if let Some(write) = write.try_start() {
             orders.insert(write.row.order_id);
             bytes += write.row.bytes();
             batch.push(write);
@@ -118,7 +119,7 @@ mod tests {
             deadline: Instant::now(),
             outcome_unknown: false,
             failures: 0,
-            taken: Arc::new(AtomicBool::new(false)),
+            withdrawn_or_started: Arc::new(AtomicBool::new(false)),
             reply: oneshot::channel().0,
             slot: None,
             share: Budget::new(MAX_BYTES).share(),
@@ -167,7 +168,7 @@ mod tests {
         queue.push(write(4, 1));
         assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [1, 4]);
         let versions = HashMap::from([(Uuid::from_u128(1), 1)]);
-        assert_eq!(ids(&queue.take_duplicates(&versions)), [1]);
+        assert_eq!(ids(&queue.remove_competing(&versions)), [1]);
         assert!(queue.is_empty());
     }
 
@@ -175,7 +176,7 @@ mod tests {
     fn a_write_whose_caller_has_given_up_is_dropped_from_both_queues() {
         let (small, large) = (write(1, 1), write(2, 500));
         for write in [&small, &large] {
-            write.taken.store(true, Ordering::Release);
+            write.withdrawn_or_started.store(true, Ordering::Release);
         }
         let mut queue = queue([small, large, write(3, 1)]);
         assert_eq!(ids(&queue.next_batch(MAX_BYTES)), [3]);

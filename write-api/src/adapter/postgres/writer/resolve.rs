@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_statement_keeps_as_many_attempts_as_the_resolver_expects() {
-        let kept = format!("(free.attempt_id || o.write_attempts)[1:{KEPT_ATTEMPTS}]");
+        let kept = format!("(locked_here.attempt_id || o.write_attempts)[1:{KEPT_ATTEMPTS}]");
         assert!(include_str!("save_batch.sql").contains(&kept), "{kept}");
     }
 

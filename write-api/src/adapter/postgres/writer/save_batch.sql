@@ -29,7 +29,7 @@ placed AS (
 -- Locks the rows that still have the version that the change was computed from. Rows that another session has locked
 -- are skipped: waiting for them would delay the rest of the batch. The planner never turns a LATERAL subquery that
 -- locks rows into a join, so no plan scans all of `orders`, not even one that was made while the table was empty.
-free AS (
+locked_here AS (
     SELECT step.*, found.ctid
     FROM step
     CROSS JOIN LATERAL (
@@ -44,20 +44,20 @@ free AS (
 -- A ctid is unique within one table only: do not partition `orders`.
 changed AS (
     UPDATE orders o
-    SET status = free.status,
-        version = free.version,
-        updated_at = free.updated_at,
+    SET status = locked_here.status,
+        version = locked_here.version,
+        updated_at = locked_here.updated_at,
         -- The aggregate was read with all facts of the version before, which can change only with the version.
-        carrier = free.carrier,
-        tracking_number = free.tracking_number,
-        cancel_reason = free.cancel_reason,
-        paid_at = free.paid_at,
-        shipped_at = free.shipped_at,
-        delivered_at = free.delivered_at,
-        cancelled_at = free.cancelled_at,
-        write_attempts = (free.attempt_id || o.write_attempts)[1:8]
-    FROM free
-    WHERE o.ctid = free.ctid
+        carrier = locked_here.carrier,
+        tracking_number = locked_here.tracking_number,
+        cancel_reason = locked_here.cancel_reason,
+        paid_at = locked_here.paid_at,
+        shipped_at = locked_here.shipped_at,
+        delivered_at = locked_here.delivered_at,
+        cancelled_at = locked_here.cancelled_at,
+        write_attempts = (locked_here.attempt_id || o.write_attempts)[1:8]
+    FROM locked_here
+    WHERE o.ctid = locked_here.ctid
     RETURNING o.order_id
 ),
 saved AS (

@@ -11,15 +11,15 @@ use diesel_async::AsyncPgConnection;
 
 use super::Limits;
 use super::connect::{Connector, PooledConnection};
-use super::error_class::{self, ErrorClass};
+use super::session_effect::{self, SessionEffect};
+use super::session_validity::{self, Validity};
 use super::statement_limit::StatementLimit;
-use super::validity::{self, Validity};
 
 /// A session younger than this that never ran a statement successfully cannot have stale state, so its errors have
 /// another cause. An older session is replaced after an unexplained error.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// Timeouts in a row after which a session is replaced. Timeouts are recognised by their duration only, and on an
+/// Timeouts in a row after which a session is replaced. Timeouts are recognized by their duration only, and on an
 /// overloaded machine other errors can take as long.
 const MAX_TIMEOUTS: u32 = 3;
 
@@ -73,30 +73,30 @@ impl Lease {
     }
 
     /// Keeps or closes the session after an error.
-    pub(super) fn failed(&mut self, error_class: ErrorClass, validity: &Validity) -> StatementOutcome {
+    pub(super) fn failed(&mut self, effect: SessionEffect, validity: &Validity) -> StatementOutcome {
         let session = &mut *self.object;
         let opened = session.opened;
-        match error_class {
-            ErrorClass::Intact => self.keep = true,
-            ErrorClass::Timeout => {
+        match effect {
+            SessionEffect::Intact => self.keep = true,
+            SessionEffect::Timeout => {
                 session.timeouts += 1;
                 self.keep = session.timeouts < MAX_TIMEOUTS;
             }
-            ErrorClass::Unexplained if !session.has_worked && opened.elapsed() < YOUNG => {
+            SessionEffect::Unexplained if !session.has_worked && opened.elapsed() < YOUNG => {
                 self.keep = true;
                 validity.record_same_failure(opened);
             }
-            ErrorClass::Unexplained => {
+            SessionEffect::Unexplained => {
                 self.close();
                 validity.suspect(Instant::now());
                 return StatementOutcome::Retryable;
             }
-            ErrorClass::ReadOnly => {
+            SessionEffect::ReadOnly => {
                 self.close();
-                validity.invalidate_before(Instant::now(), &validity::READ_ONLY);
+                validity.invalidate_before(Instant::now(), &session_validity::READ_ONLY);
                 return StatementOutcome::Retryable;
             }
-            ErrorClass::Lost => {
+            SessionEffect::Lost => {
                 self.close();
                 return StatementOutcome::Unknown;
             }
@@ -141,8 +141,8 @@ impl Session {
     /// must be rolled back. `took` is the duration of the failed statement, or zero if unknown.
     pub fn give_back_after(mut self, error: &DieselError, took: Duration) {
         self.is_settled = true;
-        let error_class = error_class::classify(error, took, self.limits.lock_or_statement_timeout);
-        self.lease.failed(error_class, &self.validity);
+        let effect = session_effect::classify(error, took, self.limits.lock_or_statement_timeout);
+        self.lease.failed(effect, &self.validity);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::metrics::Registry;
 
 /// The metrics of one listener's connections.
 #[derive(Clone)]
-pub(super) struct Stats {
+pub(super) struct ConnectionMetrics {
     open: Gauge,
     accepted: Counter,
     idle: Counter,
@@ -29,9 +29,9 @@ pub(super) enum Cut {
 }
 
 /// Counts as an open connection until dropped.
-pub(super) struct OpenConnection(Stats);
+pub(super) struct OpenConnection(ConnectionMetrics);
 
-impl Stats {
+impl ConnectionMetrics {
     pub(super) fn register(registry: &Registry, listener: &'static str) -> Self {
         let cut = |reason| counter!("orders_http_connections_cut_total", "listener" => listener, "reason" => reason);
         registry.register(|| Self {

@@ -9,7 +9,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 /// What an error says about its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ErrorClass {
+pub(super) enum SessionEffect {
     /// The session is fine.
     Intact,
     /// A lock timeout, statement timeout or deadlock, judged by its duration. The session is fine.
@@ -29,7 +29,7 @@ const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// diesel has no kind for a lock timeout, a statement timeout or a deadlock, but each takes at least as long as its
 /// limit. An error that came sooner is none of these.
-pub(super) fn classify(error: &Error, took: Duration, min_timeout: Duration) -> ErrorClass {
+pub(super) fn classify(error: &Error, took: Duration, min_timeout: Duration) -> SessionEffect {
     use DatabaseErrorKind::{
         CheckViolation, ClosedConnection, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
         ReadOnlyTransaction, RestrictViolation, SerializationFailure, UnableToSendCommand, UniqueViolation,
@@ -43,13 +43,13 @@ pub(super) fn classify(error: &Error, took: Duration, min_timeout: Duration) -> 
             CheckViolation | ExclusionViolation | ForeignKeyViolation | NotNullViolation | RestrictViolation
             | SerializationFailure | UniqueViolation,
             _,
-        ) => ErrorClass::Intact,
-        Error::DatabaseError(ReadOnlyTransaction, _) => ErrorClass::ReadOnly,
-        Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) => ErrorClass::Lost,
-        Error::DatabaseError(_, _) if took >= min_timeout.min(DEADLOCK_TIMEOUT) => ErrorClass::Timeout,
-        Error::DatabaseError(_, _) => ErrorClass::Unexplained,
+        ) => SessionEffect::Intact,
+        Error::DatabaseError(ReadOnlyTransaction, _) => SessionEffect::ReadOnly,
+        Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) => SessionEffect::Lost,
+        Error::DatabaseError(_, _) if took >= min_timeout.min(DEADLOCK_TIMEOUT) => SessionEffect::Timeout,
+        Error::DatabaseError(_, _) => SessionEffect::Unexplained,
         // The outcome is unknown: if a row cannot be decoded, the statement was executed.
-        _ => ErrorClass::Lost,
+        _ => SessionEffect::Lost,
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(300);
 
-    fn classify_kind(kind: DatabaseErrorKind, took: Duration) -> ErrorClass {
+    fn classify_kind(kind: DatabaseErrorKind, took: Duration) -> SessionEffect {
         classify(&Error::DatabaseError(kind, Box::new("failed".to_owned())), took, LIMIT)
     }
 
@@ -74,30 +74,33 @@ mod tests {
             DatabaseErrorKind::RestrictViolation,
             DatabaseErrorKind::SerializationFailure,
         ] {
-            assert_eq!(classify_kind(kind, Duration::ZERO), ErrorClass::Intact);
+            assert_eq!(classify_kind(kind, Duration::ZERO), SessionEffect::Intact);
         }
-        assert_eq!(classify(&Error::NotFound, Duration::ZERO, LIMIT), ErrorClass::Intact);
+        assert_eq!(classify(&Error::NotFound, Duration::ZERO, LIMIT), SessionEffect::Intact);
     }
 
     #[test]
     fn an_error_without_a_kind_is_a_timeout_only_if_it_took_as_long_as_one() {
-        assert_eq!(classify_kind(DatabaseErrorKind::Unknown, LIMIT / 2), ErrorClass::Unexplained);
-        assert_eq!(classify_kind(DatabaseErrorKind::Unknown, LIMIT), ErrorClass::Timeout);
+        assert_eq!(classify_kind(DatabaseErrorKind::Unknown, LIMIT / 2), SessionEffect::Unexplained);
+        assert_eq!(classify_kind(DatabaseErrorKind::Unknown, LIMIT), SessionEffect::Timeout);
         let error = Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new("deadlock".to_owned()));
-        assert_eq!(classify(&error, DEADLOCK_TIMEOUT, DEADLOCK_TIMEOUT * 5), ErrorClass::Timeout);
+        assert_eq!(classify(&error, DEADLOCK_TIMEOUT, DEADLOCK_TIMEOUT * 5), SessionEffect::Timeout);
     }
 
     #[test]
     fn a_statement_that_may_have_been_executed_is_lost() {
         assert_eq!(
             classify_kind(DatabaseErrorKind::ReadOnlyTransaction, Duration::ZERO),
-            ErrorClass::ReadOnly
+            SessionEffect::ReadOnly
         );
-        assert_eq!(classify_kind(DatabaseErrorKind::ClosedConnection, Duration::ZERO), ErrorClass::Lost);
-        assert_eq!(classify_kind(DatabaseErrorKind::UnableToSendCommand, Duration::ZERO), ErrorClass::Lost);
+        assert_eq!(classify_kind(DatabaseErrorKind::ClosedConnection, Duration::ZERO), SessionEffect::Lost);
+        assert_eq!(
+            classify_kind(DatabaseErrorKind::UnableToSendCommand, Duration::ZERO),
+            SessionEffect::Lost
+        );
         assert_eq!(
             classify(&Error::DeserializationError("a wrong type".into()), Duration::ZERO, LIMIT),
-            ErrorClass::Lost
+            SessionEffect::Lost
         );
     }
 }

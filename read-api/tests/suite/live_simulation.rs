@@ -1,7 +1,7 @@
-//! Streams over a model of servers: replication that lags, failovers that lose orders, transaction ids that are used
+//! Streams over simulated servers: replication that lags, failovers that lose orders, transaction ids that are used
 //! again. In the end, every client knows exactly what the database holds.
 
-#![allow(clippy::indexing_slicing, reason = "A wrong model may panic.")]
+#![allow(clippy::indexing_slicing, reason = "A wrong simulation may panic.")]
 
 mod cluster;
 
@@ -25,9 +25,9 @@ use self::cluster::{Cluster, Step, Stored, step};
 const LIVE_POLL: Duration = Duration::from_millis(10);
 
 #[derive(Clone)]
-struct Model(Arc<Mutex<Cluster>>);
+struct Simulation(Arc<Mutex<Cluster>>);
 
-impl Model {
+impl Simulation {
     fn lock(&self) -> MutexGuard<'_, Cluster> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,7 +47,7 @@ fn summary(order: u8, stored: Stored) -> OrderSummary {
     }
 }
 
-impl OrderWatch for Model {
+impl OrderWatch for Simulation {
     async fn reached(&self, _: Vec<WantedVersion>) -> Result<Vec<OrderDetail>, QueryError> {
         unreachable!("no request waits for a version")
     }
@@ -63,7 +63,7 @@ impl OrderWatch for Model {
         Ok(Read { position, found: vec![orders; customers.len()] })
     }
 
-    async fn changes_of(
+    async fn changes_of_customer(
         &self,
         _: &str,
         first_unseen: i64,
@@ -74,7 +74,7 @@ impl OrderWatch for Model {
         Ok(Read { position, found: changed.map(|(order, stored)| summary(order, stored)).collect() })
     }
 
-    async fn changes(
+    async fn changes_of_customers(
         &self,
         _: Vec<String>,
         transactions: Vec<Range<i64>>,
@@ -100,7 +100,7 @@ struct Client {
 }
 
 impl Client {
-    async fn start(live: &Live<Model>) -> Result<Self> {
+    async fn start(live: &Live<Simulation>) -> Result<Self> {
         let subscription = live.subscribe("alice".to_owned(), None).await?;
         let mut client = Self { subscription, known: BTreeMap::new(), last: None };
         client.take_first();
@@ -140,7 +140,7 @@ impl Client {
     }
 
     /// Reconnects with the last id.
-    async fn reconnect(&mut self, live: &Live<Model>) -> Result<()> {
+    async fn reconnect(&mut self, live: &Live<Simulation>) -> Result<()> {
         self.subscription = live.subscribe("alice".to_owned(), self.last).await?;
         self.take_first();
         Ok(())
@@ -148,15 +148,15 @@ impl Client {
 }
 
 async fn run(steps: &[Step]) -> Result<()> {
-    let model = Model(Arc::new(Mutex::new(Cluster::new())));
+    let simulation = Simulation(Arc::new(Mutex::new(Cluster::new())));
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
-    let live = Live::start(Arc::new(model.clone()), LIVE_POLL, 10, &CriticalTasks::new(stop));
+    let live = Live::start(Arc::new(simulation.clone()), LIVE_POLL, 10, &CriticalTasks::new(stop));
     let mut steady = Client::start(&live).await?;
     let mut hopping = Client::start(&live).await?;
     let mut away = Client::start(&live).await?;
     for (number, step) in steps.iter().enumerate() {
-        model.lock().apply(step);
+        simulation.lock().apply(step);
         if number % 3 == 0 {
             tokio::time::sleep(LIVE_POLL).await;
         }
@@ -170,8 +170,8 @@ async fn run(steps: &[Step]) -> Result<()> {
         }
     }
     // All transactions end, one more order is written, and the standbys catch up.
-    let finish = |model: &Model| {
-        let mut cluster = model.lock();
+    let finish = |simulation: &Simulation| {
+        let mut cluster = simulation.lock();
         while !cluster.pending.is_empty() {
             cluster.apply(&Step::End { which: 0, commit: true });
         }
@@ -180,7 +180,7 @@ async fn run(steps: &[Step]) -> Result<()> {
         cluster.replayed = [cluster.log.len() - 1; 2];
         cluster.newest().orders
     };
-    let stored = finish(&model);
+    let stored = finish(&simulation);
     away.reconnect(&live).await?;
     tokio::time::sleep(Duration::from_secs(4)).await;
     steady.read()?;

@@ -1,4 +1,4 @@
-//! A model of a primary and two standbys.
+//! A simulated primary and two standbys.
 
 use std::collections::BTreeMap;
 
