@@ -87,6 +87,9 @@ async fn an_unknown_order_is_shown_as_soon_as_it_arrives() -> Result<()> {
     let browser = &scene.browser;
     scene.open(&format!("order={}", id(99))).await?;
     browser.until_texts("#missing strong", &["There is no order with this id."]).await?;
+    let is_at_the_right = "const right = (id) => document.getElementById(id).getBoundingClientRect().right;
+        return right('detail') - right('close') < 50";
+    assert_eq!(browser.run(is_at_the_right).await?, true, "the close button");
     scene.place_order(99, &Order { customer: "bob", total_cents: 5, item_count: 1, sku: "TEA" }).await?;
     browser.until_texts("#detail-total", &["0.05"]).await?;
     browser.until_texts("#missing", &[""; 0]).await?;
