@@ -115,19 +115,21 @@ async fn a_locked_table_fails_the_migration_by_name() -> Result<()> {
 async fn an_interrupted_index_is_built_again() -> Result<()> {
     let database = TestDatabase::create().await?;
     let url = database.superuser_url();
-    while migrate::down(&url, 1).await?[0].name != "2026-11-23-001300_answer_recent_orders_from_an_index" {}
+    while migrate::down(&url, 1).await?[0].name
+        != "2026-11-26-000300_serve_a_customers_list_with_its_currency"
+    {}
     let session = database.connect().await?;
     session
         .batch_execute(
-            "CREATE INDEX order_summary_by_customer ON order_summary (customer_id);
-             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'order_summary_by_customer'::regclass",
+            "CREATE INDEX order_summary_of_customer ON order_summary (customer_id);
+             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'order_summary_of_customer'::regclass",
         )
         .await?;
     migrate::up(&url).await?;
     let index = "SELECT indisvalid, indnatts::int FROM pg_index
-                 WHERE indexrelid = 'order_summary_by_customer'::regclass";
+                 WHERE indexrelid = 'order_summary_of_customer'::regclass";
     let index = session.query_one(index, &[]).await?;
-    assert_eq!((index.get::<_, bool>(0), index.get::<_, i32>(1)), (true, 9), "the unfinished one is gone");
+    assert_eq!((index.get::<_, bool>(0), index.get::<_, i32>(1)), (true, 10), "the unfinished one is gone");
     Ok(())
 }
 

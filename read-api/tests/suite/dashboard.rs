@@ -7,7 +7,8 @@ use crate::support::Api;
 #[tokio::test]
 async fn the_page_comes_from_the_binary_and_may_use_nothing_else() -> Result<()> {
     let api = Api::start().await?;
-    // Each file that the page uses is served: the page names its styles and its first script, a script those it imports.
+    // Each file that the page uses is served: the page names its styles and its first script, a script those it
+    // imports.
     let mut paths = vec!["/".to_owned()];
     let mut next = 0;
     while let Some(path) = paths.get(next).cloned() {

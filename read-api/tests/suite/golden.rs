@@ -10,6 +10,10 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::support::{Api, SOON};
 
+/// The statements of the previous release.
+const PREVIOUS: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/migrate/tests/previous/statements/read-api");
+
 const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
 
 /// Two million orders of 100,000 customers, one of whom has twenty thousand. Ten are cancelled; the other statuses are
@@ -76,11 +80,20 @@ async fn check(
 ) -> Result<()> {
     expect_run(session, name, request).await?;
     session.batch_execute(&format!("PREPARE {name}({types}) AS {}", statement(name)?)).await?;
-    check_plan(session, name, &format!("({arguments})")).await
+    check_plan(session, name, name, &format!("({arguments})")).await?;
+    check_previous(session, name, &format!("({types})"), &format!("({arguments})")).await
 }
 
-async fn check_plan(session: &Client, name: &str, arguments: &str) -> Result<()> {
-    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {name}{arguments}");
+/// The previous release runs beside this build: its statement with this name, if it had one, has the same plan.
+async fn check_previous(session: &Client, name: &str, types: &str, arguments: &str) -> Result<()> {
+    let Ok(previous) = std::fs::read_to_string(format!("{PREVIOUS}/{name}.sql")) else { return Ok(()) };
+    session.batch_execute(&format!("PREPARE previous_{name}{types} AS {previous}")).await?;
+    check_plan(session, name, &format!("previous_{name}"), arguments).await
+}
+
+/// Checks that the plan of the prepared statement is the golden one of `name`.
+async fn check_plan(session: &Client, name: &str, prepared: &str, arguments: &str) -> Result<()> {
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {prepared}{arguments}");
     let plan = session.query(&explain, &[]).await?;
     let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
     // A merge has a sort key, and sorts nothing.
@@ -199,7 +212,8 @@ async fn every_statement_reads_by_index_and_in_index_order() -> Result<()> {
     assert!(pages <= 5, "{pages} pages");
 
     session.batch_execute(&format!("PREPARE position AS {}", statement("position")?)).await?;
-    check_plan(&session, "position", "").await?;
+    check_plan(&session, "position", "position", "").await?;
+    check_previous(&session, "position", "", "").await?;
     let (pages, rows) = cost(&session, "position", "").await?;
     assert!(rows == 1 && pages <= 9, "{pages} pages for {rows} position");
 
@@ -216,5 +230,10 @@ async fn every_statement_reads_by_index_and_in_index_order() -> Result<()> {
     check(&session, "changes_of_customer", "text, bigint, bigint", request, missed).await?;
     let (pages, rows) = cost(&session, "changes_of_customer", &format!("({missed})")).await?;
     assert!(rows == 20 && pages <= 40, "{pages} pages for {rows} changes of a customer");
+
+    let checked = "SELECT FROM pg_prepared_statements WHERE name LIKE 'previous%'";
+    let checked = session.query(checked, &[]).await?.len();
+    // `open_transactions` reads no table.
+    assert_eq!(checked + 1, std::fs::read_dir(PREVIOUS)?.count(), "statements of the previous release");
     Ok(())
 }

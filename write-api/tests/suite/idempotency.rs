@@ -199,6 +199,11 @@ async fn send(api: &Api, run: Uuid, request: Request) -> Result<(StatusCode, Val
     Ok((response.status(), response.json().await?))
 }
 
+/// What a repeat must have in common with the first request.
+fn content(request: &Request) -> (u8, u8, Option<&'static str>) {
+    (request.customer, request.quantity, request.currency)
+}
+
 /// Sends the requests, all at once if `concurrently`, and compares the responses of each identity.
 async fn check(api: &Api, requests: &[Request], concurrently: bool) -> Result<()> {
     let run = Uuid::now_v7();
@@ -228,14 +233,19 @@ async fn check(api: &Api, requests: &[Request], concurrently: bool) -> Result<()
                 orders += 1;
                 accepted.insert((request.identity, scope), (*request, body.clone()));
             }
-            Some((_, first)) => anyhow::ensure!(first == body, "{status}: {first} became {body}"),
+            Some((first_request, first)) => {
+                anyhow::ensure!(first == body, "{status}: {first} became {body}");
+                anyhow::ensure!(
+                    content(first_request) == content(request),
+                    "{first_request:?} became {request:?}"
+                );
+            }
         }
     }
     for (request, (status, body)) in requests.iter().zip(&responses).filter(|(_, (status, _))| *status != 201)
     {
         let scope = matches!(request.identity, Identity::Key(_)).then_some(request.customer);
         let (first, _) = accepted.get(&(request.identity, scope)).ok_or_else(|| anyhow::anyhow!("{body}"))?;
-        let content = |request: &Request| (request.customer, request.quantity, request.currency);
         let same = content(first) == content(request);
         anyhow::ensure!(*status == 422 && !same, "{status} for {request:?} after {first:?}");
     }

@@ -10,6 +10,9 @@ const ESCAPE: &str = "\u{E00C}";
 const IS_OPEN: &str = "return document.getElementById('detail').open";
 const IS_CLOSED: &str = "return !document.getElementById('detail').open";
 
+/// A click opens an order after 250 ms. A longer timer that is set later ends later.
+const AFTER_ANY_OPENING: &str = "return new Promise((done) => setTimeout(done, 300))";
+
 fn is_at(fragment: &str) -> String {
     format!("return location.hash === '#{fragment}'")
 }
@@ -84,6 +87,9 @@ async fn an_unknown_order_is_shown_as_soon_as_it_arrives() -> Result<()> {
     let browser = &scene.browser;
     scene.open(&format!("order={}", id(99))).await?;
     browser.until_texts("#missing strong", &["There is no order with this id."]).await?;
+    let is_at_the_right = "const right = (id) => document.getElementById(id).getBoundingClientRect().right;
+        return right('detail') - right('close') < 50";
+    assert_eq!(browser.run(is_at_the_right).await?, true, "the close button");
     scene.place_order(99, &Order { customer: "bob", total_cents: 5, item_count: 1, sku: "TEA" }).await?;
     browser.until_texts("#detail-total", &["0.05"]).await?;
     browser.until_texts("#missing", &[""; 0]).await?;
@@ -109,9 +115,12 @@ async fn selecting_text_in_a_row_opens_nothing() -> Result<()> {
     let link = "tbody tr:nth-child(2) .open";
     browser.drag((link, 0.0), (link, 1.0)).await?;
     assert_eq!(browser.selection().await?, id(44));
+    browser.run(AFTER_ANY_OPENING).await?;
+    assert_eq!(browser.run(IS_CLOSED).await?, true);
     browser.click_at(("tbody tr:nth-child(4) .sku", 0.1), 2).await?;
     assert_ne!(browser.selection().await?, "");
-    // A click opens 250 ms later. The next row's click comes after those of the selections.
+    browser.run(AFTER_ANY_OPENING).await?;
+    assert_eq!(browser.run(IS_CLOSED).await?, true);
     browser.click_at(("tbody tr:nth-child(6) .total", 0.1), 1).await?;
     browser.until(IS_OPEN).await?;
     browser.until_texts("#detail-id", &[id(40)]).await?;

@@ -113,7 +113,7 @@ byId("list").querySelector("tbody").addEventListener("click", (event) => {
   // The keyboard's Enter is a click with the detail 0. A touch selects by being long.
   if (event.detail === 0 || event.pointerType === "touch") return openFromList(row);
   const isSelecting = () => getSelection().toString() !== "";
-  if (event.detail > 1 || isSelecting()) return;
+  if (isSelecting()) return;
   opening = setTimeout(() => isSelecting() || openFromList(row), DOUBLE_CLICK);
 });
 
