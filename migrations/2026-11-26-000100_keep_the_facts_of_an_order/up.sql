@@ -1,8 +1,8 @@
 -- An order keeps everything that it was told: its currency, its shipment, why it was cancelled, and the time of each
 -- step. Rows and writers from before this migration lack them, so every column may be NULL.
 --
--- A fact may be there only in a status that its step leads to. It may be missing in all of them: writers of older builds
--- set the status only. They keep the columns as they are, and no step leads out of such a status into another one.
+-- A fact may be there only in a status that its step leads to. It may be missing in all of them: writers of older
+-- builds set the status only, and leave these columns as they are.
 --
 -- NOT VALID reads no rows, so the exclusive lock is held only briefly. Other sessions queue behind this statement and
 -- give up after 300 ms (DATABASE_LOCK_TIMEOUT_MS). So it gives up sooner.

@@ -23,6 +23,6 @@ ALTER TABLE order_summary
     ADD CONSTRAINT order_summary_currency_is_a_code CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$') NOT VALID;
 
 -- Items never change. Where they make a row longer than 2 kB they are out of line, and a step writes a pointer to them
--- instead of a copy. Compressed, even those of 50 lines would stay in the row. A row of up to 2 kB always has its items in
--- line, whatever toast_tuple_target says: so the few items of most orders cost no second table.
+-- instead of a copy. Compressed, even those of 50 lines would stay in the row. A row of up to 2 kB always has its items
+-- in line, whatever toast_tuple_target says: so the few items of most orders cost no second table.
 ALTER TABLE order_summary ALTER COLUMN items SET STORAGE EXTERNAL;
