@@ -55,8 +55,8 @@ pub enum DecodeReason {
     MissingField(&'static str),
 }
 
-/// All fields of all kinds in one flat object: the facts stand beside `order`. Not `serde(flatten)`, which buffers every
-/// value while decoding: decoding is the projector's largest cost outside PostgreSQL.
+/// All fields of all kinds in one flat object: the facts stand beside `order`. Not `serde(flatten)`, which buffers
+/// every value while decoding: decoding is the projector's largest cost outside PostgreSQL.
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {
     event_id: Uuid,

@@ -53,7 +53,8 @@ struct OlderWriter(Client);
 
 impl OlderWriter {
     async fn new(session: Client) -> Result<Self> {
-        let types = "uuid[], text[], text[], bigint[], text[], int[], timestamptz[], timestamptz[], text[], text[], bigint[]";
+        let types = "uuid[], text[], text[], bigint[], text[], int[], timestamptz[], timestamptz[], text[], text[], \
+                     bigint[]";
         session.batch_execute(&format!("PREPARE older_save ({types}) AS {OLDER}")).await?;
         Ok(Self(session))
     }
