@@ -16,25 +16,27 @@ pub(super) enum Build {
 pub(super) struct Fleet {
     pub(super) database: TestDatabase,
     previous: ServiceBinaries,
+    current: &'static ServiceBinaries,
     logs: tempfile::TempDir,
 }
 
 impl Fleet {
-    pub(super) fn new(database: TestDatabase, previous: ServiceBinaries) -> Result<Self> {
-        Ok(Self { database, previous, logs: tempfile::tempdir()? })
+    pub(super) async fn new(database: TestDatabase, previous: ServiceBinaries) -> Result<Self> {
+        let current = ServiceBinaries::built().await?;
+        Ok(Self { database, previous, current, logs: tempfile::tempdir()? })
     }
 
-    async fn program(&self, kind: ServiceKind, build: Build) -> Result<PathBuf> {
-        Ok(match build {
+    fn program(&self, kind: ServiceKind, build: Build) -> PathBuf {
+        match build {
             Build::Previous => self.previous.program(kind),
-            Build::Current => ServiceBinaries::built().await?.program(kind),
-        })
+            Build::Current => self.current.program(kind),
+        }
     }
 
     pub(super) async fn start(&self, kind: ServiceKind, build: Build) -> Result<Service> {
         let logs = self.logs.path().join(format!("{build:?}"));
         std::fs::create_dir_all(&logs)?;
-        let program = self.program(kind, build).await?;
+        let program = self.program(kind, build);
         let mut service = Service::start(kind, &program, &self.database.url(kind.role()), 0, &logs)?;
         service.wait_until_ready().await?;
         Ok(service)
@@ -42,7 +44,7 @@ impl Fleet {
 
     /// `write-api republish`.
     pub(super) async fn republish(&self, build: Build) -> Result<()> {
-        let mut command = tokio::process::Command::new(self.program(ServiceKind::WriteApi, build).await?);
+        let mut command = tokio::process::Command::new(self.program(ServiceKind::WriteApi, build));
         command.arg("republish").env("DATABASE_URL", self.database.url("orders_write_api"));
         let output = command.output().await?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
