@@ -9,7 +9,7 @@ WITH allocated AS MATERIALIZED (
 SELECT
     newest,
     CASE WHEN newest >= $1 THEN pg_current_xact_id()::text::bigint END,
-    -- The server run.
+    -- Identifies the server run: when the server started, and its last crash. Recovery resets the statistics.
     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
     coalesce((SELECT (extract(epoch FROM stats_reset) * 1000000)::bigint FROM pg_stat_archiver), 0)
 FROM allocated

@@ -7,7 +7,8 @@ DELETE FROM outbox
 -- to one table: `outbox` must not be partitioned. `= ANY((array))`, not `IN (…)`: with a generic plan or stale
 -- statistics, IN becomes a join that reads the whole table.
 WHERE ctid = ANY((
-    -- Nearly always all locked events fit, which one sum shows. If not, a running sum finds how many fit.
+    -- Nearly always all locked events fit: their total size shows it. If not, a running sum finds how many fit. The
+    -- first two parameters are the same limit: each parameter occurs once in a file.
     SELECT CASE WHEN bytes <= $1 THEN ctids ELSE ARRAY(
         SELECT row_ctid
         FROM (

@@ -12,6 +12,6 @@ SELECT
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND relation IN ('outbox'::regclass, 'outbox_id_seq'::regclass)
     ),
-    -- The server run.
+    -- Identifies the server run: when the server started, and its last crash. Recovery resets the statistics.
     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
     coalesce((SELECT (extract(epoch FROM stats_reset) * 1000000)::bigint FROM pg_stat_archiver), 0)

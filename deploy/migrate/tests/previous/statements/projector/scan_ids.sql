@@ -10,7 +10,7 @@ SELECT
         ORDER BY id
         LIMIT 1
     ) END,
-    -- The server run.
+    -- Identifies the server run: when the server started, and its last crash. Recovery resets the statistics.
     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
     coalesce((SELECT (extract(epoch FROM stats_reset) * 1000000)::bigint FROM pg_stat_archiver), 0)
 FROM (

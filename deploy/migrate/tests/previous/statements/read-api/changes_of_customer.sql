@@ -7,6 +7,6 @@ WHERE o.customer_id = $1
   -- Only transaction ids that this server has assigned. Rows of a restored dump may have higher ones: these belong to
   -- another history and are no changes.
   AND o.changed_in < pg_snapshot_xmax(pg_current_snapshot())::text::bigint
--- The order of the index on customers. Without it, the planner may read the changes of all customers instead.
+-- The sort of the index on customers. Without it, the planner may read the changes of all customers instead.
 ORDER BY o.placed_at DESC, o.order_id DESC
 LIMIT $3

@@ -4,8 +4,8 @@ SELECT
     -- The oldest open transaction, and all open ones.
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
     ARRAY(SELECT xid::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS xid),
-    -- Capped at the newest change + 1. After a crash PostgreSQL may reuse transaction ids that left nothing durable.
-    -- A position beyond them would hide rows written under them later.
+    -- The newest change + 1, not the next transaction id. After a crash PostgreSQL reuses the ids of transactions that
+    -- left nothing on disk, and a higher position would hide rows that are then written under those ids.
     coalesce((
         SELECT changed_in
         FROM order_summary

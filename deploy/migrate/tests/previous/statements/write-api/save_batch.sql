@@ -27,7 +27,7 @@ step AS (
 -- Locks the rows that still have the version that the change was computed from. Rows that another session has locked
 -- are skipped: waiting for them would delay the rest of the batch. The planner never turns a LATERAL subquery that
 -- locks rows into a join, so no plan scans all of `orders`, not even one that was made while the table was empty.
-free AS (
+locked_here AS (
     SELECT step.*, found.ctid
     FROM step
     CROSS JOIN LATERAL (
@@ -42,12 +42,12 @@ free AS (
 -- A ctid is unique within one table only: do not partition `orders`.
 changed AS (
     UPDATE orders o
-    SET status = free.status,
-        version = free.version,
-        updated_at = free.updated_at,
-        write_attempts = (free.attempt_id || o.write_attempts)[1:8]
-    FROM free
-    WHERE o.ctid = free.ctid
+    SET status = locked_here.status,
+        version = locked_here.version,
+        updated_at = locked_here.updated_at,
+        write_attempts = (locked_here.attempt_id || o.write_attempts)[1:8]
+    FROM locked_here
+    WHERE o.ctid = locked_here.ctid
     RETURNING o.order_id
 ),
 saved AS (
