@@ -41,8 +41,8 @@ pub struct OrderItem {
 }
 
 impl OrderFacts {
-    /// Adds the time of the step that led to `state`, if it is missing: `last_change`, which is the time of that step
-    /// in all events, republished ones too. Builds before the step times wrote no other.
+    /// Adds the time of the step that led to `state`, if it is missing: `last_change`, the event's `occurred_at`. That
+    /// is the time of the step in republished events too, but for those of the first builds, from before 2026-11-24.
     pub(crate) fn add_time_of_last_step(&mut self, state: &OrderState, last_change: DateTime<Utc>) {
         let time = match state.status {
             OrderStatus::Placed => return,

@@ -7,7 +7,7 @@ pub struct Currency([u8; 3]);
 /// Why a currency is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CurrencyError {
-    /// Not a code in upper case that ISO 4217 lists.
+    /// Not a code in upper case that ISO 4217 lists with a minor unit.
     #[error("must be a currency code of ISO 4217 in capital letters, such as EUR")]
     Unknown,
     /// Not three capital letters.
@@ -23,9 +23,11 @@ impl Currency {
     ///
     /// # Errors
     ///
-    /// [`CurrencyError::Unknown`] if ISO 4217 does not list the code.
+    /// [`CurrencyError::Unknown`] if ISO 4217 does not list the code, or lists it without a minor unit (gold, test codes):
+    /// amounts are in that unit.
     pub fn new(code: &str) -> Result<Self, CurrencyError> {
-        iso_currency::Currency::from_code(code).ok_or(CurrencyError::Unknown)?;
+        let listed = iso_currency::Currency::from_code(code).filter(|currency| currency.exponent().is_some());
+        listed.ok_or(CurrencyError::Unknown)?;
         Self::from_stored(code)
     }
 
@@ -69,8 +71,22 @@ mod tests {
         for code in ["EUR", "USD", "JPY", "KWD", "CHF"] {
             assert_eq!(Currency::new(code).unwrap().as_str(), code);
         }
-        for code in ["", "EU", "EURO", "eur", "Eur", "ABC", "978", "€", "EU€", " EUR", "EUR\0", "ＥＵＲ"]
-        {
+        for code in [
+            "",
+            "EU",
+            "EURO",
+            "eur",
+            "Eur",
+            "ABC",
+            "978",
+            "€",
+            "EU€",
+            " EUR",
+            "EUR\0",
+            "ＥＵＲ",
+            "XAU",
+            "XXX",
+        ] {
             assert_eq!(Currency::new(code), Err(CurrencyError::Unknown), "{code:?}");
         }
     }

@@ -231,8 +231,8 @@ impl Order {
 
     /// The order in its next version, and the event of the change. The time of the change is `now`, but later than the
     /// previous change (up to the last time that can be stored): the clocks of replicas differ, and times must not
-    /// contradict versions. `differing`
-    /// compares the details of a repeat with those that the order has; `add` adds them to an order without the step.
+    /// contradict versions. `differing` compares the details of a repeat with those that the order has; `add` adds them
+    /// to an order without the step.
     fn advance(
         &self,
         to: OrderStatus,
@@ -317,6 +317,13 @@ impl Order {
     #[must_use]
     pub fn steps(&self) -> &StepFacts {
         &self.steps
+    }
+
+    /// When the order was shipped; `None` if an older build shipped it and did not store the details. A row without the
+    /// time shows later that the details of a repeat cannot be compared. The time is in the event.
+    #[must_use]
+    pub fn shipped_at_to_store(&self) -> Option<DateTime<Utc>> {
+        self.steps.shipped_at.filter(|_| !self.details_unknown)
     }
 
     /// The order's status.

@@ -82,6 +82,22 @@ async fn a_pasted_order_id_opens_the_order_over_its_customers_list() -> Result<(
 }
 
 #[tokio::test]
+async fn an_address_with_another_form_of_the_id_follows_the_order_too() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    let browser = &scene.browser;
+    let (in_capitals, without_hyphens) = (id(44).to_uppercase(), id(43).replace('-', ""));
+    for (number, address) in [(44, in_capitals), (43, without_hyphens)] {
+        browser.open("about:blank").await?;
+        scene.open(&format!("order={address}")).await?;
+        browser.until_texts("#detail-status", &["placed"]).await?;
+        browser.until_texts("#state", &["live"]).await?;
+        scene.change(number, "paid").await?;
+        browser.until_texts("#detail-status", &["paid"]).await?;
+    }
+    scene.is_quiet().await
+}
+
+#[tokio::test]
 async fn an_unknown_order_is_shown_as_soon_as_it_arrives() -> Result<()> {
     let Some(scene) = Scene::create().await? else { return Ok(()) };
     let browser = &scene.browser;

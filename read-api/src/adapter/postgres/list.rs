@@ -33,7 +33,7 @@ pub(super) async fn page(connection: &mut AsyncPgConnection, request: ListReques
 
 /// The page of one request; `None` if the server does not have the wanted version yet. The check comes first, on the
 /// same connection: then the page shows at least what the check has seen. Another connection may lead to a standby
-/// that lags.
+/// that lags, and so may another statement behind a pooler in statement mode, which is refused at the start.
 pub(super) async fn page_at(
     connection: &mut AsyncPgConnection,
     request: ListRequest,

@@ -198,7 +198,7 @@ fn differing_detail(detail: Detail) -> FieldError {
         Detail::TrackingNumber => "/tracking_number",
         Detail::Reason => "/reason",
     };
-    FieldError::at(pointer, "differs from what the order has; leave it out to repeat the step")
+    FieldError::at(pointer, "is not what the order has; leave it out to repeat the step")
 }
 
 fn version_mismatch(current: i32, if_match: &IfMatchHeader) -> Problem {

@@ -246,8 +246,13 @@ fn details_that_an_older_build_did_not_store_are_not_compared() {
     let old = |status, version| Order::restore(StoredOrder { status, version, ..stored(&order) }).unwrap();
     let shipped = old(OrderStatus::Shipped, 3);
     assert_eq!(shipped.ship(&dhl(), now()).unwrap_err(), taken(2, vec![]));
-    let delivered = shipped.deliver(now()).unwrap().0;
-    assert_eq!(delivered.ship(&dhl(), now()).unwrap_err(), taken(2, vec![]));
+    let (delivered, event) = shipped.deliver(now()).unwrap();
+    assert_eq!(event.facts.shipped_at, Some(shipped.updated_at()), "the event keeps the time");
+    let steps = StepFacts { shipped_at: delivered.shipped_at_to_store(), ..delivered.steps().clone() };
+    let again = StoredOrder { status: OrderStatus::Delivered, version: 4, steps, ..stored(&order) };
+    for delivered in [delivered, Order::restore(again).unwrap()] {
+        assert_eq!(delivered.ship(&dhl(), now()).unwrap_err(), taken(2, vec![]));
+    }
     let cancelled = old(OrderStatus::Cancelled, 2);
     assert_eq!(cancelled.cancel(Some(&reason("late")), now()).unwrap_err(), taken(1, vec![]));
 }

@@ -7,7 +7,7 @@ import { resetTo, shown } from "./list.js";
 import { followCustomer, pollAll, showConnection, showProblem } from "./load.js";
 import { rowOf } from "./rows.js";
 import { byId, isolatedInTitle, showText } from "./text.js";
-import { fragmentOf, isList, orderFragment, viewFrom } from "./view.js";
+import { fragmentOf, isList, orderFragment, orderIdFrom, viewFrom } from "./view.js";
 
 let abortView = new AbortController();
 // Shown by the next view: the reason why it was opened.
@@ -17,12 +17,14 @@ let notice = "";
 
 // The entry of an order in the history knows the list that the order is shown over.
 function route() {
-  const orderId = new URLSearchParams(location.hash.slice(1)).get("order");
+  const named = new URLSearchParams(location.hash.slice(1)).get("order");
+  // The API reads an id in capital letters or without hyphens, too. Events and rows have it in one form.
+  const orderId = named && (orderIdFrom(named) ?? named);
   const list = orderId ? (history.state?.list ?? "#") : location.hash;
   if (fragmentOf(viewFrom(list)) !== fragmentOf(shown.view)) openList(viewFrom(list));
   if (!orderId && openedOrder()) closeOrder();
   if (orderId && orderId !== openedOrder()) openOrder(orderId, rowOf(orderId)?.order, showListOf);
-  byId("hint").hidden = isList(shown.view) || orderId !== null;
+  byId("hint").hidden = isList(shown.view) || Boolean(orderId);
   showTitle(orderId);
 }
 

@@ -12,7 +12,8 @@ const RETRY_INTERVAL = 5_000;
 const HEADERS = { Prefer: "wait=2" };
 
 let abort = new AbortController();
-// The order's id, the version to load, what has been loaded, and whether it must be loaded again.
+// The order's id, the version to load, what has been loaded, whether it must be loaded again, how many loads have begun,
+// and which of them is shown.
 let opened = null;
 
 export const openedOrder = () => opened?.id ?? null;
@@ -21,7 +22,7 @@ export const openedOrder = () => opened?.id ?? null;
 export function openOrder(id, summary, onCustomer) {
   abort.abort();
   abort = new AbortController();
-  opened = { id, version: summary?.version ?? 1, order: null, needsReload: true };
+  opened = { id, version: summary?.version ?? 1, order: null, needsReload: true, loads: 0, shownLoad: 0 };
   resetOrder(id);
   if (summary) {
     showOrder(summary);
@@ -67,12 +68,16 @@ function showProblem(problem) {
 async function load(signal) {
   const target = opened;
   target.needsReload = true;
+  target.loads += 1;
+  const number = target.loads;
   try {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(SILENCE_LIMIT)]);
     const newest = target.version > 1 ? `?min_version=${target.version}` : "";
     const path = `/orders/${encodeURIComponent(target.id)}${newest}`;
     const order = await (await request(path, limited, HEADERS)).json();
-    if (signal.aborted || target.order?.version > order.version) return;
+    // Loads may overlap. An older one of the same version may lack facts that are shown.
+    if (signal.aborted || target.order?.version > order.version || number < target.shownLoad) return;
+    target.shownLoad = number;
     const isNewest = order.version >= target.version;
     Object.assign(target, { order, version: Math.max(order.version, target.version), needsReload: !isNewest });
     showProblem(null);

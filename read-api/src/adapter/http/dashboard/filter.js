@@ -3,7 +3,7 @@
 import { shown } from "./list.js";
 import { byId, showText } from "./text.js";
 import { zone } from "./time.js";
-import { fragmentOf, isList, orderFragment, viewFrom } from "./view.js";
+import { fragmentOf, isList, orderFragment, orderIdFrom, viewFrom } from "./view.js";
 
 const boxes = [...document.querySelectorAll("#statuses input")];
 const days = { from: byId("from"), to: byId("to") };
@@ -31,13 +31,6 @@ function mark(id, isCurrent) {
 function filter() {
   const statuses = boxes.filter((box) => box.checked).map((box) => box.value);
   return { statuses, from: days.from.value, to: days.to.value, cursor: "" };
-}
-
-// The id in the notation of the API, or null if the text is no id of an order.
-function orderIdFrom(text) {
-  const digits = text.toLowerCase().replaceAll("-", "");
-  const parts = digits.match(/^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/);
-  return parts && parts.slice(1).join("-");
 }
 
 // `open` gets the fragment to be opened.

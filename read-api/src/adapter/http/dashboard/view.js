@@ -29,6 +29,13 @@ export function fragmentOf(view) {
   return `#${list}${filter && "&"}${filter}`;
 }
 
+// The id in the notation of the API, or null if the text is no id of an order.
+export function orderIdFrom(text) {
+  const digits = text.toLowerCase().replaceAll("-", "");
+  const parts = digits.match(/^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/);
+  return parts && parts.slice(1).join("-");
+}
+
 export const orderFragment = (orderId) => `#order=${orderId}`;
 
 export const isList = ({ isOfAll, customer }) => isOfAll || customer !== "";

@@ -111,7 +111,7 @@ impl TryFrom<&Order> for NewOrder {
 
 impl From<&Order> for Step {
     fn from(order: &Order) -> Self {
-        let StepFacts { paid_at, shipped_at, shipment, delivered_at, cancelled_at, cancel_reason } =
+        let StepFacts { paid_at, shipped_at: _, shipment, delivered_at, cancelled_at, cancel_reason } =
             order.steps();
         Self {
             status: order.status().as_str(),
@@ -120,7 +120,7 @@ impl From<&Order> for Step {
             tracking_number: shipment.tracking_number.as_ref().map(|number| number.as_str().into()),
             cancel_reason: cancel_reason.as_ref().map(|reason| reason.as_str().into()),
             paid_at: *paid_at,
-            shipped_at: *shipped_at,
+            shipped_at: order.shipped_at_to_store(),
             delivered_at: *delivered_at,
             cancelled_at: *cancelled_at,
         }
