@@ -23,7 +23,7 @@ impl Currency {
     ///
     /// # Errors
     ///
-    /// [`CurrencyError::Unknown`] if ISO 4217 does not list the code, or lists it without a minor unit (gold, test codes):
+    /// [`CurrencyError::Unknown`] if ISO 4217 does not list the code, or lists it without a minor unit, as for gold:
     /// amounts are in that unit.
     pub fn new(code: &str) -> Result<Self, CurrencyError> {
         let listed = iso_currency::Currency::from_code(code).filter(|currency| currency.exponent().is_some());
