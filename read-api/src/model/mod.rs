@@ -1,5 +1,6 @@
 //! The types that screens show, and the positions in lists and streams.
 
+mod currency_code;
 mod order_detail;
 mod order_status;
 mod order_summary;
@@ -8,6 +9,7 @@ mod read_position;
 mod resume_point;
 mod wanted_version;
 
+pub use currency_code::CurrencyCode;
 pub use order_detail::{Items, OrderDetail, OrderItem};
 pub use order_status::OrderStatus;
 pub use order_summary::OrderSummary;

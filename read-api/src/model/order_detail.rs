@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::OrderStatus;
+use super::{CurrencyCode, OrderStatus};
 
 /// Everything that is known of one order.
 ///
@@ -28,8 +28,8 @@ pub struct OrderDetail {
     #[schema(minimum = 1)]
     pub version: i32,
     /// The ISO 4217 code of the currency of all amounts.
-    #[schema(required = true, example = "EUR", min_length = 3, max_length = 3)]
-    pub currency: Option<String>,
+    #[schema(value_type = Option<String>, required = true, example = "EUR", min_length = 3, max_length = 3)]
+    pub currency: Option<CurrencyCode>,
     /// Sum of price × quantity over all items, in the currency's minor unit (cents).
     #[schema(minimum = 0)]
     pub total_cents: i64,

@@ -8,6 +8,8 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::CurrencyCode;
+
 /// The summary of one order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OrderSummary {
@@ -24,8 +26,8 @@ pub struct OrderSummary {
     #[schema(minimum = 1)]
     pub version: i32,
     /// The ISO 4217 code of the currency of all amounts; `null` if it is not known.
-    #[schema(required = true, example = "EUR", min_length = 3, max_length = 3)]
-    pub currency: Option<String>,
+    #[schema(value_type = Option<String>, required = true, example = "EUR", min_length = 3, max_length = 3)]
+    pub currency: Option<CurrencyCode>,
     /// Sum of price × quantity over all items, in the currency's minor unit (cents).
     #[schema(minimum = 0)]
     pub total_cents: i64,

@@ -60,5 +60,5 @@ pub(super) async fn handle<Q: OrderQueries>(
     keys: web::Data<CursorKeys>,
 ) -> Result<HttpResponse, Problem> {
     let query = ListQuery::parse(&query)?;
-    list_page::respond(&request, Customers::All, &query, ORDERS, (&**queries, &version_wait, &keys)).await
+    list_page::respond(&request, Customers::All, &query, (&**queries, &version_wait, &keys)).await
 }

@@ -1,7 +1,6 @@
 //! `GET /customers/{customer_id}/orders`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use service_kit::problem::Problem;
 
 use super::list_page::{self, ListResponse};
@@ -64,7 +63,6 @@ pub(super) async fn handle<Q: OrderQueries>(
 ) -> Result<HttpResponse, Problem> {
     let customer_id = customer_id::from_path(&request, customer_id.into_inner())?;
     let query = ListQuery::parse(&query)?;
-    let path = format!("/customers/{}/orders", utf8_percent_encode(&customer_id, NON_ALPHANUMERIC));
     let customers = Customers::One(&customer_id);
-    list_page::respond(&request, customers, &query, &path, (&**queries, &version_wait, &keys)).await
+    list_page::respond(&request, customers, &query, (&**queries, &version_wait, &keys)).await
 }

@@ -2,6 +2,7 @@
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType, LINK};
 use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use service_kit::problem::Problem;
 use utoipa::ToSchema;
@@ -28,13 +29,11 @@ pub(super) struct ListResponse {
     next_cursor: Option<String>,
 }
 
-/// Reads the page of the list of these customers that the query names. `path` is the list's path, for the link to the
-/// next page.
+/// Reads the page of the list of these customers that the query names.
 pub(super) async fn respond<Q: OrderQueries>(
     request: &HttpRequest,
     customers: Customers<'_>,
     query: &ListQuery,
-    path: &str,
     (queries, version_wait, keys): (&Q, &VersionWait, &CursorKeys),
 ) -> Result<HttpResponse, Problem> {
     let after = position(customers, query, keys)?;
@@ -48,13 +47,14 @@ pub(super) async fn respond<Q: OrderQueries>(
                 response.insert_header((PREFERENCE_APPLIED, format!("wait={}", limit.as_secs())));
             }
             let read = async || queries.page_at(list.clone(), wanted.clone()).await;
-            version_wait.read_at(&wanted, wait.unwrap_or_default(), read).await?
+            // On the heap: most requests have no `after`, and their future stays small.
+            Box::pin(version_wait.read_at(&wanted, wait.unwrap_or_default(), read)).await?
         }
     };
     let next_cursor = page.next.map(|position| keys.sign(customers, query.filter(), position));
     response.insert_header((CACHE_CONTROL, CACHING));
     if let Some(cursor) = &next_cursor {
-        response.insert_header((LINK, format!("<{path}?{}>; rel=\"next\"", query.next(cursor))));
+        response.insert_header((LINK, format!("<{}?{}>; rel=\"next\"", path(customers), query.next(cursor))));
     }
     let list = ListResponse { orders: page.orders, next_cursor };
     // Large enough for most lists from the start: growing a buffer copies its content.
@@ -62,6 +62,13 @@ pub(super) async fn respond<Q: OrderQueries>(
     // Cannot fail: a list consists of numbers and text.
     serde_json::to_writer(&mut body, &list).map_err(|_| Problem::internal())?;
     Ok(response.content_type(ContentType::json()).body(body))
+}
+
+fn path(customers: Customers<'_>) -> String {
+    match customers {
+        Customers::One(id) => format!("/customers/{}/orders", utf8_percent_encode(id, NON_ALPHANUMERIC)),
+        Customers::All => "/orders".to_owned(),
+    }
 }
 
 /// The position in the cursor, if there is one.

@@ -9,7 +9,7 @@ use service_kit::statement;
 use service_kit::stored_time::StoredTime;
 use uuid::Uuid;
 
-use super::row::{Columns, Row, Status};
+use super::row::{Code, Columns, Row, Status};
 use crate::model::{Items, OrderDetail, OrderStatus, WantedVersion};
 
 /// The orders among these that exist. It takes no row locks.
@@ -107,7 +107,7 @@ fn detail((customer_id, row, facts): DetailRow) -> OrderDetail {
         customer_id,
         status,
         version,
-        currency,
+        currency: currency.and_then(|Code(code)| code),
         total_cents,
         item_count,
         last_item_sku,

@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz, Uuid as Sq
 use service_kit::stored_time::StoredTime;
 use uuid::Uuid;
 
-use crate::model::{OrderStatus, OrderSummary};
+use crate::model::{CurrencyCode, OrderStatus, OrderSummary};
 
 /// The types of the columns that every statement selects, in this sequence: `order_id`, `total_cents`, `currency`,
 /// `status`, `placed_at`, `item_count`, `last_item_sku`, `version`. Without `customer_id`, which most callers know.
@@ -17,7 +17,7 @@ pub(super) type Columns = (SqlUuid, BigInt, Nullable<Text>, Text, Timestamptz, I
 
 /// The values of [`Columns`]. Every stored value can be read: a statement serves many requests, which would all fail
 /// with it.
-pub(super) type Row = (Uuid, i64, Option<String>, Status, StoredTime, i32, String, i32);
+pub(super) type Row = (Uuid, i64, Option<Code>, Status, StoredTime, i32, String, i32);
 
 /// The name of a status; known names need no allocation.
 #[derive(Debug, FromSqlRow)]
@@ -31,6 +31,16 @@ impl FromSql<Text, Pg> for Status {
     }
 }
 
+/// A currency; `None` for a text that is no code, which a CHECK refuses.
+#[derive(Debug, FromSqlRow)]
+pub(super) struct Code(pub(super) Option<CurrencyCode>);
+
+impl FromSql<Text, Pg> for Code {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(CurrencyCode::from_text(value.as_bytes())))
+    }
+}
+
 /// The summary from a row of this customer.
 pub(super) fn summary(customer_id: Arc<str>, row: Row) -> OrderSummary {
     let (order_id, total_cents, currency, Status(status), placed_at, item_count, last_item_sku, version) =
@@ -40,7 +50,7 @@ pub(super) fn summary(customer_id: Arc<str>, row: Row) -> OrderSummary {
         customer_id,
         status,
         version,
-        currency,
+        currency: currency.and_then(|Code(code)| code),
         total_cents,
         item_count,
         last_item_sku,
