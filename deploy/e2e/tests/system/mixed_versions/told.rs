@@ -51,10 +51,12 @@ impl Told {
 
     /// A step with its details, its response, and the build that was told.
     pub(super) fn step(&mut self, details: &Value, response: &Value, build: Build) -> Result<()> {
-        // A writer of this build takes the time of the latest step from `updated_at`, where the previous one left it.
-        if (self.steps.last(), build) == (Some(&Build::Previous), Build::Previous) {
-            let last = self.text("status")?;
-            self.may_lack.insert(format!("{last}_at"));
+        // A writer of this build takes the time of the latest step from `updated_at`, where the previous one left it. It
+        // does not store that of a shipment, whose details are unknown too: the time is in its event.
+        let last = self.text("status")?;
+        if self.steps.last() == Some(&Build::Previous) && (build == Build::Previous || last == "shipped") {
+            let time = format!("{last}_at");
+            self.may_lack.insert(time);
         }
         let status = text(response, "status")?;
         for name in ["status", "version", "updated_at"] {
