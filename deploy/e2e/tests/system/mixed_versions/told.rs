@@ -51,8 +51,8 @@ impl Told {
 
     /// A step with its details, its response, and the build that was told.
     pub(super) fn step(&mut self, details: &Value, response: &Value, build: Build) -> Result<()> {
-        // A writer of this build takes the time of the latest step from `updated_at`, where the previous one left it. It
-        // does not store that of a shipment, whose details are unknown too: the time is in its event.
+        // A writer of this build takes the time of the latest step from `updated_at`, where the previous one left it.
+        // Its row does not keep that of a shipment, whose details are unknown too: the time is in its event.
         let last = self.text("status")?;
         if self.steps.last() == Some(&Build::Previous) && (build == Build::Previous || last == "shipped") {
             let time = format!("{last}_at");
