@@ -1,4 +1,4 @@
--- An order keeps everything that it was told: its currency, its shipment, why it was cancelled, and the time of each
+-- An order keeps all of its data: its currency, its shipment, why it was cancelled, and the time of each
 -- step. Rows and writers from before this migration lack them, so every column may be NULL.
 --
 -- A fact may be there only in a status that its step leads to. It may be missing in all of them: writers of older

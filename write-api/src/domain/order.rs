@@ -1,17 +1,17 @@
 //! The aggregate: the only code that changes an order.
 
+mod event;
 mod step_facts;
+mod stored;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use shared_events::{OrderChange, OrderEvent, OrderFacts, OrderItem, OrderState, OrderStatus};
+use shared_events::{OrderChange, OrderEvent, OrderStatus};
 use uuid::Uuid;
 
 pub use self::step_facts::StepFacts;
-use super::step::{is_allowed, version_before, version_fits};
-use super::{
-    CancelReason, Carrier, Currency, CustomerId, Detail, OrderLine, OrderLines, Shipment, StepRefused,
-    TrackingNumber,
-};
+pub use self::stored::{CorruptOrder, StoredOrder};
+use super::step::{is_allowed, version_before};
+use super::{CancelReason, Currency, CustomerId, Detail, OrderLines, Shipment, StepRefused};
 
 /// The resolution of times.
 const MICROSECOND: TimeDelta = TimeDelta::microseconds(1);
@@ -32,54 +32,6 @@ pub struct Order {
     steps: StepFacts,
     /// An older build, which stored no details, has shipped or cancelled the order.
     details_unknown: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredOrder {
-    pub id: Uuid,
-    pub customer: CustomerId,
-    pub lines: OrderLines,
-    /// The currency of the prices and the total, if the request named it.
-    pub currency: Option<Currency>,
-    /// The stored total, in the currency's minor unit.
-    pub total_cents: i64,
-    pub status: OrderStatus,
-    /// 1 when placed, increased by 1 with each change.
-    pub version: i32,
-    pub placed_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    /// What the steps have added.
-    pub steps: StepFacts,
-}
-
-/// A stored order that breaks an invariant: another program has written to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CorruptOrder {
-    /// The stored total is not the sum of the lines.
-    #[error("the stored total is {stored}, the lines add up to {lines}")]
-    Total {
-        stored: i64,
-        /// The sum of the lines, in the currency's minor unit.
-        lines: i64,
-    },
-    /// No order with this status has this version.
-    #[error("version {version} does not fit status {status}")]
-    Version {
-        /// The stored version.
-        version: i32,
-        /// The stored status.
-        status: OrderStatus,
-    },
-    /// A fact of a step that the order has not taken.
-    #[error("{column} does not fit status {status} and version {version}")]
-    Fact {
-        /// The column.
-        column: &'static str,
-        /// The stored version.
-        version: i32,
-        /// The stored status.
-        status: OrderStatus,
-    },
 }
 
 /// What a request to place an order has and the stored order with the same id has not.
@@ -119,57 +71,6 @@ impl Order {
         };
         let event = order.event(OrderChange::Placed);
         (order, event)
-    }
-
-    /// Rebuilds an order from its stored fields. The time of the last step is `updated_at`, if an older build took the
-    /// step and did not store its time.
-    ///
-    /// # Errors
-    ///
-    /// [`CorruptOrder`] if the fields contradict each other.
-    pub fn restore(stored: StoredOrder) -> Result<Self, CorruptOrder> {
-        let StoredOrder {
-            id,
-            customer,
-            lines,
-            currency,
-            total_cents,
-            status,
-            version,
-            placed_at,
-            updated_at,
-            mut steps,
-        } = stored;
-        if lines.total().get() != total_cents {
-            return Err(CorruptOrder::Total { stored: total_cents, lines: lines.total().get() });
-        }
-        if !version_fits(status, version) {
-            return Err(CorruptOrder::Version { version, status });
-        }
-        if let Some(column) = steps.misplaced(status, version) {
-            return Err(CorruptOrder::Fact { column, version, status });
-        }
-        // The step with details always stores its time too.
-        let details_unknown = match status {
-            OrderStatus::Shipped | OrderStatus::Delivered => steps.shipped_at.is_none(),
-            OrderStatus::Cancelled => steps.cancelled_at.is_none(),
-            OrderStatus::Placed | OrderStatus::Paid => false,
-        };
-        if let Some(time) = steps.time_of(status) {
-            time.get_or_insert(updated_at);
-        }
-        Ok(Self {
-            id,
-            customer,
-            lines,
-            currency,
-            status,
-            version,
-            placed_at,
-            updated_at,
-            steps,
-            details_unknown,
-        })
     }
 
     /// The customer pays the order.
@@ -349,57 +250,11 @@ impl Order {
     pub fn updated_at(&self) -> DateTime<Utc> {
         self.updated_at
     }
-
-    fn event(&self, change: OrderChange) -> OrderEvent {
-        let state = OrderState {
-            order_id: self.id,
-            customer_id: self.customer.as_str().to_owned(),
-            status: self.status,
-            version: self.version,
-            total_cents: self.lines.total().get(),
-            item_count: self.lines.count(),
-            last_item_sku: self.lines.last_sku().as_str().to_owned(),
-            placed_at: self.placed_at,
-        };
-        OrderEvent::new(state, self.facts(change), change, self.updated_at)
-    }
-
-    /// Everything that has been set once.
-    fn facts(&self, change: OrderChange) -> OrderFacts {
-        let StepFacts { paid_at, shipped_at, shipment, delivered_at, cancelled_at, cancel_reason } =
-            &self.steps;
-        OrderFacts {
-            items: self.items_of(change),
-            currency: self.currency.map(|currency| currency.as_str().to_owned()),
-            carrier: shipment.carrier.as_ref().map(Carrier::as_str).map(str::to_owned),
-            tracking_number: shipment.tracking_number.as_ref().map(TrackingNumber::as_str).map(str::to_owned),
-            cancel_reason: cancel_reason.as_ref().map(CancelReason::as_str).map(str::to_owned),
-            paid_at: *paid_at,
-            shipped_at: *shipped_at,
-            delivered_at: *delivered_at,
-            cancelled_at: *cancelled_at,
-        }
-    }
-
-    /// The items, for the events that carry them. A step leaves them out: they never change, and with 50 lines its
-    /// event would be 7 times as large, and its WAL 1.6 times (`deploy/bench/RESULTS.md`).
-    fn items_of(&self, change: OrderChange) -> Option<Vec<OrderItem>> {
-        matches!(change, OrderChange::Placed | OrderChange::Republished)
-            .then(|| self.lines.as_slice().iter().map(event_item).collect())
-    }
 }
 
 /// Whether a repeat has another detail. A repeat without it agrees with any.
 fn differs<T: PartialEq>(given: Option<&T>, kept: Option<&T>) -> bool {
     given.is_some() && given != kept
-}
-
-fn event_item(line: &OrderLine) -> OrderItem {
-    OrderItem {
-        sku: line.sku().as_str().to_owned(),
-        quantity: line.quantity().get(),
-        price_cents: line.price().get(),
-    }
 }
 
 #[cfg(test)]

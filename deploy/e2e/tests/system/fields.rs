@@ -1,4 +1,4 @@
-//! Nothing that an order was told is lost: every field that a write accepts is returned by a read.
+//! No data of an order is lost: every field that a write accepts is returned by a read.
 
 #![allow(clippy::indexing_slicing, reason = "Indexing a JSON value gives null if there is nothing.")]
 

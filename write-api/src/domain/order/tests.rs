@@ -1,7 +1,8 @@
 use proptest::prelude::*;
+use shared_events::{OrderFacts, OrderItem, OrderState};
 
 use super::*;
-use crate::domain::{Cents, Quantity, Sku, Step};
+use crate::domain::{Carrier, Cents, OrderLine, Quantity, Sku, Step, TrackingNumber};
 
 fn euro() -> Currency {
     Currency::new("EUR").unwrap()
