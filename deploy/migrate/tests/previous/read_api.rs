@@ -7,11 +7,21 @@ use tokio_postgres::Client;
 use crate::{Previous, Rows, value};
 
 /// What every list shows of the two orders, newest first.
-const ORDERS: [[&str; 7]; 2] = [
-    ["00000000-0000-4000-8000-000000000002", "900", "placed", "2026-11-18 11:06:42+00", "1", "TEA", "1"],
+const ORDERS: [[&str; 8]; 2] = [
+    [
+        "00000000-0000-4000-8000-000000000002",
+        "900",
+        "NULL",
+        "placed",
+        "2026-11-18 11:06:42+00",
+        "1",
+        "TEA",
+        "1",
+    ],
     [
         "00000000-0000-4000-8000-000000000001",
         "5997",
+        "EUR",
         "shipped",
         "2026-11-18 11:06:40+00",
         "2",
@@ -20,7 +30,22 @@ const ORDERS: [[&str; 7]; 2] = [
     ],
 ];
 
-/// One summary with all facts, and one that a projector of the previous release wrote.
+/// What only a detail shows of each.
+const FACTS: [[&str; 8]; 2] = [
+    ["NULL"; 8],
+    [
+        r#"[{"sku":"SKU-RED","quantity":2,"price_cents":1999},{"sku":"TEA","quantity":1,"price_cents":1999}]"#,
+        "DHL",
+        "JD01",
+        "NULL",
+        "2026-11-18 11:07:40+00",
+        "2026-11-18 11:08:40+00",
+        "NULL",
+        "NULL",
+    ],
+];
+
+/// One summary with facts, and one from before facts were stored.
 async fn store(session: &Client) -> Result<()> {
     session
         .batch_execute(
@@ -28,8 +53,7 @@ async fn store(session: &Client) -> Result<()> {
                    last_item_sku, version, changed_in, currency, items, carrier, tracking_number, paid_at, shipped_at)
                VALUES ('00000000-0000-4000-8000-000000000001', 'alice', 5997, 'shipped', '2026-11-18 11:06:40+00', 2,
                    'SKU-BLUE', 3, pg_current_xact_id()::text::bigint, 'EUR',
-                   '[{"sku":"SKU-RED","quantity":2,"price_cents":1999},
-                     {"sku":"SKU-BLUE","quantity":1,"price_cents":1999}]',
+                   '[{"sku":"SKU-RED","quantity":2,"price_cents":1999},{"sku":"TEA","quantity":1,"price_cents":1999}]',
                    'DHL', 'JD01', '2026-11-18 11:07:40+00', '2026-11-18 11:08:40+00');
                INSERT INTO order_summary (order_id, customer_id, total_cents, status, placed_at, item_count,
                    last_item_sku, version, changed_in)
@@ -90,6 +114,14 @@ async fn its_lists_show_orders_of_both_builds() -> Result<()> {
             ("bigint", "10"),
         ];
         assert_eq!(without(0, &previous.run("page_by_status", &parameters).await?), expected);
+        let of_all = [
+            ("text[]", statuses.as_str()),
+            ("timestamptz", last),
+            ("uuid", highest_id),
+            ("timestamptz", first),
+            ("bigint", "10"),
+        ];
+        assert_eq!(without(1, &previous.run("page_of_all", &of_all).await?), expected);
     }
     Ok(())
 }
@@ -99,9 +131,36 @@ async fn it_finds_orders_of_both_builds() -> Result<()> {
     let database = TestDatabase::create().await?;
     store(&database.connect().await?).await?;
     let previous = connect(&database).await?;
+    for (order, facts) in ORDERS.iter().zip(FACTS) {
+        let detail = [order.as_slice(), &facts].concat();
+        let id = format!("ARRAY['{}']::uuid[]", order[0]);
+        let found = previous.run("find", &[("uuid[]", &id)]).await?;
+        assert_eq!(without(1, &found), std::slice::from_ref(&detail));
+        let (version, anyone) = (format!("ARRAY[{}]", order[7]), "ARRAY[NULL]::text[]");
+        let parameters = [("uuid[]", id.as_str()), ("integer[]", &version), ("text[]", anyone)];
+        assert_eq!(without(1, &previous.run("reached", &parameters).await?), [detail]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_waits_for_versions_of_both_builds() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    store(&database.connect().await?).await?;
+    let previous = connect(&database).await?;
     for order in ORDERS {
-        let found = previous.run("find", &[("uuid[]", &format!("ARRAY['{}']::uuid[]", order[0]))]).await?;
-        assert_eq!(without(1, &found), [order]);
+        let id = format!("'{}'", order[0]);
+        for (more, customer, expected) in
+            [(0, "'alice'", "t"), (1, "'alice'", "f"), (0, "'bob'", "f"), (0, "NULL", "t")]
+        {
+            let version = format!("{} + {more}", order[7]);
+            let parameters = [("uuid", id.as_str()), ("integer", &version), ("text", customer)];
+            assert_eq!(
+                previous.run_for_one("has_version", &parameters).await?,
+                [expected],
+                "{order:?} {more}"
+            );
+        }
     }
     Ok(())
 }
@@ -133,7 +192,6 @@ async fn its_streams_see_changes_of_both_builds() -> Result<()> {
     Ok(())
 }
 
-/// The index that it used is gone; another has its columns.
 #[tokio::test]
 async fn its_lists_are_still_answered_from_an_index() -> Result<()> {
     let database = TestDatabase::create().await?;

@@ -1,9 +1,7 @@
 //! What write-api was told about an order, and what the order's detail must show.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, Result, ensure};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::fleet::Build;
 
@@ -22,9 +20,6 @@ pub(super) fn text<'a>(object: &'a Value, name: &str) -> Result<&'a str> {
 pub(super) struct Told {
     /// The expected detail.
     detail: Map<String, Value>,
-    /// Facts that no writer stores if only the previous build was told: they are in an event, which a projector of the
-    /// previous build ignores.
-    may_lack: BTreeSet<String>,
     /// The build that was told each step.
     steps: Vec<Build>,
 }
@@ -46,18 +41,11 @@ impl Told {
         detail.insert("updated_at".to_owned(), field(placed, "placed_at"));
         detail.insert("items".to_owned(), field(request, "items"));
         detail.insert("currency".to_owned(), field(request, "currency"));
-        Ok(Self { detail, may_lack: BTreeSet::new(), steps: Vec::new() })
+        Ok(Self { detail, steps: Vec::new() })
     }
 
     /// A step with its details, its response, and the build that was told.
     pub(super) fn step(&mut self, details: &Value, response: &Value, build: Build) -> Result<()> {
-        // A writer of this build takes the time of the latest step from `updated_at`, where the previous one left it.
-        // Its row does not keep that of a shipment, whose details are unknown too: the time is in its event.
-        let last = self.text("status")?;
-        if self.steps.last() == Some(&Build::Previous) && (build == Build::Previous || last == "shipped") {
-            let time = format!("{last}_at");
-            self.may_lack.insert(time);
-        }
         let status = text(response, "status")?;
         for name in ["status", "version", "updated_at"] {
             self.detail.insert(name.to_owned(), field(response, name));
@@ -66,9 +54,6 @@ impl Told {
         for (field, value) in details.as_object().into_iter().flatten() {
             let field = if field == "reason" { "cancel_reason" } else { field };
             self.detail.insert(field.to_owned(), value.clone());
-            if build == Build::Previous {
-                self.may_lack.insert(field.to_owned());
-            }
         }
         self.steps.push(build);
         Ok(())
@@ -90,24 +75,13 @@ impl Told {
         self.detail.get(name).and_then(Value::as_str).with_context(|| format!("no {name}"))
     }
 
-    /// The facts that the detail lacks, and may lack.
-    ///
     /// # Errors
     ///
-    /// If any other field differs.
-    pub(super) fn compare(&self, found: &Value) -> Result<Vec<&str>> {
-        let mut lacking = Vec::new();
+    /// If a field of the detail differs.
+    pub(super) fn compare(&self, found: &Value) -> Result<()> {
         for (field, expected) in &self.detail {
-            if found.get(field) == Some(&json!(null)) && !expected.is_null() && self.may_lack.contains(field)
-            {
-                lacking.push(field.as_str());
-            } else {
-                ensure!(
-                    found.get(field) == Some(expected),
-                    "{field} of {found} should be {expected}: {self:?}"
-                );
-            }
+            ensure!(found.get(field) == Some(expected), "{field} of {found} should be {expected}: {self:?}");
         }
-        Ok(lacking)
+        Ok(())
     }
 }

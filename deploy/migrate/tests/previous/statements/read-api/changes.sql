@@ -1,7 +1,7 @@
 -- changes
 -- The orders of these customers that transactions in these ranges wrote.
 SELECT o.changed_in, o.customer_id,
-       o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version
+       o.order_id, o.total_cents, o.currency, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version
 FROM unnest($1, $2) AS t (first, "end")
 CROSS JOIN LATERAL (
     SELECT *

@@ -1,6 +1,6 @@
 -- changes_of_customer
 -- The orders of one customer that were written by a given transaction or a later one.
-SELECT o.order_id, o.total_cents, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version
+SELECT o.order_id, o.total_cents, o.currency, o.status, o.placed_at, o.item_count, o.last_item_sku, o.version
 FROM order_summary o
 WHERE o.customer_id = $1
   AND o.changed_in >= $2

@@ -1,5 +1,7 @@
 -- find
 -- The order with this id.
-SELECT order_id, customer_id, items, total_cents, status, version, placed_at, updated_at
+SELECT
+    order_id, customer_id, items, total_cents, status, version, placed_at, updated_at,
+    currency, carrier, tracking_number, cancel_reason, paid_at, shipped_at, delivered_at, cancelled_at
 FROM orders
 WHERE order_id = $1

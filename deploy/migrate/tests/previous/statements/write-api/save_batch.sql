@@ -1,28 +1,30 @@
 -- save_batch
 -- Stores any number of orders, each with its event. Returns the ids of the stored orders. Row locks last until the
--- commit.
-WITH input AS (
+-- commit. New orders and steps have arrays of their own: unnesting a column costs time even where it is NULL.
+WITH new_order AS (
     SELECT *
-    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS t (
-        order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, kind, payload, attempt_id
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS t (
+        order_id, attempt_id, kind, payload, customer_id, items, currency, total_cents, placed_at
     )
-),
--- New orders. An order whose id is taken is left out. If another transaction is inserting the same id, this waits for
--- it; the input is sorted by id, so two batches cannot deadlock.
-placed AS (
-    INSERT INTO orders (
-        order_id, customer_id, items, total_cents, status, version, placed_at, updated_at, write_attempts
-    )
-    SELECT order_id, customer_id, items::jsonb, total_cents, status, version, placed_at, updated_at, ARRAY[attempt_id]
-    FROM input
-    WHERE version = 1
-    ON CONFLICT (order_id) DO NOTHING
-    RETURNING order_id
 ),
 step AS (
-    SELECT order_id, status, version, updated_at, attempt_id
-    FROM input
-    WHERE version > 1
+    SELECT *
+    FROM unnest($10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) AS t (
+        order_id, attempt_id, kind, payload, version, status, updated_at,
+        carrier, tracking_number, cancel_reason, paid_at, shipped_at, delivered_at, cancelled_at
+    )
+),
+-- An order whose id is taken is left out. If another transaction is inserting the same id, this waits for it; the input
+-- is sorted by id, so two batches cannot deadlock.
+placed AS (
+    INSERT INTO orders (
+        order_id, customer_id, items, currency, total_cents, status, version, placed_at, updated_at, write_attempts
+    )
+    SELECT
+        order_id, customer_id, items::jsonb, currency, total_cents, 'placed', 1, placed_at, placed_at, ARRAY[attempt_id]
+    FROM new_order
+    ON CONFLICT (order_id) DO NOTHING
+    RETURNING order_id
 ),
 -- Locks the rows that still have the version that the change was computed from. Rows that another session has locked
 -- are skipped: waiting for them would delay the rest of the batch. The planner never turns a LATERAL subquery that
@@ -45,6 +47,14 @@ changed AS (
     SET status = locked_here.status,
         version = locked_here.version,
         updated_at = locked_here.updated_at,
+        -- The aggregate was read with all facts of the version before, which can change only with the version.
+        carrier = locked_here.carrier,
+        tracking_number = locked_here.tracking_number,
+        cancel_reason = locked_here.cancel_reason,
+        paid_at = locked_here.paid_at,
+        shipped_at = locked_here.shipped_at,
+        delivered_at = locked_here.delivered_at,
+        cancelled_at = locked_here.cancelled_at,
         write_attempts = (locked_here.attempt_id || o.write_attempts)[1:8]
     FROM locked_here
     WHERE o.ctid = locked_here.ctid
@@ -60,7 +70,11 @@ saved AS (
 events AS (
     INSERT INTO outbox (kind, payload)
     SELECT kind, payload::json
-    FROM input
+    FROM (
+        SELECT order_id, kind, payload FROM new_order
+        UNION ALL
+        SELECT order_id, kind, payload FROM step
+    ) AS event
     WHERE (order_id IN (SELECT order_id FROM saved)) IS TRUE
 )
 SELECT order_id FROM saved
