@@ -6,6 +6,7 @@
 //! | [`batch`] | one batch in one transaction: claim, decode, apply, park |
 //! | [`projection`] | the trait of projections, and one file for each read model |
 //! | [`outbox`] | claiming events, and the low-water mark at which claims start |
+//! | [`event_log`] | reading the events that have left the outbox, by position and without gaps |
 //! | [`waiting`] | events whose rows another session has locked |
 //! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
 //! | [`admin`] | the probes and `/metrics` |
@@ -32,9 +33,11 @@ pub mod batch;
 pub mod cli;
 mod config;
 pub mod database;
+pub mod event_log;
 pub mod metrics;
 pub mod outbox;
 pub mod parked;
+mod pause;
 pub mod projection;
 pub mod waiting;
 mod worker;
@@ -44,12 +47,15 @@ pub use parked::RetryPolicy;
 
 use crate::admin::AdminEndpoints;
 use crate::batch::BatchRunner;
+use crate::event_log::{EventLog, Upkeep};
 use crate::metrics::Metrics;
 use crate::projection::{OrderSummary, Projection};
 use crate::worker::Worker;
 
 /// The connection that checks the database.
 const CHECK_CONNECTIONS: usize = 1;
+/// The connections that follow the event log and keep it in order.
+const EVENT_LOG_CONNECTIONS: usize = 2;
 
 /// All projections. Add yours here.
 #[must_use]
@@ -92,7 +98,7 @@ impl Projector {
         projections: Vec<Box<dyn Projection>>,
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
-        service_kit::http::check_descriptors(config.database.pool_size() + CHECK_CONNECTIONS)?;
+        service_kit::http::check_descriptors(config.database.pool_size() + CHECK_CONNECTIONS + EVENT_LOG_CONNECTIONS)?;
         let database = database::open_for_batches(&config.database, "projector")?;
         // An idle worker pauses between two batches.
         let health = Health::with_grace(config.health.grace() + config.poll_max, stop.clone());
@@ -100,9 +106,11 @@ impl Projector {
         let checker = Checker::new(lone, database::NEEDS);
         let registry = Registry::new(&metrics::BUCKETS)?;
         let metrics = Metrics::register(&registry);
+        let event_log = EventLog::default();
         let runner = Arc::new(
             BatchRunner::new(database.clone(), projections, config.parked, metrics)
-                .with_batch_max_bytes(config.batch_max_bytes),
+                .with_batch_max_bytes(config.batch_max_bytes)
+                .with_event_log(event_log.clone()),
         );
         let endpoints = AdminEndpoints {
             database,
@@ -114,6 +122,12 @@ impl Projector {
         let mut workers = JoinSet::new();
         // Only batches make it ready: a committed batch proves more than a check.
         workers.spawn(checker.keep_checking(health.clone(), false));
+        let log_database = config.database.clone().with_pool_size(EVENT_LOG_CONNECTIONS);
+        let log_database = database::open(&log_database, "projector")?;
+        let low_water_mark = runner.shared_low_water_mark();
+        let log_upkeep = Upkeep::new(log_database.clone(), event_log.clone(), low_water_mark, &registry);
+        workers.spawn(log_upkeep.run(stop.clone()));
+        workers.spawn(event_log.follow(log_database, config.poll_max, stop.clone()));
         let worker = Worker { runner, health, stop: stop.clone() };
         for _ in 0..config.workers {
             workers.spawn(worker.clone().drain_outbox(config.batch_max, config.poll_max));

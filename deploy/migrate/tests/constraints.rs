@@ -40,9 +40,10 @@ const WAITING: &str = "INSERT INTO waiting_events (id, order_id, version, kind, 
     (1, gen_random_uuid(), 1, 'k', '{}', now())";
 const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error) VALUES
     (1, 'k', '{}', now(), 1, 'e')";
+const LOG_STATE: &str = "UPDATE event_log_state SET is_only = true, retention_days = 7";
 
 /// A valid statement, a replacement in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 59] = [
+const BROKEN: [(&str, &str, &str, &str); 62] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
     (ORDER, "'c'", "'.'", "orders_customer_id_addressable"),
@@ -105,6 +106,9 @@ const BROKEN: [(&str, &str, &str, &str); 59] = [
     (RETRIED_AT, "now()", "'-infinity'", "parked_events_times_readable"),
     (WAITING, "now()", "'290000-01-01'", "waiting_events_created_at_readable"),
     (WAITING, "now()", "'-infinity'", "waiting_events_created_at_readable"),
+    (LOG_STATE, "true", "false", "event_log_state_is_one_row"),
+    (LOG_STATE, "7", "91", "event_log_state_retention"),
+    (LOG_STATE, "7", "-1", "event_log_state_retention"),
     (PARKED, "1, 'e'", "0, 'e'", "parked_events_attempts_positive"),
     (PARKED, "(1,", "(NULL,", ""),
 ];
@@ -132,6 +136,7 @@ async fn each_constraint_refuses_invalid_rows() -> Result<()> {
         PARKED_AT,
         RETRIED_AT,
         WAITING,
+        LOG_STATE,
     ] {
         session.batch_execute(good).await.context(good)?;
     }

@@ -4,13 +4,15 @@
 use anyhow::{Context, Result, ensure};
 use tokio_postgres::Client;
 
-/// Columns on which a role has a privilege, and their types. An identity column cannot have a domain.
+/// Columns on which a role has a privilege, and their types. An identity column cannot have a domain,
+/// and the type of a partition key cannot change.
 const COLUMNS: &str = "
     SELECT table_name::text, column_name::text, udt_name::text, format_type(a.atttypid, a.atttypmod)
     FROM information_schema.columns
     JOIN pg_attribute AS a
         ON a.attrelid = format('%I.%I', table_schema, table_name)::regclass AND a.attname = column_name
     WHERE table_schema = 'public' AND is_identity = 'NO'
+      AND NOT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = a.attrelid AND a.attnum = ANY(partattrs))
       AND has_column_privilege($1, a.attrelid, a.attnum, 'SELECT, INSERT, UPDATE')
     ORDER BY table_name, ordinal_position";
 

@@ -1,5 +1,7 @@
 //! Runs batches: repeats one that failed because of a lock or an event, and records a committed one.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use service_kit::database::{Database, DatabaseError};
 use service_kit::overload::OncePerSecond;
@@ -13,6 +15,7 @@ use super::part_size::PartSize;
 use super::skip_locked::SkipLocked;
 use super::steps::Batch;
 use super::{BatchError, BatchOutcome, Source};
+use crate::event_log::EventLog;
 use crate::metrics::Metrics;
 use crate::outbox::LowWaterMark;
 use crate::parked::{self, RetryPolicy};
@@ -24,7 +27,7 @@ pub struct BatchRunner {
     pub(super) database: Database,
     pub(super) projections: Vec<Box<dyn Projection>>,
     pub(super) retry_policy: RetryPolicy,
-    pub(super) low_water_mark: LowWaterMark,
+    pub(super) low_water_mark: Arc<LowWaterMark>,
     metrics: Metrics,
     pub(super) skip_locked: SkipLocked,
     pub(super) part_size: PartSize,
@@ -36,6 +39,7 @@ pub struct BatchRunner {
     pub(super) deferred_constraints: DeferredConstraints,
     pub(super) free_space: FreeSpace,
     events_were_set_aside: tokio::sync::Notify,
+    event_log: EventLog,
     pub(super) waiting: Schedule,
 }
 
@@ -63,7 +67,7 @@ impl BatchRunner {
             database,
             projections,
             retry_policy,
-            low_water_mark: LowWaterMark::new(),
+            low_water_mark: Arc::new(LowWaterMark::new()),
             metrics,
             skip_locked: SkipLocked::default(),
             part_size: PartSize::default(),
@@ -74,6 +78,7 @@ impl BatchRunner {
             deferred_constraints: DeferredConstraints::default(),
             free_space: FreeSpace::default(),
             events_were_set_aside: tokio::sync::Notify::new(),
+            event_log: EventLog::default(),
             waiting: Schedule::default(),
         }
     }
@@ -87,6 +92,12 @@ impl BatchRunner {
             sizes_of_waiting: EventSizes::new(batch_max_bytes),
             ..self
         }
+    }
+
+    /// Tells the readers of `event_log` about each committed batch.
+    #[must_use]
+    pub(crate) fn with_event_log(self, event_log: EventLog) -> Self {
+        Self { event_log, ..self }
     }
 
     /// Claims up to `limit` events and applies them, in one transaction. The same transaction parks events that cannot
@@ -112,6 +123,11 @@ impl BatchRunner {
     /// The lowest id at which an event can be in the outbox, as far as is known.
     pub fn low_water_mark(&self) -> i64 {
         self.low_water_mark.get()
+    }
+
+    /// The same, as it advances.
+    pub(crate) fn shared_low_water_mark(&self) -> Arc<LowWaterMark> {
+        Arc::clone(&self.low_water_mark)
     }
 
     /// How many events the next batch claims at most, of up to `limit`: fewer while many are refused or large.
@@ -204,6 +220,9 @@ impl BatchRunner {
         }
         let claimed = applied.len() + parked.len() + waiting;
         if source == Source::Outbox {
+            if claimed > 0 {
+                self.event_log.committed();
+            }
             log_failed_advance(self.low_water_mark.advance(&self.database, claimed).await);
             if waiting > 0 {
                 self.events_were_set_aside.notify_one();

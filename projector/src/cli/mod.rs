@@ -1,5 +1,7 @@
-//! The command line: `projector` runs the workers, `projector parked` handles parked events.
+//! The command line: `projector` runs the workers, `projector parked` handles parked events, `projector log` the event
+//! log.
 
+mod log;
 mod parked;
 
 use anyhow::Result;
@@ -8,6 +10,7 @@ use service_kit::config::Vars;
 use service_kit::database::DatabaseConfig;
 use service_kit::shutdown;
 
+use self::log::LogCommand;
 use self::parked::ParkedCommand;
 use crate::database;
 use crate::{Config, Projector};
@@ -27,6 +30,9 @@ enum Command {
     /// List, show, retry or discard events that could not be projected. No process needs to be stopped.
     #[command(subcommand)]
     Parked(ParkedCommand),
+    /// Show the event log, or set for how long it keeps events.
+    #[command(subcommand)]
+    Log(LogCommand),
 }
 
 /// Runs the command.
@@ -39,6 +45,10 @@ pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
         }
         Command::Parked(command) => {
             let database = database::open(&DatabaseConfig::from_vars(vars)?, "projector parked")?;
+            command.run(&database).await
+        }
+        Command::Log(command) => {
+            let database = database::open(&DatabaseConfig::from_vars(vars)?, "projector log")?;
             command.run(&database).await
         }
     }

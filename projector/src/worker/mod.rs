@@ -5,10 +5,8 @@
 //! | `mod.rs` | the loops of the outbox and of the parked events |
 //! | `waiting_loop` | the loop of the waiting events |
 //! | `batch_size` | how many events one batch claims |
-//! | `pause` | how long each loop pauses |
 
 mod batch_size;
-mod pause;
 mod waiting_loop;
 
 use std::sync::Arc;
@@ -21,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch_size::BatchSize;
 use crate::batch::{BatchError, BatchOutcome, BatchRunner, Source};
+use crate::pause;
 
 /// How often parked events that are due are claimed, and the most in one batch.
 const PARKED_EVERY: Duration = Duration::from_secs(1);

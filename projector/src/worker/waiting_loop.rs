@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Worker, pause};
+use super::Worker;
 use crate::batch::{BatchOutcome, Source};
+use crate::pause;
 use crate::waiting::TRIAL_BATCH;
 
 /// Most waiting events in one batch, and how often events are claimed that another process has set aside.

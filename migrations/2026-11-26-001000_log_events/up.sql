@@ -1,0 +1,226 @@
+-- The event log: every event as it was written, kept for some days after it has left the outbox. Subscriptions read it
+-- by position. Owned by the projector.
+--
+-- CREATE TRIGGER and ADD COLUMN hold an exclusive lock on the outbox for a moment. Other sessions queue behind it.
+SET LOCAL lock_timeout = '200ms';
+
+-- The W3C trace context of the request that wrote the event.
+ALTER TABLE outbox ADD COLUMN traceparent text;
+
+CREATE TABLE event_log (
+    -- The event's id in the outbox. Not unique by constraint: a second index, or this one in every partition with the
+    -- time, costs more than it protects.
+    position    bigint      NOT NULL,
+    kind        text        NOT NULL,
+    payload     json        NOT NULL,
+    traceparent text,
+    -- When the transaction began that took the event out of the outbox.
+    recorded_at timestamptz NOT NULL
+) PARTITION BY RANGE (recorded_at);
+
+CREATE INDEX event_log_position ON event_log (position);
+
+-- One row: what holds for the whole log.
+CREATE TABLE event_log_state (
+    is_only        boolean     PRIMARY KEY DEFAULT true,
+    -- For how many days events are kept; 0: events are not logged.
+    retention_days smallint    NOT NULL DEFAULT 7,
+    -- No event will be logged below this position. Readers pass a hole only below it.
+    settled_below  bigint      NOT NULL DEFAULT 0,
+    -- Events up to this position may be missing: their partition has expired, or they were not logged.
+    missing_up_to  bigint      NOT NULL DEFAULT 0,
+    missing_since  timestamptz NOT NULL DEFAULT now(),
+    -- The history in which events are logged: see current_history().
+    history        bigint      NOT NULL DEFAULT current_history(),
+
+    CONSTRAINT event_log_state_is_one_row CHECK (is_only),
+    CONSTRAINT event_log_state_retention CHECK (retention_days BETWEEN 0 AND 90)
+) WITH (fillfactor = 50);
+
+-- The histories that this log has seen, in order. A reader's position belongs to one of them. It is valid in a later
+-- one if that began after it.
+CREATE TABLE event_log_histories (
+    number         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    history        bigint      NOT NULL,
+    -- The newest position in the log when this history began.
+    after_position bigint      NOT NULL,
+    began_at       timestamptz NOT NULL DEFAULT now()
+);
+
+-- Some events up to the newest id have left the outbox before this migration.
+INSERT INTO event_log_state (missing_up_to)
+SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM outbox_id_seq;
+INSERT INTO event_log_histories (history, after_position) SELECT history, missing_up_to FROM event_log_state;
+
+-- Makes the partitions of the days around now, in UTC: one a day, up to seven days ahead. Returns how many were made.
+-- The day before is there for a clock that is set back. ATTACH, unlike CREATE TABLE … PARTITION OF, does not block
+-- readers and writers of the log.
+CREATE FUNCTION create_event_log_partitions() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET lock_timeout = '100ms'
+    AS $$
+DECLARE
+    today     date := (now() AT TIME ZONE 'UTC')::date;
+    day       date;
+    partition text;
+    made      integer := 0;
+BEGIN
+    -- Another process is doing this now.
+    IF NOT pg_try_advisory_xact_lock('event_log'::regclass::oid::integer, 0) THEN
+        RETURN 0;
+    END IF;
+    FOR day IN SELECT today + ahead FROM generate_series(-1, 7) AS ahead LOOP
+        partition := 'event_log_' || to_char(day, 'YYYYMMDD');
+        CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+        -- Nothing is updated or deleted here: vacuum would only read it.
+        EXECUTE format(
+            'CREATE TABLE %I (LIKE event_log) WITH (autovacuum_vacuum_insert_threshold = -1)', partition
+        );
+        EXECUTE format(
+            'ALTER TABLE event_log ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+            partition, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC'
+        );
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END
+$$;
+
+-- Drops partitions whose events are all older than the retention. Returns how many were dropped.
+--
+-- Two calls, at least a minute apart, drop a partition: the first records which positions will be missing. So no reader
+-- whose statement began before the drop can take the missing events for a hole.
+CREATE FUNCTION drop_expired_event_log_partitions() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET lock_timeout = '100ms'
+    AS $$
+DECLARE
+    log       event_log_state;
+    partition text;
+    newest    bigint;
+    dropped   integer := 0;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('event_log'::regclass::oid::integer, 0) THEN
+        RETURN 0;
+    END IF;
+    SELECT * INTO STRICT log FROM event_log_state;
+    FOR partition IN
+        SELECT relname
+        FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+        WHERE inhparent = 'event_log'::regclass
+            AND to_date(right(relname, 8), 'YYYYMMDD') + 1
+                <= (now() AT TIME ZONE 'UTC')::date - log.retention_days
+        ORDER BY relname
+    LOOP
+        EXECUTE format('SELECT coalesce(max(position), 0) FROM %I', partition) INTO newest;
+        IF newest > log.missing_up_to THEN
+            UPDATE event_log_state SET missing_up_to = newest, missing_since = clock_timestamp();
+            RETURN dropped;
+        END IF;
+        IF log.missing_since > clock_timestamp() - interval '1 minute' THEN
+            RETURN dropped;
+        END IF;
+        EXECUTE format('DROP TABLE %I', partition);
+        dropped := dropped + 1;
+    END LOOP;
+    RETURN dropped;
+END
+$$;
+
+-- Sets for how many days events are kept. Switching the log on or off waits until no transaction is writing to the
+-- outbox, up to 100 ms: a transaction that began before might still delete events under the old value.
+CREATE FUNCTION set_event_log_retention(days integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET lock_timeout = '100ms'
+    AS $$
+DECLARE
+    old integer;
+BEGIN
+    SELECT retention_days INTO STRICT old FROM event_log_state;
+    IF (old = 0) <> (days = 0) THEN
+        LOCK TABLE outbox IN SHARE ROW EXCLUSIVE MODE;
+        UPDATE event_log_state
+        SET missing_since = clock_timestamp(),
+            missing_up_to = CASE
+                WHEN days = 0 THEN 9223372036854775807
+                -- Some events up to the newest id have left the outbox unlogged.
+                ELSE (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM outbox_id_seq)
+            END;
+    END IF;
+    UPDATE event_log_state SET retention_days = days;
+END
+$$;
+
+-- Logs the events that a statement has deleted from the outbox, in its transaction: whichever program deletes them. If
+-- it fails, the events stay in the outbox.
+CREATE FUNCTION log_deleted_events() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+DECLARE
+    log    event_log_state;
+    oldest bigint := (SELECT min(id) FROM deleted);
+BEGIN
+    -- An idle worker's claim deletes nothing.
+    IF oldest IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- A new snapshot, as each statement of a VOLATILE function has: see the hole rule in the projector's event_log.
+    SELECT * INTO STRICT log FROM event_log_state;
+    IF log.retention_days = 0 THEN
+        RETURN NULL;
+    END IF;
+    IF log.history <> current_history() THEN
+        -- One worker records it. The others do not wait: their events are newer than the log is in its snapshot.
+        PERFORM FROM event_log_state WHERE history <> current_history() FOR UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            UPDATE event_log_state SET history = current_history();
+            INSERT INTO event_log_histories (history, after_position)
+            SELECT current_history(), greatest(max(position), log.missing_up_to) FROM event_log;
+        END IF;
+    END IF;
+    IF oldest >= log.settled_below THEN
+        INSERT INTO event_log (position, kind, payload, traceparent, recorded_at)
+        SELECT id, kind, payload, traceparent, now() FROM deleted;
+    ELSE
+        -- Readers have passed these ids. They were allocated before their transactions had an xid, or long before they
+        -- were used: inserted by hand, a sequence with a cache, or one that was set back.
+        INSERT INTO event_log (position, kind, payload, traceparent, recorded_at)
+        SELECT
+            CASE WHEN id < log.settled_below THEN nextval('outbox_id_seq') ELSE id END,
+            kind, payload, traceparent, now()
+        FROM (SELECT * FROM deleted ORDER BY id) AS ordered;
+        RAISE WARNING 'event % and others below % came late: they are logged under new positions',
+            oldest, log.settled_below;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- The functions above run with the rights of the role that migrates. They must find its tables, never temporary ones of
+-- the caller.
+DO $$
+DECLARE
+    name regprocedure;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'create_event_log_partitions()', 'drop_expired_event_log_partitions()', 'set_event_log_retention(integer)',
+        'log_deleted_events()'
+    ]::regprocedure[] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
+    END LOOP;
+END
+$$;
+
+SELECT create_event_log_partitions();
+
+CREATE TRIGGER log_deleted_events
+    AFTER DELETE ON outbox
+    REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_events();
+
+GRANT SELECT ON event_log, event_log_state, event_log_histories TO orders_projector;
+GRANT UPDATE (settled_below) ON event_log_state TO orders_projector;
+GRANT EXECUTE ON FUNCTION
+    create_event_log_partitions(), drop_expired_event_log_partitions(), set_event_log_retention(integer)
+    TO orders_projector;

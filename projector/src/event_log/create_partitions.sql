@@ -1,0 +1,2 @@
+-- create_partitions
+SELECT create_event_log_partitions()

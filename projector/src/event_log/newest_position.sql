@@ -1,0 +1,5 @@
+-- newest_position
+SELECT position
+FROM event_log
+ORDER BY position DESC
+LIMIT 1

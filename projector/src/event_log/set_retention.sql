@@ -1,0 +1,2 @@
+-- set_retention
+SELECT set_event_log_retention($1)

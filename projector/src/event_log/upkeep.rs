@@ -1,0 +1,128 @@
+//! Makes and drops partitions, and publishes how far the ids are settled.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use diesel::sql_types::{BigInt, Integer};
+use diesel_async::RunQueryDsl;
+use futures_util::FutureExt;
+use metrics::{Gauge, describe_gauge, gauge};
+use service_kit::database::{Database, DatabaseError};
+use service_kit::metrics::Registry;
+use service_kit::overload::OncePerSecond;
+use service_kit::statement;
+use service_kit::telemetry::chain;
+use tokio_util::sync::CancellationToken;
+
+use super::EventLog;
+use crate::outbox::LowWaterMark;
+
+/// How often partitions are looked at, and how often settled ids are published although no reader waits.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(10);
+/// How often settled ids are published while a reader waits at a hole.
+const PUBLISH_EVERY: Duration = Duration::from_millis(10);
+
+/// Keeps the event log in order. Every process does this; the database lets one at a time make or drop partitions.
+pub(crate) struct Upkeep {
+    database: Database,
+    log: EventLog,
+    low_water_mark: Arc<LowWaterMark>,
+    hole_age: Gauge,
+}
+
+static FAILED: OncePerSecond = OncePerSecond::new();
+
+impl Upkeep {
+    /// `registry` exports for how long readers of `log` have waited at a hole.
+    pub(crate) fn new(
+        database: Database,
+        log: EventLog,
+        low_water_mark: Arc<LowWaterMark>,
+        registry: &Registry,
+    ) -> Self {
+        let hole_age = registry.register(|| {
+            describe_gauge!(
+                "orders_event_log_hole_age_seconds",
+                "For how long subscriptions of this process have waited for a transaction that writes to the outbox; 0 \
+                 if they do not wait."
+            );
+            gauge!("orders_event_log_hole_age_seconds")
+        });
+        Self { database, log, low_water_mark, hole_age }
+    }
+
+    /// Runs until the stop signal.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.keep_up()).await;
+    }
+
+    async fn keep_up(self) {
+        let mut next_partitions = Instant::now();
+        loop {
+            if Instant::now() >= next_partitions {
+                next_partitions = Instant::now() + PARTITIONS_EVERY;
+                warn(self.create_partitions().await, "partitions of the event log cannot be made");
+                warn(self.drop_partitions().await, "expired partitions of the event log cannot be dropped yet");
+            }
+            warn(self.publish_settled().await, "settled ids cannot be published; readers wait at holes");
+            tokio::time::sleep(PUBLISH_EVERY).await;
+            let hole = self.log.hole();
+            hole.until_reported(next_partitions.saturating_duration_since(Instant::now())).await;
+            hole.log_if_old();
+            self.hole_age.set(hole.age().as_secs_f64());
+        }
+    }
+
+    async fn create_partitions(&self) -> Result<(), DatabaseError> {
+        let made = self.database.run(|connection| {
+            RunQueryDsl::get_result::<i32>(CreatePartitions {}, connection).boxed()
+        });
+        let made = made.await?;
+        if made > 0 {
+            tracing::info!(made, "partitions of the event log were made");
+        }
+        Ok(())
+    }
+
+    async fn drop_partitions(&self) -> Result<(), DatabaseError> {
+        let dropped = self.database.run(|connection| {
+            RunQueryDsl::get_result::<i32>(DropPartitions {}, connection).boxed()
+        });
+        let dropped = dropped.await?;
+        if dropped > 0 {
+            tracing::info!(dropped, "expired partitions of the event log were dropped");
+        }
+        Ok(())
+    }
+
+    async fn publish_settled(&self) -> Result<(), DatabaseError> {
+        let below = self.low_water_mark.get();
+        let publish = PublishSettled { settled_below: below, unless_known: below };
+        self.database
+            .run(move |connection| RunQueryDsl::execute(publish, connection).map(|done| done.map(drop)).boxed())
+            .await
+    }
+}
+
+fn warn(result: Result<(), DatabaseError>, what: &'static str) {
+    if let Err(error) = result
+        && let Some(times) = FAILED.count()
+    {
+        tracing::warn!(times, error = chain(&error), "{what}");
+    }
+}
+
+statement! {
+    struct CreatePartitions = "create_partitions.sql" -> Integer {}
+}
+
+statement! {
+    struct DropPartitions = "drop_partitions.sql" -> Integer {}
+}
+
+statement! {
+    struct PublishSettled = "publish_settled.sql" {
+        settled_below: i64 as BigInt,
+        unless_known: i64 as BigInt,
+    }
+}
