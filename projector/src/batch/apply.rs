@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use diesel_async::AsyncPgConnection;
 use shared_events::OrderEvent;
 
+use super::applier::{Applier, Mode};
 use super::error_class::{ErrorClass, classify};
-use super::runner::Mode;
 use super::search::Found;
-use super::{BatchError, BatchRunner, deferred_constraints};
+use super::{BatchError, deferred_constraints};
 
-impl BatchRunner {
+impl Applier {
     /// Applies `events` all at once, or in parts that show which events are refused or locked.
     pub(super) async fn apply_ready(
         &self,

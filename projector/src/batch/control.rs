@@ -13,9 +13,9 @@ use service_kit::telemetry::chain;
 use shared_events::{OrderChange, OrderEvent, OrderFacts, OrderItem, OrderState, OrderStatus};
 use uuid::Uuid;
 
+use super::BatchError;
+use super::applier::{Applier, Mode};
 use super::mask::{mask, mask_items};
-use super::runner::Mode;
-use super::{BatchError, BatchRunner};
 
 /// What is needed of refused events to make controls as large as the largest of them.
 ///
@@ -149,7 +149,7 @@ fn orders_that_need_pages() -> Vec<OrderEvent> {
     ORDERS_THAT_NEED_PAGES.map(order).collect()
 }
 
-impl BatchRunner {
+impl Applier {
     /// Proves that the `refused` events are at fault.
     pub(super) async fn check_with_controls(
         &self,

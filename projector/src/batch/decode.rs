@@ -3,14 +3,14 @@
 use service_kit::telemetry::chain;
 use shared_events::{OrderEvent, UndecodableEvent};
 
-use super::BatchRunner;
+use super::applier::Applier;
 use crate::outbox::ClaimedEvent;
 use crate::parked::DeadLetter;
 
 /// An event as it was claimed and as it was decoded.
-pub(super) struct DecodedEvent {
-    pub(super) claimed: ClaimedEvent,
-    pub(super) event: OrderEvent,
+pub(crate) struct DecodedEvent {
+    pub(crate) claimed: ClaimedEvent,
+    pub(crate) event: OrderEvent,
 }
 
 /// The events as projections get them.
@@ -18,7 +18,7 @@ pub(super) fn events(decoded: &[DecodedEvent]) -> Vec<&OrderEvent> {
     decoded.iter().map(|decoded| &decoded.event).collect()
 }
 
-impl BatchRunner {
+impl Applier {
     /// Decodes events. Those that cannot be decoded, or that a projection refuses, become dead letters without
     /// being tried.
     pub(super) fn decode_all(&self, claimed: Vec<ClaimedEvent>) -> (Vec<DecodedEvent>, Vec<DeadLetter>) {

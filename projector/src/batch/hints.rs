@@ -6,7 +6,8 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use shared_events::OrderEvent;
 
-use super::{BatchError, BatchRunner};
+use super::BatchError;
+use super::applier::Applier;
 
 /// How many rows each projection has tried to write in this transaction; none if unknown.
 pub(super) struct Hints {
@@ -21,7 +22,7 @@ impl Hints {
     }
 }
 
-impl BatchRunner {
+impl Applier {
     pub(super) async fn hints(&self, connection: &mut AsyncPgConnection) -> QueryResult<Hints> {
         Ok(Hints { rows: self.rows_tried(connection).await?, is_misleading: false })
     }

@@ -8,14 +8,14 @@ use diesel_async::AsyncPgConnection;
 use service_kit::telemetry::chain;
 use shared_events::OrderEvent;
 
+use super::BatchError;
+use super::applier::{Applier, Mode};
 use super::control::Refused;
 use super::error_class::ErrorClass;
-use super::runner::Mode;
 use super::savepoints::Savepoints;
 use super::search::{Found, Part, Search};
-use super::{BatchError, BatchRunner};
 
-impl BatchRunner {
+impl Applier {
     /// Applies `events` in parts of size `part`, and in smaller ones where that fails.
     pub(super) async fn isolate(
         &self,

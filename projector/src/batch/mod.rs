@@ -2,7 +2,9 @@
 //!
 //! | File | Holds |
 //! |---|---|
-//! | `runner` | runs batches: repeats one that failed because of a lock or an event, records a committed one |
+//! | `runner` | runs the batches of the claim |
+//! | `source` | the trait of sources of events; `sources` has those of the claim |
+//! | `applier` | applies the events of a source: repeats a batch that failed because of a lock or an event |
 //! | `steps` | the steps of a batch and the transaction around them: start reading here |
 //! | `decode` | decodes events, and checks what each projection refuses |
 //! | `skip_locked` | leaves out events whose rows another session has locked |
@@ -14,16 +16,15 @@
 //! | `control` | proves that the events are at fault, not the database; `mask` hides their text |
 //! | `deferred_constraints` | checks deferred constraints before the commit |
 //! | `error_class` | event, lock or database: what an error is about |
-//! | `finish` | parks refused events, sets aside locked ones |
 //! | `event_sizes` | how many bytes one batch claims |
 
+mod applier;
 mod apply;
 mod control;
 mod decode;
 mod deferred_constraints;
 mod error_class;
 mod event_sizes;
-mod finish;
 mod hints;
 mod isolate;
 mod mask;
@@ -32,6 +33,8 @@ mod runner;
 mod savepoints;
 mod search;
 mod skip_locked;
+mod source;
+mod sources;
 mod steps;
 
 use std::time::Duration;
@@ -39,8 +42,10 @@ use std::time::Duration;
 use diesel::result::Error as DieselError;
 use service_kit::database::PoolError;
 
+pub(crate) use self::applier::Applier;
 pub(crate) use self::event_sizes::DEFAULT_BATCH_MAX_BYTES;
 pub use self::runner::BatchRunner;
+pub(crate) use self::source::{Batch, Claim, EventSource, Sizing};
 
 /// Where a batch claims its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

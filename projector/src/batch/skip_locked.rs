@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 
+use super::BatchError;
+use super::applier::{Applier, Mode};
 use super::decode::{DecodedEvent, events};
-use super::runner::Mode;
 use super::search::Found;
-use super::{BatchError, BatchRunner};
 
 /// Locked rows are skipped for this long after one was noticed. During this time each batch has one more statement;
 /// afterwards the first batch with a locked row costs a lock timeout.
@@ -35,7 +35,7 @@ impl SkipLocked {
     }
 }
 
-impl BatchRunner {
+impl Applier {
     /// Locks the rows of all events, and takes out the events whose rows another session has locked.
     pub(super) async fn take_locked(
         &self,

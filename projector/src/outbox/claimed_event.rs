@@ -42,6 +42,8 @@ pub enum Origin {
         /// Its age at the claim, by the database's clock.
         age: Duration,
     },
+    /// In the event log.
+    Log,
     /// Among the parked events.
     Parked {
         /// How often it has been tried.

@@ -12,19 +12,17 @@ const LOGGED_IDS: usize = 10;
 
 /// A claimed event that cannot be projected.
 pub(crate) struct DeadLetter {
-    pub(super) event: ClaimedEvent,
-    /// How often it has been tried.
-    pub(super) attempts: i32,
-    pub(super) reason: String,
-    /// When to try again; never if there is none.
-    pub(super) retry_in: Option<Duration>,
+    event: ClaimedEvent,
+    attempts: i32,
+    reason: String,
+    retry_in: Option<Duration>,
 }
 
 impl DeadLetter {
     /// `event` failed once more, for this reason.
     pub(crate) fn new(event: ClaimedEvent, reason: &str, policy: &RetryPolicy) -> Self {
         let before = match event.origin {
-            Origin::Outbox { .. } | Origin::Waiting { .. } => 0,
+            Origin::Outbox { .. } | Origin::Waiting { .. } | Origin::Log => 0,
             Origin::Parked { attempts } => attempts,
         };
         let attempts = before.saturating_add(1);
@@ -34,13 +32,32 @@ impl DeadLetter {
     pub(crate) fn id(&self) -> i64 {
         self.event.id
     }
+
+    pub(crate) fn event(&self) -> &ClaimedEvent {
+        &self.event
+    }
+
+    /// How often it has been tried.
+    pub(crate) fn attempts(&self) -> i32 {
+        self.attempts
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// When to try again; never if there is none.
+    pub(crate) fn retry_in(&self) -> Option<Duration> {
+        self.retry_in
+    }
 }
 
-/// Logs one line a batch, so that many refused events do not flood the log.
-pub(crate) fn log(parked: &[DeadLetter]) {
+/// Logs one line a batch, so that many refused events do not flood the log. None is the subscription of the claim.
+pub(crate) fn log(subscription: Option<&str>, parked: &[DeadLetter]) {
     let Some(first) = parked.first() else { return };
     let ids: Vec<_> = parked.iter().take(LOGGED_IDS).map(DeadLetter::id).collect();
     tracing::error!(
+        subscription,
         events = parked.len(),
         first.ids = ?ids,
         first.kind = first.event.kind,

@@ -48,12 +48,12 @@ impl<'a> Park<'a> {
         let mut rows = Self::default();
         for letter in events {
             rows.id.push(letter.id());
-            rows.attempts.push(letter.attempts);
-            rows.error.push(&letter.reason);
+            rows.attempts.push(letter.attempts());
+            rows.error.push(letter.reason());
             rows.retry_in_ms.push(retry_in_ms(letter));
-            rows.kind.push(&letter.event.kind);
-            rows.payload.push(&letter.event.payload);
-            rows.created_at.push(letter.event.created_at);
+            rows.kind.push(&letter.event().kind);
+            rows.payload.push(&letter.event().payload);
+            rows.created_at.push(letter.event().created_at);
         }
         rows
     }
@@ -75,8 +75,8 @@ impl<'a> ParkAgain<'a> {
         let mut rows = Self::default();
         for letter in events {
             rows.id.push(letter.id());
-            rows.attempts.push(letter.attempts);
-            rows.error.push(&letter.reason);
+            rows.attempts.push(letter.attempts());
+            rows.error.push(letter.reason());
             rows.retry_in_ms.push(retry_in_ms(letter));
         }
         rows
@@ -84,7 +84,7 @@ impl<'a> ParkAgain<'a> {
 }
 
 fn retry_in_ms(letter: &DeadLetter) -> Option<i64> {
-    letter.retry_in.map(|retry_in| i64::try_from(retry_in.as_millis()).unwrap_or(i64::MAX))
+    letter.retry_in().map(|retry_in| i64::try_from(retry_in.as_millis()).unwrap_or(i64::MAX))
 }
 
 statement! {
