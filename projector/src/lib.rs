@@ -7,6 +7,7 @@
 //! | [`projection`] | the trait of projections, and one file for each read model |
 //! | [`outbox`] | claiming events, and the low-water mark at which claims start |
 //! | [`event_log`] | reading the events that have left the outbox, by position and without gaps |
+//! | [`subscription`] | whoever listens to the event log, each at its own pace |
 //! | [`waiting`] | events whose rows another session has locked |
 //! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
 //! | [`admin`] | the probes and `/metrics` |
@@ -39,6 +40,7 @@ pub mod outbox;
 pub mod parked;
 mod pause;
 pub mod projection;
+pub mod subscription;
 pub mod waiting;
 mod worker;
 
@@ -50,6 +52,7 @@ use crate::batch::BatchRunner;
 use crate::event_log::{EventLog, Upkeep};
 use crate::metrics::Metrics;
 use crate::projection::{OrderSummary, Projection};
+use crate::subscription::Pace;
 use crate::worker::Worker;
 
 /// The connection that checks the database.
@@ -57,10 +60,39 @@ const CHECK_CONNECTIONS: usize = 1;
 /// The connections that follow the event log and keep it in order.
 const EVENT_LOG_CONNECTIONS: usize = 2;
 
-/// All projections. Add yours here.
+/// The projections of the claim. They share its transaction: what stops one of them stops all.
 #[must_use]
 pub fn projections() -> Vec<Box<dyn Projection>> {
     vec![Box::new(OrderSummary)]
+}
+
+/// The read models that are subscriptions: each has its own checkpoint and fails alone. Add yours here.
+#[must_use]
+pub fn read_models() -> Vec<Box<dyn Projection>> {
+    Vec::new()
+}
+
+/// What a projector keeps up to date.
+pub struct ReadModels {
+    /// In the claim.
+    pub claimed: Vec<Box<dyn Projection>>,
+    /// In a subscription each.
+    pub subscribed: Vec<Box<dyn Projection>>,
+}
+
+impl ReadModels {
+    /// All read models of this build.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { claimed: projections(), subscribed: read_models() }
+    }
+}
+
+/// Only in the claim.
+impl From<Vec<Box<dyn Projection>>> for ReadModels {
+    fn from(claimed: Vec<Box<dyn Projection>>) -> Self {
+        Self { claimed, subscribed: Vec::new() }
+    }
 }
 
 /// A running projector.
@@ -79,6 +111,9 @@ pub enum ProjectorError {
     /// The listener of probes and metrics cannot start.
     #[error(transparent)]
     Admin(#[from] BindError),
+    /// The read models that are subscriptions cannot be started.
+    #[error("the read models cannot be started")]
+    ReadModels(#[from] subscription::StartError),
     /// The metrics are wrong.
     #[error("cannot set up the metrics")]
     Metrics(#[from] service_kit::metrics::RegistryError),
@@ -95,10 +130,17 @@ impl Projector {
     /// Outside a tokio runtime.
     pub fn start(
         config: &Config,
-        projections: Vec<Box<dyn Projection>>,
+        read_models: impl Into<ReadModels>,
         stop: CancellationToken,
     ) -> Result<Self, ProjectorError> {
-        service_kit::http::check_descriptors(config.database.pool_size() + CHECK_CONNECTIONS + EVENT_LOG_CONNECTIONS)?;
+        let ReadModels { claimed, subscribed } = read_models.into();
+        let subscription_connections = subscribed.len() * subscription::CONNECTIONS_EACH;
+        service_kit::http::check_descriptors(
+            config.database.pool_size()
+                + CHECK_CONNECTIONS
+                + EVENT_LOG_CONNECTIONS
+                + subscription_connections,
+        )?;
         let database = database::open_for_batches(&config.database, "projector")?;
         // An idle worker pauses between two batches.
         let health = Health::with_grace(config.health.grace() + config.poll_max, stop.clone());
@@ -108,7 +150,7 @@ impl Projector {
         let metrics = Metrics::register(&registry);
         let event_log = EventLog::default();
         let runner = Arc::new(
-            BatchRunner::new(database.clone(), projections, config.parked, metrics)
+            BatchRunner::new(database.clone(), claimed, config.parked, metrics)
                 .with_batch_max_bytes(config.batch_max_bytes)
                 .with_event_log(event_log.clone()),
         );
@@ -127,13 +169,23 @@ impl Projector {
         let low_water_mark = runner.shared_low_water_mark();
         let log_upkeep = Upkeep::new(log_database.clone(), event_log.clone(), low_water_mark, &registry);
         workers.spawn(log_upkeep.run(stop.clone()));
-        workers.spawn(event_log.follow(log_database, config.poll_max, stop.clone()));
+        workers.spawn(event_log.clone().follow(log_database, config.poll_max, stop.clone()));
         let worker = Worker { runner, health, stop: stop.clone() };
         for _ in 0..config.workers {
             workers.spawn(worker.clone().drain_outbox(config.batch_max, config.poll_max));
         }
         workers.spawn(worker.clone().apply_waiting());
         workers.spawn(worker.retry_parked());
+        let pace = Pace {
+            event_log,
+            batch_max: config.batch_max,
+            batch_max_bytes: config.batch_max_bytes,
+            poll_max: config.poll_max,
+            stop: stop.clone(),
+        };
+        for task in subscription::read_model_tasks(&config.database, subscribed, config.parked, &pace)? {
+            workers.spawn(task.run());
+        }
         let upkeep = stop.clone().run_until_cancelled_owned(registry.run_upkeep());
         workers.spawn(async move {
             upkeep.await;

@@ -32,6 +32,7 @@ const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
     "crate::projection",
     "crate::metrics",
     "crate::batch",
+    "crate::subscription",
     "crate::worker",
     "crate::admin",
     "crate::cli",
@@ -39,7 +40,7 @@ const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
 ];
 
 /// Words that the files of a layer must not use.
-const FORBIDDEN_IN: [(&str, &[&str]); 26] = [
+const FORBIDDEN_IN: [(&str, &[&str]); 27] = [
     (
         "write-api/src/domain",
         &[
@@ -84,6 +85,7 @@ const FORBIDDEN_IN: [(&str, &[&str]); 26] = [
             "crate::waiting",
             "crate::metrics",
             "crate::batch",
+            "crate::subscription",
             "crate::worker",
             "crate::admin",
             "crate::cli",
@@ -97,13 +99,15 @@ const FORBIDDEN_IN: [(&str, &[&str]); 26] = [
             "crate::waiting",
             "crate::projection",
             "crate::batch",
+            "crate::subscription",
             "crate::worker",
             "crate::admin",
             "crate::cli",
             "actix",
         ],
     ),
-    ("projector/src/batch", &["crate::worker", "crate::admin", "crate::cli", "actix"]),
+    ("projector/src/batch", &["crate::subscription", "crate::worker", "crate::admin", "crate::cli", "actix"]),
+    ("projector/src/subscription", &["crate::admin", "crate::cli", "actix"]),
     ("projector/src/worker", &["crate::admin", "crate::cli", "actix", "diesel"]),
     ("projector/src/admin/mod.rs", &["crate::worker", "crate::cli", "crate::projection", "diesel"]),
 ];

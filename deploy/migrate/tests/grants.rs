@@ -18,6 +18,8 @@ orders_write_api order_summary: -
 orders_write_api orders: SELECT INSERT UPDATE
 orders_write_api outbox: INSERT
 orders_write_api parked_events: -
+orders_write_api subscription_parked: -
+orders_write_api subscriptions: -
 orders_write_api waiting_events: -
 orders_projector __diesel_schema_migrations: -
 orders_projector event_log: SELECT
@@ -28,6 +30,8 @@ orders_projector order_summary: SELECT INSERT UPDATE
 orders_projector orders: -
 orders_projector outbox: SELECT DELETE
 orders_projector parked_events: SELECT INSERT UPDATE DELETE
+orders_projector subscription_parked: SELECT INSERT UPDATE DELETE
+orders_projector subscriptions: SELECT INSERT UPDATE DELETE
 orders_projector waiting_events: SELECT INSERT DELETE
 orders_read_api __diesel_schema_migrations: -
 orders_read_api event_log: -
@@ -38,6 +42,8 @@ orders_read_api order_summary: SELECT
 orders_read_api orders: -
 orders_read_api outbox: -
 orders_read_api parked_events: -
+orders_read_api subscription_parked: -
+orders_read_api subscriptions: -
 orders_read_api waiting_events: -
 ";
 

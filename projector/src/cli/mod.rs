@@ -13,7 +13,7 @@ use service_kit::shutdown;
 use self::log::LogCommand;
 use self::parked::ParkedCommand;
 use crate::database;
-use crate::{Config, Projector};
+use crate::{Config, Projector, ReadModels};
 
 /// Applies the events of the outbox to the read models. Configured by environment variables: see deploy/README.md.
 #[derive(Debug, Parser)]
@@ -40,7 +40,7 @@ pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             let config = Config::from_vars(vars)?;
-            let projector = Projector::start(&config, crate::projections(), shutdown::on_signal()?)?;
+            let projector = Projector::start(&config, ReadModels::all(), shutdown::on_signal()?)?;
             Ok(projector.run().await?)
         }
         Command::Parked(command) => {

@@ -1,8 +1,8 @@
 //! One read of the log after a position.
 
 use chrono::{DateTime, Utc};
-use diesel::{QueryResult, Queryable};
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use diesel::{QueryResult, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 use service_kit::stored_time::StoredTime;
@@ -68,7 +68,9 @@ pub async fn read(
 ) -> QueryResult<LogRead> {
     let query = ReadLog { after, max_events: limits.events, max_bytes: limits.bytes, outbox_after: after };
     let rows: Vec<Row> = RunQueryDsl::load(query, connection).await?;
-    let Some(&(Log { missing_up_to, history, settled_below, first_in_outbox, found }, _)) = rows.as_slice().first() else {
+    let Some(&(Log { missing_up_to, history, settled_below, first_in_outbox, found }, _)) =
+        rows.as_slice().first()
+    else {
         return Err(diesel::result::Error::NotFound);
     };
     let mut events: Vec<_> = rows.into_iter().filter_map(|(_, event)| event.map(logged)).collect();

@@ -62,7 +62,10 @@ impl Upkeep {
             if Instant::now() >= next_partitions {
                 next_partitions = Instant::now() + PARTITIONS_EVERY;
                 warn(self.create_partitions().await, "partitions of the event log cannot be made");
-                warn(self.drop_partitions().await, "expired partitions of the event log cannot be dropped yet");
+                warn(
+                    self.drop_partitions().await,
+                    "expired partitions of the event log cannot be dropped yet",
+                );
             }
             warn(self.publish_settled().await, "settled ids cannot be published; readers wait at holes");
             tokio::time::sleep(PUBLISH_EVERY).await;
@@ -74,9 +77,9 @@ impl Upkeep {
     }
 
     async fn create_partitions(&self) -> Result<(), DatabaseError> {
-        let made = self.database.run(|connection| {
-            RunQueryDsl::get_result::<i32>(CreatePartitions {}, connection).boxed()
-        });
+        let made = self
+            .database
+            .run(|connection| RunQueryDsl::get_result::<i32>(CreatePartitions {}, connection).boxed());
         let made = made.await?;
         if made > 0 {
             tracing::info!(made, "partitions of the event log were made");
@@ -85,9 +88,9 @@ impl Upkeep {
     }
 
     async fn drop_partitions(&self) -> Result<(), DatabaseError> {
-        let dropped = self.database.run(|connection| {
-            RunQueryDsl::get_result::<i32>(DropPartitions {}, connection).boxed()
-        });
+        let dropped = self
+            .database
+            .run(|connection| RunQueryDsl::get_result::<i32>(DropPartitions {}, connection).boxed());
         let dropped = dropped.await?;
         if dropped > 0 {
             tracing::info!(dropped, "expired partitions of the event log were dropped");
@@ -99,7 +102,9 @@ impl Upkeep {
         let below = self.low_water_mark.get();
         let publish = PublishSettled { settled_below: below, unless_known: below };
         self.database
-            .run(move |connection| RunQueryDsl::execute(publish, connection).map(|done| done.map(drop)).boxed())
+            .run(move |connection| {
+                RunQueryDsl::execute(publish, connection).map(|done| done.map(drop)).boxed()
+            })
             .await
     }
 }

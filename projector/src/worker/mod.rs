@@ -17,7 +17,7 @@ use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
-use self::batch_size::BatchSize;
+pub(crate) use self::batch_size::BatchSize;
 use crate::batch::{BatchError, BatchOutcome, BatchRunner, Source};
 use crate::pause;
 

@@ -25,6 +25,7 @@ mod revenue_by_month;
 mod sessions;
 mod stories;
 mod storm;
+mod subscriptions;
 mod support;
 mod uncommitted_rows;
 mod waiting_events;

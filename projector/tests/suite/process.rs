@@ -91,7 +91,8 @@ async fn a_worker_that_panics_ends_the_process_with_an_error_and_loses_no_event(
     let scene = Scene::create().await?;
     scene.emit([event(1, 1)]).await?;
     let config = Config::from_vars(&scene.vars())?;
-    let projector = Projector::start(&config, vec![Box::new(Panics)], CancellationToken::new())?;
+    let panics: Vec<Box<dyn Projection>> = vec![Box::new(Panics)];
+    let projector = Projector::start(&config, panics, CancellationToken::new())?;
     let error = tokio::time::timeout(Duration::from_secs(10), projector.run()).await?.unwrap_err();
     assert!(matches!(error, ProjectorError::Worker(_)), "{error:?}");
     wait::until("the rollback", Duration::from_secs(5), || async {

@@ -1,0 +1,171 @@
+//! The statements on `subscription_parked` that a subscription's worker uses.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::statement;
+use service_kit::stored_time::StoredTime;
+
+use crate::batch::Batch;
+use crate::outbox::{ClaimLimits, ClaimedEvent, Origin};
+use crate::parked::DeadLetter;
+
+/// How soon an event is tried again whose row another session has locked.
+const LOCKED_RETRY_IN: Duration = Duration::from_millis(500);
+const LOCKED: &str = "another session has locked its row";
+
+/// Parks the events of `batch` that were refused, and those whose rows are locked. The latter count no attempt.
+pub(in crate::subscription) async fn park(
+    connection: &mut AsyncPgConnection,
+    subscription: &str,
+    batch: &Batch,
+) -> QueryResult<()> {
+    RunQueryDsl::execute(ParkLogged::new(subscription, batch), connection).await.map(drop)
+}
+
+pub(super) async fn is_any_due(connection: &mut AsyncPgConnection, subscription: &str) -> QueryResult<bool> {
+    RunQueryDsl::get_result(IsAnyDue { subscription: subscription.to_owned() }, connection).await
+}
+
+/// Locks parked events that are due, up to `limits`, longest due first, and returns them by id.
+pub(super) async fn claim_due(
+    connection: &mut AsyncPgConnection,
+    subscription: &str,
+    limits: ClaimLimits,
+) -> QueryResult<Vec<ClaimedEvent>> {
+    let claim = ClaimDue {
+        subscription: subscription.to_owned(),
+        max_events: limits.events,
+        max_bytes: limits.bytes,
+    };
+    let rows: Vec<Row> = RunQueryDsl::load(claim, connection).await?;
+    let mut claimed: Vec<_> = rows.into_iter().map(claimed_event).collect();
+    claimed.sort_unstable_by_key(|event| event.id);
+    Ok(claimed)
+}
+
+/// Records what became of events that [`claim_due`] returned.
+pub(super) async fn record(
+    connection: &mut AsyncPgConnection,
+    subscription: &str,
+    batch: &Batch,
+) -> QueryResult<()> {
+    let subscription = subscription.to_owned();
+    if !batch.applied.is_empty() {
+        let ids = batch.applied.iter().map(|event| event.id).collect();
+        RunQueryDsl::execute(RemoveApplied { subscription: subscription.clone(), ids }, connection).await?;
+    }
+    if !batch.locked.is_empty() {
+        let ids = batch.locked.iter().map(|decoded| decoded.claimed.id).collect();
+        RunQueryDsl::execute(Postpone { subscription: subscription.clone(), ids }, connection).await?;
+    }
+    if !batch.parked.is_empty() {
+        RunQueryDsl::execute(ParkLoggedAgain::new(subscription, &batch.parked), connection).await?;
+    }
+    Ok(())
+}
+
+/// Every value of every column can be read: one that cannot would fail the whole claim.
+type Row = (i64, String, String, StoredTime, i32);
+
+fn claimed_event((id, kind, payload, recorded_at, attempts): Row) -> ClaimedEvent {
+    ClaimedEvent { id, kind, payload, created_at: recorded_at.clamped(), origin: Origin::Parked { attempts } }
+}
+
+statement! {
+    struct IsAnyDue = "is_any_due.sql" -> Bool {
+        subscription: String as Text,
+    }
+}
+
+statement! {
+    struct ClaimDue = "claim_due.sql" -> (BigInt, Text, Text, Timestamptz, Integer) {
+        subscription: String as Text,
+        max_events: i64 as BigInt,
+        max_bytes: i64 as BigInt,
+    }
+}
+
+statement! {
+    /// One array a column, so that the text is the same for any number of events and stays prepared.
+    #[derive(Default)]
+    struct ParkLogged<'a> = "park_logged.sql" {
+        subscription: &'a str as Text,
+        position: Vec<i64> as Array<BigInt>,
+        kind: Vec<&'a str> as Array<Text>,
+        payload: Vec<&'a str> as Array<Text>,
+        recorded_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        attempts: Vec<i32> as Array<Integer>,
+        error: Vec<&'a str> as Array<Text>,
+        retry_in_ms: Vec<Option<i64>> as Array<Nullable<BigInt>>,
+    }
+}
+
+impl<'a> ParkLogged<'a> {
+    fn new(subscription: &'a str, batch: &'a Batch) -> Self {
+        let mut rows = Self { subscription, ..Self::default() };
+        for letter in &batch.parked {
+            rows.push(letter.event(), letter.attempts(), letter.reason(), letter.retry_in());
+        }
+        for locked in &batch.locked {
+            rows.push(&locked.claimed, 0, LOCKED, Some(LOCKED_RETRY_IN));
+        }
+        rows
+    }
+
+    fn push(&mut self, event: &'a ClaimedEvent, attempts: i32, error: &'a str, retry_in: Option<Duration>) {
+        self.position.push(event.id);
+        self.kind.push(&event.kind);
+        self.payload.push(&event.payload);
+        self.recorded_at.push(event.created_at);
+        self.attempts.push(attempts);
+        self.error.push(error);
+        self.retry_in_ms.push(retry_in.map(as_millis));
+    }
+}
+
+statement! {
+    /// One array a column, as in [`ParkLogged`].
+    #[derive(Default)]
+    struct ParkLoggedAgain<'a> = "park_logged_again.sql" {
+        id: Vec<i64> as Array<BigInt>,
+        attempts: Vec<i32> as Array<Integer>,
+        error: Vec<&'a str> as Array<Text>,
+        retry_in_ms: Vec<Option<i64>> as Array<Nullable<BigInt>>,
+        subscription: String as Text,
+    }
+}
+
+impl<'a> ParkLoggedAgain<'a> {
+    fn new(subscription: String, letters: &'a [DeadLetter]) -> Self {
+        let mut rows = Self { subscription, ..Self::default() };
+        for letter in letters {
+            rows.id.push(letter.id());
+            rows.attempts.push(letter.attempts());
+            rows.error.push(letter.reason());
+            rows.retry_in_ms.push(letter.retry_in().map(as_millis));
+        }
+        rows
+    }
+}
+
+fn as_millis(pause: Duration) -> i64 {
+    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
+}
+
+statement! {
+    struct RemoveApplied = "remove_applied.sql" {
+        subscription: String as Text,
+        ids: Vec<i64> as Array<BigInt>,
+    }
+}
+
+statement! {
+    struct Postpone = "postpone.sql" {
+        subscription: String as Text,
+        ids: Vec<i64> as Array<BigInt>,
+    }
+}

@@ -1,0 +1,4 @@
+//! Subscriptions to the event log.
+
+mod exact;
+mod support;
