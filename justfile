@@ -15,6 +15,14 @@ test *filter:
 ci:
     .ci/run
 
+# Compare the contracts with their baselines.
+contracts:
+    cargo test -p contracts
+
+# Write the baselines of the contracts anew.
+update-contracts:
+    UPDATE_CONTRACTS=1 cargo test -p contracts
+
 # Run the previous release beside this build.
 mixed-versions:
     .ci/mixed-versions

@@ -18,10 +18,14 @@
 
 mod order_facts;
 mod order_state;
+#[cfg(feature = "schema")]
+mod schema;
 mod wire;
 
 pub use order_facts::{OrderFacts, OrderItem};
 pub use order_state::{OrderState, OrderStatus, UnknownOrderStatus};
+#[cfg(feature = "schema")]
+pub use schema::schema;
 pub use wire::{DecodeReason, EncodeError, EncodedEvent, UndecodableEvent};
 
 use chrono::{DateTime, Utc};
@@ -32,6 +36,7 @@ pub const SCHEMA_VERSION: u64 = 1;
 
 /// A change of one order, with the order after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderEvent {
     /// The same in every copy of the event.
     pub event_id: Uuid,
@@ -48,6 +53,7 @@ pub struct OrderEvent {
 
 /// The kinds of change. What a change adds to the order stands in [`OrderFacts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum OrderChange {
     /// The order was accepted.
     Placed,

@@ -8,6 +8,7 @@ use crate::{OrderState, OrderStatus};
 /// What has been set once in an order's life. A fact that an event lacks is unknown to it, not removed: a read model
 /// keeps what an earlier or later event carried.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderFacts {
     /// All items, in the sequence of the request. Only placed and republished events carry them.
     pub items: Option<Vec<OrderItem>>,
@@ -31,6 +32,7 @@ pub struct OrderFacts {
 
 /// One item (line) of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderItem {
     /// Stock keeping unit: 1 to 64 characters.
     pub sku: String,

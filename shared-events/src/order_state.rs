@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 /// The state of an order right after an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderState {
     /// The order's id.
     pub order_id: Uuid,
@@ -32,6 +33,7 @@ pub struct OrderState {
 
 /// The status of an order. It moves `placed → paid → shipped → delivered`, or to `cancelled` from the first two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
     /// Accepted, not paid yet.

@@ -58,7 +58,8 @@ pub enum DecodeReason {
 /// All fields of all kinds in one flat object: the facts stand beside `order`. Not `serde(flatten)`, which buffers
 /// every value while decoding: decoding is the projector's largest cost outside PostgreSQL.
 #[derive(Serialize, Deserialize)]
-struct Payload<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct Payload<'a> {
     event_id: Uuid,
     schema_version: u64,
     occurred_at: DateTime<Utc>,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The workspace packages that each package uses outside its tests.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("shared-events", &[]),
     ("service-kit", &[]),
     ("write-api", &["service-kit", "shared-events"]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("local", &["service-kit", "testkit"]),
     ("e2e", &[]),
     ("bench", &["testkit"]),
+    ("contracts", &[]),
 ];
 
 /// Libraries that the event contract must not depend on, even indirectly.

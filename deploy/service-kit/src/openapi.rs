@@ -7,6 +7,7 @@ use std::sync::Arc;
 use actix_web::http::header::{ContentEncoding, ContentType};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder, Schema};
@@ -89,7 +90,11 @@ fn schema(status: u16, types: &[ProblemType]) -> RefOr<Schema> {
     ObjectBuilder::new()
         .property(
             "type",
-            ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(kinds)),
+            ObjectBuilder::new()
+                .schema_type(SchemaType::new(Type::String))
+                .enum_values(Some(kinds))
+                .description(Some("There may be more types: handle one that you do not know by its status."))
+                .extensions(Some(Extensions::builder().add("x-open-enum", true).build())),
         )
         .property("title", text())
         .property(
