@@ -60,7 +60,8 @@ async fn show(database: &Database, as_json: bool) -> Result<()> {
 }
 
 fn lines(state: &LogState) -> String {
-    let position = |position: Option<i64>| position.map_or("none".to_owned(), |position| position.to_string());
+    let position =
+        |position: Option<i64>| position.map_or("none".to_owned(), |position| position.to_string());
     let (oldest, newest) = (position(state.oldest), position(state.newest));
     match (state.retention_days, state.missing_up_to) {
         (days, Some(missing)) if days > 0 => format!(

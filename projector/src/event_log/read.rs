@@ -74,6 +74,8 @@ pub async fn read(
         return Err(diesel::result::Error::NotFound);
     };
     let mut events: Vec<_> = rows.into_iter().filter_map(|(_, event)| event.map(logged)).collect();
+    // A join guarantees no order.
+    events.sort_by_key(|event| event.position);
     let is_limited = found >= limits.events || usize::try_from(found).is_ok_and(|found| found > events.len());
     let settled = Settled { below: settled_below, first_in_outbox };
     let hole = cut_at_hole(after, &mut events, settled);

@@ -37,4 +37,3 @@ SELECT
     fitting.position, fitting.kind, fitting.payload, fitting.traceparent, fitting.recorded_at
 FROM event_log_state AS log
 LEFT JOIN fitting ON true
-ORDER BY fitting.number

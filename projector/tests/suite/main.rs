@@ -6,6 +6,7 @@ mod crash;
 mod cycle;
 mod deferred;
 mod disk_full;
+mod event_log;
 mod facts;
 mod frozen;
 mod golden;

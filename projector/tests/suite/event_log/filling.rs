@@ -1,0 +1,131 @@
+//! What is logged, and what happens if it cannot be.
+
+use anyhow::Result;
+use projector::batch::{BatchError, BatchOutcome};
+use service_kit::telemetry::chain;
+
+use super::Reader;
+use crate::support::{Scene, drain, event};
+
+/// Kind and payload of each event in the log, by position.
+async fn logged(scene: &Scene) -> Result<Vec<(String, String)>> {
+    let rows = "SELECT kind, payload::text FROM event_log ORDER BY position";
+    let rows = scene.session.query(rows, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+#[tokio::test]
+async fn applied_parked_and_waiting_events_are_logged_as_they_were_written() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(100)?;
+    scene.emit([event(1, 1)]).await?;
+    drain(&worker).await?;
+    let mut holder = scene.database.connect().await?;
+    let lock = holder.transaction().await?;
+    lock.execute("SELECT FROM order_summary FOR UPDATE", &[]).await?;
+
+    scene.emit([event(1, 2), event(2, 1)]).await?;
+    let odd = r#"{ "b" : 1, "a": "\u0000", "a":  2 }"#;
+    scene.emit_raw("order_gift_wrapped", odd).await?;
+    let written = "SELECT kind, payload::text FROM outbox ORDER BY id";
+    let written = scene.session.query(written, &[]).await?;
+    let mut expected = vec![logged(&scene).await?.remove(0)];
+    expected.extend(written.iter().map(|row| (row.get(0), row.get(1))));
+    let outcome = worker.run_once().await?;
+    assert_eq!(outcome, BatchOutcome::Committed { applied: 1, parked: 1, waiting: 1 });
+    assert_eq!(logged(&scene).await?, expected);
+    assert_eq!(expected.last().map(|(_, payload)| payload.as_str()), Some(odd));
+
+    lock.rollback().await?;
+    drain(&worker).await?;
+    assert_eq!(logged(&scene).await?.len(), 4, "an event is logged once: when it leaves the outbox");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_claim_that_is_rolled_back_logs_nothing() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene.emit([event(1, 1)]).await?;
+    scene.session.batch_execute("BEGIN; DELETE FROM outbox; ROLLBACK").await?;
+    assert_eq!(scene.count("event_log").await?, 0);
+    scene.session.batch_execute("DELETE FROM outbox").await?;
+    assert_eq!(scene.count("event_log").await?, 1, "by whichever program it is deleted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_partition_nothing_is_claimed_until_there_is_one() -> Result<()> {
+    let scene = Scene::create().await?;
+    let drop_all = "DO $$ DECLARE name regclass; BEGIN
+        FOR name IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'event_log'::regclass LOOP
+            EXECUTE format('DROP TABLE %s', name);
+        END LOOP; END $$";
+    scene.session.batch_execute(drop_all).await?;
+    scene.emit([event(1, 1)]).await?;
+    let worker = scene.worker(10)?;
+    let error = worker.run_once().await.unwrap_err();
+    assert!(matches!(error, BatchError::Database(_)), "{error:?}");
+    assert!(chain(&error).contains("no partition of relation \"event_log\""), "{}", chain(&error));
+    assert_eq!((scene.count("outbox").await?, scene.count("order_summary").await?), (1, 0));
+    assert_eq!(scene.count("parked_events").await?, 0, "it is not the event's fault");
+
+    // As every projector does every ten seconds.
+    scene
+        .session
+        .batch_execute("SET ROLE orders_projector; SELECT create_event_log_partitions(); RESET ROLE")
+        .await?;
+    assert_eq!(drain(&worker).await?, (1, 0));
+    assert_eq!(scene.count("event_log").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_comes_below_the_settled_ids_is_logged_behind_them() -> Result<()> {
+    let scene = Scene::create().await?;
+    let worker = scene.worker(10)?;
+    scene.emit((1..=5).map(|order| event(order, 1))).await?;
+    drain(&worker).await?;
+    let mut reader = Reader::at_start(&scene)?;
+    assert_eq!(reader.positions().await?.0, [1, 2, 3, 4, 5]);
+    super::publish(&scene, 6).await?;
+
+    let by_hand =
+        "INSERT INTO outbox (id, kind, payload) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3::text::json)";
+    for (id, order) in [(2_i64, 6), (3, 7)] {
+        let encoded = event(order, 1).encode()?;
+        scene.session.execute(by_hand, &[&id, &encoded.kind, &encoded.payload]).await?;
+    }
+    scene.emit([event(8, 1)]).await?;
+    let worker = scene.worker(10)?;
+    assert_eq!(drain(&worker).await?, (3, 0));
+    super::publish(&scene, 100).await?;
+    let read = reader.read().await?;
+    let positions: Vec<_> = read.events.iter().map(|event| event.position).collect();
+    assert_eq!(positions, [6, 7, 8], "6 was the id of the last event, 7 and 8 are new");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_workers_do_not_wait_for_each_other_after_a_failover() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene.session.batch_execute("UPDATE event_log_state SET history = history - 1").await?;
+    scene.emit((1..=20).map(|order| event(order, 1))).await?;
+    let mut slow = scene.database.connect().await?;
+    let slow = slow.transaction().await?;
+    slow.execute("DELETE FROM outbox WHERE id <= 10", &[]).await?;
+    let worker = scene.worker(100)?;
+    assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 10, parked: 0, waiting: 0 });
+    slow.commit().await?;
+
+    let histories =
+        "SELECT history = current_history(), after_position FROM event_log_histories ORDER BY number";
+    let rows = scene.session.query(histories, &[]).await?;
+    let rows: Vec<(bool, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(
+        rows,
+        [(true, 0), (true, 0)],
+        "the first one recorded that a new history began after position 0"
+    );
+    assert_eq!(scene.count("event_log").await?, 20);
+    Ok(())
+}
