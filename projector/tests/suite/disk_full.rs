@@ -143,6 +143,37 @@ async fn a_long_event_is_not_parked_while_only_short_rows_fit() -> Result<()> {
     Ok(())
 }
 
+/// Makes today's partition of the event log the largest file.
+async fn fill_log(session: &Client) -> Result<i64> {
+    let fill = "INSERT INTO event_log
+        SELECT n, 'order_placed', to_json(repeat('x', 1500)), NULL, now() FROM generate_series(-20000, -1) AS n";
+    session.batch_execute(fill).await?;
+    let size =
+        "SELECT max(pg_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'event_log'::regclass";
+    Ok(session.query_one(size, &[]).await?.get(0))
+}
+
+#[tokio::test]
+async fn if_the_event_log_cannot_grow_nothing_is_claimed() -> Result<()> {
+    let disk = FullDisk::after(fill_log).await?;
+    for order in 1..=10 {
+        disk.emit(large(order)).await?;
+    }
+    for _ in 0..3 {
+        let error = disk.worker.run_once().await.unwrap_err();
+        assert!(chain(&error).contains("could not extend file"), "{error:?}");
+    }
+    assert_eq!(count(&disk.session, "outbox").await?, 10);
+    assert_eq!(
+        count(&disk.session, "order_summary").await? + count(&disk.session, "parked_events").await?,
+        0
+    );
+    disk.end().await?;
+    assert_eq!(drain(&disk.worker).await?, (10, 0));
+    assert_eq!(count(&disk.session, "event_log WHERE position > 0").await?, 10);
+    Ok(())
+}
+
 /// Makes the primary key the largest file, with room for some more rows in each of its pages.
 async fn fill_index(session: &Client) -> Result<i64> {
     let fill = "

@@ -158,6 +158,7 @@ async fn it_claims_events_of_both_builds() -> Result<()> {
         claimed.iter().all(|row| row.len() == 5 && row[2].as_deref().is_some_and(|text| text.contains(ID)))
     );
     assert_eq!(value(&session, "SELECT count(*) FROM outbox").await?, "0");
+    assert_eq!(value(&session, "SELECT count(*) FROM event_log").await?, "3", "its events are logged");
     Ok(())
 }
 
