@@ -33,7 +33,8 @@ pub fn open_for_batches(config: &DatabaseConfig, process: &str) -> Result<Databa
     open(&config.clone().with_lock_timeout_up_to(LONGEST_LOCK_WAIT), process)
 }
 
-/// The columns that are read and written, each with the privilege that this takes. Further read models need their own.
+/// The columns that are read and written, each with the privilege that this takes. The tables of read
+/// models that are subscriptions are not among them: such a read model fails alone.
 pub const NEEDS: Needs = Needs {
     writes: true,
     columns: &[
@@ -97,5 +98,30 @@ pub const NEEDS: Needs = Needs {
         ("parked_events", "attempts", "UPDATE"),
         ("parked_events", "error", "UPDATE"),
         ("parked_events", "next_attempt_at", "UPDATE"),
+        ("subscriptions", "name", "INSERT"),
+        ("subscriptions", "name", "SELECT"),
+        ("subscriptions", "checkpoint", "SELECT"),
+        ("subscriptions", "checkpoint", "UPDATE"),
+        ("subscriptions", "history", "UPDATE"),
+        ("subscriptions", "state", "SELECT"),
+        ("subscriptions", "state", "UPDATE"),
+        ("subscriptions", "failures", "SELECT"),
+        ("subscriptions", "failures", "UPDATE"),
+        ("subscriptions", "next_attempt_at", "SELECT"),
+        ("subscriptions", "next_attempt_at", "UPDATE"),
+        ("subscriptions", "last_error", "UPDATE"),
+        ("subscriptions", "updated_at", "UPDATE"),
+        ("subscription_parked", "subscription", "INSERT"),
+        ("subscription_parked", "subscription", "SELECT"),
+        ("subscription_parked", "id", "DELETE"),
+        ("subscription_parked", "id", "SELECT"),
+        ("subscription_parked", "kind", "SELECT"),
+        ("subscription_parked", "payload", "SELECT"),
+        ("subscription_parked", "recorded_at", "SELECT"),
+        ("subscription_parked", "attempts", "SELECT"),
+        ("subscription_parked", "attempts", "UPDATE"),
+        ("subscription_parked", "error", "UPDATE"),
+        ("subscription_parked", "next_attempt_at", "SELECT"),
+        ("subscription_parked", "next_attempt_at", "UPDATE"),
     ],
 };

@@ -97,6 +97,6 @@ impl Gauges {
     clippy::cast_precision_loss,
     reason = "Prometheus has floating-point numbers only, and counts up to 2^53 are exact"
 )]
-fn inexact(count: i64) -> f64 {
+pub(super) fn inexact(count: i64) -> f64 {
     count as f64
 }

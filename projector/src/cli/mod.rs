@@ -1,8 +1,10 @@
 //! The command line: `projector` runs the workers, `projector parked` handles parked events, `projector log` the event
-//! log.
+//! log, and `projector subscriptions` its listeners.
 
 mod log;
 mod parked;
+mod print;
+mod subscriptions;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -12,6 +14,7 @@ use service_kit::shutdown;
 
 use self::log::LogCommand;
 use self::parked::ParkedCommand;
+use self::subscriptions::SubscriptionsCommand;
 use crate::database;
 use crate::{Config, Projector, ReadModels};
 
@@ -33,6 +36,9 @@ enum Command {
     /// Show the event log, or set for how long it keeps events.
     #[command(subcommand)]
     Log(LogCommand),
+    /// List, show, pause, resume, rewind, skip or remove subscriptions to the event log.
+    #[command(subcommand)]
+    Subscriptions(SubscriptionsCommand),
 }
 
 /// Runs the command.
@@ -49,6 +55,10 @@ pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
         }
         Command::Log(command) => {
             let database = database::open(&DatabaseConfig::from_vars(vars)?, "projector log")?;
+            command.run(&database).await
+        }
+        Command::Subscriptions(command) => {
+            let database = database::open(&DatabaseConfig::from_vars(vars)?, "projector subscriptions")?;
             command.run(&database).await
         }
     }

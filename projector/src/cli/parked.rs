@@ -1,7 +1,6 @@
 //! `projector parked`: what an operator can do with parked events.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -9,7 +8,10 @@ use diesel_async::AsyncConnection;
 use futures_util::FutureExt;
 use service_kit::database::Database;
 
-use crate::parked::operator::{self, ParkedEvent, Selection};
+use super::print::{print_json, print_line};
+use crate::parked::operator::{self, Owner, ParkedEvent, Selection};
+use crate::subscription;
+use crate::subscription::operator::OperatorError;
 
 /// Most characters of a reason on a line of the table.
 const SHOWN_REASON: usize = 100;
@@ -38,6 +40,8 @@ pub(super) struct ListArgs {
     /// List only events with ids above this one.
     #[arg(long, allow_negative_numbers = true)]
     after: Option<i64>,
+    #[command(flatten)]
+    owner: OwnerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -51,10 +55,38 @@ pub(super) struct SelectionArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    owner: OwnerArgs,
+}
+
+#[derive(Debug, Args)]
+struct OwnerArgs {
+    /// The parked events of this subscription, instead of those of the outbox.
+    #[arg(long, value_name = "NAME")]
+    subscription: Option<String>,
+}
+
+impl OwnerArgs {
+    fn get(&self) -> Owner {
+        self.subscription.clone().map_or(Owner::Claim, Owner::Subscription)
+    }
+
+    /// A name without a subscription would look like one without parked events.
+    async fn check(&self, database: &Database) -> Result<()> {
+        let Some(name) = self.subscription.clone() else { return Ok(()) };
+        let wanted = name.clone();
+        let found =
+            database.run(move |c| async move { subscription::operator::find(c, &wanted).await }.boxed());
+        if found.await.context("cannot query subscriptions")?.is_none() {
+            return Err(OperatorError::Unknown(name)).context("--subscription");
+        }
+        Ok(())
+    }
 }
 
 impl ParkedCommand {
     pub(super) async fn run(self, database: &Database) -> Result<()> {
+        self.owner().check(database).await?;
         match self {
             Self::List(args) => list(database, &args).await,
             Self::Show(args) => show(database, &args).await,
@@ -62,12 +94,21 @@ impl ParkedCommand {
             Self::Discard(args) => discard(database, &args).await,
         }
     }
+
+    fn owner(&self) -> &OwnerArgs {
+        match self {
+            Self::List(args) => &args.owner,
+            Self::Show(args) | Self::Retry(args) | Self::Discard(args) => &args.owner,
+        }
+    }
 }
 
 async fn list(database: &Database, args: &ListArgs) -> Result<()> {
     let (after, limit) = (args.after.unwrap_or(i64::MIN), args.limit);
     // One more than shown, to know whether there are more.
-    let events = database.run(move |c| operator::list(c, after, limit + 1).boxed());
+    let owner = args.owner.get();
+    let events =
+        database.run(move |c| async move { operator::list(c, &owner, after, limit + 1).await }.boxed());
     let mut events = events.await.context("cannot list parked events")?;
     let shown = usize::try_from(limit)?;
     let more = events.len() > shown;
@@ -84,16 +125,16 @@ async fn list(database: &Database, args: &ListArgs) -> Result<()> {
 }
 
 async fn show(database: &Database, args: &SelectionArgs) -> Result<()> {
-    let selection = args.selection();
-    let events = database.run(move |c| async move { operator::find(c, &selection).await }.boxed());
+    let (owner, selection) = (args.owner.get(), args.selection());
+    let events = database.run(move |c| async move { operator::find(c, &owner, &selection).await }.boxed());
     let events = events.await.context("cannot query parked events")?;
     print_whole(&events, args.json)?;
     require_none(&args.missing_from(&ids(&events)))
 }
 
 async fn retry(database: &Database, args: &SelectionArgs) -> Result<()> {
-    let selection = args.selection();
-    let due = database.run(move |c| async move { operator::make_due(c, &selection).await }.boxed());
+    let (owner, selection) = (args.owner.get(), args.selection());
+    let due = database.run(move |c| async move { operator::make_due(c, &owner, &selection).await }.boxed());
     let due: BTreeSet<_> = due.await.context("nothing was changed")?.into_iter().collect();
     if args.json {
         print_json(&due)?;
@@ -105,11 +146,11 @@ async fn retry(database: &Database, args: &SelectionArgs) -> Result<()> {
 
 /// Commits only after printing: an event that could not be printed stays parked.
 async fn discard(database: &Database, args: &SelectionArgs) -> Result<()> {
-    let selection = args.selection();
+    let (owner, selection) = (args.owner.get(), args.selection());
     let mut session = database.session().await.context("nothing was discarded")?;
     let each_statement = session.statement_limit();
     let discarding = session.transaction(async |connection| {
-        let mut gone = operator::discard(connection, &selection).await?;
+        let mut gone = operator::discard(connection, &owner, &selection).await?;
         gone.sort_unstable_by_key(|event| event.id);
         print_whole(&gone, args.json)?;
         anyhow::Ok(gone)
@@ -173,13 +214,4 @@ fn print_whole(events: &[ParkedEvent], as_json: bool) -> Result<()> {
         print_line(&format!("{}\n    {}", line(event), event.payload.escape_debug()))?;
     }
     Ok(())
-}
-
-fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print_line(&serde_json::to_string_pretty(value)?)
-}
-
-/// Prints a line to standard output. A closed pipe, as after `head`, is an error like any other.
-fn print_line(line: &str) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{line}")?)
 }

@@ -6,10 +6,11 @@
 //! | `park` | parks events, and records further attempts |
 //! | `claim` | claims parked events that are due |
 //! | `retry_policy` | when a parked event is tried again |
-//! | [`operator`] | what `projector parked …` queries and changes |
+//! | [`operator`] | what `projector parked …` queries and changes; `of_subscription` for one |
 
 mod claim;
 mod dead_letter;
+mod of_subscription;
 pub mod operator;
 mod park;
 mod retry_policy;

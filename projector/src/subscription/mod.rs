@@ -9,6 +9,7 @@
 //! | `listener` | the trait of other listeners, and a batch of one |
 //! | `parked` | the dead letters of subscriptions |
 //! | `store` | the statements on `subscriptions` |
+//! | [`operator`] | what `projector subscriptions …` queries and changes |
 //!
 //! A subscription has a row with its checkpoint: all events up to it have taken effect, or are parked. One transaction
 //! locks the row, reads the next events, applies them and moves the checkpoint. So each event takes effect once, and
@@ -25,6 +26,7 @@
 
 mod claim;
 mod listener;
+pub mod operator;
 mod parked;
 mod progress;
 mod read_model;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use projector::admin::observation;
 use projector::batch::BatchOutcome;
-use projector::parked::operator;
+use projector::parked::operator::{self, Owner};
 
 use crate::support::{AT_ONCE, Scene, drain, event};
 
@@ -68,7 +68,8 @@ async fn a_parked_event_with_an_odd_time_does_not_stop_the_others_from_being_ret
         scene.session.execute(&insert, &[&id, &event.kind, &event.payload]).await?;
     }
     let database = scene.open()?;
-    let listed = database.run(|connection| Box::pin(operator::list(connection, 0, 100))).await?;
+    let listed =
+        database.run(|connection| Box::pin(operator::list(connection, &Owner::Claim, 0, 100))).await?;
     let json = serde_json::to_value(&listed)?;
     let times: Vec<_> =
         (0..TIMES.len()).filter_map(|row| json.get(row)?.get("created_at")?.as_str()).collect();

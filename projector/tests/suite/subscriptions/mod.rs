@@ -1,4 +1,5 @@
 //! Subscriptions to the event log.
 
+mod commands;
 mod exact;
 mod support;

@@ -1,0 +1,6 @@
+-- list_of_subscription
+SELECT id, position, kind, error, attempts, recorded_at, parked_at, next_attempt_at, payload::text
+FROM subscription_parked
+WHERE subscription = $1 AND id > $2
+ORDER BY id
+LIMIT $3

@@ -1,0 +1,4 @@
+-- count_parked
+SELECT count(*)
+FROM subscription_parked
+WHERE subscription = $1

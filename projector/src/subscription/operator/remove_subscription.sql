@@ -1,0 +1,3 @@
+-- remove_subscription
+DELETE FROM subscriptions
+WHERE name = $1
