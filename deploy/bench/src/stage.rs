@@ -13,7 +13,8 @@ use crate::own_database::OwnDatabase;
 /// Limit of a single request (not of wrk).
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
-const TABLES: [&str; 5] = ["orders", "outbox", "order_summary", "waiting_events", "parked_events"];
+const TABLES: [&str; 6] =
+    ["orders", "outbox", "order_summary", "event_log", "waiting_events", "parked_events"];
 
 /// A migrated database and the services' binaries. The server is bound to the calling thread.
 pub(crate) struct Stage {

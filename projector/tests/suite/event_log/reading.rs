@@ -97,6 +97,17 @@ async fn a_long_transaction_that_does_not_write_to_the_outbox_delays_no_reader()
 }
 
 #[tokio::test]
+async fn events_are_read_by_position_although_the_clock_was_set_back() -> Result<()> {
+    let scene = Scene::create().await?;
+    let insert = "INSERT INTO event_log
+        SELECT position, 'order_placed', '{}', NULL, now() + days * interval '1 day'
+        FROM (VALUES (1, 0), (2, 5), (3, -1), (4, 0), (5, -1)) AS logged (position, days)";
+    scene.session.batch_execute(insert).await?;
+    assert_eq!(Reader::at_start(&scene)?.positions().await?, (vec![1, 2, 3, 4, 5], None));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_read_ends_at_a_number_of_events_or_bytes_and_says_that_there_is_more() -> Result<()> {
     let scene = Scene::create().await?;
     for size in [10, 3_000, 10, 10] {
