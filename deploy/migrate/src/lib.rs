@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -15,6 +16,11 @@ use diesel::{Connection, ConnectionError, QueryResult, RunQueryDsl};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use self::source::Source;
+pub use self::source::{Addition, SchemaNameError};
+
+mod source;
 
 /// The migrations in `migrations/` at build time.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
@@ -70,6 +76,12 @@ pub enum MigrateError {
         #[source]
         source: BoxedError,
     },
+    #[error("the migrations in {} cannot be read", folder.display())]
+    Folder {
+        folder: PathBuf,
+        #[source]
+        source: BoxedError,
+    },
     #[error("the migration task did not finish")]
     Task(#[source] tokio::task::JoinError),
 }
@@ -80,10 +92,15 @@ pub enum MigrateError {
 ///
 /// [`MigrateError`]. Migrations before the failed one stay applied.
 pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
-    blocking(database_url, |connection| {
+    up_of(Source::Product, database_url).await
+}
+
+async fn up_of(source: Source, database_url: &str) -> Result<Vec<Step>, MigrateError> {
+    blocking(database_url, move |connection| {
         require_utf8(connection)?;
+        source.enter(connection).map_err(MigrateError::Prepare)?;
         drop_unfinished_indexes(connection).map_err(MigrateError::Prepare)?;
-        let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::History)?;
+        let pending = connection.pending_migrations(source).map_err(MigrateError::History)?;
         pending.iter().map(|migration| apply(connection, migration.as_ref())).collect()
     })
     .await
@@ -95,9 +112,14 @@ pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
 ///
 /// [`MigrateError`]. Migrations before the failed one stay reverted.
 pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
+    down_of(Source::Product, database_url, steps).await
+}
+
+async fn down_of(source: Source, database_url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
     blocking(database_url, move |connection| {
+        source.enter(connection).map_err(MigrateError::Prepare)?;
         let applied = connection.applied_migrations().map_err(MigrateError::History)?;
-        let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(MigrateError::History)?;
+        let known = source.migrations().map_err(MigrateError::History)?;
         let to_revert = applied.iter().take(steps).map(|version| {
             known.iter().find(|migration| migration.name().version() == *version).ok_or_else(|| {
                 MigrateError::History(format!("this build does not know migration {version}").into())
@@ -110,8 +132,13 @@ pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, Migrate
 
 /// Names of the pending migrations, in order.
 pub async fn pending(database_url: &str) -> Result<Vec<String>, MigrateError> {
-    blocking(database_url, |connection| {
-        let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::History)?;
+    pending_of(Source::Product, database_url).await
+}
+
+async fn pending_of(source: Source, database_url: &str) -> Result<Vec<String>, MigrateError> {
+    blocking(database_url, move |connection| {
+        source.enter(connection).map_err(MigrateError::Prepare)?;
+        let pending = connection.pending_migrations(source).map_err(MigrateError::History)?;
         Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
     })
     .await

@@ -1,14 +1,23 @@
 //! `migrate up | down | status`: deployments run it before they start a new version.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
-/// Applies or reverts the migrations of this build.
+use clap::{Parser, Subcommand};
+use migrate::{Addition, MigrateError, Step};
+
+/// Applies or reverts the migrations of this build, or migrations of your own.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
     /// URL of the database, with a role that owns the tables and may create roles.
     #[arg(long, env, hide_env_values = true)]
     database_url: String,
+    /// Instead of the migrations of this build, those in this folder. They run after those of this build.
+    #[arg(long, value_name = "DIR", requires = "schema")]
+    folder: Option<PathBuf>,
+    /// The schema of the migrations in that folder, which has a history of its own. It is created if it does not exist.
+    #[arg(long, value_name = "NAME", requires = "folder")]
+    schema: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -27,17 +36,50 @@ enum Command {
     Status,
 }
 
+/// The migrations that the options name.
+enum Migrations {
+    Product,
+    Addition(Addition),
+}
+
+impl Migrations {
+    async fn up(&self, url: &str) -> Result<Vec<Step>, MigrateError> {
+        match self {
+            Self::Product => migrate::up(url).await,
+            Self::Addition(addition) => addition.up(url).await,
+        }
+    }
+
+    async fn down(&self, url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
+        match self {
+            Self::Product => migrate::down(url, steps).await,
+            Self::Addition(addition) => addition.down(url, steps).await,
+        }
+    }
+
+    async fn pending(&self, url: &str) -> Result<Vec<String>, MigrateError> {
+        match self {
+            Self::Product => migrate::pending(url).await,
+            Self::Addition(addition) => addition.pending(url).await,
+        }
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     service_kit::telemetry::init(&service_kit::config::vars_of_process())?;
-    let cli = Cli::parse();
-    match cli.command.unwrap_or(Command::Up) {
-        Command::Up => report("applied", &migrate::up(&cli.database_url).await?, "nothing to apply"),
+    let Cli { database_url: url, folder, schema, command } = Cli::parse();
+    let migrations = match folder.zip(schema) {
+        Some((folder, schema)) => Migrations::Addition(Addition::new(&schema, &folder)?),
+        None => Migrations::Product,
+    };
+    match command.unwrap_or(Command::Up) {
+        Command::Up => report("applied", &migrations.up(&url).await?, "nothing to apply"),
         Command::Down { steps } => {
-            report("reverted", &migrate::down(&cli.database_url, steps).await?, "nothing to revert");
+            report("reverted", &migrations.down(&url, steps).await?, "nothing to revert");
         }
         Command::Status => {
-            let pending = migrate::pending(&cli.database_url).await?;
+            let pending = migrations.pending(&url).await?;
             anyhow::ensure!(pending.is_empty(), "pending: {}", pending.join(", "));
             tracing::info!("no migration is pending");
         }
@@ -45,7 +87,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn report(what: &str, steps: &[migrate::Step], if_none: &str) {
+fn report(what: &str, steps: &[Step], if_none: &str) {
     for step in steps {
         let duration_ms = u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(migration.name = step.name, duration_ms, "migration {what}");
