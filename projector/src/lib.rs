@@ -86,6 +86,13 @@ impl ReadModels {
     pub fn all() -> Self {
         Self { claimed: projections(), subscribed: read_models() }
     }
+
+    /// These and one more, in a subscription: for a program of your own that is this projector with your read model.
+    #[must_use]
+    pub fn and(mut self, read_model: impl Projection + 'static) -> Self {
+        self.subscribed.push(Box::new(read_model));
+        self
+    }
 }
 
 /// Only in the claim.

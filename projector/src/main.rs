@@ -1,6 +1,7 @@
 //! `projector`: applies the events of the outbox to the read models.
 
 use clap::Parser;
+use projector::ReadModels;
 use projector::cli::{self, Cli};
 use service_kit::{config, telemetry};
 
@@ -13,5 +14,5 @@ async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let vars = config::vars_of_process();
     telemetry::init(&vars)?;
-    cli::run(cli, &vars).await
+    cli::run(cli, &vars, ReadModels::all()).await
 }

@@ -41,12 +41,12 @@ enum Command {
     Subscriptions(SubscriptionsCommand),
 }
 
-/// Runs the command.
-pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
+/// Runs the command, in a program with these read models.
+pub async fn run(cli: Cli, vars: &Vars, read_models: ReadModels) -> Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             let config = Config::from_vars(vars)?;
-            let projector = Projector::start(&config, ReadModels::all(), shutdown::on_signal()?)?;
+            let projector = Projector::start(&config, read_models, shutdown::on_signal()?)?;
             Ok(projector.run().await?)
         }
         Command::Parked(command) => {
