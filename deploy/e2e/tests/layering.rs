@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The workspace packages that each package uses outside its tests.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("shared-events", &[]),
     ("service-kit", &[]),
     ("write-api", &["service-kit", "shared-events"]),
@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("e2e", &[]),
     ("bench", &["testkit"]),
     ("contracts", &[]),
+    ("revenue", &["projector", "service-kit", "shared-events"]),
 ];
 
 /// Libraries that the event contract must not depend on, even indirectly.

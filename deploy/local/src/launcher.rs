@@ -2,6 +2,7 @@
 
 mod demonstration;
 mod ports;
+mod revenue;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
 use self::ports::{Pair, Ports};
+use self::revenue::Revenue;
 use testkit::database::Database;
 use testkit::postgres::{ServerOptions, Tuning};
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
@@ -35,6 +37,12 @@ pub struct Options {
     /// Keep the data of the private PostgreSQL in this directory for the next start.
     #[arg(long, value_name = "DIR", conflicts_with = "database_url")]
     data_dir: Option<PathBuf>,
+    /// Add the example of a read model of your own, deploy/examples/revenue.
+    ///
+    /// Its projector runs in place of the projector, and its read service at port 8084, or at a free port if that is in
+    /// use.
+    #[arg(long)]
+    examples: bool,
     /// Do not build; start the binaries beside this one.
     #[arg(long)]
     no_build: bool,
@@ -67,10 +75,18 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<()> {
 
 async fn launch(options: Options) -> Result<(System, Database)> {
     let ports = Ports::check(options.write_port, options.read_port, options.admin_port)?;
-    let binaries = binaries(options.no_build).await?;
-    let database = database(options.database_url, options.data_dir).await?;
-    let system = System::start(&binaries, &database, &ports).await?;
+    let kinds: &[_] = if options.examples { &ServiceKind::WITH_EXAMPLES } else { &ServiceKind::ALL };
+    let binaries = binaries(options.no_build, kinds).await?;
+    let database = database(options.database_url, options.data_dir, options.examples).await?;
+    let system = System::start(kinds, &binaries, &database, &ports).await?;
+    let revenue = match system.url(ServiceKind::RevenueApi) {
+        "" => None,
+        url => Some(Revenue::before_the_demonstration(url).await?),
+    };
     demonstration::run(system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi)).await?;
+    if let Some(revenue) = revenue {
+        revenue.show().await?;
+    }
     Ok((system, database))
 }
 
@@ -85,23 +101,29 @@ async fn wait_for_a_death(system: &mut System, database: &mut Database) -> Resul
     }
 }
 
-async fn binaries(no_build: bool) -> Result<ServiceBinaries> {
+async fn binaries(no_build: bool, kinds: &[ServiceKind]) -> Result<ServiceBinaries> {
     if no_build {
-        return Ok(ServiceBinaries::beside_this_program()?);
+        return Ok(ServiceBinaries::beside_this_program(kinds)?);
     }
-    print_line("building write-api, projector and read-api …")?;
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    print_line(&format!("building {} …", names.join(", ")))?;
     let start = Instant::now();
-    let binaries = ServiceBinaries::build().await?;
+    let binaries = ServiceBinaries::build_all(kinds).await?;
     print_line(&format!("built in {:.1} s", start.elapsed().as_secs_f64()))?;
     Ok(binaries)
 }
 
-async fn database(existing: Option<String>, data_dir: Option<PathBuf>) -> Result<Database> {
+async fn database(
+    existing: Option<String>,
+    data_dir: Option<PathBuf>,
+    with_examples: bool,
+) -> Result<Database> {
     let start = Instant::now();
     let database = match existing {
         Some(url) => Database::existing(url).await?,
         None => Database::private(&ServerOptions { tuning: Tuning::Durable, data_dir }).await?,
     };
+    let database = if with_examples { database.with_examples().await? } else { database };
     if let Some(server) = database.private_server() {
         print_line(&format!(
             "PostgreSQL  ready in {:.1} s, private, in {}",
@@ -113,18 +135,25 @@ async fn database(existing: Option<String>, data_dir: Option<PathBuf>) -> Result
     Ok(database)
 }
 
-/// The three services. They are dropped, and so stopped, before their database.
+/// The services. They are dropped, and so stopped, before their database.
 struct System {
     services: Vec<Service>,
 }
 
 impl System {
-    async fn start(binaries: &ServiceBinaries, database: &Database, ports: &Ports) -> Result<Self> {
+    async fn start(
+        kinds: &[ServiceKind],
+        binaries: &ServiceBinaries,
+        database: &Database,
+        ports: &Ports,
+    ) -> Result<Self> {
         let mut system = Self { services: Vec::new() };
-        for kind in ServiceKind::ALL {
-            let service = start_service(kind, &binaries.program(kind), database, ports).await?;
+        let width =
+            kinds.iter().map(|kind| kind.name().len()).max().unwrap_or_default().max("migrations".len());
+        for kind in kinds {
+            let service = start_service(*kind, &binaries.program(*kind), database, ports).await?;
             print_line(
-                format!("{:<10}  {:<21}  probes {}", kind.name(), service.url(), service.admin_url())
+                format!("{:<width$}  {:<21}  probes {}", kind.name(), service.url(), service.admin_url())
                     .as_str(),
             )?;
             system.services.push(service);
@@ -132,16 +161,18 @@ impl System {
         Ok(system)
     }
 
+    /// Empty if there is no such service.
     fn url(&self, kind: ServiceKind) -> &str {
-        self.services.iter().find(|service| service.kind() == kind).map(Service::url).unwrap_or_default()
+        self.find(&[kind]).map(Service::url).unwrap_or_default()
     }
 
-    fn admin_url(&self, kind: ServiceKind) -> &str {
-        self.services
-            .iter()
-            .find(|service| service.kind() == kind)
-            .map(Service::admin_url)
-            .unwrap_or_default()
+    fn admin_url(&self, kinds: &[ServiceKind]) -> &str {
+        self.find(kinds).map(Service::admin_url).unwrap_or_default()
+    }
+
+    /// The service of one of these kinds.
+    fn find(&self, kinds: &[ServiceKind]) -> Option<&Service> {
+        self.services.iter().find(|service| kinds.contains(&service.kind()))
     }
 
     /// Signals all services first, then waits for them.
@@ -182,6 +213,12 @@ async fn start_service(
 fn print_hints(system: &System, database: &Database) -> Result<()> {
     let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
     let customer = demonstration::CUSTOMER;
+    let revenue = match system.url(ServiceKind::RevenueApi) {
+        "" => String::new(),
+        url => format!(
+            "See the example's read model:\n  curl '{url}/revenue?by=month'\n  curl '{url}/orders-by-sku'\n"
+        ),
+    };
     print_line(&format!(
         "
 Place an order:
@@ -193,7 +230,7 @@ See the order:
   or in a browser: {read}/#customer={customer}
 Read and try the APIs in a browser:
   {write}/docs and {read}/docs
-Check readiness and metrics:
+{revenue}Check readiness and metrics:
   curl -i {read_admin}/readyz
   curl {projector_admin}/metrics
 Open the database and follow the logs:
@@ -201,8 +238,8 @@ Open the database and follow the logs:
   tail -f {logs}/*.log
 
 Ctrl-C stops everything.",
-        read_admin = system.admin_url(ServiceKind::ReadApi),
-        projector_admin = system.admin_url(ServiceKind::Projector),
+        read_admin = system.admin_url(&[ServiceKind::ReadApi]),
+        projector_admin = system.admin_url(&[ServiceKind::Projector, ServiceKind::RevenueProjector]),
         psql = database.psql(),
         logs = database.log_dir().display(),
     ))

@@ -14,3 +14,9 @@ pub const READ_API_ADMIN: u16 = 9082;
 
 /// projector: probes and metrics.
 pub const PROJECTOR_ADMIN: u16 = 9083;
+
+/// revenue-api, an example: the API.
+pub const REVENUE_API: u16 = 8084;
+
+/// revenue-api, an example: probes and metrics.
+pub const REVENUE_API_ADMIN: u16 = 9084;

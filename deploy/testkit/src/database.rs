@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use migrate::Addition;
 use tokio_postgres::NoTls;
 
 use crate::postgres::{PrivateServer, Scratch, ServerOptions};
 
 const NAME: &str = "orders";
+const EXAMPLE_MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/revenue/migrations");
 
 /// A migrated database. Dropping it stops a private server.
 #[derive(Debug)]
@@ -55,6 +57,17 @@ impl Database {
 
     async fn migrated(mut self) -> Result<Self> {
         self.migrations = migrate::up(&self.admin_url()).await?.len();
+        Ok(self)
+    }
+
+    /// Adds the tables of the example.
+    ///
+    /// # Errors
+    ///
+    /// If a migration fails, or this program no longer has its repository.
+    pub async fn with_examples(mut self) -> Result<Self> {
+        let example = Addition::new("revenue", Path::new(EXAMPLE_MIGRATIONS))?;
+        self.migrations += example.up(&self.admin_url()).await?.len();
         Ok(self)
     }
 

@@ -22,7 +22,6 @@ mod parking;
 mod poolers;
 mod process;
 mod retries;
-mod revenue_by_month;
 mod sessions;
 mod stories;
 mod storm;

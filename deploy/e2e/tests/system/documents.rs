@@ -134,9 +134,8 @@ fn the_documented_projection_implements_the_trait() -> Result<()> {
         let signature = code[start..].split('{').next().unwrap_or_default();
         Ok(signature.split_whitespace().collect())
     };
-    let documented = block("projector/README.md", "   pub struct OrdersBySku;")?;
-    let compiled =
-        std::fs::read_to_string(root().join("projector/tests/suite/revenue_by_month/projection.rs"))?;
+    let documented = block("docs/read-models.md", "   pub struct OrdersBySku;")?;
+    let compiled = std::fs::read_to_string(root().join("deploy/examples/revenue/src/projection/mod.rs"))?;
     assert_eq!(signature(&documented)?, signature(&compiled)?);
     Ok(())
 }

@@ -29,7 +29,7 @@ const APPLIED_LIMIT: Duration = Duration::from_secs(30);
 /// `None`, with a message, if there are no previous binaries and none are required.
 fn previous_binaries() -> Result<Option<ServiceBinaries>> {
     if let Some(dir) = std::env::var_os("PREVIOUS_BINARIES") {
-        return Ok(Some(ServiceBinaries::in_dir(PathBuf::from(dir))?));
+        return Ok(Some(ServiceBinaries::in_dir(PathBuf::from(dir), &ServiceKind::ALL)?));
     }
     ensure!(std::env::var_os("REQUIRE_PREVIOUS").is_none(), "PREVIOUS_BINARIES is not set");
     writeln!(std::io::stderr(), "skipped: PREVIOUS_BINARIES names no binaries of the previous release")?;

@@ -40,7 +40,16 @@ impl Ports {
             ServiceKind::ReadApi => {
                 (self.read, None, default_ports::READ_API, admin_of(self.read, default_ports::READ_API_ADMIN))
             }
-            ServiceKind::Projector => (Some(0), self.admin, 0, free_or_any(default_ports::PROJECTOR_ADMIN)),
+            ServiceKind::RevenueApi => (
+                // No option of its own: any free port if read-api uses one.
+                self.read.filter(|port| *port == 0),
+                None,
+                default_ports::REVENUE_API,
+                admin_of(self.read, default_ports::REVENUE_API_ADMIN),
+            ),
+            ServiceKind::Projector | ServiceKind::RevenueProjector => {
+                (Some(0), self.admin, 0, free_or_any(default_ports::PROJECTOR_ADMIN))
+            }
         };
         let first = Pair {
             api: api.unwrap_or_else(|| free_or_any(default_api)),

@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 
 use anyhow::Result;
 use testkit::postgres::open_to_the_servers_user;
-use testkit::services::ServiceBinaries;
+use testkit::services::{ServiceBinaries, ServiceKind};
 use testkit::test_database::TestDatabase;
 use tokio::process::Command;
 
@@ -46,6 +46,23 @@ async fn the_option_once_takes_orders_through_their_steps_and_shows_what_they_we
     {
         assert!(said.contains(field), "{field:?} is missing: {said}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_option_examples_shows_what_the_example_has_added_up_and_where_it_is() -> Result<()> {
+    ServiceBinaries::build_all(&ServiceKind::WITH_EXAMPLES).await?;
+    let output = run_once(Path::new(PROGRAM), |command| {
+        command.arg("--examples");
+    })
+    .await?;
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    let lines: Vec<_> =
+        said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let shows = |text: &str| lines.iter().any(|line| line.starts_with(text));
+    assert!(shows("revenue-api http://127.0.0.1:") && shows("revenue-projector "), "{said}");
+    assert!(lines.iter().any(|line| line.ends_with("EUR 2 11400")), "{said}");
     Ok(())
 }
 
@@ -128,7 +145,7 @@ async fn an_ordinary_user_can_run_it() -> Result<()> {
     let programs = tempfile::tempdir()?;
     open_to_the_servers_user(programs.path())?;
     let built = ServiceBinaries::built().await?;
-    for kind in testkit::services::ServiceKind::ALL {
+    for kind in ServiceKind::ALL {
         std::fs::copy(built.program(kind), programs.path().join(kind.name()))?;
     }
     let program = programs.path().join("local");
@@ -152,9 +169,16 @@ async fn help_names_every_option_and_no_secret() -> Result<()> {
     let output =
         Command::new(PROGRAM).arg("--help").env("DATABASE_URL", "postgres://u:hunter2@h/d").output().await?;
     let said = text(&output);
-    for option in
-        ["--write-port", "--read-port", "--admin-port", "--once", "--data-dir", "--no-build", "DATABASE_URL"]
-    {
+    for option in [
+        "--write-port",
+        "--read-port",
+        "--admin-port",
+        "--once",
+        "--data-dir",
+        "--examples",
+        "--no-build",
+        "DATABASE_URL",
+    ] {
         assert!(said.contains(option), "{option} is missing: {said}");
     }
     assert!(!said.contains("hunter2"));

@@ -1,4 +1,4 @@
-//! Builds or finds the binaries of the three services.
+//! Builds or finds the binaries of the services.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::ServiceKind;
 use crate::process::bind_to_this_thread;
 
-/// The directory of the three binaries.
+/// The directory of the binaries.
 #[derive(Debug, Clone)]
 pub struct ServiceBinaries {
     dir: PathBuf,
@@ -30,9 +30,15 @@ pub enum BinariesError {
 }
 
 impl ServiceBinaries {
-    /// Builds them with cargo, in the profile and target directory of this program.
+    /// Builds those of the product with cargo, in the profile and target directory of this program.
     pub async fn build() -> Result<Self, BinariesError> {
-        Self::in_dir(build(&ServiceKind::ALL.map(ServiceKind::name)).await?)
+        Self::build_all(&ServiceKind::ALL).await
+    }
+
+    /// The same for these services.
+    pub async fn build_all(kinds: &[ServiceKind]) -> Result<Self, BinariesError> {
+        let packages: Vec<_> = kinds.iter().map(|kind| kind.package()).collect();
+        Self::in_dir(build(&packages).await?, kinds)
     }
 
     /// Builds them once for all tests of a program. cargo builds a service only for the tests of its own package.
@@ -41,14 +47,14 @@ impl ServiceBinaries {
         BUILT.get_or_try_init(Self::build).await
     }
 
-    /// The binaries beside this program.
-    pub fn beside_this_program() -> Result<Self, BinariesError> {
-        Self::in_dir(own_dir()?)
+    /// The binaries of these services beside this program.
+    pub fn beside_this_program(kinds: &[ServiceKind]) -> Result<Self, BinariesError> {
+        Self::in_dir(own_dir()?, kinds)
     }
 
-    /// The binaries in this directory.
-    pub fn in_dir(dir: PathBuf) -> Result<Self, BinariesError> {
-        let mut programs = ServiceKind::ALL.iter().map(|kind| dir.join(kind.name()));
+    /// The binaries of these services in this directory.
+    pub fn in_dir(dir: PathBuf, kinds: &[ServiceKind]) -> Result<Self, BinariesError> {
+        let mut programs = kinds.iter().map(|kind| dir.join(kind.name()));
         match programs.find(|program| !program.is_file()) {
             Some(missing) => Err(BinariesError::Missing(missing)),
             None => Ok(Self { dir }),

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regex::Regex;
 use testkit::postgres::open_to_the_servers_user;
-use testkit::services::{ServiceBinaries, build_program};
+use testkit::services::{ServiceBinaries, ServiceKind, build_program};
 
 use super::pattern::pattern;
 
@@ -22,11 +22,20 @@ pub(super) struct Launcher {
 
 impl Launcher {
     pub(super) async fn start() -> Result<Self> {
-        ServiceBinaries::built().await?;
+        ServiceBinaries::build_all(&ServiceKind::WITH_EXAMPLES).await?;
         let temp_dir = tempfile::tempdir()?;
         open_to_the_servers_user(temp_dir.path())?;
         let mut command = Command::new(build_program("local").await?);
-        command.args(["--no-build", "--write-port", "0", "--read-port", "0", "--admin-port", "0"]);
+        command.args([
+            "--examples",
+            "--no-build",
+            "--write-port",
+            "0",
+            "--read-port",
+            "0",
+            "--admin-port",
+            "0",
+        ]);
         command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut printed = String::new();
@@ -44,7 +53,8 @@ impl Launcher {
         for (service, ports) in [
             ("write-api ", [Some("8081"), Some("9081")]),
             ("read-api ", [Some("8082"), Some("9082")]),
-            ("projector ", [None, Some("9083")]),
+            ("revenue-projector ", [None, Some("9083")]),
+            ("revenue-api ", [Some("8084"), Some("9084")]),
         ] {
             let line = self.printed.lines().find(|line| line.starts_with(service)).context("no such line")?;
             let urls: Vec<_> = line.split_whitespace().filter(|word| word.starts_with("http://")).collect();

@@ -1,0 +1,19 @@
+//! `revenue-projector`: the product's projector, with one more read model.
+
+use clap::Parser;
+use projector::ReadModels;
+use projector::cli::{self, Cli};
+use revenue::projection::RevenueByMonth;
+use service_kit::{config, telemetry};
+
+/// Events consist of many small strings, which mimalloc allocates faster than the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let vars = config::vars_of_process();
+    telemetry::init(&vars)?;
+    cli::run(cli, &vars, ReadModels::all().and(RevenueByMonth)).await
+}

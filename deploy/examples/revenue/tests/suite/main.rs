@@ -1,0 +1,14 @@
+//! The example against a real PostgreSQL.
+#![expect(clippy::indexing_slicing, reason = "a test may panic, in its helpers too")]
+
+mod api;
+mod beside;
+mod crashes;
+mod golden;
+mod grants;
+mod locked;
+mod migrations;
+mod orders;
+mod permutations;
+mod support;
+mod wiring;

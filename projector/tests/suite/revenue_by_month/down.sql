@@ -1,1 +1,0 @@
-DROP TABLE revenue_by_month;
