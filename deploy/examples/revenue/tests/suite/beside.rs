@@ -60,9 +60,7 @@ async fn old_orders(scene: &Scene) -> Result<Vec<Order>> {
     scene.subscribe(RevenueByMonth.name()).await?;
     scene.steps(RevenueByMonth)?.run_once(10_000).await?;
     assert_eq!(scene.sums("revenue_1").await?, sums(&orders));
-    let expire = "UPDATE event_log_state SET missing_up_to = (SELECT max(position) FROM event_log);
-                  DELETE FROM event_log";
-    scene.session.batch_execute(expire).await?;
+    scene.expire_log().await?;
     Ok(orders)
 }
 

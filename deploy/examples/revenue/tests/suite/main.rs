@@ -11,4 +11,5 @@ mod migrations;
 mod orders;
 mod permutations;
 mod support;
+mod system;
 mod wiring;

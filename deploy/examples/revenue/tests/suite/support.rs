@@ -82,6 +82,13 @@ impl Scene {
         log_all(&*self.claim()?).await
     }
 
+    /// Removes all events from the log, as when their partitions expire.
+    pub(crate) async fn expire_log(&self) -> Result<()> {
+        let expire = "UPDATE event_log_state SET missing_up_to = (SELECT max(position) FROM event_log);
+                      DELETE FROM event_log";
+        Ok(self.session.batch_execute(expire).await?)
+    }
+
     /// The sums of a read model, whose schema is `model`.
     pub(crate) async fn sums(&self, model: &str) -> Result<Sums> {
         let by_month = format!(
