@@ -43,10 +43,16 @@ use crate::adapter::postgres::{Limits, NEEDS, PgOrderWriter};
 use crate::budget::Budget;
 
 /// Session settings. Every statement of this process finds its rows by key, so a plan that was made while the table was
-/// small must not scan or hash the whole table later. JIT is off because the penalty for a disabled plan type would
-/// trigger it, and compiling takes longer than running the statement.
-pub const BY_KEY_ONLY: &[&str] =
-    &["enable_seqscan=off", "enable_hashjoin=off", "enable_mergejoin=off", "jit=off"];
+/// small must not scan or hash the whole table later. Plans are generic: for the arrays that it sees, PostgreSQL
+/// expects fewer rows than for arrays in general, and would plan `save_batch` again for each batch. JIT is off because
+/// the penalty for a disabled plan type would trigger it, and compiling takes longer than running the statement.
+pub const BY_KEY_ONLY: &[&str] = &[
+    "enable_seqscan=off",
+    "enable_hashjoin=off",
+    "enable_mergejoin=off",
+    "jit=off",
+    "plan_cache_mode=force_generic_plan",
+];
 
 /// One connection commits all batches.
 const COMMIT_CONNECTIONS: usize = 1;

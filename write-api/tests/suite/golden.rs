@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use chrono::Utc;
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use testkit::golden::Golden;
 use write_api::port::{OrderWriter, SaveResult};
 
@@ -60,7 +60,6 @@ async fn every_statement_finds_orders_by_key_even_with_a_plan_for_empty_tables()
     assert!(matches!(writer.save(&order, event).await?, SaveResult::Conflict(_)), "after a lookup");
     assert_eq!(writer.find(order.id()).await?, Some(order));
     let mut connection = database.session().await?;
-    connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
     let new_order = ["uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "timestamptz"];
     let step = ["uuid", "bigint", "text", "text", "int", "text", "timestamptz"];
     let facts = ["text", "text", "text", "timestamptz", "timestamptz", "timestamptz", "timestamptz"];
@@ -86,5 +85,26 @@ async fn every_statement_finds_orders_by_key_even_with_a_plan_for_empty_tables()
             check(&mut connection, Check { name, arguments, scans, file }).await?;
         }
     }
+    Ok(())
+}
+
+/// Statements that PostgreSQL has planned for their arguments only, and how often.
+const PLANNED_AGAIN: &str = r#"SELECT concat_ws(': ', split_part(statement, E'\n', 1), custom_plans) AS "QUERY PLAN"
+    FROM pg_prepared_statements WHERE statement LIKE '-- %' AND custom_plans > 0"#;
+
+#[tokio::test]
+async fn no_batch_is_planned_again() -> Result<()> {
+    let SingleSessionWriter { test_database: _kept, database, writer, .. } =
+        SingleSessionWriter::open().await?;
+    for _ in 0..20 {
+        let (order, event) = some_order(Utc::now())?;
+        assert_eq!(writer.save(&order, event.clone()).await?, SaveResult::Stored);
+        assert!(matches!(writer.save(&order, event).await?, SaveResult::Conflict(_)), "after a lookup");
+        assert_eq!(writer.find(order.id()).await?, Some(order));
+    }
+    let mut connection = database.session().await?;
+    let planned_again: Vec<PlanLine> = diesel::sql_query(PLANNED_AGAIN).load(&mut connection).await?;
+    let planned_again: Vec<_> = planned_again.into_iter().map(|statement| statement.line).collect();
+    assert_eq!(planned_again, Vec::<String>::new());
     Ok(())
 }
