@@ -120,6 +120,7 @@ async fn the_plans_of_the_hot_statements_match_the_golden_files_and_scan_no_tabl
     check(&mut connection, "claim_parked", "100, 1000").await?;
     let columns = ["bigint", "int", "text", "bigint", "text", "text", "timestamptz"];
     check(&mut connection, "park", &arrays(&columns)).await?;
+    check(&mut connection, "park_again", &arrays(&columns[..4])).await?;
     queries::scan(&mut connection, 1..2, 1).await?;
     check(&mut connection, "scan_ids", "1, 2, 1").await?;
     waiting::window(&mut connection, 1, 1).await?;
