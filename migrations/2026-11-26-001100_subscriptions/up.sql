@@ -30,8 +30,8 @@ CREATE TABLE subscriptions (
 -- The dead letters of subscriptions. Unlike `parked_events`, which belongs to the read models of the claim, each row
 -- belongs to one subscription.
 CREATE TABLE subscription_parked (
+    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subscription    text        NOT NULL REFERENCES subscriptions (name),
-    id              bigint      GENERATED ALWAYS AS IDENTITY,
     -- Of the event in the log. An event can be parked twice: a subscription that was set back reads it again.
     position        bigint      NOT NULL,
     kind            text        NOT NULL,
@@ -44,7 +44,6 @@ CREATE TABLE subscription_parked (
     -- NULL: left for an operator.
     next_attempt_at timestamptz DEFAULT now(),
 
-    PRIMARY KEY (subscription, id),
     CONSTRAINT subscription_parked_attempts_not_negative CHECK (attempts >= 0),
     CONSTRAINT subscription_parked_error_length CHECK (length(error) <= 2000),
     CONSTRAINT subscription_parked_times_readable CHECK (
@@ -54,7 +53,8 @@ CREATE TABLE subscription_parked (
     )
 );
 
--- Events that are due, of one subscription.
+-- All events of one subscription, and those that are due.
+CREATE INDEX subscription_parked_of ON subscription_parked (subscription, id);
 CREATE INDEX subscription_parked_due ON subscription_parked (subscription, next_attempt_at, id)
     WHERE next_attempt_at IS NOT NULL;
 

@@ -124,14 +124,14 @@ fn storable(error: &str) -> String {
 }
 
 statement! {
-    struct Create = "create.sql" {
+    struct Create = "create_subscription.sql" {
         name: String as Text,
         is_now: bool as Bool,
     }
 }
 
 statement! {
-    struct Lock = "lock.sql" -> (BigInt, BigInt) {
+    struct Lock = "claim_subscription.sql" -> (BigInt, BigInt) {
         name: String as Text,
     }
 }
@@ -145,7 +145,7 @@ statement! {
 }
 
 statement! {
-    struct RecordFailure = "record_failure.sql" -> (Integer, BigInt) {
+    struct RecordFailure = "record_subscription_failure.sql" -> (Integer, BigInt) {
         longest_pause_ms: i64 as BigInt,
         first_pause_ms: i64 as BigInt,
         error: String as Text,
@@ -154,14 +154,14 @@ statement! {
 }
 
 statement! {
-    struct MarkLost = "mark_lost.sql" {
+    struct MarkLost = "mark_subscription_lost.sql" {
         reason: String as Text,
         name: String as Text,
     }
 }
 
 statement! {
-    struct NextAttempt = "next_attempt.sql" -> Nullable<BigInt> {
+    struct NextAttempt = "next_subscription_attempt.sql" -> Nullable<BigInt> {
         name: String as Text,
     }
 }

@@ -36,7 +36,7 @@ struct PlanLine {
 }
 
 /// Compares the plan of the prepared statement `name` with the committed one.
-async fn check(connection: &mut AsyncPgConnection, name: &str, arguments: &str) -> Result<()> {
+pub(crate) async fn check(connection: &mut AsyncPgConnection, name: &str, arguments: &str) -> Result<()> {
     let query = format!(
         "SELECT name FROM pg_prepared_statements WHERE split_part(statement, E'\\n', 1) = '-- {name}'"
     );
@@ -83,7 +83,7 @@ fn one_partition(lines: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// The arguments of a statement with one array per column.
-fn arrays(elements: &[&str]) -> String {
+pub(crate) fn arrays(elements: &[&str]) -> String {
     elements.iter().map(|element| format!("ARRAY[]::{element}[]")).collect::<Vec<_>>().join(", ")
 }
 

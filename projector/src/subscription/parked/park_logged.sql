@@ -7,4 +7,3 @@ SELECT
     (SELECT $1), position, kind, payload::json, recorded_at, attempts, error,
     now() + retry_in_ms * interval '1 millisecond'
 FROM unnest($2, $3, $4, $5, $6, $7, $8) AS t (position, kind, payload, recorded_at, attempts, error, retry_in_ms)
-ORDER BY position

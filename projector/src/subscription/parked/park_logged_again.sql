@@ -5,4 +5,4 @@ SET attempts = t.attempts,
     error = t.error,
     next_attempt_at = now() + t.retry_in_ms * interval '1 millisecond'
 FROM unnest($1, $2, $3, $4) AS t (id, attempts, error, retry_in_ms)
-WHERE subscription = $5 AND subscription_parked.id = t.id
+WHERE subscription_parked.id = t.id

@@ -48,22 +48,17 @@ pub(super) async fn claim_due(
 }
 
 /// Records what became of events that [`claim_due`] returned.
-pub(super) async fn record(
-    connection: &mut AsyncPgConnection,
-    subscription: &str,
-    batch: &Batch,
-) -> QueryResult<()> {
-    let subscription = subscription.to_owned();
+pub(super) async fn record(connection: &mut AsyncPgConnection, batch: &Batch) -> QueryResult<()> {
     if !batch.applied.is_empty() {
         let ids = batch.applied.iter().map(|event| event.id).collect();
-        RunQueryDsl::execute(RemoveApplied { subscription: subscription.clone(), ids }, connection).await?;
+        RunQueryDsl::execute(RemoveApplied { ids }, connection).await?;
     }
     if !batch.locked.is_empty() {
         let ids = batch.locked.iter().map(|decoded| decoded.claimed.id).collect();
-        RunQueryDsl::execute(Postpone { subscription: subscription.clone(), ids }, connection).await?;
+        RunQueryDsl::execute(Postpone { ids }, connection).await?;
     }
     if !batch.parked.is_empty() {
-        RunQueryDsl::execute(ParkLoggedAgain::new(subscription, &batch.parked), connection).await?;
+        RunQueryDsl::execute(ParkLoggedAgain::new(&batch.parked), connection).await?;
     }
     Ok(())
 }
@@ -76,13 +71,13 @@ fn claimed_event((id, kind, payload, recorded_at, attempts): Row) -> ClaimedEven
 }
 
 statement! {
-    struct IsAnyDue = "is_any_due.sql" -> Bool {
+    struct IsAnyDue = "is_any_logged_due.sql" -> Bool {
         subscription: String as Text,
     }
 }
 
 statement! {
-    struct ClaimDue = "claim_due.sql" -> (BigInt, Text, Text, Timestamptz, Integer) {
+    struct ClaimDue = "claim_logged_due.sql" -> (BigInt, Text, Text, Timestamptz, Integer) {
         subscription: String as Text,
         max_events: i64 as BigInt,
         max_bytes: i64 as BigInt,
@@ -135,13 +130,12 @@ statement! {
         attempts: Vec<i32> as Array<Integer>,
         error: Vec<&'a str> as Array<Text>,
         retry_in_ms: Vec<Option<i64>> as Array<Nullable<BigInt>>,
-        subscription: String as Text,
     }
 }
 
 impl<'a> ParkLoggedAgain<'a> {
-    fn new(subscription: String, letters: &'a [DeadLetter]) -> Self {
-        let mut rows = Self { subscription, ..Self::default() };
+    fn new(letters: &'a [DeadLetter]) -> Self {
+        let mut rows = Self::default();
         for letter in letters {
             rows.id.push(letter.id());
             rows.attempts.push(letter.attempts());
@@ -157,15 +151,13 @@ fn as_millis(pause: Duration) -> i64 {
 }
 
 statement! {
-    struct RemoveApplied = "remove_applied.sql" {
-        subscription: String as Text,
+    struct RemoveApplied = "remove_logged.sql" {
         ids: Vec<i64> as Array<BigInt>,
     }
 }
 
 statement! {
-    struct Postpone = "postpone.sql" {
-        subscription: String as Text,
+    struct Postpone = "postpone_logged.sql" {
         ids: Vec<i64> as Array<BigInt>,
     }
 }

@@ -44,7 +44,7 @@ impl EventSource for ParkedSource {
         connection: &'a mut AsyncPgConnection,
         batch: &'a Batch,
     ) -> BoxFuture<'a, QueryResult<()>> {
-        queries::record(connection, self.name, batch).boxed()
+        queries::record(connection, batch).boxed()
     }
 
     fn committed<'a>(&'a self, _database: &'a Database, batch: &'a Batch) -> BoxFuture<'a, ()> {

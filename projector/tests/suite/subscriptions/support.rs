@@ -44,6 +44,31 @@ impl Projection for Counts {
     }
 }
 
+/// Does what the function says after the projection has written.
+pub(super) struct After<P, F>(pub(super) P, pub(super) F);
+
+impl<P, F> Projection for After<P, F>
+where
+    P: Projection,
+    F: Fn() -> BoxFuture<'static, QueryResult<()>> + Send + Sync,
+{
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut AsyncPgConnection,
+        events: &'a [&'a OrderEvent],
+    ) -> BoxFuture<'a, QueryResult<()>> {
+        async move {
+            self.0.apply(connection, events).await?;
+            self.1().await
+        }
+        .boxed()
+    }
+}
+
 impl Scene {
     /// Creates the table of [`Counts`].
     pub(super) async fn create_counts(&self, name: &str) -> Result<()> {

@@ -1,4 +1,4 @@
--- claim_due
+-- claim_logged_due
 -- Locks parked events of a subscription that are due and that no other transaction has locked.
 SELECT id, kind, payload::text, recorded_at, attempts
 FROM (

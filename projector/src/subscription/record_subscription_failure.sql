@@ -1,4 +1,4 @@
--- record_failure
+-- record_subscription_failure
 -- The pause before the next attempt doubles with each failure in a row, up to a limit, plus up to 100 % jitter.
 UPDATE subscriptions
 SET failures = least(failures, 2147483646) + 1,

@@ -1,4 +1,4 @@
--- next_attempt
+-- next_subscription_attempt
 -- Milliseconds until a running subscription is due.
 SELECT
     CASE

@@ -1,4 +1,4 @@
--- create
+-- create_subscription
 -- While events are not logged, no position is safe: nothing is created.
 INSERT INTO subscriptions (name, checkpoint, history)
 SELECT

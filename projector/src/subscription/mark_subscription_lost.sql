@@ -1,4 +1,4 @@
--- mark_lost
+-- mark_subscription_lost
 UPDATE subscriptions
 SET state = 'lost',
     last_error = $1,

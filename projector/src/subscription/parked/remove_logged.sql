@@ -1,0 +1,3 @@
+-- remove_logged
+DELETE FROM subscription_parked
+WHERE id = ANY($1)
