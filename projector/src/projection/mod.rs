@@ -12,11 +12,12 @@ pub use order_summary::OrderSummary;
 
 /// Keeps a read model up to date from events.
 ///
-/// `apply` runs in the transaction that deletes the events from the outbox. Both commit together, so each event takes
-/// effect once. An implementation must cope with:
+/// `apply` runs in the transaction that deletes the events from the outbox or, in a subscription, moves the checkpoint.
+/// Both commit together, so each event takes effect once. An implementation must cope with:
 ///
-/// - **Any order.** Events of one order may arrive in any order, and in several batches at once from independent
-///   workers. A model that shows the latest state compares versions, and takes facts from older versions too.
+/// - **Any order.** In the claim, events of one order may arrive in any order, and in several batches at once from
+///   independent workers. A model that shows the latest state compares versions, and takes facts from older versions
+///   too. A subscription has one worker at a time and gets events by position; only those that were parked come late.
 /// - **Deadlocks.** Two workers may write the same rows. Write them in a fixed order, such as by primary key.
 /// - **Controls.** Before events that the database refused are parked, valid orders of an unknown customer, with texts
 ///   as long as theirs, are applied and rolled back. This proves that the database works. From time to time hundreds of
