@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
-use testkit::services::ServiceBinaries;
+use testkit::services::{ServiceBinaries, ServiceKind};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::plan::Plan;
@@ -37,7 +37,8 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Scenario: `write`, `drain`, `read`, `latency`, `poison`, `locked`, `bloat`, `mixed`, `scale` or `all`.
+    /// Scenario: `write`, `drain`, `read`, `latency`, `poison`, `locked`, `listeners`, `bloat`, `mixed`,
+    /// `scale` or `all`.
     scenario: Selection,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -52,7 +53,7 @@ struct Cli {
     ///
     /// The measurements use a new database, which is removed at the end; the services' roles stay. The user must be
     /// able to create databases and roles, to SET ROLE to them, to CHECKPOINT, and to read all settings. `latency`,
-    /// `poison` and `locked` need `track_commit_timestamp`.
+    /// `poison`, `locked` and `listeners` need `track_commit_timestamp`.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// Only check that everything works, with a hundredth of the rows and short times. The figures mean nothing and are
@@ -84,13 +85,17 @@ const TARGET_MISSED: u8 = 3;
 /// Exit status if targets cannot be judged.
 const NOT_JUDGED: u8 = 4;
 
+/// `listeners` needs a projector with a read model that can fail.
+const BINARIES: [ServiceKind; 4] =
+    [ServiceKind::WriteApi, ServiceKind::Projector, ServiceKind::ReadApi, ServiceKind::RevenueProjector];
+
 // Children are bound to the thread that starts them: the main thread, which lives as long as the process.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
     // The result of an earlier run must not be mistaken for this one.
     write_json(&cli, &[])?;
-    let binaries = ServiceBinaries::build().await?;
+    let binaries = ServiceBinaries::build_all(&BINARIES).await?;
     // From here on, an interrupt must clean up.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stage = Stage::start(binaries, cli.database_url.as_deref()).await?;

@@ -74,6 +74,11 @@ impl Stage {
         Ok(service)
     }
 
+    /// Adds the tables of the example.
+    pub(crate) async fn add_examples(&self) -> Result<()> {
+        testkit::database::add_examples(&self.database_url()).await.map(drop)
+    }
+
     pub(crate) async fn empty(&self) -> Result<()> {
         Ok(self.session.batch_execute(&format!("TRUNCATE {}", TABLES.join(", "))).await?)
     }

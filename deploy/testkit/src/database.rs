@@ -66,8 +66,7 @@ impl Database {
     ///
     /// If a migration fails, or this program no longer has its repository.
     pub async fn with_examples(mut self) -> Result<Self> {
-        let example = Addition::new("revenue", Path::new(EXAMPLE_MIGRATIONS))?;
-        self.migrations += example.up(&self.admin_url()).await?.len();
+        self.migrations += add_examples(&self.admin_url()).await?;
         Ok(self)
     }
 
@@ -152,6 +151,16 @@ fn with_role(url: &str, role: &str) -> Result<String> {
     ensure!(!has_options, "DATABASE_URL must not have `options`: the launcher sets them to select the role");
     let separator = if url.contains('?') { '&' } else { '?' };
     Ok(format!("{url}{separator}options=-c%20role%3D{role}"))
+}
+
+/// Adds the tables of the example to the database of this URL. Returns how many migrations were applied.
+///
+/// # Errors
+///
+/// If a migration fails, or this program no longer has its repository.
+pub async fn add_examples(admin_url: &str) -> Result<usize> {
+    let example = Addition::new("revenue", Path::new(EXAMPLE_MIGRATIONS))?;
+    Ok(example.up(admin_url).await?.len())
 }
 
 #[cfg(test)]

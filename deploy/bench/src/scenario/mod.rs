@@ -3,6 +3,7 @@
 mod bloat;
 mod drain;
 mod latency;
+mod listeners;
 mod locked;
 mod mixed;
 mod poison;
@@ -30,6 +31,8 @@ pub(crate) enum Scenario {
     Poison,
     /// Rows locked by another session.
     Locked,
+    /// Listeners of the event log that fail.
+    Listeners,
     /// Drain while an old snapshot keeps dead rows.
     Bloat,
     /// All processes at once.
@@ -39,13 +42,14 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Write,
         Self::Drain,
         Self::Read,
         Self::Latency,
         Self::Poison,
         Self::Locked,
+        Self::Listeners,
         Self::Bloat,
         Self::Mixed,
         Self::Scale,
@@ -59,6 +63,7 @@ impl Scenario {
             Self::Latency => "latency",
             Self::Poison => "poison",
             Self::Locked => "locked",
+            Self::Listeners => "listeners",
             Self::Bloat => "bloat",
             Self::Mixed => "mixed",
             Self::Scale => "scale",
@@ -68,7 +73,7 @@ impl Scenario {
     /// Checks that the server has what the scenario needs, before any measurement.
     pub(crate) async fn check(self, stage: &Stage) -> Result<()> {
         ensure!(
-            !matches!(self, Self::Latency | Self::Poison | Self::Locked)
+            !matches!(self, Self::Latency | Self::Poison | Self::Locked | Self::Listeners)
                 || stage.setting("track_commit_timestamp").await? == "on",
             "the server must have track_commit_timestamp = on, to measure from the commit of an order"
         );
@@ -88,6 +93,7 @@ impl Scenario {
             Self::Latency => latency::measure(stage, plan).await,
             Self::Poison => poison::measure(stage, plan).await,
             Self::Locked => locked::measure(stage, plan).await,
+            Self::Listeners => listeners::measure(stage, plan).await,
             Self::Bloat => bloat::measure(stage, plan).await,
             Self::Mixed => mixed::measure(stage, plan).await,
             Self::Scale => scale::measure(stage, plan).await,
