@@ -1,6 +1,6 @@
 //! The read service over HTTP.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ async fn all(api: &Api, path: &str, list: &str) -> Result<(Vec<Value>, usize)> {
         let page = get(api, &format!("{path}{}", after.unwrap_or_default())).await?;
         rows.extend(page[list].as_array().cloned().unwrap_or_default());
         pages += 1;
+        ensure!(pages <= 50, "the list does not end");
         next = page["next"].as_str().map(str::to_owned);
         if next.is_none() {
             return Ok((rows, pages));

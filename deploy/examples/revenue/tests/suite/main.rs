@@ -9,6 +9,7 @@ mod grants;
 mod locked;
 mod migrations;
 mod orders;
+mod parked;
 mod permutations;
 mod support;
 mod system;

@@ -61,7 +61,16 @@ impl Scene {
 
     /// The batches of a read model, which has a subscription.
     pub(crate) fn steps(&self, read_model: impl Projection + 'static) -> Result<ReadModelSteps> {
-        Ok(ReadModelSteps::new(self.open()?, Box::new(read_model), LATER, 1 << 20))
+        self.steps_with_retries(read_model, LATER)
+    }
+
+    /// The same with other retries of parked events.
+    pub(crate) fn steps_with_retries(
+        &self,
+        read_model: impl Projection + 'static,
+        retry_policy: RetryPolicy,
+    ) -> Result<ReadModelSteps> {
+        Ok(ReadModelSteps::new(self.open()?, Box::new(read_model), retry_policy, 1 << 20))
     }
 
     /// Creates a subscription that begins at the oldest event of the log.
