@@ -1,4 +1,5 @@
-//! Events that only PostgreSQL refuses, and rows that another session has locked: the others go on, and nothing is lost.
+//! Events that only PostgreSQL refuses, and rows that another session has locked: the others go on, and nothing is
+//! lost.
 
 use std::time::Duration;
 
