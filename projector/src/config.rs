@@ -10,6 +10,7 @@ use service_kit::http::AdminConfig;
 
 use crate::batch::DEFAULT_BATCH_MAX_BYTES;
 use crate::parked::RetryPolicy;
+use crate::webhooks::WebhookConfig;
 
 /// All settings of the projector.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Config {
     /// `PARKED_RETRY_FIRST_MS`: the pause after the first attempt, 1 to 86 400 000. Default 10 000. It doubles with
     /// each attempt, up to `PARKED_RETRY_MAX_MS`, 1 to 86 400 000. Default 3 600 000. Jitter adds up to 100 % to both.
     pub parked: RetryPolicy,
+    /// The `WEBHOOK_*` variables.
+    pub webhooks: WebhookConfig,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +126,7 @@ impl Config {
                 retry_first: Duration::from_millis(raw.parked_retry_first_ms),
                 retry_max: Duration::from_millis(raw.parked_retry_max_ms),
             },
+            webhooks: WebhookConfig::from_vars(vars)?,
         })
     }
 }

@@ -8,6 +8,7 @@
 //! | [`outbox`] | claiming events, and the low-water mark at which claims start |
 //! | [`event_log`] | reading the events that have left the outbox, by position and without gaps |
 //! | [`subscription`] | whoever listens to the event log, each at its own pace |
+//! | [`webhooks`] | sending events to endpoints of other systems |
 //! | [`waiting`] | events whose rows another session has locked |
 //! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
 //! | [`admin`] | the probes and `/metrics` |
@@ -42,6 +43,7 @@ mod pause;
 pub mod projection;
 pub mod subscription;
 pub mod waiting;
+pub mod webhooks;
 mod worker;
 
 pub use config::Config;
@@ -146,7 +148,8 @@ impl Projector {
             config.database.pool_size()
                 + CHECK_CONNECTIONS
                 + EVENT_LOG_CONNECTIONS
-                + subscription_connections,
+                + subscription_connections
+                + webhooks::CONNECTIONS,
         )?;
         let database = database::open_for_batches(&config.database, "projector")?;
         // An idle worker pauses between two batches.
@@ -193,6 +196,9 @@ impl Projector {
         for task in subscription::read_model_tasks(&config.database, subscribed, config.parked, &pace)? {
             workers.spawn(task.run());
         }
+        let webhook_database = config.database.clone().with_pool_size(webhooks::CONNECTIONS);
+        let webhook_database = database::open(&webhook_database, "projector")?;
+        webhooks::start(&mut workers, webhook_database, &config.webhooks, &registry, pace);
         let upkeep = stop.clone().run_until_cancelled_owned(registry.run_upkeep());
         workers.spawn(async move {
             upkeep.await;

@@ -6,12 +6,13 @@ use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram,
 use service_kit::metrics::Registry;
 
 use crate::outbox::{ClaimedEvent, Origin};
+use crate::webhooks;
 
 const LAG: &str = "orders_projector_lag_seconds";
 const BATCH: &str = "orders_projector_batch_events";
 
 /// Upper bounds of the buckets of each histogram.
-pub(crate) const BUCKETS: [(&str, &[f64]); 2] = [
+pub(crate) const BUCKETS: [(&str, &[f64]); 3] = [
     (
         LAG,
         &[
@@ -20,6 +21,7 @@ pub(crate) const BUCKETS: [(&str, &[f64]); 2] = [
         ],
     ),
     (BATCH, &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0]),
+    (webhooks::metrics::LATENCY, webhooks::metrics::LATENCY_BUCKETS),
 ];
 
 /// What batches count.

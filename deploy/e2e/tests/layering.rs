@@ -42,7 +42,7 @@ const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
 ];
 
 /// Words that the files of a layer must not use.
-const FORBIDDEN_IN: [(&str, &[&str]); 27] = [
+const FORBIDDEN_IN: [(&str, &[&str]); 31] = [
     (
         "write-api/src/domain",
         &[
@@ -111,6 +111,10 @@ const FORBIDDEN_IN: [(&str, &[&str]); 27] = [
     ("projector/src/batch", &["crate::subscription", "crate::worker", "crate::admin", "crate::cli", "actix"]),
     ("projector/src/subscription", &["crate::admin", "crate::cli", "actix"]),
     ("projector/src/worker", &["crate::admin", "crate::cli", "actix", "diesel"]),
+    ("projector/src/webhooks", &["crate::batch", "crate::worker", "crate::admin", "crate::cli", "actix"]),
+    ("projector/src/webhooks/client.rs", &["diesel"]),
+    ("projector/src/webhooks/sender.rs", &["diesel"]),
+    ("projector/src/webhooks/attempt.rs", &["diesel"]),
     ("projector/src/admin/mod.rs", &["crate::worker", "crate::cli", "crate::projection", "diesel"]),
 ];
 

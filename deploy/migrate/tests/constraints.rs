@@ -48,9 +48,19 @@ const SUBSCRIPTION: &str =
 const SUBSCRIPTION_PARKED: &str =
     "INSERT INTO subscription_parked (subscription, position, kind, payload, recorded_at, attempts, error,
     parked_at, next_attempt_at) VALUES ('s', 1, 'k', '{}', '2026-01-01', 0, 'e', '2026-01-02', '2026-01-03')";
+const ENDPOINT: &str =
+    "INSERT INTO webhook_endpoints (slot, url, kinds, state, paused_reason, failures, failing_since) VALUES
+    (1, 'https://a.example/', '{}', 'paused', 'gone', 3, now())";
+const SECRET: &str = "INSERT INTO webhook_secrets (endpoint, secret) VALUES
+    ((SELECT max(id) FROM webhook_endpoints), repeat('s', 24)::bytea)";
+const DELIVERY: &str = "INSERT INTO deliveries (endpoint, position, order_id, event_id, kind, payload, occurred_at,
+    recorded_at, failures, first_failed_at) VALUES ((SELECT max(id) FROM webhook_endpoints), 1, gen_random_uuid(),
+    gen_random_uuid(), 'k', '{}', now(), now(), 3, now())";
+const ATTEMPT: &str = "INSERT INTO webhook_attempts (endpoint, position, event_id, latency_ms, error) VALUES
+    ((SELECT max(id) FROM webhook_endpoints), 1, gen_random_uuid(), 1, 'refused')";
 
 /// A valid statement, a replacement in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 74] = [
+const BROKEN: [(&str, &str, &str, &str); 90] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
     (ORDER, "'c'", "'.'", "orders_customer_id_addressable"),
@@ -129,6 +139,22 @@ const BROKEN: [(&str, &str, &str, &str); 74] = [
     (SUBSCRIPTION_PARKED, "'2026-01-01'", "'-infinity'", "subscription_parked_times_readable"),
     (SUBSCRIPTION_PARKED, "'2026-01-02'", "'infinity'", "subscription_parked_times_readable"),
     (SUBSCRIPTION_PARKED, "'2026-01-03'", "'10000-01-01 00:00:00+00'", "subscription_parked_times_readable"),
+    (ENDPOINT, "1,", "0,", "webhook_endpoints_slot_in_range"),
+    (ENDPOINT, "1,", "101,", "webhook_endpoints_slot_in_range"),
+    (ENDPOINT, "'https://a.example/'", "''", "webhook_endpoints_url_length"),
+    (ENDPOINT, "'https://a.example/'", "repeat('é', 1025)", "webhook_endpoints_url_length"),
+    (ENDPOINT, "'{}'", "array_fill('order_paid'::text, ARRAY[101])", "webhook_endpoints_kinds_count"),
+    (ENDPOINT, "'paused', 'gone'", "'stopped', NULL", "webhook_endpoints_state_known"),
+    (ENDPOINT, "'paused', 'gone'", "'active', 'gone'", "webhook_endpoints_reason_fits_state"),
+    (ENDPOINT, "'paused', 'gone'", "'paused', NULL", "webhook_endpoints_reason_fits_state"),
+    (ENDPOINT, "'paused', 'gone'", "'paused', 'tired'", "webhook_endpoints_reason_known"),
+    (ENDPOINT, "3, now()", "0, now()", "webhook_endpoints_failures_fit"),
+    (ENDPOINT, "3, now()", "3, NULL", "webhook_endpoints_failures_fit"),
+    (SECRET, "repeat('s', 24)", "repeat('s', 23)", "webhook_secrets_length"),
+    (SECRET, "repeat('s', 24)", "repeat('s', 65)", "webhook_secrets_length"),
+    (DELIVERY, "3, now()", "0, now()", "deliveries_failures_fit"),
+    (DELIVERY, "3, now()", "3, NULL", "deliveries_failures_fit"),
+    (ATTEMPT, "'refused'", "repeat('e', 501)", "webhook_attempts_error_length"),
     (PARKED, "(1,", "(NULL,", ""),
 ];
 
@@ -158,6 +184,10 @@ async fn each_constraint_refuses_invalid_rows() -> Result<()> {
         SUBSCRIPTION,
         SUBSCRIPTION_PARKED,
         LOG_STATE,
+        ENDPOINT,
+        SECRET,
+        DELIVERY,
+        ATTEMPT,
     ] {
         session.batch_execute(good).await.context(good)?;
     }

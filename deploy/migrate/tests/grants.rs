@@ -10,6 +10,7 @@ use tokio_postgres::{Client, IsolationLevel};
 
 const EXPECTED: &str = "\
 orders_write_api __diesel_schema_migrations: -
+orders_write_api deliveries: -
 orders_write_api event_log: -
 orders_write_api event_log_<day>: -
 orders_write_api event_log_histories: -
@@ -21,7 +22,11 @@ orders_write_api parked_events: -
 orders_write_api subscription_parked: -
 orders_write_api subscriptions: -
 orders_write_api waiting_events: -
+orders_write_api webhook_attempts: -
+orders_write_api webhook_endpoints: -
+orders_write_api webhook_secrets: -
 orders_projector __diesel_schema_migrations: -
+orders_projector deliveries: SELECT INSERT UPDATE DELETE
 orders_projector event_log: SELECT
 orders_projector event_log_<day>: -
 orders_projector event_log_histories: SELECT
@@ -33,7 +38,11 @@ orders_projector parked_events: SELECT INSERT UPDATE DELETE
 orders_projector subscription_parked: SELECT INSERT UPDATE DELETE
 orders_projector subscriptions: SELECT INSERT UPDATE DELETE
 orders_projector waiting_events: SELECT INSERT DELETE
+orders_projector webhook_attempts: SELECT INSERT DELETE
+orders_projector webhook_endpoints: SELECT INSERT UPDATE DELETE
+orders_projector webhook_secrets: SELECT INSERT UPDATE DELETE
 orders_read_api __diesel_schema_migrations: -
+orders_read_api deliveries: -
 orders_read_api event_log: -
 orders_read_api event_log_<day>: -
 orders_read_api event_log_histories: -
@@ -45,6 +54,9 @@ orders_read_api parked_events: -
 orders_read_api subscription_parked: -
 orders_read_api subscriptions: -
 orders_read_api waiting_events: -
+orders_read_api webhook_attempts: -
+orders_read_api webhook_endpoints: -
+orders_read_api webhook_secrets: -
 ";
 
 const ROLES: [&str; 3] = ["orders_write_api", "orders_projector", "orders_read_api"];

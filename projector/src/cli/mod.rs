@@ -5,6 +5,7 @@ mod log;
 mod parked;
 mod print;
 mod subscriptions;
+mod webhooks;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -15,7 +16,9 @@ use service_kit::shutdown;
 use self::log::LogCommand;
 use self::parked::ParkedCommand;
 use self::subscriptions::SubscriptionsCommand;
+use self::webhooks::WebhooksCommand;
 use crate::database;
+use crate::webhooks::WebhookConfig;
 use crate::{Config, Projector, ReadModels};
 
 /// Applies the events of the outbox to the read models. Configured by environment variables: see deploy/README.md.
@@ -39,6 +42,9 @@ enum Command {
     /// List, show, pause, resume, rewind, skip or remove subscriptions to the event log.
     #[command(subcommand)]
     Subscriptions(SubscriptionsCommand),
+    /// Send events to other systems: add, test, pause or remove webhook endpoints.
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
 }
 
 /// Runs the command, in a program with these read models.
@@ -60,6 +66,10 @@ pub async fn run(cli: Cli, vars: &Vars, read_models: ReadModels) -> Result<()> {
         Command::Subscriptions(command) => {
             let database = database::open(&DatabaseConfig::from_vars(vars)?, "projector subscriptions")?;
             command.run(&database).await
+        }
+        Command::Webhooks(command) => {
+            let database = database::open(&DatabaseConfig::from_vars(vars)?, "projector webhooks")?;
+            command.run(&database, &WebhookConfig::from_vars(vars)?).await
         }
     }
 }

@@ -33,6 +33,18 @@ pub trait Listener: Send + Sync {
         connection: &'a mut AsyncPgConnection,
         events: &'a [LoggedEvent],
     ) -> BoxFuture<'a, QueryResult<()>>;
+
+    /// How many events it can handle now, at most `limit`. 0 means that it has to wait; this is asked again soon.
+    fn room<'a>(
+        &'a self,
+        _connection: &'a mut AsyncPgConnection,
+        limit: i64,
+    ) -> BoxFuture<'a, QueryResult<i64>> {
+        std::future::ready(Ok(limit)).boxed()
+    }
+
+    /// What [`Self::handle`] wrote is committed.
+    fn committed(&self) {}
 }
 
 /// The batches of a listener.
@@ -64,7 +76,12 @@ impl ListenerSteps {
             session.transaction(async |connection| self.in_transaction(connection, limits).await);
         let progress = each_statement.run(transaction).await.map_err(|_| BatchError::NoAnswer)?;
         match &progress {
-            Ok(_) => session.give_back(),
+            Ok(progress) => {
+                session.give_back();
+                if matches!(progress, Progress::Handled(handled) if handled.events > 0) {
+                    self.listener.committed();
+                }
+            }
             Err(error) => session.give_back_after(error, Duration::ZERO),
         }
         Ok(progress?)
@@ -75,6 +92,11 @@ impl ListenerSteps {
         connection: &mut AsyncPgConnection,
         limits: ReadLimits,
     ) -> Result<Progress, DieselError> {
+        let room = self.listener.room(connection, limits.events).await?;
+        if room <= 0 {
+            return Ok(Progress::Full);
+        }
+        let limits = ReadLimits { events: room.min(limits.events), ..limits };
         let claimed = claim(connection, self.name(), limits).await?;
         if let Claimed::Events { read, .. } = &claimed
             && let Some(last) = read.events.last()

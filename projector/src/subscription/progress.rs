@@ -7,6 +7,8 @@ use super::claim::Claimed;
 pub enum Progress {
     /// Nothing: another worker has the subscription, or it is paused, lost or not due.
     NotClaimed,
+    /// Nothing: the listener has no room for more events.
+    Full,
     /// Events are missing; the subscription is lost.
     Lost {
         /// Which ones.

@@ -50,14 +50,14 @@ pub(super) enum Due {
     Unknown,
 }
 
-/// Creates a subscription, unless it exists. Creates none while events are not logged.
+/// Creates a subscription, unless it exists. Creates none while events are not logged. Returns whether it did.
 ///
 /// # Errors
 ///
 /// The database's.
-pub async fn create(connection: &mut AsyncPgConnection, name: &str, start: Start) -> QueryResult<()> {
+pub async fn create(connection: &mut AsyncPgConnection, name: &str, start: Start) -> QueryResult<bool> {
     let create = Create { name: name.to_owned(), is_now: start == Start::Now };
-    RunQueryDsl::execute(create, connection).await.map(drop)
+    RunQueryDsl::execute(create, connection).await.map(|created| created > 0)
 }
 
 /// Locks a subscription that is running and due; none if it is not, or if another worker has locked it.

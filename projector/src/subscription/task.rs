@@ -64,6 +64,7 @@ struct Known {
     size: BatchSize,
     outage: ExponentialBackoff,
     hole_pause: HolePause,
+    full_pause: ExponentialBackoff,
     next_parked: Instant,
 }
 
@@ -120,6 +121,7 @@ impl Task {
             size: BatchSize::new(self.pace.batch_max),
             outage: pause::outage(),
             hole_pause: HolePause::default(),
+            full_pause: wait::full(),
             next_parked: Instant::now(),
         };
         while !self.pace.stop.is_cancelled() {
@@ -162,6 +164,7 @@ impl Task {
                 }
             }
             Progress::NotClaimed => self.not_claimed(known).await,
+            Progress::Full => Wait::For(known.full_pause.next().unwrap_or(LOOK_EVERY)),
             Progress::Lost { reason } => {
                 known.exists = true;
                 tracing::error!(
@@ -177,6 +180,7 @@ impl Task {
     fn handled(&self, known: &mut Known, handled: Handled, limit: i64, took: Duration) -> Wait {
         known.exists = true;
         known.outage = pause::outage();
+        known.full_pause = wait::full();
         // The limit may be below the size while many events are refused.
         let is_full = known.size.committed(handled.events, 0, took)
             || i64::try_from(handled.events).is_ok_and(|events| events >= self.steps.batch_limit(limit));
@@ -226,7 +230,7 @@ impl Task {
             let name = name.clone();
             async move { store::create(connection, &name, start).await }.boxed()
         });
-        created.await
+        created.await.map(drop)
     }
 
     /// Records the failure where operators see it. If even that fails, the database is at fault.

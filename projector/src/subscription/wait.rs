@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
 use super::progress::Handled;
 use crate::pause;
 
@@ -14,6 +16,19 @@ const SHORTEST_HOLE_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_HOLE_PAUSE: Duration = Duration::from_millis(100);
 /// After nothing was found the next claim does not follow at once, whatever the log's poller says.
 const AFTER_NOTHING: Duration = Duration::from_millis(1);
+
+/// The first pause while a listener has no room for more events. It doubles up to [`LOOK_EVERY`].
+const SHORTEST_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// The pauses while a listener has no room for more events.
+pub(super) fn full() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(SHORTEST_FULL_PAUSE)
+        .with_max_delay(LOOK_EVERY)
+        .with_factor(2.0)
+        .without_max_times()
+        .build()
+}
 
 /// How long to wait before the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

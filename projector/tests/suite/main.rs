@@ -29,4 +29,5 @@ mod subscriptions;
 mod support;
 mod uncommitted_rows;
 mod waiting_events;
+mod webhooks;
 mod workers;

@@ -1,0 +1,239 @@
+//! What an operator does with endpoints.
+
+use diesel::result::Error as DieselError;
+use diesel::sql_types::{self, Array, BigInt, Binary, Integer, Nullable, Text, Timestamptz};
+use diesel::{OptionalExtension, QueryResult, Queryable};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use service_kit::statement;
+use service_kit::stored_time::StoredTime;
+use url::Url;
+use uuid::Uuid;
+
+use super::endpoint::{Endpoint, Kinds};
+use super::signature::Secret;
+use crate::subscription::{self, Start};
+
+/// An endpoint, as an operator sees it.
+#[derive(Debug, Clone, Serialize, Queryable)]
+pub struct EndpointStatus {
+    /// Identifies it for good.
+    pub id: i64,
+    /// Where events are sent.
+    pub url: String,
+    /// Which kinds of events are sent; if none is named, all but `order_republished`.
+    pub kinds: Vec<String>,
+    /// `active` or `paused`.
+    pub state: String,
+    /// Why it is paused: `operator`, `gone` (the receiver responded with 410) or `nothing_succeeded`.
+    pub paused_reason: Option<String>,
+    /// When it was added.
+    pub created_at: StoredTime,
+    /// Requests that have failed since the last success.
+    pub failures: i32,
+    /// When the first of them failed.
+    pub failing_since: Option<StoredTime>,
+    /// Nothing is sent before this time.
+    pub hold_until: Option<StoredTime>,
+    /// Deliveries that wait, counted up to 1,001.
+    pub waiting: i64,
+    /// When the oldest of them was logged.
+    pub oldest_waiting: Option<StoredTime>,
+    /// Events that were refused for too long.
+    pub parked: i64,
+}
+
+/// One request to an endpoint.
+#[derive(Debug, Clone, Serialize, Queryable)]
+pub struct PastAttempt {
+    /// When its result was recorded.
+    pub attempted_at: StoredTime,
+    /// The event's position in the event log.
+    pub position: i64,
+    /// The event's id.
+    pub event_id: Uuid,
+    /// The HTTP status, if there was a response.
+    pub status: Option<i32>,
+    /// How long it took.
+    pub latency_ms: i32,
+    /// Why it failed; none if the receiver accepted it.
+    pub error: Option<String>,
+}
+
+/// What became of adding an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It has this id.
+    Endpoint(i64),
+    /// There are as many as there may be.
+    TooMany,
+    /// Events are not logged, so there is nothing to send.
+    NotLogged,
+}
+
+/// Adds an endpoint that gets the events logged from now on.
+pub async fn add(
+    connection: &mut AsyncPgConnection,
+    url: &Url,
+    kinds: &Kinds,
+    secret: &Secret,
+) -> QueryResult<Added> {
+    let added = connection.transaction(async |connection| {
+        let add = AddEndpoint { url: url.as_str(), kinds: kinds.named().to_vec() };
+        let added: Option<i64> = RunQueryDsl::get_result(add, connection).await.optional()?;
+        let Some(endpoint) = added else { return Ok(Added::TooMany) };
+        RunQueryDsl::execute(AddSecret { endpoint, secret: secret.bytes() }, connection).await?;
+        if !subscription::create(connection, &Endpoint::subscription(endpoint), Start::Now).await? {
+            return Err(DieselError::RollbackTransaction);
+        }
+        Ok(Added::Endpoint(endpoint))
+    });
+    match added.await {
+        Err(DieselError::RollbackTransaction) => Ok(Added::NotLogged),
+        added => added,
+    }
+}
+
+/// All endpoints, or only the one with this id.
+pub async fn list(connection: &mut AsyncPgConnection, only: Option<i64>) -> QueryResult<Vec<EndpointStatus>> {
+    RunQueryDsl::load(ListEndpoints { only, id: only }, connection).await
+}
+
+/// Up to `limit` attempts of `endpoint`, newest first.
+pub async fn last_attempts(
+    connection: &mut AsyncPgConnection,
+    endpoint: i64,
+    limit: i64,
+) -> QueryResult<Vec<PastAttempt>> {
+    RunQueryDsl::load(LastAttempts { endpoint, limit }, connection).await
+}
+
+/// Sends nothing more. Returns whether there is such an endpoint.
+pub async fn pause(connection: &mut AsyncPgConnection, endpoint: i64) -> QueryResult<bool> {
+    exists(RunQueryDsl::get_result(PauseEndpoint { endpoint }, connection).await)
+}
+
+/// Sends again, first all that waits. Returns whether there is such an endpoint.
+pub async fn resume(connection: &mut AsyncPgConnection, endpoint: i64) -> QueryResult<bool> {
+    exists(RunQueryDsl::get_result(ResumeEndpoint { endpoint }, connection).await)
+}
+
+/// Signs with `secret` from now on, and for `hours` with the previous one too. Returns whether there is such an
+/// endpoint.
+pub async fn rotate_secret(
+    connection: &mut AsyncPgConnection,
+    endpoint: i64,
+    secret: &Secret,
+    hours: i64,
+) -> QueryResult<bool> {
+    connection
+        .transaction(async |connection| {
+            let replace = ReplaceSecret { endpoint, hours };
+            if !exists(RunQueryDsl::get_result(replace, connection).await)? {
+                return Ok(false);
+            }
+            RunQueryDsl::execute(AddSecret { endpoint, secret: secret.bytes() }, connection).await?;
+            Ok(true)
+        })
+        .await
+}
+
+/// Removes an endpoint and all that waits for it. Returns its URL.
+pub async fn remove(connection: &mut AsyncPgConnection, endpoint: i64) -> QueryResult<Option<String>> {
+    connection
+        .transaction(async |connection| {
+            // In the order in which the feeder locks: its subscription, then the endpoint.
+            let subscription = Endpoint::subscription(endpoint);
+            let parked = RemoveParkedOfSubscription { subscription: &subscription };
+            RunQueryDsl::execute(parked, connection).await?;
+            RunQueryDsl::execute(RemoveSubscription { subscription: &subscription }, connection).await?;
+            RunQueryDsl::get_result(RemoveEndpoint { endpoint }, connection).await.optional()
+        })
+        .await
+}
+
+fn exists(found: QueryResult<i64>) -> QueryResult<bool> {
+    Ok(found.optional()?.is_some())
+}
+
+statement! {
+    struct AddEndpoint<'a> = "add_endpoint.sql" -> BigInt {
+        url: &'a str as Text,
+        kinds: Vec<String> as Array<Text>,
+    }
+}
+
+statement! {
+    struct AddSecret<'a> = "add_secret.sql" {
+        endpoint: i64 as BigInt,
+        secret: &'a [u8] as Binary,
+    }
+}
+
+type StatusTypes = (
+    BigInt,
+    Text,
+    Array<Text>,
+    Text,
+    Nullable<Text>,
+    Timestamptz,
+    Integer,
+    Nullable<Timestamptz>,
+    Nullable<Timestamptz>,
+    BigInt,
+    Nullable<Timestamptz>,
+    BigInt,
+);
+
+statement! {
+    struct ListEndpoints = "list_endpoints.sql" -> StatusTypes {
+        only: Option<i64> as Nullable<BigInt>,
+        id: Option<i64> as Nullable<BigInt>,
+    }
+}
+
+type AttemptTypes = (Timestamptz, BigInt, sql_types::Uuid, Nullable<Integer>, Integer, Nullable<Text>);
+
+statement! {
+    struct LastAttempts = "last_attempts.sql" -> AttemptTypes {
+        endpoint: i64 as BigInt,
+        limit: i64 as BigInt,
+    }
+}
+
+statement! {
+    struct PauseEndpoint = "pause_endpoint.sql" -> BigInt {
+        endpoint: i64 as BigInt,
+    }
+}
+
+statement! {
+    struct ResumeEndpoint = "resume_endpoint.sql" -> BigInt {
+        endpoint: i64 as BigInt,
+    }
+}
+
+statement! {
+    struct ReplaceSecret = "replace_secret.sql" -> BigInt {
+        endpoint: i64 as BigInt,
+        hours: i64 as BigInt,
+    }
+}
+
+statement! {
+    struct RemoveSubscription<'a> = "remove_subscription.sql" {
+        subscription: &'a str as Text,
+    }
+}
+
+statement! {
+    struct RemoveParkedOfSubscription<'a> = "remove_parked_of_subscription.sql" {
+        subscription: &'a str as Text,
+    }
+}
+
+statement! {
+    struct RemoveEndpoint = "remove_endpoint.sql" -> Text {
+        endpoint: i64 as BigInt,
+    }
+}

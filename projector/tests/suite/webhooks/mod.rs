@@ -1,0 +1,10 @@
+//! Webhooks: real projectors send to a real receiver.
+
+mod command;
+mod failing;
+mod leases;
+mod processes;
+mod receiver;
+mod requests;
+mod sending;
+mod support;
