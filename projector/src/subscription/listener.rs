@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use diesel::QueryResult;
-use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use service_kit::database::Database;
+use service_kit::telemetry::chain;
 
 use super::claim::{Claimed, claim};
+use super::parked::{self, SkippedEvent};
 use super::progress::Progress;
 use super::steps::Steps;
 use super::store;
-use crate::batch::BatchError;
+use crate::batch::{BatchError, BatchOutcome};
 use crate::event_log::{LoggedEvent, ReadLimits};
 
 /// Something that listens to all events of the log, in its own subscription.
@@ -64,39 +65,47 @@ impl Steps for ListenerSteps {
     }
 
     fn run_once(&self, limit: i64) -> BoxFuture<'_, Result<Progress, BatchError>> {
-        self.batch(ReadLimits { events: limit, bytes: self.batch_max_bytes }).boxed()
+        self.next_batch(limit).boxed()
+    }
+
+    fn retry_parked(&self, _limit: i64) -> BoxFuture<'_, Result<BatchOutcome, BatchError>> {
+        self.next_skipped().boxed()
     }
 }
 
 impl ListenerSteps {
-    async fn batch(&self, limits: ReadLimits) -> Result<Progress, BatchError> {
+    async fn in_transaction<T: Send>(
+        &self,
+        limit: i64,
+        work: for<'c> fn(&'c Self, &'c mut AsyncPgConnection, i64) -> BoxFuture<'c, QueryResult<T>>,
+    ) -> Result<T, BatchError> {
         let mut session = self.database.session().await?;
         let each_statement = session.statement_limit();
-        let transaction =
-            session.transaction(async |connection| self.in_transaction(connection, limits).await);
-        let progress = each_statement.run(transaction).await.map_err(|_| BatchError::NoAnswer)?;
-        match &progress {
-            Ok(progress) => {
-                session.give_back();
-                if matches!(progress, Progress::Handled(handled) if handled.events > 0) {
-                    self.listener.committed();
-                }
-            }
+        let transaction = session.transaction(async |connection| work(self, connection, limit).await);
+        let done = each_statement.run(transaction).await.map_err(|_| BatchError::NoAnswer)?;
+        match &done {
+            Ok(_) => session.give_back(),
             Err(error) => session.give_back_after(error, Duration::ZERO),
         }
-        Ok(progress?)
+        Ok(done?)
     }
 
-    async fn in_transaction(
-        &self,
-        connection: &mut AsyncPgConnection,
-        limits: ReadLimits,
-    ) -> Result<Progress, DieselError> {
-        let room = self.listener.room(connection, limits.events).await?;
+    async fn next_batch(&self, limit: i64) -> Result<Progress, BatchError> {
+        let handle_next: for<'c> fn(&'c Self, &'c mut AsyncPgConnection, i64) -> BoxFuture<'c, _> =
+            |steps, connection, limit| steps.handle_next(connection, limit).boxed();
+        let progress = self.in_transaction(limit, handle_next).await?;
+        if matches!(progress, Progress::Handled(handled) if handled.events > 0) {
+            self.listener.committed();
+        }
+        Ok(progress)
+    }
+
+    async fn handle_next(&self, connection: &mut AsyncPgConnection, limit: i64) -> QueryResult<Progress> {
+        let room = self.listener.room(connection, limit).await?;
         if room <= 0 {
             return Ok(Progress::Full);
         }
-        let limits = ReadLimits { events: room.min(limits.events), ..limits };
+        let limits = ReadLimits { events: room.min(limit), bytes: self.batch_max_bytes };
         let claimed = claim(connection, self.name(), limits).await?;
         if let Claimed::Events { read, .. } = &claimed
             && let Some(last) = read.events.last()
@@ -105,5 +114,35 @@ impl ListenerSteps {
             store::move_checkpoint(connection, self.name(), last.position, read.history).await?;
         }
         Ok(Progress::new(claimed, 0))
+    }
+
+    async fn next_skipped(&self) -> Result<BatchOutcome, BatchError> {
+        let retry: for<'c> fn(&'c Self, &'c mut AsyncPgConnection, i64) -> BoxFuture<'c, _> =
+            |steps, connection, _| steps.retry_skipped(connection).boxed();
+        let outcome = self.in_transaction(1, retry).await?;
+        if matches!(outcome, BatchOutcome::Committed { applied, .. } if applied > 0) {
+            self.listener.committed();
+        }
+        Ok(outcome)
+    }
+
+    /// Handles an event that an operator had skipped. If it fails again, it is left for an operator again.
+    async fn retry_skipped(&self, connection: &mut AsyncPgConnection) -> QueryResult<BatchOutcome> {
+        let Some(SkippedEvent { id, event }) = parked::claim_skipped(connection, self.name()).await? else {
+            return Ok(BatchOutcome::Empty);
+        };
+        let events = [event];
+        let handled =
+            connection.transaction(async |savepoint| self.listener.handle(savepoint, &events).await);
+        match handled.await {
+            Ok(()) => {
+                parked::remove(connection, id).await?;
+                Ok(BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 })
+            }
+            Err(error) => {
+                parked::leave_for_operator(connection, id, &chain(&error)).await?;
+                Ok(BatchOutcome::Committed { applied: 0, parked: 1, waiting: 0 })
+            }
+        }
     }
 }

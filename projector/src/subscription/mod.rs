@@ -3,6 +3,7 @@
 //! | File | Holds |
 //! |---|---|
 //! | `task` | the task of a subscription: start reading here; `wait` says how long it waits, `steps` what it repeats |
+//! | `failure` | what a task does when a batch fails |
 //! | `claim` | the first step of each batch: lock the subscription, read the events after its checkpoint |
 //! | `start` | the tasks of the read models that are subscriptions |
 //! | `read_model` | a batch of a read model |
@@ -25,6 +26,7 @@
 //! - **Events are gone** that were never read. The subscription is lost, until an operator decides.
 
 mod claim;
+mod failure;
 mod listener;
 pub mod operator;
 mod parked;

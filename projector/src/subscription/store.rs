@@ -119,7 +119,7 @@ fn from_millis(millis: i64) -> Duration {
 }
 
 /// PostgreSQL stores no NUL character.
-fn storable(error: &str) -> String {
+pub(super) fn storable(error: &str) -> String {
     error.chars().filter(|character| *character != '\0').take(ERROR_MAX).collect()
 }
 

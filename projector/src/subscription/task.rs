@@ -1,23 +1,20 @@
 //! The task of a subscription: batch after batch, at its own pace. Whatever it does, other subscriptions go on.
 
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use backon::ExponentialBackoff;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use service_kit::database::{Database, DatabaseError};
-use service_kit::overload::OncePerSecond;
-use service_kit::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
+use super::failure::{StepError, caught};
 use super::listener::{Listener, ListenerSteps};
 use super::progress::{Handled, Progress};
 use super::read_model::ReadModelSteps;
 use super::steps::Steps;
 use super::store::{self, Due, Start};
 use super::wait::{self, HolePause, LOOK_EVERY, Wait};
-use crate::batch::{BatchError, BatchOutcome};
+use crate::batch::BatchOutcome;
 use crate::event_log::EventLog;
 use crate::parked::RetryPolicy;
 use crate::pause;
@@ -31,12 +28,9 @@ const PARKED_BATCH_MAX: i64 = 100;
 /// How long the batch in flight may take after the stop signal. Then it is rolled back, which loses nothing.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
 
-/// All subscriptions fail at once in an outage.
-static OUTAGE: OncePerSecond = OncePerSecond::new();
-
 /// Runs the batches of one subscription.
 pub struct Task {
-    steps: Box<dyn Steps>,
+    pub(super) steps: Box<dyn Steps>,
     /// Where the subscription starts if it does not exist yet; none if this task does not create it.
     start: Option<Start>,
     pace: Pace,
@@ -58,23 +52,14 @@ pub struct Pace {
 }
 
 /// What the task knows from its earlier batches.
-struct Known {
+pub(super) struct Known {
     /// It has created or claimed the subscription before. If it is gone now, somebody has removed it.
     exists: bool,
-    size: BatchSize,
-    outage: ExponentialBackoff,
+    pub(super) size: BatchSize,
+    pub(super) outage: ExponentialBackoff,
     hole_pause: HolePause,
     full_pause: ExponentialBackoff,
     next_parked: Instant,
-}
-
-/// Why a batch failed.
-#[derive(Debug, thiserror::Error)]
-enum StepError {
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    #[error("the listener panicked")]
-    Panicked,
 }
 
 impl Task {
@@ -231,55 +216,5 @@ impl Task {
             async move { store::create(connection, &name, start).await }.boxed()
         });
         created.await.map(drop)
-    }
-
-    /// Records the failure where operators see it. If even that fails, the database is at fault.
-    async fn failed(&self, known: &mut Known, error: &StepError) -> Wait {
-        known.size.failed();
-        if let StepError::Batch(BatchError::Connect(_)) = error {
-            return self.outage(known, error);
-        }
-        let (name, reason) = (self.steps.name(), chain(error));
-        let (row, stored) = (name.to_owned(), reason.clone());
-        let recorded = self.steps.database().write(move |connection| {
-            let (row, stored) = (row.clone(), stored.clone());
-            async move { store::record_failure(connection, row, &stored).await }.boxed()
-        });
-        match recorded.await {
-            Ok(Some(failure)) => {
-                let retry_in_ms = u64::try_from(failure.retry_in.as_millis()).unwrap_or(u64::MAX);
-                tracing::warn!(
-                    subscription = name,
-                    failures = failure.failures,
-                    retry_in_ms,
-                    error = reason,
-                    "the subscription failed; its events wait"
-                );
-                Wait::For(failure.retry_in.min(LOOK_EVERY))
-            }
-            Ok(None) => Wait::For(LOOK_EVERY),
-            Err(_) => self.outage(known, error),
-        }
-    }
-
-    /// The wait while the database itself fails.
-    fn outage(&self, known: &mut Known, error: &(dyn std::error::Error + 'static)) -> Wait {
-        if let Some(times) = OUTAGE.count() {
-            tracing::warn!(
-                times,
-                subscription = self.steps.name(),
-                error = chain(error),
-                "subscriptions cannot reach the database"
-            );
-        }
-        Wait::For(known.outage.next().unwrap_or_default())
-    }
-}
-
-/// A panic of a listener must not end the process: each fails alone.
-async fn caught<T>(step: BoxFuture<'_, Result<T, BatchError>>) -> Result<T, StepError> {
-    match AssertUnwindSafe(step).catch_unwind().await {
-        Ok(done) => Ok(done?),
-        Err(_panic) => Err(StepError::Panicked),
     }
 }

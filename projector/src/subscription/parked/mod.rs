@@ -2,7 +2,9 @@
 //! event.
 
 mod queries;
+mod skipped;
 mod source;
 
 pub(super) use queries::park;
+pub(super) use skipped::{SkippedEvent, claim_skipped, leave_for_operator, remove};
 pub(super) use source::ParkedSource;

@@ -1,7 +1,7 @@
 -- park_logged_again
 -- Records that parked events of a subscription failed again. This transaction has claimed them, so nobody can update
--- them, and their ctid stays. BETWEEN with ORDER BY can use only the primary key, also in a plan that was made while the
--- table was empty.
+-- them, and their ctid stays. BETWEEN with ORDER BY can use only the primary key, also in a plan that was made while
+-- the table was empty.
 UPDATE subscription_parked
 SET attempts = failed.attempts,
     error = failed.error,

@@ -50,8 +50,7 @@ pub(super) async fn claim_due(
 /// Records what became of events that [`claim_due`] returned.
 pub(super) async fn record(connection: &mut AsyncPgConnection, batch: &Batch) -> QueryResult<()> {
     if !batch.applied.is_empty() {
-        let ids = batch.applied.iter().map(|event| event.id).collect();
-        RunQueryDsl::execute(RemoveApplied { ids }, connection).await?;
+        remove(connection, batch.applied.iter().map(|event| event.id).collect()).await?;
     }
     if !batch.locked.is_empty() {
         let ids = batch.locked.iter().map(|decoded| decoded.claimed.id).collect();
@@ -61,6 +60,11 @@ pub(super) async fn record(connection: &mut AsyncPgConnection, batch: &Batch) ->
         RunQueryDsl::execute(ParkLoggedAgain::new(&batch.parked), connection).await?;
     }
     Ok(())
+}
+
+/// Removes events that were applied.
+pub(super) async fn remove(connection: &mut AsyncPgConnection, ids: Vec<i64>) -> QueryResult<()> {
+    RunQueryDsl::execute(RemoveApplied { ids }, connection).await.map(drop)
 }
 
 /// Every value of every column can be read: one that cannot would fail the whole claim.
