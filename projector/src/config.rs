@@ -1,4 +1,4 @@
-//! Configuration of the projector: see [`DatabaseConfig`] and [`AdminConfig`] for the common variables.
+//! Configuration of the projector: see [`DatabaseConfig`], [`HttpConfig`] and [`AdminConfig`] for the common variables.
 
 use std::time::Duration;
 
@@ -6,9 +6,10 @@ use serde::Deserialize;
 use service_kit::config::{self, ConfigError, Vars, in_range};
 use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
-use service_kit::http::AdminConfig;
+use service_kit::http::{AdminConfig, HttpConfig};
 
 use crate::batch::DEFAULT_BATCH_MAX_BYTES;
+use crate::feed::config::FeedConfig;
 use crate::parked::RetryPolicy;
 use crate::webhooks::WebhookConfig;
 
@@ -17,6 +18,10 @@ use crate::webhooks::WebhookConfig;
 pub struct Config {
     /// The `DATABASE_*` variables; the role is `orders_projector`. Each worker uses one connection.
     pub database: DatabaseConfig,
+    /// `BIND_ADDRESS`, `PORT` (default 8083), `HTTP_WORKERS`.
+    pub http: HttpConfig,
+    /// The `FEED_*` variables.
+    pub feed: FeedConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9083): for the probes and metrics.
     pub admin: AdminConfig,
     /// The `READINESS_*` variables.
@@ -115,6 +120,8 @@ impl Config {
         }
         Ok(Self {
             database,
+            http: HttpConfig::from_vars(vars)?,
+            feed: FeedConfig::from_vars(vars)?,
             admin: AdminConfig::from_vars(vars)?,
             health: HealthConfig::from_vars(vars)?,
             workers: raw.workers,

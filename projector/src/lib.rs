@@ -9,6 +9,7 @@
 //! | [`event_log`] | reading the events that have left the outbox, by position and without gaps |
 //! | [`subscription`] | whoever listens to the event log, each at its own pace |
 //! | [`webhooks`] | sending events to endpoints of other systems |
+//! | [`feed`] | `GET /events`: the event log over HTTP |
 //! | [`waiting`] | events whose rows another session has locked |
 //! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
 //! | [`admin`] | the probes and `/metrics` |
@@ -19,14 +20,16 @@
 //! Any number of workers and processes may run at once: `SKIP LOCKED` divides the events among them, and versions make
 //! the order in which they are applied irrelevant.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use service_kit::config::ConfigError;
 use service_kit::database::Checker;
 use service_kit::default_ports;
 use service_kit::health::Health;
-use service_kit::http::{Admin, BindError};
+use service_kit::http::{BindError, BoundServer, Served};
 use service_kit::metrics::Registry;
+use service_kit::shutdown::Stop;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +39,7 @@ pub mod cli;
 mod config;
 pub mod database;
 pub mod event_log;
+pub mod feed;
 pub mod metrics;
 pub mod outbox;
 pub mod parked;
@@ -107,7 +111,8 @@ impl From<Vec<Box<dyn Projection>>> for ReadModels {
 /// A running projector.
 pub struct Projector {
     workers: JoinSet<()>,
-    admin: Admin,
+    /// The feed. It holds the listener of the probes.
+    server: BoundServer,
     stop: CancellationToken,
 }
 
@@ -117,9 +122,12 @@ pub enum ProjectorError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The listener of probes and metrics cannot start.
+    /// A listener cannot start, or there are too few file descriptors.
     #[error(transparent)]
-    Admin(#[from] BindError),
+    Bind(#[from] BindError),
+    /// The listener of the feed failed.
+    #[error("the HTTP server failed")]
+    Http(#[from] std::io::Error),
     /// The read models that are subscriptions cannot be started.
     #[error("the read models cannot be started")]
     ReadModels(#[from] subscription::StartError),
@@ -144,13 +152,17 @@ impl Projector {
     ) -> Result<Self, ProjectorError> {
         let ReadModels { claimed, subscribed } = read_models.into();
         let subscription_connections = subscribed.len() * subscription::CONNECTIONS_EACH;
-        service_kit::http::check_descriptors(
+        let clients = Served::plan(
+            &config.http,
             config.database.pool_size()
                 + CHECK_CONNECTIONS
                 + EVENT_LOG_CONNECTIONS
                 + subscription_connections
-                + webhooks::CONNECTIONS,
+                + webhooks::CONNECTIONS
+
+                + config.feed.connections,
         )?;
+        let phases = Stop::new(stop.clone());
         let database = database::open_for_batches(&config.database, "projector")?;
         // An idle worker pauses between two batches.
         let health = Health::with_grace(config.health.grace() + config.poll_max, stop.clone());
@@ -177,9 +189,21 @@ impl Projector {
         let log_database = config.database.clone().with_pool_size(EVENT_LOG_CONNECTIONS);
         let log_database = database::open(&log_database, "projector")?;
         let low_water_mark = runner.shared_low_water_mark();
+        let log = (event_log.clone(), Arc::clone(&low_water_mark));
+        let drain = phases.drain.clone();
+        let routes = feed::routes(config.feed, &config.database, log, &registry, clients, drain)?;
+        let server = service_kit::http::bind(
+            &config.http,
+            default_ports::PROJECTOR,
+            clients,
+            admin,
+            phases.clone(),
+            routes,
+        )?;
         let log_upkeep = Upkeep::new(log_database.clone(), event_log.clone(), low_water_mark, &registry);
         workers.spawn(log_upkeep.run(stop.clone()));
-        workers.spawn(event_log.clone().follow(log_database, config.poll_max, stop.clone()));
+        // The feed serves until the drain.
+        workers.spawn(event_log.clone().follow(log_database, config.poll_max, phases.drain.clone()));
         let worker = Worker { runner, health, stop: stop.clone() };
         for _ in 0..config.workers {
             workers.spawn(worker.clone().drain_outbox(config.batch_max, config.poll_max));
@@ -204,32 +228,51 @@ impl Projector {
             upkeep.await;
         });
         tracing::info!(workers = config.workers, batch_max = config.batch_max, "projector started");
-        Ok(Self { workers, admin, stop })
+        Ok(Self { workers, server, stop })
+    }
+
+    /// The address of the feed.
+    #[must_use]
+    pub fn feed_address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     /// The address of the probes and metrics.
     #[must_use]
-    pub fn address(&self) -> std::net::SocketAddr {
-        self.admin.address()
+    pub fn address(&self) -> SocketAddr {
+        self.server.admin_address()
     }
 
     /// Runs until the stop signal. Then workers claim no more and finish their batches. A batch that takes longer than
-    /// 4 s is rolled back, and its events stay.
+    /// 4 s is rolled back, and its events stay. The feed is drained at the same time.
     ///
     /// # Errors
     ///
-    /// [`ProjectorError::Worker`] when a worker panicked; the others are stopped first.
+    /// [`ProjectorError::Worker`] when a worker panicked, and [`ProjectorError::Http`] when the server of the feed
+    /// failed; the others are stopped first.
     pub async fn run(self) -> Result<(), ProjectorError> {
-        let Self { mut workers, admin, stop } = self;
-        let mut panic = None;
-        // A worker ends only after the stop signal or by a panic. Unnoticed, the latter would leave a process that
-        // looks alive.
-        while let Some(ended) = workers.join_next().await {
+        let Self { mut workers, mut server, stop } = self;
+        let serving = async {
+            let served = server.run().await;
             stop.cancel();
-            panic = panic.or(ended.err());
+            served
+        };
+        let working = async {
+            let mut panic = None;
+            // A worker ends only after the stop signal or by a panic. Unnoticed, the latter would leave a process that
+            // looks alive.
+            while let Some(ended) = workers.join_next().await {
+                stop.cancel();
+                panic = panic.or(ended.err());
+            }
+            panic
+        };
+        // Probes get responses until the last batch is done: the server holds their listener.
+        let (served, panic) = tokio::join!(serving, working);
+        drop(server);
+        match panic {
+            Some(panic) => Err(ProjectorError::Worker(panic)),
+            None => Ok(served?),
         }
-        // Probes get responses until the last batch is done.
-        drop(admin);
-        panic.map_or(Ok(()), |panic| Err(ProjectorError::Worker(panic)))
     }
 }

@@ -39,9 +39,10 @@ const UNLIMITED: [(&str, &str, &str); 3] = [
 const OTHER_DEFAULTS: [(&str, &str, &str); 2] =
     [("RUST_LOG", "all", telemetry::DEFAULT_RUST_LOG), ("LOG_FORMAT", "all", telemetry::DEFAULT_LOG_FORMAT)];
 
-const PORTS: [(&str, &str, u16); 5] = [
+const PORTS: [(&str, &str, u16); 6] = [
     ("PORT", "write-api", default_ports::WRITE_API),
     ("PORT", "read-api", default_ports::READ_API),
+    ("PORT", "projector", default_ports::PROJECTOR),
     ("ADMIN_PORT", "write-api", default_ports::WRITE_API_ADMIN),
     ("ADMIN_PORT", "read-api", default_ports::READ_API_ADMIN),
     ("ADMIN_PORT", "projector", default_ports::PROJECTOR_ADMIN),

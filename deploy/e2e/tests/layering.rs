@@ -41,8 +41,20 @@ const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
     "actix",
 ];
 
+/// Words that the feed must not use: it knows the log, not what else listens to it.
+const FORBIDDEN_IN_THE_FEED: &[&str] = &[
+    "crate::projection",
+    "crate::subscription",
+    "crate::parked",
+    "crate::waiting",
+    "crate::batch",
+    "crate::worker",
+    "crate::admin",
+    "crate::cli",
+];
+
 /// Words that the files of a layer must not use.
-const FORBIDDEN_IN: [(&str, &[&str]); 31] = [
+const FORBIDDEN_IN: [(&str, &[&str]); 34] = [
     (
         "write-api/src/domain",
         &[
@@ -115,6 +127,9 @@ const FORBIDDEN_IN: [(&str, &[&str]); 31] = [
     ("projector/src/webhooks/client.rs", &["diesel"]),
     ("projector/src/webhooks/sender.rs", &["diesel"]),
     ("projector/src/webhooks/attempt.rs", &["diesel"]),
+    ("projector/src/feed", FORBIDDEN_IN_THE_FEED),
+    ("projector/src/feed/feed.rs", &["actix", "diesel"]),
+    ("projector/src/feed/get_events.rs", &["diesel"]),
     ("projector/src/admin/mod.rs", &["crate::worker", "crate::cli", "crate::projection", "diesel"]),
 ];
 

@@ -42,6 +42,8 @@ fn the_documents_list_every_problem_type_with_its_status() -> Result<()> {
     let shared = find(fields, &read("deploy/service-kit/src/problem/problem_type.rs")?)?;
     let write_api = find(r#"= (\d{3}) "([a-z-]+)""#, &read("write-api/src/adapter/http/problems.rs")?)?;
     let read_api = find(fields, &read("read-api/src/adapter/http/problems.rs")?)?;
+    let projector = find(fields, &read("projector/src/feed/problems.rs")?)?;
+    assert_eq!(documented("docs/feed.md")?, &shared | &projector);
     assert_eq!(documented("write-api/README.md")?, &shared | &write_api);
     assert_eq!(documented("read-api/README.md")?, &shared | &read_api);
     Ok(())

@@ -26,6 +26,9 @@ pub struct Options {
     /// Port of read-api [default: 8082, or a free port if that is in use].
     #[arg(long, value_name = "PORT")]
     read_port: Option<u16>,
+    /// Port of the projector's feed [default: 8083, or a free port if that is in use].
+    #[arg(long, value_name = "PORT")]
+    feed_port: Option<u16>,
     /// Port of the projector's probes and metrics [default: 9083, or a free port if that is in use].
     ///
     /// write-api serves its probes and metrics at 9081 and read-api at 9082, or at a free port if that is in use.
@@ -74,7 +77,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<()> {
 }
 
 async fn launch(options: Options) -> Result<(System, Database)> {
-    let ports = Ports::check(options.write_port, options.read_port, options.admin_port)?;
+    let ports = Ports::check(options.write_port, options.read_port, options.feed_port, options.admin_port)?;
     let kinds: &[_] = if options.examples { &ServiceKind::WITH_EXAMPLES } else { &ServiceKind::ALL };
     let binaries = binaries(options.no_build, kinds).await?;
     let database = database(options.database_url, options.data_dir, options.examples).await?;
@@ -212,6 +215,7 @@ async fn start_service(
 
 fn print_hints(system: &System, database: &Database) -> Result<()> {
     let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
+    let feed = system.url(ServiceKind::Projector);
     let customer = demonstration::CUSTOMER;
     let revenue = match system.url(ServiceKind::RevenueApi) {
         "" => String::new(),
@@ -228,8 +232,10 @@ Place an order:
 See the order:
   curl -i '{read}/customers/{customer}/orders?limit=20'
   or in a browser: {read}/#customer={customer}
+Wait for its events:
+  curl -i '{feed}/events?after=now' -H 'prefer: wait=30'
 Read and try the APIs in a browser:
-  {write}/docs and {read}/docs
+  {write}/docs, {read}/docs and {feed}/docs
 {revenue}Check readiness and metrics:
   curl -i {read_admin}/readyz
   curl {projector_admin}/metrics

@@ -12,6 +12,9 @@ pub const READ_API: u16 = 8082;
 /// read-api: probes and metrics.
 pub const READ_API_ADMIN: u16 = 9082;
 
+/// projector: the API.
+pub const PROJECTOR: u16 = 8083;
+
 /// projector: probes and metrics.
 pub const PROJECTOR_ADMIN: u16 = 9083;
 

@@ -47,7 +47,7 @@ use actix_web::web;
 pub use self::admin::Admin;
 pub use self::config::{AdminConfig, HttpConfig};
 use self::connection_metrics::ConnectionMetrics;
-pub use self::descriptors::{Served, check_descriptors};
+pub use self::descriptors::Served;
 pub use self::heartbeat::Heartbeats;
 use self::limits::Limits;
 use self::listener::{Listener, listen};
@@ -150,7 +150,7 @@ impl BoundServer {
     /// # Errors
     ///
     /// The operating system's, when the server fails.
-    pub async fn run(mut self) -> io::Result<()> {
+    pub async fn run(&mut self) -> io::Result<()> {
         tracing::info!(http.address = %self.address, "listening");
         let requested = async {
             self.stop.begun.cancelled().await;
@@ -163,7 +163,7 @@ impl BoundServer {
         self.stop.drain.cancel();
         // `stop` sends the command at once; its future only waits for the end.
         drop(self.server.handle().stop(true));
-        self.server.await?;
+        (&mut self.server).await?;
         tracing::info!("stopped: all requests are finished");
         Ok(())
     }

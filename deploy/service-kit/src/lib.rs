@@ -13,6 +13,7 @@
 //! | [`metrics`] | the metrics served at `/metrics` |
 //! | [`overload`] | repeated log lines: at most one a second, with a count |
 //! | [`openapi`] | the OpenAPI document, and a page to read it |
+//! | [`preference`] | `Prefer: wait=<seconds>` |
 //! | [`problem`] | RFC 9457 problem documents |
 //! | [`resource`] | resources with 405 for wrong methods, and a tracing span |
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
@@ -30,6 +31,8 @@ pub mod metrics;
 #[cfg(feature = "web")]
 pub mod openapi;
 pub mod overload;
+#[cfg(feature = "web")]
+pub mod preference;
 #[cfg(feature = "web")]
 pub mod problem;
 #[cfg(feature = "web")]

@@ -129,7 +129,7 @@ impl Service {
     /// # Errors
     ///
     /// [`ServiceError`]; when a task has died, requests in flight are finished first.
-    pub async fn run(self) -> Result<(), ServiceError> {
+    pub async fn run(mut self) -> Result<(), ServiceError> {
         let ended = self.server.run().await;
         self.tasks.check()?;
         Ok(ended?)

@@ -183,7 +183,8 @@ impl Service {
         });
         let source = match ready.await {
             Ok(Ok((url, admin_url))) => {
-                (self.url, self.admin_url) = (url, admin_url);
+                // By now it has logged both.
+                (self.url, self.admin_url) = self.own_urls().unwrap_or((url, admin_url));
                 return Ok(());
             }
             Ok(Err(status)) => TimedOut {
@@ -196,7 +197,7 @@ impl Service {
         Err(ServiceError::NotReady { service: self.kind.name(), log: last_lines(&self.log), source })
     }
 
-    /// The URLs of its API (empty for the projector) and of its probes, from the log lines of `service_kit::http`.
+    /// The URLs of its API and of its probes, from the log lines of `service_kit::http`.
     fn own_urls(&self) -> Option<(String, String)> {
         let log = fs::read(&self.log).ok()?;
         let own = log.get(usize::try_from(self.log_start).ok()?..)?;
@@ -208,12 +209,13 @@ impl Service {
         };
         let api = match self.kind {
             ServiceKind::WriteApi | ServiceKind::ReadApi | ServiceKind::RevenueApi => url("http.address")?,
-            ServiceKind::Projector | ServiceKind::RevenueProjector => String::new(),
+            // Older builds of the projector have no API.
+            ServiceKind::Projector | ServiceKind::RevenueProjector => url("http.address").unwrap_or_default(),
         };
         Some((api, url("admin.address")?))
     }
 
-    /// The URL of its API; empty before it is ready, and for the projector.
+    /// The URL of its API; empty before it is ready.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

@@ -40,6 +40,11 @@ impl EventLog {
         let _waited = timeout(at_most, newest.wait_for(|newest| *newest > position)).await;
     }
 
+    /// The newest position that is known; 0 before the first poll and while the log is empty.
+    pub(crate) fn newest(&self) -> i64 {
+        *self.newest.borrow()
+    }
+
     /// A reader waits at the hole that begins at `position`. How far ids are settled is then published soon.
     pub fn report_hole(&self, position: i64) {
         self.hole.report(position);

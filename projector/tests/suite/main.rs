@@ -8,6 +8,7 @@ mod deferred;
 mod disk_full;
 mod event_log;
 mod facts;
+mod feed;
 mod frozen;
 mod golden;
 mod limits;

@@ -14,7 +14,7 @@ use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{metric, until_metric};
-use crate::support::{Scene, event};
+use crate::support::{Scene, event, vars_of};
 
 /// Starts the server on the same data again, and points `current` at its socket.
 fn start(data: &Path, current: &Path) -> Result<PrivateServer> {
@@ -61,8 +61,9 @@ async fn while_postgresql_is_stopped_the_loops_pause_and_use_no_attempts() -> Re
     migrate::up(&server.superuser_url("postgres")).await?;
     let host = current.display().to_string().replace('/', "%2F");
     let url = format!("postgres://orders_projector@{host}/postgres");
-    let vars = [("DATABASE_URL", url.as_str()), ("ADMIN_PORT", "0"), ("READINESS_GRACE_MS", "1500")];
-    let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
+    let mut vars = vars_of(&url);
+    vars.push(("READINESS_GRACE_MS".to_owned(), "1500".to_owned()));
+    let config = Config::from_vars(&vars)?;
     let stop = CancellationToken::new();
     let projector = Projector::start(&config, projector::projections(), stop.clone())?;
     let address = projector.address();
@@ -105,8 +106,7 @@ async fn while_postgresql_is_stopped_the_loops_pause_and_use_no_attempts() -> Re
 async fn projects_after_silence(wire: Wire) -> Result<()> {
     let scene = Scene::create().await?;
     let (proxy, url) = scene.database.behind_a_proxy("orders_projector").await?;
-    let vars = [("DATABASE_URL", url.as_str()), ("ADMIN_PORT", "0")];
-    let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
+    let config = Config::from_vars(&vars_of(&url))?;
     let stop = CancellationToken::new();
     let projector = Projector::start(&config, projector::projections(), stop.clone())?;
     let address = projector.address();

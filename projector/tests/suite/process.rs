@@ -16,7 +16,7 @@ use testkit::services::{Service, ServiceKind};
 use testkit::wait;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Scene, event};
+use crate::support::{Scene, event, vars_of};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_projector");
 
@@ -72,9 +72,7 @@ async fn it_is_ready_once_a_batch_has_completed_and_stops_after_the_signal() -> 
 
 #[tokio::test]
 async fn without_a_database_it_is_alive_but_not_ready() -> Result<()> {
-    let vars =
-        [("DATABASE_URL", "postgres://orders_projector@%2Fno%2Fsuch%2Fplace/orders"), ("ADMIN_PORT", "0")];
-    let config = Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())?;
+    let config = Config::from_vars(&vars_of("postgres://orders_projector@%2Fno%2Fsuch%2Fplace/orders"))?;
     let stop = CancellationToken::new();
     let projector = Projector::start(&config, projector::projections(), stop.clone())?;
     let address = projector.address();

@@ -9,19 +9,16 @@ use testkit::test_database::TestDatabase;
 use testkit::wait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::support::{Scene, event, order_id};
+use crate::support::{Scene, event, order_id, vars_of};
 
 /// From the change of a column to the projection of the next event, on a busy machine.
 const SOON: Duration = Duration::from_secs(3);
 
 pub(crate) fn start(database_url: &str) -> Result<(String, DropGuard)> {
-    let vars = [
-        ("DATABASE_URL", database_url),
-        ("ADMIN_PORT", "0"),
-        ("PARKED_RETRY_FIRST_MS", "1"),
-        ("DATABASE_LOCK_TIMEOUT_MS", "50"),
-    ];
-    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let mut vars = vars_of(database_url);
+    for (name, value) in [("PARKED_RETRY_FIRST_MS", "1"), ("DATABASE_LOCK_TIMEOUT_MS", "50")] {
+        vars.push((name.to_owned(), value.to_owned()));
+    }
     let stop = CancellationToken::new();
     let projector = Projector::start(&Config::from_vars(&vars)?, projector::projections(), stop.clone())?;
     let admin_url = format!("http://{}", projector.address());

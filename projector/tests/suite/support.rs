@@ -29,8 +29,7 @@ impl Scene {
     }
 
     pub(crate) fn vars(&self) -> Vec<(String, String)> {
-        let vars = [("DATABASE_URL", self.database.url("orders_projector")), ("ADMIN_PORT", "0".to_owned())];
-        vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
+        vars_of(&self.database.url("orders_projector"))
     }
 
     /// The same with one connection, whose prepared statements a test can read.
@@ -99,6 +98,13 @@ impl Scene {
         let rows = self.session.query(rows, &[]).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
     }
+}
+
+/// The variables of a projector that takes any free ports and stops at once.
+pub(crate) fn vars_of(database_url: &str) -> Vec<(String, String)> {
+    let vars =
+        [("DATABASE_URL", database_url), ("PORT", "0"), ("ADMIN_PORT", "0"), ("SHUTDOWN_DELAY_MS", "0")];
+    vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
 /// A parked event is due after a pause that no test waits for.

@@ -10,20 +10,28 @@ use testkit::services::ServiceKind;
 pub(super) struct Ports {
     write: Option<u16>,
     read: Option<u16>,
+    feed: Option<u16>,
     admin: Option<u16>,
 }
 
 impl Ports {
     /// Checks that requested ports are free, before anything is built or started.
-    pub(super) fn check(write: Option<u16>, read: Option<u16>, admin: Option<u16>) -> Result<Self> {
-        for (option, requested) in [("--write-port", write), ("--read-port", read), ("--admin-port", admin)] {
+    pub(super) fn check(
+        write: Option<u16>,
+        read: Option<u16>,
+        feed: Option<u16>,
+        admin: Option<u16>,
+    ) -> Result<Self> {
+        for (option, requested) in
+            [("--write-port", write), ("--read-port", read), ("--feed-port", feed), ("--admin-port", admin)]
+        {
             if let Some(port) = requested
                 && let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             {
                 bail!("{option} {port} cannot be used: {error}");
             }
         }
-        Ok(Self { write, read, admin })
+        Ok(Self { write, read, feed, admin })
     }
 
     /// The ports to try, in order: requested ports only; otherwise free defaults, then any free ports.
@@ -47,9 +55,12 @@ impl Ports {
                 default_ports::REVENUE_API,
                 admin_of(self.read, default_ports::REVENUE_API_ADMIN),
             ),
-            ServiceKind::Projector | ServiceKind::RevenueProjector => {
-                (Some(0), self.admin, 0, free_or_any(default_ports::PROJECTOR_ADMIN))
-            }
+            ServiceKind::Projector | ServiceKind::RevenueProjector => (
+                self.feed,
+                self.admin,
+                default_ports::PROJECTOR,
+                admin_of(self.feed, default_ports::PROJECTOR_ADMIN),
+            ),
         };
         let first = Pair {
             api: api.unwrap_or_else(|| free_or_any(default_api)),
@@ -79,7 +90,7 @@ mod tests {
     fn a_requested_port_in_use_is_an_error_that_names_the_option() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = Ports::check(Some(0), Some(port), Some(0)).unwrap_err().to_string();
+        let error = Ports::check(Some(0), Some(port), Some(0), Some(0)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("--read-port {port} cannot be used")), "{error}");
     }
 
@@ -87,7 +98,7 @@ mod tests {
     fn a_default_port_in_use_is_replaced_but_a_requested_one_is_not() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         assert_eq!(free_or_any(taken.local_addr().unwrap().port()), 0);
-        let ports = Ports { write: None, read: Some(0), admin: Some(7) };
+        let ports = Ports { write: None, read: Some(0), feed: Some(0), admin: Some(7) };
         assert_eq!(ports.candidates(ServiceKind::WriteApi)[1], Pair { api: 0, admin: 0 });
         assert_eq!(ports.candidates(ServiceKind::ReadApi), [Pair { api: 0, admin: 0 }; 2]);
         assert_eq!(ports.candidates(ServiceKind::Projector), [Pair { api: 0, admin: 7 }; 2]);

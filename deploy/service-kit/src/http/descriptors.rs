@@ -47,15 +47,6 @@ impl Served {
     }
 }
 
-/// Checks the limit for a process that serves only probes and metrics. The same number must remain as a reserve.
-///
-/// # Errors
-///
-/// [`BindError::TooFewDescriptors`] when fewer than 256 remain.
-pub fn check_descriptors(database_connections: usize) -> Result<(), BindError> {
-    divide(database_connections, 1).map(|_enough| ())
-}
-
 struct Descriptors {
     limit: usize,
     own: usize,

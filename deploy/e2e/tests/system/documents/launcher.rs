@@ -33,6 +33,8 @@ impl Launcher {
             "0",
             "--read-port",
             "0",
+            "--feed-port",
+            "0",
             "--admin-port",
             "0",
         ]);
@@ -53,7 +55,7 @@ impl Launcher {
         for (service, ports) in [
             ("write-api ", [Some("8081"), Some("9081")]),
             ("read-api ", [Some("8082"), Some("9082")]),
-            ("revenue-projector ", [None, Some("9083")]),
+            ("revenue-projector ", [Some("8083"), Some("9083")]),
             ("revenue-api ", [Some("8084"), Some("9084")]),
         ] {
             let line = self.printed.lines().find(|line| line.starts_with(service)).context("no such line")?;

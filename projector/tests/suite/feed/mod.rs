@@ -1,0 +1,9 @@
+//! The feed over HTTP.
+
+mod checkpoints;
+mod gap_free;
+mod holes;
+mod openapi;
+mod reading;
+mod support;
+mod waiting;
