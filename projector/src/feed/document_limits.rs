@@ -58,7 +58,6 @@ fn the_documented_wait_is_the_maximum() {
 fn the_documented_checkpoint_is_one() {
     let checkpoint = &document()["components"]["schemas"]["FeedPage"]["properties"]["checkpoint"];
     let length = Checkpoint { history: 1, position: 2 }.to_string().len();
-    assert_eq!((&checkpoint["minLength"], &checkpoint["maxLength"]), (&json!(length), &json!(length)));
     let example = checkpoint["example"].as_str().unwrap();
     assert!(
         example.parse::<Checkpoint>().is_ok(),

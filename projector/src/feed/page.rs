@@ -24,7 +24,7 @@ pub(super) struct FeedPage<'a> {
     #[schema(max_items = 1000)]
     events: Vec<FeedEvent<'a>>,
     /// `after` of your next request. It moves on even if no event matches.
-    #[schema(example = "Af______7Sl5AAAAAAAAEmfD38gt", min_length = 28, max_length = 28)]
+    #[schema(example = "Af______7Sl5AAAAAAAAEmfD38gt")]
     checkpoint: String,
     /// Whether there are more events already.
     has_more: bool,

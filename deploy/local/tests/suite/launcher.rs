@@ -15,7 +15,18 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 async fn run_once(program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Output> {
     ServiceBinaries::built().await?;
     let mut command = Command::new(program);
-    command.args(["--once", "--no-build", "--write-port", "0", "--read-port", "0", "--feed-port", "0", "--admin-port", "0"]);
+    command.args([
+        "--once",
+        "--no-build",
+        "--write-port",
+        "0",
+        "--read-port",
+        "0",
+        "--feed-port",
+        "0",
+        "--admin-port",
+        "0",
+    ]);
     command.env_remove("DATABASE_URL").stdin(Stdio::null());
     set_up(&mut command);
     Ok(command.output().await?)

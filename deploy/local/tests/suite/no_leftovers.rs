@@ -25,7 +25,17 @@ impl Launcher {
     fn command(temp_dir: &tempfile::TempDir) -> Result<Command> {
         fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o711))?;
         let mut command = Command::new(PROGRAM);
-        command.args(["--no-build", "--write-port", "0", "--read-port", "0", "--feed-port", "0", "--admin-port", "0"]);
+        command.args([
+            "--no-build",
+            "--write-port",
+            "0",
+            "--read-port",
+            "0",
+            "--feed-port",
+            "0",
+            "--admin-port",
+            "0",
+        ]);
         command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
@@ -188,7 +198,18 @@ async fn after_a_start_in_which_a_service_fails() -> Result<()> {
     let launcher = programs.path().join("local");
     fs::copy(PROGRAM, &launcher)?;
     let mut command = Command::new(launcher);
-    command.args(["--no-build", "--once", "--write-port", "0", "--read-port", "0", "--feed-port", "0", "--admin-port", "0"]);
+    command.args([
+        "--no-build",
+        "--once",
+        "--write-port",
+        "0",
+        "--read-port",
+        "0",
+        "--feed-port",
+        "0",
+        "--admin-port",
+        "0",
+    ]);
     command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path()).stdin(Stdio::null());
     fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o711))?;
     fails_and_leaves_nothing(command, &temp_dir, "out of order")
