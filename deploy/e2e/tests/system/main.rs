@@ -3,6 +3,7 @@
 mod descriptors;
 mod documents;
 mod end_to_end;
+mod feed_client;
 mod fields;
 mod frozen;
 mod haproxy;

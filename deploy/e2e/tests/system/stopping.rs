@@ -18,7 +18,7 @@ async fn readiness_goes_off_at_once_while_requests_are_still_served_and_then_the
 {
     let database = TestDatabase::create().await?;
     let logs = tempfile::tempdir()?;
-    for kind in [ServiceKind::WriteApi, ServiceKind::ReadApi] {
+    for kind in ServiceKind::ALL {
         let program = ServiceBinaries::built().await?.program(kind);
         let delay = [("SHUTDOWN_DELAY_MS", "4000")];
         let mut service =
