@@ -17,6 +17,9 @@ use testkit::database::Database;
 use testkit::postgres::{ServerOptions, Tuning};
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 
+/// The product's, or that of the example in its place.
+const PROJECTORS: [ServiceKind; 2] = [ServiceKind::Projector, ServiceKind::RevenueProjector];
+
 /// The options of the launcher.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -86,7 +89,8 @@ async fn launch(options: Options) -> Result<(System, Database)> {
         "" => None,
         url => Some(Revenue::before_the_demonstration(url).await?),
     };
-    demonstration::run(system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi)).await?;
+    let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
+    demonstration::run(write, read, system.feed_url()).await?;
     if let Some(revenue) = revenue {
         revenue.show().await?;
     }
@@ -169,6 +173,10 @@ impl System {
         self.find(&[kind]).map(Service::url).unwrap_or_default()
     }
 
+    fn feed_url(&self) -> &str {
+        self.find(&PROJECTORS).map(Service::url).unwrap_or_default()
+    }
+
     fn admin_url(&self, kinds: &[ServiceKind]) -> &str {
         self.find(kinds).map(Service::admin_url).unwrap_or_default()
     }
@@ -215,7 +223,7 @@ async fn start_service(
 
 fn print_hints(system: &System, database: &Database) -> Result<()> {
     let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
-    let feed = system.url(ServiceKind::Projector);
+    let feed = system.feed_url();
     let customer = demonstration::CUSTOMER;
     let revenue = match system.url(ServiceKind::RevenueApi) {
         "" => String::new(),
@@ -245,7 +253,7 @@ Open the database and follow the logs:
 
 Ctrl-C stops everything.",
         read_admin = system.admin_url(&[ServiceKind::ReadApi]),
-        projector_admin = system.admin_url(&[ServiceKind::Projector, ServiceKind::RevenueProjector]),
+        projector_admin = system.admin_url(&PROJECTORS),
         psql = database.psql(),
         logs = database.log_dir().display(),
     ))

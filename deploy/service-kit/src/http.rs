@@ -157,7 +157,10 @@ impl BoundServer {
             tokio::time::sleep(self.shutdown_delay).await;
         };
         tokio::select! {
-            ended = &mut self.server => return ended,
+            ended = &mut self.server => {
+                self.stop.drain.cancel();
+                return ended;
+            }
             () = requested => {}
         }
         self.stop.drain.cancel();

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budget;
 use super::checkpoint::Checkpoint;
 use super::histories::{Histories, Standing};
-use super::page::{Chunk, Page, PageError};
+use super::page::{Chunk, Page, PageError, SharedChunk};
 use super::query::{After, FeedQuery};
 use super::reads::{HOLE_PAUSE, ReadError, Reads, Size};
 use crate::event_log::EventLog;
@@ -71,14 +71,18 @@ impl Feed {
         let deadline = Instant::now() + wait;
         let mut size = Size::for_limit(query.limit());
         let mut checkpoint = self.checkpoint(query.after()).await?;
+        let is_explicit = matches!(query.after(), After::Checkpoint(_));
         let mut slot = None;
         loop {
-            let chunk = if wait.is_zero() {
-                self.reads.fresh(checkpoint.position, size).await?
-            } else {
-                self.reads.shared(checkpoint.position, size).await?
-            };
-            self.check(checkpoint, &chunk).await?;
+            let chunk = self.read(checkpoint.position, size, wait).await?;
+            match self.check(checkpoint, &chunk).await {
+                // The oldest events expired in this moment.
+                Err(FeedError::Expired) if !is_explicit => {
+                    checkpoint = self.checkpoint(query.after()).await?;
+                    continue;
+                }
+                checked => checked?,
+            }
             let page = chunk.page(&query.kinds, query.limit(), &self.budget)?;
             if page.events > 0 || Instant::now() >= deadline || self.drain.is_cancelled() {
                 return Ok(page);
@@ -97,6 +101,19 @@ impl Feed {
                 return Ok(page);
             }
         }
+    }
+
+    /// Requests that wait share reads. Others get what the log has now.
+    async fn read(&self, after: i64, size: Size, wait: Duration) -> Result<SharedChunk, FeedError> {
+        let chunk = if wait.is_zero() {
+            self.reads.fresh(after, size).await?
+        } else {
+            self.reads.shared(after, size).await?
+        };
+        if let Some(hole) = chunk.read().hole {
+            self.log.report_hole(hole);
+        }
+        Ok(chunk)
     }
 
     /// Where the request starts to read.
@@ -160,12 +177,11 @@ impl Feed {
     /// Waits until the log may have more, or until the deadline.
     async fn until_more(&self, position: i64, chunk: &Chunk, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
-        if let Some(hole) = chunk.read().hole {
-            self.log.report_hole(hole);
-        } else if self.log.newest() <= position {
-            return self.log.until_newer_than(position, left).await;
+        if chunk.read().hole.is_none() && self.log.newest() <= position {
+            self.log.until_newer_than(position, left).await;
+        } else {
+            tokio::time::sleep(HOLE_PAUSE.min(left)).await;
         }
-        tokio::time::sleep(HOLE_PAUSE.min(left)).await;
     }
 }
 

@@ -8,7 +8,7 @@ use service_kit::preference::{PREFERENCE_APPLIED, wait};
 use service_kit::problem::Problem;
 
 use super::feed::Feed;
-use super::metrics::Served;
+use super::metrics::Counters;
 use super::page::FeedPage;
 use super::problems::FeedProblems;
 use super::query::FeedQuery;
@@ -55,13 +55,13 @@ pub(super) async fn handle(
     request: HttpRequest,
     query: web::Query<Vec<(String, String)>>,
     feed: web::Data<Feed>,
-    served: web::Data<Served>,
+    counters: web::Data<Counters>,
 ) -> Result<HttpResponse, Problem> {
     let query = FeedQuery::parse(&query)?;
     let wait: Option<Duration> = wait(&request, MAX_WAIT_S);
     let page =
-        feed.page(&query, wait.unwrap_or_default()).await.inspect_err(|_| served.failed.increment(1))?;
-    served.events.increment(page.events.try_into().unwrap_or(u64::MAX));
+        feed.page(&query, wait.unwrap_or_default()).await.inspect_err(|_| counters.failed.increment(1))?;
+    counters.events.increment(page.events.try_into().unwrap_or(u64::MAX));
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json()).insert_header((CACHE_CONTROL, CACHING));
     if let Some(wait) = wait {

@@ -7,12 +7,12 @@ use service_kit::metrics::Registry;
 pub(super) struct FeedMetrics {
     pub(super) reads: Counter,
     pub(super) waiting: Gauge,
-    pub(super) served: Served,
+    pub(super) counters: Counters,
 }
 
 /// What handlers count.
 #[derive(Clone)]
-pub(super) struct Served {
+pub(super) struct Counters {
     pub(super) events: Counter,
     pub(super) failed: Counter,
 }
@@ -36,7 +36,7 @@ impl FeedMetrics {
             Self {
                 reads: counter!("orders_feed_reads_total"),
                 waiting,
-                served: Served {
+                counters: Counters {
                     events: counter!("orders_feed_events_total"),
                     failed: counter!("orders_feed_requests_failed_total"),
                 },

@@ -96,7 +96,7 @@ pub(crate) fn routes(
     drain: CancellationToken,
 ) -> Result<impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static, ConfigError> {
     let database = database::open(&database.clone().with_pool_size(config.connections), "projector")?;
-    let FeedMetrics { reads, waiting, served } = FeedMetrics::register(registry);
+    let FeedMetrics { reads, waiting, counters } = FeedMetrics::register(registry);
     let waiters = config.waiters.min(clients.connections() / WAITERS_SHARE);
     tracing::info!(waits.max = waiters, budget.bytes = config.budget_bytes, "limits of the feed");
     let budget = Arc::new(Budget::new(config.budget_bytes));
@@ -110,9 +110,9 @@ pub(crate) fn routes(
         drain,
         known: std::sync::Mutex::default(),
     });
-    let served = web::Data::new(served);
+    let counters = web::Data::new(counters);
     Ok(move |app: &mut web::ServiceConfig| {
-        app.app_data(feed.clone()).app_data(served.clone());
+        app.app_data(feed.clone()).app_data(counters.clone());
         app.service(get_resource(EVENTS, web::route().to(get_events::handle)));
         service_kit::openapi::serve(app, &document());
     })

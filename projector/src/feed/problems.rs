@@ -20,8 +20,8 @@ const BEYOND_FAILOVER: ProblemType = ProblemType {
     status: 409,
     slug: "checkpoint-beyond-failover",
     title: "Checkpoint beyond a failover",
-    when: "A failover lost events that you have received; `detail` has the checkpoint after which the log goes on. Undo \
-        what you did for events after it, and continue from there.",
+    when: "A failover lost events that you have received; `detail` has the checkpoint after which the log goes on. \
+        Undo what you did for events after it, and continue from there.",
 };
 
 const EXPIRED: ProblemType = ProblemType {

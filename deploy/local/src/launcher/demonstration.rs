@@ -1,6 +1,8 @@
-//! Places, pays, ships and cancels orders with write-api, and waits until read-api shows what write-api was told.
+//! Places, pays, ships and cancels orders with write-api, waits until read-api shows what write-api was
+//! told, and prints what the feed sent.
 
 mod detail;
+mod feed;
 mod steps;
 
 use std::borrow::Cow;
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::detail::Detail;
+use self::feed::Feed;
 use self::steps::STEPS;
 use super::print_line;
 use testkit::wait;
@@ -58,8 +61,9 @@ const fn item(sku: &'static str, quantity: i64, price_cents: i64) -> Item {
     Item { sku: Cow::Borrowed(sku), quantity, price_cents }
 }
 
-pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
+pub(super) async fn run(write_url: &str, read_url: &str, projector_url: &str) -> Result<()> {
     let client = Client::new();
+    let feed = Feed::from_now_on(&client, projector_url).await?;
     print_line(&format!(
         "\n{:<36}  {:>11}  {:>10}  {:>13}",
         "order", "total_cents", "placed in", "visible after"
@@ -93,7 +97,9 @@ pub(super) async fn run(write_url: &str, read_url: &str) -> Result<()> {
     }
     let paid_and_shipped = shown.get(1).context("no such order")?;
     print_line("\nread-api shows of the second one:")?;
-    print_line(&paid_and_shipped.to_string())
+    print_line(&paid_and_shipped.to_string())?;
+    print_line("\nthe feed sent of it:")?;
+    feed.print(&paid_and_shipped.order_id, paid_and_shipped.version).await
 }
 
 async fn place(client: &Client, write_url: &str, items: &[Item]) -> Result<OrderView> {
