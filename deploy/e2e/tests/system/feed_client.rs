@@ -42,7 +42,7 @@ async fn place(system: &System) -> Result<String> {
     let order = json!({"customer_id": "alice", "items": [{"sku": "A", "quantity": 1, "price_cents": 100}]});
     let request = reqwest::Client::new().post(format!("{}/orders", system.write.url())).json(&order);
     let placed: serde_json::Value = request.send().await?.error_for_status()?.json().await?;
-    Ok(placed["order_id"].as_str().context("no id")?.to_owned())
+    Ok(placed.get("order_id").and_then(serde_json::Value::as_str).context("no id")?.to_owned())
 }
 
 async fn start_projector(system: &System, port: u16) -> Result<Service> {
