@@ -159,7 +159,6 @@ impl Projector {
                 + EVENT_LOG_CONNECTIONS
                 + subscription_connections
                 + webhooks::CONNECTIONS
-
                 + config.feed.connections,
         )?;
         let phases = Stop::new(stop.clone());
