@@ -42,7 +42,7 @@ async fn to_end(steps: &ReadModelSteps) -> Result<usize> {
         match steps.run_once(1_000).await? {
             Progress::Handled(Handled { events: 0, hole: None, .. }) => return Ok(total),
             Progress::Handled(Handled { parked, .. }) => total += parked,
-            Progress::NotClaimed | Progress::Lost { .. } => bail!("the subscription does not run"),
+            other => bail!("the subscription does not run: {other:?}"),
         }
     }
 }
