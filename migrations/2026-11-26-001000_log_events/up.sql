@@ -30,6 +30,8 @@ CREATE TABLE event_log_state (
     -- Events up to this position may be missing: their partition has expired, or they were not logged.
     missing_up_to  bigint      NOT NULL DEFAULT 0,
     missing_since  timestamptz NOT NULL DEFAULT now(),
+    -- When a process last tried to drop an expired partition.
+    drop_tried_at  timestamptz,
     -- The history in which events are logged: see current_history().
     history        bigint      NOT NULL DEFAULT current_history(),
 
@@ -86,44 +88,55 @@ BEGIN
 END
 $$;
 
--- Drops partitions whose events are all older than the retention. Returns how many were dropped.
+-- Drops the oldest partition whose events are all older than the retention, if there is one. Returns how many were
+-- dropped. It tries once a minute, whichever process calls it.
 --
 -- Two calls, at least a minute apart, drop a partition: the first records which positions will be missing. So no reader
 -- whose statement began before the drop can take the missing events for a hole.
-CREATE FUNCTION drop_expired_event_log_partitions() RETURNS integer
+--
+-- A drop needs the whole log for a moment, and waits for transactions that have read it. Claims queue behind that, and
+-- give up after 50 ms. So it gives up sooner, and waits only once a minute.
+CREATE FUNCTION drop_expired_event_log_partition() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
-    SET lock_timeout = '100ms'
+    SET lock_timeout = '20ms'
     AS $$
 DECLARE
     log       event_log_state;
     partition text;
     newest    bigint;
-    dropped   integer := 0;
 BEGIN
     IF NOT pg_try_advisory_xact_lock('event_log'::regclass::oid::integer, 0) THEN
         RETURN 0;
     END IF;
     SELECT * INTO STRICT log FROM event_log_state;
-    FOR partition IN
-        SELECT relname
-        FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-        WHERE inhparent = 'event_log'::regclass
-            AND to_date(right(relname, 8), 'YYYYMMDD') + 1
-                <= (now() AT TIME ZONE 'UTC')::date - log.retention_days
-        ORDER BY relname
-    LOOP
-        EXECUTE format('SELECT coalesce(max(position), 0) FROM %I', partition) INTO newest;
-        IF newest > log.missing_up_to THEN
-            UPDATE event_log_state SET missing_up_to = newest, missing_since = clock_timestamp();
-            RETURN dropped;
-        END IF;
-        IF log.missing_since > clock_timestamp() - interval '1 minute' THEN
-            RETURN dropped;
-        END IF;
+    SELECT relname INTO partition
+    FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+    WHERE inhparent = 'event_log'::regclass
+        AND to_date(right(relname, 8), 'YYYYMMDD') + 1 <= (now() AT TIME ZONE 'UTC')::date - log.retention_days
+    ORDER BY relname
+    LIMIT 1;
+    IF partition IS NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('SELECT coalesce(max(position), 0) FROM %I', partition) INTO newest;
+    IF newest > log.missing_up_to THEN
+        UPDATE event_log_state SET missing_up_to = newest, missing_since = clock_timestamp();
+        RETURN 0;
+    END IF;
+    -- BETWEEN: a clock that was set back does not stop it.
+    IF log.missing_since BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp()
+        OR log.drop_tried_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() THEN
+        RETURN 0;
+    END IF;
+    UPDATE event_log_state SET drop_tried_at = clock_timestamp();
+    BEGIN
+        LOCK TABLE event_log IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('DROP TABLE %I', partition);
-        dropped := dropped + 1;
-    END LOOP;
-    RETURN dropped;
+    EXCEPTION
+        WHEN lock_not_available THEN
+            RETURN 0;
+    END;
+    RETURN 1;
 END
 $$;
 
@@ -170,8 +183,8 @@ BEGIN
         RETURN NULL;
     END IF;
     IF log.history <> current_history() THEN
-        -- One worker records it. The others do not wait: their events are newer than the log is in its snapshot.
-        PERFORM FROM event_log_state WHERE history <> current_history() FOR UPDATE SKIP LOCKED;
+        -- The first claims wait for one another: none may log events before it is recorded where the old history ended.
+        PERFORM FROM event_log_state WHERE history <> current_history() FOR UPDATE;
         IF FOUND THEN
             UPDATE event_log_state SET history = current_history();
             INSERT INTO event_log_histories (history, after_position)
@@ -203,7 +216,7 @@ DECLARE
     name regprocedure;
 BEGIN
     FOREACH name IN ARRAY ARRAY[
-        'create_event_log_partitions()', 'drop_expired_event_log_partitions()', 'set_event_log_retention(integer)',
+        'create_event_log_partitions()', 'drop_expired_event_log_partition()', 'set_event_log_retention(integer)',
         'log_deleted_events()'
     ]::regprocedure[] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
@@ -222,5 +235,5 @@ CREATE TRIGGER log_deleted_events
 GRANT SELECT ON event_log, event_log_state, event_log_histories TO orders_projector;
 GRANT UPDATE (settled_below) ON event_log_state TO orders_projector;
 GRANT EXECUTE ON FUNCTION
-    create_event_log_partitions(), drop_expired_event_log_partitions(), set_event_log_retention(integer)
+    create_event_log_partitions(), drop_expired_event_log_partition(), set_event_log_retention(integer)
     TO orders_projector;

@@ -185,7 +185,7 @@ async fn only_the_projector_sees_outbox_ids_and_transactions_and_the_servers_his
             "SELECT oldest_transaction_seconds()",
             "SELECT current_history()",
             "SELECT create_event_log_partitions()",
-            "SELECT drop_expired_event_log_partitions()",
+            "SELECT drop_expired_event_log_partition()",
             "SELECT set_event_log_retention(7)",
             "UPDATE event_log_state SET settled_below = 1",
         ] {

@@ -63,7 +63,7 @@ impl Upkeep {
                 next_partitions = Instant::now() + PARTITIONS_EVERY;
                 warn(self.create_partitions().await, "partitions of the event log cannot be made");
                 warn(
-                    self.drop_partitions().await,
+                    self.drop_partition().await,
                     "expired partitions of the event log cannot be dropped yet",
                 );
             }
@@ -87,10 +87,10 @@ impl Upkeep {
         Ok(())
     }
 
-    async fn drop_partitions(&self) -> Result<(), DatabaseError> {
+    async fn drop_partition(&self) -> Result<(), DatabaseError> {
         let dropped = self
             .database
-            .run(|connection| RunQueryDsl::get_result::<i32>(DropPartitions {}, connection).boxed());
+            .run(|connection| RunQueryDsl::get_result::<i32>(DropPartition {}, connection).boxed());
         let dropped = dropped.await?;
         if dropped > 0 {
             tracing::info!(dropped, "expired partitions of the event log were dropped");
@@ -122,7 +122,7 @@ statement! {
 }
 
 statement! {
-    struct DropPartitions = "drop_partitions.sql" -> Integer {}
+    struct DropPartition = "drop_partition.sql" -> Integer {}
 }
 
 statement! {

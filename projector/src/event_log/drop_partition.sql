@@ -1,0 +1,2 @@
+-- drop_partition
+SELECT drop_expired_event_log_partition()

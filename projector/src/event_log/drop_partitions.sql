@@ -1,2 +1,0 @@
--- drop_partitions
-SELECT drop_expired_event_log_partitions()
