@@ -3,6 +3,7 @@
 mod command;
 mod failing;
 mod leases;
+mod plans;
 mod processes;
 mod receiver;
 mod requests;
