@@ -37,7 +37,7 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Scenario: `write`, `drain`, `read`, `latency`, `poison`, `locked`, `listeners`, `bloat`, `mixed`,
+    /// Scenario: `write`, `drain`, `read`, `latency`, `poison`, `locked`, `listeners`, `webhook`, `bloat`, `mixed`,
     /// `scale` or `all`.
     scenario: Selection,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.
@@ -53,7 +53,7 @@ struct Cli {
     ///
     /// The measurements use a new database, which is removed at the end; the services' roles stay. The user must be
     /// able to create databases and roles, to SET ROLE to them, to CHECKPOINT, and to read all settings. `latency`,
-    /// `poison`, `locked` and `listeners` need `track_commit_timestamp`.
+    /// `poison`, `locked`, `listeners` and `webhook` need `track_commit_timestamp`.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// Only check that everything works, with a hundredth of the rows and short times. The figures mean nothing and are

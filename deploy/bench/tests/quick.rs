@@ -7,8 +7,19 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::test_database::TestDatabase;
 
-const SCENARIOS: [&str; 10] =
-    ["bloat", "drain", "latency", "listeners", "locked", "mixed", "poison", "read", "scale", "write"];
+const SCENARIOS: [&str; 11] = [
+    "bloat",
+    "drain",
+    "latency",
+    "listeners",
+    "locked",
+    "mixed",
+    "poison",
+    "read",
+    "scale",
+    "webhook",
+    "write",
+];
 
 fn bench(arguments: &[&str]) -> Result<Output> {
     let bench = Command::new(env!("CARGO_BIN_EXE_bench"))

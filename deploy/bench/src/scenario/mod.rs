@@ -9,6 +9,7 @@ mod mixed;
 mod poison;
 mod read;
 mod scale;
+mod webhook;
 mod write;
 
 use anyhow::{Result, ensure};
@@ -33,6 +34,8 @@ pub(crate) enum Scenario {
     Locked,
     /// Listeners of the event log that fail.
     Listeners,
+    /// Events sent to a webhook.
+    Webhook,
     /// Drain while an old snapshot keeps dead rows.
     Bloat,
     /// All processes at once.
@@ -42,7 +45,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Write,
         Self::Drain,
         Self::Read,
@@ -50,6 +53,7 @@ impl Scenario {
         Self::Poison,
         Self::Locked,
         Self::Listeners,
+        Self::Webhook,
         Self::Bloat,
         Self::Mixed,
         Self::Scale,
@@ -64,6 +68,7 @@ impl Scenario {
             Self::Poison => "poison",
             Self::Locked => "locked",
             Self::Listeners => "listeners",
+            Self::Webhook => "webhook",
             Self::Bloat => "bloat",
             Self::Mixed => "mixed",
             Self::Scale => "scale",
@@ -73,7 +78,7 @@ impl Scenario {
     /// Checks that the server has what the scenario needs, before any measurement.
     pub(crate) async fn check(self, stage: &Stage) -> Result<()> {
         ensure!(
-            !matches!(self, Self::Latency | Self::Poison | Self::Locked | Self::Listeners)
+            !matches!(self, Self::Latency | Self::Poison | Self::Locked | Self::Listeners | Self::Webhook)
                 || stage.setting("track_commit_timestamp").await? == "on",
             "the server must have track_commit_timestamp = on, to measure from the commit of an order"
         );
@@ -94,6 +99,7 @@ impl Scenario {
             Self::Poison => poison::measure(stage, plan).await,
             Self::Locked => locked::measure(stage, plan).await,
             Self::Listeners => listeners::measure(stage, plan).await,
+            Self::Webhook => webhook::measure(stage, plan).await,
             Self::Bloat => bloat::measure(stage, plan).await,
             Self::Mixed => mixed::measure(stage, plan).await,
             Self::Scale => scale::measure(stage, plan).await,

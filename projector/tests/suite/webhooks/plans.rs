@@ -35,15 +35,10 @@ async fn the_plans_of_deliveries_match_the_golden_files_and_scan_no_table() -> R
     check(&mut connection, "lock_endpoint", "1").await?;
     check(&mut connection, "take", "1, 8, 8, 1000").await?;
     check(&mut connection, "count_waiting", "1, 1000").await?;
-    let leases = ["bigint", "uuid", "bigint"];
-    check(&mut connection, "remove_delivered", &format!("{}, 1", arrays(&leases))).await?;
-    check(&mut connection, "postpone", &format!("{}, ARRAY[]::bigint[], 1", arrays(&leases))).await?;
-    check(
-        &mut connection,
-        "park_refused",
-        &format!("{}, ARRAY[]::text[], 1, 1, 'webhook:1'", arrays(&leases)),
-    )
-    .await?;
+    let keys = arrays(&["bigint", "uuid", "bigint"]);
+    check(&mut connection, "remove_delivered", &format!("{keys}, 1")).await?;
+    check(&mut connection, "postpone", &format!("{keys}, ARRAY[]::bigint[], 1")).await?;
+    check(&mut connection, "park_refused", &format!("{keys}, ARRAY[]::text[], 1, 1, 'webhook:1'")).await?;
     check(&mut connection, "record_success", "1").await?;
     check(&mut connection, "record_failures", "NULL, 1, false, 1, 1").await
 }
