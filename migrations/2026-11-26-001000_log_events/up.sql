@@ -1,11 +1,8 @@
 -- The event log: every event as it was written, kept for some days after it has left the outbox. Subscriptions read it
 -- by position. Owned by the projector.
 --
--- CREATE TRIGGER and ADD COLUMN hold an exclusive lock on the outbox for a moment. Other sessions queue behind it.
+-- What locks the outbox comes last: other sessions queue behind it.
 SET LOCAL lock_timeout = '200ms';
-
--- The W3C trace context of the request that wrote the event.
-ALTER TABLE outbox ADD COLUMN traceparent text;
 
 CREATE TABLE event_log (
     -- The event's id in the outbox. Not unique by constraint: a second index, or this one in every partition with the
@@ -48,11 +45,6 @@ CREATE TABLE event_log_histories (
     after_position bigint      NOT NULL,
     began_at       timestamptz NOT NULL DEFAULT now()
 );
-
--- Some events up to the newest id have left the outbox before this migration.
-INSERT INTO event_log_state (missing_up_to)
-SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM outbox_id_seq;
-INSERT INTO event_log_histories (history, after_position) SELECT history, missing_up_to FROM event_log_state;
 
 -- Makes the partitions of the days around now, in UTC: one a day, up to seven days ahead. Returns how many were made.
 -- The day before is there for a clock that is set back. ATTACH, unlike CREATE TABLE … PARTITION OF, does not block
@@ -170,9 +162,13 @@ CREATE FUNCTION log_deleted_events() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
 DECLARE
-    log    event_log_state;
-    oldest bigint := (SELECT min(id) FROM deleted);
+    log       event_log_state;
+    oldest    bigint;
+    newest    bigint;
+    allocated bigint;
+    ahead     bigint;
 BEGIN
+    SELECT min(id), max(id) INTO oldest, newest FROM deleted;
     -- An idle worker's claim deletes nothing.
     IF oldest IS NULL THEN
         RETURN NULL;
@@ -191,20 +187,28 @@ BEGIN
             SELECT current_history(), greatest(max(position), log.missing_up_to) FROM event_log;
         END IF;
     END IF;
-    IF oldest >= log.settled_below THEN
+    SELECT last_value INTO STRICT allocated FROM outbox_id_seq;
+    IF oldest >= log.settled_below AND newest <= allocated THEN
         INSERT INTO event_log (position, kind, payload, traceparent, recorded_at)
         SELECT id, kind, payload, traceparent, now() FROM deleted;
-    ELSE
-        -- Readers have passed these ids. They were allocated before their transactions had an xid, or long before they
-        -- were used: inserted by hand, a sequence with a cache, or one that was set back.
-        INSERT INTO event_log (position, kind, payload, traceparent, recorded_at)
-        SELECT
-            CASE WHEN id < log.settled_below THEN nextval('outbox_id_seq') ELSE id END,
-            kind, payload, traceparent, now()
-        FROM (SELECT * FROM deleted ORDER BY id) AS ordered;
-        RAISE WARNING 'event % and others below % came late: they are logged under new positions',
-            oldest, log.settled_below;
+        RETURN NULL;
     END IF;
+    -- Readers have passed these ids, or will reach them long after others: inserted by hand, allocated long before they
+    -- were used by a sequence with a cache, or by one that was set back. They get fresh positions. One worker at a
+    -- time, because the sequence may have to be set forward first.
+    PERFORM pg_advisory_xact_lock('event_log'::regclass::oid::integer, 1);
+    SELECT last_value INTO STRICT allocated FROM outbox_id_seq;
+    SELECT greatest(log.settled_below - 1, max(position)) INTO ahead FROM event_log;
+    IF ahead > allocated THEN
+        PERFORM setval('outbox_id_seq', ahead);
+    END IF;
+    INSERT INTO event_log (position, kind, payload, traceparent, recorded_at)
+    SELECT
+        CASE WHEN id BETWEEN log.settled_below AND allocated THEN id ELSE nextval('outbox_id_seq') END,
+        kind, payload, traceparent, now()
+    FROM (SELECT * FROM deleted ORDER BY id) AS ordered;
+    RAISE WARNING 'events with ids from % to % are outside of % to %: those are logged under new positions',
+        oldest, newest, log.settled_below, allocated;
     RETURN NULL;
 END
 $$;
@@ -227,13 +231,21 @@ $$;
 
 SELECT create_event_log_partitions();
 
-CREATE TRIGGER log_deleted_events
-    AFTER DELETE ON outbox
-    REFERENCING OLD TABLE AS deleted
-    FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_events();
-
 GRANT SELECT ON event_log, event_log_state, event_log_histories TO orders_projector;
 GRANT UPDATE (settled_below) ON event_log_state TO orders_projector;
 GRANT EXECUTE ON FUNCTION
     create_event_log_partitions(), drop_expired_event_log_partition(), set_event_log_retention(integer)
     TO orders_projector;
+
+-- The W3C trace context of the request that wrote the event.
+ALTER TABLE outbox ADD COLUMN traceparent text;
+
+-- Some events up to the newest id have left the outbox before this migration. Nobody deletes any now.
+INSERT INTO event_log_state (missing_up_to)
+SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM outbox_id_seq;
+INSERT INTO event_log_histories (history, after_position) SELECT history, missing_up_to FROM event_log_state;
+
+CREATE TRIGGER log_deleted_events
+    AFTER DELETE ON outbox
+    REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_events();

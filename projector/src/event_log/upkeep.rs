@@ -99,8 +99,13 @@ impl Upkeep {
     }
 
     async fn publish_settled(&self) -> Result<(), DatabaseError> {
-        let below = self.low_water_mark.get();
-        let publish = PublishSettled { settled_below: below, unless_known: below };
+        let Some((below, run)) = self.low_water_mark.settled().await else { return Ok(()) };
+        let publish = PublishSettled {
+            settled_below: below,
+            unless_known: below,
+            started: run.started,
+            stats_reset: run.stats_reset,
+        };
         self.database
             .run(move |connection| {
                 RunQueryDsl::execute(publish, connection).map(|done| done.map(drop)).boxed()
@@ -129,5 +134,7 @@ statement! {
     struct PublishSettled = "publish_settled.sql" {
         settled_below: i64 as BigInt,
         unless_known: i64 as BigInt,
+        started: i64 as BigInt,
+        stats_reset: i64 as BigInt,
     }
 }

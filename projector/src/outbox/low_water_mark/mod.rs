@@ -45,7 +45,7 @@ use futures_util::FutureExt;
 use service_kit::database::{Database, DatabaseError};
 
 use self::progress::{Progress, XID_ZERO};
-use self::queries::{Allocated, Scan};
+use self::queries::{Allocated, Scan, ServerRun};
 
 /// The mark advances after this many claimed events, or after this long.
 const ADVANCE_EVERY_EVENTS: usize = 1_000;
@@ -93,6 +93,11 @@ impl LowWaterMark {
     /// The lowest id at which an event can be, as far as is known.
     pub(crate) fn get(&self) -> i64 {
         self.mark.load(Ordering::Relaxed)
+    }
+
+    /// The mark, and the server run in which it holds; none before the first result.
+    pub(crate) async fn settled(&self) -> Option<(i64, ServerRun)> {
+        self.state.lock().await.progress.settled()
     }
 
     /// Advances the mark if that is due, now that `claimed` more events are gone.

@@ -39,6 +39,11 @@ impl Progress {
         self.low_water_mark
     }
 
+    /// The same, with the server run in which it holds; none before the first result.
+    pub(super) fn settled(&self) -> Option<(i64, ServerRun)> {
+        Some((self.low_water_mark, self.run?))
+    }
+
     pub(super) fn needs_settle_point(&self) -> bool {
         self.pending.is_none()
     }

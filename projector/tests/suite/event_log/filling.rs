@@ -79,29 +79,59 @@ async fn without_a_partition_nothing_is_claimed_until_there_is_one() -> Result<(
     Ok(())
 }
 
-#[tokio::test]
-async fn an_event_that_comes_below_the_settled_ids_is_logged_behind_them() -> Result<()> {
+/// Inserts an event with this id, as only an operator can.
+async fn insert_by_hand(scene: &Scene, id: i64, order: u128) -> Result<()> {
+    let encoded = event(order, 1).encode()?;
+    let insert =
+        "INSERT INTO outbox (id, kind, payload) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3::text::json)";
+    scene.session.execute(insert, &[&id, &encoded.kind, &encoded.payload]).await?;
+    Ok(())
+}
+
+/// Five events are logged and read, and all ids are settled.
+async fn five_read() -> Result<(Scene, Reader)> {
     let scene = Scene::create().await?;
-    let worker = scene.worker(10)?;
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
-    drain(&worker).await?;
+    drain(&*scene.worker(10)?).await?;
     let mut reader = Reader::at_start(&scene)?;
     assert_eq!(reader.positions().await?.0, [1, 2, 3, 4, 5]);
     super::publish(&scene, 6).await?;
+    Ok((scene, reader))
+}
 
-    let by_hand =
-        "INSERT INTO outbox (id, kind, payload) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3::text::json)";
-    for (id, order) in [(2_i64, 6), (3, 7)] {
-        let encoded = event(order, 1).encode()?;
-        scene.session.execute(by_hand, &[&id, &encoded.kind, &encoded.payload]).await?;
-    }
+#[tokio::test]
+async fn an_event_that_comes_below_the_settled_ids_is_logged_behind_them() -> Result<()> {
+    let (scene, mut reader) = five_read().await?;
+    insert_by_hand(&scene, 2, 6).await?;
+    insert_by_hand(&scene, 3, 7).await?;
     scene.emit([event(8, 1)]).await?;
-    let worker = scene.worker(10)?;
-    assert_eq!(drain(&worker).await?, (3, 0));
-    super::publish(&scene, 100).await?;
-    let read = reader.read().await?;
-    let positions: Vec<_> = read.events.iter().map(|event| event.position).collect();
-    assert_eq!(positions, [6, 7, 8], "6 was the id of the last event, 7 and 8 are new");
+    assert_eq!(drain(&*scene.worker(10)?).await?, (3, 0));
+    assert_eq!(reader.positions().await?, (vec![6, 7, 8], None), "6 was the id of the last event");
+    Ok(())
+}
+
+/// Else all readers would wait for the ids before it, and those that begin behind it would miss them.
+#[tokio::test]
+async fn an_event_with_an_id_that_was_never_allocated_is_logged_in_its_turn() -> Result<()> {
+    let (scene, mut reader) = five_read().await?;
+    insert_by_hand(&scene, 10_000_000, 6).await?;
+    scene.emit([event(7, 1)]).await?;
+    assert_eq!(drain(&*scene.worker(10)?).await?, (2, 0));
+    scene.emit([event(8, 1)]).await?;
+    assert_eq!(drain(&*scene.worker(10)?).await?, (1, 0));
+    assert_eq!(reader.positions().await?, (vec![6, 7, 8], None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_of_a_sequence_that_was_set_back_are_logged_behind_all_others() -> Result<()> {
+    let (scene, mut reader) = five_read().await?;
+    scene.session.batch_execute("SELECT setval('outbox_id_seq', 2)").await?;
+    scene.emit([event(6, 1), event(7, 1)]).await?;
+    assert_eq!(drain(&*scene.worker(10)?).await?, (2, 0));
+    scene.emit([event(8, 1)]).await?;
+    assert_eq!(drain(&*scene.worker(10)?).await?, (1, 0));
+    assert_eq!(reader.positions().await?, (vec![6, 7, 8], None), "it was set forward again");
     Ok(())
 }
 
