@@ -22,8 +22,6 @@ CREATE TABLE event_log_state (
     is_only        boolean     PRIMARY KEY DEFAULT true,
     -- For how many days events are kept; 0: events are not logged.
     retention_days smallint    NOT NULL DEFAULT 7,
-    -- No event will be logged below this position. Readers pass a hole only below it.
-    settled_below  bigint      NOT NULL DEFAULT 0,
     -- Events up to this position may be missing: their partition has expired, or they were not logged.
     missing_up_to  bigint      NOT NULL DEFAULT 0,
     missing_since  timestamptz NOT NULL DEFAULT now(),
@@ -35,6 +33,14 @@ CREATE TABLE event_log_state (
     CONSTRAINT event_log_state_is_one_row CHECK (is_only),
     CONSTRAINT event_log_state_retention CHECK (retention_days BETWEEN 0 AND 90)
 ) WITH (fillfactor = 50);
+
+-- The newest row: no event will be logged below this position. Readers pass a hole only below it. Each change is a new
+-- row, because every claim reads this: the newest entry of an index is found at once, however many dead rows a long
+-- transaction keeps. The versions of an updated row would all be read.
+CREATE TABLE event_log_settled (
+    below bigint PRIMARY KEY
+);
+INSERT INTO event_log_settled VALUES (0);
 
 -- The histories that this log has seen, in order. A reader's position belongs to one of them. It is valid in a later
 -- one if that began after it.
@@ -51,6 +57,7 @@ CREATE TABLE event_log_histories (
 -- readers and writers of the log.
 CREATE FUNCTION create_event_log_partitions() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '100ms'
     AS $$
 DECLARE
@@ -60,18 +67,21 @@ DECLARE
     made      integer := 0;
 BEGIN
     -- Another process is doing this now.
-    IF NOT pg_try_advisory_xact_lock('event_log'::regclass::oid::integer, 0) THEN
+    IF NOT pg_try_advisory_xact_lock('public.event_log'::regclass::oid::integer, 0) THEN
         RETURN 0;
     END IF;
     FOR day IN SELECT today + ahead FROM generate_series(-1, 7) AS ahead LOOP
         partition := 'event_log_' || to_char(day, 'YYYYMMDD');
-        CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+        CONTINUE WHEN EXISTS (
+            SELECT FROM pg_inherits
+            WHERE inhparent = 'public.event_log'::regclass AND inhrelid = to_regclass('public.' || partition)
+        );
         -- Nothing is updated or deleted here: vacuum would only read it.
         EXECUTE format(
-            'CREATE TABLE %I (LIKE event_log) WITH (autovacuum_vacuum_insert_threshold = -1)', partition
+            'CREATE TABLE public.%I (LIKE public.event_log) WITH (autovacuum_vacuum_insert_threshold = -1)', partition
         );
         EXECUTE format(
-            'ALTER TABLE event_log ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+            'ALTER TABLE public.event_log ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
             partition, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC'
         );
         made := made + 1;
@@ -90,29 +100,30 @@ $$;
 -- give up after 50 ms. So it gives up sooner, and waits only once a minute.
 CREATE FUNCTION drop_expired_event_log_partition() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '20ms'
     AS $$
 DECLARE
-    log       event_log_state;
+    log       public.event_log_state;
     partition text;
     newest    bigint;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock('event_log'::regclass::oid::integer, 0) THEN
+    IF NOT pg_try_advisory_xact_lock('public.event_log'::regclass::oid::integer, 0) THEN
         RETURN 0;
     END IF;
-    SELECT * INTO STRICT log FROM event_log_state;
+    SELECT * INTO STRICT log FROM public.event_log_state;
     SELECT relname INTO partition
     FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-    WHERE inhparent = 'event_log'::regclass
+    WHERE inhparent = 'public.event_log'::regclass
         AND to_date(right(relname, 8), 'YYYYMMDD') + 1 <= (now() AT TIME ZONE 'UTC')::date - log.retention_days
     ORDER BY relname
     LIMIT 1;
     IF partition IS NULL THEN
         RETURN 0;
     END IF;
-    EXECUTE format('SELECT coalesce(max(position), 0) FROM %I', partition) INTO newest;
+    EXECUTE format('SELECT coalesce(max(position), 0) FROM public.%I', partition) INTO newest;
     IF newest > log.missing_up_to THEN
-        UPDATE event_log_state SET missing_up_to = newest, missing_since = clock_timestamp();
+        UPDATE public.event_log_state SET missing_up_to = newest, missing_since = clock_timestamp();
         RETURN 0;
     END IF;
     -- BETWEEN: a clock that was set back does not stop it.
@@ -120,10 +131,10 @@ BEGIN
         OR log.drop_tried_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() THEN
         RETURN 0;
     END IF;
-    UPDATE event_log_state SET drop_tried_at = clock_timestamp();
+    UPDATE public.event_log_state SET drop_tried_at = clock_timestamp();
     BEGIN
-        LOCK TABLE event_log IN ACCESS EXCLUSIVE MODE;
-        EXECUTE format('DROP TABLE %I', partition);
+        LOCK TABLE public.event_log IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('DROP TABLE public.%I', partition);
     EXCEPTION
         WHEN lock_not_available THEN
             RETURN 0;
@@ -132,27 +143,28 @@ BEGIN
 END
 $$;
 
--- Sets for how many days events are kept. Switching the log on or off waits until no transaction is writing to the
--- outbox, up to 100 ms: a transaction that began before might still delete events under the old value.
+-- Sets for how many days events are kept. Switching the log on or off fails while a transaction is writing to the
+-- outbox: it might still delete events under the old value. It does not wait, because all others would queue behind it.
 CREATE FUNCTION set_event_log_retention(days integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '100ms'
     AS $$
 DECLARE
     old integer;
 BEGIN
-    SELECT retention_days INTO STRICT old FROM event_log_state;
+    SELECT retention_days INTO STRICT old FROM public.event_log_state;
     IF (old = 0) <> (days = 0) THEN
-        LOCK TABLE outbox IN SHARE ROW EXCLUSIVE MODE;
-        UPDATE event_log_state
+        LOCK TABLE public.outbox IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+        UPDATE public.event_log_state
         SET missing_since = clock_timestamp(),
             missing_up_to = CASE
                 WHEN days = 0 THEN 9223372036854775807
                 -- Some events up to the newest id have left the outbox unlogged.
-                ELSE (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM outbox_id_seq)
+                ELSE (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.outbox_id_seq)
             END;
     END IF;
-    UPDATE event_log_state SET retention_days = days;
+    UPDATE public.event_log_state SET retention_days = days;
 END
 $$;
 
@@ -160,11 +172,13 @@ $$;
 -- it fails, the events stay in the outbox.
 CREATE FUNCTION log_deleted_events() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    log       event_log_state;
+    log       public.event_log_state;
     oldest    bigint;
     newest    bigint;
+    settled   bigint;
     allocated bigint;
     ahead     bigint;
 BEGIN
@@ -174,65 +188,55 @@ BEGIN
         RETURN NULL;
     END IF;
     -- A new snapshot, as each statement of a VOLATILE function has: see the hole rule in the projector's event_log.
-    SELECT * INTO STRICT log FROM event_log_state;
+    SELECT * INTO STRICT log FROM public.event_log_state;
     IF log.retention_days = 0 THEN
         RETURN NULL;
     END IF;
-    IF log.history <> current_history() THEN
+    IF log.history <> public.current_history() THEN
         -- The first claims wait for one another: none may log events before it is recorded where the old history ended.
-        PERFORM FROM event_log_state WHERE history <> current_history() FOR UPDATE;
+        PERFORM FROM public.event_log_state WHERE history <> public.current_history() FOR UPDATE;
         IF FOUND THEN
-            UPDATE event_log_state SET history = current_history();
-            INSERT INTO event_log_histories (history, after_position)
-            SELECT current_history(), greatest(max(position), log.missing_up_to) FROM event_log;
+            UPDATE public.event_log_state SET history = public.current_history();
+            INSERT INTO public.event_log_histories (history, after_position)
+            SELECT public.current_history(), greatest(max(position), log.missing_up_to) FROM public.event_log;
         END IF;
     END IF;
-    SELECT last_value INTO STRICT allocated FROM outbox_id_seq;
-    IF oldest >= log.settled_below AND newest <= allocated THEN
-        INSERT INTO event_log (position, kind, payload, traceparent, recorded_at)
+    SELECT below INTO STRICT settled FROM public.event_log_settled ORDER BY below DESC LIMIT 1;
+    SELECT last_value INTO STRICT allocated FROM public.outbox_id_seq;
+    IF oldest >= settled AND newest <= allocated THEN
+        INSERT INTO public.event_log (position, kind, payload, traceparent, recorded_at)
         SELECT id, kind, payload, traceparent, now() FROM deleted;
         RETURN NULL;
     END IF;
     -- Readers have passed these ids, or will reach them long after others: inserted by hand, allocated long before they
     -- were used by a sequence with a cache, or by one that was set back. They get fresh positions. One worker at a
     -- time, because the sequence may have to be set forward first.
-    PERFORM pg_advisory_xact_lock('event_log'::regclass::oid::integer, 1);
-    SELECT last_value INTO STRICT allocated FROM outbox_id_seq;
-    SELECT greatest(log.settled_below - 1, max(position)) INTO ahead FROM event_log;
+    PERFORM pg_advisory_xact_lock('public.event_log'::regclass::oid::integer, 1);
+    SELECT last_value INTO STRICT allocated FROM public.outbox_id_seq;
+    SELECT greatest(settled - 1, max(position)) INTO ahead FROM public.event_log;
     IF ahead > allocated THEN
-        PERFORM setval('outbox_id_seq', ahead);
+        PERFORM setval('public.outbox_id_seq', ahead);
     END IF;
-    INSERT INTO event_log (position, kind, payload, traceparent, recorded_at)
+    INSERT INTO public.event_log (position, kind, payload, traceparent, recorded_at)
     SELECT
-        CASE WHEN id BETWEEN log.settled_below AND allocated THEN id ELSE nextval('outbox_id_seq') END,
+        CASE WHEN id BETWEEN settled AND allocated THEN id ELSE nextval('public.outbox_id_seq') END,
         kind, payload, traceparent, now()
     FROM (SELECT * FROM deleted ORDER BY id) AS ordered;
     RAISE WARNING 'events with ids from % to % are outside of % to %: those are logged under new positions',
-        oldest, newest, log.settled_below, allocated;
+        oldest, newest, settled, allocated;
     RETURN NULL;
 END
 $$;
 
--- The functions above run with the rights of the role that migrates. They must find its tables, never temporary ones of
--- the caller.
-DO $$
-DECLARE
-    name regprocedure;
-BEGIN
-    FOREACH name IN ARRAY ARRAY[
-        'create_event_log_partitions()', 'drop_expired_event_log_partition()', 'set_event_log_retention(integer)',
-        'log_deleted_events()'
-    ]::regprocedure[] LOOP
-        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
-    END LOOP;
-END
-$$;
+REVOKE EXECUTE ON FUNCTION
+    create_event_log_partitions(), drop_expired_event_log_partition(), set_event_log_retention(integer),
+    log_deleted_events()
+    FROM PUBLIC;
 
 SELECT create_event_log_partitions();
 
-GRANT SELECT ON event_log, event_log_state, event_log_histories TO orders_projector;
-GRANT UPDATE (settled_below) ON event_log_state TO orders_projector;
+GRANT SELECT ON event_log, event_log_state, event_log_settled, event_log_histories TO orders_projector;
+GRANT INSERT, DELETE ON event_log_settled TO orders_projector;
 GRANT EXECUTE ON FUNCTION
     create_event_log_partitions(), drop_expired_event_log_partition(), set_event_log_retention(integer)
     TO orders_projector;

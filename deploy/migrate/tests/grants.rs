@@ -14,6 +14,7 @@ orders_write_api deliveries: -
 orders_write_api event_log: -
 orders_write_api event_log_<day>: -
 orders_write_api event_log_histories: -
+orders_write_api event_log_settled: -
 orders_write_api event_log_state: -
 orders_write_api order_summary: -
 orders_write_api orders: SELECT INSERT UPDATE
@@ -30,6 +31,7 @@ orders_projector deliveries: SELECT INSERT UPDATE DELETE
 orders_projector event_log: SELECT
 orders_projector event_log_<day>: -
 orders_projector event_log_histories: SELECT
+orders_projector event_log_settled: SELECT INSERT DELETE
 orders_projector event_log_state: SELECT
 orders_projector order_summary: SELECT INSERT UPDATE
 orders_projector orders: -
@@ -46,6 +48,7 @@ orders_read_api deliveries: -
 orders_read_api event_log: -
 orders_read_api event_log_<day>: -
 orders_read_api event_log_histories: -
+orders_read_api event_log_settled: -
 orders_read_api event_log_state: -
 orders_read_api order_summary: SELECT
 orders_read_api orders: -
@@ -187,7 +190,6 @@ async fn only_the_projector_sees_outbox_ids_and_transactions_and_the_servers_his
             "SELECT create_event_log_partitions()",
             "SELECT drop_expired_event_log_partition()",
             "SELECT set_event_log_retention(7)",
-            "UPDATE event_log_state SET settled_below = 1",
         ] {
             assert_eq!(is_allowed(&session, statement).await?, is_projector, "{role}: {statement}");
         }

@@ -12,7 +12,7 @@ use crate::event_log::operator::{self, LogState};
 
 /// How long switching the log on or off is tried.
 const SWITCH_LIMIT: Duration = Duration::from_secs(10);
-const SWITCH_PAUSE: Duration = Duration::from_millis(50);
+const SWITCH_PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {

@@ -40,9 +40,9 @@ impl Hole {
         self.reported.notify_one();
     }
 
-    /// Returns at the next report, or after `at_most`.
-    pub(super) async fn until_reported(&self, at_most: Duration) {
-        let _reported = timeout(at_most, self.reported.notified()).await;
+    /// Waits for the next report, at most this long. Returns whether there was one.
+    pub(super) async fn was_reported_within(&self, at_most: Duration) -> bool {
+        timeout(at_most, self.reported.notified()).await.is_ok()
     }
 
     /// For how long readers have waited at the present hole; zero if they do not wait.

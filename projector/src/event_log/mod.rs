@@ -18,12 +18,13 @@
 //! A run of positions without a hole is safe as it is: nothing can appear within it. A hole is passed only if one
 //! snapshot shows both:
 //!
-//! 1. The hole is below `settled_below`. A process publishes its [low-water mark](crate::outbox) there: all
+//! 1. The hole is below the position in `event_log_settled`. A process publishes its [low-water
+//!    mark](crate::outbox) there: all
 //!    transactions that have allocated lower ids have ended, and none of these ids had an event in the outbox. So each
 //!    was logged, or will never be used.
 //! 2. No event of the hole is in the outbox. Ids can come late in spite of 1: inserted by hand, by a sequence with a
 //!    cache, or by one that was set back. If the reader's snapshot does not show such an event in the outbox or in the
-//!    log, its transaction commits later, and its claim sees the published `settled_below`: the trigger logs it under a
+//!    log, its transaction commits later, and its claim sees the published position: the trigger logs it under a
 //!    fresh position.
 //!
 //! So a long transaction delays readers only at a hole, and only if it writes to the outbox.

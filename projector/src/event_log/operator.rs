@@ -27,12 +27,11 @@ pub async fn state(connection: &mut AsyncPgConnection) -> QueryResult<LogState> 
     RunQueryDsl::get_result(ShowLog {}, connection).await
 }
 
-/// Sets for how many days events are kept. Switching the log on or off waits up to 100 ms for a moment at which nobody
-/// writes to the outbox.
+/// Sets for how many days events are kept. Switching the log on or off fails while another session writes to the outbox.
 ///
 /// # Errors
 ///
-/// The database's, such as a lock timeout. Nothing is changed then.
+/// The database's, such as a lock that is not available. Nothing is changed then.
 pub async fn set_retention(connection: &mut AsyncPgConnection, days: u8) -> QueryResult<()> {
     RunQueryDsl::execute(SetRetention { days: days.into() }, connection).await.map(drop)
 }

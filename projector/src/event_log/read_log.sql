@@ -24,16 +24,17 @@ WITH logged AS MATERIALIZED (
 SELECT
     log.missing_up_to,
     log.history,
-    log.settled_below,
+    settled.below,
     -- The lowest event that has not left the outbox, of those that a reader might otherwise take for a hole.
     (
         SELECT id
         FROM outbox
-        WHERE id > $4 AND id < least(log.settled_below, (SELECT max(position) FROM fitting))
+        WHERE id > $4 AND id < least(settled.below, (SELECT max(position) FROM fitting))
         ORDER BY id
         LIMIT 1
     ),
     (SELECT count(*) FROM logged),
     fitting.position, fitting.kind, fitting.payload, fitting.traceparent, fitting.recorded_at
 FROM event_log_state AS log
+CROSS JOIN (SELECT below FROM event_log_settled ORDER BY below DESC LIMIT 1) AS settled
 LEFT JOIN fitting ON true

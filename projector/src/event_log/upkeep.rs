@@ -17,8 +17,10 @@ use tokio_util::sync::CancellationToken;
 use super::EventLog;
 use crate::outbox::LowWaterMark;
 
-/// How often partitions are looked at, and how often settled ids are published although no reader waits.
-const PARTITIONS_EVERY: Duration = Duration::from_secs(10);
+/// How often partitions are looked at, and settled ids are published although no reader waits.
+const ROUND_EVERY: Duration = Duration::from_secs(10);
+/// How often the metric of the hole is set, if no reader waits.
+const HOLE_EVERY: Duration = Duration::from_secs(1);
 /// How often settled ids are published while a reader waits at a hole.
 const PUBLISH_EVERY: Duration = Duration::from_millis(10);
 
@@ -57,21 +59,21 @@ impl Upkeep {
     }
 
     async fn keep_up(self) {
-        let mut next_partitions = Instant::now();
+        let mut next_round = Instant::now();
         loop {
-            if Instant::now() >= next_partitions {
-                next_partitions = Instant::now() + PARTITIONS_EVERY;
+            if Instant::now() >= next_round {
+                next_round = Instant::now() + ROUND_EVERY;
                 warn(self.create_partitions().await, "partitions of the event log cannot be made");
-                warn(
-                    self.drop_partition().await,
-                    "expired partitions of the event log cannot be dropped yet",
-                );
+                warn(self.drop_partition().await, "expired partitions of the event log cannot be dropped");
+                warn(self.publish_settled().await, "settled ids cannot be published");
+                warn(self.remove_settled().await, "settled ids cannot be removed");
             }
-            warn(self.publish_settled().await, "settled ids cannot be published; readers wait at holes");
-            tokio::time::sleep(PUBLISH_EVERY).await;
             let hole = self.log.hole();
-            hole.until_reported(next_partitions.saturating_duration_since(Instant::now())).await;
-            hole.log_if_old();
+            if hole.was_reported_within(HOLE_EVERY).await {
+                warn(self.settle().await, "settled ids cannot be published; readers wait at a hole");
+                hole.log_if_old();
+                tokio::time::sleep(PUBLISH_EVERY).await;
+            }
             self.hole_age.set(hole.age().as_secs_f64());
         }
     }
@@ -100,17 +102,24 @@ impl Upkeep {
 
     async fn publish_settled(&self) -> Result<(), DatabaseError> {
         let Some((below, run)) = self.low_water_mark.settled().await else { return Ok(()) };
-        let publish = PublishSettled {
-            settled_below: below,
-            unless_known: below,
-            started: run.started,
-            stats_reset: run.stats_reset,
-        };
-        self.database
-            .run(move |connection| {
-                RunQueryDsl::execute(publish, connection).map(|done| done.map(drop)).boxed()
-            })
-            .await
+        let publish = PublishSettled { below, started: run.started, stats_reset: run.stats_reset };
+        let publishing = self.database.run(move |connection| {
+            RunQueryDsl::execute(publish, connection).map(|done| done.map(drop)).boxed()
+        });
+        publishing.await
+    }
+
+    async fn remove_settled(&self) -> Result<(), DatabaseError> {
+        let removing = self.database.run(|connection| {
+            RunQueryDsl::execute(RemoveSettled {}, connection).map(|done| done.map(drop)).boxed()
+        });
+        removing.await
+    }
+
+    /// A reader waits at a hole: finds out whether it is settled, without waiting for the next batch to do so.
+    async fn settle(&self) -> Result<(), DatabaseError> {
+        self.low_water_mark.advance_for_readers(&self.database).await?;
+        self.publish_settled().await
     }
 }
 
@@ -132,9 +141,12 @@ statement! {
 
 statement! {
     struct PublishSettled = "publish_settled.sql" {
-        settled_below: i64 as BigInt,
-        unless_known: i64 as BigInt,
+        below: i64 as BigInt,
         started: i64 as BigInt,
         stats_reset: i64 as BigInt,
     }
+}
+
+statement! {
+    struct RemoveSettled = "remove_settled.sql" {}
 }

@@ -3,7 +3,7 @@
 SELECT
     state.history,
     state.missing_up_to,
-    state.settled_below,
+    (SELECT below FROM event_log_settled ORDER BY below DESC LIMIT 1),
     coalesce((SELECT position FROM event_log ORDER BY position DESC LIMIT 1), 0),
     (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM outbox_id_seq),
     -- This server has begun another history, but has logged nothing in it yet.

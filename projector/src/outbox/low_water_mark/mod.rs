@@ -125,6 +125,16 @@ impl LowWaterMark {
         self.advance_within(database, &mut state, ADVANCE_LIMIT_AFTER_FAILURE).await
     }
 
+    /// Advances the mark now, because a reader of the event log waits for ids to be settled.
+    ///
+    /// # Errors
+    ///
+    /// The database's. The mark is still valid then.
+    pub(crate) async fn advance_for_readers(&self, database: &Database) -> Result<(), DatabaseError> {
+        let Ok(mut state) = self.state.try_lock() else { return Ok(()) };
+        self.advance_within(database, &mut state, ADVANCE_LIMIT).await
+    }
+
     async fn advance_within(
         &self,
         database: &Database,

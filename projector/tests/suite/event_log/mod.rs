@@ -45,8 +45,8 @@ impl Reader {
 }
 
 /// Publishes how far ids are settled, as a projector does.
-pub(crate) async fn publish(scene: &Scene, settled_below: i64) -> Result<()> {
-    let publish = "UPDATE event_log_state SET settled_below = greatest(settled_below, $1)";
-    scene.session.execute(publish, &[&settled_below]).await?;
+pub(crate) async fn publish(scene: &Scene, below: i64) -> Result<()> {
+    let publish = "INSERT INTO event_log_settled (below) VALUES ($1) ON CONFLICT DO NOTHING";
+    scene.session.execute(publish, &[&below]).await?;
     Ok(())
 }
