@@ -1,39 +1,26 @@
 //! Sends a webhook: one POST, with limits on everything that the receiver controls. No redirects, proxies or cookies.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use tower_service::Service;
 use url::Url;
 
 use super::address::AddressPolicy;
+use super::connect::{self, Connections};
 use super::endpoint::literal_address;
 use super::message::Message;
+use super::resolver::CheckedResolver;
+pub use super::resolver::{AddressRefused, Lookup, SystemLookup};
 use super::retry;
 
-/// The longest wait for a connection, TLS not included. The whole request has a limit of its own.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a connection stays open without a request.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// Most bytes of a response's head, and of its body. A response with a longer body counts by its status; its connection
-/// is closed.
-const HEAD_MAX: usize = 64 << 10;
+/// Most bytes of a response's body. A longer one counts by its status; its connection is closed.
 const BODY_MAX: usize = 64 << 10;
 
 /// What a receiver replied.
@@ -73,81 +60,6 @@ pub enum SendError {
     Failed(#[from] hyper_util::client::legacy::Error),
 }
 
-/// A name or URL leads only to addresses that this policy refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.text())]
-pub struct AddressRefused(AddressPolicy);
-
-impl AddressRefused {
-    const fn text(self) -> &'static str {
-        match self.0 {
-            AddressPolicy::Public => {
-                "the address is not public; WEBHOOK_ALLOW_PRIVATE=true allows private addresses and loopback"
-            }
-            AddressPolicy::PublicOrPrivate => "the address is link-local, multicast or reserved",
-            AddressPolicy::Private => "the address is not private, and the URL is not https",
-        }
-    }
-}
-
-/// Finds the addresses of a name.
-pub trait Lookup: Send + Sync + 'static {
-    /// All addresses of `name`.
-    fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
-}
-
-/// Asks the system.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemLookup;
-
-impl Lookup for SystemLookup {
-    fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        let lookup = async move {
-            let found = tokio::net::lookup_host((name, 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
-        };
-        lookup.boxed()
-    }
-}
-
-/// Resolves the name for each new connection and removes addresses that the policy refuses. A name may lead to another
-/// address each time, so that a check at another moment would prove nothing.
-#[derive(Clone)]
-struct CheckedResolver {
-    lookup: Arc<dyn Lookup>,
-    policy: AddressPolicy,
-}
-
-impl Service<Name> for CheckedResolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let (found, policy) = (self.lookup.lookup(name.as_str().to_owned()), self.policy);
-        let checked = async move {
-            let found = found.await?;
-            let allowed: Vec<_> = found
-                .into_iter()
-                .filter(|address| policy.allows(*address))
-                .map(|address| SocketAddr::new(address, 0))
-                .collect();
-            if allowed.is_empty() {
-                Err(io::Error::other(AddressRefused(policy)))
-            } else {
-                Ok(allowed.into_iter())
-            }
-        };
-        checked.boxed()
-    }
-}
-
-type Connections = Client<HttpsConnector<HttpConnector<CheckedResolver>>, Full<Bytes>>;
-
 /// Sends webhooks over kept connections.
 #[derive(Clone)]
 pub struct WebhookClient {
@@ -162,21 +74,21 @@ impl WebhookClient {
     #[must_use]
     pub fn new(timeout: Duration, idle_max: usize, allow_private: bool) -> Self {
         let system: Arc<dyn Lookup> = Arc::new(SystemLookup);
-        Self::with_lookup(timeout, idle_max, allow_private, &system)
+        Self::with_lookup(timeout, idle_max, allow_private, &system, &connect::system_tls())
     }
 
-    /// The same with another way to resolve names.
+    /// The same with another way to resolve names, and other certificates to trust.
     #[must_use]
     pub fn with_lookup(
         timeout: Duration,
         idle_max: usize,
         allow_private: bool,
         lookup: &Arc<dyn Lookup>,
+        tls_config: &ClientConfig,
     ) -> Self {
-        let tls_config = tls_config();
         let connections = |policy| {
             let resolver = CheckedResolver { lookup: Arc::clone(lookup), policy };
-            (connections(resolver, tls_config.clone(), idle_max), policy)
+            (connect::connections(resolver, tls_config.clone(), idle_max), policy)
         };
         let tls = if allow_private { AddressPolicy::PublicOrPrivate } else { AddressPolicy::Public };
         let plain = allow_private.then(|| connections(AddressPolicy::Private));
@@ -209,7 +121,7 @@ impl WebhookClient {
             .header("webhook-timestamp", message.timestamp)
             .header("webhook-signature", &message.signature)
             .body(Full::new(message.body))?;
-        let response = connections.request(request).await.map_err(classify)?;
+        let response = connect::only_while(connections.request(request)).await.map_err(classify)?;
         let reply = Reply { status: response.status().as_u16(), retry_after: retry_after(&response) };
         // Only a connection whose response was read can be used again.
         read_up_to_the_limit(response.into_body()).await;
@@ -249,37 +161,6 @@ async fn read_up_to_the_limit(mut body: Incoming) {
         read += frame.data_ref().map_or(0, Bytes::len);
         if read > BODY_MAX {
             return;
-        }
-    }
-}
-
-fn connections(resolver: CheckedResolver, tls_config: ClientConfig, idle_max: usize) -> Connections {
-    let mut tcp = HttpConnector::new_with_resolver(resolver);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    tcp.set_nodelay(true);
-    tcp.enforce_http(false);
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls_config)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(tcp);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(idle_max)
-        .http1_max_buf_size(HEAD_MAX)
-        .build(connector)
-}
-
-/// Trusts the system's certificates. Without any, requests fail and say so; the process has other work to do.
-fn tls_config() -> ClientConfig {
-    match ClientConfig::builder().with_native_roots() {
-        Ok(config) => config.with_no_client_auth(),
-        Err(error) => {
-            tracing::warn!(%error, "the system has no CA certificates; no webhook can be sent over https");
-            ClientConfig::builder()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth()
         }
     }
 }

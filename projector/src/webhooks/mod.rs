@@ -9,6 +9,7 @@
 //! | `sender` | sends the deliveries of one endpoint |
 //! | `attempt` | one attempt |
 //! | [`client`] | one request, with its limits |
+//! | [`connect`], `resolver` | its connection |
 //! | [`address`] | which addresses may be connected to |
 //! | [`message`], [`signature`] | what a receiver gets |
 //! | [`retry`] | when a delivery is tried again |
@@ -24,12 +25,14 @@ pub mod address;
 mod attempt;
 pub mod client;
 mod config;
+pub mod connect;
 pub mod delivery;
 pub mod endpoint;
 pub mod feeder;
 pub mod message;
 pub(crate) mod metrics;
 pub mod operator;
+mod resolver;
 pub mod retry;
 mod runner;
 mod sender;

@@ -1,6 +1,7 @@
 //! Webhooks: real projectors send to a real receiver.
 
 mod command;
+mod connections;
 mod failing;
 mod leases;
 mod plans;

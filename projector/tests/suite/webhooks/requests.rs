@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use projector::webhooks::client::{Lookup, Reply, SendError, WebhookClient};
+use projector::webhooks::connect;
 use projector::webhooks::message::{Content, Message};
 use projector::webhooks::signature::Secret;
 use url::Url;
@@ -18,9 +19,9 @@ use url::Url;
 use super::receiver::{OK, Reaction, Receiver};
 use super::support::shared;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-fn message(secrets: &[Secret]) -> Result<Message> {
+pub(super) fn message(secrets: &[Secret]) -> Result<Message> {
     let content = Content { kind: "order_paid", occurred_at: DateTime::default(), payload: "{\"a\": 1}" };
     Ok(Message::new("the id".to_owned(), content, secrets, Utc::now())?)
 }
@@ -47,7 +48,7 @@ fn resolving_to(addresses: &[&[&str]], allow_private: bool) -> Result<WebhookCli
     let parse = |addresses: &&[&str]| addresses.iter().map(|address| Ok(address.parse()?)).collect();
     let addresses: Vec<Vec<IpAddr>> = addresses.iter().map(parse).collect::<Result<_>>()?;
     let names: Arc<dyn Lookup> = Arc::new(Names { addresses, calls: AtomicUsize::new(0) });
-    Ok(WebhookClient::with_lookup(TIMEOUT, 1, allow_private, &names))
+    Ok(WebhookClient::with_lookup(TIMEOUT, 1, allow_private, &names, &connect::system_tls()))
 }
 
 fn is_refused(sent: &Result<Reply, SendError>) -> bool {
@@ -152,7 +153,7 @@ async fn connections_are_kept_while_bodies_are_short() -> Result<()> {
     let (calls, names) =
         shared(Names { addresses: vec![vec![[127, 0, 0, 1].into()]], calls: AtomicUsize::new(0) });
     let names: Arc<dyn Lookup> = names;
-    let client = WebhookClient::with_lookup(TIMEOUT, 1, true, &names);
+    let client = WebhookClient::with_lookup(TIMEOUT, 1, true, &names, &connect::system_tls());
     for _ in 0..5 {
         assert!(send(&client, &format!("http://hooks.example:{}/", receiver.port())).await??.is_success());
     }
