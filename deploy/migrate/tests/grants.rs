@@ -223,3 +223,28 @@ async fn the_oldest_transaction_is_visible_across_roles() -> Result<()> {
     assert!(session.query_one(age, &[]).await?.get::<_, f64>(0) < 0.001, "it has ended");
     Ok(())
 }
+
+/// A function with the owner's rights must not run what somebody else has put into the schema.
+#[tokio::test]
+async fn functions_of_the_event_log_call_nothing_that_another_role_can_define() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let session = database.connect().await?;
+    session.batch_execute("GRANT CREATE ON SCHEMA public TO orders_projector").await?;
+    let projector = database.connect_as("orders_projector").await?;
+    let trap = "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a trap as %', current_user; END $$";
+    for function in [
+        "public.right(name, integer) RETURNS text",
+        "public.to_char(date, text) RETURNS text",
+        "public.nextval(text) RETURNS bigint",
+        "public.minus(date, smallint) RETURNS date",
+    ] {
+        projector.batch_execute(&format!("CREATE FUNCTION {function} {trap}")).await?;
+    }
+    let operator = "CREATE OPERATOR public.- (LEFTARG = date, RIGHTARG = smallint, FUNCTION = public.minus)";
+    projector.batch_execute(operator).await?;
+    let upkeep = "SELECT create_event_log_partitions(), drop_expired_event_log_partition(), set_event_log_retention(8)";
+    projector.batch_execute(upkeep).await?;
+    session.batch_execute("INSERT INTO outbox (kind, payload) VALUES ('k', '{}')").await?;
+    projector.batch_execute("DELETE FROM outbox").await?;
+    Ok(())
+}

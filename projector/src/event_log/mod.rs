@@ -6,7 +6,8 @@
 //! | `hole` | which events of a read may be delivered |
 //! | `tail` | what the readers of a process share: one poller, and the hole at which they wait |
 //! | `hole_watch` | how long readers have waited at a hole |
-//! | `upkeep` | makes and drops partitions, publishes how far ids are settled |
+//! | [`settled`] | publishes how far ids are settled |
+//! | `upkeep` | makes and drops partitions, and does what readers at a hole need |
 //! | [`operator`] | what `projector log …` queries and changes |
 //!
 //! A trigger logs the events that a statement deletes from the outbox, in its transaction. An event's position is its
@@ -38,6 +39,7 @@ mod hole;
 mod hole_watch;
 pub mod operator;
 mod read;
+pub mod settled;
 mod tail;
 mod upkeep;
 

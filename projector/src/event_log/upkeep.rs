@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::sql_types::{BigInt, Integer};
+use diesel::sql_types::Integer;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use metrics::{Gauge, describe_gauge, gauge};
@@ -14,7 +14,7 @@ use service_kit::statement;
 use service_kit::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
-use super::EventLog;
+use super::{EventLog, settled};
 use crate::outbox::LowWaterMark;
 
 /// How often partitions are looked at, and settled ids are published although no reader waits.
@@ -102,18 +102,11 @@ impl Upkeep {
 
     async fn publish_settled(&self) -> Result<(), DatabaseError> {
         let Some((below, run)) = self.low_water_mark.settled().await else { return Ok(()) };
-        let publish = PublishSettled { below, started: run.started, stats_reset: run.stats_reset };
-        let publishing = self.database.run(move |connection| {
-            RunQueryDsl::execute(publish, connection).map(|done| done.map(drop)).boxed()
-        });
-        publishing.await
+        self.database.run(move |connection| settled::publish(connection, below, run).boxed()).await
     }
 
     async fn remove_settled(&self) -> Result<(), DatabaseError> {
-        let removing = self.database.run(|connection| {
-            RunQueryDsl::execute(RemoveSettled {}, connection).map(|done| done.map(drop)).boxed()
-        });
-        removing.await
+        self.database.run(|connection| settled::remove_lower(connection).boxed()).await
     }
 
     /// A reader waits at a hole: finds out whether it is settled, without waiting for the next batch to do so.
@@ -137,16 +130,4 @@ statement! {
 
 statement! {
     struct DropPartition = "drop_partition.sql" -> Integer {}
-}
-
-statement! {
-    struct PublishSettled = "publish_settled.sql" {
-        below: i64 as BigInt,
-        started: i64 as BigInt,
-        stats_reset: i64 as BigInt,
-    }
-}
-
-statement! {
-    struct RemoveSettled = "remove_settled.sql" {}
 }

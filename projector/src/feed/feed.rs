@@ -96,7 +96,10 @@ impl Feed {
                 size = Size::Large;
                 continue;
             }
-            let until_next = self.until_more(checkpoint.position, &chunk, deadline);
+            let is_at_hole = chunk.read().hole.is_some();
+            // A request that waits holds no memory for events.
+            drop(chunk);
+            let until_next = self.until_more(checkpoint.position, is_at_hole, deadline);
             if self.drain.run_until_cancelled(until_next).await.is_none() {
                 return Ok(page);
             }
@@ -175,9 +178,9 @@ impl Feed {
     }
 
     /// Waits until the log may have more, or until the deadline.
-    async fn until_more(&self, position: i64, chunk: &Chunk, deadline: Instant) {
+    async fn until_more(&self, position: i64, is_at_hole: bool, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
-        if chunk.read().hole.is_none() && self.log.newest() <= position {
+        if !is_at_hole && self.log.newest() <= position {
             self.log.until_newer_than(position, left).await;
         } else {
             tokio::time::sleep(HOLE_PAUSE.min(left)).await;

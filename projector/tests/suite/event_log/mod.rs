@@ -3,6 +3,7 @@
 mod filling;
 mod reading;
 mod retention;
+mod settled;
 mod storm;
 
 use anyhow::Result;

@@ -109,6 +109,28 @@ async fn a_request_that_would_wait_beyond_the_maximum_is_refused_until_another_o
 }
 
 #[tokio::test]
+async fn requests_that_wait_for_other_kinds_hold_no_memory_for_events() -> Result<()> {
+    const REQUESTS: u32 = 20;
+    let scene = Scene::create().await?;
+    // Twenty reads of this are more than the budget.
+    scene.emit_raw("order_gift_wrapped", &format!("\"{}\"", "x".repeat(900_000))).await?;
+    let feed = Arc::new(Feed::start(&scene, &[("FEED_BUDGET_BYTES", "16777216")])?);
+    scene.until_logged(1).await?;
+    let mut waiting = Vec::new();
+    for number in 1..=REQUESTS {
+        let waiter = Arc::clone(&feed);
+        waiting.push(tokio::spawn(async move { waiter.page_within("kind=order_placed", 30).await }));
+        feed.until_waiting(f64::from(number)).await?;
+    }
+    assert_eq!(feed.page("limit=1").await?.events().len(), 1, "others are served");
+    scene.emit([event(1, 1)]).await?;
+    for request in waiting {
+        assert_eq!(request.await??.events().len(), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn requests_that_wait_get_their_response_when_the_process_stops() -> Result<()> {
     let scene = Scene::create().await?;
     let feed = Feed::start(&scene, &[])?;
