@@ -22,6 +22,8 @@ use super::retry;
 
 /// Most bytes of a response's body. A longer one counts by its status; its connection is closed.
 const BODY_MAX: usize = 64 << 10;
+/// The longest wait for the rest of a body. What it says does not matter.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a receiver replied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,11 +107,21 @@ impl WebhookClient {
     pub async fn send(&self, url: &Url, message: Message) -> (Result<Reply, SendError>, Duration) {
         let start = Instant::now();
         let sent = tokio::time::timeout(self.timeout, self.exchange(url, message)).await;
-        let reply = sent.unwrap_or(Err(SendError::Timeout(self.timeout)));
-        (reply, start.elapsed())
+        let (reply, took) = (sent.unwrap_or(Err(SendError::Timeout(self.timeout))), start.elapsed());
+        let reply = match reply {
+            Ok((reply, body)) => {
+                // Only a connection whose response was read can be used again; others are closed.
+                let rest = self.timeout.saturating_sub(took).min(BODY_TIMEOUT);
+                drop(tokio::time::timeout(rest, read_up_to_the_limit(body)).await);
+                Ok(reply)
+            }
+            Err(error) => Err(error),
+        };
+        (reply, took)
     }
 
-    async fn exchange(&self, url: &Url, message: Message) -> Result<Reply, SendError> {
+    /// Returns once the head of the response is there.
+    async fn exchange(&self, url: &Url, message: Message) -> Result<(Reply, Incoming), SendError> {
         let is_tls = url.scheme() == "https";
         let (connections, policy) =
             if is_tls { &self.tls } else { self.plain.as_ref().ok_or(SendError::PlainRefused)? };
@@ -123,9 +135,7 @@ impl WebhookClient {
             .body(Full::new(message.body))?;
         let response = connect::only_while(connections.request(request)).await.map_err(classify)?;
         let reply = Reply { status: response.status().as_u16(), retry_after: retry_after(&response) };
-        // Only a connection whose response was read can be used again.
-        read_up_to_the_limit(response.into_body()).await;
-        Ok(reply)
+        Ok((reply, response.into_body()))
     }
 }
 

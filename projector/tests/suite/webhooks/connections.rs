@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use testkit::wait;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -122,6 +122,29 @@ async fn a_connection_over_tls_is_kept_and_used_again() -> Result<()> {
         assert_eq!(client.send(&receiver.url, message(&[])?).await.0?.status, 204);
     }
     assert_eq!(receiver.accepted(), 1);
+    Ok(())
+}
+
+/// Begins a body that never ends.
+async fn stall(listener: TcpListener, status: u16) -> Result<()> {
+    let (mut stream, _) = listener.accept().await?;
+    // To the client, a response without a request is an error.
+    let _ = stream.read(&mut [0; 4096]).await?;
+    let head = format!("HTTP/1.1 {status} status\r\ncontent-length: 10\r\n\r\n{{");
+    stream.write_all(head.as_bytes()).await?;
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_does_not_change_what_the_status_says() -> Result<()> {
+    for status in [200, 410] {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}/", listener.local_addr()?).parse()?;
+        let receiver = tokio::spawn(stall(listener, status));
+        let sent = client(Duration::from_secs(3))?.send(&url, message(&[])?).await.0;
+        receiver.abort();
+        assert_eq!(sent?.status, status);
+    }
     Ok(())
 }
 
