@@ -36,6 +36,12 @@ impl StoredTime {
     }
 }
 
+impl From<DateTime<Utc>> for StoredTime {
+    fn from(time: DateTime<Utc>) -> Self {
+        Self { micros: time.timestamp_micros() }
+    }
+}
+
 /// As [`Self::clamped`].
 impl Serialize for StoredTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

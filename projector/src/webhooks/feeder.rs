@@ -8,6 +8,7 @@ use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
+use service_kit::stored_time::StoredTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -88,7 +89,7 @@ async fn feed(
     for event in events.iter().filter(|event| endpoint.kinds.contain(&event.kind)) {
         match serde_json::from_str(&event.payload) {
             Ok(keys) => deliveries.push(new_delivery(event, &keys)),
-            Err(error) => unusable.push(Unusable { event, reason: error.to_string() }),
+            Err(error) => unusable.push(Unusable { event, reason: without_its_keys(&error) }),
         }
     }
     if !deliveries.is_empty() {
@@ -102,6 +103,12 @@ async fn feed(
     Ok(())
 }
 
+/// Without text of the event, which may be long, secret, or no text to PostgreSQL.
+fn without_its_keys(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    format!("no event_id, occurred_at and order.order_id that can be used (line {line}, column {column})")
+}
+
 fn new_delivery<'a>(event: &'a LoggedEvent, keys: &Keys) -> NewDelivery<'a> {
     NewDelivery {
         position: event.position,
@@ -109,7 +116,7 @@ fn new_delivery<'a>(event: &'a LoggedEvent, keys: &Keys) -> NewDelivery<'a> {
         event_id: keys.event_id,
         kind: &event.kind,
         payload: &event.payload,
-        occurred_at: keys.occurred_at,
+        occurred_at: StoredTime::from(keys.occurred_at).clamped(),
         recorded_at: event.recorded_at,
     }
 }

@@ -14,6 +14,8 @@ use super::support::{
 };
 use crate::support::{Scene, event};
 
+const ID: &str = "0b0e2a53-4a3b-4b0e-9d3a-6f1f5f0c2a11";
+
 #[tokio::test]
 async fn every_event_arrives_signed_once_and_in_the_order_of_its_order() -> Result<()> {
     let scene = Scene::create().await?;
@@ -176,17 +178,27 @@ async fn the_feeder_stops_at_a_thousand_waiting_events_and_the_rest_waits_in_the
 }
 
 #[tokio::test]
-async fn an_event_without_an_id_is_parked_and_the_rest_goes_on() -> Result<()> {
+async fn events_without_usable_ids_are_parked_and_the_rest_goes_on() -> Result<()> {
     let scene = Scene::create().await?;
     let receiver = Receiver::start()?;
     add_receiver(&scene, &receiver).await?;
     let running = Running::start(&config(&scene)?)?;
     scene.emit_raw("order_gift_wrapped", r#"{"ribbon": "red"}"#).await?;
+    // Texts that must not be part of a message, and a time that `timestamptz` does not have.
+    scene.emit_raw("order_gift_wrapped", r#"{"event_id": "\u0000aa"}"#).await?;
+    let long = format!(r#"{{"event_id": "{ID}", "order": "{}"}}"#, "x".repeat(5_000));
+    scene.emit_raw("order_gift_wrapped", &long).await?;
+    let early = r#""occurred_at": "-10000-01-01T00:00:00Z""#;
+    let early = format!(r#"{{"event_id": "{ID}", {early}, "order": {{"order_id": "{ID}"}}}}"#);
+    scene.emit_raw("order_gift_wrapped", &early).await?;
     scene.emit([event(1, 1)]).await?;
-    until_count(&scene, "webhook_attempts", 1).await?;
-    let parked =
-        scene.session.query_one("SELECT position, attempts, error FROM subscription_parked", &[]).await?;
-    assert_eq!((parked.get::<_, i64>(0), parked.get::<_, i32>(1)), (1, 1));
-    assert!(parked.get::<_, &str>(2).contains("missing field `event_id`"), "{parked:?}");
+    until_count(&scene, "webhook_attempts", 2).await?;
+    let parked = "SELECT position, attempts, error FROM subscription_parked ORDER BY position";
+    for (position, parked) in (1..).zip(scene.session.query(parked, &[]).await?) {
+        assert_eq!((parked.get::<_, i64>(0), parked.get::<_, i32>(1)), (position, 1));
+        let expected = "no event_id, occurred_at and order.order_id that can be used (line 1, column ";
+        assert!(parked.get::<_, &str>(2).starts_with(expected), "{parked:?}");
+    }
+    assert_eq!(count(&scene, "subscription_parked").await?, 3);
     running.stop().await
 }
