@@ -20,7 +20,8 @@ enum Reach {
     Public,
     /// Loopback, private networks (RFC 1918, RFC 4193), and shared address space (RFC 6598).
     Private,
-    /// No setting allows these: link-local addresses, where clouds serve credentials, multicast, reserved ranges.
+    /// No setting allows these: link-local addresses and others where clouds serve credentials, multicast, reserved
+    /// ranges.
     Never,
 }
 
@@ -36,8 +37,18 @@ impl AddressPolicy {
     }
 }
 
+/// At these, too, clouds serve credentials or configuration: AWS, Google, Alibaba, Oracle and Azure.
+const OF_CLOUDS: [IpAddr; 5] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+];
+
 fn reach(address: IpAddr) -> Reach {
     match address {
+        _ if OF_CLOUDS.contains(&address) => Reach::Never,
         IpAddr::V4(address) => reach_v4(address),
         IpAddr::V6(address) => reach_v6(address),
     }
@@ -61,14 +72,14 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
 /// Public are global unicast addresses, `2000::/3`, without the special ranges in it.
 fn reach_v6(address: Ipv6Addr) -> Reach {
     if let Some(mapped) = address.to_ipv4_mapped() {
-        return reach_v4(mapped);
+        return reach(mapped.into());
     }
     if address.is_loopback() || address.is_unique_local() {
         return Reach::Private;
     }
     match address.segments() {
         // NAT64: in a network without IPv4, a resolver returns public IPv4 addresses in this form.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => reach_v4(embedded(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => reach(embedded(high, low).into()),
         // 6to4 contains an IPv4 address too, but nobody needs it. The others are IETF assignments and documentation.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => Reach::Never,
         [0x2000..=0x3fff, ..] => Reach::Public,
@@ -108,7 +119,7 @@ mod tests {
         "::ffff:127.0.0.1",
         "64:ff9b::a00:1",
     ];
-    const NEVER: [&str; 23] = [
+    const NEVER: [&str; 29] = [
         "0.0.0.0",
         "0.1.2.3",
         "169.254.169.254",
@@ -132,6 +143,12 @@ mod tests {
         "2001:db8::1",
         "2001::1",
         "2002:7f00:1::",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "fd00:c1::a9fe:a9fe",
+        "100.100.100.200",
+        "::ffff:100.100.100.200",
+        "168.63.129.16",
     ];
 
     fn allowed(addresses: &[&str], policy: AddressPolicy) -> usize {
