@@ -11,7 +11,9 @@ waiting AS (
     UPDATE deliveries
     SET failures = 0, first_failed_at = NULL, next_attempt_at = now()
     FROM endpoint
-    -- A leased delivery is in flight: its result counts.
-    WHERE deliveries.endpoint = endpoint.id AND leased_until IS NULL AND deliveries.failures > 0
+    -- A leased delivery is in flight: its result counts. A lease whose end has passed is that of a dead process.
+    WHERE deliveries.endpoint = endpoint.id
+        AND (leased_until IS NULL OR leased_until <= now())
+        AND deliveries.failures > 0
 )
 SELECT id FROM endpoint
