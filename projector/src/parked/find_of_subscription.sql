@@ -1,5 +1,4 @@
 -- find_of_subscription
 SELECT id, position, kind, error, attempts, recorded_at, parked_at, next_attempt_at, payload::text
 FROM subscription_parked
-WHERE subscription = $1 AND ($2 OR id = ANY($3))
-ORDER BY id
+WHERE id = ANY($1) AND subscription = $2

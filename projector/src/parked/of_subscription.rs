@@ -1,7 +1,8 @@
-//! What an operator does with the parked events of a subscription: the same as with those of the claim.
+//! What an operator does with the parked events of a subscription: the same as with those of the claim. Each selection
+//! has its own statement: no plan for "all, or these ids" searches by id.
 
 use diesel::QueryResult;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 use service_kit::stored_time::StoredTime;
@@ -23,8 +24,15 @@ pub(super) async fn find(
     subscription: &str,
     selection: &Selection,
 ) -> QueryResult<Vec<ParkedEvent>> {
-    let (is_all, ids) = (selection.is_all(), selection.ids());
-    events(RunQueryDsl::load(FindOf { subscription, is_all, ids }, connection).await)
+    match selection {
+        Selection::All => list(connection, subscription, i64::MIN, i64::MAX).await,
+        Selection::Ids(ids) => {
+            let mut found =
+                events(RunQueryDsl::load(FindOf { subscription, ids: ids.clone() }, connection).await)?;
+            found.sort_unstable_by_key(|event| event.id);
+            Ok(found)
+        }
+    }
 }
 
 pub(super) async fn make_due(
@@ -32,8 +40,12 @@ pub(super) async fn make_due(
     subscription: &str,
     selection: &Selection,
 ) -> QueryResult<Vec<i64>> {
-    let (is_all, ids) = (selection.is_all(), selection.ids());
-    RunQueryDsl::load(MakeDueOf { subscription, is_all, ids }, connection).await
+    match selection {
+        Selection::All => RunQueryDsl::load(MakeAllDueOf { subscription }, connection).await,
+        Selection::Ids(ids) => {
+            RunQueryDsl::load(MakeDueOf { subscription, ids: ids.clone() }, connection).await
+        }
+    }
 }
 
 pub(super) async fn discard(
@@ -41,8 +53,12 @@ pub(super) async fn discard(
     subscription: &str,
     selection: &Selection,
 ) -> QueryResult<Vec<ParkedEvent>> {
-    let (is_all, ids) = (selection.is_all(), selection.ids());
-    events(RunQueryDsl::load(DiscardOf { subscription, is_all, ids }, connection).await)
+    match selection {
+        Selection::All => events(RunQueryDsl::load(DiscardAllOf { subscription }, connection).await),
+        Selection::Ids(ids) => {
+            events(RunQueryDsl::load(DiscardOf { subscription, ids: ids.clone() }, connection).await)
+        }
+    }
 }
 
 type Row = (i64, i64, String, String, i32, StoredTime, StoredTime, Option<StoredTime>, String);
@@ -78,24 +94,33 @@ statement! {
 
 statement! {
     struct FindOf<'a> = "find_of_subscription.sql" -> RowTypes {
-        subscription: &'a str as Text,
-        is_all: bool as Bool,
         ids: Vec<i64> as Array<BigInt>,
+        subscription: &'a str as Text,
+    }
+}
+
+statement! {
+    struct MakeAllDueOf<'a> = "make_all_due_of_subscription.sql" -> BigInt {
+        subscription: &'a str as Text,
+    }
+}
+
+statement! {
+    struct DiscardAllOf<'a> = "discard_all_of_subscription.sql" -> RowTypes {
+        subscription: &'a str as Text,
     }
 }
 
 statement! {
     struct MakeDueOf<'a> = "make_due_of_subscription.sql" -> BigInt {
-        subscription: &'a str as Text,
-        is_all: bool as Bool,
         ids: Vec<i64> as Array<BigInt>,
+        subscription: &'a str as Text,
     }
 }
 
 statement! {
     struct DiscardOf<'a> = "discard_of_subscription.sql" -> RowTypes {
-        subscription: &'a str as Text,
-        is_all: bool as Bool,
         ids: Vec<i64> as Array<BigInt>,
+        subscription: &'a str as Text,
     }
 }
