@@ -25,7 +25,8 @@ pub(super) enum SubscriptionsCommand {
     Resume(NameArgs),
     /// Read events again. A read model that adds up counts them twice unless it remembers what it has counted.
     Rewind(RewindArgs),
-    /// Leave out events: the next one, which is parked; or, if the subscription is lost, those that are missing.
+    /// Leave out events: the next one, which is parked; or, if the subscription is lost, those that are missing. If it
+    /// is lost because its checkpoint is not of this database, --to says where it goes on.
     Skip(SkipArgs),
     /// Remove a paused or lost subscription that no program uses. One that does creates it again when it starts.
     Remove(NameArgs),
@@ -125,7 +126,7 @@ async fn skip(database: &Database, args: &SkipArgs) -> Result<()> {
     let SkipArgs { name, to, json } = args;
     let text = if let Some(to) = *to {
         let moved = change(database, name, move |c, name| operator::skip_to(c, name, to).boxed()).await?;
-        format!("left out the events after position {}, up to {}", moved.from, moved.to)
+        skipped_to(moved)
     } else {
         match change(database, name, |c, name| operator::skip_next(c, name).boxed()).await? {
             Skipped::Missing(moved) => {
@@ -166,12 +167,23 @@ async fn change<T: Send>(
 }
 
 fn rewound(moved: Moved) -> String {
-    let Moved { from, to, parked_removed } = moved;
-    let parked = match parked_removed {
+    let Moved { from, to, .. } = moved;
+    format!("reads the events after position {to}, up to {from}, again{}", parked_removed(moved))
+}
+
+fn skipped_to(moved: Moved) -> String {
+    let Moved { from, to, .. } = moved;
+    if to > from {
+        return format!("left out the events after position {from}, up to {to}");
+    }
+    format!("goes on after position {to}; its checkpoint was {from}{}", parked_removed(moved))
+}
+
+fn parked_removed(moved: Moved) -> String {
+    match moved.parked_removed {
         0 => String::new(),
         events => format!("; {events} parked events among them were removed"),
-    };
-    format!("reads the events after position {to}, up to {from}, again{parked}")
+    }
 }
 
 fn line(status: &SubscriptionStatus) -> String {

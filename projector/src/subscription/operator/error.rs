@@ -10,10 +10,22 @@ pub enum OperatorError {
     Unknown(String),
     /// A lost subscription cannot be paused, resumed or set back.
     #[error(
-        "{0:?} is lost: some of its events are gone. `projector subscriptions skip` goes on after them, and a read \
-         model may have to be filled again"
+        "{0:?} is lost: `projector subscriptions show` says why. `projector subscriptions skip` lets it go on, and a \
+         read model may have to be filled again"
     )]
     Lost(String),
+    /// A lost subscription whose checkpoint says nothing about the events of this database.
+    #[error(
+        "{name:?} is lost: its checkpoint {checkpoint} is not of this database, so nobody knows which events it has \
+         handled. Say where it goes on: --to now leaves out all events that the log has, --to start handles them all, \
+         --to POSITION those after it"
+    )]
+    NotOfThisDatabase {
+        /// The subscription.
+        name: String,
+        /// Where it was.
+        checkpoint: i64,
+    },
     /// No position is safe.
     #[error("events are not logged: `projector log retention` switches the log on")]
     LogIsOff,

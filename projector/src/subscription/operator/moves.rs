@@ -84,18 +84,25 @@ pub async fn rewind(connection: &mut AsyncPgConnection, name: &str, to: To) -> R
 
 /// Moves the checkpoint forward. The events between are never handled.
 ///
+/// The checkpoint of a lost subscription that is beyond the log can also go back. Then parked events that are read again
+/// are removed.
+///
 /// # Errors
 ///
 /// [`OperatorError`]
 pub async fn skip_to(connection: &mut AsyncPgConnection, name: &str, to: To) -> Result<Moved, OperatorError> {
-    let from = queries::lock(connection, name).await?.checkpoint;
-    let bounds = queries::log_bounds(connection).await?;
+    let locked = queries::lock(connection, name).await?;
+    let (from, bounds) = (locked.checkpoint, queries::log_bounds(connection).await?);
     let to = within(to, bounds)?;
+    let mut parked_removed = 0;
     if to <= from {
-        return Err(OperatorError::NotAhead { to, checkpoint: from });
+        if !locked.is_from_elsewhere(bounds) {
+            return Err(OperatorError::NotAhead { to, checkpoint: from });
+        }
+        parked_removed = RunQueryDsl::execute(RemoveParkedAfter { name, position: to }, connection).await?;
     }
     set_checkpoint(connection, name, to, bounds).await?;
-    Ok(Moved { from, to, parked_removed: 0 })
+    Ok(Moved { from, to, parked_removed })
 }
 
 /// Skips what the subscription is stuck at: the next event, which is parked, or the events that are missing.
@@ -106,6 +113,9 @@ pub async fn skip_to(connection: &mut AsyncPgConnection, name: &str, to: To) -> 
 pub async fn skip_next(connection: &mut AsyncPgConnection, name: &str) -> Result<Skipped, OperatorError> {
     let locked = queries::lock(connection, name).await?;
     let (from, bounds) = (locked.checkpoint, queries::log_bounds(connection).await?);
+    if locked.is_from_elsewhere(bounds) {
+        return Err(OperatorError::NotOfThisDatabase { name: name.to_owned(), checkpoint: from });
+    }
     if locked.is_lost() {
         let to = bounds.missing_up_to;
         set_checkpoint(connection, name, to, bounds).await?;

@@ -27,6 +27,12 @@ impl Locked {
         self.state == LOST
     }
 
+    /// It is lost, and no event after its checkpoint is missing: the checkpoint is of another database, or of a time
+    /// before a failover or a restore.
+    pub(super) fn is_from_elsewhere(&self, bounds: LogBounds) -> bool {
+        self.is_lost() && self.checkpoint > bounds.missing_up_to
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.state == RUNNING
     }

@@ -15,16 +15,16 @@ fn run(scene: &Scene, arguments: &[&str]) -> Result<Output> {
     Ok(command.env_clear().env("DATABASE_URL", scene.database.url("orders_projector")).output()?)
 }
 
-fn subscriptions(scene: &Scene, arguments: &[&str]) -> Result<Output> {
+pub(super) fn subscriptions(scene: &Scene, arguments: &[&str]) -> Result<Output> {
     run(scene, &[&["subscriptions"], arguments].concat())
 }
 
-fn printed(output: &Output) -> Result<&str> {
+pub(super) fn printed(output: &Output) -> Result<&str> {
     ensure!(output.status.success(), "{output:?}");
     Ok(std::str::from_utf8(&output.stdout)?)
 }
 
-fn refusal(output: &Output) -> Result<&str> {
+pub(super) fn refusal(output: &Output) -> Result<&str> {
     ensure!(!output.status.success(), "{output:?}");
     Ok(std::str::from_utf8(&output.stderr)?)
 }
@@ -88,7 +88,7 @@ async fn a_paused_subscription_handles_nothing_until_it_is_resumed() -> Result<(
 #[tokio::test]
 async fn a_subscription_that_is_resumed_after_failures_tries_again_at_once() -> Result<()> {
     let scene = scene().await?;
-    let failed = "UPDATE subscriptions SET failures = 9, next_attempt_at = now() + interval '1 hour'";
+    let failed = "UPDATE subscriptions SET failures = 9, next_attempt_at = now() + interval '1 minute'";
     scene.session.batch_execute(failed).await?;
     let steps = scene.steps(Counts("counts"))?;
     assert_eq!(steps.run_once(10).await?, Progress::NotClaimed);

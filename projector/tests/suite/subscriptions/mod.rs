@@ -1,6 +1,7 @@
 //! Subscriptions to the event log.
 
 mod alone;
+mod beyond;
 mod commands;
 mod exact;
 mod golden;
