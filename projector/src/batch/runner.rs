@@ -47,7 +47,11 @@ impl BatchRunner {
             metrics: Arc::clone(&metrics),
             sizing: Sizing::like(&outbox.sizing),
         };
-        let parked = ParkedSource { metrics, sizing: Sizing::new(DEFAULT_BATCH_MAX_BYTES) };
+        let parked = ParkedSource {
+            metrics,
+            sizing: Sizing::new(DEFAULT_BATCH_MAX_BYTES),
+            latest_due_in: retry_policy.latest_due_in(),
+        };
         Self { applier: Applier::new(database, projections, retry_policy), outbox, waiting, parked }
     }
 

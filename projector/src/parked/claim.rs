@@ -1,5 +1,7 @@
 //! Claiming parked events that are due.
 
+use std::time::Duration;
+
 use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Integer, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -9,12 +11,17 @@ use service_kit::stored_time::StoredTime;
 use crate::outbox::{ClaimLimits, ClaimedEvent, Origin};
 
 /// Locks parked events that are due, up to `limits`, longest due first, and returns them by id. Events that another
-/// transaction has locked are skipped.
+/// transaction has locked are skipped. None is due later than `latest_due_in` from now on.
 pub async fn claim(
     connection: &mut AsyncPgConnection,
     limits: ClaimLimits,
+    latest_due_in: Duration,
 ) -> QueryResult<Vec<ClaimedEvent>> {
-    let claim = ClaimParked { max_events: limits.events, max_bytes: limits.bytes };
+    let claim = ClaimParked {
+        max_events: limits.events,
+        max_bytes: limits.bytes,
+        latest_due_in_ms: i64::try_from(latest_due_in.as_millis()).unwrap_or(i64::MAX),
+    };
     let rows: Vec<Row> = RunQueryDsl::load(claim, connection).await?;
     let mut claimed: Vec<_> = rows
         .into_iter()
@@ -37,5 +44,6 @@ statement! {
     struct ClaimParked = "claim_parked.sql" -> (BigInt, Text, Text, Timestamptz, Integer) {
         max_events: i64 as BigInt,
         max_bytes: i64 as BigInt,
+        latest_due_in_ms: i64 as BigInt,
     }
 }

@@ -1,5 +1,11 @@
 -- claim_parked
 -- Locks parked events that are due and that no other transaction has locked.
+WITH input AS MATERIALIZED (
+    SELECT
+        $1::bigint AS max_events,
+        $2::bigint AS max_bytes,
+        now() + $3 * interval '1 millisecond' AS latest
+)
 SELECT id, kind, payload::text, created_at, attempts
 FROM (
     SELECT *, sum(bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far
@@ -8,15 +14,28 @@ FROM (
         -- measured once for each use of `bytes`.
         SELECT *, octet_length(payload::text) AS bytes
         FROM (
-            SELECT id, kind, payload, created_at, attempts
-            FROM parked_events
-            WHERE next_attempt_at <= now()
-            ORDER BY next_attempt_at, id
-            LIMIT $1
-            FOR UPDATE SKIP LOCKED
+            SELECT * FROM (
+                SELECT id, kind, payload, created_at, attempts
+                FROM parked_events
+                WHERE next_attempt_at <= now()
+                ORDER BY next_attempt_at, id
+                LIMIT (SELECT max_events FROM input)
+                FOR UPDATE SKIP LOCKED
+            ) AS due
+            UNION ALL
+            -- No pause lasts that long: the clock was ahead. Two searches in the index, as OR would read all between.
+            SELECT * FROM (
+                SELECT id, kind, payload, created_at, attempts
+                FROM parked_events
+                WHERE next_attempt_at > (SELECT latest FROM input)
+                ORDER BY next_attempt_at, id
+                LIMIT (SELECT max_events FROM input)
+                FOR UPDATE SKIP LOCKED
+            ) AS ahead
+            LIMIT (SELECT max_events FROM input)
         ) AS locked
         OFFSET 0
     ) AS measured
 ) AS sized
 -- The first event is claimed even if it is larger than the limit.
-WHERE bytes_so_far <= $2 OR bytes_so_far = bytes
+WHERE bytes_so_far <= (SELECT max_bytes FROM input) OR bytes_so_far = bytes

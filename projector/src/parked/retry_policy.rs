@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+use crate::pause;
+
 /// When a parked event is tried again: after a pause that doubles with each attempt, plus up to 100 % jitter.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
@@ -16,6 +18,11 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// No event is due later than this from now on: see [`pause::latest_due_in`].
+    pub(crate) fn latest_due_in(&self) -> Duration {
+        pause::latest_due_in(self.retry_max)
+    }
+
     /// The pause after this many attempts; none after the last.
     #[must_use]
     pub fn retry_in(&self, attempts: i32) -> Option<Duration> {

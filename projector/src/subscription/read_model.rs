@@ -41,7 +41,11 @@ impl ReadModelSteps {
         Self {
             name,
             log: LogSource { name, claimed: Mutex::default(), sizing: Sizing::new(batch_max_bytes) },
-            parked: ParkedSource { name, sizing: Sizing::new(batch_max_bytes) },
+            parked: ParkedSource {
+                name,
+                sizing: Sizing::new(batch_max_bytes),
+                latest_due_in: retry_policy.latest_due_in(),
+            },
             applier: Applier::new(database, vec![projection], retry_policy),
         }
     }

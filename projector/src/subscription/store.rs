@@ -7,6 +7,8 @@ use diesel::{OptionalExtension, QueryResult, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 
+use crate::pause;
+
 /// The pause after the first failure, and the longest one, without jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -62,7 +64,8 @@ pub async fn create(connection: &mut AsyncPgConnection, name: &str, start: Start
 
 /// Locks a subscription that is running and due; none if it is not, or if another worker has locked it.
 pub(super) async fn lock(connection: &mut AsyncPgConnection, name: &str) -> QueryResult<Option<Locked>> {
-    RunQueryDsl::get_result(Lock { name: name.to_owned() }, connection).await.optional()
+    let latest_due_in_ms = millis(pause::latest_due_in(LONGEST_PAUSE));
+    RunQueryDsl::get_result(Lock { name: name.to_owned(), latest_due_in_ms }, connection).await.optional()
 }
 
 /// All events up to `checkpoint` have taken effect. It belongs to `history`.
@@ -82,7 +85,6 @@ pub(super) async fn record_failure(
     name: String,
     error: &str,
 ) -> QueryResult<Option<Failure>> {
-    let millis = |pause: Duration| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
     let record = RecordFailure {
         longest_pause_ms: millis(LONGEST_PAUSE),
         first_pause_ms: millis(FIRST_PAUSE),
@@ -114,6 +116,10 @@ pub(super) async fn next_attempt(connection: &mut AsyncPgConnection, name: Strin
     })
 }
 
+fn millis(pause: Duration) -> i64 {
+    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn from_millis(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }
@@ -133,6 +139,7 @@ statement! {
 statement! {
     struct Lock = "claim_subscription.sql" -> (BigInt, BigInt) {
         name: String as Text,
+        latest_due_in_ms: i64 as BigInt,
     }
 }
 

@@ -15,7 +15,7 @@
 //! | [`retry`] | when a delivery is tried again |
 //! | `runner` | a feeder and a sender for each endpoint |
 //! | [`store`] | what a process reads of the endpoints |
-//! | `upkeep` | removes old attempts and secrets |
+//! | `upkeep` | removes old attempts and secrets, corrects times |
 //! | [`operator`] | what `projector webhooks …` queries and changes |
 //!
 //! At least once, with the same id; in order for each order, in parallel for different ones. No transaction is open
@@ -52,7 +52,9 @@ use tokio::task::JoinSet;
 
 use self::metrics::WebhookMetrics;
 use self::runner::Runner;
-use self::sender::Shared;
+use self::sender::{LEASE_MARGIN, Shared};
+use self::upkeep::Latest;
+use crate::pause;
 use crate::subscription::Pace;
 
 /// The connections that feeders and senders share. They are their own: whatever endpoints do, batches have theirs.
@@ -73,7 +75,12 @@ pub(crate) fn start(
         in_flight_max: config.parallel,
         permits: Arc::new(Semaphore::new(config.parallel_total)),
     };
-    tasks.spawn(upkeep::run(database, pace.stop.clone()));
+    let latest = Latest {
+        // A probe's pause is shorter.
+        due_in: pause::latest_due_in(shared.policy.retry_max),
+        lease_ends_in: pause::latest_due_in(shared.client.timeout() + LEASE_MARGIN),
+    };
+    tasks.spawn(upkeep::run(database, latest, pace.stop.clone()));
     tasks.spawn(Runner::new(shared, WebhookMetrics::register(registry), pace).run());
 }
 

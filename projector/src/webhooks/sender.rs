@@ -24,7 +24,7 @@ use super::retry::DeliveryPolicy;
 use super::wake::{Patience, Wake};
 
 /// A lease lasts this much longer than a request may take, so that its result can be recorded.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
+pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// How long requests may still take after the stop signal. The events of those that take longer are sent again when
 /// their leases end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);

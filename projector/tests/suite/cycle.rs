@@ -138,7 +138,7 @@ async fn claims_of_parked_and_waiting_events_keep_their_byte_limit_too() -> Resu
 
     let limits = ClaimLimits { events: 100, bytes: 2_500 };
     let mut session = scene.open()?.session().await?;
-    assert_eq!(parked::claim(&mut session, limits).await?.len(), 2);
+    assert_eq!(parked::claim(&mut session, limits, std::time::Duration::from_hours(1)).await?.len(), 2);
     let window = waiting::Window { after: 0, up_to: i64::MAX, events: 1, newest: i64::MAX };
     assert_eq!(waiting::claim_unlocked(&mut session, window, limits).await?.len(), 2);
     scene.session.batch_execute("TRUNCATE order_summary").await?;

@@ -1,6 +1,7 @@
 //! The parked events that are due.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
@@ -18,6 +19,8 @@ use crate::parked;
 pub(in crate::batch) struct ParkedSource {
     pub(in crate::batch) metrics: Arc<Metrics>,
     pub(in crate::batch) sizing: Sizing,
+    /// No event is due later than this from now on.
+    pub(in crate::batch) latest_due_in: Duration,
 }
 
 impl EventSource for ParkedSource {
@@ -30,7 +33,7 @@ impl EventSource for ParkedSource {
         connection: &'a mut AsyncPgConnection,
         limits: ClaimLimits,
     ) -> BoxFuture<'a, QueryResult<Claim>> {
-        parked::claim(connection, limits).map(|events| Ok(events?.into())).boxed()
+        parked::claim(connection, limits, self.latest_due_in).map(|events| Ok(events?.into())).boxed()
     }
 
     fn finish<'a>(

@@ -26,8 +26,15 @@ pub(in crate::subscription) async fn park(
     RunQueryDsl::execute(ParkLogged::new(subscription, batch), connection).await.map(drop)
 }
 
-pub(super) async fn is_any_due(connection: &mut AsyncPgConnection, subscription: &str) -> QueryResult<bool> {
-    RunQueryDsl::get_result(IsAnyDue { subscription: subscription.to_owned() }, connection).await
+/// Whether a parked event is due. None is due later than `latest_due_in` from now on.
+pub(super) async fn is_any_due(
+    connection: &mut AsyncPgConnection,
+    subscription: &str,
+    latest_due_in: Duration,
+) -> QueryResult<bool> {
+    let latest_due_in_ms = as_millis(latest_due_in);
+    RunQueryDsl::get_result(IsAnyDue { subscription: subscription.to_owned(), latest_due_in_ms }, connection)
+        .await
 }
 
 /// Locks parked events that are due, up to `limits`, longest due first, and returns them by id.
@@ -35,11 +42,13 @@ pub(super) async fn claim_due(
     connection: &mut AsyncPgConnection,
     subscription: &str,
     limits: ClaimLimits,
+    latest_due_in: Duration,
 ) -> QueryResult<Vec<ClaimedEvent>> {
     let claim = ClaimDue {
         subscription: subscription.to_owned(),
         max_events: limits.events,
         max_bytes: limits.bytes,
+        latest_due_in_ms: as_millis(latest_due_in),
     };
     let rows: Vec<Row> = RunQueryDsl::load(claim, connection).await?;
     let mut claimed: Vec<_> = rows.into_iter().map(claimed_event).collect();
@@ -77,6 +86,7 @@ fn claimed_event((id, kind, payload, recorded_at, attempts): Row) -> ClaimedEven
 statement! {
     struct IsAnyDue = "is_any_logged_due.sql" -> Bool {
         subscription: String as Text,
+        latest_due_in_ms: i64 as BigInt,
     }
 }
 
@@ -85,6 +95,7 @@ statement! {
         subscription: String as Text,
         max_events: i64 as BigInt,
         max_bytes: i64 as BigInt,
+        latest_due_in_ms: i64 as BigInt,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Events of a listener that an operator has skipped, and wants to be handled after all.
 
+use std::time::Duration;
+
 use diesel::sql_types::{BigInt, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -21,7 +23,8 @@ pub(in crate::subscription) async fn claim_skipped(
     connection: &mut AsyncPgConnection,
     subscription: &str,
 ) -> QueryResult<Option<SkippedEvent>> {
-    if !queries::is_any_due(connection, subscription).await?
+    // Nothing else sets a time for events of a listener.
+    if !queries::is_any_due(connection, subscription, Duration::ZERO).await?
         || store::lock(connection, subscription).await?.is_none()
     {
         return Ok(None);

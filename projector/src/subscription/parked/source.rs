@@ -1,5 +1,7 @@
 //! The parked events of a subscription as a source of events.
 
+use std::time::Duration;
+
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
@@ -15,6 +17,8 @@ use crate::subscription::store;
 pub(in crate::subscription) struct ParkedSource {
     pub(in crate::subscription) name: &'static str,
     pub(in crate::subscription) sizing: Sizing,
+    /// No event is due later than this from now on.
+    pub(in crate::subscription) latest_due_in: Duration,
 }
 
 impl EventSource for ParkedSource {
@@ -29,12 +33,12 @@ impl EventSource for ParkedSource {
     ) -> BoxFuture<'a, QueryResult<Claim>> {
         async move {
             // The lock keeps a read model to one worker at a time, and a paused one unchanged.
-            if !queries::is_any_due(connection, self.name).await?
+            if !queries::is_any_due(connection, self.name, self.latest_due_in).await?
                 || store::lock(connection, self.name).await?.is_none()
             {
                 return Ok(Claim::default());
             }
-            Ok(queries::claim_due(connection, self.name, limits).await?.into())
+            Ok(queries::claim_due(connection, self.name, limits, self.latest_due_in).await?.into())
         }
         .boxed()
     }

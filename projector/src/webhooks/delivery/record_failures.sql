@@ -3,7 +3,7 @@
 -- Returns the endpoint's state.
 UPDATE webhook_endpoints
 SET failures = known.failures,
-    failing_since = CASE WHEN known.failures > 0 THEN coalesce(webhook_endpoints.failing_since, now()) END,
+    failing_since = CASE WHEN known.failures > 0 THEN least(webhook_endpoints.failing_since, now()) END,
     hold_until = greatest(hold_until, now() + $1 * interval '1 millisecond'),
     state = CASE WHEN known.reason IS NULL THEN state ELSE 'paused' END,
     paused_reason = coalesce(paused_reason, known.reason),

@@ -1,5 +1,7 @@
 //! What a running process reads and cleans up about endpoints.
 
+use std::time::Duration;
+
 use diesel::QueryResult;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -7,6 +9,7 @@ use service_kit::statement;
 use url::Url;
 
 use super::endpoint::{Endpoint, Kinds};
+use super::milliseconds;
 use super::signature::Secret;
 
 /// An endpoint, as each poll sees it.
@@ -72,6 +75,35 @@ pub async fn forget_attempts(
     removed_max: i64,
 ) -> QueryResult<usize> {
     RunQueryDsl::execute(ForgetAttempts { endpoint, kept_max, removed_max }, connection).await
+}
+
+/// Corrects what `endpoint` and its deliveries wait for, if the clock was ahead when it was stored. No pause ends later
+/// than `latest` from now on, and no lease later than `latest_lease`.
+pub async fn correct_times(
+    connection: &mut AsyncPgConnection,
+    endpoint: i64,
+    latest: Duration,
+    latest_lease: Duration,
+) -> QueryResult<()> {
+    let (latest_ms, latest_lease_ms) = (milliseconds(latest), milliseconds(latest_lease));
+    RunQueryDsl::execute(CorrectHolds { endpoint, latest_ms }, connection).await?;
+    let correct = CorrectDeliveries { endpoint, latest_ms, latest_lease_ms };
+    RunQueryDsl::execute(correct, connection).await.map(drop)
+}
+
+statement! {
+    struct CorrectHolds = "correct_holds.sql" {
+        endpoint: i64 as BigInt,
+        latest_ms: i64 as BigInt,
+    }
+}
+
+statement! {
+    struct CorrectDeliveries = "correct_deliveries.sql" {
+        endpoint: i64 as BigInt,
+        latest_ms: i64 as BigInt,
+        latest_lease_ms: i64 as BigInt,
+    }
 }
 
 statement! {

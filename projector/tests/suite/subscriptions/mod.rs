@@ -2,6 +2,7 @@
 
 mod alone;
 mod beyond;
+mod clock;
 mod commands;
 mod exact;
 mod golden;

@@ -1,5 +1,6 @@
 //! Webhooks: real projectors send to a real receiver.
 
+mod clock;
 mod command;
 mod connections;
 mod failing;
