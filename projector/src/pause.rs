@@ -34,8 +34,8 @@ const LONGEST_PAUSE_AFTER_A_LONG_ATTEMPT: Duration = Duration::from_millis(600);
 /// The clock of another session, or of the moment before, may be this much ahead.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
-/// Nothing that pauses for up to `longest`, plus up to 100 % jitter, is due later than this from now on. If a stored time
-/// is, the clock was ahead when it was stored, and was corrected since: then it counts as due.
+/// Nothing that pauses for up to `longest`, plus up to 100 % jitter, is due later than this from now on. If a stored
+/// time is, the clock was ahead when it was stored, and was corrected since: then it counts as due.
 pub(crate) fn latest_due_in(longest: Duration) -> Duration {
     longest.saturating_mul(2).saturating_add(CLOCK_MARGIN)
 }

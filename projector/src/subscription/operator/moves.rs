@@ -84,8 +84,8 @@ pub async fn rewind(connection: &mut AsyncPgConnection, name: &str, to: To) -> R
 
 /// Moves the checkpoint forward. The events between are never handled.
 ///
-/// The checkpoint of a lost subscription that is beyond the log can also go back. Then parked events that are read again
-/// are removed.
+/// The checkpoint of a lost subscription that is beyond the log can also go back. Then parked events that are read
+/// again are removed.
 ///
 /// # Errors
 ///

@@ -59,7 +59,8 @@ async fn events_that_are_due_come_before_those_of_a_clock_that_was_ahead() -> Re
     }
     scene.worker(10)?.run_once().await?;
     let worker = scene.worker_with_retries(2, AT_ONCE)?;
-    let ahead = "UPDATE parked_events SET next_attempt_at = now() + CASE WHEN id = 3 THEN 0 ELSE 1 END * interval '1 day'";
+    let ahead = "UPDATE parked_events
+                 SET next_attempt_at = now() + CASE WHEN id = 3 THEN 0 ELSE 1 END * interval '1 day'";
     scene.session.batch_execute(ahead).await?;
     let both = BatchOutcome::Committed { applied: 0, parked: 2, waiting: 0 };
     assert_eq!(worker.retry_once().await?, both);

@@ -48,7 +48,8 @@ async fn a_first_failure_that_was_recorded_while_the_clock_was_ahead_counts_from
     let id = add(&mut connection, "https://hooks.example/").await?.id;
     deliver(&mut connection, id, &[event(1, 1)]).await?;
     for _ in 0..2 {
-        let due = "UPDATE webhook_endpoints SET hold_until = '-infinity'; UPDATE deliveries SET next_attempt_at = now()";
+        let due = "UPDATE webhook_endpoints SET hold_until = '-infinity';
+                   UPDATE deliveries SET next_attempt_at = now()";
         scene.session.batch_execute(due).await?;
         let leased = take(&mut connection, id, LIMITS).await?;
         delivery::finish(&mut connection, id, &[finished(&leased[0], 500)], 0, &FAST).await?;
