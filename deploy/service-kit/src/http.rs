@@ -127,6 +127,8 @@ where
         heartbeats: admin.heartbeats().clone(),
     };
     let running = listener.serve(routes).map_err(failed)?;
+    // Before the process can be ready. Connections that come before it serves wait in the backlog.
+    tracing::info!(http.address = %address, "listening");
     Ok(BoundServer { address, server: running, admin, stop, shutdown_delay: config.shutdown_delay() })
 }
 
@@ -151,7 +153,6 @@ impl BoundServer {
     ///
     /// The operating system's, when the server fails.
     pub async fn run(&mut self) -> io::Result<()> {
-        tracing::info!(http.address = %self.address, "listening");
         let requested = async {
             self.stop.begun.cancelled().await;
             tokio::time::sleep(self.shutdown_delay).await;

@@ -27,7 +27,8 @@ pub async fn state(connection: &mut AsyncPgConnection) -> QueryResult<LogState> 
     RunQueryDsl::get_result(ShowLog {}, connection).await
 }
 
-/// Sets for how many days events are kept. Switching the log on or off fails while another session writes to the outbox.
+/// Sets for how many days events are kept. Switching the log on or off fails while another session writes to the
+/// outbox.
 ///
 /// # Errors
 ///
