@@ -54,14 +54,17 @@ async fn start_projector(system: &System, port: u16) -> Result<Service> {
     Ok(projector)
 }
 
-/// Waits until the client has printed each of the orders at least once.
+/// Waits until the client has printed each of the orders at least once, and then saved its checkpoint.
 async fn until_received(received: &Path, orders: &BTreeSet<String>) -> Result<()> {
     let expected: BTreeSet<_> = orders.iter().map(|id| format!("order_placed {id}")).collect();
     wait::until("the client to receive every order", SOON, || {
         let text = fs::read_to_string(received).unwrap_or_default();
         let lines: BTreeSet<_> = text.lines().map(str::to_owned).collect();
         let missing = expected.difference(&lines).count();
-        std::future::ready(if missing == 0 { Ok(()) } else { Err(format!("{missing} are missing")) })
+        let changed = |file: &Path| fs::metadata(file).and_then(|data| data.modified()).ok();
+        let is_saved = changed(&received.with_file_name("checkpoint")) >= changed(received);
+        let seen = format!("{missing} are missing, saved: {is_saved}");
+        std::future::ready(if missing == 0 && is_saved { Ok(()) } else { Err(seen) })
     })
     .await?;
     Ok(())

@@ -54,9 +54,16 @@ impl Feed {
         self.page_within(query, 0).await
     }
 
-    /// A page, after up to `seconds`.
+    /// A page, after up to `seconds`. After a 503 it tries again, as `Retry-After` says: the machine may be busy.
     pub(super) async fn page_within(&self, query: &str, seconds: u64) -> Result<Page> {
-        Ok(Page(self.get(query, seconds).await?.error_for_status()?.json().await?))
+        let page = wait::until("a page", SOON, || async {
+            let response = self.get(query, seconds).await;
+            match response {
+                Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => Err("503"),
+                other => Ok(other),
+            }
+        });
+        Ok(Page(page.await??.error_for_status()?.json().await?))
     }
 
     /// The checkpoint after the newest event, once the log has this many.
