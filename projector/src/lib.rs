@@ -7,7 +7,7 @@
 //! | [`projection`] | the trait of projections, and one file for each read model |
 //! | [`outbox`] | claiming events, and the low-water mark at which claims start |
 //! | [`event_log`] | reading the events that have left the outbox, by position and without gaps |
-//! | [`subscription`] | whoever listens to the event log, each at its own pace |
+//! | [`subscription`] | the listeners of the event log, each at its own pace |
 //! | [`webhooks`] | sending events to endpoints of other systems |
 //! | [`feed`] | `GET /events`: the event log over HTTP |
 //! | [`waiting`] | events whose rows another session has locked |

@@ -66,7 +66,7 @@ const WAITERS_SHARE: usize = 2;
 #[openapi(
     info(
         title = "Orders: projector",
-        description = "The feed: the events of all orders, for whoever wants to listen."
+        description = "The feed: the events of all orders, in the order of the event log."
     ),
     paths(get_events::handle)
 )]

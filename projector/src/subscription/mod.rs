@@ -1,4 +1,4 @@
-//! Subscriptions: whoever listens to the event log, each at its own pace.
+//! Subscriptions: the listeners of the event log, each at its own pace.
 //!
 //! | File | Holds |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Which addresses a webhook may be sent to. Without this check, whoever may add an endpoint could have the projector
-//! send requests inside the private network.
+//! Which addresses a webhook may be sent to. Without this check, everyone who may add an endpoint could make the
+//! projector send requests inside the private network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

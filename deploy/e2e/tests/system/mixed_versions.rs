@@ -64,7 +64,7 @@ async fn get(url: &str) -> Result<Value> {
     Ok(response.json().await?)
 }
 
-/// Each order's detail is what write-api was told, whichever build it was.
+/// Each order's detail shows all data that write-api received, in either build.
 async fn check_details(read_url: &str, told: &[Told]) -> Result<()> {
     for order in told {
         let response =
@@ -206,6 +206,6 @@ async fn a_roll_out_under_load_loses_nothing() -> Result<()> {
     check_details(new[2].url(), &told).await?;
     let both = told.iter().filter(|order| order.was_told_to_both()).count();
     println!("{} orders, {both} told to both builds", told.len());
-    assert!(both > 50, "{both} orders were told to both builds");
+    assert!(both > 50, "both builds received steps of {both} orders");
     check_lists(&[new[2].url()], &told).await
 }

@@ -131,7 +131,7 @@ async fn an_operator_switches_the_log_off_and_on_and_readers_know_what_is_missin
     scene.emit([event(2, 1)]).await?;
     drain(&worker).await?;
     assert_eq!(scene.count("event_log").await?, 1);
-    assert!(reader.read().await?.has_lost(i64::MAX - 1), "whoever reads has lost events");
+    assert!(reader.read().await?.has_lost(i64::MAX - 1), "every reader has lost events");
 
     let (ok, shown) = projector_log(&scene, &["retention", "--days", "30"]).await?;
     assert!(

@@ -1,4 +1,4 @@
-//! What write-api was told about an order, and what the order's detail must show.
+//! The data of an order that write-api received, and the detail that must show it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
@@ -20,7 +20,7 @@ pub(super) fn text<'a>(object: &'a Value, name: &str) -> Result<&'a str> {
 pub(super) struct Told {
     /// The expected detail.
     detail: Map<String, Value>,
-    /// The build that was told each step.
+    /// The build that received each step.
     steps: Vec<Build>,
 }
 
@@ -44,7 +44,7 @@ impl Told {
         Ok(Self { detail, steps: Vec::new() })
     }
 
-    /// A step with its details, its response, and the build that was told.
+    /// A step with its details, its response, and the build that received it.
     pub(super) fn step(&mut self, details: &Value, response: &Value, build: Build) -> Result<()> {
         let status = text(response, "status")?;
         for name in ["status", "version", "updated_at"] {

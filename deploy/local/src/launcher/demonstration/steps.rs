@@ -48,7 +48,7 @@ struct Taken {
     updated_at: String,
 }
 
-/// Takes the steps, and returns what read-api shows of the order then: all that write-api was told.
+/// Takes the steps, and returns what read-api shows of the order then: all of its data.
 pub(super) async fn take(
     client: &Client,
     (write_url, read_url): (&str, &str),
