@@ -5,8 +5,8 @@
 SET LOCAL lock_timeout = '200ms';
 
 CREATE TABLE event_log (
-    -- The event's id in the outbox. Not unique by constraint: a second index, or this one in every partition with the
-    -- time, costs more than it protects.
+    -- The event's id in the outbox. No two events have the same one: the trigger sees to it. A constraint would have to
+    -- include the time.
     position    bigint      NOT NULL,
     kind        text        NOT NULL,
     payload     json        NOT NULL,
@@ -181,6 +181,8 @@ DECLARE
     settled   bigint;
     allocated bigint;
     ahead     bigint;
+    next      bigint;
+    is_logged boolean := false;
 BEGIN
     SELECT min(id), max(id) INTO oldest, newest FROM deleted;
     -- An idle worker's claim deletes nothing.
@@ -203,14 +205,25 @@ BEGIN
     END IF;
     SELECT below INTO STRICT settled FROM public.event_log_settled ORDER BY below DESC LIMIT 1;
     SELECT last_value INTO STRICT allocated FROM public.outbox_id_seq;
-    IF oldest >= settled AND newest <= allocated THEN
+    -- Whether a position has been used: by an id that was allocated twice. Nearly always, nothing is logged between the
+    -- ids of a batch, or only less than those that committed late. LIMIT: never a join, which may read the whole log.
+    SELECT position INTO next FROM public.event_log WHERE position >= oldest ORDER BY position LIMIT 1;
+    IF next <= newest THEN
+        is_logged := EXISTS (
+            SELECT
+            FROM deleted
+            CROSS JOIN LATERAL (SELECT FROM public.event_log WHERE position = id LIMIT 1) AS logged
+            WHERE id BETWEEN next AND (SELECT max(position) FROM public.event_log)
+        );
+    END IF;
+    IF oldest >= settled AND newest <= allocated AND NOT is_logged THEN
         INSERT INTO public.event_log (position, kind, payload, traceparent, recorded_at)
         SELECT id, kind, payload, traceparent, now() FROM deleted;
         RETURN NULL;
     END IF;
-    -- Readers have passed these ids, or will reach them long after others: inserted by hand, allocated long before they
-    -- were used by a sequence with a cache, or by one that was set back. They get fresh positions. One worker at a
-    -- time, because the sequence may have to be set forward first.
+    -- Readers have passed some of these ids, or will reach them long after others: inserted by hand, allocated long
+    -- before they were used by a sequence with a cache, or by one that was set back. They get fresh positions. One
+    -- worker at a time, because the sequence may have to be set forward first.
     PERFORM pg_advisory_xact_lock('public.event_log'::regclass::oid::integer, 1);
     SELECT last_value INTO STRICT allocated FROM public.outbox_id_seq;
     SELECT greatest(settled - 1, max(position)) INTO ahead FROM public.event_log;
@@ -219,10 +232,15 @@ BEGIN
     END IF;
     INSERT INTO public.event_log (position, kind, payload, traceparent, recorded_at)
     SELECT
-        CASE WHEN id BETWEEN settled AND allocated THEN id ELSE nextval('public.outbox_id_seq') END,
+        CASE
+            WHEN id BETWEEN settled AND allocated
+                AND NOT EXISTS (SELECT FROM public.event_log WHERE position = id) THEN id
+            ELSE nextval('public.outbox_id_seq')
+        END,
         kind, payload, traceparent, now()
     FROM (SELECT * FROM deleted ORDER BY id) AS ordered;
-    RAISE WARNING 'events with ids from % to % are outside of % to %: those are logged under new positions',
+    RAISE WARNING
+        'events with ids from % to % are outside of % to %, or were used before: those are logged under new positions',
         oldest, newest, settled, allocated;
     RETURN NULL;
 END

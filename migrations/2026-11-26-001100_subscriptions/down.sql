@@ -1,1 +1,1 @@
-DROP TABLE subscription_parked, subscriptions;
+DROP TABLE subscription_parked, subscription_checkpoints, subscriptions;

@@ -12,11 +12,17 @@ CREATE TABLE webhook_endpoints (
     -- Changes with everything that a projector keeps in memory: url, kinds, state and secrets.
     revision      bigint      NOT NULL DEFAULT 1,
     created_at    timestamptz NOT NULL DEFAULT now(),
-    -- Requests that failed since the last success, and when the first of them did.
+    -- Requests that failed since the last success, and when the first of them did. Failures are recorded once they
+    -- have lasted for a moment.
     failures      integer     NOT NULL DEFAULT 0,
     failing_since timestamptz,
+    -- When the last outage began and ended. What failed in it for the first time counts as refused since its end.
+    outage_since  timestamptz NOT NULL DEFAULT '-infinity',
+    recovered_at  timestamptz NOT NULL DEFAULT '-infinity',
     -- Nothing is sent before this time.
     hold_until    timestamptz NOT NULL DEFAULT '-infinity',
+    -- What the receiver asked for of that. Only this remains when something succeeds.
+    asked_until   timestamptz NOT NULL DEFAULT '-infinity',
 
     CONSTRAINT webhook_endpoints_slot_in_range CHECK (slot BETWEEN 1 AND 100),
     CONSTRAINT webhook_endpoints_url_length CHECK (octet_length(url) BETWEEN 1 AND 2048),
@@ -60,7 +66,7 @@ CREATE TABLE deliveries (
     -- Grows with each lease: only the holder of the last one may confirm or postpone the delivery.
     fence           bigint      NOT NULL DEFAULT 0,
 
-    -- Two events can have one position if the sequence of ids was set back.
+    -- The log never uses a position twice; should it ever, no event is taken for another.
     PRIMARY KEY (endpoint, position, event_id),
     CONSTRAINT deliveries_failures_fit CHECK ((failures > 0) = (first_failed_at IS NOT NULL))
 );
@@ -95,7 +101,10 @@ CREATE TABLE webhook_attempts (
     CONSTRAINT webhook_attempts_error_length CHECK (char_length(error) <= 500)
 );
 
--- The first and the last attempts of each endpoint are read and removed by key; nothing else is searched.
+-- The last success of each endpoint. Not by id: the primary key could then be used, which has all failures too.
+CREATE INDEX webhook_attempts_accepted ON webhook_attempts (endpoint, attempted_at) WHERE error IS NULL;
+
+-- The first and the last attempts of each endpoint are read and removed by key.
 ALTER TABLE webhook_attempts SET (autovacuum_vacuum_insert_scale_factor = 0.05);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_endpoints TO orders_projector;

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod admin;
 pub mod batch;
+mod budget;
 pub mod cli;
 mod config;
 pub mod database;
@@ -45,6 +46,7 @@ pub mod outbox;
 pub mod parked;
 mod pause;
 pub mod projection;
+mod read_models;
 pub mod subscription;
 pub mod waiting;
 pub mod webhooks;
@@ -52,12 +54,12 @@ mod worker;
 
 pub use config::Config;
 pub use parked::RetryPolicy;
+pub use read_models::{ReadModels, projections, read_models};
 
 use crate::admin::AdminEndpoints;
 use crate::batch::BatchRunner;
 use crate::event_log::{EventLog, Upkeep};
 use crate::metrics::Metrics;
-use crate::projection::{OrderSummary, Projection};
 use crate::subscription::Pace;
 use crate::worker::Worker;
 
@@ -65,48 +67,6 @@ use crate::worker::Worker;
 const CHECK_CONNECTIONS: usize = 1;
 /// The connections that follow the event log and keep it in order.
 const EVENT_LOG_CONNECTIONS: usize = 2;
-
-/// The projections of the claim. They share its transaction: what stops one of them stops all.
-#[must_use]
-pub fn projections() -> Vec<Box<dyn Projection>> {
-    vec![Box::new(OrderSummary)]
-}
-
-/// The read models that are subscriptions: each has its own checkpoint and fails alone. Add yours here.
-#[must_use]
-pub fn read_models() -> Vec<Box<dyn Projection>> {
-    Vec::new()
-}
-
-/// What a projector keeps up to date.
-pub struct ReadModels {
-    /// In the claim.
-    pub claimed: Vec<Box<dyn Projection>>,
-    /// In a subscription each.
-    pub subscribed: Vec<Box<dyn Projection>>,
-}
-
-impl ReadModels {
-    /// All read models of this build.
-    #[must_use]
-    pub fn all() -> Self {
-        Self { claimed: projections(), subscribed: read_models() }
-    }
-
-    /// These and one more, in a subscription: for a program of your own that is this projector with your read model.
-    #[must_use]
-    pub fn and(mut self, read_model: impl Projection + 'static) -> Self {
-        self.subscribed.push(Box::new(read_model));
-        self
-    }
-}
-
-/// Only in the claim.
-impl From<Vec<Box<dyn Projection>>> for ReadModels {
-    fn from(claimed: Vec<Box<dyn Projection>>) -> Self {
-        Self { claimed, subscribed: Vec::new() }
-    }
-}
 
 /// A running projector.
 pub struct Projector {
@@ -219,9 +179,8 @@ impl Projector {
         for task in subscription::read_model_tasks(&config.database, subscribed, config.parked, &pace)? {
             workers.spawn(task.run());
         }
-        let webhook_database = config.database.clone().with_pool_size(webhooks::CONNECTIONS);
-        let webhook_database = database::open(&webhook_database, "projector")?;
-        webhooks::start(&mut workers, webhook_database, &config.webhooks, &registry, pace);
+        let webhook_databases = webhooks::Databases::open(&config.database)?;
+        webhooks::start(&mut workers, webhook_databases, &config.webhooks, &registry, pace);
         let upkeep = stop.clone().run_until_cancelled_owned(registry.run_upkeep());
         workers.spawn(async move {
             upkeep.await;

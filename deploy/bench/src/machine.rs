@@ -54,7 +54,8 @@ fn exceptions(plan: Plan) -> &'static str {
     if plan.shrink > 1 {
         ", of a part of the rows"
     } else {
-        "; latency 6 times as long, scale half as often, mixed once and up to 30 times as long"
+        "; latency 6 times and listeners twice as long, scale half as often, catch-up and mixed once, \
+         mixed up to 30 times as long"
     }
 }
 

@@ -1,11 +1,15 @@
 //! `bench`: measures the real services under load, and PostgreSQL alone (with pgbench) in the same run for comparison.
 
+mod arrivals;
+mod endpoints;
 mod machine;
+mod options;
 mod outbox;
 mod own_database;
 mod pgbench;
 mod plan;
 mod program;
+mod receiver;
 mod report;
 mod rows;
 mod scenario;
@@ -25,6 +29,7 @@ use clap::Parser;
 use testkit::services::{ServiceBinaries, ServiceKind};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::options::Listeners;
 use crate::plan::Plan;
 use crate::report::Figure;
 use crate::scenario::Scenario;
@@ -37,13 +42,13 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Scenario: `write`, `drain`, `read`, `latency`, `poison`, `locked`, `listeners`, `webhook`, `bloat`, `mixed`,
-    /// `scale` or `all`.
+    /// Scenario: `write`, `drain`, `event-log`, `read`, `latency`, `poison`, `locked`, `listeners`, `webhook`, `feed`,
+    /// `catch-up`, `bloat`, `mixed`, `scale` or `all`.
     scenario: Selection,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Number of measurements; `scale` takes half as many, `mixed` one.
+    /// Number of measurements; `scale` takes half as many, `mixed` and `catch-up` one.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Also write the figures to this file as JSON.
@@ -53,13 +58,15 @@ struct Cli {
     ///
     /// The measurements use a new database, which is removed at the end; the services' roles stay. The user must be
     /// able to create databases and roles, to SET ROLE to them, to CHECKPOINT, and to read all settings. `latency`,
-    /// `poison`, `locked`, `listeners` and `webhook` need `track_commit_timestamp`.
+    /// `poison`, `locked`, `listeners`, `webhook` and `feed` need `track_commit_timestamp`.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// Only check that everything works, with a hundredth of the rows and short times. The figures mean nothing and are
     /// not judged.
     #[arg(long)]
     quick: bool,
+    #[command(flatten)]
+    listeners: Listeners,
 }
 
 /// One scenario, or all of them.
@@ -85,7 +92,7 @@ const TARGET_MISSED: u8 = 3;
 /// Exit status if targets cannot be judged.
 const NOT_JUDGED: u8 = 4;
 
-/// `listeners` needs a projector with a read model that can fail.
+/// `listeners` and `catch-up` need a projector with a read model that is a subscription.
 const BINARIES: [ServiceKind; 4] =
     [ServiceKind::WriteApi, ServiceKind::Projector, ServiceKind::ReadApi, ServiceKind::RevenueProjector];
 
@@ -120,6 +127,7 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
         time: Duration::from_secs(cli.seconds),
         rounds: cli.rounds,
         shrink: if cli.quick { 100 } else { 1 },
+        listeners: cli.listeners,
     };
     for scenario in &cli.scenario.0 {
         scenario.check(stage).await?;

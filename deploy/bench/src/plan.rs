@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::options::Listeners;
+
 /// Sizes and times of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
@@ -11,6 +13,7 @@ pub(crate) struct Plan {
     /// Divides numbers of rows. If greater than 1, longer measurements take `time` too: the run only shows that
     /// everything works.
     pub(crate) shrink: u32,
+    pub(crate) listeners: Listeners,
 }
 
 impl Plan {

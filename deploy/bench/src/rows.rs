@@ -69,20 +69,52 @@ pub(crate) async fn remove_summaries(stage: &Stage, first: u32) -> Result<()> {
 
 /// Writes one event for each of these orders to the outbox, in one transaction.
 pub(crate) async fn fill_outbox(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
-    let identity = r#""order_id":"%1$s","customer_id":"%2$s","status":"placed","version":1"#;
-    let totals = format!(r#""total_cents":{TOTAL_CENTS},"item_count":3,"last_item_sku":"SKU-00003""#);
-    let order = format!(r#"{{{identity},{totals},"placed_at":"%3$s"}}"#);
-    let head = r#""event_id":"%1$s","schema_version":1,"occurred_at":"%3$s""#;
-    let event = format!(r#"{{{head},"order":{order},"items":{ITEMS},"currency":"{CURRENCY}"}}"#);
     let insert = format!(
         "INSERT INTO outbox (kind, payload)
-         SELECT 'order_placed', format('{event}', {ORDER_ID}, {customer_id},
-             to_char({PLACED_AT} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))::json
+         SELECT 'order_placed', {event}
          FROM {numbers} AS n ORDER BY n",
-        customer_id = customer_id(customers),
+        event = event(customers, ORDER_ID, "'placed'", "1", "''"),
         numbers = series(&orders),
     );
     Ok(stage.session.batch_execute(&insert).await?)
+}
+
+/// The events of an order by [`fill_versions`].
+pub(crate) const VERSIONS: u32 = 3;
+
+/// Writes the events of these orders to the outbox, in one transaction: each order is placed, paid and shipped, with
+/// a thousand events of others between.
+pub(crate) async fn fill_versions(stage: &Stage, orders: Range<u32>, customers: u32) -> Result<()> {
+    let event_id = "lpad(to_hex(n::bigint * 4 + version), 32, '0')::uuid";
+    let insert = format!(
+        "INSERT INTO outbox (kind, payload)
+         SELECT 'order_' || status, {event}
+         FROM {numbers} AS n, (VALUES
+             (1, 'placed', ''),
+             (2, 'paid', ',\"paid_at\":\"2026-11-18T11:07:40Z\"'),
+             (3, 'shipped', ',\"carrier\":\"DHL\",\"tracking_number\":\"JD0146000\",'
+                 '\"paid_at\":\"2026-11-18T11:07:40Z\",\"shipped_at\":\"2026-11-18T11:08:40Z\"')
+         ) AS step (version, status, facts)
+         ORDER BY n + version * 1000, n",
+        event = event(customers, event_id, "status", "version", "facts"),
+        numbers = series(&orders),
+    );
+    Ok(stage.session.batch_execute(&insert).await?)
+}
+
+/// SQL for the event of order n, with SQL for its id, its status, its version and the facts of its step.
+fn event(customers: u32, event_id: &str, status: &str, version: &str, facts: &str) -> String {
+    let identity = r#""order_id":"%1$s","customer_id":"%2$s","status":"%5$s","version":%6$s"#;
+    let totals = format!(r#""total_cents":{TOTAL_CENTS},"item_count":3,"last_item_sku":"SKU-00003""#);
+    let order = format!(r#"{{{identity},{totals},"placed_at":"%3$s"}}"#);
+    let head = r#""event_id":"%4$s","schema_version":1,"occurred_at":"%3$s""#;
+    let event = format!(r#"{{{head},"order":{order},"items":{ITEMS},"currency":"{CURRENCY}"%7$s}}"#);
+    format!(
+        "format('{event}', {ORDER_ID}, {customer_id},
+             to_char({PLACED_AT} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+             {event_id}, {status}, {version}, {facts})::json",
+        customer_id = customer_id(customers),
+    )
 }
 
 fn series(orders: &Range<u32>) -> String {

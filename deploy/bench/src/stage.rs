@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use testkit::database::Database;
 use testkit::postgres::{ServerOptions, Tuning};
-use testkit::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::services::{Operator, Service, ServiceBinaries, ServiceKind};
 use tokio_postgres::{Client, NoTls};
 
 use crate::own_database::OwnDatabase;
@@ -72,6 +72,12 @@ impl Stage {
         let mut service = Service::start_with(variables, kind, &program, &url, 0, self.database.log_dir())?;
         service.wait_until_ready().await?;
         Ok(service)
+    }
+
+    /// The commands of the projector.
+    pub(crate) fn operator(&self) -> Result<Operator> {
+        let kind = ServiceKind::Projector;
+        Ok(Operator::new(self.binaries.program(kind), self.database.url_for(kind.role())?))
     }
 
     /// Adds the tables of the example.

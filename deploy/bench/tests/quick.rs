@@ -7,9 +7,12 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::test_database::TestDatabase;
 
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 14] = [
     "bloat",
+    "catch-up",
     "drain",
+    "event-log",
+    "feed",
     "latency",
     "listeners",
     "locked",

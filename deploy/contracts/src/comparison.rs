@@ -36,7 +36,7 @@ impl Direction {
 pub(crate) struct Comparison {
     breaks: BTreeSet<Break>,
     /// Pairs of schemas that were compared. Most schemas are used many times, and some contain themselves.
-    seen: BTreeSet<(String, String, Direction)>,
+    seen: BTreeSet<(Vec<String>, Vec<String>, Direction)>,
 }
 
 impl Comparison {
@@ -44,9 +44,15 @@ impl Comparison {
         self.breaks.insert(Break { rule, at: at.to_owned(), name: name.to_owned() });
     }
 
-    /// Whether this pair has not been compared yet.
-    pub(crate) fn is_new(&mut self, baseline: &Node<'_>, present: &Node<'_>, direction: Direction) -> bool {
-        self.seen.insert((baseline.pointer.clone(), present.pointer.clone(), direction))
+    /// Whether these have not been compared yet.
+    pub(crate) fn is_new(
+        &mut self,
+        baseline: &[Node<'_>],
+        present: &[Node<'_>],
+        direction: Direction,
+    ) -> bool {
+        let places = |nodes: &[Node<'_>]| nodes.iter().map(|node| node.pointer.clone()).collect();
+        self.seen.insert((places(baseline), places(present), direction))
     }
 
     /// A comparison on trial: it adds nothing to this one.

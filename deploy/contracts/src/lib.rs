@@ -1,9 +1,9 @@
-//! Compares contracts with what they promised before: the OpenAPI documents of the services, and the schemas of the
-//! events. The README says how a contract may change.
+//! Compares contracts with what they promised before: the OpenAPI documents of the services, and the schemas of events
+//! and webhooks. The README says how a contract may change.
 //!
 //! | Module | |
 //! |---|---|
-//! | [`openapi`], [`events`] | the rules: what in the present document breaks users of the baseline |
+//! | [`openapi`], [`events`], [`message`] | the rules: what in the present document breaks users of the baseline |
 //! | [`baseline`] | the committed baselines, their check and their update |
 //! | [`changelog`] | the items under "Breaking", without which no baseline may break |
 //!
@@ -14,6 +14,7 @@ pub mod baseline;
 pub mod changelog;
 mod comparison;
 pub mod events;
+pub mod message;
 mod node;
 pub mod openapi;
 mod rule;

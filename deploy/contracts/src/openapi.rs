@@ -3,6 +3,7 @@
 mod parameters;
 mod responses;
 mod security;
+mod servers;
 
 use serde_json::Value;
 
@@ -51,6 +52,7 @@ pub fn breaks(baseline: &Value, present: &Value) -> Vec<Break> {
     let (old, new) = (Node::root(baseline), Node::root(present));
     let mut comparison = Comparison::default();
     comparison.unknown_members(&old, &new, OF_DOCUMENT, "document");
+    comparison.servers(&[Sides { old: &old, new: &new }]);
     for (path, old_item) in old.child("paths").members() {
         let new_item = new.child("paths").child(path);
         if new_item.value.is_null() {
@@ -64,6 +66,7 @@ pub fn breaks(baseline: &Value, present: &Value) -> Vec<Break> {
 }
 
 /// The same thing in both documents.
+#[derive(Debug, Clone, Copy)]
 struct Sides<'a, 'b> {
     old: &'b Node<'a>,
     new: &'b Node<'a>,
@@ -72,6 +75,7 @@ struct Sides<'a, 'b> {
 impl Comparison {
     fn path(&mut self, documents: &Sides<'_, '_>, items: &Sides<'_, '_>, path: &str) {
         self.unknown_members(items.old, items.new, OF_PATH, path);
+        self.servers(&[*items, *documents]);
         for method in METHODS {
             let name = format!("{} {path}", method.to_uppercase());
             match (items.old.get(method), items.new.get(method)) {
@@ -79,6 +83,7 @@ impl Comparison {
                 (Some(old), Some(new)) => {
                     self.unknown_members(&old, &new, OF_OPERATION, &name);
                     let operations = Sides { old: &old, new: &new };
+                    self.servers(&[operations, *items, *documents]);
                     self.parameters(items, &operations);
                     self.request_body(&operations, &name);
                     self.responses(&operations, &name);

@@ -27,6 +27,8 @@ macro_rules! rules {
 }
 
 rules! {
+    /// A base URL is gone.
+    ServerRemoved = "server-removed",
     /// A path is gone.
     PathRemoved = "path-removed",
     /// An operation (method of a path) is gone.
@@ -69,6 +71,8 @@ rules! {
     OutputFieldOptional = "output-field-optional",
     /// The enumeration has a value that users do not know, and was not documented as open.
     OutputEnumWidened = "output-enum-widened",
+    /// An open enumeration has lost a value that users may act on.
+    OutputEnumValueRemoved = "output-enum-value-removed",
     /// A limit that users could rely on is gone or wider.
     OutputLimitLoosened = "output-limit-loosened",
     /// The type does not fit the type before; `null` is a type.
@@ -100,7 +104,8 @@ pub struct Break {
     pub rule: Rule,
     /// JSON pointer: into the present document for something new, into the baseline otherwise.
     pub at: String,
-    /// What the changelog must name: the field, parameter, header, status, media type, operation, path or kind.
+    /// What the changelog must name: the field, value, parameter, header, status, media type, operation, path, base URL
+    /// or kind.
     pub name: String,
 }
 

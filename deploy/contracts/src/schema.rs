@@ -2,6 +2,7 @@
 
 mod limits;
 mod shape;
+mod values;
 
 use std::collections::BTreeSet;
 use std::slice;
@@ -54,20 +55,26 @@ struct Pair<'a> {
 impl Comparison {
     /// Compares the schemas of `name`.
     pub(crate) fn schema(&mut self, old: &Node<'_>, new: &Node<'_>, direction: Direction, name: &str) {
+        self.schemas(slice::from_ref(old), slice::from_ref(new), direction, name);
+    }
+
+    /// Compares the schemas of `name`, of which all must hold.
+    fn schemas(&mut self, old: &[Node<'_>], new: &[Node<'_>], direction: Direction, name: &str) {
         if !self.is_new(old, new, direction) {
             return;
         }
         let pair = Pair { old: Shape::new(old), new: Shape::new(new), direction, name };
-        if pair.old.is_unclear || pair.new.is_unclear {
-            if old.value != new.value {
-                self.add(Rule::UnknownKeywordChanged, &pair.old.pointer, name);
-            }
-            return;
-        }
+        let is_unclear = pair.old.is_unclear || pair.new.is_unclear;
         match (pair.old.alternatives.as_slice(), pair.new.alternatives.as_slice()) {
+            _ if is_unclear => {
+                if !old.iter().map(|node| node.value).eq(new.iter().map(|node| node.value)) {
+                    self.add(Rule::UnknownKeywordChanged, &pair.old.pointer, name);
+                }
+            }
             ([], []) => self.keywords(&pair),
-            ([], new) => self.alternatives(&pair, slice::from_ref(old), new),
-            (old, []) => self.alternatives(&pair, old, slice::from_ref(new)),
+            ([], alternatives) if old.len() == 1 => self.alternatives(&pair, old, alternatives),
+            (alternatives, []) if new.len() == 1 => self.alternatives(&pair, alternatives, new),
+            ([], _) | (_, []) => self.add(Rule::UnknownKeywordChanged, &pair.old.pointer, name),
             (old, new) => {
                 self.keywords(&pair);
                 self.alternatives(&pair, old, new);
@@ -124,47 +131,27 @@ impl Comparison {
         }
     }
 
-    fn values(&mut self, pair: &Pair<'_>) {
-        let (sent, read) = pair.direction.sender_receiver(pair.old.values(), pair.new.values());
-        let Some(read) = read else { return };
-        let becomes_open = match pair.direction {
-            Direction::Output if pair.old.has_open_values() => return,
-            Direction::Output => pair.new.has_open_values(),
-            Direction::Input => false,
-        };
-        let fits = sent.is_some_and(|sent| sent.iter().all(|value| read.contains(value)));
-        if becomes_open || !fits {
-            let rule = pair.direction.choose(Rule::InputEnumNarrowed, Rule::OutputEnumWidened);
-            self.add_for(pair, rule, if pair.old.first("const").is_some() { "const" } else { "enum" });
-        }
-    }
-
-    fn default(&mut self, pair: &Pair<'_>) {
-        let old = pair.old.first("default");
-        if pair.direction == Direction::Input && old.is_some() && old != pair.new.first("default") {
-            self.add_for(pair, Rule::InputDefaultChanged, "default");
-        }
-    }
-
     fn properties(&mut self, pair: &Pair<'_>) {
         let (old, new) = (pair.old.properties(), pair.new.properties());
-        for (name, schema) in &old {
+        let place =
+            |schemas: &[Node<'_>]| schemas.first().map_or_else(String::new, |node| node.pointer.clone());
+        for (name, schemas) in &old {
             if let Some(present) = new.get(name) {
-                self.schema(schema, present, pair.direction, name);
+                self.schemas(schemas, present, pair.direction, name);
             } else {
                 let rule = pair.direction.choose(Rule::InputFieldRemoved, Rule::OutputFieldRemoved);
-                self.add(rule, &schema.pointer, name);
+                self.add(rule, &place(schemas), name);
             }
         }
         let (sent, read) = pair.direction.sender_receiver(pair.old.required(), pair.new.required());
         for name in read.difference(&sent) {
-            let (rule, place) = match pair.direction {
+            let (rule, schemas) = match pair.direction {
                 Direction::Input => (Rule::InputFieldRequired, new.get(name).or(old.get(name))),
                 Direction::Output if !new.contains_key(name) => continue,
                 Direction::Output => (Rule::OutputFieldOptional, old.get(name)),
             };
             let pointer =
-                place.map_or_else(|| format!("{}/required", pair.old.pointer), |place| place.pointer.clone());
+                schemas.map_or_else(|| format!("{}/required", pair.old.pointer), |schemas| place(schemas));
             self.add(rule, &pointer, name);
         }
     }
@@ -191,14 +178,13 @@ impl Comparison {
     }
 
     fn items(&mut self, pair: &Pair<'_>) {
-        match (pair.old.child("items"), pair.new.child("items")) {
-            (Some(old), Some(new)) => self.schema(&old, &new, pair.direction, pair.name),
-            (old, new) => {
-                let (sent, read) = pair.direction.sender_receiver(old, new);
-                if sent.is_none() && read.is_some() {
-                    self.add_for(pair, Rule::TypeChanged, "items");
-                }
-            }
+        let (old, new) = (pair.old.children("items"), pair.new.children("items"));
+        if !old.is_empty() && !new.is_empty() {
+            return self.schemas(&old, &new, pair.direction, pair.name);
+        }
+        let (sent, read) = pair.direction.sender_receiver(old, new);
+        if sent.is_empty() && !read.is_empty() {
+            self.add_for(pair, Rule::TypeChanged, "items");
         }
     }
 

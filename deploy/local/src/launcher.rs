@@ -3,22 +3,22 @@
 mod demonstration;
 mod ports;
 mod revenue;
+mod system;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio_util::sync::CancellationToken;
 
-use self::ports::{Pair, Ports};
+use self::demonstration::Parts;
+use self::ports::Ports;
 use self::revenue::Revenue;
+use self::system::System;
 use testkit::database::Database;
 use testkit::postgres::{ServerOptions, Tuning};
-use testkit::services::{Service, ServiceBinaries, ServiceKind};
-
-/// The product's, or that of the example in its place.
-const PROJECTORS: [ServiceKind; 2] = [ServiceKind::Projector, ServiceKind::RevenueProjector];
+use testkit::services::{ServiceBinaries, ServiceKind};
 
 /// The options of the launcher.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,6 +41,8 @@ pub struct Options {
     #[arg(long)]
     once: bool,
     /// Keep the data of the private PostgreSQL in this directory for the next start.
+    ///
+    /// Without it, the data is removed at the end. The logs are removed in any case.
     #[arg(long, value_name = "DIR", conflicts_with = "database_url")]
     data_dir: Option<PathBuf>,
     /// Add the example of a read model of your own, deploy/examples/revenue.
@@ -89,8 +91,13 @@ async fn launch(options: Options) -> Result<(System, Database)> {
         "" => None,
         url => Some(Revenue::before_the_demonstration(url).await?),
     };
-    let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
-    demonstration::run(write, read, system.feed_url()).await?;
+    demonstration::run(Parts {
+        write_url: system.url(ServiceKind::WriteApi),
+        read_url: system.url(ServiceKind::ReadApi),
+        projector_url: system.feed_url(),
+        operator: system.operator(&binaries, &database)?,
+    })
+    .await?;
     if let Some(revenue) = revenue {
         revenue.show().await?;
     }
@@ -102,9 +109,7 @@ async fn wait_for_a_death(system: &mut System, database: &mut Database) -> Resul
     loop {
         tokio::time::sleep(Duration::from_millis(250)).await;
         ensure!(database.is_running(), "PostgreSQL has ended");
-        for service in &mut system.services {
-            ensure!(service.is_running(), "{} has ended", service.kind().name());
-        }
+        system.check_running()?;
     }
 }
 
@@ -142,85 +147,6 @@ async fn database(
     Ok(database)
 }
 
-/// The services. They are dropped, and so stopped, before their database.
-struct System {
-    services: Vec<Service>,
-}
-
-impl System {
-    async fn start(
-        kinds: &[ServiceKind],
-        binaries: &ServiceBinaries,
-        database: &Database,
-        ports: &Ports,
-    ) -> Result<Self> {
-        let mut system = Self { services: Vec::new() };
-        let width =
-            kinds.iter().map(|kind| kind.name().len()).max().unwrap_or_default().max("migrations".len());
-        for kind in kinds {
-            let service = start_service(*kind, &binaries.program(*kind), database, ports).await?;
-            print_line(
-                format!("{:<width$}  {:<21}  probes {}", kind.name(), service.url(), service.admin_url())
-                    .as_str(),
-            )?;
-            system.services.push(service);
-        }
-        Ok(system)
-    }
-
-    /// Empty if there is no such service.
-    fn url(&self, kind: ServiceKind) -> &str {
-        self.find(&[kind]).map(Service::url).unwrap_or_default()
-    }
-
-    fn feed_url(&self) -> &str {
-        self.find(&PROJECTORS).map(Service::url).unwrap_or_default()
-    }
-
-    fn admin_url(&self, kinds: &[ServiceKind]) -> &str {
-        self.find(kinds).map(Service::admin_url).unwrap_or_default()
-    }
-
-    /// The service of one of these kinds.
-    fn find(&self, kinds: &[ServiceKind]) -> Option<&Service> {
-        self.services.iter().find(|service| kinds.contains(&service.kind()))
-    }
-
-    /// Signals all services first, then waits for them.
-    fn stop(self) -> Result<()> {
-        self.services.iter().for_each(Service::terminate);
-        for service in self.services {
-            let name = service.kind().name();
-            let status = service.stop()?;
-            ensure!(status.success(), "{name} ended with {status}");
-        }
-        Ok(())
-    }
-}
-
-/// Starts the service on the first pair of ports that works.
-async fn start_service(
-    kind: ServiceKind,
-    program: &Path,
-    database: &Database,
-    ports: &Ports,
-) -> Result<Service> {
-    let url = database.url_for(kind.role())?;
-    let mut failure = None;
-    for Pair { api, admin } in ports.candidates(kind) {
-        let admin = admin.to_string();
-        let variables = [("ADMIN_PORT", admin.as_str())];
-        let mut service = Service::start_with(&variables, kind, program, &url, api, database.log_dir())?;
-        match service.wait_until_ready().await {
-            Ok(()) => return Ok(service),
-            // A service that still runs has its ports; another pair would not help.
-            Err(error) if service.is_running() => return Err(error.into()),
-            Err(error) => failure = Some(error),
-        }
-    }
-    Err(failure.map_or_else(|| anyhow!("no ports to try"), Into::into))
-}
-
 fn print_hints(system: &System, database: &Database) -> Result<()> {
     let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
     let feed = system.feed_url();
@@ -247,13 +173,18 @@ Read and try the APIs in a browser:
 {revenue}Check readiness and metrics:
   curl -i {read_admin}/readyz
   curl {projector_admin}/metrics
-Open the database and follow the logs:
+Run commands of the projector, in another terminal:
+  {export}
+  export WEBHOOK_ALLOW_PRIVATE=true
+  cargo run -p projector -- webhooks list
+Open the database and follow the logs, which are removed at the end:
   {psql}
   tail -f {logs}/*.log
 
 Ctrl-C stops everything.",
-        read_admin = system.admin_url(&[ServiceKind::ReadApi]),
-        projector_admin = system.admin_url(&PROJECTORS),
+        read_admin = system.admin_url(ServiceKind::ReadApi),
+        projector_admin = system.projector_admin_url(),
+        export = database.export(ServiceKind::Projector.role()),
         psql = database.psql(),
         logs = database.log_dir().display(),
     ))

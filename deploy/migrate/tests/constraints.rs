@@ -42,9 +42,11 @@ const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, 
     (1, 'k', '{}', now(), 1, 'e')";
 const LOG_STATE: &str = "UPDATE event_log_state SET is_only = true, retention_days = 7";
 
-const SUBSCRIPTION: &str =
-    "INSERT INTO subscriptions (name, checkpoint, history, state, failures, next_attempt_at, last_error)
-    VALUES ('s', 0, 1, 'running', 0, now(), 'e')";
+const SUBSCRIPTION: &str = "INSERT INTO subscriptions (name, state, failures, next_attempt_at, last_error)
+    VALUES ('s', 'running', 0, now(), 'e')";
+const CHECKPOINT: &str =
+    "INSERT INTO subscription_checkpoints (subscription, generation, checkpoint, history, moved_at)
+    VALUES ('s', 1, 0, 1, now())";
 const SUBSCRIPTION_PARKED: &str =
     "INSERT INTO subscription_parked (subscription, position, kind, payload, recorded_at, attempts, error,
     parked_at, next_attempt_at) VALUES ('s', 1, 'k', '{}', '2026-01-01', 0, 'e', '2026-01-02', '2026-01-03')";
@@ -60,7 +62,7 @@ const ATTEMPT: &str = "INSERT INTO webhook_attempts (endpoint, position, event_i
     ((SELECT max(id) FROM webhook_endpoints), 1, gen_random_uuid(), 1, 'refused')";
 
 /// A valid statement, a replacement in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 90] = [
+const BROKEN: [(&str, &str, &str, &str); 92] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
     (ORDER, "'c'", "'.'", "orders_customer_id_addressable"),
@@ -129,11 +131,13 @@ const BROKEN: [(&str, &str, &str, &str); 90] = [
     (PARKED, "1, 'e'", "0, 'e'", "parked_events_attempts_positive"),
     (SUBSCRIPTION, "'s'", "''", "subscriptions_name_length"),
     (SUBSCRIPTION, "'s'", "repeat('s', 129)", "subscriptions_name_length"),
-    (SUBSCRIPTION, "0, 1", "-1, 1", "subscriptions_checkpoint_not_negative"),
     (SUBSCRIPTION, "'running'", "'stopped'", "subscriptions_state_known"),
     (SUBSCRIPTION, "0, now()", "-1, now()", "subscriptions_failures_not_negative"),
     (SUBSCRIPTION, "'e'", "repeat('e', 2001)", "subscriptions_last_error_length"),
     (SUBSCRIPTION, "now()", "'infinity'", "subscriptions_times_readable"),
+    (CHECKPOINT, "0, 1", "-1, 1", "subscription_checkpoints_not_negative"),
+    (CHECKPOINT, "now()", "'-infinity'", "subscription_checkpoints_times_readable"),
+    (CHECKPOINT, "now()", "'infinity'", "subscription_checkpoints_times_readable"),
     (SUBSCRIPTION_PARKED, "0, 'e'", "-1, 'e'", "subscription_parked_attempts_not_negative"),
     (SUBSCRIPTION_PARKED, "'e'", "repeat('e', 2001)", "subscription_parked_error_length"),
     (SUBSCRIPTION_PARKED, "'2026-01-01'", "'-infinity'", "subscription_parked_times_readable"),

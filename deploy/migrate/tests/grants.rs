@@ -8,59 +8,7 @@ use testkit::wait;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel};
 
-const EXPECTED: &str = "\
-orders_write_api __diesel_schema_migrations: -
-orders_write_api deliveries: -
-orders_write_api event_log: -
-orders_write_api event_log_<day>: -
-orders_write_api event_log_histories: -
-orders_write_api event_log_settled: -
-orders_write_api event_log_state: -
-orders_write_api order_summary: -
-orders_write_api orders: SELECT INSERT UPDATE
-orders_write_api outbox: INSERT
-orders_write_api parked_events: -
-orders_write_api subscription_parked: -
-orders_write_api subscriptions: -
-orders_write_api waiting_events: -
-orders_write_api webhook_attempts: -
-orders_write_api webhook_endpoints: -
-orders_write_api webhook_secrets: -
-orders_projector __diesel_schema_migrations: -
-orders_projector deliveries: SELECT INSERT UPDATE DELETE
-orders_projector event_log: SELECT
-orders_projector event_log_<day>: -
-orders_projector event_log_histories: SELECT
-orders_projector event_log_settled: SELECT INSERT DELETE
-orders_projector event_log_state: SELECT
-orders_projector order_summary: SELECT INSERT UPDATE
-orders_projector orders: -
-orders_projector outbox: SELECT DELETE
-orders_projector parked_events: SELECT INSERT UPDATE DELETE
-orders_projector subscription_parked: SELECT INSERT UPDATE DELETE
-orders_projector subscriptions: SELECT INSERT UPDATE DELETE
-orders_projector waiting_events: SELECT INSERT DELETE
-orders_projector webhook_attempts: SELECT INSERT DELETE
-orders_projector webhook_endpoints: SELECT INSERT UPDATE DELETE
-orders_projector webhook_secrets: SELECT INSERT UPDATE DELETE
-orders_read_api __diesel_schema_migrations: -
-orders_read_api deliveries: -
-orders_read_api event_log: -
-orders_read_api event_log_<day>: -
-orders_read_api event_log_histories: -
-orders_read_api event_log_settled: -
-orders_read_api event_log_state: -
-orders_read_api order_summary: SELECT
-orders_read_api orders: -
-orders_read_api outbox: -
-orders_read_api parked_events: -
-orders_read_api subscription_parked: -
-orders_read_api subscriptions: -
-orders_read_api waiting_events: -
-orders_read_api webhook_attempts: -
-orders_read_api webhook_endpoints: -
-orders_read_api webhook_secrets: -
-";
+const EXPECTED: &str = include_str!("grants/expected.txt");
 
 const ROLES: [&str; 3] = ["orders_write_api", "orders_projector", "orders_read_api"];
 

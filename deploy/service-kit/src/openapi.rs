@@ -7,10 +7,14 @@ use std::sync::Arc;
 use actix_web::http::header::{ContentEncoding, ContentType};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
+use serde_json::Value;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::Parameter;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::{ArrayBuilder, ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{
+    ArrayBuilder, Content, ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder, Schema,
+};
 use utoipa_swagger_ui::Config;
 
 use crate::problem::{Problem, ProblemType};
@@ -59,6 +63,39 @@ pub fn responses(types: &[ProblemType]) -> BTreeMap<String, RefOr<Response>> {
         .into_iter()
         .map(|(status, types)| (status.to_string(), response(status, &types).into()))
         .collect()
+}
+
+/// Adds a member, always there, to the problem of one status: see [`Problem::with_member`].
+pub fn add_member(
+    responses: &mut BTreeMap<String, RefOr<Response>>,
+    problem: ProblemType,
+    name: &str,
+    schema: impl Into<RefOr<Schema>>,
+) {
+    let Some(RefOr::T(response)) = responses.get_mut(&problem.status.to_string()) else { return };
+    let schema = schema.into();
+    for content in response.content.values_mut() {
+        if let RefOr::T(Content { schema: Some(RefOr::T(Schema::Object(problem))), .. }) = content {
+            problem.properties.insert(name.to_owned(), schema.clone());
+            problem.required.push(name.to_owned());
+        }
+    }
+}
+
+/// Sets the default of a query parameter of GET, which the annotation of a handler cannot.
+#[must_use]
+pub fn with_default(mut document: OpenApi, path: &str, parameter: &str, value: impl Into<Value>) -> OpenApi {
+    let operation = document.paths.paths.get_mut(path).and_then(|path| path.get.as_mut());
+    let parameters = operation.and_then(|operation| operation.parameters.as_mut());
+    for found in parameters.into_iter().flatten() {
+        if let RefOr::T(Parameter { name, schema: Some(RefOr::T(Schema::Object(schema))), .. }) = found
+            && name == parameter
+        {
+            schema.default = Some(value.into());
+            break;
+        }
+    }
+    document
 }
 
 fn response(status: u16, types: &[ProblemType]) -> Response {

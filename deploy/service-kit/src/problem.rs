@@ -3,12 +3,14 @@
 mod field_error;
 mod problem_type;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 pub use self::field_error::FieldError;
 pub use self::problem_type::{
@@ -25,9 +27,8 @@ pub const MAX_ERRORS: usize = 100;
 /// An error as a client sees it. It has no internal details: causes are only logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// `/problems/<slug>`.
-    #[serde(rename = "type")]
-    kind: String,
+    #[serde(rename = "type", serialize_with = "serialize_type")]
+    slug: &'static str,
     title: &'static str,
     status: u16,
     /// What is wrong with this request.
@@ -35,21 +36,31 @@ pub struct Problem {
     /// Each invalid field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// What the type has besides. Few types have anything.
+    #[serde(flatten)]
+    #[expect(clippy::box_collection, reason = "problems are small, because they are returned as errors")]
+    members: Option<Box<BTreeMap<&'static str, Value>>>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
     #[serde(skip)]
     allow: Option<&'static str>,
 }
 
+/// `/problems/<slug>`.
+fn serialize_type<S: Serializer>(slug: &&str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("/problems/{slug}"))
+}
+
 impl ProblemType {
     /// A problem of this type. With status 503 it has `Retry-After: 1`.
     pub fn with(&self, detail: impl Into<String>) -> Problem {
         Problem {
-            kind: format!("/problems/{}", self.slug),
+            slug: self.slug,
             title: self.title,
             status: self.status,
             detail: detail.into(),
             errors: Vec::new(),
+            members: None,
             retry_after_s: (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
             allow: None,
         }
@@ -102,6 +113,13 @@ impl Problem {
         INTERNAL.with(INTERNAL.when)
     }
 
+    /// Adds a member that its type has besides those of every problem.
+    #[must_use]
+    pub fn with_member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.members.get_or_insert_default().insert(name, value.into());
+        self
+    }
+
     /// Adds the invalid fields, [`MAX_ERRORS`] at most.
     #[must_use]
     pub fn at(mut self, mut errors: Vec<FieldError>) -> Self {
@@ -146,11 +164,13 @@ mod tests {
         let wrong = ProblemType { status: 422, slug: "wrong", title: "Wrong", when: "Never." };
         let problem = wrong
             .with("Two things are wrong.")
+            .with_member("goes_on_at", 7)
             .at(vec![FieldError::at("/a/0", "too small"), FieldError::parameter("limit", "too big")]);
         assert_eq!(
             serde_json::to_value(&problem).unwrap(),
             serde_json::json!({
                 "type": "/problems/wrong", "title": "Wrong", "status": 422, "detail": "Two things are wrong.",
+                "goes_on_at": 7,
                 "errors": [
                     {"pointer": "/a/0", "detail": "too small"},
                     {"parameter": "limit", "detail": "too big"},

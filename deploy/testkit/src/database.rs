@@ -119,6 +119,16 @@ impl Database {
         &self.log_dir
     }
 
+    /// A shell line after which commands of the services use this database with the rights of `role`. It never shows
+    /// the URL of an existing server, which may have a password; its user may do what `role` may.
+    #[must_use]
+    pub fn export(&self, role: &str) -> String {
+        match self.private_server() {
+            Some(server) => format!("export DATABASE_URL='{}'", server.url(role, NAME)),
+            None => "# with the DATABASE_URL of your server".to_owned(),
+        }
+    }
+
     /// A psql command for this database. It never shows a URL, which may have a password.
     #[must_use]
     pub fn psql(&self) -> String {

@@ -1,6 +1,9 @@
 //! The three real services as child processes.
 
 mod binaries;
+mod kind;
+mod launcher;
+mod operator;
 
 use std::fs::{self, File};
 use std::io;
@@ -13,62 +16,15 @@ use nix::sys::signal::Signal;
 use uuid::Uuid;
 
 pub use self::binaries::{BinariesError, ServiceBinaries, build_program};
+pub use self::kind::ServiceKind;
+pub use self::launcher::launcher_on_free_ports;
+pub use self::operator::{Operator, OperatorError};
 use crate::process::{self, last_lines, spawn_bound};
 use crate::wait::{self, TimedOut};
 
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// Longer than the 25 s in which a service stops.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceKind {
-    WriteApi,
-    Projector,
-    ReadApi,
-    /// In place of the projector: the same with the read model of the example.
-    RevenueProjector,
-    /// The read service of the example.
-    RevenueApi,
-}
-
-impl ServiceKind {
-    /// The services of the product.
-    pub const ALL: [Self; 3] = [Self::WriteApi, Self::Projector, Self::ReadApi];
-
-    /// The same with the example.
-    pub const WITH_EXAMPLES: [Self; 4] =
-        [Self::WriteApi, Self::RevenueProjector, Self::ReadApi, Self::RevenueApi];
-
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WriteApi => "write-api",
-            Self::Projector => "projector",
-            Self::ReadApi => "read-api",
-            Self::RevenueProjector => "revenue-projector",
-            Self::RevenueApi => "revenue-api",
-        }
-    }
-
-    #[must_use]
-    pub const fn role(self) -> &'static str {
-        match self {
-            Self::WriteApi => "orders_write_api",
-            Self::Projector | Self::RevenueProjector => "orders_projector",
-            Self::ReadApi => "orders_read_api",
-            Self::RevenueApi => "orders_revenue",
-        }
-    }
-
-    /// The package that has the program.
-    #[must_use]
-    pub const fn package(self) -> &'static str {
-        match self {
-            Self::WriteApi | Self::Projector | Self::ReadApi => self.name(),
-            Self::RevenueProjector | Self::RevenueApi => "revenue",
-        }
-    }
-}
 
 /// A running service. It is killed when dropped, and ended when the thread that started it ends.
 #[derive(Debug)]
@@ -146,8 +102,9 @@ impl Service {
                 .env("CURSOR_KEY", cursor_key())
                 .envs(variables.iter().copied());
             // The log line with the address must always be there, as JSON.
-            let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-            command.env("RUST_LOG", format!("{filter},service_kit::http=info")).env("LOG_FORMAT", "json");
+            command
+                .env("RUST_LOG", format!("{},service_kit::http=info", log_filter(variables)))
+                .env("LOG_FORMAT", "json");
             command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
             // SIGTERM: it finishes requests in flight even if the launcher was killed.
             Ok((spawn_bound(&mut command, Signal::SIGTERM)?, log_start))
@@ -272,4 +229,11 @@ impl Drop for Service {
     fn drop(&mut self) {
         process::kill_now(&mut self.child);
     }
+}
+
+/// `RUST_LOG` of these variables, or else of this process.
+fn log_filter(variables: &[(&str, &str)]) -> String {
+    let given =
+        variables.iter().find(|(name, _)| *name == "RUST_LOG").map(|(_, filter)| (*filter).to_owned());
+    given.or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or_else(|| "info".to_owned())
 }

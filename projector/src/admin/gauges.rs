@@ -21,36 +21,7 @@ pub(crate) struct Gauges {
 impl Gauges {
     pub(crate) fn register(registry: &Registry) -> Self {
         registry.register(|| {
-            describe_gauge!(
-                "orders_database_up",
-                "1 if the database replied to this scrape; otherwise 0, and the other gauges are NaN."
-            );
-            describe_gauge!(
-                "orders_outbox_backlog_events",
-                "Events that are not projected yet; estimated from their ids beyond 100000."
-            );
-            describe_gauge!(
-                "orders_outbox_oldest_event_age_seconds",
-                "Age of the oldest event that is not projected yet; 0 if there is none."
-            );
-            describe_gauge!(
-                "orders_waiting_events",
-                "Events whose row in a read model another session has locked; part of the backlog. Counted up to \
-                 100000."
-            );
-            describe_gauge!(
-                "orders_parked_events",
-                "Parked events: retried automatically, or left for an operator."
-            );
-            describe_gauge!(
-                "orders_outbox_dead_rows",
-                "Projected events that vacuum has not removed yet, by PostgreSQL's statistics."
-            );
-            describe_gauge!(
-                "orders_oldest_transaction_age_seconds",
-                "Age of the oldest transaction, which keeps vacuum from removing rows deleted since. NaN if the role \
-                 that ran the migrations may not see it."
-            );
+            describe();
             Self {
                 up: gauge!("orders_database_up"),
                 backlog: gauge!("orders_outbox_backlog_events"),
@@ -90,6 +61,36 @@ impl Gauges {
             gauge.set(f64::NAN);
         }
     }
+}
+
+fn describe() {
+    describe_gauge!(
+        "orders_database_up",
+        "1 if the database replied to this scrape; otherwise 0, and the other gauges are NaN."
+    );
+    describe_gauge!(
+        "orders_outbox_backlog_events",
+        "Events that are not projected yet; estimated from their ids beyond 100000."
+    );
+    describe_gauge!(
+        "orders_outbox_oldest_event_age_seconds",
+        "Age of the oldest event that is not projected yet; 0 if there is none."
+    );
+    describe_gauge!(
+        "orders_waiting_events",
+        "Events whose row in a read model another session has locked; part of the backlog. Counted up to \
+         100000."
+    );
+    describe_gauge!("orders_parked_events", "Parked events: retried automatically, or left for an operator.");
+    describe_gauge!(
+        "orders_outbox_dead_rows",
+        "Projected events that vacuum has not removed yet, by PostgreSQL's statistics."
+    );
+    describe_gauge!(
+        "orders_oldest_transaction_age_seconds",
+        "Age of the oldest transaction, which keeps vacuum from removing rows deleted since. NaN if the role \
+         that ran the migrations may not see it."
+    );
 }
 
 #[expect(

@@ -1,6 +1,5 @@
 //! `projector log`: how much the event log has, and for how long it keeps events.
 
-use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -8,6 +7,7 @@ use clap::{Args, Subcommand};
 use futures_util::FutureExt;
 use service_kit::database::Database;
 
+use super::print::{print_json, print_line};
 use crate::event_log::operator::{self, LogState};
 
 /// How long switching the log on or off is tried.
@@ -31,7 +31,8 @@ pub(super) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RetentionArgs {
-    /// From 0 to 90. With 0, events are not logged, and all subscriptions lose events.
+    /// From 0 to 90. With 0, events are not logged, all subscriptions are lost, and what was logged before is out of
+    /// their reach for good.
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=90))]
     days: u8,
     /// Print the new state as JSON.
@@ -54,9 +55,7 @@ impl LogCommand {
 async fn show(database: &Database, as_json: bool) -> Result<()> {
     let state = database.run(|connection| operator::state(connection).boxed()).await;
     let state = state.context("cannot query the event log")?;
-    let text = if as_json { serde_json::to_string_pretty(&state)? } else { lines(&state) };
-    // A closed pipe, as after `head`, is an error like any other.
-    Ok(writeln!(io::stdout(), "{text}")?)
+    if as_json { print_json(&state) } else { print_line(&lines(&state)) }
 }
 
 fn lines(state: &LogState) -> String {
@@ -65,7 +64,8 @@ fn lines(state: &LogState) -> String {
     let (oldest, newest) = (position(state.oldest), position(state.newest));
     match (state.retention_days, state.missing_up_to) {
         (days, Some(missing)) if days > 0 => format!(
-            "kept for {days} days\noldest position {oldest}, newest {newest}\ncomplete after position {missing}"
+            "kept for {days} days\noldest position {oldest}, newest {newest}\n\
+            complete after position {missing}, where listeners can start"
         ),
         _ => format!("off: events are not logged\noldest position {oldest}, newest {newest}"),
     }

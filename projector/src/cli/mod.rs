@@ -47,9 +47,16 @@ enum Command {
     Webhooks(WebhooksCommand),
 }
 
-/// Runs the command, in a program with these read models.
+/// Runs the command, in a program with these read models. It ends quietly when nobody reads its output any more.
 pub async fn run(cli: Cli, vars: &Vars, read_models: ReadModels) -> Result<()> {
-    match cli.command.unwrap_or(Command::Serve) {
+    match run_command(cli.command.unwrap_or(Command::Serve), vars, read_models).await {
+        Err(error) if print::is_closed_pipe(&error) => Ok(()),
+        done => done,
+    }
+}
+
+async fn run_command(command: Command, vars: &Vars, read_models: ReadModels) -> Result<()> {
+    match command {
         Command::Serve => {
             let config = Config::from_vars(vars)?;
             let projector = Projector::start(&config, read_models, shutdown::on_signal()?)?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use diesel_async::AsyncConnection;
 use futures_util::FutureExt;
 use service_kit::database::Database;
 
-use super::print::{print_json, print_line};
+use super::print::{number_of, print_json, print_line, printable_json};
 use crate::parked::operator::{self, Owner, ParkedEvent, Selection};
 use crate::subscription;
 use crate::subscription::operator::OperatorError;
@@ -78,7 +78,7 @@ impl OwnerArgs {
         let found =
             database.run(move |c| async move { subscription::operator::find(c, &wanted).await }.boxed());
         if found.await.context("cannot query subscriptions")?.is_none() {
-            return Err(OperatorError::Unknown(name)).context("--subscription");
+            return Err(anyhow!("--subscription: {}", OperatorError::Unknown(name)));
         }
         Ok(())
     }
@@ -136,12 +136,13 @@ async fn retry(database: &Database, args: &SelectionArgs) -> Result<()> {
     let (owner, selection) = (args.owner.get(), args.selection());
     let due = database.run(move |c| async move { operator::make_due(c, &owner, &selection).await }.boxed());
     let due: BTreeSet<_> = due.await.context("nothing was changed")?.into_iter().collect();
+    let missing = args.missing_from(&due);
     if args.json {
         print_json(&due)?;
-    } else {
-        print_line(&format!("{} parked events will be retried now", due.len()))?;
+    } else if !due.is_empty() || missing.is_empty() {
+        print_line(&format!("{} will be retried now", number_of(due.len(), "parked event")))?;
     }
-    require_none(&args.missing_from(&due))
+    require_none(&missing)
 }
 
 /// Commits only after printing: an event that could not be printed stays parked.
@@ -160,10 +161,12 @@ async fn discard(database: &Database, args: &SelectionArgs) -> Result<()> {
         .context("the outcome is unknown: events may have been discarded")?
         .context("nothing was discarded")?;
     session.give_back();
-    if !args.json {
-        print_line(&format!("{} parked events were discarded", gone.len()))?;
+    let missing = args.missing_from(&ids(&gone));
+    if !args.json && (!gone.is_empty() || missing.is_empty()) {
+        let verb = if gone.len() == 1 { "was" } else { "were" };
+        print_line(&format!("{} {verb} discarded", number_of(gone.len(), "parked event")))?;
     }
-    require_none(&args.missing_from(&ids(&gone)))
+    require_none(&missing)
 }
 
 impl SelectionArgs {
@@ -211,7 +214,7 @@ fn print_whole(events: &[ParkedEvent], as_json: bool) -> Result<()> {
         return print_json(&events);
     }
     for event in events {
-        print_line(&format!("{}\n    {}", line(event), event.payload.escape_debug()))?;
+        print_line(&format!("{}\n    {}", line(event), printable_json(&event.payload)))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use service_kit::database::Database;
 
-use super::print::{print_json, print_line};
+use super::print::{number_of, print_json, print_line};
 use crate::subscription::operator::{self, Moved, OperatorError, Skipped, SubscriptionStatus, To};
 
 /// Most subscriptions in a list.
@@ -20,15 +20,19 @@ pub(super) enum SubscriptionsCommand {
     /// Show one subscription.
     Show(NameArgs),
     /// Stop a subscription. It keeps its checkpoint, and loses events only if the log drops them meanwhile.
+    /// That of a webhook endpoint is not paused: see `projector webhooks pause`.
     Pause(NameArgs),
     /// Let a subscription go on. One that waits after a failure tries again at once.
     Resume(NameArgs),
-    /// Read events again. A read model that adds up counts them twice unless it remembers what it has counted.
+    /// Read events again. A read model that adds up counts them twice unless it remembers what it has counted. A
+    /// webhook endpoint is sent them again, with the same ids.
     Rewind(RewindArgs),
     /// Leave out events: the next one, which is parked; or, if the subscription is lost, those that are missing. If it
-    /// is lost because its checkpoint is not of this database, --to says where it goes on.
+    /// is lost because its checkpoint is not of this database, --to says where it goes on. A webhook endpoint is never
+    /// sent what was left out, unless it was parked and is retried.
     Skip(SkipArgs),
     /// Remove a paused or lost subscription that no program uses. One that does creates it again when it starts.
+    /// That of a webhook endpoint is removed with it: see `projector webhooks remove`.
     Remove(NameArgs),
 }
 
@@ -52,7 +56,8 @@ pub(super) struct NameArgs {
 pub(super) struct RewindArgs {
     /// The subscription.
     name: String,
-    /// Events after this position follow; or `start`: all that the log still has.
+    /// Events after this position follow; or `start`: all from the first complete position on, see `projector log
+    /// show`.
     #[arg(long, value_name = "POSITION|start|now")]
     to: To,
     /// Print JSON.
@@ -64,7 +69,8 @@ pub(super) struct RewindArgs {
 pub(super) struct SkipArgs {
     /// The subscription.
     name: String,
-    /// Leave out all events up to this position; or `now`: all that the log has. They are not parked.
+    /// Leave out all events up to this position; or `now`: all that the log has, in front
+    /// of a hole that may still be filled. They are not parked.
     #[arg(long, value_name = "POSITION|start|now")]
     to: Option<To>,
     /// Print JSON.
@@ -182,7 +188,8 @@ fn skipped_to(moved: Moved) -> String {
 fn parked_removed(moved: Moved) -> String {
     match moved.parked_removed {
         0 => String::new(),
-        events => format!("; {events} parked events among them were removed"),
+        1 => "; 1 parked event among them was removed".to_owned(),
+        events => format!("; {} among them were removed", number_of(events, "parked event")),
     }
 }
 

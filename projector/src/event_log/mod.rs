@@ -6,7 +6,7 @@
 //! | `hole` | which events of a read may be delivered |
 //! | `tail` | what the readers of a process share: one poller, and the hole at which they wait |
 //! | `hole_watch` | how long readers have waited at a hole |
-//! | [`settled`] | publishes how far ids are settled |
+//! | [`settled`] | publishes how far ids are settled, and says where "now" is |
 //! | `upkeep` | makes and drops partitions, and does what readers at a hole need |
 //! | [`operator`] | what `projector log …` queries and changes |
 //!

@@ -1,4 +1,4 @@
-//! Publishing the position below which no event will be logged.
+//! The position below which no event will be logged.
 
 use diesel::QueryResult;
 use diesel::sql_types::BigInt;
@@ -18,6 +18,16 @@ pub async fn publish(connection: &mut AsyncPgConnection, below: i64, run: Server
     RunQueryDsl::execute(publish, connection).await.map(drop)
 }
 
+/// The newest position up to which all events are in the log, or never will be: where to start for what is logged from
+/// now on. Behind a hole that may still be filled, some events are in the log already; they follow too.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn newest(connection: &mut AsyncPgConnection) -> QueryResult<i64> {
+    RunQueryDsl::get_result(NewestSettled {}, connection).await
+}
+
 /// Removes positions that a higher one has replaced. Usually there are none.
 ///
 /// # Errors
@@ -33,6 +43,10 @@ statement! {
         started: i64 as BigInt,
         stats_reset: i64 as BigInt,
     }
+}
+
+statement! {
+    struct NewestSettled = "newest_settled.sql" -> BigInt {}
 }
 
 statement! {

@@ -8,12 +8,12 @@ use tokio::sync::{Semaphore, TryAcquireError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Budget;
 use super::checkpoint::Checkpoint;
 use super::histories::{Histories, Standing};
 use super::page::{Chunk, Page, PageError, SharedChunk};
 use super::query::{After, FeedQuery};
 use super::reads::{HOLE_PAUSE, ReadError, Reads, Size};
+use crate::budget::Budget;
 use crate::event_log::EventLog;
 use crate::outbox::LowWaterMark;
 

@@ -35,8 +35,8 @@ const CACHING: &str = "no-store";
             description = "`checkpoint` of the last response, unchanged. Without it you start at the oldest event of \
                 the log, which keeps events for some days. `now` starts with the events that are logged from now on."),
         ("limit" = Option<u16>, Query, nullable = false, minimum = 1, maximum = 1000, example = 100,
-            description = "The maximum number of events. Default: 100. There may be fewer: a response has about 1 MiB \
-                at most, or one larger event."),
+            description = "The maximum number of events. There may be fewer: a response has about 1 MiB at most, or \
+                one larger event."),
         ("kind" = Option<Vec<String>>, Query, nullable = false, max_items = 6, explode = true,
             description = "Only events of this kind: `order_placed`, `order_paid`, `order_shipped`, \
                 `order_delivered`, `order_cancelled` or `order_republished`. Repeat it for several kinds. Without it \
@@ -57,7 +57,7 @@ pub(super) async fn handle(
     feed: web::Data<Feed>,
     counters: web::Data<Counters>,
 ) -> Result<HttpResponse, Problem> {
-    let query = FeedQuery::parse(&query)?;
+    let query = FeedQuery::parse(&query).inspect_err(|_| counters.failed.increment(1))?;
     let wait: Option<Duration> = wait(&request, MAX_WAIT_S);
     let page =
         feed.page(&query, wait.unwrap_or_default()).await.inspect_err(|_| counters.failed.increment(1))?;

@@ -23,7 +23,7 @@ impl FeedMetrics {
             describe_counter!("orders_feed_events_total", "Events sent to clients of the feed.");
             describe_counter!(
                 "orders_feed_requests_failed_total",
-                "Requests that got a 4xx or 5xx for their checkpoint, \
+                "Requests that got a 4xx or 5xx for their checkpoint or another parameter, \
                 or because too many clients read or wait, or the log cannot be read."
             );
             describe_counter!(

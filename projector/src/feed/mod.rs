@@ -7,7 +7,6 @@
 //! | `reads` | reads the log by few connections, once for all that wait at one position |
 //! | `page` | one read, and the responses made of it |
 //! | `checkpoint`, `histories` | checkpoints, and which of them belong to the log |
-//! | `budget` | the memory for events |
 //! | [`config`], `metrics` | the `FEED_*` variables, and what is counted |
 //!
 //! # Limits
@@ -17,7 +16,6 @@
 //! second. Events in memory, until the client has received them, are counted against `FEED_BUDGET_BYTES`; requests that
 //! send the same bytes share them. What is beyond a limit gets a 503.
 
-mod budget;
 mod checkpoint;
 pub mod config;
 #[cfg(test)]
@@ -40,16 +38,17 @@ use service_kit::config::ConfigError;
 use service_kit::database::DatabaseConfig;
 use service_kit::http::Served;
 use service_kit::metrics::Registry;
+use service_kit::openapi;
 use service_kit::resource::get_resource;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
-use self::budget::Budget;
 use self::config::FeedConfig;
 use self::feed::Feed;
 use self::metrics::FeedMetrics;
 use self::reads::Reads;
+use crate::budget::Budget;
 use crate::database;
 use crate::event_log::EventLog;
 use crate::outbox::LowWaterMark;
@@ -75,7 +74,7 @@ struct Document;
 /// The OpenAPI document of the feed.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+    openapi::with_default(Document::openapi(), EVENTS, "limit", query::DEFAULT_LIMIT)
 }
 
 /// The routes of the feed, for each HTTP thread.
@@ -95,7 +94,8 @@ pub(crate) fn routes(
     clients: Served,
     drain: CancellationToken,
 ) -> Result<impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static, ConfigError> {
-    let database = database::open(&database.clone().with_pool_size(config.connections), "projector")?;
+    let database = database.clone().with_own_validity().with_pool_size(config.connections);
+    let database = database::open(&database, "projector")?;
     let FeedMetrics { reads, waiting, counters } = FeedMetrics::register(registry);
     let waiters = config.waiters.min(clients.connections() / WAITERS_SHARE);
     tracing::info!(waits.max = waiters, budget.bytes = config.budget_bytes, "limits of the feed");
@@ -114,6 +114,6 @@ pub(crate) fn routes(
     Ok(move |app: &mut web::ServiceConfig| {
         app.app_data(feed.clone()).app_data(counters.clone());
         app.service(get_resource(EVENTS, web::route().to(get_events::handle)));
-        service_kit::openapi::serve(app, &document());
+        openapi::serve(app, &document());
     })
 }

@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::budget::{Budget, Reserved};
 use super::checkpoint::Checkpoint;
 use super::kinds::Kinds;
+use crate::budget::{Budget, Reserved};
 use crate::event_log::{LogRead, LoggedEvent};
 
 /// What surrounds one event in a response has at most about so many bytes.

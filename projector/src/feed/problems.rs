@@ -9,6 +9,7 @@ use service_kit::problem::{
 };
 use service_kit::telemetry::chain;
 use utoipa::IntoResponses;
+use utoipa::openapi::schema::{KnownFormat, Object, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Response};
 
 use super::checkpoint::InvalidCheckpoint;
@@ -20,8 +21,8 @@ const BEYOND_FAILOVER: ProblemType = ProblemType {
     status: 409,
     slug: "checkpoint-beyond-failover",
     title: "Checkpoint beyond a failover",
-    when: "A failover lost events that you have received; `detail` has the checkpoint after which the log goes on. \
-        Undo what you did for events after it, and continue from there.",
+    when: "A failover lost events that you have received. Undo what you did for events with a higher `position`, and \
+        continue with `checkpoint` as `after`.",
 };
 
 const EXPIRED: ProblemType = ProblemType {
@@ -39,12 +40,14 @@ const NOT_LOGGED: ProblemType = ProblemType {
     when: "An operator has switched the event log off, so there are no events to read.",
 };
 
+const INT64: SchemaFormat = SchemaFormat::KnownFormat(KnownFormat::Int64);
+
 /// The problems of `GET /events`.
 pub(super) struct FeedProblems;
 
 impl IntoResponses for FeedProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        openapi::responses(&[
+        let mut responses = openapi::responses(&[
             HEAD_TOO_LARGE,
             HEAD_TOO_SLOW,
             INVALID_PARAMETER,
@@ -53,7 +56,13 @@ impl IntoResponses for FeedProblems {
             INTERNAL,
             UNAVAILABLE,
             NOT_LOGGED,
-        ])
+        ]);
+        let text = Object::builder().schema_type(Type::String).description(Some("The log goes on after it."));
+        openapi::add_member(&mut responses, BEYOND_FAILOVER, "checkpoint", text);
+        let number = Object::builder().schema_type(Type::Integer).format(Some(INT64));
+        let number = number.description(Some("Of the last event that is in the log."));
+        openapi::add_member(&mut responses, BEYOND_FAILOVER, "position", number);
+        responses
     }
 }
 
@@ -64,7 +73,9 @@ impl From<FeedError> for Problem {
                 Self::invalid_parameter(FieldError::parameter("after", InvalidCheckpoint.to_string()))
             }
             FeedError::BeyondFailover(last) => BEYOND_FAILOVER
-                .with(format!("A failover lost events up to your checkpoint. The log goes on after {last}.")),
+                .with(format!("A failover lost the events after position {} that you have.", last.position))
+                .with_member("checkpoint", last.to_string())
+                .with_member("position", last.position),
             FeedError::Expired => EXPIRED.with(EXPIRED.when),
             FeedError::NotLogged => NOT_LOGGED.with(NOT_LOGGED.when),
             FeedError::TooManyWait => {

@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use super::budget::Budget;
 use super::histories::Histories;
 use super::page::{Chunk, SharedChunk};
+use crate::budget::Budget;
 use crate::event_log::{self, EventLog, ReadLimits};
 
 /// Most payload bytes of one read, and so about of one response. A larger event is read alone.
@@ -182,5 +182,47 @@ impl SharedRead {
         let has_events =
             matches!(&*self.outcome.borrow(), Some(Ok(chunk)) if !chunk.read().events.is_empty());
         has_events || self.newest == newest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event_log::{LogRead, LoggedEvent};
+
+    /// A read that began when the newest known position was 7.
+    fn begun() -> (watch::Sender<Option<Outcome>>, SharedRead) {
+        let (sender, outcome) = watch::channel(None);
+        (sender, SharedRead { newest: 7, began: Instant::now(), outcome })
+    }
+
+    fn found(positions: &[i64]) -> Arc<Chunk> {
+        let event = |position: &i64| LoggedEvent { position: *position, ..LoggedEvent::default() };
+        let events = positions.iter().map(event).collect();
+        let read = LogRead { events, hole: None, is_more: false, missing_up_to: 0, history: 1 };
+        Arc::new(Chunk::new(6, read, Budget::new(1_000).reserve(1_000).unwrap()))
+    }
+
+    /// Else a request that was woken by an event would join a read that began before it, and find nothing.
+    #[test]
+    fn a_read_serves_those_who_know_of_newer_events_only_if_it_found_some() {
+        let (sender, read) = begun();
+        let serves = |read: &SharedRead| (read.is_as_new_as(7), read.is_as_new_as(8));
+        assert_eq!(serves(&read), (true, false), "in progress");
+        sender.send_replace(Some(Ok(found(&[]))));
+        assert_eq!(serves(&read), (true, false), "nothing found");
+        sender.send_replace(Some(Ok(found(&[7]))));
+        assert_eq!(serves(&read), (true, true), "they begin with these events in any case");
+    }
+
+    #[test]
+    fn nobody_joins_a_read_that_failed_or_died() {
+        let (sender, read) = begun();
+        assert!(read.can_be_joined());
+        sender.send_replace(Some(Err(ReadError::Busy)));
+        assert!(!read.can_be_joined(), "failed");
+        let (sender, read) = begun();
+        drop(sender);
+        assert!(!read.can_be_joined(), "died");
     }
 }

@@ -22,7 +22,15 @@ pub async fn claim(
         max_bytes: limits.bytes,
         latest_due_in_ms: i64::try_from(latest_due_in.as_millis()).unwrap_or(i64::MAX),
     };
-    let rows: Vec<Row> = RunQueryDsl::load(claim, connection).await?;
+    RunQueryDsl::load(claim, connection).await.map(claimed)
+}
+
+/// Every value of every column can be read: one that cannot would fail the whole claim.
+pub(crate) type Row = (i64, String, String, StoredTime, i32);
+pub(crate) type ClaimTypes = (BigInt, Text, Text, Timestamptz, Integer);
+
+/// Claimed events, by id.
+pub(crate) fn claimed(rows: Vec<Row>) -> Vec<ClaimedEvent> {
     let mut claimed: Vec<_> = rows
         .into_iter()
         .map(|(id, kind, payload, created_at, attempts)| ClaimedEvent {
@@ -34,14 +42,11 @@ pub async fn claim(
         })
         .collect();
     claimed.sort_unstable_by_key(|event| event.id);
-    Ok(claimed)
+    claimed
 }
 
-/// Every value of every column can be read: one that cannot would fail the whole claim.
-type Row = (i64, String, String, StoredTime, i32);
-
 statement! {
-    struct ClaimParked = "claim_parked.sql" -> (BigInt, Text, Text, Timestamptz, Integer) {
+    struct ClaimParked = "claim_parked.sql" -> ClaimTypes {
         max_events: i64 as BigInt,
         max_bytes: i64 as BigInt,
         latest_due_in_ms: i64 as BigInt,

@@ -1,13 +1,11 @@
 //! What an operator does with parked events.
 
 use diesel::QueryResult;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
 use serde_json::value::RawValue;
-use service_kit::statement;
 use service_kit::stored_time::StoredTime;
 
-use super::of_subscription;
+use super::{of_claim, of_subscription};
 
 /// A parked event.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -47,28 +45,6 @@ fn json_or_string<S: serde::Serializer>(payload: &str, serializer: S) -> Result<
     }
 }
 
-type Row = (i64, String, String, i32, StoredTime, StoredTime, Option<StoredTime>, String);
-type RowTypes = (BigInt, Text, Text, Integer, Timestamptz, Timestamptz, Nullable<Timestamptz>, Text);
-
-fn events(rows: QueryResult<Vec<Row>>) -> QueryResult<Vec<ParkedEvent>> {
-    Ok(rows?.into_iter().map(event).collect())
-}
-
-fn event((id, kind, error, attempts, created_at, parked_at, next_attempt_at, payload): Row) -> ParkedEvent {
-    ParkedEvent {
-        id,
-        position: None,
-        kind,
-        error,
-        attempts,
-        created_at: Some(created_at),
-        recorded_at: None,
-        parked_at,
-        next_attempt_at,
-        payload,
-    }
-}
-
 /// Whose parked events a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
@@ -87,19 +63,6 @@ pub enum Selection {
     Ids(Vec<i64>),
 }
 
-impl Selection {
-    pub(super) fn ids(&self) -> Vec<i64> {
-        match self {
-            Self::All => Vec::new(),
-            Self::Ids(ids) => ids.clone(),
-        }
-    }
-
-    pub(super) fn is_all(&self) -> bool {
-        matches!(self, Self::All)
-    }
-}
-
 /// Up to `limit` parked events with ids above `after`, by id.
 pub async fn list(
     connection: &mut AsyncPgConnection,
@@ -108,7 +71,7 @@ pub async fn list(
     limit: i64,
 ) -> QueryResult<Vec<ParkedEvent>> {
     match owner {
-        Owner::Claim => events(RunQueryDsl::load(ListParked { after, limit }, connection).await),
+        Owner::Claim => of_claim::list(connection, after, limit).await,
         Owner::Subscription(name) => of_subscription::list(connection, name, after, limit).await,
     }
 }
@@ -119,9 +82,8 @@ pub async fn find(
     owner: &Owner,
     selection: &Selection,
 ) -> QueryResult<Vec<ParkedEvent>> {
-    let (is_all, ids) = (selection.is_all(), selection.ids());
     match owner {
-        Owner::Claim => events(RunQueryDsl::load(FindParked { is_all, ids }, connection).await),
+        Owner::Claim => of_claim::find(connection, selection).await,
         Owner::Subscription(name) => of_subscription::find(connection, name, selection).await,
     }
 }
@@ -132,9 +94,8 @@ pub async fn make_due(
     owner: &Owner,
     selection: &Selection,
 ) -> QueryResult<Vec<i64>> {
-    let (is_all, ids) = (selection.is_all(), selection.ids());
     match owner {
-        Owner::Claim => RunQueryDsl::load(MakeParkedDue { is_all, ids }, connection).await,
+        Owner::Claim => of_claim::make_due(connection, selection).await,
         Owner::Subscription(name) => of_subscription::make_due(connection, name, selection).await,
     }
 }
@@ -145,37 +106,8 @@ pub async fn discard(
     owner: &Owner,
     selection: &Selection,
 ) -> QueryResult<Vec<ParkedEvent>> {
-    let (is_all, ids) = (selection.is_all(), selection.ids());
     match owner {
-        Owner::Claim => events(RunQueryDsl::load(DiscardParked { is_all, ids }, connection).await),
+        Owner::Claim => of_claim::discard(connection, selection).await,
         Owner::Subscription(name) => of_subscription::discard(connection, name, selection).await,
-    }
-}
-
-statement! {
-    struct ListParked = "list_parked.sql" -> RowTypes {
-        after: i64 as BigInt,
-        limit: i64 as BigInt,
-    }
-}
-
-statement! {
-    struct FindParked = "find_parked.sql" -> RowTypes {
-        is_all: bool as Bool,
-        ids: Vec<i64> as Array<BigInt>,
-    }
-}
-
-statement! {
-    struct MakeParkedDue = "make_parked_due.sql" -> BigInt {
-        is_all: bool as Bool,
-        ids: Vec<i64> as Array<BigInt>,
-    }
-}
-
-statement! {
-    struct DiscardParked = "discard_parked.sql" -> RowTypes {
-        is_all: bool as Bool,
-        ids: Vec<i64> as Array<BigInt>,
     }
 }

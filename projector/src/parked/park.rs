@@ -6,6 +6,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 
+use super::columns::Columns;
 use super::dead_letter::DeadLetter;
 
 /// Parks events that were claimed from the outbox or among the waiting events. An event whose id is taken, for example
@@ -30,8 +31,6 @@ pub(crate) async fn postpone(connection: &mut AsyncPgConnection, ids: &[i64]) ->
 }
 
 statement! {
-    /// One array per column, so that the text is the same for any number of events and stays prepared.
-    #[derive(Default)]
     struct Park<'a> = "park.sql" {
         id: Vec<i64> as Array<BigInt>,
         attempts: Vec<i32> as Array<Integer>,
@@ -45,23 +44,12 @@ statement! {
 
 impl<'a> Park<'a> {
     fn new(events: &'a [DeadLetter]) -> Self {
-        let mut rows = Self::default();
-        for letter in events {
-            rows.id.push(letter.id());
-            rows.attempts.push(letter.attempts());
-            rows.error.push(letter.reason());
-            rows.retry_in_ms.push(retry_in_ms(letter));
-            rows.kind.push(&letter.event().kind);
-            rows.payload.push(&letter.event().payload);
-            rows.created_at.push(letter.event().created_at);
-        }
-        rows
+        let Columns { id, kind, payload, created_at, attempts, error, retry_in_ms } = Columns::of(events);
+        Self { id, attempts, error, retry_in_ms, kind, payload, created_at }
     }
 }
 
 statement! {
-    /// One array per column, as in [`Park`].
-    #[derive(Default)]
     struct ParkAgain<'a> = "park_again.sql" {
         id: Vec<i64> as Array<BigInt>,
         attempts: Vec<i32> as Array<Integer>,
@@ -72,19 +60,9 @@ statement! {
 
 impl<'a> ParkAgain<'a> {
     fn new(events: &'a [DeadLetter]) -> Self {
-        let mut rows = Self::default();
-        for letter in events {
-            rows.id.push(letter.id());
-            rows.attempts.push(letter.attempts());
-            rows.error.push(letter.reason());
-            rows.retry_in_ms.push(retry_in_ms(letter));
-        }
-        rows
+        let Columns { id, attempts, error, retry_in_ms, .. } = Columns::of(events);
+        Self { id, attempts, error, retry_in_ms }
     }
-}
-
-fn retry_in_ms(letter: &DeadLetter) -> Option<i64> {
-    letter.retry_in().map(|retry_in| i64::try_from(retry_in.as_millis()).unwrap_or(i64::MAX))
 }
 
 statement! {

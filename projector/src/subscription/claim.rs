@@ -3,7 +3,8 @@
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
-use super::store;
+use super::due;
+use super::store::{self, Locked};
 use crate::event_log::{self, LogRead, ReadLimits};
 
 /// What a claim found.
@@ -18,8 +19,8 @@ pub(super) enum Claimed {
     },
     /// The events after the checkpoint, which may be none.
     Events {
-        /// Where they were read.
-        checkpoint: i64,
+        /// The subscription, with the checkpoint after which they were read.
+        locked: Locked,
         /// The events.
         read: LogRead,
     },
@@ -31,19 +32,30 @@ pub(super) async fn claim(
     name: &str,
     limits: ReadLimits,
 ) -> QueryResult<Claimed> {
-    let Some(locked) = store::lock(connection, name).await? else { return Ok(Claimed::Nothing) };
-    let checkpoint = locked.checkpoint;
-    let read = event_log::read(connection, checkpoint, limits).await?;
-    let Some(reason) = why_lost(locked, &read) else { return Ok(Claimed::Events { checkpoint, read }) };
-    store::mark_lost(connection, name, &reason).await?;
+    match store::lock_one(connection, name).await? {
+        Some(locked) => read_next(connection, locked, limits).await,
+        None => Ok(Claimed::Nothing),
+    }
+}
+
+/// Reads the next events of a subscription that is locked.
+pub(super) async fn read_next(
+    connection: &mut AsyncPgConnection,
+    locked: Locked,
+    limits: ReadLimits,
+) -> QueryResult<Claimed> {
+    let read = event_log::read(connection, locked.checkpoint, limits).await?;
+    let Some(reason) = why_lost(&locked, &read) else { return Ok(Claimed::Events { locked, read }) };
+    due::mark_lost(connection, &locked.name, &reason).await?;
     Ok(Claimed::Lost { reason })
 }
 
-fn why_lost(locked: store::Locked, read: &LogRead) -> Option<String> {
-    let store::Locked { checkpoint, allocated } = locked;
+/// Why the subscription cannot go on after its checkpoint; none if it can. `read` began at the checkpoint or before it.
+pub(crate) fn why_lost(locked: &Locked, read: &LogRead) -> Option<String> {
+    let Locked { checkpoint, allocated, .. } = *locked;
     if read.has_lost(checkpoint) {
         return Some(if read.missing_up_to == i64::MAX {
-            format!("events after position {checkpoint} are missing: the event log is switched off")
+            format!("events after position {checkpoint} are missing: the event log was switched off")
         } else {
             format!(
                 "events after position {checkpoint}, up to {}, may be missing in the log",

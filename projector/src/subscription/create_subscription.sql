@@ -1,14 +1,19 @@
 -- create_subscription
 -- While events are not logged, no position is safe: nothing is created.
-INSERT INTO subscriptions (name, checkpoint, history)
+WITH created AS (
+    INSERT INTO subscriptions (name)
+    SELECT $1
+    FROM event_log_state
+    WHERE missing_up_to < 9223372036854775807
+    ON CONFLICT (name) DO NOTHING
+    RETURNING name
+)
+INSERT INTO subscription_checkpoints (subscription, generation, checkpoint, history)
 SELECT
-    $1,
-    CASE
-        WHEN $2
-        THEN greatest(missing_up_to, (SELECT position FROM event_log ORDER BY position DESC LIMIT 1))
-        ELSE missing_up_to
-    END,
+    name,
+    -- Above those of a removed subscription of this name, whose entries may still be there: each move had an xid.
+    pg_current_xact_id()::text::bigint,
+    -- NULL: the oldest event.
+    greatest(missing_up_to, $2::bigint),
     history
-FROM event_log_state
-WHERE missing_up_to < 9223372036854775807
-ON CONFLICT (name) DO NOTHING
+FROM created, event_log_state

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
 
-use super::store;
+use super::due;
 use super::task::{Known, Task};
 use super::wait::{LOOK_EVERY, Wait};
 use crate::batch::BatchError;
@@ -27,7 +27,7 @@ pub(super) enum StepError {
 impl Task {
     /// Records the failure where operators see it. If even that fails, the database is at fault.
     pub(super) async fn failed(&self, known: &mut Known, error: &StepError) -> Wait {
-        known.size.failed();
+        known.size.try_one();
         if let StepError::Batch(BatchError::Connect(_)) = error {
             return self.outage(known, error);
         }
@@ -35,7 +35,7 @@ impl Task {
         let (row, stored) = (name.to_owned(), reason.clone());
         let recorded = self.steps.database().write(move |connection| {
             let (row, stored) = (row.clone(), stored.clone());
-            async move { store::record_failure(connection, row, &stored).await }.boxed()
+            async move { due::record_failure(connection, row, &stored).await }.boxed()
         });
         match recorded.await {
             Ok(Some(failure)) => {

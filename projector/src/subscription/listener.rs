@@ -9,11 +9,11 @@ use futures_util::future::BoxFuture;
 use service_kit::database::Database;
 use service_kit::telemetry::chain;
 
-use super::claim::{Claimed, claim};
+use super::claim::{Claimed, read_next};
 use super::parked::{self, SkippedEvent};
 use super::progress::Progress;
 use super::steps::Steps;
-use super::store;
+use super::store::{self, Move};
 use crate::batch::{BatchError, BatchOutcome};
 use crate::event_log::{LoggedEvent, ReadLimits};
 
@@ -101,17 +101,22 @@ impl ListenerSteps {
     }
 
     async fn handle_next(&self, connection: &mut AsyncPgConnection, limit: i64) -> QueryResult<Progress> {
+        let Some(locked) = store::lock_one(connection, self.name()).await? else {
+            return Ok(Progress::NotClaimed);
+        };
+        // Counted after the lock: no other worker fills it at the same time.
         let room = self.listener.room(connection, limit).await?;
         if room <= 0 {
             return Ok(Progress::Full);
         }
         let limits = ReadLimits { events: room.min(limit), bytes: self.batch_max_bytes };
-        let claimed = claim(connection, self.name(), limits).await?;
-        if let Claimed::Events { read, .. } = &claimed
+        let claimed = read_next(connection, locked, limits).await?;
+        if let Claimed::Events { locked, read } = &claimed
             && let Some(last) = read.events.last()
         {
             self.listener.handle(connection, &read.events).await?;
-            store::move_checkpoint(connection, self.name(), last.position, read.history).await?;
+            let moved = Move { from: locked, to: last.position };
+            store::move_checkpoints(connection, &[moved], read.history).await?;
         }
         Ok(Progress::new(claimed, 0))
     }

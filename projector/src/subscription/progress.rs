@@ -39,10 +39,10 @@ impl Progress {
         match claimed {
             Claimed::Nothing => Self::NotClaimed,
             Claimed::Lost { reason } => Self::Lost { reason },
-            Claimed::Events { checkpoint, read } => Self::Handled(Handled {
+            Claimed::Events { locked, read } => Self::Handled(Handled {
                 events: read.events.len(),
                 parked,
-                checkpoint: read.events.last().map_or(checkpoint, |event| event.position),
+                checkpoint: read.events.last().map_or(locked.checkpoint, |event| event.position),
                 hole: read.hole,
                 is_more: read.is_more,
             }),

@@ -12,7 +12,7 @@ use super::claim::{Claimed, claim};
 use super::parked::{self, ParkedSource};
 use super::progress::Progress;
 use super::steps::Steps;
-use super::store;
+use super::store::{self, Locked, Move};
 use crate::batch::{Applier, Batch, BatchError, BatchOutcome, Claim, EventSource, Sizing};
 use crate::event_log::{LoggedEvent, ReadLimits};
 use crate::outbox::{ClaimLimits, ClaimedEvent, Origin};
@@ -112,10 +112,12 @@ impl LogSource {
         self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(Claimed::Nothing)
     }
 
-    /// The checkpoint after the claimed events, and its history; none if nothing was claimed.
-    fn next_checkpoint(&self) -> Option<(i64, i64)> {
+    /// The subscription, the checkpoint after the claimed events, and its history; none if nothing was claimed.
+    fn next_checkpoint(&self) -> Option<(Locked, i64, i64)> {
         match &*self.claimed.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(Claimed::Events { read, .. }) => Some((read.events.last()?.position, read.history)),
+            Some(Claimed::Events { locked, read }) => {
+                Some((locked.clone(), read.events.last()?.position, read.history))
+            }
             _ => None,
         }
     }
@@ -158,11 +160,11 @@ impl EventSource for LogSource {
         batch: &'a Batch,
     ) -> BoxFuture<'a, QueryResult<()>> {
         async move {
-            let Some((checkpoint, history)) = self.next_checkpoint() else { return Ok(()) };
+            let Some((from, to, history)) = self.next_checkpoint() else { return Ok(()) };
             if !batch.parked.is_empty() || !batch.locked.is_empty() {
                 parked::park(connection, self.name, batch).await?;
             }
-            store::move_checkpoint(connection, self.name, checkpoint, history).await
+            store::move_checkpoints(connection, &[Move { from: &from, to }], history).await
         }
         .boxed()
     }

@@ -37,6 +37,7 @@ pub(crate) fn read_model_tasks(
     }
     let config = config.clone().with_pool_size(CONNECTIONS_EACH);
     let task = |model| {
+        let config = config.clone().with_own_validity();
         let database = database::open_for_batches(&config, "projector")?;
         Ok(Task::read_model(database, model, retry_policy, pace.clone()))
     };

@@ -1,55 +1,63 @@
-//! The statements on `subscriptions` that its workers use.
+//! The statements on `subscriptions` and `subscription_checkpoints` that workers use.
+//!
+//! The lock on a row of `subscriptions` keeps a subscription to one worker at a time. Its checkpoint is a row of its
+//! own, which is read in a later statement: the snapshot of the statement that locks is older than its locks, so it may
+//! not see what the worker before has just committed. Should a worker move an old checkpoint after all, nothing is
+//! committed: the generation that it read is gone.
 
-use std::time::Duration;
-
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
-use diesel::{OptionalExtension, QueryResult, Queryable};
+use diesel::QueryResult;
+use diesel::result::Error as DieselError;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 
-use crate::pause;
-
-/// The pause after the first failure, and the longest one, without jitter.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Most characters of an error that are stored.
-const ERROR_MAX: usize = 2_000;
+use super::due;
+use crate::event_log::settled;
 
 /// Where a new subscription starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// At the oldest event that the log is sure to have.
     Oldest,
-    /// After the newest event in the log.
+    /// Before all events that will be logged. Some that were logged in the last seconds may follow too: while lower
+    /// positions may still appear, those are not passed.
     Now,
 }
 
 /// A subscription that this transaction has locked.
-#[derive(Debug, Clone, Copy, Queryable)]
-pub(super) struct Locked {
-    /// All events up to this position have taken effect.
-    pub(super) checkpoint: i64,
-    /// The newest outbox id that has been allocated.
-    pub(super) allocated: i64,
-}
-
-/// What a failure led to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Failure {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Locked {
+    pub(crate) name: String,
     /// Failures in a row.
-    pub(super) failures: i32,
-    pub(super) retry_in: Duration,
+    pub(crate) failures: i32,
+    /// Each move of the checkpoint has the next one.
+    generation: i64,
+    /// All events up to this position have taken effect.
+    pub(crate) checkpoint: i64,
+    /// The newest outbox id that has been allocated.
+    pub(crate) allocated: i64,
 }
 
-/// When a subscription is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
-    In(Duration),
-    /// It is paused or lost.
-    Never,
-    /// There is no such subscription.
-    Unknown,
+/// All events of a subscription up to `to` have taken effect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Move<'a> {
+    pub(crate) from: &'a Locked,
+    pub(crate) to: i64,
+}
+
+/// What no program leaves behind. The transaction must be rolled back.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the subscription {0:?} has no checkpoint")]
+    NoCheckpoint(String),
+    #[error("another transaction has moved the checkpoint of a locked subscription, one of {0:?}")]
+    Moved(Vec<String>),
+}
+
+impl From<Broken> for DieselError {
+    fn from(broken: Broken) -> Self {
+        Self::QueryBuilderError(Box::new(broken))
+    }
 }
 
 /// Creates a subscription, unless it exists. Creates none while events are not logged. Returns whether it did.
@@ -58,117 +66,116 @@ pub(super) enum Due {
 ///
 /// The database's.
 pub async fn create(connection: &mut AsyncPgConnection, name: &str, start: Start) -> QueryResult<bool> {
-    let create = Create { name: name.to_owned(), is_now: start == Start::Now };
+    let start = match start {
+        Start::Oldest => None,
+        Start::Now => Some(settled::newest(connection).await?),
+    };
+    let create = Create { name: name.to_owned(), start };
     RunQueryDsl::execute(create, connection).await.map(|created| created > 0)
 }
 
-/// Locks a subscription that is running and due; none if it is not, or if another worker has locked it.
-pub(super) async fn lock(connection: &mut AsyncPgConnection, name: &str) -> QueryResult<Option<Locked>> {
-    let latest_due_in_ms = millis(pause::latest_due_in(LONGEST_PAUSE));
-    RunQueryDsl::get_result(Lock { name: name.to_owned(), latest_due_in_ms }, connection).await.optional()
+/// Locks those of these subscriptions that are running and due, and that no other worker has locked. It waits for
+/// nobody.
+///
+/// # Errors
+///
+/// The database's; or one of them has no checkpoint.
+pub(crate) async fn lock(connection: &mut AsyncPgConnection, names: &[&str]) -> QueryResult<Vec<Locked>> {
+    let lock = Lock { names: names.to_vec(), latest_due_in_ms: due::latest_in_ms() };
+    let locked = RunQueryDsl::load(lock, connection).await?;
+    if locked.is_empty() { Ok(Vec::new()) } else { read_checkpoints(connection, locked).await }
 }
 
-/// All events up to `checkpoint` have taken effect. It belongs to `history`.
-pub(super) async fn move_checkpoint(
+/// [`lock`]s one subscription; none if it is not running and due, or if another worker has locked it.
+pub(super) async fn lock_one(connection: &mut AsyncPgConnection, name: &str) -> QueryResult<Option<Locked>> {
+    Ok(lock(connection, &[name]).await?.pop())
+}
+
+/// The checkpoints of subscriptions, by name and failures, that this transaction has locked in an earlier statement.
+pub(super) async fn read_checkpoints(
     connection: &mut AsyncPgConnection,
-    name: &str,
-    checkpoint: i64,
+    locked: Vec<(String, i32)>,
+) -> QueryResult<Vec<Locked>> {
+    let (names, failures) = locked.into_iter().unzip();
+    let rows: Vec<CheckpointRow> = RunQueryDsl::load(ReadCheckpoints { names, failures }, connection).await?;
+    rows.into_iter().map(with_checkpoint).collect()
+}
+
+type CheckpointRow = (String, i32, Option<i64>, Option<i64>, i64);
+
+fn with_checkpoint(row: CheckpointRow) -> QueryResult<Locked> {
+    match row {
+        (name, failures, Some(generation), Some(checkpoint), allocated) => {
+            Ok(Locked { name, failures, generation, checkpoint, allocated })
+        }
+        (name, ..) => Err(Broken::NoCheckpoint(name).into()),
+    }
+}
+
+/// Moves checkpoints of subscriptions that this transaction has locked. They belong to `history`.
+///
+/// # Errors
+///
+/// The database's; or another transaction has moved one of them. Then this one must be rolled back.
+pub(crate) async fn move_checkpoints(
+    connection: &mut AsyncPgConnection,
+    moves: &[Move<'_>],
     history: i64,
 ) -> QueryResult<()> {
-    let moved = MoveCheckpoint { checkpoint, history, name: name.to_owned() };
-    RunQueryDsl::execute(moved, connection).await.map(drop)
-}
-
-/// The subscription failed with `error`. It is due again after a pause. None if it is no longer running.
-pub(super) async fn record_failure(
-    connection: &mut AsyncPgConnection,
-    name: String,
-    error: &str,
-) -> QueryResult<Option<Failure>> {
-    let record = RecordFailure {
-        longest_pause_ms: millis(LONGEST_PAUSE),
-        first_pause_ms: millis(FIRST_PAUSE),
-        error: storable(error),
-        name,
+    if moves.is_empty() {
+        return Ok(());
+    }
+    let statement = MoveCheckpoints {
+        names: moves.iter().map(|moved| moved.from.name.as_str()).collect(),
+        generations: moves.iter().map(|moved| moved.from.generation).collect(),
+        checkpoints: moves.iter().map(|moved| moved.to).collect(),
+        history,
     };
-    let recorded: Option<(i32, i64)> = RunQueryDsl::get_result(record, connection).await.optional()?;
-    Ok(recorded.map(|(failures, retry_in_ms)| Failure { failures, retry_in: from_millis(retry_in_ms) }))
-}
-
-/// The subscription cannot go on, for this reason, until an operator decides.
-pub(super) async fn mark_lost(
-    connection: &mut AsyncPgConnection,
-    name: &str,
-    reason: &str,
-) -> QueryResult<()> {
-    let mark = MarkLost { reason: storable(reason), name: name.to_owned() };
-    RunQueryDsl::execute(mark, connection).await.map(drop)
-}
-
-/// When the subscription is due.
-pub(super) async fn next_attempt(connection: &mut AsyncPgConnection, name: String) -> QueryResult<Due> {
-    let due: Option<Option<i64>> =
-        RunQueryDsl::get_result(NextAttempt { name }, connection).await.optional()?;
-    Ok(match due {
-        None => Due::Unknown,
-        Some(None) => Due::Never,
-        Some(Some(in_ms)) => Due::In(from_millis(in_ms)),
-    })
-}
-
-fn millis(pause: Duration) -> i64 {
-    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn from_millis(millis: i64) -> Duration {
-    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
-}
-
-/// PostgreSQL stores no NUL character.
-pub(super) fn storable(error: &str) -> String {
-    error.chars().filter(|character| *character != '\0').take(ERROR_MAX).collect()
+    if RunQueryDsl::execute(statement, connection).await? != moves.len() {
+        return Err(Broken::Moved(moves.iter().map(|moved| moved.from.name.clone()).collect()).into());
+    }
+    let failed = moves.iter().filter(|moved| moved.from.failures > 0);
+    let names: Vec<_> = failed.map(|moved| moved.from.name.as_str()).collect();
+    if !names.is_empty() {
+        RunQueryDsl::execute(Recover { names }, connection).await?;
+    }
+    Ok(())
 }
 
 statement! {
     struct Create = "create_subscription.sql" {
         name: String as Text,
-        is_now: bool as Bool,
+        start: Option<i64> as Nullable<BigInt>,
     }
 }
 
 statement! {
-    struct Lock = "claim_subscription.sql" -> (BigInt, BigInt) {
-        name: String as Text,
+    struct Lock<'a> = "lock_subscriptions.sql" -> (Text, Integer) {
+        names: Vec<&'a str> as Array<Text>,
         latest_due_in_ms: i64 as BigInt,
     }
 }
 
+type CheckpointTypes = (Text, Integer, Nullable<BigInt>, Nullable<BigInt>, BigInt);
+
 statement! {
-    struct MoveCheckpoint = "move_checkpoint.sql" {
-        checkpoint: i64 as BigInt,
+    struct ReadCheckpoints = "read_checkpoints.sql" -> CheckpointTypes {
+        names: Vec<String> as Array<Text>,
+        failures: Vec<i32> as Array<Integer>,
+    }
+}
+
+statement! {
+    struct MoveCheckpoints<'a> = "move_checkpoints.sql" {
+        names: Vec<&'a str> as Array<Text>,
+        generations: Vec<i64> as Array<BigInt>,
+        checkpoints: Vec<i64> as Array<BigInt>,
         history: i64 as BigInt,
-        name: String as Text,
     }
 }
 
 statement! {
-    struct RecordFailure = "record_subscription_failure.sql" -> (Integer, BigInt) {
-        longest_pause_ms: i64 as BigInt,
-        first_pause_ms: i64 as BigInt,
-        error: String as Text,
-        name: String as Text,
-    }
-}
-
-statement! {
-    struct MarkLost = "mark_subscription_lost.sql" {
-        reason: String as Text,
-        name: String as Text,
-    }
-}
-
-statement! {
-    struct NextAttempt = "next_subscription_attempt.sql" -> Nullable<BigInt> {
-        name: String as Text,
+    struct Recover<'a> = "recover_subscriptions.sql" {
+        names: Vec<&'a str> as Array<Text>,
     }
 }

@@ -7,12 +7,13 @@ use futures_util::FutureExt;
 use service_kit::database::{Database, DatabaseError};
 use tokio_util::sync::CancellationToken;
 
+use super::due::{self, Due};
 use super::failure::{StepError, caught};
 use super::listener::{Listener, ListenerSteps};
 use super::progress::{Handled, Progress};
 use super::read_model::ReadModelSteps;
 use super::steps::Steps;
-use super::store::{self, Due, Start};
+use super::store::{self, Start};
 use super::wait::{self, HolePause, LOOK_EVERY, Wait};
 use crate::batch::BatchOutcome;
 use crate::event_log::EventLog;
@@ -62,6 +63,19 @@ pub(super) struct Known {
     next_parked: Instant,
 }
 
+impl Known {
+    pub(super) fn new(pace: &Pace) -> Self {
+        Self {
+            exists: false,
+            size: BatchSize::new(pace.batch_max),
+            outage: pause::outage(),
+            hole_pause: HolePause::default(),
+            full_pause: wait::full(),
+            next_parked: Instant::now(),
+        }
+    }
+}
+
 impl Task {
     /// Applies the log's events to `projection`, from the oldest one on. Its name is the subscription's. Events that it
     /// refuses are parked, and tried again as `retry_policy` says.
@@ -101,32 +115,15 @@ impl Task {
     }
 
     async fn work(&self) {
-        let mut known = Known {
-            exists: false,
-            size: BatchSize::new(self.pace.batch_max),
-            outage: pause::outage(),
-            hole_pause: HolePause::default(),
-            full_pause: wait::full(),
-            next_parked: Instant::now(),
-        };
+        let mut known = Known::new(&self.pace);
         while !self.pace.stop.is_cancelled() {
             let wait = self.step(&mut known).await;
-            self.pace.stop.run_until_cancelled(self.wait(wait)).await;
-        }
-    }
-
-    async fn wait(&self, wait: Wait) {
-        match wait {
-            Wait::For(pause) => tokio::time::sleep(pause).await,
-            Wait::ForNewer { pause, position, at_most } => {
-                tokio::time::sleep(pause).await;
-                self.pace.event_log.until_newer_than(position, at_most).await;
-            }
+            self.pace.stop.run_until_cancelled(wait.pass(&self.pace.event_log)).await;
         }
     }
 
     /// Runs one batch, and parked events if that is due.
-    async fn step(&self, known: &mut Known) -> Wait {
+    pub(super) async fn step(&self, known: &mut Known) -> Wait {
         if !known.exists
             && let Some(start) = self.start
             && let Err(error) = self.create(start).await
@@ -193,7 +190,7 @@ impl Task {
         let name = self.steps.name().to_owned();
         let due = self.steps.database().read(move |connection| {
             let name = name.clone();
-            async move { store::next_attempt(connection, name).await }.boxed()
+            async move { due::next_attempt(connection, name).await }.boxed()
         });
         match due.await {
             Ok(Due::In(pause)) => {

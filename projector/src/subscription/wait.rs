@@ -5,6 +5,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::progress::Handled;
+use crate::event_log::EventLog;
 use crate::pause;
 
 /// An idle subscription is claimed this often: an operator may have set it back.
@@ -32,16 +33,31 @@ pub(super) fn full() -> ExponentialBackoff {
 
 /// How long to wait before the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// For this long.
     For(Duration),
+    /// For this long: the hole after `position` may be filled.
+    AtHole { pause: Duration, position: i64 },
     /// For this long, then until the log has events after `position`, or until `at_most` has passed.
     ForNewer { pause: Duration, position: i64, at_most: Duration },
 }
 
+impl Wait {
+    /// Returns when it is over.
+    pub(crate) async fn pass(self, event_log: &EventLog) {
+        match self {
+            Self::For(pause) | Self::AtHole { pause, .. } => tokio::time::sleep(pause).await,
+            Self::ForNewer { pause, position, at_most } => {
+                tokio::time::sleep(pause).await;
+                event_log.until_newer_than(position, at_most).await;
+            }
+        }
+    }
+}
+
 /// How long readers have waited at a hole.
 #[derive(Debug, Default)]
-pub(super) struct HolePause {
+pub(crate) struct HolePause {
     hole: Option<i64>,
     pause: Duration,
 }
@@ -59,7 +75,7 @@ impl HolePause {
 }
 
 /// The wait after a batch that `took` so long. `is_full` if its limit ended it.
-pub(super) fn after_batch(
+pub(crate) fn after_batch(
     handled: Handled,
     is_full: bool,
     took: Duration,
@@ -70,7 +86,7 @@ pub(super) fn after_batch(
     // Finding refused events costs much: leave at least half of the time to other listeners.
     let for_others = if parked > 0 { took } else { Duration::ZERO };
     if let Some(hole) = hole {
-        return Wait::For(hole_pause.at(hole).max(for_others));
+        return Wait::AtHole { pause: hole_pause.at(hole).max(for_others), position: checkpoint };
     }
     if is_more || is_full {
         return Wait::For(for_others);
@@ -112,12 +128,13 @@ mod tests {
 
     #[test]
     fn the_pause_at_a_hole_grows_until_it_is_passed() {
+        let at_hole = |ms| Wait::AtHole { pause: ms * MS, position: 7 };
         let mut hole_pause = HolePause::default();
         let mut at = |hole| wait(Handled { hole: Some(hole), ..HANDLED }, &mut hole_pause);
-        assert_eq!([at(8), at(8), at(8), at(9)], [5, 10, 20, 5].map(|ms| Wait::For(ms * MS)));
+        assert_eq!([at(8), at(8), at(8), at(9)], [5, 10, 20, 5].map(at_hole));
         for _ in 0..10 {
             at(9);
         }
-        assert_eq!(at(9), Wait::For(LONGEST_HOLE_PAUSE));
+        assert_eq!(at(9), at_hole(100));
     }
 }

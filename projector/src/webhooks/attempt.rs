@@ -33,6 +33,7 @@ pub(crate) async fn send(
         fence: leased.fence,
         event_id: leased.event_id,
         failures: leased.failures,
+        first_failed_at: leased.first_failed_at,
         status: None,
         retry_after: None,
         latency: Duration::ZERO,

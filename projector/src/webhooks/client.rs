@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use hyper::header::{RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response};
 use rustls::ClientConfig;
 use url::Url;
@@ -126,13 +126,11 @@ impl WebhookClient {
         let (connections, policy) =
             if is_tls { &self.tls } else { self.plain.as_ref().ok_or(SendError::PlainRefused)? };
         check_literal(url, *policy)?;
-        let request = Request::post(url.as_str())
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("orders-webhooks/", env!("CARGO_PKG_VERSION")))
-            .header("webhook-id", &message.id)
-            .header("webhook-timestamp", message.timestamp)
-            .header("webhook-signature", &message.signature)
-            .body(Full::new(message.body))?;
+        let agent = concat!("orders-webhooks/", env!("CARGO_PKG_VERSION"));
+        let request = Request::post(url.as_str()).header(USER_AGENT, agent);
+        let request =
+            message.headers().into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request = request.body(Full::new(message.body))?;
         let response = connect::only_while(connections.request(request)).await.map_err(classify)?;
         let reply = Reply { status: response.status().as_u16(), retry_after: retry_after(&response) };
         Ok((reply, response.into_body()))

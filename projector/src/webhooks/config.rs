@@ -6,6 +6,7 @@ use serde::Deserialize;
 use service_kit::config::{self, ConfigError, Vars, in_range};
 
 use super::client::WebhookClient;
+use super::in_flight::MemoryLimits;
 use super::retry::DeliveryPolicy;
 
 /// The `WEBHOOK_*` variables.
@@ -24,6 +25,8 @@ pub struct WebhookConfig {
     pub timeout: Duration,
     /// Pauses and limits, which no variable changes.
     pub policy: DeliveryPolicy,
+    /// The memory for payloads in flight, which no variable changes.
+    pub memory: MemoryLimits,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +70,7 @@ impl WebhookConfig {
             parallel_total: raw.parallel_total,
             timeout: Duration::from_millis(raw.timeout_ms),
             policy: DeliveryPolicy::default(),
+            memory: MemoryLimits::default(),
         })
     }
 

@@ -27,6 +27,9 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// When a silent connection is probed, so that one whose other side is gone ends.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+/// How long a receiver may leave sent bytes unread. Without this, TLS would wait for one that never reads when it
+/// closes the connection.
+const UNREAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// Most bytes of a response's head.
 const HEAD_MAX: usize = 64 << 10;
 
@@ -92,6 +95,7 @@ pub(super) fn connections(
     let mut tcp = HttpConnector::new_with_resolver(resolver);
     tcp.set_connect_timeout(Some(TCP_TIMEOUT));
     tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     let connector = HttpsConnectorBuilder::new()

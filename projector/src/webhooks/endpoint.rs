@@ -107,6 +107,12 @@ pub enum UrlError {
     /// It contains a fragment, which is never sent.
     #[error("must not contain a fragment (#)")]
     Fragment,
+    /// Nothing listens there.
+    #[error("must not have port 0")]
+    Port,
+    /// A name that always leads to this machine.
+    #[error("must not lead to localhost; WEBHOOK_ALLOW_PRIVATE=true allows private addresses and loopback")]
+    Localhost,
     /// It contains an address that is refused.
     #[error("must not lead to {0}; WEBHOOK_ALLOW_PRIVATE=true allows private addresses and loopback")]
     Address(IpAddr),
@@ -131,6 +137,12 @@ pub fn parse_url(text: &str, allow_private: bool) -> Result<Url, UrlError> {
     if url.fragment().is_some() {
         return Err(UrlError::Fragment);
     }
+    if url.port() == Some(0) {
+        return Err(UrlError::Port);
+    }
+    if !allow_private && is_localhost(&url) {
+        return Err(UrlError::Localhost);
+    }
     // Other characters than ASCII are longer in a parsed URL.
     if url.as_str().len() > URL_MAX {
         return Err(UrlError::TooLong(url.as_str().len()));
@@ -139,6 +151,12 @@ pub fn parse_url(text: &str, allow_private: bool) -> Result<Url, UrlError> {
         Some(address) if !policy.allows(address) => Err(UrlError::Address(address)),
         _ => Ok(url),
     }
+}
+
+/// These names never lead anywhere else (RFC 6761).
+fn is_localhost(url: &Url) -> bool {
+    let Some(Host::Domain(name)) = url.host() else { return false };
+    name.trim_end_matches('.').rsplit('.').next() == Some("localhost")
 }
 
 /// The address in a URL that contains no name.
@@ -176,6 +194,10 @@ mod tests {
             ("https://user@hooks.example/", "must not contain a user", "must not contain a user"),
             ("https://:secret@hooks.example/", "must not contain a user", "must not contain a user"),
             ("https://hooks.example/#part", "must not contain a fragment", "must not contain a fragment"),
+            ("https://hooks.example:0/", "must not have port 0", "must not have port 0"),
+            ("https://LocalHost/", "must not lead to localhost", "accepted"),
+            ("https://hooks.localhost.:8443/", "must not lead to localhost", "accepted"),
+            ("https://localhost.example/", "accepted", "accepted"),
             ("hooks.example", "is not a URL", "is not a URL"),
             ("https://", "is not a URL", "is not a URL"),
         ] {

@@ -4,6 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::body::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::signature::{self, Secret};
 
@@ -39,6 +40,9 @@ struct Body<'a> {
     data: &'a RawValue,
 }
 
+/// Most bytes of a body beside its type and the event.
+const ENVELOPE_BYTES: usize = 128;
+
 /// PostgreSQL accepts the payload as JSON, but it is not.
 #[derive(Debug, thiserror::Error)]
 #[error("the payload is not JSON")]
@@ -57,10 +61,65 @@ impl Message {
             timestamp: content.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true),
             data: serde_json::from_str(content.payload)?,
         };
-        let (body, timestamp) = (serde_json::to_vec(&body)?, now.timestamp());
-        let signature = signature::sign(secrets, &id, timestamp, &body);
-        Ok(Self { id, timestamp, signature, body: body.into() })
+        // A buffer that grows may become twice as large.
+        let mut encoded = Vec::with_capacity(ENVELOPE_BYTES + content.kind.len() + content.payload.len());
+        serde_json::to_writer(&mut encoded, &body)?;
+        let timestamp = now.timestamp();
+        let signature = signature::sign(secrets, &id, timestamp, &encoded);
+        Ok(Self { id, timestamp, signature, body: encoded.into() })
     }
+
+    /// The headers that receivers are promised.
+    #[must_use]
+    pub fn headers(&self) -> [(&'static str, String); 4] {
+        [
+            ("content-type", "application/json".to_owned()),
+            ("webhook-id", self.id.clone()),
+            ("webhook-timestamp", self.timestamp.to_string()),
+            ("webhook-signature", self.signature.clone()),
+        ]
+    }
+}
+
+/// The JSON Schema of what receivers are promised. `data` is an event: its kinds have schemas of their own.
+#[must_use]
+pub fn schema() -> Value {
+    let text = |description: &str| json!({"type": "string", "description": description});
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A webhook",
+        "type": "object",
+        "required": ["headers", "body"],
+        "properties": {
+            "headers": {
+                "type": "object",
+                "required": ["content-type", "webhook-id", "webhook-timestamp", "webhook-signature"],
+                "properties": {
+                    "content-type": {"type": "string", "const": "application/json"},
+                    "webhook-id": text("The event's id: the same for each attempt and each copy."),
+                    "webhook-timestamp": {
+                        "type": "string",
+                        "pattern": "^[0-9]+$",
+                        "description": "When it was signed, in seconds since 1970.",
+                    },
+                    "webhook-signature": {
+                        "type": "string",
+                        "pattern": "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)*$",
+                        "description": "HMAC-SHA256 of `id.timestamp.body`; during a rotation one for each secret.",
+                    },
+                },
+            },
+            "body": {
+                "type": "object",
+                "required": ["type", "timestamp", "data"],
+                "properties": {
+                    "type": text("The kind of event. Ignore kinds that you do not know."),
+                    "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
+                    "data": {"type": "object", "description": "The event as it was written."},
+                },
+            },
+        },
+    })
 }
 
 #[cfg(test)]

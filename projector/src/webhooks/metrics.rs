@@ -50,8 +50,14 @@ impl WebhookMetrics {
                 WAITING,
                 "Deliveries that wait for a webhook endpoint. The feeder stops at 1000."
             );
-            describe_gauge!(LAG, "Age of the oldest event that waits to be delivered; 0 if there is none.");
-            describe_gauge!(ACTIVE, "1 if the webhook endpoint is sent events, 0 if it is paused.");
+            describe_gauge!(
+                LAG,
+                "Age of the oldest event that waits to be delivered, or to be copied from the log; 0 if there is none."
+            );
+            describe_gauge!(
+                ACTIVE,
+                "1 if the endpoint is sent events; 0 if it, or its subscription, is stopped; NaN once it is removed."
+            );
         });
         Self { registry: registry.clone() }
     }

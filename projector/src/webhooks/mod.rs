@@ -4,16 +4,20 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`endpoint`] | an endpoint: its URL and its kinds of events |
-//! | [`feeder`] | the subscription of an endpoint, which copies events into `deliveries` |
+//! | [`feeder`] | copies events of the log into `deliveries`, for all endpoints |
 //! | [`delivery`] | leasing deliveries and recording what became of them |
 //! | `sender` | sends the deliveries of one endpoint |
+//! | `in_flight` | what requests in flight use of their process |
+//! | `lease` | how long a process may rely on its leases |
 //! | `attempt` | one attempt |
 //! | [`client`] | one request, with its limits |
 //! | [`connect`], `resolver` | its connection |
+//! | `databases` | the connections of webhooks |
 //! | [`address`] | which addresses may be connected to |
 //! | [`message`], [`signature`] | what a receiver gets |
 //! | [`retry`] | when a delivery is tried again |
-//! | `runner` | a feeder and a sender for each endpoint |
+//! | `streak` | failures in a row |
+//! | `runner` | a sender for each endpoint, and the feeder of all |
 //! | [`store`] | what a process reads of the endpoints |
 //! | `upkeep` | removes old attempts and secrets, corrects times |
 //! | [`operator`] | what `projector webhooks …` queries and changes |
@@ -26,9 +30,12 @@ mod attempt;
 pub mod client;
 mod config;
 pub mod connect;
+mod databases;
 pub mod delivery;
 pub mod endpoint;
 pub mod feeder;
+mod in_flight;
+mod lease;
 pub mod message;
 pub(crate) mod metrics;
 pub mod operator;
@@ -38,50 +45,52 @@ mod runner;
 mod sender;
 pub mod signature;
 pub mod store;
+mod streak;
 mod upkeep;
 mod wake;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use config::WebhookConfig;
-use service_kit::database::Database;
+pub use in_flight::MemoryLimits;
 use service_kit::metrics::Registry;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub(crate) use self::databases::{CONNECTIONS, Databases};
+use self::delivery::Backlogs;
+use self::in_flight::Capacity;
+use self::lease::LEASE_MARGIN;
 use self::metrics::WebhookMetrics;
 use self::runner::Runner;
-use self::sender::{LEASE_MARGIN, Shared};
-use self::upkeep::Latest;
+use self::sender::Shared;
+use self::store::Latest;
 use crate::pause;
 use crate::subscription::Pace;
-
-/// The connections that feeders and senders share. They are their own: whatever endpoints do, batches have theirs.
-pub(crate) const CONNECTIONS: usize = 4;
 
 /// Starts what feeds and sends, among `tasks`.
 pub(crate) fn start(
     tasks: &mut JoinSet<()>,
-    database: Database,
+    databases: Databases,
     config: &WebhookConfig,
     registry: &Registry,
     pace: Pace,
 ) {
+    let Databases { senders, feeders } = databases;
     let shared = Shared {
-        database: database.clone(),
+        database: senders,
         client: config.client(),
         policy: config.policy,
+        backlogs: Backlogs::default(),
         in_flight_max: config.parallel,
-        permits: Arc::new(Semaphore::new(config.parallel_total)),
+        capacity: Capacity::new(config.parallel_total, config.memory),
     };
     let latest = Latest {
-        // A probe's pause is shorter.
         due_in: pause::latest_due_in(shared.policy.retry_max),
         lease_ends_in: pause::latest_due_in(shared.client.timeout() + LEASE_MARGIN),
+        probe_in: pause::latest_due_in(shared.policy.probe_max),
     };
-    tasks.spawn(upkeep::run(database, latest, pace.stop.clone()));
-    tasks.spawn(Runner::new(shared, WebhookMetrics::register(registry), pace).run());
+    tasks.spawn(upkeep::run(feeders.clone(), latest, shared.backlogs.clone(), pace.stop.clone()));
+    tasks.spawn(Runner::new(shared, feeders, WebhookMetrics::register(registry), pace).run());
 }
 
 /// For SQL, which counts in milliseconds.

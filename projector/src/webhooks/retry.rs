@@ -5,6 +5,9 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 
+/// After this many failures in a row, an endpoint counts as failing.
+pub const FAILURES_UNTIL_PROBES: i32 = 10;
+
 /// The pauses and limits of deliveries. Not settings of the environment: receivers rely on them.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryPolicy {
@@ -12,15 +15,30 @@ pub struct DeliveryPolicy {
     pub retry_first: Duration,
     /// The longest pause, without jitter; also the most that is accepted of a `Retry-After`.
     pub retry_max: Duration,
+    /// Failures are recorded on the endpoint once nothing has succeeded for this long.
+    pub streak_after: Duration,
     /// After this many failures in a row, one delivery at a time is tried: a probe.
     pub failures_until_probes: i32,
-    /// The pause after the first probe, without jitter. It doubles with each probe.
-    pub probe_first: Duration,
-    /// The longest pause between two probes, without jitter.
+    /// The longest pause between two probes, without jitter. The first ones are shorter: a thirtieth of the time since
+    /// something succeeded.
     pub probe_max: Duration,
-    /// A delivery that has been refused for this long is parked, if others succeed. If nothing has succeeded for this
-    /// long, the endpoint is paused.
-    pub give_up_after: Duration,
+    /// If nothing has succeeded for this long, and many requests failed, it was an outage: no event is given up
+    /// because of what happened before its end.
+    pub outage_after: Duration,
+    /// When a delivery is parked, if others succeed, and when the endpoint is paused, if nothing has succeeded.
+    pub give_up: GiveUp,
+    /// When a delivery is parked of an endpoint at which so many wait that there is no room for new ones.
+    pub give_up_crowded: GiveUp,
+}
+
+/// When something is given up.
+#[derive(Debug, Clone, Copy)]
+pub struct GiveUp {
+    /// It has failed for this long,
+    pub after: Duration,
+    /// and this often. A clock that jumps ahead makes any time long, but not many attempts: their pauses do not
+    /// depend on it.
+    pub failures: i32,
 }
 
 impl Default for DeliveryPolicy {
@@ -28,10 +46,14 @@ impl Default for DeliveryPolicy {
         Self {
             retry_first: Duration::from_secs(5),
             retry_max: Duration::from_hours(1),
-            failures_until_probes: 10,
-            probe_first: Duration::from_secs(1),
+            streak_after: Duration::from_secs(1),
+            failures_until_probes: FAILURES_UNTIL_PROBES,
             probe_max: Duration::from_mins(1),
-            give_up_after: Duration::from_hours(72),
+            outage_after: Duration::from_hours(1),
+            // Twenty attempts take at least ten hours. In three days there are more than forty.
+            give_up: GiveUp { after: Duration::from_hours(72), failures: 20 },
+            // Eight attempts take at least ten minutes, and at most an hour and a quarter.
+            give_up_crowded: GiveUp { after: Duration::from_hours(1), failures: 8 },
         }
     }
 }
@@ -41,18 +63,6 @@ impl DeliveryPolicy {
     pub(crate) fn retry_in(&self, failures: i32, retry_after: Option<Duration>) -> Duration {
         let pause = backoff(self.retry_first, self.retry_max, failures);
         pause.max(retry_after.unwrap_or_default().min(self.retry_max))
-    }
-
-    /// The pause of an endpoint at which this many requests in a row have failed; none while there are few.
-    pub(crate) fn endpoint_pause(
-        &self,
-        failures_in_a_row: i32,
-        retry_after: Option<Duration>,
-    ) -> Option<Duration> {
-        let probes = failures_in_a_row.saturating_sub(self.failures_until_probes);
-        let between_probes =
-            (probes >= 0).then(|| backoff(self.probe_first, self.probe_max, probes.saturating_add(1)));
-        between_probes.max(retry_after.map(|pause| pause.min(self.retry_max)))
     }
 }
 
@@ -102,17 +112,20 @@ mod tests {
         assert_eq!(policy.retry_in(1, Some(SECOND * 90)), SECOND * 90);
         assert!(policy.retry_in(1, Some(SECOND)) >= SECOND * 5);
         assert_eq!(policy.retry_in(1, Some(SECOND * 1_000_000)), SECOND * 3_600);
-        assert_eq!(policy.endpoint_pause(1, Some(SECOND * 1_000_000)), Some(SECOND * 3_600));
     }
 
+    /// Twenty failures: nineteen pauses. The shortest ones have no jitter, the longest ones are twice as long.
     #[test]
-    fn an_endpoint_pauses_after_many_failures_in_a_row() {
+    fn the_attempts_that_giving_up_needs_take_hours_and_fit_into_its_time() {
         let policy = DeliveryPolicy::default();
-        assert_eq!(policy.endpoint_pause(9, None), None);
-        for (failures, seconds) in [(10, 1), (11, 2), (12, 4), (16, 60), (i32::MAX, 60)] {
-            let pause = policy.endpoint_pause(failures, None).unwrap();
-            assert!((SECOND * seconds..=SECOND * seconds * 2).contains(&pause), "{failures}: {pause:?}");
-        }
+        let shortest = |attempts: u32| {
+            let pause = |failures: u32| (policy.retry_first * 2_u32.pow(failures - 1)).min(policy.retry_max);
+            (1..attempts).map(|failures| pause(failures.min(12))).sum::<Duration>()
+        };
+        let hours = |duration: Duration| duration.as_secs() / 3_600;
+        assert_eq!(hours(shortest(20)), 10);
+        assert_eq!(hours(shortest(20) * 2), 20, "before the three days are over");
+        assert_eq!((shortest(8).as_secs() / 60, (shortest(8) * 2).as_secs() / 60), (10, 21));
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! A feeder and a sender for each endpoint. Endpoints that are added, changed or removed while the process runs are
-//! noticed within a moment.
+//! A sender for each endpoint, and the feeder of all. Endpoints that are added, changed or removed while the process
+//! runs are noticed within a moment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use service_kit::database::DatabaseError;
+use service_kit::database::{Database, DatabaseError};
 use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
 use tokio::sync::watch;
@@ -14,32 +14,38 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
-use super::feeder::Feeder;
+use super::feeder::{AllFed, Fed, Feeder};
 use super::metrics::{EndpointMetrics, WebhookMetrics};
 use super::sender::{Sender, Shared};
 use super::store::{self, Polled};
 use super::wake::Wake;
-use crate::subscription::{Pace, Task};
+use crate::subscription::Pace;
 
 /// How often endpoints are polled: this also limits how late a retry is, and how late deliveries are sent that another
 /// process has fed.
 const POLL_EVERY: Duration = Duration::from_millis(50);
 /// How often, while there is no endpoint.
 const POLL_EVERY_WITHOUT_ENDPOINTS: Duration = Duration::from_millis(500);
+/// How often it is found out from when on deliveries are searched.
+const SETTLE_EVERY: Duration = Duration::from_secs(1);
 /// How often the gauges are queried.
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the endpoints.
 pub(crate) struct Runner {
     shared: Shared,
+    database: Database,
     pace: Pace,
     metrics: WebhookMetrics,
     running: BTreeMap<i64, Running>,
+    /// The endpoints, and their revisions, as they were loaded last: also those that cannot be run.
+    known: Vec<(i64, i64)>,
+    fed: watch::Sender<AllFed>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
 
-/// The tasks of one endpoint.
+/// The sender of one endpoint.
 struct Running {
     endpoint: watch::Sender<Arc<Endpoint>>,
     wake: Arc<Wake>,
@@ -48,9 +54,19 @@ struct Running {
 }
 
 impl Runner {
-    pub(crate) fn new(shared: Shared, metrics: WebhookMetrics, pace: Pace) -> Self {
+    pub(crate) fn new(shared: Shared, database: Database, metrics: WebhookMetrics, pace: Pace) -> Self {
         let stop = pace.stop.clone();
-        Self { shared, pace, metrics, running: BTreeMap::new(), tasks: JoinSet::new(), stop }
+        Self {
+            shared,
+            database,
+            pace,
+            metrics,
+            running: BTreeMap::new(),
+            known: Vec::new(),
+            fed: watch::Sender::default(),
+            tasks: JoinSet::new(),
+            stop,
+        }
     }
 
     /// Runs until the stop signal, and then until requests in flight have ended or their limit has passed.
@@ -59,9 +75,16 @@ impl Runner {
     ///
     /// When one of its tasks has panicked.
     pub(crate) async fn run(mut self) {
-        let mut next_observation = Instant::now();
+        let (backlogs, fed) = (self.shared.backlogs.clone(), self.fed.subscribe());
+        let feeder = Feeder::new(&self.database, backlogs, fed, self.pace.clone());
+        self.tasks.spawn(feeder.run());
+        let (mut next_settling, mut next_observation) = (Instant::now(), Instant::now());
         while !self.stop.is_cancelled() {
-            if let Err(error) = self.poll().await {
+            let is_settling = Instant::now() >= next_settling;
+            if is_settling {
+                next_settling = Instant::now() + SETTLE_EVERY;
+            }
+            if let Err(error) = self.poll(is_settling).await {
                 log_outage(&error);
             }
             if Instant::now() >= next_observation {
@@ -77,11 +100,23 @@ impl Runner {
         }
     }
 
-    async fn poll(&mut self) -> Result<(), DatabaseError> {
-        let polled = self.shared.database.read(|connection| store::poll(connection).boxed()).await?;
-        if !self.is_known(&polled) {
-            let endpoints = self.shared.database.read(|connection| store::load(connection).boxed()).await?;
+    async fn poll(&mut self, is_settling: bool) -> Result<(), DatabaseError> {
+        if is_settling {
+            self.settle().await?;
+        }
+        let polled = self
+            .database
+            .read(|connection| {
+                let backlogs = self.shared.backlogs.clone();
+                async move { store::poll(connection, &backlogs).await }.boxed()
+            })
+            .await?;
+        let known: Vec<_> = polled.iter().map(|polled| (polled.id, polled.revision)).collect();
+        if self.known != known {
+            let endpoints = self.database.read(|connection| store::load(connection).boxed()).await?;
             self.update(endpoints);
+            // One that has changed since the poll is loaded again after the next one.
+            self.known = known;
         }
         for Polled { id, .. } in polled.iter().filter(|polled| polled.is_due) {
             if let Some(running) = self.running.get(id) {
@@ -91,15 +126,15 @@ impl Runner {
         Ok(())
     }
 
-    fn is_known(&self, polled: &[Polled]) -> bool {
-        let known = self.running.values().map(|running| {
-            let endpoint = running.endpoint.borrow();
-            (endpoint.id, endpoint.revision)
+    async fn settle(&self) -> Result<(), DatabaseError> {
+        let settle = self.database.read(|connection| {
+            let backlogs = self.shared.backlogs.clone();
+            async move { store::settle(connection, &backlogs).await }.boxed()
         });
-        known.eq(polled.iter().map(|polled| (polled.id, polled.revision)))
+        settle.await
     }
 
-    /// Starts, changes and stops tasks, so that there is one pair for each endpoint.
+    /// Starts, changes and stops senders, so that there is one for each endpoint, and tells the feeder.
     fn update(&mut self, endpoints: Vec<Endpoint>) {
         let mut gone = std::mem::take(&mut self.running);
         for endpoint in endpoints {
@@ -117,6 +152,12 @@ impl Runner {
             running.stop.cancel();
             running.metrics.unknown();
         }
+        let backlogs = &self.shared.backlogs;
+        let fed = |running: &Running| {
+            Fed::new(running.endpoint.subscribe(), Arc::clone(&running.wake), backlogs.clone())
+        };
+        self.fed
+            .send_replace(Arc::new(self.running.iter().map(|(id, running)| (*id, fed(running))).collect()));
     }
 
     fn start(&mut self, endpoint: Endpoint) -> Running {
@@ -130,18 +171,22 @@ impl Runner {
             stop.clone(),
         );
         self.tasks.spawn(sender.run());
-        let feeder = Feeder::new(endpoint.subscribe(), Arc::clone(&wake));
-        let pace = Pace { stop: stop.clone(), ..self.pace.clone() };
-        self.tasks.spawn(Task::listener(self.shared.database.clone(), Box::new(feeder), pace).run());
         Running { endpoint, wake, metrics, stop }
     }
 
     async fn observe(&self) {
-        let observed = self.shared.database.read(|connection| store::observe(connection).boxed()).await;
+        let observed = self
+            .database
+            .read(|connection| {
+                let backlogs = self.shared.backlogs.clone();
+                async move { store::observe(connection, &backlogs).await }.boxed()
+            })
+            .await;
         let observed = observed.unwrap_or_default();
         for (id, running) in &self.running {
             match observed.iter().find(|observed| observed.id == *id) {
                 Some(observed) => {
+                    self.shared.backlogs.observed(*id, observed.waiting.into());
                     running.metrics.observed(observed.is_active, observed.waiting, observed.lag_seconds);
                 }
                 None => running.metrics.unknown(),
@@ -169,5 +214,16 @@ fn log_outage(error: &DatabaseError) {
     static FAILED: OncePerSecond = OncePerSecond::new();
     if let Some(times) = FAILED.count() {
         tracing::warn!(times, error = chain(error), "webhook endpoints cannot be polled");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "a bug in the feeder")]
+    async fn a_panic_of_a_task_is_noticed() {
+        propagate_panic(tokio::spawn(async { panic!("a bug in the feeder") }).await);
     }
 }

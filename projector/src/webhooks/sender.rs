@@ -11,20 +11,23 @@ use futures_util::FutureExt;
 use service_kit::database::{Database, DatabaseError};
 use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{self, Attempt};
 use super::client::WebhookClient;
-use super::delivery::{self, EndpointState, Finished, FinishedAttempt, Leased, Limits};
+use super::delivery::{
+    self, Backlogs, EndpointState, Finished, FinishedAttempt, Leased, Limits, PausedReason, Take,
+};
 use super::endpoint::Endpoint;
+use super::in_flight::{Capacity, Hold, Reservation};
+use super::lease::{LEASE_MARGIN, Lease, Moment};
 use super::metrics::EndpointMetrics;
 use super::retry::DeliveryPolicy;
+use super::streak::Failures;
 use super::wake::{Patience, Wake};
 
-/// A lease lasts this much longer than a request may take, so that its result can be recorded.
-pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// How long requests may still take after the stop signal. The events of those that take longer are sent again when
 /// their leases end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -37,10 +40,25 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) client: WebhookClient,
     pub(crate) policy: DeliveryPolicy,
+    /// Also what feeders know of what waits.
+    pub(crate) backlogs: Backlogs,
     /// `WEBHOOK_PARALLEL`.
     pub(crate) in_flight_max: usize,
     /// Limits the requests of the process.
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) capacity: Capacity,
+}
+
+impl Shared {
+    fn limits(&self, reserved: &Reservation) -> Limits {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        Limits {
+            wanted: number(reserved.wanted()),
+            max_bytes: number(reserved.max_bytes()),
+            in_flight_max: number(self.in_flight_max),
+            failures_until_probes: self.policy.failures_until_probes,
+            lease: self.client.timeout() + LEASE_MARGIN,
+        }
+    }
 }
 
 /// Sends the deliveries of one endpoint.
@@ -51,10 +69,10 @@ pub(crate) struct Sender {
     wake: Arc<Wake>,
     patience: Patience,
     stop: CancellationToken,
-    in_flight: JoinSet<FinishedAttempt>,
+    in_flight: JoinSet<Option<FinishedAttempt>>,
     /// Results that are not recorded yet.
     finished: Vec<FinishedAttempt>,
-    failures_in_a_row: i32,
+    failures: Failures,
 }
 
 impl Sender {
@@ -74,7 +92,7 @@ impl Sender {
             stop,
             in_flight: JoinSet::new(),
             finished: Vec::new(),
-            failures_in_a_row: 0,
+            failures: Failures::default(),
         }
     }
 
@@ -114,13 +132,20 @@ impl Sender {
     /// Waits until a request has ended or something may be due.
     async fn wait(&mut self) {
         tokio::select! {
-            Some(ended) = self.in_flight.join_next() => self.finished.extend(ended.ok()),
+            Some(ended) = self.in_flight.join_next() => self.ended(ended.ok().flatten()),
             () = self.patience.wait(&self.wake) => {}
             () = self.stop.cancelled(), if !self.stop.is_cancelled() => {}
         }
         // All that ended meanwhile are recorded together.
         while let Some(ended) = self.in_flight.try_join_next() {
-            self.finished.extend(ended.ok());
+            self.ended(ended.ok().flatten());
+        }
+    }
+
+    fn ended(&mut self, attempt: Option<FinishedAttempt>) {
+        if let Some(attempt) = attempt {
+            self.failures.count(&attempt, Instant::now());
+            self.finished.push(attempt);
         }
     }
 
@@ -129,25 +154,37 @@ impl Sender {
         if self.finished.is_empty() {
             return Ok(());
         }
-        let (id, policy, failures) = (self.endpoint.borrow().id, self.shared.policy, self.failures_in_a_row);
-        let finished = self.finished.clone();
+        let (id, policy, finished) = (self.endpoint.borrow().id, self.shared.policy, self.finished.clone());
+        let (streak, is_crowded) =
+            (self.failures.streak(Instant::now()), self.shared.backlogs.is_crowded(id));
         let recorded = self.shared.database.run(move |connection| {
-            async move { delivery::finish(connection, id, &finished, failures, &policy).await }.boxed()
+            async move { delivery::finish(connection, id, &finished, streak, is_crowded, &policy).await }
+                .boxed()
         });
         let recorded = recorded.await?;
         self.finished.clear();
-        self.report(id, &recorded);
+        if recorded.state.is_some() {
+            self.failures.recorded();
+        }
+        self.report(id, &recorded, is_crowded);
         Ok(())
     }
 
-    fn report(&self, id: i64, recorded: &Finished) {
-        if recorded.state == Some(EndpointState::Paused) {
-            tracing::error!(webhook.endpoint = id, "webhook endpoint paused: nothing more is sent to it");
+    fn report(&self, id: i64, recorded: &Finished, is_crowded: bool) {
+        if let Some(EndpointState::Paused(reason)) = recorded.state
+            && reason != PausedReason::Operator
+        {
+            tracing::error!(
+                webhook.endpoint = id,
+                webhook.paused_reason = reason.name(),
+                "webhook endpoint paused: nothing more is sent to it"
+            );
         }
         if !recorded.parked.is_empty() {
             self.metrics.parked(recorded.parked.len());
             tracing::error!(
                 webhook.endpoint = id,
+                webhook.crowded = is_crowded,
                 event.positions = ?recorded.parked,
                 "events parked that a webhook endpoint has refused for too long"
             );
@@ -156,53 +193,46 @@ impl Sender {
 
     /// Leases what is due, up to the limits, and starts to send it.
     async fn start_requests(&mut self) -> Result<(), DatabaseError> {
-        let mut permits = self.permits();
-        let wanted = self.wanted(permits.len());
-        if wanted == 0 {
-            return Ok(());
-        }
+        let free = self.shared.in_flight_max.saturating_sub(self.in_flight.len());
+        let Some(room) = self.shared.capacity.room(free, self.in_flight.is_empty()) else { return Ok(()) };
         let endpoint = Arc::clone(&self.endpoint.borrow());
-        let (id, limits) = (endpoint.id, self.limits(wanted));
-        let taken =
-            self.shared.database.run(move |connection| delivery::take(connection, id, limits).boxed());
-        let Some(taken) = taken.await? else { return Ok(()) };
-        self.failures_in_a_row = taken.failures_in_a_row;
+        let (id, shared) = (endpoint.id, self.shared.clone());
+        let taken = self.shared.database.run(move |connection| {
+            async move {
+                // Not before: else all that wait for a connection would hold memory.
+                let Some(reserved) = room.reserve() else { return Ok(None) };
+                let limits = shared.limits(&reserved);
+                // Before the lease begins: so it ends later than this process thinks.
+                let lease = Lease::new(Moment::now());
+                Ok(Some((delivery::take(connection, id, limits, &shared.backlogs).await?, reserved, lease)))
+            }
+            .boxed()
+        });
+        let (taken, mut reserved, lease) = match taken.await? {
+            Some((Take::Taken(taken), reserved, lease)) => (taken, reserved, lease),
+            Some((Take::Locked, ..)) => {
+                self.patience.locked();
+                return Ok(());
+            }
+            Some((Take::NotNow, ..)) | None => return Ok(()),
+        };
+        self.failures.leased(taken.succeeded_at);
         self.patience.leased(taken.deliveries.len(), Instant::now());
         for leased in taken.deliveries {
-            self.start(Arc::clone(&endpoint), leased, permits.pop());
+            let hold = reserved.hold(&leased.payload);
+            self.start(Arc::clone(&endpoint), leased, lease, hold);
         }
         Ok(())
     }
 
-    /// Permits of the process, up to the limit of the endpoint.
-    fn permits(&self) -> Vec<OwnedSemaphorePermit> {
-        let free = self.shared.in_flight_max.saturating_sub(self.in_flight.len());
-        let permit = || Arc::clone(&self.shared.permits).try_acquire_owned().ok();
-        std::iter::from_fn(permit).take(free).collect()
-    }
-
-    /// One request is always possible, however many requests others have in flight: no endpoint can block another.
-    fn wanted(&self, permits: usize) -> usize {
-        if self.in_flight.is_empty() { permits.max(1) } else { permits }
-    }
-
-    fn limits(&self, wanted: usize) -> Limits {
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        Limits {
-            wanted: number(wanted),
-            in_flight_max: number(self.shared.in_flight_max),
-            failures_until_probes: self.shared.policy.failures_until_probes,
-            lease: self.shared.client.timeout() + LEASE_MARGIN,
-        }
-    }
-
-    fn start(&mut self, endpoint: Arc<Endpoint>, leased: Leased, permit: Option<OwnedSemaphorePermit>) {
+    fn start(&mut self, endpoint: Arc<Endpoint>, leased: Leased, lease: Lease, hold: Hold) {
         let (client, metrics) = (self.shared.client.clone(), self.metrics.clone());
         self.in_flight.spawn(async move {
-            let Attempt { finished, outcome } = attempt::send(&client, &endpoint, leased, Utc::now()).await;
+            let request = async { attempt::send(&client, &endpoint, leased, Utc::now()).await };
+            let Attempt { finished, outcome } = lease.start(Moment::now(), request)?.await;
             metrics.attempt(outcome, finished.latency);
-            drop(permit);
-            finished
+            drop(hold);
+            Some(finished)
         });
     }
 }

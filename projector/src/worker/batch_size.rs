@@ -43,6 +43,12 @@ impl BatchSize {
     pub(crate) fn failed(&mut self) {
         self.size = (self.size / 2).max(1);
     }
+
+    /// All events fail, so one shows whether they still do. To look for those at fault among many takes much of the
+    /// server's time.
+    pub(crate) fn try_one(&mut self) {
+        self.size = 1;
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +68,19 @@ mod tests {
             })
             .collect();
         assert_eq!(sizes, [100, 200, 400, 800, 1_000, 1_000]);
+    }
+
+    #[test]
+    fn after_a_batch_of_one_it_grows_again() {
+        let mut size = BatchSize::new(1_000);
+        size.try_one();
+        let sizes: Vec<_> = (0..5)
+            .map(|_| {
+                size.committed(usize::try_from(size.get()).unwrap(), 0, FAST);
+                size.get()
+            })
+            .collect();
+        assert_eq!(sizes, [2, 4, 8, 16, 32]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use projector::event_log::{self, ReadLimits};
 use projector::outbox::ClaimLimits;
 use projector::outbox::low_water_mark::queries;
+use projector::parked::operator::{self, Owner, Selection};
 use projector::projection::{OrderSummary, Projection};
 use projector::waiting;
 use projector::waiting::Window;
@@ -148,4 +149,30 @@ async fn the_plans_of_the_hot_statements_match_the_golden_files_and_scan_no_tabl
     let times = ["timestamptz"; 4];
     let columns = [state.as_slice(), facts.as_slice(), times.as_slice()].concat();
     check(&mut connection, "order_summary", &arrays(&columns)).await
+}
+
+/// An operator's command is planned when it runs, whatever the table has then.
+#[tokio::test]
+async fn the_plans_of_operators_commands_search_parked_events_by_id() -> Result<()> {
+    let scene = Scene::create().await?;
+    let many = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error)
+                SELECT id, 'kind', '{}', now(), 1, 'e' FROM generate_series(1, 10000) AS id";
+    scene.session.batch_execute(many).await?;
+    scene.session.batch_execute("ANALYZE parked_events").await?;
+    let database = scene.open_one()?;
+    let mut connection = database.session().await?;
+    let ids = Selection::Ids(vec![2, 1, 20_000]);
+    let found = operator::find(&mut connection, &Owner::Claim, &ids).await?;
+    assert_eq!(found.iter().map(|event| event.id).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(operator::make_due(&mut connection, &Owner::Claim, &ids).await?.len(), 2);
+    assert_eq!(operator::discard(&mut connection, &Owner::Claim, &ids).await?.len(), 2);
+    connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
+    for name in ["find_of_claim", "make_due_of_claim", "discard_of_claim"] {
+        check(&mut connection, name, "ARRAY[]::bigint[]").await?;
+    }
+    let all = operator::find(&mut connection, &Owner::Claim, &Selection::All).await?;
+    assert_eq!((all.len(), all[0].id), (9_998, 3));
+    assert_eq!(operator::make_due(&mut connection, &Owner::Claim, &Selection::All).await?.len(), 9_998);
+    assert_eq!(operator::discard(&mut connection, &Owner::Claim, &Selection::All).await?.len(), 9_998);
+    Ok(())
 }

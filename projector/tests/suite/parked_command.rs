@@ -99,7 +99,7 @@ async fn discard_deletes_events_and_prints_them() -> Result<()> {
     let output = run(&scene, &["discard", "--all"])?;
     let lines: Vec<_> = stdout(&output)?.lines().collect();
     let [_, first, _, second, end] = lines[..] else { panic!("{lines:?}") };
-    assert_eq!((first.trim(), second.trim()), (r#"{\"ribbon\":\"red\"}"#, r#"{\"ribbon\":\"blue\"}"#));
+    assert_eq!((first.trim(), second.trim()), (r#"{"ribbon":"red"}"#, r#"{"ribbon":"blue"}"#));
     assert_eq!(end, "2 parked events were discarded");
     assert_eq!(scene.count("parked_events").await?, 0);
     Ok(())
@@ -113,6 +113,10 @@ async fn an_id_that_is_not_parked_is_reported_and_the_others_are_handled() -> Re
         assert!(!output.status.success(), "{command}");
         let error = String::from_utf8(output.stderr)?;
         assert!(error.contains("not parked: 77, 78"), "{command}: {error}");
+        let printed = String::from_utf8(output.stdout)?;
+        assert!(command == "show" || printed.contains("1 parked event w"), "{command}: {printed}");
+        let output = run(&scene, &[command, "77"])?;
+        assert!(!output.status.success() && output.stdout.is_empty(), "{command}: {output:?}");
         assert_eq!(scene.count("parked_events").await?, left, "{command}");
     }
     Ok(())
@@ -152,7 +156,9 @@ async fn odd_payloads_can_be_listed_shown_and_discarded_without_loss() -> Result
     }
     drain(&*scene.worker(10)?).await?;
     assert_eq!(stdout(&run(&scene, &["list"])?)?.lines().count(), 3);
-    assert_eq!(stdout(&run(&scene, &["show", "1", "2", "3"])?)?.lines().count(), 6);
+    let shown = stdout(&run(&scene, &["show", "1", "2", "3"])?)?.to_owned();
+    let payloads: Vec<_> = shown.lines().skip(1).step_by(2).map(str::trim).collect();
+    assert_eq!(payloads, [r#"{"a":1e999}"#, r#""\ud800""#, &deep]);
     let gone = stdout(&run(&scene, &["discard", "--all", "--json"])?)?.to_owned();
     assert!(gone.contains("1e999") && gone.contains("ud800") && gone.contains(&deep), "{gone}");
     Ok(())
@@ -166,6 +172,25 @@ async fn an_event_that_cannot_be_printed_is_not_discarded() -> Result<()> {
     command.env("DATABASE_URL", scene.database.url("orders_projector"));
     let full = std::fs::File::options().write(true).open("/dev/full")?;
     assert!(!command.stdin(Stdio::null()).stdout(full).stderr(Stdio::null()).status()?.success());
+    assert_eq!(scene.count("parked_events").await?, 3);
+    Ok(())
+}
+
+/// As after `head`.
+#[tokio::test]
+async fn a_command_whose_output_nobody_reads_ends_quietly_and_discards_nothing() -> Result<()> {
+    let scene = scene().await?;
+    for (arguments, is_quiet) in
+        [(&["list"][..], true), (&["show", "--all"], true), (&["discard", "--all"], false)]
+    {
+        let mut command = Command::new(PROGRAM);
+        command.arg("parked").args(arguments).stdin(Stdio::null()).env_clear();
+        command.env("DATABASE_URL", scene.database.url("orders_projector"));
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        drop(running.stdout.take());
+        let output = running.wait_with_output()?;
+        assert_eq!((output.status.success(), output.stderr.is_empty()), (is_quiet, is_quiet), "{output:?}");
+    }
     assert_eq!(scene.count("parked_events").await?, 3);
     Ok(())
 }

@@ -22,6 +22,10 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// Begins a transaction whose event has a position, and is not committed.
+    pub(crate) const BEGIN_EVENT: &str =
+        "BEGIN; INSERT INTO outbox (kind, payload) VALUES ('order_gift_wrapped', '{}')";
+
     pub(crate) async fn create() -> Result<Self> {
         let database = TestDatabase::create().await?;
         let session = database.connect().await?;

@@ -12,7 +12,7 @@ use crate::report::{Figure, Target};
 use crate::rows::fill_outbox;
 use crate::stage::{Stage, stop};
 
-const EVENTS: u32 = 500_000;
+pub(super) const EVENTS: u32 = 500_000;
 /// The projector's batch size.
 pub(super) const BATCH: u32 = 1_000;
 const WORKERS: [u16; 3] = [1, 2, 4];
@@ -27,7 +27,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     for workers in WORKERS {
         let (mut ours, mut reference) = (Vec::new(), Vec::new());
         for _ in 0..plan.rounds {
-            ours.push(project(stage, workers, events).await?);
+            ours.push(drain(stage, workers, events).await?.per_second);
             reference.push(fill_and_project_by_sql(stage, workers, events, plan.rows(BATCH)).await?);
         }
         let figure = Figure::new(format!("workers: {workers}"), "events/s", ours);
@@ -42,18 +42,32 @@ async fn fill(stage: &Stage, events: u32) -> Result<()> {
     stage.settle().await
 }
 
-/// Measures from the start of the process until the last event is projected.
-pub(super) async fn project(stage: &Stage, workers: u16, events: u32) -> Result<f64> {
+/// How a backlog was projected.
+pub(super) struct Drained {
+    /// From the start of the process until the last event was projected.
+    pub(super) per_second: f64,
+    /// The bytes that PostgreSQL has written to its log for an event meanwhile, of whatever kind.
+    pub(super) wal_of_each: f64,
+}
+
+pub(super) async fn drain(stage: &Stage, workers: u16, events: u32) -> Result<Drained> {
     fill(stage, events).await?;
     let last = last_id(stage).await?;
-    let workers = workers.to_string();
+    let (workers, wal) = (workers.to_string(), wal_bytes(stage).await?);
     let start = Instant::now();
     let projector = stage.service(ServiceKind::Projector, &[("WORKERS", &workers)]).await?;
     wait_until_drained(stage, last - i64::from(events) + 1, last).await?;
     let took = start.elapsed();
+    let wal = wal_bytes(stage).await? - wal;
     stop(projector)?;
     check_projected(stage, events.into()).await?;
-    Ok(f64::from(events) / took.as_secs_f64())
+    let events = f64::from(events);
+    Ok(Drained { per_second: events / took.as_secs_f64(), wal_of_each: wal / events })
+}
+
+async fn wal_bytes(stage: &Stage) -> Result<f64> {
+    let written = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8";
+    Ok(stage.session.query_one(written, &[]).await?.get(0))
 }
 
 async fn fill_and_project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {

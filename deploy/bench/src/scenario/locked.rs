@@ -89,33 +89,42 @@ async fn round(stage: &Stage, plan: Plan, workers: u16, measured: &mut [Measured
 
     for (hold, measured) in HOLDS.iter().zip(measured) {
         let hold = hold.with_rows(plan.rows(hold.rows));
-        let holder = hold.begin(stage).await?;
-        let first = next_orders();
-        let (written, filled) =
-            tokio::join!(first.write(stage, FIRST_SECOND), fill_outbox(stage, hold.orders(), 1_000));
-        written?;
-        filled?;
-        settle(stage, hold.rows).await?;
-        measured.max_in_first_second_ms.push(first.delay_ms(stage, 1.0).await?);
-
-        let orders = next_orders();
-        let (written, more) = tokio::join!(
-            orders.write(stage, plan.times(LENGTH)),
-            locked_events(stage, hold, plan.times(LENGTH))
-        );
-        written?;
-        settle(stage, hold.rows + more?).await?;
-        measured.p99_ms.push(orders.delay_ms(stage, 0.99).await?);
-        measured.max_ms.push(orders.delay_ms(stage, 1.0).await?);
+        with_locks(stage, hold, plan.times(LENGTH), &mut next_orders, measured).await?;
         measured.p99_without_locks_ms.push(p99_without_locks);
-
-        holder.end().await?;
-        let end = Instant::now();
-        settle(stage, 0).await?;
-        measured.applied_after_s.push(end.elapsed().as_secs_f64());
     }
     stop(projector)?;
     ensure!(stage.count("parked_events").await? == 0, "an event was parked");
+    Ok(())
+}
+
+/// Measures while locks are held, and how long their events take afterwards.
+async fn with_locks(
+    stage: &Stage,
+    hold: Hold,
+    time: Duration,
+    next_orders: &mut impl FnMut() -> SteadyOrders,
+    measured: &mut Measured,
+) -> Result<()> {
+    let holder = hold.begin(stage).await?;
+    let first = next_orders();
+    let (written, filled) =
+        tokio::join!(first.write(stage, FIRST_SECOND), fill_outbox(stage, hold.orders(), 1_000));
+    written?;
+    filled?;
+    settle(stage, hold.rows).await?;
+    measured.max_in_first_second_ms.push(first.delay_ms(stage, 1.0).await?);
+
+    let orders = next_orders();
+    let (written, more) = tokio::join!(orders.write(stage, time), locked_events(stage, hold, time));
+    written?;
+    settle(stage, hold.rows + more?).await?;
+    measured.p99_ms.push(orders.delay_ms(stage, 0.99).await?);
+    measured.max_ms.push(orders.delay_ms(stage, 1.0).await?);
+
+    holder.end().await?;
+    let end = Instant::now();
+    settle(stage, 0).await?;
+    measured.applied_after_s.push(end.elapsed().as_secs_f64());
     Ok(())
 }
 

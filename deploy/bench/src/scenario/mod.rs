@@ -1,7 +1,10 @@
 //! One scenario per file.
 
 mod bloat;
+mod catch_up;
 mod drain;
+mod event_log;
+mod feed;
 mod latency;
 mod listeners;
 mod locked;
@@ -18,12 +21,17 @@ use crate::plan::Plan;
 use crate::report::Figure;
 use crate::stage::Stage;
 
+/// The read model of the example.
+const SUBSCRIPTION: &str = "revenue_1";
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scenario {
     /// Orders placed over HTTP.
     Write,
     /// A backlog of events projected.
     Drain,
+    /// What the event log costs.
+    EventLog,
     /// Lists read over HTTP.
     Read,
     /// From commit to visible, and what waiting for events costs.
@@ -36,6 +44,10 @@ pub(crate) enum Scenario {
     Listeners,
     /// Events sent to a webhook.
     Webhook,
+    /// Events that a client of the feed waits for.
+    Feed,
+    /// Listeners that were away.
+    CatchUp,
     /// Drain while an old snapshot keeps dead rows.
     Bloat,
     /// All processes at once.
@@ -45,15 +57,18 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Write,
         Self::Drain,
+        Self::EventLog,
         Self::Read,
         Self::Latency,
         Self::Poison,
         Self::Locked,
         Self::Listeners,
         Self::Webhook,
+        Self::Feed,
+        Self::CatchUp,
         Self::Bloat,
         Self::Mixed,
         Self::Scale,
@@ -63,23 +78,30 @@ impl Scenario {
         match self {
             Self::Write => "write",
             Self::Drain => "drain",
+            Self::EventLog => "event-log",
             Self::Read => "read",
             Self::Latency => "latency",
             Self::Poison => "poison",
             Self::Locked => "locked",
             Self::Listeners => "listeners",
             Self::Webhook => "webhook",
+            Self::Feed => "feed",
+            Self::CatchUp => "catch-up",
             Self::Bloat => "bloat",
             Self::Mixed => "mixed",
             Self::Scale => "scale",
         }
     }
 
+    fn measures_from_the_commit(self) -> bool {
+        let from_the_commit = matches!(self, Self::Latency | Self::Poison | Self::Locked);
+        from_the_commit || matches!(self, Self::Listeners | Self::Webhook | Self::Feed)
+    }
+
     /// Checks that the server has what the scenario needs, before any measurement.
     pub(crate) async fn check(self, stage: &Stage) -> Result<()> {
         ensure!(
-            !matches!(self, Self::Latency | Self::Poison | Self::Locked | Self::Listeners | Self::Webhook)
-                || stage.setting("track_commit_timestamp").await? == "on",
+            !self.measures_from_the_commit() || stage.setting("track_commit_timestamp").await? == "on",
             "the server must have track_commit_timestamp = on, to measure from the commit of an order"
         );
         Ok(())
@@ -94,12 +116,15 @@ impl Scenario {
         let mut figures = match self {
             Self::Write => write::measure(stage, plan).await,
             Self::Drain => drain::measure(stage, plan).await,
+            Self::EventLog => event_log::measure(stage, plan).await,
             Self::Read => read::measure(stage, plan).await,
             Self::Latency => latency::measure(stage, plan).await,
             Self::Poison => poison::measure(stage, plan).await,
             Self::Locked => locked::measure(stage, plan).await,
             Self::Listeners => listeners::measure(stage, plan).await,
             Self::Webhook => webhook::measure(stage, plan).await,
+            Self::Feed => feed::measure(stage, plan).await,
+            Self::CatchUp => catch_up::measure(stage, plan).await,
             Self::Bloat => bloat::measure(stage, plan).await,
             Self::Mixed => mixed::measure(stage, plan).await,
             Self::Scale => scale::measure(stage, plan).await,

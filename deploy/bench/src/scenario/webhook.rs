@@ -1,81 +1,90 @@
 //! The time from an order's commit until a webhook's receiver has its event.
 
-mod receiver;
-
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use testkit::services::ServiceKind;
+use testkit::services::{Service, ServiceKind};
 use testkit::wait;
 
-use self::receiver::Receiver;
+use crate::arrivals::{Arrivals, Delays};
+use crate::endpoints::Endpoints;
+use crate::options::Listeners;
 use crate::plan::Plan;
+use crate::receiver::Receiver;
 use crate::report::{Figure, Target};
 use crate::stage::{Stage, stop};
 use crate::steady::SteadyOrders;
 
 const ORDERS: SteadyOrders = SteadyOrders { per_second: 50, after: 0, every_hundredth: 1 };
+const WARM_UP: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_mins(1);
+/// The orders are placed and no more.
+const OTHER_KIND: &str = "order_cancelled";
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
-    let receiver = Receiver::start().await?;
-    add_endpoint(stage, &receiver.url()).await?;
-    let projector = stage.service(ServiceKind::Projector, &[("WEBHOOK_ALLOW_PRIVATE", "true")]).await?;
+    let arrivals = Arrivals::default();
+    let endpoints = add_endpoints(stage, plan.listeners, &arrivals).await?;
+    let projectors = start_projectors(stage, plan.listeners.projectors).await?;
+    // Not measured: connections are opened.
+    receive(stage, plan, &arrivals, WARM_UP).await?;
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
-        stage.empty().await?;
-        receiver.forget();
-        let written = ORDERS.write(stage, plan.time).await?;
-        wait::until("all webhooks", LIMIT, async || {
-            let arrived = receiver.count();
-            if arrived >= usize::try_from(written).unwrap_or(usize::MAX) { Ok(()) } else { Err(arrived) }
-        })
-        .await?;
-        let delays = delays(stage, &receiver).await?;
-        p50.push(percentile(&delays, 50)?);
-        p99.push(percentile(&delays, 99)?);
+        let delays = receive(stage, plan, &arrivals, plan.time).await?;
+        p50.push(delays.percentile(50)?);
+        p99.push(delays.percentile(99)?);
     }
-    stop(projector)?;
-    remove_endpoints(stage).await?;
+    projectors.into_iter().try_for_each(stop)?;
+    endpoints.remove().await?;
+    let part = part(plan.listeners);
     Ok(vec![
-        Figure::new("commit to received, p50", "ms", p50),
-        Figure::new("commit to received, p99", "ms", p99).with(Target::AtMost(50.0)),
+        Figure::new(format!("{part}: commit to received, p50"), "ms", p50),
+        Figure::new(format!("{part}: commit to received, p99"), "ms", p99).with(Target::AtMost(50.0)),
     ])
 }
 
-async fn add_endpoint(stage: &Stage, url: &str) -> Result<()> {
-    let add = "WITH endpoint AS (
-                   INSERT INTO webhook_endpoints (slot, url, kinds) VALUES (1, $1, '{}') RETURNING id),
-               secret AS (
-                   INSERT INTO webhook_secrets (endpoint, secret)
-                   SELECT id, repeat('s', 32)::bytea FROM endpoint)
-               INSERT INTO subscriptions (name, checkpoint, history)
-               SELECT 'webhook:' || id, missing_up_to, history FROM endpoint, event_log_state";
-    stage.session.execute(add, &[&url]).await?;
-    Ok(())
+fn part(listeners: Listeners) -> String {
+    let Listeners { endpoints, others, dead, projectors, .. } = listeners;
+    let projectors = if projectors > 1 { format!(", {projectors} projectors") } else { String::new() };
+    format!("endpoints: {endpoints}, {others} of another kind, {dead} dead{projectors}")
 }
 
-async fn remove_endpoints(stage: &Stage) -> Result<()> {
-    let remove = "DELETE FROM webhook_endpoints; DELETE FROM subscriptions WHERE name LIKE 'webhook:%'";
-    Ok(stage.session.batch_execute(remove).await?)
-}
-
-/// Of each order, in milliseconds, in ascending order. The receiver's clock is the database's.
-async fn delays(stage: &Stage, receiver: &Receiver) -> Result<Vec<f64>> {
-    let commits =
-        "SELECT order_id::text, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM orders";
-    let mut delays = Vec::new();
-    for row in stage.session.query(commits, &[]).await? {
-        let (order_id, committed): (String, f64) = (row.get(0), row.get(1));
-        let arrived =
-            receiver.received_at(&order_id).with_context(|| format!("{order_id} was not received"))?;
-        delays.push(1_000.0 * (arrived - committed));
+/// Those that never respond last, so that they have nothing in advance.
+async fn add_endpoints(stage: &Stage, listeners: Listeners, arrivals: &Arrivals) -> Result<Endpoints> {
+    let (receiver, silent) = (Receiver::start(arrivals).await?, Receiver::silent().await?);
+    let mut endpoints = Endpoints::of(stage.operator()?);
+    for number in 0..listeners.endpoints {
+        endpoints.add(&receiver.url(number), None).await?;
     }
-    delays.sort_unstable_by(f64::total_cmp);
-    Ok(delays)
+    for number in 0..listeners.others {
+        endpoints.add(&receiver.url(number), Some(OTHER_KIND)).await?;
+    }
+    for number in 0..listeners.dead {
+        endpoints.add(&silent.url(number), None).await?;
+    }
+    Ok(endpoints)
 }
 
-fn percentile(delays: &[f64], percent: usize) -> Result<f64> {
-    let index = (delays.len() * percent / 100).min(delays.len().saturating_sub(1));
-    delays.get(index).copied().context("no orders")
+async fn start_projectors(stage: &Stage, count: u16) -> Result<Vec<Service>> {
+    let mut projectors = Vec::new();
+    for _ in 0..count {
+        let allow = [("WEBHOOK_ALLOW_PRIVATE", "true")];
+        projectors.push(stage.service(ServiceKind::Projector, &allow).await?);
+    }
+    Ok(projectors)
+}
+
+/// Writes orders for this long, and waits until each endpoint has all of them.
+async fn receive(stage: &Stage, plan: Plan, arrivals: &Arrivals, time: Duration) -> Result<Delays> {
+    stage.empty().await?;
+    arrivals.forget();
+    let written = ORDERS.write(stage, time).await?;
+    let expected = u64::from(written) * u64::from(plan.listeners.endpoints);
+    wait::until("all webhooks", LIMIT, async || {
+        let arrived = arrivals.events();
+        if arrived >= expected { Ok(()) } else { Err(format!("{arrived} of {expected}")) }
+    })
+    .await
+    .context("events were not received in time")?;
+    arrivals.check_order()?;
+    arrivals.delays(stage).await
 }

@@ -24,16 +24,21 @@ pub(super) struct Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
-    pub(super) fn new(schema: &Node<'a>) -> Self {
+    /// `schemas` must all hold: there are several if parts of `allOf` say something about the same property.
+    pub(super) fn new(schemas: &[Node<'a>]) -> Self {
+        let first = schemas.first();
+        let pointer = first.map(|schema| schema.resolve().unwrap_or_else(|| schema.clone()).pointer);
         let mut shape = Self {
-            pointer: schema.resolve().map_or_else(|| schema.pointer.clone(), |target| target.pointer),
+            pointer: pointer.unwrap_or_default(),
             parts: Vec::new(),
             alternatives: Vec::new(),
             constants: None,
             is_nullable: false,
             is_unclear: false,
         };
-        shape.add(schema, 0);
+        for schema in schemas {
+            shape.add(schema, 0);
+        }
         shape
     }
 
@@ -100,8 +105,18 @@ impl<'a> Shape<'a> {
         self.parts.iter().flat_map(Node::members).map(|(name, _)| name).collect()
     }
 
-    pub(super) fn properties(&self) -> BTreeMap<&'a str, Node<'a>> {
-        self.parts.iter().rev().flat_map(|part| part.child("properties").members()).collect()
+    /// All schemas of a keyword such as `items`: each part may have one.
+    pub(super) fn children(&self, keyword: &str) -> Vec<Node<'a>> {
+        self.parts.iter().filter_map(|part| part.get(keyword)).collect()
+    }
+
+    /// The properties, each with all schemas that parts have for it.
+    pub(super) fn properties(&self) -> BTreeMap<&'a str, Vec<Node<'a>>> {
+        let mut properties = BTreeMap::<_, Vec<_>>::new();
+        for (name, schema) in self.parts.iter().flat_map(|part| part.child("properties").members()) {
+            properties.entry(name).or_default().push(schema);
+        }
+        properties
     }
 
     pub(super) fn required(&self) -> BTreeSet<&'a str> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use contracts::baseline::{Baselines, Contract};
 use contracts::changelog::Changelog;
-use contracts::{events, openapi};
+use contracts::{events, message, openapi};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,7 +16,13 @@ pub(crate) fn contracts() -> Result<Vec<Contract>> {
     Ok(vec![
         Contract { name: "events", present: shared_events::schema(), breaks: events::breaks },
         api("projector", &projector::feed::document())?,
+        api("revenue-api", &revenue::api::document())?,
         api("read-api", &read_api::adapter::http::document())?,
+        Contract {
+            name: "webhooks",
+            present: projector::webhooks::message::schema(),
+            breaks: message::breaks,
+        },
         api("write-api", &write_api::adapter::http::document())?,
     ])
 }
@@ -75,6 +81,8 @@ fn the_documents_have_what_the_rules_compare() -> Result<()> {
         let (part, fewest) = match contract.name {
             "events" => ("/$defs", 4),
             "projector" => ("/paths", 1),
+            "revenue-api" => ("/paths", 2),
+            "webhooks" => ("/properties", 2),
             _ => ("/paths", 4),
         };
         let members = contract.present.pointer(part).and_then(Value::as_object);

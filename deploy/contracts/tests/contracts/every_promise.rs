@@ -46,7 +46,12 @@ fn no_path_response_field_or_parameter_can_go_unnoticed() -> Result<()> {
         for pointers in [&mut removable, &mut types] {
             pointers.retain(|pointer| !pointer.contains(PROBLEM) || pointer.starts_with(&problem));
         }
-        assert!(removable.len() > 20 && types.len() > 20, "{}: {removable:?} {types:?}", contract.name);
+        let fewest = if contract.name == "webhooks" { 8 } else { 20 };
+        assert!(
+            removable.len() > fewest && types.len() > fewest,
+            "{}: {removable:?} {types:?}",
+            contract.name
+        );
         for pointer in removable {
             let mut changed = contract.present.clone();
             remove(&mut changed, &pointer);

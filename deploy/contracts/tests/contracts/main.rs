@@ -10,3 +10,4 @@ mod every_promise;
 mod readme;
 mod rules;
 mod updates;
+mod webhooks;

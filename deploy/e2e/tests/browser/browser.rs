@@ -167,7 +167,13 @@ impl Browser {
         self.command(&format!("element/{element}/value"), json!({ "text": text })).await.map(drop)
     }
 
+    /// Waits until the element can be used: pages show theirs some time after what causes it.
     async fn element(&self, selector: &str) -> Result<String> {
+        self.until(&format!(
+            "return document.querySelector({})?.checkVisibility() === true",
+            json!(selector)
+        ))
+        .await?;
         let element = self.command("element", json!({"using": "css selector", "value": selector})).await?;
         Ok(element.get(ELEMENT).and_then(Value::as_str).context("no element")?.to_owned())
     }

@@ -1,11 +1,11 @@
 //! Few descriptors, and clients that use all connections.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::test_database::TestDatabase;
@@ -19,8 +19,11 @@ async fn limited(kind: ServiceKind, files: u32, dir: &Path) -> Result<PathBuf> {
     // The process itself must raise the soft limit.
     let text =
         format!("#!/bin/sh\nulimit -n {files} && ulimit -Sn 128 && exec {} \"$@\"\n", program.display());
-    fs::write(&script, text)?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    // Another process writes it: a child that another test starts meanwhile would inherit our open file, and what is
+    // open for writing cannot be executed.
+    let write = "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\"";
+    let written = Command::new("sh").args(["-c", write]).arg(&script).arg(text).status()?;
+    ensure!(written.success(), "the script was not written");
     Ok(script)
 }
 
@@ -100,6 +103,37 @@ async fn a_process_with_too_few_descriptors_does_not_start_and_says_how_many_it_
         assert!(log.contains("the hard limit (ulimit -Hn) is 310"), "{log}");
         assert!(log.contains("remain for clients, which need at least 256"), "{log}");
     }
+    Ok(())
+}
+
+/// With the default settings, from what each process logs at its start.
+#[tokio::test]
+async fn the_documented_connections_to_postgresql_are_those_of_the_processes() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let logs = tempfile::tempdir()?;
+    let mut connections = Vec::new();
+    for kind in ServiceKind::ALL {
+        let program = ServiceBinaries::built().await?.program(kind);
+        let mut service = Service::start(kind, &program, &database.url(kind.role()), 0, logs.path())?;
+        service.wait_until_ready().await?;
+        let logged = line(logs.path(), kind, "file descriptors divided among database, process and clients")?;
+        connections.push(logged["descriptors.database"].as_u64().context("no number of connections")?);
+    }
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))?;
+    let document = document.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (sum, checks) = (connections.iter().sum::<u64>(), 3);
+    let two_of_each = 2 * (sum + checks);
+    let [write, projector, read] = connections.as_slice() else { anyhow::bail!("not three services") };
+    for sentence in [
+        format!(
+            "write-api opens 8 + 1 + 1 = {write} connections, read-api 8 + 2 × 2 + 4 + 1 = {read}, and the"
+        ),
+        format!(" = {projector}. One process of each needs {sum}, and {} when", sum + checks),
+        format!("Two of each need {two_of_each}, which fits into PostgreSQL's default: 97 of"),
+    ] {
+        assert!(document.contains(&sentence), "deploy/README.md does not say {sentence:?}");
+    }
+    assert!(two_of_each <= 97, "{two_of_each}");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +11,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::wait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::documents::block;
 use crate::support::System;
@@ -17,6 +20,13 @@ use crate::support::System;
 const SOON: Duration = Duration::from_secs(30);
 const ROUNDS: usize = 3;
 const ORDERS_EACH: usize = 10;
+/// Events that are in the feed, but not for this client.
+const ODD: [(&str, &str); 4] = [
+    ("order_gift_wrapped", r#"{"order": 1}"#),
+    ("order_placed", r#""text""#),
+    ("order_placed", r#"{"order": []}"#),
+    ("order_cancelled", r#"{"order": {"order_id": null}}"#),
+];
 
 /// Killed on drop.
 struct Client(Child);
@@ -45,6 +55,47 @@ async fn place(system: &System) -> Result<String> {
     Ok(placed.get("order_id").and_then(serde_json::Value::as_str).context("no id")?.to_owned())
 }
 
+async fn write_odd_events(system: &System) -> Result<()> {
+    let session = system.database.connect().await?;
+    for (kind, payload) in ODD {
+        let insert = "INSERT INTO outbox (kind, payload) VALUES ($1, $2::text::json)";
+        session.execute(insert, &[&kind, &payload]).await?;
+    }
+    Ok(())
+}
+
+/// As a busy proxy: it answers the first requests with these statuses, and passes all others on to this port.
+async fn start_proxy(statuses: &'static [u16], port: u16) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        for status in statuses {
+            let (mut client, _) = listener.accept().await?;
+            refuse(&mut client, *status).await?;
+        }
+        loop {
+            let (mut client, _) = listener.accept().await?;
+            tokio::spawn(async move {
+                let mut projector = TcpStream::connect(("127.0.0.1", port)).await?;
+                copy_bidirectional(&mut client, &mut projector).await
+            });
+        }
+        #[expect(unreachable_code, reason = "it says what may fail above")]
+        std::io::Result::Ok(())
+    });
+    Ok(address)
+}
+
+async fn refuse(client: &mut TcpStream, status: u16) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(client.read_u8().await?);
+    }
+    let response = format!("HTTP/1.1 {status} Later\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    client.write_all(response.as_bytes()).await?;
+    client.shutdown().await
+}
+
 async fn start_projector(system: &System, port: u16) -> Result<Service> {
     let kind = ServiceKind::Projector;
     let program = ServiceBinaries::built().await?.program(kind);
@@ -71,7 +122,7 @@ async fn until_received(received: &Path, orders: &BTreeSet<String>) -> Result<()
 }
 
 #[tokio::test]
-async fn the_documented_client_misses_nothing_when_it_or_the_projector_is_killed() -> Result<()> {
+async fn the_documented_client_misses_nothing_whatever_is_killed_refused_or_odd() -> Result<()> {
     if !has_python()? {
         return Ok(());
     }
@@ -81,8 +132,9 @@ async fn the_documented_client_misses_nothing_when_it_or_the_projector_is_killed
     let first = "import http.client, json, os, time, urllib.error, urllib.parse, urllib.request";
     fs::write(&program, block("docs/feed.md", first)?)?;
     let mut projector = start_projector(&system, 0).await?;
-    let feed = format!("{}/events", projector.url());
     let port = projector.url().rsplit(':').next().context("no port")?.parse()?;
+    let feed = format!("http://{}/events", start_proxy(&[408, 429, 503], port).await?);
+    write_odd_events(&system).await?;
     let mut orders = BTreeSet::new();
     for round in 0..ROUNDS {
         let client = Client::start(&program, &feed, &received)?;

@@ -1,9 +1,10 @@
 //! Places, pays, ships and cancels orders with write-api, waits until read-api shows what write-api was
-//! told, and prints what the feed sent.
+//! told, and prints what the feed and a webhook sent.
 
 mod detail;
 mod feed;
 mod steps;
+mod webhook;
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -17,7 +18,9 @@ use serde_json::json;
 use self::detail::Detail;
 use self::feed::Feed;
 use self::steps::STEPS;
+use self::webhook::Webhook;
 use super::print_line;
+use testkit::services::Operator;
 use testkit::wait;
 
 pub(super) const CUSTOMER: &str = "alice";
@@ -61,9 +64,19 @@ const fn item(sku: &'static str, quantity: i64, price_cents: i64) -> Item {
     Item { sku: Cow::Borrowed(sku), quantity, price_cents }
 }
 
-pub(super) async fn run(write_url: &str, read_url: &str, projector_url: &str) -> Result<()> {
+/// The APIs of the services, and the commands of the projector.
+pub(super) struct Parts<'a> {
+    pub(super) write_url: &'a str,
+    pub(super) read_url: &'a str,
+    pub(super) projector_url: &'a str,
+    pub(super) operator: Operator,
+}
+
+pub(super) async fn run(parts: Parts<'_>) -> Result<()> {
+    let Parts { write_url, read_url, projector_url, operator } = parts;
     let client = Client::new();
     let feed = Feed::from_now_on(&client, projector_url).await?;
+    let mut webhook = Webhook::from_now_on(operator).await?;
     print_line(&format!(
         "\n{:<36}  {:>11}  {:>10}  {:>13}",
         "order", "total_cents", "placed in", "visible after"
@@ -81,6 +94,9 @@ pub(super) async fn run(write_url: &str, read_url: &str, projector_url: &str) ->
             milliseconds(placed_in),
             milliseconds(placed_at.elapsed())
         ))?;
+        if placed.is_empty() {
+            webhook.wait_for(&order.order_id).await?;
+        }
         placed.push(order);
     }
     let Listed { orders } =
@@ -98,8 +114,11 @@ pub(super) async fn run(write_url: &str, read_url: &str, projector_url: &str) ->
     let paid_and_shipped = shown.get(1).context("no such order")?;
     print_line("\nread-api shows of the second one:")?;
     print_line(&paid_and_shipped.to_string())?;
+    let (order_id, version) = (&paid_and_shipped.order_id, paid_and_shipped.version);
     print_line("\nthe feed sent of it:")?;
-    feed.print(&paid_and_shipped.order_id, paid_and_shipped.version).await
+    feed.print(order_id, version).await?;
+    print_line("\na webhook's receiver got of it, each so long after it happened:")?;
+    webhook.print(order_id, version.into()).await
 }
 
 async fn place(client: &Client, write_url: &str, items: &[Item]) -> Result<OrderView> {

@@ -3,31 +3,27 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use testkit::postgres::open_to_the_servers_user;
-use testkit::services::{ServiceBinaries, ServiceKind};
+use testkit::services::{ServiceBinaries, ServiceKind, launcher_on_free_ports};
 use testkit::test_database::TestDatabase;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 
 /// A run on free ports.
+fn launcher(program: &Path) -> Command {
+    let mut command = Command::from(launcher_on_free_ports(program));
+    command.arg("--once");
+    command
+}
+
 async fn run_once(program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Output> {
     ServiceBinaries::built().await?;
-    let mut command = Command::new(program);
-    command.args([
-        "--once",
-        "--no-build",
-        "--write-port",
-        "0",
-        "--read-port",
-        "0",
-        "--feed-port",
-        "0",
-        "--admin-port",
-        "0",
-    ]);
-    command.env_remove("DATABASE_URL").stdin(Stdio::null());
+    let mut command = launcher(program);
     set_up(&mut command);
     Ok(command.output().await?)
 }
@@ -60,6 +56,11 @@ async fn the_option_once_takes_orders_through_their_steps_and_shows_what_they_we
     ] {
         assert!(said.contains(field), "{field:?} is missing: {said}");
     }
+    for kind in ["order_placed", "order_paid", "order_shipped"] {
+        let webhook = |line: &str| line.contains(kind) && line.contains("  signature verified, ");
+        assert!(said.lines().any(webhook), "no webhook of {kind}: {said}");
+    }
+    assert!(!said.contains("whsec_"), "a secret is shown: {said}");
     Ok(())
 }
 
@@ -144,6 +145,31 @@ async fn an_existing_server_is_used() -> Result<()> {
                   FROM orders";
     let stored: String = database.connect().await?.query_one(stored, &[]).await?.get(0);
     assert_eq!(stored, "paid EUR, shipped EUR DHL, cancelled EUR Ordered twice");
+    assert_eq!(endpoints(&database).await?, 0, "the endpoint of the demonstration was left");
+    Ok(())
+}
+
+/// How many webhook endpoints there are, and how many subscriptions of such.
+async fn endpoints(database: &TestDatabase) -> Result<i64> {
+    let count = "SELECT (SELECT count(*) FROM webhook_endpoints)
+                      + (SELECT count(*) FROM subscriptions WHERE name LIKE 'webhook:%')";
+    Ok(database.connect().await?.query_one(count, &[]).await?.get(0))
+}
+
+#[tokio::test]
+async fn a_demonstration_that_is_interrupted_leaves_no_endpoint() -> Result<()> {
+    let database = TestDatabase::create_empty().await?;
+    ServiceBinaries::built().await?;
+    let mut command = launcher(Path::new(PROGRAM));
+    command.env("DATABASE_URL", database.superuser_url()).stdout(Stdio::piped());
+    let mut running = command.spawn()?;
+    let mut lines = BufReader::new(running.stdout.take().context("no output")?).lines();
+    // After the endpoint was added, and before the orders take their steps.
+    while lines.next_line().await?.is_some_and(|line| !line.starts_with("order ")) {}
+    let had = endpoints(&database).await?;
+    kill(Pid::from_raw(running.id().context("it has ended")?.try_into()?), Signal::SIGINT)?;
+    assert!(running.wait().await?.success());
+    assert_eq!((had, endpoints(&database).await?), (2, 0));
     Ok(())
 }
 

@@ -1,4 +1,5 @@
 //! The launcher as a user runs it.
 
+mod hints;
 mod launcher;
 mod no_leftovers;

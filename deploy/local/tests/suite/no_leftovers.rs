@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
-use testkit::services::{ServiceBinaries, ServiceKind};
+use testkit::services::{ServiceBinaries, ServiceKind, launcher_on_free_ports};
 use testkit::wait;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
@@ -24,20 +24,8 @@ struct Launcher {
 impl Launcher {
     fn command(temp_dir: &tempfile::TempDir) -> Result<Command> {
         fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o711))?;
-        let mut command = Command::new(PROGRAM);
-        command.args([
-            "--no-build",
-            "--write-port",
-            "0",
-            "--read-port",
-            "0",
-            "--feed-port",
-            "0",
-            "--admin-port",
-            "0",
-        ]);
-        command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = launcher_on_free_ports(PROGRAM);
+        command.env("TMPDIR", temp_dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }
 
@@ -197,20 +185,8 @@ async fn after_a_start_in_which_a_service_fails() -> Result<()> {
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755))?;
     let launcher = programs.path().join("local");
     fs::copy(PROGRAM, &launcher)?;
-    let mut command = Command::new(launcher);
-    command.args([
-        "--no-build",
-        "--once",
-        "--write-port",
-        "0",
-        "--read-port",
-        "0",
-        "--feed-port",
-        "0",
-        "--admin-port",
-        "0",
-    ]);
-    command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path()).stdin(Stdio::null());
+    let mut command = launcher_on_free_ports(launcher);
+    command.arg("--once").env("TMPDIR", temp_dir.path());
     fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o711))?;
     fails_and_leaves_nothing(command, &temp_dir, "out of order")
 }

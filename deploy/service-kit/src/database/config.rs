@@ -121,6 +121,14 @@ impl DatabaseConfig {
         self
     }
 
+    /// What breaks a session here says nothing of sessions elsewhere: a listener that fails must not cost others their
+    /// connections. The others say nothing of these either.
+    #[must_use]
+    pub fn with_own_validity(mut self) -> Self {
+        self.validity = Arc::default();
+        self
+    }
+
     /// For a process that writes: refuses a read-only server, as `target_session_attrs=read-write` does, unless the URL
     /// sets this parameter.
     #[must_use]

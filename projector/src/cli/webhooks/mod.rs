@@ -147,10 +147,12 @@ async fn add(database: &Database, config: &WebhookConfig, args: AddArgs) -> Resu
             bail!("events are not logged: set for how many days with `projector log retention`")
         }
     };
-    if args.json {
-        return print_json(&json!({ "id": id, "secret": text }));
-    }
-    print_line(&format!("{id} added; its secret, which is not shown again:\n{text}"))
+    let printed = if args.json {
+        print_json(&json!({ "id": id, "secret": text }))
+    } else {
+        print_line(&format!("{id} added; its secret, which is not shown again:\n{text}"))
+    };
+    printed.with_context(|| secret_lost(id))
 }
 
 async fn list(database: &Database, args: &ListArgs) -> Result<()> {
@@ -188,10 +190,18 @@ async fn rotate_secret(database: &Database, args: &RotateArgs) -> Result<()> {
     if !rotated.await.context("the secret was not replaced")? {
         return Err(unknown(id));
     }
-    if args.json {
-        return print_json(&json!({ "id": id, "secret": text }));
-    }
-    print_line(&format!(
-        "the new secret of {id}, which is not shown again; the previous one signs too for {hours} hours:\n{text}"
-    ))
+    let printed = if args.json {
+        print_json(&json!({ "id": id, "secret": text }))
+    } else {
+        print_line(&format!(
+            "the new secret of {id}, which is not shown again; the previous one signs too for {hours} hours:\n{text}"
+        ))
+    };
+    printed.with_context(|| secret_lost(id))
+}
+
+fn secret_lost(id: i64) -> String {
+    format!(
+        "the secret of {id} could not be printed: replace it with `projector webhooks rotate-secret {id}`"
+    )
 }

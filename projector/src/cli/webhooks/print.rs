@@ -15,7 +15,15 @@ pub(super) fn line(endpoint: &EndpointStatus) -> String {
         [] => "all but order_republished".to_owned(),
         kinds => kinds.join(", "),
     };
-    format!("{id}  {url}  {state}; waiting {waiting}, parked {parked}; {kinds}")
+    let subscription = match endpoint.subscription_state.as_deref() {
+        Some("running") => String::new(),
+        Some(state) => format!("; subscription {state}, see `projector subscriptions show webhook:{id}`"),
+        None => "; its subscription is gone: remove the endpoint and add it again".to_owned(),
+    };
+    let behind = endpoint.oldest_not_copied.map_or(String::new(), |since| {
+        format!("; events since {} are not copied from the log yet", time(since))
+    });
+    format!("{id}  {url}  {state}{subscription}; waiting {waiting}, parked {parked}{behind}; {kinds}")
 }
 
 pub(super) fn attempt(attempt: &PastAttempt) -> String {

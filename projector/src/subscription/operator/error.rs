@@ -69,8 +69,18 @@ pub enum OperatorError {
     /// A worker would go on.
     #[error("{0:?} is running: pause it first")]
     Running(String),
+    /// It belongs to a webhook endpoint.
+    #[error("{name:?} feeds webhook endpoint {endpoint}: use `projector webhooks {command} {endpoint}`")]
+    FeedsEndpoint {
+        /// The subscription.
+        name: String,
+        /// The endpoint.
+        endpoint: i64,
+        /// What to do with the endpoint instead.
+        command: &'static str,
+    },
     /// Parked events would be lost.
-    #[error("{name:?} has {events} parked events: retry or discard them first")]
+    #[error("{name:?} has parked events ({events}): retry or discard them first")]
     HasParked {
         /// The subscription.
         name: String,

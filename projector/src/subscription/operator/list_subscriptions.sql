@@ -12,11 +12,26 @@ SELECT
     parked.retrying, parked.left_for_operator,
     s.created_at, s.updated_at
 FROM (
-    SELECT *
-    FROM subscriptions
-    WHERE name > $1 AND coalesce(name = $2, true)
-    ORDER BY name
-    LIMIT $3
+    -- A subscription without a checkpoint, which no program leaves behind, is shown too.
+    SELECT
+        name, state, failures, next_attempt_at, last_error, created_at,
+        coalesce(checkpoint, 0) AS checkpoint, coalesce(history, 0) AS history,
+        greatest(updated_at, moved_at) AS updated_at
+    FROM (
+        SELECT *
+        FROM subscriptions
+        WHERE name > $1 AND coalesce(name = $2, true)
+        ORDER BY name
+        LIMIT $3
+    ) AS listed
+    LEFT JOIN LATERAL (
+        -- Newest first: the entries of older generations may be dead, and any number.
+        SELECT checkpoint, history, moved_at
+        FROM subscription_checkpoints
+        WHERE subscription = listed.name
+        ORDER BY generation DESC
+        LIMIT 1
+    ) AS newest ON true
 ) AS s
 CROSS JOIN (
     SELECT coalesce((SELECT position FROM event_log ORDER BY position DESC LIMIT 1), 0) AS newest

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::error::OperatorError;
-use super::queries::{self, LogBounds, ParkSkipped, RemoveParkedAfter, SetCheckpoint};
-use crate::event_log::{self, LoggedEvent, ReadLimits};
+use super::queries::{self, LogBounds, ParkSkipped, RemoveParkedAfter};
+use crate::event_log::{self, LoggedEvent, ReadLimits, settled};
 
 /// The checkpoint to move to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum To {
     Position(i64),
     /// The oldest event that the log is sure to have follows.
     Start,
-    /// Only events that are logged from now on follow.
+    /// Events that are logged from now on follow, and those behind a hole that may still be filled.
     Now,
 }
 
@@ -72,13 +72,13 @@ pub async fn rewind(connection: &mut AsyncPgConnection, name: &str, to: To) -> R
     if locked.is_lost() {
         return Err(OperatorError::Lost(name.to_owned()));
     }
-    let (from, bounds) = (locked.checkpoint, queries::log_bounds(connection).await?);
-    let to = within(to, bounds)?;
+    let (from, bounds) = (locked.checkpoint(), queries::log_bounds(connection).await?);
+    let to = within(connection, to, bounds).await?;
     if to > from {
         return Err(OperatorError::Ahead { to, checkpoint: from });
     }
     let parked_removed = RunQueryDsl::execute(RemoveParkedAfter { name, position: to }, connection).await?;
-    set_checkpoint(connection, name, to, bounds).await?;
+    queries::go_on_at(connection, &locked, to, bounds).await?;
     Ok(Moved { from, to, parked_removed })
 }
 
@@ -92,8 +92,8 @@ pub async fn rewind(connection: &mut AsyncPgConnection, name: &str, to: To) -> R
 /// [`OperatorError`]
 pub async fn skip_to(connection: &mut AsyncPgConnection, name: &str, to: To) -> Result<Moved, OperatorError> {
     let locked = queries::lock(connection, name).await?;
-    let (from, bounds) = (locked.checkpoint, queries::log_bounds(connection).await?);
-    let to = within(to, bounds)?;
+    let (from, bounds) = (locked.checkpoint(), queries::log_bounds(connection).await?);
+    let to = within(connection, to, bounds).await?;
     let mut parked_removed = 0;
     if to <= from {
         if !locked.is_from_elsewhere(bounds) {
@@ -101,7 +101,7 @@ pub async fn skip_to(connection: &mut AsyncPgConnection, name: &str, to: To) -> 
         }
         parked_removed = RunQueryDsl::execute(RemoveParkedAfter { name, position: to }, connection).await?;
     }
-    set_checkpoint(connection, name, to, bounds).await?;
+    queries::go_on_at(connection, &locked, to, bounds).await?;
     Ok(Moved { from, to, parked_removed })
 }
 
@@ -112,13 +112,13 @@ pub async fn skip_to(connection: &mut AsyncPgConnection, name: &str, to: To) -> 
 /// [`OperatorError`]
 pub async fn skip_next(connection: &mut AsyncPgConnection, name: &str) -> Result<Skipped, OperatorError> {
     let locked = queries::lock(connection, name).await?;
-    let (from, bounds) = (locked.checkpoint, queries::log_bounds(connection).await?);
+    let (from, bounds) = (locked.checkpoint(), queries::log_bounds(connection).await?);
     if locked.is_from_elsewhere(bounds) {
         return Err(OperatorError::NotOfThisDatabase { name: name.to_owned(), checkpoint: from });
     }
     if locked.is_lost() {
         let to = bounds.missing_up_to;
-        set_checkpoint(connection, name, to, bounds).await?;
+        queries::go_on_at(connection, &locked, to, bounds).await?;
         return Ok(Skipped::Missing(Moved { from, to, parked_removed: 0 }));
     }
     let read = event_log::read(connection, from, ReadLimits { events: 1, bytes: 1 }).await?;
@@ -131,31 +131,20 @@ pub async fn skip_next(connection: &mut AsyncPgConnection, name: &str) -> Result
         recorded_at: event.recorded_at,
     };
     let id = RunQueryDsl::get_result(park, connection).await?;
-    set_checkpoint(connection, name, event.position, bounds).await?;
+    queries::go_on_at(connection, &locked, event.position, bounds).await?;
     Ok(Skipped::Event { id, event })
 }
 
 /// The checkpoint that is meant.
-fn within(to: To, bounds: LogBounds) -> Result<i64, OperatorError> {
+async fn within(connection: &mut AsyncPgConnection, to: To, bounds: LogBounds) -> Result<i64, OperatorError> {
     let LogBounds { missing_up_to, newest, .. } = bounds;
     match to {
         To::Start => Ok(missing_up_to),
-        To::Now => Ok(newest),
+        To::Now => Ok(settled::newest(connection).await?),
         To::Position(to) if to < missing_up_to => Err(OperatorError::BeforeTheLog { to, missing_up_to }),
         To::Position(to) if to > newest => Err(OperatorError::AfterTheLog { to, newest }),
         To::Position(to) => Ok(to),
     }
-}
-
-async fn set_checkpoint(
-    connection: &mut AsyncPgConnection,
-    name: &str,
-    checkpoint: i64,
-    bounds: LogBounds,
-) -> Result<(), OperatorError> {
-    let set = SetCheckpoint { checkpoint, history: bounds.history, name };
-    RunQueryDsl::execute(set, connection).await?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The statements of operators on `subscriptions`.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Integer, Text, Timestamptz};
 use diesel::{OptionalExtension, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use service_kit::statement;
 
 use super::error::OperatorError;
+use crate::subscription::store::{self, Move};
 
 /// Longer than nearly every batch, and shorter than the statement timeout.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '3s'";
@@ -16,13 +17,17 @@ pub(super) const PAUSED: &str = "paused";
 const LOST: &str = "lost";
 
 /// A subscription that is locked until the transaction ends.
-#[derive(Debug, Clone, Queryable)]
+#[derive(Debug, Clone)]
 pub(super) struct Locked {
     state: String,
-    pub(super) checkpoint: i64,
+    subscription: store::Locked,
 }
 
 impl Locked {
+    pub(super) fn checkpoint(&self) -> i64 {
+        self.subscription.checkpoint
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.state == LOST
     }
@@ -30,7 +35,7 @@ impl Locked {
     /// It is lost, and no event after its checkpoint is missing: the checkpoint is of another database, or of a time
     /// before a failover or a restore.
     pub(super) fn is_from_elsewhere(&self, bounds: LogBounds) -> bool {
-        self.is_lost() && self.checkpoint > bounds.missing_up_to
+        self.is_lost() && self.checkpoint() > bounds.missing_up_to
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -50,8 +55,38 @@ pub(super) struct LogBounds {
 /// Locks the subscription; waits for a worker's batch.
 pub(super) async fn lock(connection: &mut AsyncPgConnection, name: &str) -> Result<Locked, OperatorError> {
     connection.batch_execute(LOCK_TIMEOUT).await?;
-    let locked = RunQueryDsl::get_result(LockSubscription { name }, connection).await.optional()?;
-    locked.ok_or_else(|| OperatorError::Unknown(name.to_owned()))
+    let locked: Option<(String, i32, String)> =
+        RunQueryDsl::get_result(LockSubscription { name }, connection).await.optional()?;
+    let unknown = || OperatorError::Unknown(name.to_owned());
+    let (name, failures, state) = locked.ok_or_else(unknown)?;
+    let checkpoints = store::read_checkpoints(connection, vec![(name, failures)]).await?;
+    checkpoints.into_iter().next().map(|subscription| Locked { state, subscription }).ok_or_else(unknown)
+}
+
+/// Moves the checkpoint, and lets the subscription go on there unless it is paused.
+pub(super) async fn go_on_at(
+    connection: &mut AsyncPgConnection,
+    locked: &Locked,
+    checkpoint: i64,
+    bounds: LogBounds,
+) -> Result<(), OperatorError> {
+    let moved = Move { from: &locked.subscription, to: checkpoint };
+    store::move_checkpoints(connection, &[moved], bounds.history).await?;
+    RunQueryDsl::execute(GoOn { name: &locked.subscription.name }, connection).await?;
+    Ok(())
+}
+
+/// Refuses what has a `command` of its own for the webhook endpoint that the subscription feeds.
+pub(super) async fn refuse_if_fed(
+    connection: &mut AsyncPgConnection,
+    name: &str,
+    command: &'static str,
+) -> Result<(), OperatorError> {
+    let endpoint = RunQueryDsl::get_result(FindFedEndpoint { name }, connection).await.optional()?;
+    match endpoint {
+        None => Ok(()),
+        Some(endpoint) => Err(OperatorError::FeedsEndpoint { name: name.to_owned(), endpoint, command }),
+    }
 }
 
 /// The bounds of the log.
@@ -61,7 +96,13 @@ pub(super) async fn log_bounds(connection: &mut AsyncPgConnection) -> Result<Log
 }
 
 statement! {
-    struct LockSubscription<'a> = "lock_subscription.sql" -> (Text, BigInt) {
+    struct LockSubscription<'a> = "lock_subscription.sql" -> (Text, Integer, Text) {
+        name: &'a str as Text,
+    }
+}
+
+statement! {
+    struct FindFedEndpoint<'a> = "find_fed_endpoint.sql" -> BigInt {
         name: &'a str as Text,
     }
 }
@@ -78,10 +119,8 @@ statement! {
 }
 
 statement! {
-    pub(super) struct SetCheckpoint<'a> = "set_checkpoint.sql" {
-        pub(super) checkpoint: i64 as BigInt,
-        pub(super) history: i64 as BigInt,
-        pub(super) name: &'a str as Text,
+    struct GoOn<'a> = "go_on.sql" {
+        name: &'a str as Text,
     }
 }
 

@@ -9,8 +9,9 @@ use super::queries::{self, CountParked, PAUSED, RUNNING, RemoveSubscription, Set
 ///
 /// # Errors
 ///
-/// [`OperatorError`]
+/// [`OperatorError`], for example if it feeds a webhook endpoint: nobody would see why that gets no events.
 pub async fn pause(connection: &mut AsyncPgConnection, name: &str) -> Result<(), OperatorError> {
+    queries::refuse_if_fed(connection, name, "pause").await?;
     set_state(connection, name, PAUSED).await
 }
 
@@ -39,8 +40,9 @@ async fn set_state(
 ///
 /// # Errors
 ///
-/// [`OperatorError`]
+/// [`OperatorError`], for example if it feeds a webhook endpoint, which would get no more events.
 pub async fn remove(connection: &mut AsyncPgConnection, name: &str) -> Result<(), OperatorError> {
+    queries::refuse_if_fed(connection, name, "remove").await?;
     if queries::lock(connection, name).await?.is_running() {
         return Err(OperatorError::Running(name.to_owned()));
     }

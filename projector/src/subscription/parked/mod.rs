@@ -6,5 +6,6 @@ mod skipped;
 mod source;
 
 pub(super) use queries::park;
+pub use skipped::skipped_due;
 pub(super) use skipped::{SkippedEvent, claim_skipped, leave_for_operator, remove};
 pub(super) use source::ParkedSource;

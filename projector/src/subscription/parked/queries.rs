@@ -7,11 +7,10 @@ use diesel::QueryResult;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
-use service_kit::stored_time::StoredTime;
 
 use crate::batch::Batch;
-use crate::outbox::{ClaimLimits, ClaimedEvent, Origin};
-use crate::parked::DeadLetter;
+use crate::outbox::{ClaimLimits, ClaimedEvent};
+use crate::parked::{self, Columns, DeadLetter};
 
 /// How soon an event is tried again whose row another session has locked.
 const LOCKED_RETRY_IN: Duration = Duration::from_millis(500);
@@ -50,10 +49,7 @@ pub(super) async fn claim_due(
         max_bytes: limits.bytes,
         latest_due_in_ms: as_millis(latest_due_in),
     };
-    let rows: Vec<Row> = RunQueryDsl::load(claim, connection).await?;
-    let mut claimed: Vec<_> = rows.into_iter().map(claimed_event).collect();
-    claimed.sort_unstable_by_key(|event| event.id);
-    Ok(claimed)
+    RunQueryDsl::load(claim, connection).await.map(parked::claimed)
 }
 
 /// Records what became of events that [`claim_due`] returned.
@@ -76,13 +72,6 @@ pub(super) async fn remove(connection: &mut AsyncPgConnection, ids: Vec<i64>) ->
     RunQueryDsl::execute(RemoveApplied { ids }, connection).await.map(drop)
 }
 
-/// Every value of every column can be read: one that cannot would fail the whole claim.
-type Row = (i64, String, String, StoredTime, i32);
-
-fn claimed_event((id, kind, payload, recorded_at, attempts): Row) -> ClaimedEvent {
-    ClaimedEvent { id, kind, payload, created_at: recorded_at.clamped(), origin: Origin::Parked { attempts } }
-}
-
 statement! {
     struct IsAnyDue = "is_any_logged_due.sql" -> Bool {
         subscription: String as Text,
@@ -91,7 +80,7 @@ statement! {
 }
 
 statement! {
-    struct ClaimDue = "claim_logged_due.sql" -> (BigInt, Text, Text, Timestamptz, Integer) {
+    struct ClaimDue = "claim_logged_due.sql" -> parked::ClaimTypes {
         subscription: String as Text,
         max_events: i64 as BigInt,
         max_bytes: i64 as BigInt,
@@ -100,8 +89,6 @@ statement! {
 }
 
 statement! {
-    /// One array a column, so that the text is the same for any number of events and stays prepared.
-    #[derive(Default)]
     struct ParkLogged<'a> = "park_logged.sql" {
         subscription: &'a str as Text,
         position: Vec<i64> as Array<BigInt>,
@@ -116,30 +103,17 @@ statement! {
 
 impl<'a> ParkLogged<'a> {
     fn new(subscription: &'a str, batch: &'a Batch) -> Self {
-        let mut rows = Self { subscription, ..Self::default() };
-        for letter in &batch.parked {
-            rows.push(letter.event(), letter.attempts(), letter.reason(), letter.retry_in());
-        }
+        let mut columns = Columns::of(&batch.parked);
         for locked in &batch.locked {
-            rows.push(&locked.claimed, 0, LOCKED, Some(LOCKED_RETRY_IN));
+            columns.push(&locked.claimed, 0, LOCKED, Some(LOCKED_RETRY_IN));
         }
-        rows
-    }
-
-    fn push(&mut self, event: &'a ClaimedEvent, attempts: i32, error: &'a str, retry_in: Option<Duration>) {
-        self.position.push(event.id);
-        self.kind.push(&event.kind);
-        self.payload.push(&event.payload);
-        self.recorded_at.push(event.created_at);
-        self.attempts.push(attempts);
-        self.error.push(error);
-        self.retry_in_ms.push(retry_in.map(as_millis));
+        let Columns { id: position, kind, payload, created_at: recorded_at, attempts, error, retry_in_ms } =
+            columns;
+        Self { subscription, position, kind, payload, recorded_at, attempts, error, retry_in_ms }
     }
 }
 
 statement! {
-    /// One array a column, as in [`ParkLogged`].
-    #[derive(Default)]
     struct ParkLoggedAgain<'a> = "park_logged_again.sql" {
         id: Vec<i64> as Array<BigInt>,
         attempts: Vec<i32> as Array<Integer>,
@@ -150,14 +124,8 @@ statement! {
 
 impl<'a> ParkLoggedAgain<'a> {
     fn new(letters: &'a [DeadLetter]) -> Self {
-        let mut rows = Self::default();
-        for letter in letters {
-            rows.id.push(letter.id());
-            rows.attempts.push(letter.attempts());
-            rows.error.push(letter.reason());
-            rows.retry_in_ms.push(letter.retry_in().map(as_millis));
-        }
-        rows
+        let Columns { id, attempts, error, retry_in_ms, .. } = Columns::of(letters);
+        Self { id, attempts, error, retry_in_ms }
     }
 }
 

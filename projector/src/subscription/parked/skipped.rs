@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
@@ -10,7 +10,7 @@ use service_kit::stored_time::StoredTime;
 
 use super::queries;
 use crate::event_log::LoggedEvent;
-use crate::subscription::store;
+use crate::subscription::{due, store};
 
 /// A parked event that this transaction has locked.
 pub(in crate::subscription) struct SkippedEvent {
@@ -25,7 +25,7 @@ pub(in crate::subscription) async fn claim_skipped(
 ) -> QueryResult<Option<SkippedEvent>> {
     // Nothing else sets a time for events of a listener.
     if !queries::is_any_due(connection, subscription, Duration::ZERO).await?
-        || store::lock(connection, subscription).await?.is_none()
+        || store::lock_one(connection, subscription).await?.is_none()
     {
         return Ok(None);
     }
@@ -35,6 +35,18 @@ pub(in crate::subscription) async fn claim_skipped(
         id,
         event: LoggedEvent { position, kind, payload, traceparent: None, recorded_at: recorded_at.clamped() },
     }))
+}
+
+/// Those of these subscriptions that have a parked event which an operator has made due.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn skipped_due(
+    connection: &mut AsyncPgConnection,
+    subscriptions: Vec<&str>,
+) -> QueryResult<Vec<String>> {
+    RunQueryDsl::load(SkippedDue { subscriptions }, connection).await
 }
 
 /// The event was handled.
@@ -48,7 +60,7 @@ pub(in crate::subscription) async fn leave_for_operator(
     id: i64,
     reason: &str,
 ) -> QueryResult<()> {
-    let reason = store::storable(reason);
+    let reason = due::storable(reason);
     RunQueryDsl::execute(LeaveForOperator { reason, id }, connection).await.map(drop)
 }
 
@@ -57,6 +69,12 @@ type Row = (i64, i64, String, String, StoredTime);
 statement! {
     struct ClaimSkipped<'a> = "claim_skipped.sql" -> (BigInt, BigInt, Text, Text, Timestamptz) {
         subscription: &'a str as Text,
+    }
+}
+
+statement! {
+    struct SkippedDue<'a> = "skipped_due.sql" -> Text {
+        subscriptions: Vec<&'a str> as Array<Text>,
     }
 }
 

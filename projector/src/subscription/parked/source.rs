@@ -34,7 +34,7 @@ impl EventSource for ParkedSource {
         async move {
             // The lock keeps a read model to one worker at a time, and a paused one unchanged.
             if !queries::is_any_due(connection, self.name, self.latest_due_in).await?
-                || store::lock(connection, self.name).await?.is_none()
+                || store::lock_one(connection, self.name).await?.is_none()
             {
                 return Ok(Claim::default());
             }

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{self, Array, BigInt, Bool, Integer, Nullable, Text};
-use diesel::{OptionalExtension, QueryResult};
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel::sql_types::{self, Array, BigInt, Integer, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 use uuid::Uuid;
 
-use super::super::endpoint::Endpoint;
-use super::super::milliseconds;
 use super::super::retry::DeliveryPolicy;
+use super::health::{self, EndpointState};
+use super::results;
 
 /// What became of one request.
 #[derive(Debug, Clone)]
@@ -23,9 +24,11 @@ pub struct FinishedAttempt {
     pub event_id: Uuid,
     /// How often it had failed before.
     pub failures: i32,
+    /// When it failed first, if it had.
+    pub first_failed_at: Option<DateTime<Utc>>,
     /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// How long the receiver asks not to be sent anything.
+    /// How long the receiver asks to wait.
     pub retry_after: Option<Duration>,
     /// How long the request took.
     pub latency: Duration,
@@ -34,112 +37,75 @@ pub struct FinishedAttempt {
 }
 
 impl FinishedAttempt {
-    fn is_success(&self) -> bool {
+    /// Whether the receiver accepted it.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
         self.error.is_none()
     }
 
     /// The receiver wants no events any more.
-    fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         self.status == Some(410)
+    }
+
+    /// How long the receiver asks not to be sent anything. With other statuses it speaks of this event only.
+    pub(super) fn hold(&self) -> Option<Duration> {
+        self.retry_after.filter(|_| matches!(self.status, Some(429 | 503)))
     }
 }
 
-/// The endpoint's state after requests failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndpointState {
-    /// It is sent events.
-    Active,
-    /// It is sent nothing until an operator resumes it.
-    Paused,
+/// Failures since the last success, as this process has seen them, that are not recorded on the endpoint. Retries of
+/// what was refused before that success are not among them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Streak {
+    /// How many.
+    pub failures: i32,
+    /// How long ago the first of them was.
+    pub lasted: Duration,
+    /// How long this process has had only failures, recorded or not. By its own clock, which no one sets.
+    pub observed: Duration,
+    /// That success, if it is known. They are of no account if there has been a later one.
+    pub succeeded_at: Option<DateTime<Utc>>,
 }
 
 /// What was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// The endpoint's state; none if nothing failed, or if it has been removed.
+    /// The endpoint's state, if the streak was recorded on it; none if it has been removed.
     pub state: Option<EndpointState>,
     /// Positions of events that were given up and parked.
     pub parked: Vec<i64>,
 }
 
-/// Records what became of requests to `endpoint`, in the order in which they ended. `failures_in_a_row` is how many had
-/// failed before since its last success.
+/// Records what became of requests to `endpoint`, in the order in which they ended; `streak` is the one after the last
+/// of them. `is_crowded` if more deliveries wait than there is room for.
 pub async fn finish(
     connection: &mut AsyncPgConnection,
     endpoint: i64,
     attempts: &[FinishedAttempt],
-    failures_in_a_row: i32,
+    streak: Streak,
+    is_crowded: bool,
     policy: &DeliveryPolicy,
 ) -> QueryResult<Finished> {
     connection
         .transaction(async |connection| {
             // The endpoint first: that is the order in which `take` locks.
-            let state = record_on_endpoint(connection, endpoint, attempts, failures_in_a_row, policy).await?;
+            let state = health::record(connection, endpoint, attempts, streak, policy).await?;
             RunQueryDsl::execute(LogAttempts::new(endpoint, attempts), connection).await?;
             let (accepted, failed): (Vec<_>, Vec<_>) =
                 attempts.iter().partition(|attempt| attempt.is_success());
             if !accepted.is_empty() {
-                RunQueryDsl::execute(RemoveDelivered::new(endpoint, &accepted), connection).await?;
+                results::remove_delivered(connection, endpoint, &accepted).await?;
             }
             let mut parked = Vec::new();
             if !failed.is_empty() {
-                // While nothing succeeds, the endpoint is at fault and not the event.
-                if state == Some(EndpointState::Active) {
-                    let park = ParkRefused::new(endpoint, &failed, policy);
-                    parked = RunQueryDsl::load(park, connection).await?;
-                }
-                RunQueryDsl::execute(Postpone::new(endpoint, &failed, policy), connection).await?;
+                let give_up = if is_crowded { policy.give_up_crowded } else { policy.give_up };
+                parked = results::park_refused(connection, endpoint, &failed, give_up).await?;
+                results::postpone(connection, endpoint, &failed, policy).await?;
             }
             Ok(Finished { state, parked })
         })
         .await
-}
-
-async fn record_on_endpoint(
-    connection: &mut AsyncPgConnection,
-    endpoint: i64,
-    attempts: &[FinishedAttempt],
-    failures_in_a_row: i32,
-    policy: &DeliveryPolicy,
-) -> QueryResult<Option<EndpointState>> {
-    let last_success = attempts.iter().rposition(FinishedAttempt::is_success);
-    if last_success.is_some() {
-        RunQueryDsl::execute(RecordSuccess { endpoint }, connection).await?;
-    }
-    let failed: Vec<_> = attempts.iter().filter(|attempt| !attempt.is_success()).collect();
-    if failed.is_empty() {
-        return Ok(None);
-    }
-    let since_success = attempts.len() - last_success.map_or(0, |index| index + 1);
-    let since_success = i32::try_from(since_success).unwrap_or(i32::MAX);
-    let before = if last_success.is_some() { 0 } else { failures_in_a_row };
-    let retry_after = failed.iter().filter_map(|attempt| attempt.retry_after).max();
-    let pause = policy.endpoint_pause(before.saturating_add(since_success), retry_after);
-    let record = RecordFailures {
-        hold_ms: pause.map(milliseconds),
-        failures: since_success,
-        is_gone: failed.iter().any(|attempt| attempt.is_gone()),
-        give_up_ms: milliseconds(policy.give_up_after),
-        endpoint,
-    };
-    let state: Option<String> = RunQueryDsl::get_result(record, connection).await.optional()?;
-    Ok(state.map(|name| if name == "active" { EndpointState::Active } else { EndpointState::Paused }))
-}
-
-statement! {
-    struct RecordSuccess = "record_success.sql" {
-        endpoint: i64 as BigInt,
-    }
-}
-
-statement! {
-    struct RecordFailures = "record_failures.sql" -> Text {
-        hold_ms: Option<i64> as Nullable<BigInt>,
-        failures: i32 as Integer,
-        is_gone: bool as Bool,
-        give_up_ms: i64 as BigInt,
-        endpoint: i64 as BigInt,
-    }
 }
 
 statement! {
@@ -165,73 +131,5 @@ impl<'a> LogAttempts<'a> {
             error: attempts.iter().map(|attempt| attempt.error.as_deref()).collect(),
             endpoint,
         }
-    }
-}
-
-/// What identifies each lease.
-fn leases(attempts: &[&FinishedAttempt]) -> (Vec<i64>, Vec<Uuid>, Vec<i64>) {
-    attempts.iter().map(|attempt| (attempt.position, attempt.event_id, attempt.fence)).collect()
-}
-
-statement! {
-    struct RemoveDelivered = "remove_delivered.sql" {
-        position: Vec<i64> as Array<BigInt>,
-        event_id: Vec<Uuid> as Array<sql_types::Uuid>,
-        fence: Vec<i64> as Array<BigInt>,
-        endpoint: i64 as BigInt,
-    }
-}
-
-impl RemoveDelivered {
-    fn new(endpoint: i64, accepted: &[&FinishedAttempt]) -> Self {
-        let (position, event_id, fence) = leases(accepted);
-        Self { position, event_id, fence, endpoint }
-    }
-}
-
-statement! {
-    struct ParkRefused<'a> = "park_refused.sql" -> BigInt {
-        position: Vec<i64> as Array<BigInt>,
-        event_id: Vec<Uuid> as Array<sql_types::Uuid>,
-        fence: Vec<i64> as Array<BigInt>,
-        error: Vec<&'a str> as Array<Text>,
-        endpoint: i64 as BigInt,
-        give_up_ms: i64 as BigInt,
-        subscription: String as Text,
-    }
-}
-
-impl<'a> ParkRefused<'a> {
-    fn new(endpoint: i64, failed: &[&'a FinishedAttempt], policy: &DeliveryPolicy) -> Self {
-        let (position, event_id, fence) = leases(failed);
-        Self {
-            position,
-            event_id,
-            fence,
-            error: failed.iter().map(|attempt| attempt.error.as_deref().unwrap_or_default()).collect(),
-            endpoint,
-            give_up_ms: milliseconds(policy.give_up_after),
-            subscription: Endpoint::subscription(endpoint),
-        }
-    }
-}
-
-statement! {
-    struct Postpone = "postpone.sql" {
-        position: Vec<i64> as Array<BigInt>,
-        event_id: Vec<Uuid> as Array<sql_types::Uuid>,
-        fence: Vec<i64> as Array<BigInt>,
-        retry_ms: Vec<i64> as Array<BigInt>,
-        endpoint: i64 as BigInt,
-    }
-}
-
-impl Postpone {
-    fn new(endpoint: i64, failed: &[&FinishedAttempt], policy: &DeliveryPolicy) -> Self {
-        let retry_ms = |attempt: &&FinishedAttempt| {
-            milliseconds(policy.retry_in(attempt.failures.saturating_add(1), attempt.retry_after))
-        };
-        let (position, event_id, fence) = leases(failed);
-        Self { position, event_id, fence, retry_ms: failed.iter().map(retry_ms).collect(), endpoint }
     }
 }

@@ -1,4 +1,4 @@
-//! Adds deliveries, counts those that wait, and parks events that cannot be delivered.
+//! Adds deliveries, and parks events that cannot be delivered.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
@@ -29,14 +29,14 @@ pub struct NewDelivery<'a> {
     pub recorded_at: DateTime<Utc>,
 }
 
-/// Adds deliveries of `endpoint`, except those that wait already.
+/// Adds deliveries of each event to its endpoints, except those that wait already. Each payload is sent to the server
+/// once.
 pub async fn insert(
     connection: &mut AsyncPgConnection,
-    endpoint: i64,
-    deliveries: &[NewDelivery<'_>],
+    deliveries: &[(NewDelivery<'_>, &[i64])],
 ) -> QueryResult<()> {
-    let mut rows = Insert { endpoint, ..Insert::default() };
-    for delivery in deliveries {
+    let mut rows = Insert::default();
+    for (delivery, endpoints) in deliveries {
         rows.position.push(delivery.position);
         rows.order_id.push(delivery.order_id);
         rows.event_id.push(delivery.event_id);
@@ -44,8 +44,15 @@ pub async fn insert(
         rows.payload.push(delivery.payload);
         rows.occurred_at.push(delivery.occurred_at);
         rows.recorded_at.push(delivery.recorded_at);
+        rows.endpoints.push(array_literal(endpoints));
     }
     RunQueryDsl::execute(rows, connection).await.map(drop)
+}
+
+/// PostgreSQL has no arrays of arrays of different lengths.
+fn array_literal(numbers: &[i64]) -> String {
+    let numbers: Vec<_> = numbers.iter().map(i64::to_string).collect();
+    format!("{{{}}}", numbers.join(","))
 }
 
 /// An event that cannot be delivered.
@@ -74,15 +81,9 @@ pub async fn park_unusable(
     RunQueryDsl::execute(rows, connection).await.map(drop)
 }
 
-/// How many deliveries of `endpoint` wait, counted up to `max`.
-pub async fn count_waiting(connection: &mut AsyncPgConnection, endpoint: i64, max: i64) -> QueryResult<i64> {
-    RunQueryDsl::get_result(CountWaiting { endpoint, max }, connection).await
-}
-
 statement! {
     #[derive(Default)]
     struct Insert<'a> = "insert.sql" {
-        endpoint: i64 as BigInt,
         position: Vec<i64> as Array<BigInt>,
         order_id: Vec<Uuid> as Array<sql_types::Uuid>,
         event_id: Vec<Uuid> as Array<sql_types::Uuid>,
@@ -90,13 +91,7 @@ statement! {
         payload: Vec<&'a str> as Array<Text>,
         occurred_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
         recorded_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
-    }
-}
-
-statement! {
-    struct CountWaiting = "count_waiting.sql" -> BigInt {
-        endpoint: i64 as BigInt,
-        max: i64 as BigInt,
+        endpoints: Vec<String> as Array<Text>,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{self, BigInt, Integer, Text, Timestamptz};
+use diesel::sql_types::{self, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
@@ -11,6 +11,7 @@ use service_kit::stored_time::StoredTime;
 use uuid::Uuid;
 
 use super::super::milliseconds;
+use super::Backlogs;
 
 /// A leased delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Leased {
     pub occurred_at: DateTime<Utc>,
     /// How often it has failed.
     pub failures: i32,
+    /// When it failed first, if it has.
+    pub first_failed_at: Option<DateTime<Utc>>,
     /// The number of this lease.
     pub fence: i64,
 }
@@ -36,6 +39,8 @@ pub struct Leased {
 pub struct Limits {
     /// Most that this process wants.
     pub wanted: i64,
+    /// Most bytes of their payloads. The first one is taken even if it is larger.
+    pub max_bytes: i64,
     /// Most leases of the endpoint in all processes,
     pub in_flight_max: i64,
     /// or one, after this many failures in a row.
@@ -44,59 +49,105 @@ pub struct Limits {
     pub lease: Duration,
 }
 
-/// What was taken.
+/// Why nothing was taken, or what was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// The endpoint's failures since its last success.
-    pub failures_in_a_row: i32,
-    /// The deliveries, by position.
-    pub deliveries: Vec<Leased>,
+pub enum Take {
+    /// The endpoint is paused or has to wait.
+    NotNow,
+    /// Another process is taking deliveries of it at this moment.
+    Locked,
+    /// These.
+    Taken(Taken),
 }
 
-/// Leases deliveries of `endpoint` that are due. None if it is paused or has to wait, or if another process is taking
-/// deliveries of it at this moment.
+/// What was leased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The deliveries, by position.
+    pub deliveries: Vec<Leased>,
+    /// When the last success at the endpoint was recorded, by whatever process.
+    pub succeeded_at: Option<DateTime<Utc>>,
+}
+
+/// Leases deliveries of `endpoint` that are due.
 pub async fn take(
     connection: &mut AsyncPgConnection,
     endpoint: i64,
     limits: Limits,
-) -> QueryResult<Option<Taken>> {
+    backlogs: &Backlogs,
+) -> QueryResult<Take> {
+    let floor = backlogs.floor(endpoint);
     connection
         .transaction(async |connection| {
-            let locked: Option<i32> =
+            let locked: Option<(i32, Option<StoredTime>)> =
                 RunQueryDsl::get_result(LockEndpoint { endpoint }, connection).await.optional()?;
-            let Some(failures_in_a_row) = locked else { return Ok(None) };
+            let Some((failures_in_a_row, succeeded_at)) = locked else {
+                return why_not(connection, endpoint).await;
+            };
             let is_probe = failures_in_a_row >= limits.failures_until_probes;
-            let take = Take {
+            let take = TakeDeliveries {
                 endpoint,
+                floor,
+                // One that was never tried is more likely to be accepted than one that was refused.
+                is_untried_only: is_probe,
                 in_flight_max: if is_probe { 1 } else { limits.in_flight_max },
                 wanted: limits.wanted,
+                max_bytes: limits.max_bytes,
                 lease_ms: milliseconds(limits.lease),
             };
-            let rows: Vec<Row> = RunQueryDsl::load(take, connection).await?;
-            let mut deliveries: Vec<_> = rows.into_iter().map(leased).collect();
-            deliveries.sort_unstable_by_key(|delivery| delivery.position);
-            Ok(Some(Taken { failures_in_a_row, deliveries }))
+            let mut deliveries = lease(connection, &take).await?;
+            if is_probe && deliveries.is_empty() {
+                deliveries = lease(connection, &TakeDeliveries { is_untried_only: false, ..take }).await?;
+            }
+            Ok(Take::Taken(Taken { deliveries, succeeded_at: succeeded_at.map(StoredTime::clamped) }))
         })
         .await
 }
 
-type Row = (i64, Uuid, String, String, StoredTime, i32, i64);
+async fn lease(connection: &mut AsyncPgConnection, take: &TakeDeliveries) -> QueryResult<Vec<Leased>> {
+    let rows: Vec<Row> = RunQueryDsl::load(take.clone(), connection).await?;
+    let mut deliveries: Vec<_> = rows.into_iter().map(leased).collect();
+    deliveries.sort_unstable_by_key(|delivery| delivery.position);
+    Ok(deliveries)
+}
 
-fn leased((position, event_id, kind, payload, occurred_at, failures, fence): Row) -> Leased {
-    Leased { position, event_id, kind, payload, occurred_at: occurred_at.clamped(), failures, fence }
+/// Why the endpoint could not be locked.
+async fn why_not(connection: &mut AsyncPgConnection, endpoint: i64) -> QueryResult<Take> {
+    let ready: Option<bool> =
+        RunQueryDsl::get_result(IsEndpointReady { endpoint }, connection).await.optional()?;
+    Ok(if ready == Some(true) { Take::Locked } else { Take::NotNow })
+}
+
+type Row = (i64, Uuid, String, String, StoredTime, i32, Option<StoredTime>, i64);
+
+fn leased((position, event_id, kind, payload, occurred_at, failures, first_failed_at, fence): Row) -> Leased {
+    let (occurred_at, first_failed_at) = (occurred_at.clamped(), first_failed_at.map(StoredTime::clamped));
+    Leased { position, event_id, kind, payload, occurred_at, failures, first_failed_at, fence }
 }
 
 statement! {
-    struct LockEndpoint = "lock_endpoint.sql" -> Integer {
+    struct LockEndpoint = "lock_endpoint.sql" -> (Integer, Nullable<Timestamptz>) {
         endpoint: i64 as BigInt,
     }
 }
 
 statement! {
-    struct Take = "take.sql" -> (BigInt, sql_types::Uuid, Text, Text, Timestamptz, Integer, BigInt) {
+    struct IsEndpointReady = "is_endpoint_ready.sql" -> Bool {
         endpoint: i64 as BigInt,
+    }
+}
+
+statement! {
+    #[derive(Clone)]
+    struct TakeDeliveries = "take.sql" -> (
+        BigInt, sql_types::Uuid, Text, Text, Timestamptz, Integer, Nullable<Timestamptz>, BigInt,
+    ) {
+        endpoint: i64 as BigInt,
+        floor: DateTime<Utc> as Timestamptz,
+        is_untried_only: bool as Bool,
         in_flight_max: i64 as BigInt,
         wanted: i64 as BigInt,
+        max_bytes: i64 as BigInt,
         lease_ms: i64 as BigInt,
     }
 }

@@ -35,12 +35,16 @@ pub struct EndpointStatus {
     pub failing_since: Option<StoredTime>,
     /// Nothing is sent before this time.
     pub hold_until: Option<StoredTime>,
-    /// Deliveries that wait, counted up to 1,001.
+    /// Deliveries that wait, counted up to 10,001.
     pub waiting: i64,
     /// When the oldest of them was logged.
     pub oldest_waiting: Option<StoredTime>,
-    /// Events that were refused for too long.
+    /// Its parked events, counted up to 100,000: refused for too long, left out by `skip`, or without an id.
     pub parked: i64,
+    /// The state of the subscription that feeds it: `running`, `paused` or `lost`; none if somebody has removed it.
+    pub subscription_state: Option<String>,
+    /// When the first event was logged that is not copied to its deliveries yet; none if all are.
+    pub oldest_not_copied: Option<StoredTime>,
 }
 
 /// One request to an endpoint.
@@ -71,7 +75,7 @@ pub enum Added {
     NotLogged,
 }
 
-/// Adds an endpoint that gets the events logged from now on.
+/// Adds an endpoint that gets the events logged from now on, and those behind a hole that may still be filled.
 pub async fn add(
     connection: &mut AsyncPgConnection,
     url: &Url,
@@ -142,12 +146,14 @@ pub async fn rotate_secret(
 pub async fn remove(connection: &mut AsyncPgConnection, endpoint: i64) -> QueryResult<Option<String>> {
     connection
         .transaction(async |connection| {
-            // In the order in which the feeder locks: its subscription, then the endpoint.
+            // The endpoint first, as a sender that parks an event. The feeder has locked the subscription when it comes
+            // to the endpoint, but waits for it only for a moment.
+            let url = RunQueryDsl::get_result(RemoveEndpoint { endpoint }, connection).await.optional()?;
             let subscription = Endpoint::subscription(endpoint);
             let parked = RemoveParkedOfSubscription { subscription: &subscription };
             RunQueryDsl::execute(parked, connection).await?;
             RunQueryDsl::execute(RemoveSubscription { subscription: &subscription }, connection).await?;
-            RunQueryDsl::get_result(RemoveEndpoint { endpoint }, connection).await.optional()
+            Ok(url)
         })
         .await
 }
@@ -183,6 +189,8 @@ type StatusTypes = (
     BigInt,
     Nullable<Timestamptz>,
     BigInt,
+    Nullable<Text>,
+    Nullable<Timestamptz>,
 );
 
 statement! {

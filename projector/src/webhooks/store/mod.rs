@@ -1,30 +1,81 @@
 //! What a running process reads and cleans up about endpoints.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use diesel::QueryResult;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::overload::OncePerSecond;
 use service_kit::statement;
+use service_kit::stored_time::StoredTime;
 use url::Url;
 
+mod attempts;
+
+pub use self::attempts::{AttemptLimits, CountedAttempts, forget_attempts};
+use super::delivery::{Backlogs, Writers};
 use super::endpoint::{Endpoint, Kinds};
 use super::milliseconds;
 use super::signature::Secret;
+use crate::outbox::low_water_mark::queries::ServerRun;
+
+/// No time that was stored while the clock was right is later than these from now on.
+#[derive(Debug, Clone, Copy)]
+pub struct Latest {
+    /// When a refused delivery is tried again, and what a receiver asks for.
+    pub due_in: Duration,
+    /// The end of a lease.
+    pub lease_ends_in: Duration,
+    /// The next probe.
+    pub probe_in: Duration,
+}
 
 /// An endpoint, as each poll sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Polled {
-    pub(crate) id: i64,
-    pub(crate) revision: i64,
+pub struct Polled {
+    /// Identifies it.
+    pub id: i64,
+    /// Changes with what is loaded.
+    pub revision: i64,
     /// Whether something can be sent now.
-    pub(crate) is_due: bool,
+    pub is_due: bool,
 }
 
 /// All endpoints, by id.
-pub(crate) async fn poll(connection: &mut AsyncPgConnection) -> QueryResult<Vec<Polled>> {
-    let rows: Vec<(i64, i64, bool)> = RunQueryDsl::load(PollEndpoints {}, connection).await?;
-    Ok(rows.into_iter().map(|(id, revision, is_due)| Polled { id, revision, is_due }).collect())
+///
+/// This also raises the floors of what is known of their deliveries.
+pub async fn poll(connection: &mut AsyncPgConnection, backlogs: &Backlogs) -> QueryResult<Vec<Polled>> {
+    type Row = (i64, i64, bool, Option<StoredTime>, i64, i64);
+    let (asked, (endpoint, floor)) = backlogs.ask();
+    let rows: Vec<Row> = RunQueryDsl::load(PollEndpoints { endpoint, floor }, connection).await?;
+    let polled = rows.into_iter().map(|(id, revision, is_ready, due_since, started, stats_reset)| {
+        let due_since = due_since.map(StoredTime::clamped);
+        // A session to another server may have outlived a failover: it knows nothing of what is settled.
+        if backlogs.is_settled_in(ServerRun { started, stats_reset }) {
+            backlogs.polled(&asked, id, revision, is_ready, due_since);
+        }
+        Polled { id, revision, is_due: due_since.is_some() }
+    });
+    let polled: Vec<_> = polled.collect();
+    backlogs.keep(|endpoint| polled.iter().any(|polled| polled.id == endpoint));
+    Ok(polled)
+}
+
+/// Finds out which deliveries can still become due without having been seen. Only then can [`poll`] raise floors.
+pub async fn settle(connection: &mut AsyncPgConnection, backlogs: &Backlogs) -> QueryResult<()> {
+    type Row = (Vec<String>, StoredTime, i64, i64);
+    let asked = Instant::now();
+    let (transactions, now, started, stats_reset): Row =
+        RunQueryDsl::get_result(DeliveryWriters {}, connection).await?;
+    backlogs.settle(Writers {
+        transactions,
+        now: now.clamped(),
+        run: ServerRun { started, stats_reset },
+        asked,
+        answered: Instant::now(),
+    });
+    Ok(())
 }
 
 /// All endpoints with their secrets, by id.
@@ -47,18 +98,37 @@ fn endpoint((id, url, kinds, is_active, revision, secrets): Row) -> Option<Endpo
 
 /// The state of one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, diesel::Queryable)]
-pub(crate) struct Observed {
-    pub(crate) id: i64,
-    pub(crate) is_active: bool,
-    /// Deliveries that wait, counted up to 1,001.
-    pub(crate) waiting: i32,
-    /// Age of the oldest of them; 0 if there is none.
-    pub(crate) lag_seconds: f64,
+pub struct Observed {
+    /// Identifies it.
+    pub id: i64,
+    /// It is sent events, and its subscription is running.
+    pub is_active: bool,
+    /// Something feeds it.
+    pub has_subscription: bool,
+    /// Deliveries that wait, counted up to 10,001.
+    pub waiting: i32,
+    /// Age of the oldest event that waits, there or in the log; 0 if there is none.
+    pub lag_seconds: f64,
 }
 
 /// The state of all endpoints, by id.
-pub(crate) async fn observe(connection: &mut AsyncPgConnection) -> QueryResult<Vec<Observed>> {
-    RunQueryDsl::load(ObserveEndpoints {}, connection).await
+pub async fn observe(connection: &mut AsyncPgConnection, backlogs: &Backlogs) -> QueryResult<Vec<Observed>> {
+    let (endpoint, floor) = backlogs.floors();
+    let observed: Vec<Observed> = RunQueryDsl::load(ObserveEndpoints { endpoint, floor }, connection).await?;
+    let unfed = observed.iter().filter(|observed| !observed.has_subscription).map(|observed| observed.id);
+    log_unfed(&unfed.collect::<Vec<_>>());
+    Ok(observed)
+}
+
+/// Only somebody who deletes rows by hand can leave an endpoint without a subscription. Nothing else would show it.
+fn log_unfed(endpoints: &[i64]) {
+    static UNFED: OncePerSecond = OncePerSecond::new();
+    if !endpoints.is_empty() && UNFED.count().is_some() {
+        tracing::error!(
+            webhook.endpoints = ?endpoints,
+            "webhook endpoints get no events: their subscriptions are gone. Remove the endpoints and add them again"
+        );
+    }
 }
 
 /// Removes secrets whose time is over.
@@ -66,35 +136,43 @@ pub(crate) async fn expire_secrets(connection: &mut AsyncPgConnection) -> QueryR
     RunQueryDsl::execute(ExpireSecrets {}, connection).await.map(drop)
 }
 
-/// Removes up to `removed_max` of the oldest attempts of `endpoint`: those of more than seven days ago, and those that
-/// are not among the newest `kept_max`. Returns how many were removed.
-pub async fn forget_attempts(
-    connection: &mut AsyncPgConnection,
-    endpoint: i64,
-    kept_max: i64,
-    removed_max: i64,
-) -> QueryResult<usize> {
-    RunQueryDsl::execute(ForgetAttempts { endpoint, kept_max, removed_max }, connection).await
-}
-
-/// Corrects what `endpoint` and its deliveries wait for, if the clock was ahead when it was stored. No pause ends later
-/// than `latest` from now on, and no lease later than `latest_lease`.
+/// Corrects what `endpoint` and its deliveries wait for, and its successes, if the clock was ahead when they were
+/// stored.
 pub async fn correct_times(
     connection: &mut AsyncPgConnection,
     endpoint: i64,
-    latest: Duration,
-    latest_lease: Duration,
+    latest: Latest,
 ) -> QueryResult<()> {
-    let (latest_ms, latest_lease_ms) = (milliseconds(latest), milliseconds(latest_lease));
-    RunQueryDsl::execute(CorrectHolds { endpoint, latest_ms }, connection).await?;
+    let (latest_ms, latest_probe_ms) = (milliseconds(latest.due_in), milliseconds(latest.probe_in));
+    RunQueryDsl::execute(CorrectHolds { endpoint, latest_ms, latest_probe_ms }, connection).await?;
+    let latest_lease_ms = milliseconds(latest.lease_ends_in);
     let correct = CorrectDeliveries { endpoint, latest_ms, latest_lease_ms };
-    RunQueryDsl::execute(correct, connection).await.map(drop)
+    RunQueryDsl::execute(correct, connection).await?;
+    RunQueryDsl::execute(ForgetSuccessesAhead { endpoint }, connection).await.map(drop)
+}
+
+/// Has due deliveries of `endpoint` wait for an earlier one of their order that was refused.
+pub async fn line_up(
+    connection: &mut AsyncPgConnection,
+    endpoint: i64,
+    backlogs: &Backlogs,
+) -> QueryResult<()> {
+    let line_up = LineUp { endpoint, floor: backlogs.floor(endpoint) };
+    RunQueryDsl::execute(line_up, connection).await.map(drop)
+}
+
+statement! {
+    struct LineUp = "line_up.sql" {
+        endpoint: i64 as BigInt,
+        floor: DateTime<Utc> as Timestamptz,
+    }
 }
 
 statement! {
     struct CorrectHolds = "correct_holds.sql" {
         endpoint: i64 as BigInt,
         latest_ms: i64 as BigInt,
+        latest_probe_ms: i64 as BigInt,
     }
 }
 
@@ -107,7 +185,22 @@ statement! {
 }
 
 statement! {
-    struct PollEndpoints = "poll_endpoints.sql" -> (BigInt, BigInt, Bool) {}
+    struct ForgetSuccessesAhead = "forget_successes_ahead.sql" {
+        endpoint: i64 as BigInt,
+    }
+}
+
+statement! {
+    struct DeliveryWriters = "delivery_writers.sql" -> (Array<Text>, Timestamptz, BigInt, BigInt) {}
+}
+
+statement! {
+    struct PollEndpoints = "poll_endpoints.sql" -> (
+        BigInt, BigInt, Bool, Nullable<Timestamptz>, BigInt, BigInt,
+    ) {
+        endpoint: Vec<i64> as Array<BigInt>,
+        floor: Vec<DateTime<Utc>> as Array<Timestamptz>,
+    }
 }
 
 statement! {
@@ -115,17 +208,12 @@ statement! {
 }
 
 statement! {
-    struct ObserveEndpoints = "observe_endpoints.sql" -> (BigInt, Bool, Integer, Double) {}
+    struct ObserveEndpoints = "observe_endpoints.sql" -> (BigInt, Bool, Bool, Integer, Double) {
+        endpoint: Vec<i64> as Array<BigInt>,
+        floor: Vec<DateTime<Utc>> as Array<Timestamptz>,
+    }
 }
 
 statement! {
     struct ExpireSecrets = "expire_secrets.sql" {}
-}
-
-statement! {
-    struct ForgetAttempts = "forget_attempts.sql" {
-        endpoint: i64 as BigInt,
-        kept_max: i64 as BigInt,
-        removed_max: i64 as BigInt,
-    }
 }

@@ -89,19 +89,25 @@ async fn insert_by_hand(scene: &Scene, id: i64, order: u128) -> Result<()> {
 }
 
 /// Five events are logged and read, and all ids are settled.
+async fn five_settled() -> Result<(Scene, Reader)> {
+    let (scene, reader) = five_read().await?;
+    super::publish(&scene, 6).await?;
+    Ok((scene, reader))
+}
+
+/// Five events are logged and read.
 async fn five_read() -> Result<(Scene, Reader)> {
     let scene = Scene::create().await?;
     scene.emit((1..=5).map(|order| event(order, 1))).await?;
     drain(&*scene.worker(10)?).await?;
     let mut reader = Reader::at_start(&scene)?;
     assert_eq!(reader.positions().await?.0, [1, 2, 3, 4, 5]);
-    super::publish(&scene, 6).await?;
     Ok((scene, reader))
 }
 
 #[tokio::test]
 async fn an_event_that_comes_below_the_settled_ids_is_logged_behind_them() -> Result<()> {
-    let (scene, mut reader) = five_read().await?;
+    let (scene, mut reader) = five_settled().await?;
     insert_by_hand(&scene, 2, 6).await?;
     insert_by_hand(&scene, 3, 7).await?;
     scene.emit([event(8, 1)]).await?;
@@ -113,7 +119,7 @@ async fn an_event_that_comes_below_the_settled_ids_is_logged_behind_them() -> Re
 /// Else all readers would wait for the ids before it, and those that begin behind it would miss them.
 #[tokio::test]
 async fn an_event_with_an_id_that_was_never_allocated_is_logged_in_its_turn() -> Result<()> {
-    let (scene, mut reader) = five_read().await?;
+    let (scene, mut reader) = five_settled().await?;
     insert_by_hand(&scene, 10_000_000, 6).await?;
     scene.emit([event(7, 1)]).await?;
     assert_eq!(drain(&*scene.worker(10)?).await?, (2, 0));
@@ -125,13 +131,43 @@ async fn an_event_with_an_id_that_was_never_allocated_is_logged_in_its_turn() ->
 
 #[tokio::test]
 async fn events_of_a_sequence_that_was_set_back_are_logged_behind_all_others() -> Result<()> {
-    let (scene, mut reader) = five_read().await?;
+    let (scene, mut reader) = five_settled().await?;
     scene.session.batch_execute("SELECT setval('outbox_id_seq', 2)").await?;
     scene.emit([event(6, 1), event(7, 1)]).await?;
     assert_eq!(drain(&*scene.worker(10)?).await?, (2, 0));
     scene.emit([event(8, 1)]).await?;
     assert_eq!(drain(&*scene.worker(10)?).await?, (1, 0));
     assert_eq!(reader.positions().await?, (vec![6, 7, 8], None), "it was set forward again");
+    Ok(())
+}
+
+/// Else a reader would skip the second event of a position: it has passed the first.
+#[tokio::test]
+async fn an_id_that_was_used_before_is_logged_under_a_new_position_although_nothing_is_settled() -> Result<()>
+{
+    let (scene, mut reader) = five_read().await?;
+    scene.session.batch_execute("SELECT setval('outbox_id_seq', 3)").await?;
+    // They get the ids 4 to 7.
+    scene.emit((6..=9).map(|order| event(order, 1))).await?;
+    assert_eq!(drain(&*scene.worker(10)?).await?, (4, 0));
+    let positions = reader.positions().await?.0;
+    assert_eq!(positions, [6, 7, 8, 9], "6 and 7 were not used before");
+    insert_by_hand(&scene, 1, 10).await?;
+    assert_eq!(drain(&*scene.worker(10)?).await?, (1, 0));
+    assert_eq!(reader.positions().await?, (vec![10], None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_that_are_committed_late_keep_their_positions_among_those_that_are_logged() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut reader = Reader::at_start(&scene)?;
+    scene.emit((1..=6).map(|order| event(order, 1))).await?;
+    // As batches of two workers, of which each has skipped what the other had locked.
+    for ids in ["2, 3, 5", "1, 4, 6"] {
+        scene.session.batch_execute(&format!("DELETE FROM outbox WHERE id IN ({ids})")).await?;
+    }
+    assert_eq!(reader.positions().await?, (vec![1, 2, 3, 4, 5, 6], None));
     Ok(())
 }
 

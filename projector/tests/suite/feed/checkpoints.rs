@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use reqwest::StatusCode;
 
 use super::support::{Feed, SOON, problem};
+use crate::metrics::metric;
 use crate::support::{Scene, event};
 
 #[tokio::test]
@@ -37,6 +38,8 @@ async fn a_wrong_parameter_is_named() -> Result<()> {
             assert!(problem["detail"].as_str().unwrap_or_default().contains(parameter), "{problem}");
         }
     }
+    // Each of the nine twice: those whose text is wrong, and those of another database.
+    assert_eq!(metric(feed.admin, "orders_feed_requests_failed_total").await?, 18.0);
     Ok(())
 }
 
@@ -103,7 +106,8 @@ async fn while_events_are_not_logged_a_client_is_told_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_checkpoint_beyond_a_failover_is_an_error_that_says_where_the_log_goes_on() -> Result<()> {
+async fn a_checkpoint_beyond_a_failover_is_an_error_that_has_the_one_after_which_the_log_goes_on()
+-> Result<()> {
     let scene = Scene::create().await?;
     // All of this happens in the history before the failover. The first event afterwards records the real one.
     let before = "UPDATE event_log_histories SET history = 7; UPDATE event_log_state SET history = 7";
@@ -123,8 +127,8 @@ async fn a_checkpoint_beyond_a_failover_is_an_error_that_says_where_the_log_goes
     let again = problem(feed.get(&format!("after={lost}"), 0).await?, StatusCode::CONFLICT).await?;
     assert_eq!(told, again);
     assert_eq!(told["type"], "/problems/checkpoint-beyond-failover");
-    let detail = told["detail"].as_str().context("no detail")?;
-    let next = detail.split_whitespace().last().context("no checkpoint")?.trim_end_matches('.');
+    assert_eq!(told["position"], 3);
+    let next = told["checkpoint"].as_str().context("no checkpoint")?;
     for checkpoint in [next, &kept] {
         // The lost positions are a hole.
         let page = feed.page_within(&format!("after={checkpoint}"), 10).await?;

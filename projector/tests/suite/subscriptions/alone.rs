@@ -1,5 +1,6 @@
 //! Each listener fails alone: while one is stuck, the claim and the other subscriptions go on.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -116,6 +117,28 @@ async fn a_read_model_whose_table_was_dropped_stops_only_itself_and_catches_up()
     ensure!(error.contains("relation \"bad\" does not exist"), "{error}");
     scene.create_counts("bad").await?;
     until_counted(&scene, "bad", 100).await?;
+    running.stop().await
+}
+
+/// The server processes of the projector's connections.
+async fn backends(scene: &Scene) -> Result<BTreeSet<i32>> {
+    let backends = "SELECT pid FROM pg_stat_activity
+                    WHERE datname = current_database() AND usename = 'orders_projector'";
+    let rows = scene.session.query(backends, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+#[tokio::test]
+async fn a_read_model_that_fails_costs_no_other_its_connections() -> Result<()> {
+    let scene = scene().await?;
+    scene.session.batch_execute("DROP TABLE bad").await?;
+    let running = Running::start(&scene, vec![Box::new(Counts("good")), Box::new(Counts("bad"))])?;
+    others_go_on(&scene, running.address, FAILURES).await?;
+    let before = backends(&scene).await?;
+    until_metric(running.address, FAILURES, |failures| failures >= 5.0).await?;
+    let after = backends(&scene).await?;
+    let gone: Vec<_> = before.difference(&after).collect();
+    assert!(before.len() > 4 && gone.len() <= 1, "{gone:?} of {before:?}: only its own may go");
     running.stop().await
 }
 

@@ -17,7 +17,7 @@ async fn scene() -> Result<Scene> {
     scene.log_all().await?;
     let steps = scene.steps(Counts("counts"))?;
     run_to_end(&steps, 10).await?;
-    scene.session.batch_execute("UPDATE subscriptions SET checkpoint = 9").await?;
+    scene.session.batch_execute("UPDATE subscription_checkpoints SET checkpoint = 9").await?;
     let reason = "the checkpoint 9 is beyond 5, the newest position of this database".to_owned();
     assert_eq!(steps.run_once(10).await?, Progress::Lost { reason });
     Ok(scene)
@@ -47,7 +47,7 @@ async fn skip_to_a_position_start_or_now_lets_it_go_on_there() -> Result<()> {
         let text = printed(&skipped)?;
         let mut expected = format!("goes on after position {position}; its checkpoint was 9");
         if parked > 0 {
-            expected.push_str("; 1 parked events among them were removed");
+            expected.push_str("; 1 parked event among them was removed");
         }
         assert!(
             text.starts_with(&format!("{expected}\ncounts  running  position {position}")),

@@ -34,6 +34,8 @@ async fn the_plans_of_the_statements_on_subscriptions_match_the_golden_files_and
     lock.execute("SELECT FROM counts FOR UPDATE", &[]).await?;
     scene.emit([event(1, 2)]).await?;
     scene.log_all().await?;
+    // A success after a failure.
+    scene.session.batch_execute("UPDATE subscriptions SET failures = 1").await?;
     steps.run_once(10).await?;
     scene.session.batch_execute("UPDATE subscription_parked SET next_attempt_at = now()").await?;
     steps.retry_parked_once(10).await?;
@@ -56,10 +58,15 @@ async fn the_plans_of_the_statements_on_subscriptions_match_the_golden_files_and
     }
 
     // The generic plan, made when nothing favours an index: the statistics say that the tables are empty.
-    scene.session.batch_execute("TRUNCATE subscription_parked, subscriptions").await?;
+    scene
+        .session
+        .batch_execute("TRUNCATE subscription_parked, subscription_checkpoints, subscriptions")
+        .await?;
     scene.session.batch_execute("VACUUM ANALYZE").await?;
-    check(&mut connection, "claim_subscription", "'counts', 120000").await?;
-    check(&mut connection, "move_checkpoint", "1, 1, 'counts'").await?;
+    check(&mut connection, "lock_subscriptions", "'{counts}', 120000").await?;
+    check(&mut connection, "read_checkpoints", "'{counts}', '{0}'").await?;
+    check(&mut connection, "move_checkpoints", "'{counts}', '{1}', '{1}', 1").await?;
+    check(&mut connection, "recover_subscriptions", "'{counts}'").await?;
     check(&mut connection, "is_any_logged_due", "'counts', 120000").await?;
     check(&mut connection, "claim_logged_due", "'counts', 100, 1000, 120000").await?;
     let columns = ["bigint", "text", "text", "timestamptz", "int", "text", "bigint"];

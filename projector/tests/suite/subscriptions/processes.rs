@@ -65,7 +65,11 @@ async fn a_subscription_that_is_paused_and_set_back_in_a_running_process_does_bo
     until_metric(running.address, lag, |value| value == 10.0).await?;
     scene
         .session
-        .batch_execute("TRUNCATE counts; UPDATE subscriptions SET checkpoint = 0, state = 'running'")
+        .batch_execute(
+            "TRUNCATE counts;
+             UPDATE subscription_checkpoints SET checkpoint = 0;
+             UPDATE subscriptions SET state = 'running'",
+        )
         .await?;
     until_counted(&scene, "counts", 30).await?;
     assert_eq!(metric(running.address, paused).await?, 0.0);
@@ -95,7 +99,7 @@ async fn a_checkpoint_that_this_database_never_allocated_is_lost_instead_of_skip
     scene.subscribe("counts").await?;
     emit(&scene, 1..=3).await?;
     scene.log_all().await?;
-    scene.session.batch_execute("UPDATE subscriptions SET checkpoint = 9").await?;
+    scene.session.batch_execute("UPDATE subscription_checkpoints SET checkpoint = 9").await?;
     let running = Running::start(&scene, vec![Box::new(Counts("counts"))])?;
     wait::until("the reason", Duration::from_secs(10), async || {
         let reason = scene.session.query_one("SELECT last_error FROM subscriptions", &[]).await;

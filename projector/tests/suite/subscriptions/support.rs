@@ -10,6 +10,7 @@ use projector::RetryPolicy;
 use projector::batch::BatchError;
 use projector::projection::Projection;
 use projector::subscription::{Progress, ReadModelSteps, Start, create};
+use service_kit::database::Database;
 use shared_events::OrderEvent;
 
 use crate::support::{LATER, Scene, drain};
@@ -104,7 +105,15 @@ impl Scene {
         projection: impl Projection + 'static,
         retry_policy: RetryPolicy,
     ) -> Result<ReadModelSteps> {
-        Ok(ReadModelSteps::new(self.open_one()?, Box::new(projection), retry_policy, 1 << 20))
+        Ok(Self::steps_in(self.open_one()?, projection, retry_policy))
+    }
+
+    pub(super) fn steps_in(
+        database: Database,
+        projection: impl Projection + 'static,
+        retry_policy: RetryPolicy,
+    ) -> ReadModelSteps {
+        ReadModelSteps::new(database, Box::new(projection), retry_policy, 1 << 20)
     }
 
     /// Moves all events from the outbox to the log.

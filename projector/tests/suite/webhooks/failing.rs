@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use projector::webhooks::operator;
+use projector::webhooks::retry::GiveUp;
 use testkit::wait;
 
 use super::receiver::{OK, Reaction, Receiver};
 use super::support::{
     LIMIT, Running, add_receiver, config, count, shared, stories, until_accepted, until_count,
 };
+use super::together::{SLOW, checkpoint, one_by_one};
 use crate::support::{Scene, event};
 
 #[tokio::test]
@@ -151,7 +153,7 @@ async fn an_event_that_is_always_refused_is_given_up_and_the_rest_of_its_order_a
         Receiver::start_with(move |message| if message.id() == poison { Reaction::Status(422) } else { OK })?;
     add_receiver(&scene, &receiver).await?;
     let mut config = config(&scene)?;
-    config.webhooks.policy.give_up_after = Duration::from_millis(300);
+    config.webhooks.policy.give_up = GiveUp { after: Duration::from_millis(300), failures: 5 };
     let running = Running::start(&config)?;
     scene.emit_all(&stories(1)).await?;
     // Others must succeed meanwhile: otherwise the endpoint would be at fault.
@@ -176,7 +178,7 @@ async fn an_endpoint_at_which_nothing_succeeds_is_paused_after_the_limit() -> Re
     let receiver = Receiver::start_with(|_| Reaction::Close)?;
     add_receiver(&scene, &receiver).await?;
     let mut config = config(&scene)?;
-    config.webhooks.policy.give_up_after = Duration::from_millis(300);
+    config.webhooks.policy.give_up = GiveUp { after: Duration::from_millis(300), failures: 5 };
     let running = Running::start(&config)?;
     scene.emit_all(&stories(2)).await?;
     let paused = "webhook_endpoints WHERE state = 'paused' AND paused_reason = 'nothing_succeeded'";
@@ -189,5 +191,28 @@ async fn an_endpoint_at_which_nothing_succeeds_is_paused_after_the_limit() -> Re
         metrics.contains("orders_webhook_attempts_total{endpoint=\"1\",outcome=\"failed\"}"),
         "{metrics}"
     );
+    running.stop().await
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_no_more_delays_no_other() -> Result<()> {
+    let scene = Scene::create().await?;
+    let (full, current) = (Receiver::start()?, Receiver::start()?);
+    let paused = add_receiver(&scene, &full).await?;
+    add_receiver(&scene, &current).await?;
+    let database = scene.open()?;
+    let mut connection = database.session().await?;
+    operator::pause(&mut connection, paused.id).await?;
+    let running = Running::start(&config(&scene)?)?;
+    let events: Vec<_> = (1..=1_200).map(|order| event(order, 1)).collect();
+    scene.emit_all(&events).await?;
+    until_count(&scene, "webhook_attempts", 1_200).await?;
+    until_count(&scene, "deliveries", 1_000).await?;
+    let took = one_by_one(&scene, &[&current], 1_201..=1_220).await?;
+    ensure!(took < SLOW, "{took:?} for 20 events");
+    ensure!(checkpoint(&scene, paused.id).await?.1 < 1_200, "it is full");
+    operator::resume(&mut connection, paused.id).await?;
+    until_count(&scene, "webhook_attempts WHERE endpoint = 1 AND error IS NULL", 1_220).await?;
+    assert_eq!(full.versions().len(), 1_220);
     running.stop().await
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use projector::webhooks::delivery::{self, EndpointState, Limits};
+use projector::webhooks::delivery::{self, Backlogs, Limits, Take};
 use projector::webhooks::operator;
 use projector::webhooks::retry::DeliveryPolicy;
 
-use super::support::{FAST, LIMITS, add, count, deliver, finished, positions, take};
+use super::support::{FAST, LIMITS, add, count, deliver, finish, finished, positions, streak, take};
 use crate::support::{Scene, event};
 
 const URL: &str = "https://hooks.example/orders";
@@ -25,11 +25,11 @@ async fn the_first_event_of_each_order_is_leased_and_the_next_one_after_it() -> 
     let leased = take(&mut connection, id, LIMITS).await?;
     assert_eq!(positions(&leased), [1, 2]);
     assert!(take(&mut connection, id, LIMITS).await?.is_empty(), "the others wait for the first of order 1");
-    delivery::finish(&mut connection, id, &[finished(&leased[0], 200)], 0, &FAST).await?;
+    finish(&mut connection, id, &[finished(&leased[0], 200)], &FAST).await?;
     let leased = take(&mut connection, id, LIMITS).await?;
     assert_eq!(positions(&leased), [3]);
     // A failed event holds back the next one too.
-    delivery::finish(&mut connection, id, &[finished(&leased[0], 500)], 0, &FAST).await?;
+    finish(&mut connection, id, &[finished(&leased[0], 500)], &FAST).await?;
     scene.session.batch_execute("UPDATE deliveries SET next_attempt_at = now() WHERE position = 3").await?;
     assert_eq!(positions(&take(&mut connection, id, LIMITS).await?), [3]);
     Ok(())
@@ -50,6 +50,22 @@ async fn all_processes_together_keep_the_limit_of_an_endpoint() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_lock_of_another_session_is_not_taken_for_a_pause() -> Result<()> {
+    let scene = Scene::create().await?;
+    let mut connection = scene.open()?.session().await?;
+    let id = add(&mut connection, URL).await?.id;
+    deliver(&mut connection, id, &[event(1, 1)]).await?;
+    scene.session.batch_execute("BEGIN; SELECT FROM webhook_endpoints FOR NO KEY UPDATE").await?;
+    let backlogs = Backlogs::default();
+    assert_eq!(delivery::take(&mut connection, id, LIMITS, &backlogs).await?, Take::Locked);
+    scene.session.batch_execute("COMMIT").await?;
+    assert_eq!(take(&mut connection, id, LIMITS).await?.len(), 1);
+    operator::pause(&mut connection, id).await?;
+    assert_eq!(delivery::take(&mut connection, id, LIMITS, &backlogs).await?, Take::NotNow);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_holder_of_an_older_lease_changes_nothing() -> Result<()> {
     let scene = Scene::create().await?;
     let (slow, quick) = (scene.open()?, scene.open()?);
@@ -62,12 +78,12 @@ async fn the_holder_of_an_older_lease_changes_nothing() -> Result<()> {
     assert_eq!((positions(&old), positions(&new)), (vec![1], vec![1]));
     assert_eq!((old[0].fence, new[0].fence), (1, 2));
     for status in [500, 200] {
-        delivery::finish(&mut slow, id, &[finished(&old[0], status)], 0, &FAST).await?;
+        finish(&mut slow, id, &[finished(&old[0], status)], &FAST).await?;
         let kept =
             count(&scene, "deliveries WHERE position = 1 AND failures = 0 AND leased_until > now()").await?;
         assert_eq!(kept, 1, "{status}: the second process still holds it");
     }
-    delivery::finish(&mut quick, id, &[finished(&new[0], 200)], 0, &FAST).await?;
+    finish(&mut quick, id, &[finished(&new[0], 200)], &FAST).await?;
     assert_eq!(count(&scene, "deliveries").await?, 1);
     assert_eq!(count(&scene, "webhook_attempts").await?, 3, "each request was one");
     Ok(())
@@ -100,9 +116,17 @@ async fn after_ten_failures_in_a_row_one_delivery_at_a_time_is_tried_each_time_a
             "after {failures}"
         );
         let results: Vec<_> = leased.iter().map(|leased| finished(leased, 503)).collect();
-        delivery::finish(&mut connection, id, &results, failures, &DeliveryPolicy::default()).await?;
+        finish(&mut connection, id, &results, &DeliveryPolicy::default()).await?;
         failures += i32::try_from(results.len())?;
         if failures >= 10 {
+            // After an hour without success, the pause between probes is the longest one.
+            let longer = "UPDATE webhook_endpoints SET failing_since = now() - interval '1 hour'";
+            scene.session.batch_execute(longer).await?;
+            let again = streak(1, Duration::from_secs(1));
+            let policy = DeliveryPolicy::default();
+            delivery::finish(&mut connection, id, &[], again, false, &policy).await?;
+            let pause = "hold_until BETWEEN now() + interval '59 s' AND now() + interval '121 s'";
+            assert_eq!(count(&scene, &format!("webhook_endpoints WHERE {pause}")).await?, 1);
             assert!(take(&mut connection, id, LIMITS).await?.is_empty(), "the endpoint pauses");
         }
         tried.extend(positions(&leased));
@@ -115,69 +139,8 @@ async fn after_ten_failures_in_a_row_one_delivery_at_a_time_is_tried_each_time_a
     scene.session.batch_execute("UPDATE deliveries SET next_attempt_at = now()").await?;
     let leased = take(&mut connection, id, LIMITS).await?;
     assert_eq!(leased.len(), 1);
-    delivery::finish(&mut connection, id, &[finished(&leased[0], 200)], failures, &DeliveryPolicy::default())
-        .await?;
+    finish(&mut connection, id, &[finished(&leased[0], 200)], &DeliveryPolicy::default()).await?;
     assert_eq!(take(&mut connection, id, LIMITS).await?.len(), 8);
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_endpoint_at_which_nothing_succeeds_is_paused_and_its_events_wait() -> Result<()> {
-    let scene = Scene::create().await?;
-    let mut connection = scene.open()?.session().await?;
-    let id = add(&mut connection, URL).await?.id;
-    deliver(&mut connection, id, &[event(1, 1)]).await?;
-    for (since, expected) in [("71 hours", EndpointState::Active), ("73 hours", EndpointState::Paused)] {
-        let leased = take(&mut connection, id, OVER).await?;
-        let recorded = delivery::finish(&mut connection, id, &[finished(&leased[0], 500)], 3, &FAST).await?;
-        assert_eq!((recorded.state, recorded.parked.len()), (Some(EndpointState::Active), 0));
-        let longer = format!(
-            "UPDATE webhook_endpoints SET failing_since = now() - interval '{since}';
-             UPDATE deliveries SET first_failed_at = now() - interval '{since}', next_attempt_at = now()"
-        );
-        scene.session.batch_execute(&longer).await?;
-        let leased = take(&mut connection, id, OVER).await?;
-        let recorded = delivery::finish(&mut connection, id, &[finished(&leased[0], 500)], 3, &FAST).await?;
-        assert_eq!((recorded.state, recorded.parked.len()), (Some(expected), 0), "{since}");
-        scene.session.batch_execute("UPDATE deliveries SET next_attempt_at = now()").await?;
-    }
-    assert!(take(&mut connection, id, LIMITS).await?.is_empty());
-    let reason = scene.session.query_one("SELECT paused_reason FROM webhook_endpoints", &[]).await?;
-    assert_eq!(reason.get::<_, &str>(0), "nothing_succeeded");
-
-    // The lease of a process that has died does not keep the event from getting its full time.
-    scene.session.batch_execute("UPDATE deliveries SET leased_until = now() - interval '1 hour'").await?;
-    assert!(operator::resume(&mut connection, id).await?);
-    let leased = take(&mut connection, id, LIMITS).await?;
-    assert_eq!((positions(&leased), leased[0].failures), (vec![1], 0));
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_event_that_is_refused_while_others_succeed_is_parked_and_its_order_goes_on() -> Result<()> {
-    let scene = Scene::create().await?;
-    let mut connection = scene.open()?.session().await?;
-    let id = add(&mut connection, URL).await?.id;
-    deliver(&mut connection, id, &[event(1, 1), event(1, 2), event(2, 1)]).await?;
-    let leased = take(&mut connection, id, OVER).await?;
-    delivery::finish(&mut connection, id, &[finished(&leased[0], 500)], 0, &FAST).await?;
-    let three_days =
-        "UPDATE deliveries SET first_failed_at = now() - interval '73 hours', next_attempt_at = now()
-                      WHERE position = 1;
-                      UPDATE webhook_endpoints SET failing_since = now() - interval '73 hours'";
-    scene.session.batch_execute(three_days).await?;
-
-    let leased = take(&mut connection, id, LIMITS).await?;
-    assert_eq!(positions(&leased), [1, 3]);
-    let results = [finished(&leased[1], 200), finished(&leased[0], 500)];
-    let recorded = delivery::finish(&mut connection, id, &results, 1, &FAST).await?;
-    assert_eq!((recorded.state, recorded.parked), (Some(EndpointState::Active), vec![1]));
-    assert_eq!(positions(&take(&mut connection, id, LIMITS).await?), [2], "the next event of its order");
-    let parked = "SELECT subscription, position, kind, attempts, error FROM subscription_parked";
-    let parked = scene.session.query_one(parked, &[]).await?;
-    assert_eq!(parked.get::<_, String>(0), format!("webhook:{id}"));
-    assert_eq!((parked.get::<_, i64>(1), parked.get::<_, i32>(3)), (1, 2));
-    assert_eq!((parked.get::<_, &str>(2), parked.get::<_, &str>(4)), ("order_placed", "status 500"));
     Ok(())
 }
 
@@ -190,7 +153,7 @@ async fn results_for_an_endpoint_that_was_removed_are_dropped() -> Result<()> {
     let leased = take(&mut connection, id, LIMITS).await?;
     assert_eq!(operator::remove(&mut connection, id).await?.as_deref(), Some(URL));
     let results = [finished(&leased[0], 200), finished(&leased[1], 500)];
-    let recorded = delivery::finish(&mut connection, id, &results, 0, &FAST).await?;
+    let recorded = finish(&mut connection, id, &results, &FAST).await?;
     assert_eq!((recorded.state, recorded.parked.len()), (None, 0));
     for table in ["webhook_endpoints", "webhook_secrets", "deliveries", "webhook_attempts"] {
         assert_eq!(count(&scene, table).await?, 0, "{table}");

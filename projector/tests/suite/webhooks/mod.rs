@@ -1,13 +1,31 @@
 //! Webhooks: real projectors send to a real receiver.
 
+mod attempts;
 mod clock;
 mod command;
 mod connections;
+mod dead;
 mod failing;
+mod failover;
+mod feeding;
+mod floors;
+mod giving_up;
+mod healthy;
+mod holds;
 mod leases;
+mod lulls;
+mod memory;
+mod pinned;
 mod plans;
 mod processes;
 mod receiver;
+mod refused;
+mod removal;
 mod requests;
+mod rooms;
 mod sending;
+mod shared;
 mod support;
+mod together;
+mod unfed;
+mod upkeep;

@@ -91,7 +91,8 @@ type React = dyn FnMut(&Received) -> Reaction + Send;
 
 /// What the connections of a receiver share.
 struct State {
-    received: Mutex<Vec<Received>>,
+    /// Shared: tests look at them often, while the projector runs in the same thread.
+    received: Mutex<Vec<Arc<Received>>>,
     react: Mutex<Box<React>>,
     requests: Semaphore,
 }
@@ -158,13 +159,17 @@ impl Receiver {
     }
 
     /// All messages so far, in the order of their arrival.
-    pub(super) fn received(&self) -> Vec<Received> {
+    pub(super) fn received(&self) -> Vec<Arc<Received>> {
         lock(&self.state.received).clone()
+    }
+
+    pub(super) fn accepted_count(&self) -> usize {
+        lock(&self.state.received).iter().filter(|received| received.is_accepted()).count()
     }
 
     /// Order and version of each message that it accepted, in the order of their arrival.
     pub(super) fn accepted(&self) -> Vec<(String, i64)> {
-        let received = self.received().into_iter().filter(Received::is_accepted);
+        let received = self.received().into_iter().filter(|received| received.is_accepted());
         received.map(|received| (received.order().to_owned(), received.version())).collect()
     }
 
@@ -226,7 +231,7 @@ async fn respond(request: Request<Incoming>, state: Arc<State>) -> io::Result<Re
         tokio::time::sleep(*after).await;
     }
     let status = received.status;
-    lock(&state.received).push(received);
+    lock(&state.received).push(Arc::new(received));
     let mut response = Response::new(Full::default());
     if let Some(status) = status {
         *response.status_mut() = status.try_into().map_err(io::Error::other)?;

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use chrono::Utc;
 use diesel_async::AsyncPgConnection;
-use projector::webhooks::delivery::{self, FinishedAttempt, Leased, Limits, NewDelivery};
+use projector::webhooks::delivery::{
+    self, Backlogs, Finished, FinishedAttempt, Leased, Limits, NewDelivery, Streak, Take,
+};
 use projector::webhooks::endpoint::{Kinds, parse_url};
 use projector::webhooks::operator;
-use projector::webhooks::retry::DeliveryPolicy;
+use projector::webhooks::retry::{DeliveryPolicy, GiveUp};
 use projector::webhooks::signature::Secret;
 use projector::{Config, Projector, ProjectorError};
 use shared_events::OrderEvent;
@@ -27,10 +30,12 @@ pub(super) const LIMIT: Duration = Duration::from_mins(1);
 pub(super) const FAST: DeliveryPolicy = DeliveryPolicy {
     retry_first: Duration::from_millis(5),
     retry_max: Duration::from_millis(40),
+    streak_after: Duration::ZERO,
     failures_until_probes: 10,
-    probe_first: Duration::from_millis(5),
     probe_max: Duration::from_millis(20),
-    give_up_after: Duration::from_hours(72),
+    outage_after: Duration::from_hours(1),
+    give_up: GiveUp { after: Duration::from_hours(72), failures: 20 },
+    give_up_crowded: GiveUp { after: Duration::from_hours(1), failures: 8 },
 };
 
 /// An endpoint of a test.
@@ -70,14 +75,19 @@ pub(super) async fn deliver(
             occurred_at: event.occurred_at,
             recorded_at: placed_at(),
         };
-        delivery::insert(connection, endpoint, &[new]).await?;
+        delivery::insert(connection, &[(new, &[endpoint])]).await?;
     }
     Ok(())
 }
 
 /// Up to eight leases of a minute.
-pub(super) const LIMITS: Limits =
-    Limits { wanted: 8, in_flight_max: 8, failures_until_probes: 10, lease: Duration::from_mins(1) };
+pub(super) const LIMITS: Limits = Limits {
+    wanted: 8,
+    max_bytes: i64::MAX,
+    in_flight_max: 8,
+    failures_until_probes: 10,
+    lease: Duration::from_mins(1),
+};
 
 /// Leases deliveries. None are leased if the endpoint may not be sent anything.
 pub(super) async fn take(
@@ -85,8 +95,10 @@ pub(super) async fn take(
     endpoint: i64,
     limits: Limits,
 ) -> Result<Vec<Leased>> {
-    let taken = delivery::take(connection, endpoint, limits).await?;
-    Ok(taken.map(|taken| taken.deliveries).unwrap_or_default())
+    match delivery::take(connection, endpoint, limits, &Backlogs::default()).await? {
+        Take::Taken(taken) => Ok(taken.deliveries),
+        Take::NotNow | Take::Locked => Ok(Vec::new()),
+    }
 }
 
 pub(super) fn positions(leased: &[Leased]) -> Vec<i64> {
@@ -100,11 +112,29 @@ pub(super) fn finished(leased: &Leased, status: u16) -> FinishedAttempt {
         fence: leased.fence,
         event_id: leased.event_id,
         failures: leased.failures,
+        first_failed_at: leased.first_failed_at,
         status: Some(status),
         retry_after: None,
         latency: Duration::from_millis(3),
         error: (status >= 300).then(|| format!("status {status}")),
     }
+}
+
+/// Failures of a process that knows of all successes, and has seen only failures for an hour.
+pub(super) fn streak(failures: i32, lasted: Duration) -> Streak {
+    Streak { failures, lasted, observed: Duration::from_hours(1), succeeded_at: Some(Utc::now()) }
+}
+
+/// Records results, as a process does at which all requests since the last success have failed.
+pub(super) async fn finish(
+    connection: &mut AsyncPgConnection,
+    endpoint: i64,
+    attempts: &[FinishedAttempt],
+    policy: &DeliveryPolicy,
+) -> Result<Finished> {
+    let failures = attempts.iter().rev().take_while(|attempt| !attempt.is_success()).count();
+    let streak = streak(i32::try_from(failures)?, policy.streak_after);
+    Ok(delivery::finish(connection, endpoint, attempts, streak, false, policy).await?)
 }
 
 /// Adds an endpoint for a receiver, and lets it wait for nothing else.
@@ -181,4 +211,16 @@ pub(super) async fn count(scene: &Scene, what: &str) -> Result<i64> {
 pub(super) fn shared<T>(value: T) -> (Arc<T>, Arc<T>) {
     let value = Arc::new(value);
     (Arc::clone(&value), value)
+}
+
+/// A lease that is over at once, as that of a process that died.
+pub(super) const OVER: Limits = Limits { lease: Duration::ZERO, ..LIMITS };
+
+/// Lets all deliveries be due, and those that were refused have been so for this long, this often.
+pub(super) async fn refused_for(scene: &Scene, time: &str, failures: i32) -> Result<()> {
+    let refused = format!(
+        "UPDATE deliveries SET first_failed_at = now() - interval '{time}', failures = {failures} WHERE failures > 0;
+         UPDATE deliveries SET next_attempt_at = now(), leased_until = NULL"
+    );
+    Ok(scene.session.batch_execute(&refused).await?)
 }

@@ -25,7 +25,7 @@ use crate::version_wait::VersionWait;
         ("customer_id" = String, Path, description = "The customer's id; without control characters.",
             min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$", example = "alice"),
         ("limit" = Option<u8>, Query, nullable = false, minimum = 1, maximum = 100, example = 20,
-            description = "The maximum number of orders on the page. Default: 20."),
+            description = "The maximum number of orders on the page."),
         ("status" = Option<Vec<String>>, Query, nullable = false, max_items = 5, explode = true,
             description = "Only orders in this status: `placed`, `paid`, `shipped`, `delivered` or `cancelled`. Repeat \
                 it for orders in any of several statuses."),

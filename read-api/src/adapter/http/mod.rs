@@ -14,6 +14,7 @@ mod problems;
 mod stream_orders;
 
 use actix_web::{Route, web};
+use service_kit::openapi;
 use service_kit::resource::get_resource;
 use utoipa::OpenApi;
 
@@ -41,7 +42,8 @@ struct Document;
 /// The OpenAPI document of the read side.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+    let limit = |document, path| openapi::with_default(document, path, "limit", list_query::DEFAULT_LIMIT);
+    limit(limit(Document::openapi(), CUSTOMER_ORDERS), ORDERS)
 }
 
 /// Path and handler of each resource of the API. Every method is GET.
@@ -67,5 +69,5 @@ pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
         app.service(get_resource(path, route));
     }
     dashboard::serve(app);
-    service_kit::openapi::serve(app, &document());
+    openapi::serve(app, &document());
 }

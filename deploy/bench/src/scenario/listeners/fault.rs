@@ -7,9 +7,6 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::stage::Stage;
 
-/// The read model of the example.
-pub(super) const SUBSCRIPTION: &str = "revenue_1";
-
 /// What happens to its table: how it begins and ends.
 pub(super) struct Fault {
     name: &'static str,

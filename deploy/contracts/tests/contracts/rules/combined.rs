@@ -64,8 +64,19 @@ pub(super) fn cases() -> Vec<Case> {
             Set(
                 "/components/schemas/Thing/properties/owner",
                 json!({"type": "object", "required": ["id", "email"], "properties": {
-                    "id": {"type": "string"}, "email": {"type": "string"},
+                    "id": {"type": "string"}, "email": {"type": "string", "maxLength": 99},
                 }}),
+            ),
+        ),
+        // Of two parts that say something about the same property, both count.
+        case(
+            Rule::OutputLimitLoosened,
+            "/components/schemas/Thing/properties/owner/allOf/2/properties/email/maxLength",
+            "email",
+            Remove("/components/schemas/Thing/properties/owner/allOf/2"),
+            Set(
+                "/components/schemas/Thing/properties/owner/allOf/-",
+                json!({"properties": {"email": {"minLength": 3}}}),
             ),
         ),
     ]

@@ -7,6 +7,7 @@ pub(super) fn document() -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {"title": "Things", "version": "1.0.0"},
+        "servers": [{"url": "https://things.example"}],
         "paths": {
             "/things": {"get": list(), "post": create()},
             "/things/{id}": {
@@ -130,6 +131,7 @@ fn thing() -> Value {
             "owner": {"allOf": [
                 {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}},
                 {"type": "object", "required": ["email"], "properties": {"email": {"type": "string"}}},
+                {"properties": {"email": {"maxLength": 99}}},
             ]},
             "origin": {"oneOf": [{"type": "string"}, {"type": "integer"}]},
             "parts": {"type": "array", "items": {"$ref": "#/components/schemas/Part"}},

@@ -125,6 +125,28 @@ fn values() -> Vec<Case> {
                 json!({"type": "string", "enum": ["old", "new"]}),
             ),
         ),
+        // Clients act on the values of an open enumeration that they know.
+        one_way(
+            Rule::OutputEnumValueRemoved,
+            "/paths/~1things/post/responses/400/content/application~1problem+json/schema/properties/type/enum",
+            "/problems/b",
+            Remove(
+                "/paths/~1things/post/responses/400/content/application~1problem+json/schema/properties/type/enum/1",
+            ),
+        ),
+        case(
+            Rule::OutputEnumValueRemoved,
+            "/paths/~1things/post/responses/400/content/application~1problem+json/schema/properties/type/enum",
+            "/problems/a",
+            Set(
+                "/paths/~1things/post/responses/400/content/application~1problem+json/schema/properties/type/enum/0",
+                json!("/problems/renamed"),
+            ),
+            Set(
+                "/paths/~1things/post/responses/400/content/application~1problem+json/schema/properties/type/enum",
+                json!(["/problems/c", "/problems/b", "/problems/a"]),
+            ),
+        ),
         // Documented as open: readers expect further values, until the document closes it.
         case(
             Rule::OutputFieldRemoved,

@@ -1,13 +1,59 @@
 //! Paths, operations, parameters and bodies.
 
-use contracts::Rule;
+use contracts::{Break, Rule, openapi};
 use serde_json::json;
 
-use super::{Case, case, check_api, one_way};
+use super::{Case, case, check_api, fixture, one_way};
 use crate::edit::Edit::{Remove, Set};
 
 pub(super) fn cases() -> Vec<Case> {
-    [paths(), parameters(), bodies()].into_iter().flatten().collect()
+    [servers(), paths(), parameters(), bodies()].into_iter().flatten().collect()
+}
+
+fn servers() -> Vec<Case> {
+    vec![
+        case(
+            Rule::ServerRemoved,
+            "/servers/0",
+            "https://things.example",
+            Set("/servers/0/url", json!("https://other.example")),
+            Set("/servers/0/description", json!("Ours.")),
+        ),
+        // Those of a path or of an operation replace those of the document.
+        case(
+            Rule::ServerRemoved,
+            "/servers/0",
+            "https://things.example",
+            Set("/paths/~1things/servers", json!([{"url": "/other"}])),
+            Set("/servers/-", json!({"url": "/other"})),
+        ),
+        case(
+            Rule::ServerRemoved,
+            "/servers/0",
+            "https://things.example",
+            Set("/paths/~1things/get/servers", json!([{"url": "https://things.example", "variables": {}}])),
+            Set(
+                "/paths/~1things/get/servers",
+                json!([{"url": "https://things.example", "description": "Ours."}]),
+            ),
+        ),
+    ]
+}
+
+/// Without servers, paths are those of the address at which the document is.
+#[test]
+fn a_first_server_replaces_the_address_of_the_document() {
+    let without = Remove("/servers").apply(&fixture::document());
+    let expected = |name: &str| {
+        let rule = Rule::ServerRemoved;
+        [Break {
+            rule,
+            at: if name == "/" { "/servers" } else { "/servers/0" }.to_owned(),
+            name: name.to_owned(),
+        }]
+    };
+    assert_eq!(openapi::breaks(&without, &fixture::document()), expected("/"));
+    assert_eq!(openapi::breaks(&fixture::document(), &without), expected("https://things.example"));
 }
 
 fn paths() -> Vec<Case> {

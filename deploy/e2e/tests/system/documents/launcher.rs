@@ -1,14 +1,14 @@
 //! The system that the examples use.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regex::Regex;
 use testkit::postgres::open_to_the_servers_user;
-use testkit::services::{ServiceBinaries, ServiceKind, build_program};
+use testkit::services::{ServiceBinaries, ServiceKind, build_program, launcher_on_free_ports};
 
 use super::pattern::pattern;
 
@@ -25,21 +25,9 @@ impl Launcher {
         ServiceBinaries::build_all(&ServiceKind::WITH_EXAMPLES).await?;
         let temp_dir = tempfile::tempdir()?;
         open_to_the_servers_user(temp_dir.path())?;
-        let mut command = Command::new(build_program("local").await?);
-        command.args([
-            "--examples",
-            "--no-build",
-            "--write-port",
-            "0",
-            "--read-port",
-            "0",
-            "--feed-port",
-            "0",
-            "--admin-port",
-            "0",
-        ]);
-        command.env_remove("DATABASE_URL").env("TMPDIR", temp_dir.path());
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut command = launcher_on_free_ports(build_program("local").await?);
+        command.arg("--examples").env("TMPDIR", temp_dir.path());
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut printed = String::new();
         let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
         for line in lines.map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C stops everything")) {

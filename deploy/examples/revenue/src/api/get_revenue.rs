@@ -45,9 +45,9 @@ struct MonthlyRevenue {
     get, path = REVENUE, tag = "revenue", operation_id = "get_revenue",
     params(
         ("by" = Option<String>, Query, nullable = false, pattern = "^month$", example = "month",
-            description = "`month`, which is also the default."),
+            description = "What the rows stand for: `month`."),
         ("limit" = Option<i64>, Query, nullable = false, minimum = 1, maximum = 1000, example = 100,
-            description = "The maximum number of rows on the page. Default: 100."),
+            description = "The maximum number of rows on the page."),
         ("after" = Option<String>, Query, nullable = false,
             pattern = "^([0-9]{4}-[0-9]{2})?\\.([A-Z]{3})?$", description = "`next` of the previous page."),
     ),

@@ -39,7 +39,7 @@ struct SkuOrders {
     get, path = ORDERS_BY_SKU, tag = "revenue", operation_id = "list_orders_by_sku",
     params(
         ("limit" = Option<i64>, Query, nullable = false, minimum = 1, maximum = 1000, example = 100,
-            description = "The maximum number of SKUs on the page. Default: 100."),
+            description = "The maximum number of SKUs on the page."),
         ("after" = Option<String>, Query, nullable = false, min_length = 1, max_length = 64, example = "POT-IRON",
             description = "`next` of the previous page: the SKUs after this one."),
     ),

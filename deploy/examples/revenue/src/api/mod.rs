@@ -119,7 +119,9 @@ struct Document;
 /// The OpenAPI document.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+    let document = openapi::with_default(Document::openapi(), REVENUE, "by", "month");
+    let limit = |document, path| openapi::with_default(document, path, "limit", parameters::DEFAULT_LIMIT);
+    limit(limit(document, REVENUE), ORDERS_BY_SKU)
 }
 
 /// Path and handler of each resource. Every method is GET.

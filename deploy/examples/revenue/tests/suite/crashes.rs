@@ -159,7 +159,7 @@ async fn the_sums_are_exact_although_competing_workers_are_killed_at_random() ->
             scene.emit(events).await?;
             log_all(&claim).await?;
         }
-        let behind = "SELECT (SELECT max(position) FROM event_log) - (SELECT checkpoint FROM subscriptions)";
+        let behind = "SELECT (SELECT max(position) FROM event_log) - (SELECT checkpoint FROM subscription_checkpoints)";
         wait::until("all events to be handled", SOON, || async {
             match scene.number(behind).await {
                 Ok(0) => Ok(()),
