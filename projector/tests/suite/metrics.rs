@@ -23,7 +23,7 @@ pub(crate) async fn until_metric(
     name: &str,
     is_right: impl Fn(f64) -> bool,
 ) -> Result<()> {
-    wait::until(name, Duration::from_secs(10), || async {
+    wait::until(name, Duration::from_secs(30), || async {
         match metric(address, name).await {
             Ok(value) if is_right(value) => Ok(()),
             other => Err(other.map_err(|error| error.to_string())),
