@@ -162,7 +162,7 @@ async fn the_oldest_transaction_is_visible_across_roles() -> Result<()> {
     let mut holder = database.connect().await?;
     let pinned = holder.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
     pinned.query("SELECT 1", &[]).await?;
-    let older = wait::until("the age to grow", Duration::from_secs(10), || async {
+    let older = wait::until("the age to grow", Duration::from_secs(30), || async {
         let age: f64 = session.query_one(age, &[]).await.map_err(|error| error.to_string())?.get(0);
         if age > 0.01 { Ok(()) } else { Err(age.to_string()) }
     });

@@ -42,7 +42,7 @@ async fn crash(server: &PrivateServer, session: Client) -> Result<Client> {
     let before = started(&session).await?;
     let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
     kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-    wait::until("the session to end", Duration::from_secs(10), async || {
+    wait::until("the session to end", Duration::from_secs(30), async || {
         if session.is_closed() { Ok(()) } else { Err("it is still open") }
     })
     .await?;
@@ -69,7 +69,7 @@ async fn an_event_whose_id_was_allocated_before_a_crash_and_again_after_it_is_cl
             session.batch_execute("BEGIN; SELECT nextval('outbox_id_seq'); ROLLBACK").await?;
         }
         let newest: i64 = session.query_one("SELECT last_value FROM outbox_id_seq", &[]).await?.get(0);
-        wait::until("the mark to advance", Duration::from_secs(10), || async {
+        wait::until("the mark to advance", Duration::from_secs(30), || async {
             let outcome = worker.run_once().await;
             if worker.low_water_mark() > newest {
                 Ok(())

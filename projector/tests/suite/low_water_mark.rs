@@ -31,7 +31,7 @@ async fn write(session: &Client, order: u128) -> Result<()> {
 
 /// Runs batches until the mark has passed `id`.
 async fn pass(worker: &Worker, id: i64) -> Result<()> {
-    wait::until("the mark to advance", Duration::from_secs(10), || async {
+    wait::until("the mark to advance", Duration::from_secs(30), || async {
         let outcome = worker.run_once().await;
         if worker.low_water_mark() > id { Ok(()) } else { Err((outcome.is_ok(), worker.low_water_mark())) }
     })

@@ -52,7 +52,7 @@ async fn it_is_ready_once_a_batch_has_completed_and_stops_after_the_signal() -> 
     let address = projector.address();
     let running = tokio::spawn(projector.run());
 
-    wait::until("readiness", Duration::from_secs(10), || async {
+    wait::until("readiness", Duration::from_secs(30), || async {
         let status = probe(address, "/readyz").await;
         if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }
     })
@@ -60,7 +60,7 @@ async fn it_is_ready_once_a_batch_has_completed_and_stops_after_the_signal() -> 
     assert_eq!(scene.count("order_summary").await?, 1);
     // The loop continues.
     scene.emit([event(2, 1)]).await?;
-    wait::until("the second order", Duration::from_secs(10), || async {
+    wait::until("the second order", Duration::from_secs(30), || async {
         let count = scene.count("order_summary").await;
         if matches!(count, Ok(2)) { Ok(()) } else { Err(count) }
     })

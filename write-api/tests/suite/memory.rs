@@ -86,12 +86,12 @@ async fn while_the_database_is_frozen_memory_stays_within_its_budget_and_is_retu
     );
 
     proxy.heal_for_new_connections();
-    wait::until("memory to be returned", Duration::from_secs(10), || async {
+    wait::until("memory to be returned", Duration::from_secs(30), || async {
         let now = memory(service.pid(), "VmRSS").unwrap_or(usize::MAX);
         if now < before + 64 * MIB { Ok(()) } else { Err(now) }
     })
     .await?;
-    wait::until("orders to be accepted", Duration::from_secs(10), || async {
+    wait::until("orders to be accepted", Duration::from_secs(30), || async {
         let status = place(large).await.map(|response| response.status());
         if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }
     })
@@ -141,7 +141,7 @@ async fn bodies_that_are_being_read_count_and_leave_room_for_small_orders() -> R
         tried = trying => tried?,
         held = holding => anyhow::bail!("cannot hold bodies: {held:?}"),
     }
-    wait::until("their memory to be free", Duration::from_secs(10), || async {
+    wait::until("their memory to be free", Duration::from_secs(30), || async {
         let status = place_large().await;
         if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }
     })
@@ -196,7 +196,7 @@ async fn a_write_whose_caller_is_gone_counts_until_its_memory_is_released() -> R
     assert!(gone.is_err());
     assert!(budget.held() > 300_000, "{}", budget.held());
     lock.rollback().await?;
-    wait::until("the write to be stored and released", Duration::from_secs(10), || {
+    wait::until("the write to be stored and released", Duration::from_secs(30), || {
         std::future::ready(if budget.held() == 0 { Ok(()) } else { Err(budget.held()) })
     })
     .await?;

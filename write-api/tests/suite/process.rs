@@ -66,7 +66,7 @@ async fn on_sigterm_the_request_in_flight_completes_and_the_process_ends_with_su
 
     let start = Instant::now();
     let stopping = tokio::task::spawn_blocking(move || service.stop());
-    testkit::wait::until("the port to be closed", Duration::from_secs(10), || async {
+    testkit::wait::until("the port to be closed", Duration::from_secs(30), || async {
         if TcpStream::connect(&address).await.is_err() { Ok(()) } else { Err("still accepting") }
     })
     .await?;

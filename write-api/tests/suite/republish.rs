@@ -169,7 +169,7 @@ async fn it_pauses_while_the_backlog_is_long() -> Result<()> {
     let run = republish(&api, &["--batch", "1", "--max-backlog", "1"]);
     let drain = async {
         // Two events exceed the limit of one, so the third event waits until they are deleted.
-        wait::until("the backlog to be full", Duration::from_secs(10), || async {
+        wait::until("the backlog to be full", Duration::from_secs(30), || async {
             let found = count().await;
             if matches!(found, Ok(2)) { Ok(()) } else { Err(found) }
         })
@@ -248,7 +248,7 @@ async fn an_interrupted_run_fails_and_names_where_to_continue() -> Result<()> {
     command.args(["republish", "--batch", "1", "--max-backlog", "0"]);
     command.env("DATABASE_URL", api.database.url("orders_write_api")).stdin(Stdio::null());
     let running = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    wait::until("the first event", Duration::from_secs(10), || async {
+    wait::until("the first event", Duration::from_secs(30), || async {
         let count = events(&session).await.map(|events| events.len());
         if matches!(count, Ok(1)) { Ok(()) } else { Err(count) }
     })

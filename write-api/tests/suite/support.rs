@@ -211,7 +211,7 @@ pub(crate) async fn problem(response: Response) -> Result<Value> {
 pub(crate) async fn wait_for_blocked(session: &Client, count: i64) -> Result<()> {
     let blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                    AND application_name = 'write-api' AND wait_event_type = 'Lock'";
-    wait::until("statements to be blocked", Duration::from_secs(10), || async {
+    wait::until("statements to be blocked", Duration::from_secs(30), || async {
         let found = session.query_one(blocked, &[]).await.map(|row| row.get::<_, i64>(0));
         if matches!(found, Ok(found) if found == count) { Ok(()) } else { Err(found) }
     })

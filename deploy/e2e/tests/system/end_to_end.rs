@@ -137,7 +137,7 @@ async fn a_damaged_read_model_is_repaired_at_runtime() -> Result<()> {
     placed?;
     assert!(republished?.status.success());
     wait_for_orders(&system, "alice", 40).await?;
-    wait::until("the read model to be whole", Duration::from_secs(10), || async {
+    wait::until("the read model to be whole", Duration::from_secs(30), || async {
         let found = differences(&session).await;
         if matches!(found, Ok(0)) { Ok(()) } else { Err(found) }
     })

@@ -64,7 +64,7 @@ impl Proxy {
         command.stdout(log.try_clone()?).stderr(log);
         bind_to_this_thread(&mut command, Signal::SIGKILL);
         let mut proxy = Self { child: command.spawn()?, dir };
-        wait::until("the proxy to listen", Duration::from_secs(10), || {
+        wait::until("the proxy to listen", Duration::from_secs(30), || {
             let ended = proxy.child.try_wait();
             let log = fs::read_to_string(proxy.dir.path().join("log")).unwrap_or_default();
             async move {

@@ -52,7 +52,7 @@ impl Launcher {
     }
 
     async fn nothing_is_left(mut self) -> Result<()> {
-        wait::until("all processes to end", Duration::from_secs(10), || {
+        wait::until("all processes to end", Duration::from_secs(30), || {
             let reaped = self.child.try_wait();
             let left = self.processes();
             std::future::ready(if left.is_empty() { Ok(()) } else { Err((reaped, left)) })

@@ -84,7 +84,7 @@ async fn a_long_transaction_that_does_not_write_to_the_outbox_delays_no_reader()
     long.execute("CREATE TABLE long (id int)", &[]).await?;
     roll_back_one(&scene).await?;
     scene.emit([event(1, 1)]).await?;
-    let settled = wait::until("the ids to be settled", Duration::from_secs(10), async || {
+    let settled = wait::until("the ids to be settled", Duration::from_secs(30), async || {
         worker.run_once().await?;
         ensure!(worker.low_water_mark() > 2, "the mark is at {}", worker.low_water_mark());
         anyhow::Ok(())

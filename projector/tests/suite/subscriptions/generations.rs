@@ -45,7 +45,7 @@ async fn a_worker_whose_snapshot_is_older_than_the_batch_before_handles_nothing_
     holder.batch_execute("SELECT pg_advisory_lock(42)").await?;
     let late = scene.steps(Counts("counts"))?;
     let late = tokio::spawn(async move { late.run_once(10).await });
-    wait::until("the late worker to wait", Duration::from_secs(10), async || {
+    wait::until("the late worker to wait", Duration::from_secs(30), async || {
         let waits = "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
                      WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted";
         let waits = scene.session.query_one(waits, &[]).await.map_err(|error| error.to_string())?;

@@ -101,7 +101,7 @@ async fn a_checkpoint_that_this_database_never_allocated_is_lost_instead_of_skip
     scene.log_all().await?;
     scene.session.batch_execute("UPDATE subscription_checkpoints SET checkpoint = 9").await?;
     let running = Running::start(&scene, vec![Box::new(Counts("counts"))])?;
-    wait::until("the reason", Duration::from_secs(10), async || {
+    wait::until("the reason", Duration::from_secs(30), async || {
         let reason = scene.session.query_one("SELECT last_error FROM subscriptions", &[]).await;
         let reason: Option<String> = reason.map_err(|error| error.to_string())?.get(0);
         match reason.as_deref() {
@@ -168,7 +168,7 @@ async fn another_listener_gets_each_event_once_by_position_and_goes_on_after_fai
         stop: stop.clone(),
     };
     let task = tokio::spawn(Task::listener(scene.open_one()?, Box::new(Positions), pace).run());
-    wait::until("a failure", Duration::from_secs(10), async || {
+    wait::until("a failure", Duration::from_secs(30), async || {
         let failures = scene.session.query_one("SELECT failures FROM subscriptions", &[]).await;
         let failures: i32 = failures.map_err(|error| error.to_string())?.get(0);
         if failures > 0 { Ok(()) } else { Err("none".to_owned()) }
@@ -177,7 +177,7 @@ async fn another_listener_gets_each_event_once_by_position_and_goes_on_after_fai
     let table = "CREATE TABLE positions (position bigint PRIMARY KEY);
                  GRANT INSERT ON positions TO orders_projector";
     scene.session.batch_execute(table).await?;
-    wait::until("all positions", Duration::from_secs(10), async || match scene.count("positions").await {
+    wait::until("all positions", Duration::from_secs(30), async || match scene.count("positions").await {
         Ok(30) => Ok(()),
         other => Err(other),
     })
@@ -187,7 +187,7 @@ async fn another_listener_gets_each_event_once_by_position_and_goes_on_after_fai
                   VALUES ('positions', 31, 'k', '{}', now(), 0, 'skipped'),
                          ('positions', 1, 'k', '{}', now(), 0, 'skipped')";
     scene.session.batch_execute(parked).await?;
-    wait::until("the parked events to be tried", Duration::from_secs(10), async || {
+    wait::until("the parked events to be tried", Duration::from_secs(30), async || {
         let left = "SELECT count(*), count(next_attempt_at), max(attempts) FROM subscription_parked";
         let left = scene.session.query_one(left, &[]).await.map_err(|error| error.to_string())?;
         let left = (left.get::<_, i64>(0), left.get::<_, i64>(1), left.get::<_, Option<i32>>(2));

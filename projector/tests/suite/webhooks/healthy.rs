@@ -47,7 +47,7 @@ async fn retries_of_refused_events_in_a_lull_keep_no_new_event_from_arriving() -
     })
     .await?;
     scene.emit_all(&(2..=21).map(|order| event(order, 1)).collect::<Vec<_>>()).await?;
-    wait::until("the events after the lull", Duration::from_secs(10), async || {
+    wait::until("the events after the lull", Duration::from_secs(30), async || {
         let found = count(&scene, ACCEPTED).await?;
         if found == 21 { Ok(()) } else { Err(anyhow::anyhow!("{found}")) }
     })
