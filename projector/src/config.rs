@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use service_kit::auth::AuthConfig;
 use service_kit::config::{self, ConfigError, Vars, in_range};
 use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
@@ -24,6 +25,8 @@ pub struct Config {
     pub feed: FeedConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9083): for the probes and metrics.
     pub admin: AdminConfig,
+    /// The `AUTH*` variables.
+    pub auth: AuthConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
     /// `WORKERS`: outbox batches processed at once, 1 to 64, and at most the number of connections. Default 1. Two more
@@ -123,6 +126,7 @@ impl Config {
             http: HttpConfig::from_vars(vars)?,
             feed: FeedConfig::from_vars(vars)?,
             admin: AdminConfig::from_vars(vars)?,
+            auth: AuthConfig::from_vars(vars)?,
             health: HealthConfig::from_vars(vars)?,
             workers: raw.workers,
             batch_max: raw.batch_max,
@@ -143,7 +147,8 @@ mod tests {
     use super::*;
 
     fn config(name: &str, value: &str) -> Result<Config, ConfigError> {
-        let vars = [("DATABASE_URL", "postgres://orders_projector@localhost/orders"), (name, value)];
+        let url = "postgres://orders_projector@localhost/orders";
+        let vars = [("DATABASE_URL", url), ("AUTH", "off"), (name, value)];
         Config::from_vars(&vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
     }
 

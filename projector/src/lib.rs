@@ -23,6 +23,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use service_kit::auth::Authenticator;
 use service_kit::config::ConfigError;
 use service_kit::database::Checker;
 use service_kit::default_ports;
@@ -151,12 +152,16 @@ impl Projector {
         let log = (event_log.clone(), Arc::clone(&low_water_mark));
         let drain = phases.drain.clone();
         let routes = feed::routes(config.feed, &config.database, log, &registry, clients, drain)?;
+        let (authenticator, keeping_keys) =
+            Authenticator::start(&config.auth, &config.http, &health, &registry)?;
+        workers.spawn(keeping_keys);
         let server = service_kit::http::bind(
             &config.http,
             default_ports::PROJECTOR,
             clients,
             admin,
             phases.clone(),
+            authenticator,
             routes,
         )?;
         let log_upkeep = Upkeep::new(log_database.clone(), event_log.clone(), low_water_mark, &registry);

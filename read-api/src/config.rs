@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use service_kit::auth::AuthConfig;
 use service_kit::config::{self, ConfigError, Vars, in_range};
 use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
@@ -20,6 +21,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9082).
     pub admin: AdminConfig,
+    /// The `AUTH*` variables.
+    pub auth: AuthConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
     /// `CURSOR_KEY`: the secret that signs page cursors, 32 characters or more. Required: with a random key per
@@ -52,6 +55,7 @@ impl Config {
         let database = DatabaseConfig::from_vars(vars)?;
         let http = HttpConfig::from_vars(vars)?;
         let admin = AdminConfig::from_vars(vars)?;
+        let auth = AuthConfig::from_vars(vars)?;
         let health = HealthConfig::from_vars(vars)?;
         let raw: RawConfig = config::read("", vars)?;
         in_range("LIVE_POLL_MS", &raw.live_poll_ms, &(10..=2_000))?;
@@ -59,6 +63,7 @@ impl Config {
             database,
             http,
             admin,
+            auth,
             health,
             cursor_keys: CursorKeys::new(&raw.cursor_key, raw.cursor_key_previous.as_ref())?,
             live_poll: Duration::from_millis(raw.live_poll_ms),

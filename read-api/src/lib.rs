@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web;
+use service_kit::auth::Authenticator;
 use service_kit::database::{Checker, Database};
 use service_kit::default_ports;
 use service_kit::health::Health;
@@ -122,6 +123,8 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let live = web::Data::new(live);
     let cursor_keys = web::Data::new(config.cursor_keys.clone());
 
+    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
+    tasks.spawn("access token keys", keeping_keys);
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
     let admin = Admin::start(&config.admin, default_ports::READ_API_ADMIN, &health, &registry, metrics)?;
@@ -137,7 +140,14 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
             .app_data(cursor_keys.clone())
             .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
     };
-    let server =
-        service_kit::http::bind(&config.http, default_ports::READ_API, clients, admin, stop, configure)?;
+    let server = service_kit::http::bind(
+        &config.http,
+        default_ports::READ_API,
+        clients,
+        admin,
+        stop,
+        authenticator,
+        configure,
+    )?;
     Ok(Service::new(server, tasks))
 }

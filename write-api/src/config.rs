@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use service_kit::auth::AuthConfig;
 use service_kit::config::{self, ConfigError, Vars, in_range};
 use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
@@ -18,6 +19,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9081).
     pub admin: AdminConfig,
+    /// The `AUTH*` variables.
+    pub auth: AuthConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
     /// `WRITE_QUEUE`: how many writes may wait for a commit, 1 to 100 000; further ones get 503. Default 4 096.
@@ -71,6 +74,7 @@ impl Config {
             database: DatabaseConfig::from_vars(vars)?,
             http: HttpConfig::from_vars(vars)?,
             admin: AdminConfig::from_vars(vars)?,
+            auth: AuthConfig::from_vars(vars)?,
             health: HealthConfig::from_vars(vars)?,
             write_queue: raw.queue,
             write_budget_bytes: raw.budget_bytes,

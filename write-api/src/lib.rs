@@ -18,6 +18,7 @@
 use std::sync::Arc;
 
 use actix_web::web;
+use service_kit::auth::Authenticator;
 use service_kit::database::Checker;
 use service_kit::default_ports;
 use service_kit::health::Health;
@@ -95,16 +96,25 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     tasks.spawn("memory", memory::return_freed(budget.clone()));
     let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits, &tasks));
     let registry = Registry::new(&[])?;
+    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
+    tasks.spawn("access token keys", keeping_keys);
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
     let admin = Admin::start(&config.admin, default_ports::WRITE_API_ADMIN, &health, &registry, metrics)?;
     let writer = web::Data::from(writer);
     let memory_tasks = tasks.clone();
-    let server =
-        service_kit::http::bind(&config.http, default_ports::WRITE_API, clients, admin, stop, move |app| {
+    let server = service_kit::http::bind(
+        &config.http,
+        default_ports::WRITE_API,
+        clients,
+        admin,
+        stop,
+        authenticator,
+        move |app| {
             // The allocator keeps memory per thread, so each thread returns its own.
             memory_tasks.spawn("memory", memory::return_freed(budget.clone()));
             app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
-        })?;
+        },
+    )?;
     Ok(Service::new(server, tasks))
 }

@@ -51,6 +51,7 @@ pub use self::descriptors::Served;
 pub use self::heartbeat::Heartbeats;
 use self::limits::Limits;
 use self::listener::{Listener, listen};
+use crate::auth::Authenticator;
 use crate::shutdown::Stop;
 
 /// Why the server cannot start.
@@ -107,6 +108,7 @@ pub fn bind<F>(
     served: Served,
     admin: Admin,
     stop: Stop,
+    authenticator: Authenticator,
     routes: F,
 ) -> Result<BoundServer, BindError>
 where
@@ -125,6 +127,10 @@ where
         metrics: ConnectionMetrics::register(admin.registry(), "api"),
         closing: stop.begun.clone(),
         heartbeats: admin.heartbeats().clone(),
+    };
+    let routes = move |app: &mut web::ServiceConfig| {
+        app.app_data(authenticator.clone());
+        routes(app);
     };
     let running = listener.serve(routes).map_err(failed)?;
     // Before the process can be ready. Connections that come before it serves wait in the backlog.

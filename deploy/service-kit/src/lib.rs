@@ -4,6 +4,7 @@
 //!
 //! | Module | Gives |
 //! |---|---|
+//! | [`auth`] | access tokens, and what each caller may do |
 //! | [`config`] | environment variables, read once; errors name the variable |
 //! | [`telemetry`] | structured logs |
 //! | [`database`] | a bounded pool of PostgreSQL connections, every wait limited |
@@ -20,6 +21,8 @@
 //! | [`stored_time`] | reads any `timestamptz` |
 //! | [`tasks`] | background tasks; the process ends if one dies |
 
+#[cfg(feature = "web")]
+pub mod auth;
 pub mod config;
 pub mod database;
 pub mod default_ports;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use crate::auth::Access;
 use crate::resource::get_resource;
 
 /// Why a [`Registry`] could not be created.
@@ -56,7 +57,7 @@ impl Registry {
     pub fn routes(&self, config: &mut web::ServiceConfig) {
         let registry = self.clone();
         let get = web::route().to(move || std::future::ready(registry.response()));
-        config.service(get_resource("/metrics", get));
+        config.service(get_resource("/metrics", Access::Open, get));
     }
 
     /// The current values of all metrics.

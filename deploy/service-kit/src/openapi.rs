@@ -17,6 +17,7 @@ use utoipa::openapi::{
 };
 use utoipa_swagger_ui::Config;
 
+use crate::auth::Access;
 use crate::problem::{Problem, ProblemType};
 use crate::resource::get_resource;
 
@@ -33,8 +34,8 @@ pub fn serve(app: &mut web::ServiceConfig, document: &OpenApi) {
     };
     let page = Arc::new(Config::new([DOCUMENT]));
     let get_page = move |path: web::Path<String>| ready(asset(&path, &page));
-    app.service(get_resource(DOCUMENT, web::route().to(get_document)))
-        .service(get_resource("/docs/{path:.*}", web::route().to(get_page)))
+    app.service(get_resource(DOCUMENT, Access::Open, web::route().to(get_document)))
+        .service(get_resource("/docs/{path:.*}", Access::Open, web::route().to(get_page)))
         .service(web::redirect("/docs", "/docs/"));
 }
 

@@ -3,19 +3,20 @@
 mod field_error;
 mod problem_type;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 pub use self::field_error::FieldError;
 pub use self::problem_type::{
-    HEAD_TOO_LARGE, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED, NO_SUCH_RESOURCE,
-    ProblemType, UNAVAILABLE,
+    HEAD_TOO_LARGE, HEAD_TOO_SLOW, INSUFFICIENT_SCOPE, INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED,
+    NO_SUCH_RESOURCE, ProblemType, UNAUTHENTICATED, UNAVAILABLE,
 };
 
 /// The most parameters that `detail` names.
@@ -42,8 +43,9 @@ pub struct Problem {
     members: Option<Box<BTreeMap<&'static str, Value>>>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
+    /// A header that its type has besides: `Allow` or `WWW-Authenticate`.
     #[serde(skip)]
-    allow: Option<&'static str>,
+    header: Option<Box<(HeaderName, Cow<'static, str>)>>,
 }
 
 /// `/problems/<slug>`.
@@ -62,7 +64,7 @@ impl ProblemType {
             errors: Vec::new(),
             members: None,
             retry_after_s: (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
-            allow: None,
+            header: None,
         }
     }
 }
@@ -77,7 +79,7 @@ impl Problem {
     /// 405 [`METHOD_NOT_ALLOWED`]; `allow` lists the allowed methods.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..METHOD_NOT_ALLOWED.with(format!("Allowed methods: {allow}.")) }
+        METHOD_NOT_ALLOWED.with(format!("Allowed methods: {allow}.")).with_header(ALLOW, allow)
     }
 
     /// 400 [`INVALID_PARAMETER`] with one error.
@@ -120,6 +122,17 @@ impl Problem {
         self
     }
 
+    /// Adds `WWW-Authenticate`.
+    #[must_use]
+    pub fn with_challenge(self, challenge: impl Into<Cow<'static, str>>) -> Self {
+        self.with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    fn with_header(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
+        self.header = Some(Box::new((name, value.into())));
+        self
+    }
+
     /// Adds the invalid fields, [`MAX_ERRORS`] at most.
     #[must_use]
     pub fn at(mut self, mut errors: Vec<FieldError>) -> Self {
@@ -148,8 +161,8 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((RETRY_AFTER, seconds));
         }
-        if let Some(methods) = self.allow {
-            response.insert_header((ALLOW, methods));
+        if let Some((name, value)) = self.header.as_deref() {
+            response.insert_header((name, &**value));
         }
         response.body(serde_json::to_string(self).unwrap_or_default())
     }

@@ -8,44 +8,58 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, Route, guard, web};
 use tracing::Instrument;
 
+use crate::auth::{Access, guard as auth_guard};
 use crate::problem::Problem;
 
 /// A resource for GET and HEAD; 405 for other methods.
 #[must_use]
-pub fn get_resource(path: &str, get: Route) -> impl HttpServiceFactory + 'static {
-    resource(path, get, guard::Any(guard::Get()).or(guard::Head()), "GET, HEAD")
+pub fn get_resource(path: &str, access: Access, get: Route) -> impl HttpServiceFactory + 'static {
+    resource(path, access, get, guard::Any(guard::Get()).or(guard::Head()), "GET, HEAD")
 }
 
 /// A resource for POST; 405 for other methods.
 #[must_use]
-pub fn post_resource(path: &str, post: Route) -> impl HttpServiceFactory + 'static {
-    resource(path, post, guard::Post(), "POST")
+pub fn post_resource(path: &str, access: Access, post: Route) -> impl HttpServiceFactory + 'static {
+    resource(path, access, post, guard::Post(), "POST")
 }
 
 fn resource(
     path: &str,
+    access: Access,
     route: Route,
     methods: impl Guard + 'static,
     allow: &'static str,
 ) -> impl HttpServiceFactory + 'static {
     web::resource(path)
-        .app_data(Pattern(path.to_owned()))
+        .app_data(Declared { path: path.to_owned(), access })
         .route(route.guard(methods))
         .default_service(web::to(move || async move { Err::<&str, _>(Problem::method_not_allowed(allow)) }))
         .wrap(from_fn(in_a_span))
 }
 
-/// The registered path of a resource.
-struct Pattern(String);
+/// What a resource is registered with.
+struct Declared {
+    path: String,
+    access: Access,
+}
 
-/// Runs the handler in its span. `request.match_pattern()` would match the path a second time on each request.
+/// Checks the caller and runs the handler, both in the request's span. `request.match_pattern()` would match the path a
+/// second time on each request.
 async fn in_a_span(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let route = request.app_data().map(|Pattern(path)| path.as_str());
+    let declared = request.app_data::<Declared>();
+    let route = declared.map(|declared| declared.path.as_str());
     let span = tracing::info_span!("request", http.method = request.method().as_str(), http.route = route);
-    next.call(request).instrument(span).await
+    // What declares nothing needs a right that nobody has.
+    let access = declared.map_or(Access::Needs(&[]), |declared| declared.access);
+    async move {
+        auth_guard::check(&request, access)?;
+        next.call(request).await
+    }
+    .instrument(span)
+    .await
 }
 
 #[cfg(test)]
@@ -85,9 +99,11 @@ mod tests {
             tracing::info!("there");
             HttpResponse::NoContent().finish()
         });
-        let app = App::new()
-            .service(get_resource("/things/{id}", get))
-            .service(post_resource("/things/{id}/use", other));
+        let app = App::new().service(get_resource("/things/{id}", Access::Open, get)).service(post_resource(
+            "/things/{id}/use",
+            Access::Open,
+            other,
+        ));
         let app = init_service(app).await;
         // If a thread without a subscriber opened such a span first, tracing has disabled it for all: the first request
         // registers the span, and the rebuild enables it.

@@ -95,6 +95,7 @@ impl Service {
             let mut command = Command::new(program);
             command
                 .env("ADMIN_PORT", "0")
+                .env("AUTH", "off")
                 .env("SHUTDOWN_DELAY_MS", "0")
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use futures_util::FutureExt;
+use service_kit::auth::Access;
 use service_kit::database::Database;
 use service_kit::health::Health;
 use service_kit::http::{Admin, AdminConfig, BindError};
@@ -55,7 +56,7 @@ impl AdminEndpoints {
                     registry.response()
                 }
             });
-            app.service(get_resource("/metrics", get));
+            app.service(get_resource("/metrics", Access::Open, get));
         })
     }
 

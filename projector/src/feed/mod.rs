@@ -34,6 +34,7 @@ mod reads;
 use std::sync::Arc;
 
 use actix_web::web;
+use service_kit::auth::{Access, Right};
 use service_kit::config::ConfigError;
 use service_kit::database::DatabaseConfig;
 use service_kit::http::Served;
@@ -54,6 +55,9 @@ use crate::event_log::EventLog;
 use crate::outbox::LowWaterMark;
 
 const EVENTS: &str = "/events";
+
+/// Events are those of all customers.
+const READ: Access = Access::Needs(&[Right::Any("events:read")]);
 
 /// The longest wait, in seconds. Longer preferences count as this.
 const MAX_WAIT_S: u64 = 30;
@@ -113,7 +117,7 @@ pub(crate) fn routes(
     let counters = web::Data::new(counters);
     Ok(move |app: &mut web::ServiceConfig| {
         app.app_data(feed.clone()).app_data(counters.clone());
-        app.service(get_resource(EVENTS, web::route().to(get_events::handle)));
+        app.service(get_resource(EVENTS, READ, web::route().to(get_events::handle)));
         openapi::serve(app, &document());
     })
 }

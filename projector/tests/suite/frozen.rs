@@ -33,7 +33,7 @@ struct Process(Child);
 impl Process {
     fn start(url: &str) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_projector"));
-        command.env("DATABASE_URL", url).env("PORT", "0").env("ADMIN_PORT", "0");
+        command.env("DATABASE_URL", url).env("PORT", "0").env("ADMIN_PORT", "0").env("AUTH", "off");
         // All events in one claim.
         command.env("BATCH_MAX", "100").env("BATCH_MAX_BYTES", "67108864");
         Ok(Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))

@@ -106,8 +106,13 @@ impl Scene {
 
 /// The variables of a projector that takes any free ports and stops at once.
 pub(crate) fn vars_of(database_url: &str) -> Vec<(String, String)> {
-    let vars =
-        [("DATABASE_URL", database_url), ("PORT", "0"), ("ADMIN_PORT", "0"), ("SHUTDOWN_DELAY_MS", "0")];
+    let vars = [
+        ("DATABASE_URL", database_url),
+        ("PORT", "0"),
+        ("ADMIN_PORT", "0"),
+        ("AUTH", "off"),
+        ("SHUTDOWN_DELAY_MS", "0"),
+    ];
     vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 

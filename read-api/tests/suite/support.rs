@@ -43,6 +43,7 @@ impl Replica {
             ("HTTP_WORKERS", "1"),
             ("PORT", "0"),
             ("ADMIN_PORT", "0"),
+            ("AUTH", "off"),
             ("SHUTDOWN_DELAY_MS", "0"),
         ];
         let common = common.iter().filter(|(name, _)| vars.iter().all(|(other, _)| name != other));

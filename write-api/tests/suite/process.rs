@@ -90,7 +90,7 @@ fn some_runtime() -> Result<tokio::runtime::Runtime> {
 #[test]
 fn if_a_critical_task_dies_the_process_ends_with_an_error() -> Result<()> {
     let url = "postgres://orders_write_api@%2Fno%2Fsuch%2Fplace/orders";
-    let vars = [("DATABASE_URL", url), ("PORT", "0"), ("ADMIN_PORT", "0")];
+    let vars = [("DATABASE_URL", url), ("PORT", "0"), ("ADMIN_PORT", "0"), ("AUTH", "off")];
     let vars: Vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let config = Config::from_vars(&vars)?;
     let task_runtime = some_runtime()?;

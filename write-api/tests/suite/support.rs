@@ -78,6 +78,7 @@ impl Replica {
             ("DATABASE_POOL_WAIT_MS", "500"),
             ("PORT", "0"),
             ("ADMIN_PORT", "0"),
+            ("AUTH", "off"),
             ("SHUTDOWN_DELAY_MS", "0"),
         ];
         let vars = common.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

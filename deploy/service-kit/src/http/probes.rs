@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 
 use super::Heartbeats;
+use crate::auth::Access;
 use crate::health::{Health, NotReady};
 use crate::problem::Problem;
 use crate::resource::get_resource;
@@ -13,7 +14,11 @@ pub(super) fn routes(app: &mut web::ServiceConfig, health: &Health, heartbeats: 
     let livez = web::route().to(move || std::future::ready(livez(&heartbeats)));
     let health = health.clone();
     let readyz = web::route().to(move || std::future::ready(readyz(&health)));
-    app.service(get_resource("/livez", livez)).service(get_resource("/readyz", readyz));
+    app.service(get_resource("/livez", Access::Open, livez)).service(get_resource(
+        "/readyz",
+        Access::Open,
+        readyz,
+    ));
 }
 
 fn readyz(health: &Health) -> Result<HttpResponse, Problem> {

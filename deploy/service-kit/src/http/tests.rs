@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
+use crate::auth::Access;
 use crate::metrics::Registry;
 use crate::resource::{get_resource, post_resource};
 
@@ -59,12 +60,12 @@ fn routes(app: &mut web::ServiceConfig) {
         });
         HttpResponse::Ok().streaming(ticks)
     };
-    app.service(get_resource("/text", web::route().to(text)))
-        .service(get_resource("/slow", web::route().to(slow)))
-        .service(get_resource("/endless", web::route().to(endless)))
-        .service(post_resource("/read_slowly", web::route().to(read_slowly)))
-        .service(post_resource("/read", web::route().to(read)))
-        .service(post_resource("/unread", web::route().to(text)));
+    app.service(get_resource("/text", Access::Open, web::route().to(text)))
+        .service(get_resource("/slow", Access::Open, web::route().to(slow)))
+        .service(get_resource("/endless", Access::Open, web::route().to(endless)))
+        .service(post_resource("/read_slowly", Access::Open, web::route().to(read_slowly)))
+        .service(post_resource("/read", Access::Open, web::route().to(read)))
+        .service(post_resource("/unread", Access::Open, web::route().to(text)));
 }
 
 fn start_with(heartbeats: Heartbeats, routes: fn(&mut web::ServiceConfig)) -> TestServer {

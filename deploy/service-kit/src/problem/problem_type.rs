@@ -53,6 +53,22 @@ pub const INVALID_PARAMETER: ProblemType = ProblemType {
     when: "A parameter or header is invalid; `errors` names the rule.",
 };
 
+/// 401: there is no valid token.
+pub const UNAUTHENTICATED: ProblemType = ProblemType {
+    status: 401,
+    slug: "unauthenticated",
+    title: "Unauthenticated",
+    when: "The request needs a valid access token: `Authorization: Bearer <token>`.",
+};
+
+/// 403: the token is valid, and not enough.
+pub const INSUFFICIENT_SCOPE: ProblemType = ProblemType {
+    status: 403,
+    slug: "insufficient-scope",
+    title: "Insufficient scope",
+    when: "The token does not allow this; `WWW-Authenticate` names scopes that would.",
+};
+
 /// 503: nothing was done, and the same request may succeed in a second.
 pub const UNAVAILABLE: ProblemType = ProblemType {
     status: 503,

@@ -4,6 +4,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpResponse, web};
+use service_kit::auth::Access;
 use service_kit::resource::get_resource;
 
 /// Only resources of this origin. `data:` is for the empty icon, which keeps browsers from requesting one.
@@ -42,7 +43,7 @@ const FILES: [(&str, &str, &str); 20] = [
 pub(super) fn serve(app: &mut web::ServiceConfig) {
     for (path, content_type, text) in FILES {
         let get = web::route().to(move || async move { respond(content_type, text) });
-        app.service(get_resource(path, get));
+        app.service(get_resource(path, Access::Open, get));
     }
 }
 

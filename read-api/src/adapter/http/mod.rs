@@ -14,6 +14,7 @@ mod problems;
 mod stream_orders;
 
 use actix_web::{Route, web};
+use service_kit::auth::{Access, Right};
 use service_kit::openapi;
 use service_kit::resource::get_resource;
 use utoipa::OpenApi;
@@ -46,27 +47,32 @@ pub fn document() -> utoipa::openapi::OpenApi {
     limit(limit(Document::openapi(), CUSTOMER_ORDERS), ORDERS)
 }
 
-/// Path and handler of each resource of the API. Every method is GET.
-fn resources<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Route); 4] {
+const READ_ANY: Right = Right::Any("orders:read:any");
+/// Whose orders a handler returns, it decides itself.
+const MAY_READ: Access = Access::Needs(&[READ_ANY, Right::Own("orders:read")]);
+const MAY_READ_ALL: Access = Access::Needs(&[READ_ANY]);
+
+/// Path, access and handler of each resource of the API. Every method is GET.
+fn resources<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Access, Route); 4] {
     [
-        (CUSTOMER_ORDERS, web::route().to(list_orders::handle::<Q>)),
-        (CUSTOMER_ORDERS_STREAM, web::route().to(stream_orders::handle::<W>)),
-        (ORDERS, web::route().to(list_all_orders::handle::<Q>)),
-        (ORDER, web::route().to(get_order::handle::<Q>)),
+        (CUSTOMER_ORDERS, MAY_READ, web::route().to(list_orders::handle::<Q>)),
+        (CUSTOMER_ORDERS_STREAM, MAY_READ, web::route().to(stream_orders::handle::<W>)),
+        (ORDERS, MAY_READ_ALL, web::route().to(list_all_orders::handle::<Q>)),
+        (ORDER, MAY_READ, web::route().to(get_order::handle::<Q>)),
     ]
 }
 
 /// The paths of the API, without the dashboard and the document.
 #[must_use]
 pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
-    resources::<Q, W>().iter().map(|(path, _)| *path).collect()
+    resources::<Q, W>().iter().map(|(path, ..)| *path).collect()
 }
 
 /// Adds the API, the dashboard, and the OpenAPI document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a
 /// `Live<W>` and a `CursorKeys`.
 pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
-    for (path, route) in resources::<Q, W>() {
-        app.service(get_resource(path, route));
+    for (path, access, route) in resources::<Q, W>() {
+        app.service(get_resource(path, access, route));
     }
     dashboard::serve(app);
     openapi::serve(app, &document());

@@ -8,6 +8,7 @@ mod place_order;
 mod problems;
 
 use actix_web::{Route, web};
+use service_kit::auth::{Access, Right};
 use service_kit::resource::post_resource;
 use utoipa::OpenApi;
 
@@ -41,28 +42,33 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Path and handler of every resource. All of them accept POST only.
-fn resources<W: OrderWriter>() -> [(&'static str, Route); 5] {
+const MAY_PLACE: Access = Access::Needs(&[Right::Any("orders:place")]);
+const MAY_PAY: Access = Access::Needs(&[Right::Any("orders:pay")]);
+const MAY_FULFIL: Access = Access::Needs(&[Right::Any("orders:fulfil")]);
+const MAY_CANCEL: Access = Access::Needs(&[Right::Any("orders:cancel:any"), Right::Own("orders:cancel")]);
+
+/// Path, access and handler of every resource. All of them accept POST only.
+fn resources<W: OrderWriter>() -> [(&'static str, Access, Route); 5] {
     [
-        (ORDERS, web::route().to(place_order::handle::<W>)),
-        (PAY, web::route().to(change_status::pay::<W>)),
-        (SHIP, web::route().to(change_status::ship::<W>)),
-        (DELIVER, web::route().to(change_status::deliver::<W>)),
-        (CANCEL, web::route().to(change_status::cancel::<W>)),
+        (ORDERS, MAY_PLACE, web::route().to(place_order::handle::<W>)),
+        (PAY, MAY_PAY, web::route().to(change_status::pay::<W>)),
+        (SHIP, MAY_FULFIL, web::route().to(change_status::ship::<W>)),
+        (DELIVER, MAY_FULFIL, web::route().to(change_status::deliver::<W>)),
+        (CANCEL, MAY_CANCEL, web::route().to(change_status::cancel::<W>)),
     ]
 }
 
 /// The paths of all resources, without the probes and the OpenAPI document.
 #[must_use]
 pub fn paths<W: OrderWriter>() -> Vec<&'static str> {
-    resources::<W>().iter().map(|(path, _)| *path).collect()
+    resources::<W>().iter().map(|(path, ..)| *path).collect()
 }
 
 /// Adds the routes of the write side and their OpenAPI document. The app must hold a `web::Data<W>` and a
 /// [`Budget`](crate::budget::Budget).
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
-    for (path, route) in resources::<W>() {
-        app.service(post_resource(path, route));
+    for (path, access, route) in resources::<W>() {
+        app.service(post_resource(path, access, route));
     }
     service_kit::openapi::serve(app, &document());
 }

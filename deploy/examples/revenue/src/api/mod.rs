@@ -15,6 +15,7 @@ mod queries;
 use std::collections::BTreeMap;
 
 use actix_web::{Route, web};
+use service_kit::auth::{Access, AuthConfig, Authenticator, Right};
 use service_kit::config::{ConfigError, Vars};
 use service_kit::database::{Checker, DatabaseConfig};
 use service_kit::default_ports;
@@ -35,6 +36,8 @@ use self::queries::{BY_KEY_ONLY, NEEDS};
 const REVENUE: &str = "/revenue";
 const ORDERS_BY_SKU: &str = "/orders-by-sku";
 
+const READ: Access = Access::Needs(&[Right::Any("revenue:read")]);
+
 /// The connection that the database check uses.
 const CHECK_CONNECTIONS: usize = 1;
 
@@ -47,6 +50,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9084).
     pub admin: AdminConfig,
+    /// The `AUTH*` variables.
+    pub auth: AuthConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
 }
@@ -62,6 +67,7 @@ impl Config {
             database: DatabaseConfig::from_vars(vars)?,
             http: HttpConfig::from_vars(vars)?,
             admin: AdminConfig::from_vars(vars)?,
+            auth: AuthConfig::from_vars(vars)?,
             health: HealthConfig::from_vars(vars)?,
         })
     }
@@ -98,14 +104,23 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let database = web::Data::new(database.open("revenue-api")?.reporting_to(&health));
 
     let registry = Registry::new(&[])?;
+    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
+    tasks.spawn("access token keys", keeping_keys);
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
     let admin = Admin::start(&config.admin, default_ports::REVENUE_API_ADMIN, &health, &registry, metrics)?;
     let configure = move |app: &mut web::ServiceConfig| {
         app.app_data(database.clone()).configure(routes);
     };
-    let server =
-        service_kit::http::bind(&config.http, default_ports::REVENUE_API, clients, admin, stop, configure)?;
+    let server = service_kit::http::bind(
+        &config.http,
+        default_ports::REVENUE_API,
+        clients,
+        admin,
+        stop,
+        authenticator,
+        configure,
+    )?;
     Ok(Service::new(server, tasks))
 }
 
@@ -131,7 +146,7 @@ fn resources() -> [(&'static str, Route); 2] {
 
 fn routes(app: &mut web::ServiceConfig) {
     for (path, route) in resources() {
-        app.service(get_resource(path, route));
+        app.service(get_resource(path, READ, route));
     }
     openapi::serve(app, &document());
 }

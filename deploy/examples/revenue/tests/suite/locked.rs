@@ -14,6 +14,7 @@ fn start(scene: &Scene) -> Result<CancellationToken> {
     let vars = [
         ("DATABASE_URL", scene.database.url("orders_projector")),
         ("ADMIN_PORT", "0".to_owned()),
+        ("AUTH", "off".to_owned()),
         ("PORT", "0".to_owned()),
     ];
     let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();

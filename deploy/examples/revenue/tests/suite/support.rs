@@ -153,6 +153,7 @@ impl Api {
             ("DATABASE_URL", database.url("orders_revenue")),
             ("PORT", "0".to_owned()),
             ("ADMIN_PORT", "0".to_owned()),
+            ("AUTH", "off".to_owned()),
             ("HTTP_WORKERS", "1".to_owned()),
             ("SHUTDOWN_DELAY_MS", "0".to_owned()),
         ];

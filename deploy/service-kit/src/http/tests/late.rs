@@ -10,7 +10,7 @@ fn with_a_suspension(app: &mut web::ServiceConfig) {
         std::thread::sleep(SUSPENSION);
         HttpResponse::Ok().body("done")
     };
-    app.service(get_resource("/hang", web::route().to(hang)));
+    app.service(get_resource("/hang", Access::Open, web::route().to(hang)));
     routes(app);
 }
 

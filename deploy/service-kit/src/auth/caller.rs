@@ -1,0 +1,27 @@
+//! The claims of a verified token.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+/// The claims of a verified token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub(super) subject: Arc<str>,
+    /// The customer that the token belongs to; `None` for a service or for staff.
+    pub(super) customer: Option<Arc<str>>,
+    pub(super) scopes: Arc<[Box<str>]>,
+    pub(super) expires: DateTime<Utc>,
+}
+
+impl Caller {
+    /// The customer that the token belongs to.
+    #[must_use]
+    pub fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+
+    pub(super) fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|found| **found == *scope)
+    }
+}

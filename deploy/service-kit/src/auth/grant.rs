@@ -1,0 +1,72 @@
+//! What a caller may do with a resource.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use chrono::{DateTime, Utc};
+
+use super::Caller;
+use crate::problem::Problem;
+
+/// What this caller may do with this resource. Handlers take it as a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// `None` with `AUTH=off`.
+    token: Option<(Caller, &'static str)>,
+}
+
+impl Grant {
+    /// Everything, for a process with `AUTH=off`.
+    pub(super) const fn unlimited() -> Self {
+        Self { token: None }
+    }
+
+    pub(super) fn of(caller: &Caller, scope: &'static str) -> Self {
+        Self { token: Some((caller.clone(), scope)) }
+    }
+
+    /// The one customer whose orders the caller may use; `None` for those of all customers.
+    #[must_use]
+    pub fn customer(&self) -> Option<&str> {
+        self.token.as_ref()?.0.customer()
+    }
+
+    /// Whether the caller may use the orders of `customer`.
+    #[must_use]
+    pub fn covers(&self, customer: &str) -> bool {
+        self.customer().is_none_or(|own| own == customer)
+    }
+
+    /// Who calls; `None` with `AUTH=off`.
+    #[must_use]
+    pub fn subject(&self) -> Option<&Arc<str>> {
+        self.token.as_ref().map(|(caller, _)| &caller.subject)
+    }
+
+    /// The scope by which the caller is allowed; `None` with `AUTH=off`.
+    #[must_use]
+    pub fn scope(&self) -> Option<&'static str> {
+        self.token.as_ref().map(|(_, scope)| *scope)
+    }
+
+    /// When the token expires; `None` with `AUTH=off`.
+    #[must_use]
+    pub fn expires(&self) -> Option<DateTime<Utc>> {
+        self.token.as_ref().map(|(caller, _)| caller.expires)
+    }
+}
+
+impl FromRequest for Grant {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    /// Fails if the resource is open: then nobody has checked the caller.
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(request.extensions_mut().remove::<Self>().ok_or_else(|| {
+            tracing::error!("a handler needs a grant, and its resource is open");
+            Problem::internal()
+        }))
+    }
+}
