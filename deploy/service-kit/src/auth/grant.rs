@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -9,6 +10,9 @@ use chrono::{DateTime, Utc};
 
 use super::Caller;
 use crate::problem::Problem;
+
+/// The longest time between two looks at the system clock, which may be set.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// What this caller may do with this resource. Handlers take it as a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,18 @@ impl Grant {
     #[must_use]
     pub fn expires(&self) -> Option<DateTime<Utc>> {
         self.token.as_ref().map(|(caller, _)| caller.expires)
+    }
+
+    /// Completes when the token is no longer valid: it has expired, or its key was withdrawn. A long response must end
+    /// then. Never completes with `AUTH=off`.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let expires = self.expires();
+        async move {
+            let Some(expires) = expires else { return std::future::pending().await };
+            while let Ok(left) = (expires - Utc::now()).to_std() {
+                tokio::time::sleep(left.min(CLOCK_CHECK)).await;
+            }
+        }
     }
 }
 
