@@ -12,6 +12,7 @@
 //! | [`fault_proxy`] | a proxy to the database that can cut or drop traffic |
 //! | [`pgbouncer`] | a pooler in front of the database |
 //! | [`load`] | requests in the background |
+//! | [`tokens`] | an issuer of access tokens, and a role for each caller |
 //! | [`column_changes`] | a changed type for each column |
 //! | [`readiness`] | waits for a readiness |
 
@@ -28,4 +29,5 @@ pub mod process;
 pub mod readiness;
 pub mod services;
 pub mod test_database;
+pub mod tokens;
 pub mod wait;
