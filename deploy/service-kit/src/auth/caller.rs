@@ -11,6 +11,9 @@ pub struct Caller {
     /// The customer that the token belongs to; `None` for a service or for staff.
     pub(super) customer: Option<Arc<str>>,
     pub(super) scopes: Arc<[Box<str>]>,
+    /// The claim `exp`.
+    pub(super) exp: DateTime<Utc>,
+    /// From when on the token is refused: `exp` plus `AUTH_LEEWAY_S`.
     pub(super) expires: DateTime<Utc>,
 }
 

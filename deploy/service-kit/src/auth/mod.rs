@@ -11,6 +11,10 @@
 //! | `guard` | runs before each handler |
 //! | `authenticator` | verifies tokens |
 //! | `config` | the `AUTH*` variables |
+//! | `key_set` | the keys of an issuer |
+//! | `token` | verifies one token |
+//! | `strict_json` | JSON objects without duplicate members |
+//! | `text` | names in tokens and key sets |
 
 mod access;
 mod authenticator;
@@ -18,6 +22,10 @@ mod caller;
 mod config;
 mod grant;
 pub(crate) mod guard;
+mod key_set;
+mod strict_json;
+mod text;
+mod token;
 
 pub use self::access::{Access, Right};
 pub use self::authenticator::{Authenticator, Refused};
