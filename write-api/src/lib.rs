@@ -23,6 +23,7 @@ use service_kit::database::Checker;
 use service_kit::default_ports;
 use service_kit::health::Health;
 use service_kit::http::{Admin, BindError, Served};
+use service_kit::log_output;
 use service_kit::metrics::{Registry, RegistryError};
 use service_kit::shutdown::Stop;
 use service_kit::tasks::{CriticalTasks, Service};
@@ -93,6 +94,12 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
         budget: budget.clone(),
         write_deadline: config.write_deadline,
     };
+    let tasks_to_end = tasks.clone();
+    tasks.spawn("log", async move {
+        // No command may go unrecorded, and this log cannot come back.
+        log_output::closed().await;
+        tasks_to_end.fail("log");
+    });
     tasks.spawn("memory", memory::return_freed(budget.clone()));
     let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits, &tasks));
     let registry = Registry::new(&[])?;

@@ -23,12 +23,17 @@ pub trait OrderWriter: Send + Sync + 'static {
         event: OrderEvent,
     ) -> impl Future<Output = Result<SaveResult, WriteError>> + Send;
 
-    /// The stored order, or `None` if there is none.
+    /// The stored order, or `None` if there is none, or if it belongs to another customer than `owner`. Both run the
+    /// same statements.
     ///
     /// # Errors
     ///
     /// [`WriteError::Unavailable`], or [`WriteError::Refused`] if the stored row is not a valid order.
-    fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<Order>, WriteError>> + Send;
+    fn find(
+        &self,
+        order_id: Uuid,
+        owner: Option<&CustomerId>,
+    ) -> impl Future<Output = Result<Option<Order>, WriteError>> + Send;
 }
 
 /// Reads stored orders page by page, and writes their current state to the outbox again.

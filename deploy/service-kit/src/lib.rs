@@ -11,11 +11,13 @@
 //! | [`default_ports`] | the ports of the services |
 //! | [`http`] | an HTTP server with limits, probes and a graceful stop |
 //! | [`health`] | whether the process is ready for traffic |
+//! | [`log_output`] | whether the log can be written |
 //! | [`metrics`] | the metrics served at `/metrics` |
 //! | [`overload`] | repeated log lines: at most one a second, with a count |
 //! | [`openapi`] | the OpenAPI document, and a page to read it |
 //! | [`preference`] | `Prefer: wait=<seconds>` |
 //! | [`problem`] | RFC 9457 problem documents |
+//! | [`request_id`] | `X-Request-Id` |
 //! | [`resource`] | resources with 405 for wrong methods, and a tracing span |
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
 //! | [`stored_time`] | reads any `timestamptz` |
@@ -29,6 +31,7 @@ pub mod default_ports;
 pub mod health;
 #[cfg(feature = "web")]
 pub mod http;
+pub mod log_output;
 #[cfg(feature = "web")]
 pub mod metrics;
 #[cfg(feature = "web")]
@@ -38,6 +41,8 @@ pub mod overload;
 pub mod preference;
 #[cfg(feature = "web")]
 pub mod problem;
+#[cfg(feature = "web")]
+pub mod request_id;
 #[cfg(feature = "web")]
 pub mod resource;
 pub mod shutdown;

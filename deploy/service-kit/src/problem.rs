@@ -70,6 +70,12 @@ impl ProblemType {
 }
 
 impl Problem {
+    /// The last part of its type: names the problem in logs.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        self.slug
+    }
+
     /// 404 [`NO_SUCH_RESOURCE`].
     #[must_use]
     pub fn no_such_resource() -> Self {

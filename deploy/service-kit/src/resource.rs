@@ -2,34 +2,55 @@
 //! the resource's path pattern, never with the values in the path.
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::guard::Guard;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, Route, guard, web};
+use actix_web::{Error, Resource, Route, guard, web};
 use tracing::Instrument;
 
 use crate::auth::{Access, guard as auth_guard};
 use crate::problem::Problem;
+use crate::request_id;
 
 /// A resource for GET and HEAD; 405 for other methods.
 #[must_use]
-pub fn get_resource(path: &str, access: Access, get: Route) -> impl HttpServiceFactory + 'static {
+pub fn get_resource(path: &str, access: Access, get: Route) -> impl HttpServiceFactory + use<> {
     resource(path, access, get, guard::Any(guard::Get()).or(guard::Head()), "GET, HEAD")
 }
 
-/// A resource for POST; 405 for other methods.
+/// A resource for POST; 405 for other methods. What is wrapped around it sees refused callers too.
 #[must_use]
-pub fn post_resource(path: &str, access: Access, post: Route) -> impl HttpServiceFactory + 'static {
+pub fn post_resource(
+    path: &str,
+    access: Access,
+    post: Route,
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
     resource(path, access, post, guard::Post(), "POST")
 }
 
-fn resource(
+fn resource<M: Guard + 'static>(
     path: &str,
     access: Access,
     route: Route,
-    methods: impl Guard + 'static,
+    methods: M,
     allow: &'static str,
-) -> impl HttpServiceFactory + 'static {
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<M>>,
+        Error = Error,
+        InitError = (),
+    > + use<M>,
+> {
     web::resource(path)
         .app_data(Declared { path: path.to_owned(), access })
         .route(route.guard(methods))
@@ -51,7 +72,12 @@ async fn in_a_span(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let declared = request.app_data::<Declared>();
     let route = declared.map(|declared| declared.path.as_str());
-    let span = tracing::info_span!("request", http.method = request.method().as_str(), http.route = route);
+    let span = tracing::info_span!(
+        "request",
+        http.method = request.method().as_str(),
+        http.route = route,
+        request.id = request_id::of(request.headers())
+    );
     // What declares nothing needs a right that nobody has.
     let access = declared.map_or(Access::Needs(&[]), |declared| declared.access);
     async move {

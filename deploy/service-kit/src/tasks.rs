@@ -55,6 +55,14 @@ impl CriticalTasks {
         });
     }
 
+    /// Ends the process: what it needs is gone.
+    pub fn fail(&self, name: &'static str) {
+        let _not_the_first = self.died.set(TaskDied(name));
+        // Before logging: the process must end even if logging blocks.
+        self.stop.cancel();
+        tracing::error!(task = name, "a critical task has died; the process ends");
+    }
+
     /// The token that stops the process.
     #[must_use]
     pub fn stop(&self) -> &CancellationToken {
@@ -92,10 +100,7 @@ impl Drop for DeathWatch {
         if self.has_returned || is_shutdown {
             return;
         }
-        let _not_the_first = self.tasks.died.set(TaskDied(self.name));
-        // Before logging: the process must end even if logging blocks.
-        self.tasks.stop.cancel();
-        tracing::error!(task = self.name, "a critical task has died; the process ends");
+        self.tasks.fail(self.name);
     }
 }
 

@@ -3,12 +3,16 @@
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, Vars};
+use crate::log_output::LogOutput;
 
 /// `RUST_LOG`, if not set.
 pub const DEFAULT_RUST_LOG: &str = "info";
 
 /// `LOG_FORMAT`, if not set.
 pub const DEFAULT_LOG_FORMAT: &str = "json";
+
+/// The target of lines that record who did what. They are always in the log, whatever `RUST_LOG` says.
+pub const AUDIT: &str = "audit";
 
 /// Starts logging: JSON, one object per line, or text with `LOG_FORMAT=text`. `RUST_LOG` is the filter, `info` by
 /// default. Errors of the HTTP server about malformed requests are only logged if `RUST_LOG` names `actix_http`,
@@ -20,7 +24,11 @@ pub const DEFAULT_LOG_FORMAT: &str = "json";
 pub fn init(vars: &Vars) -> Result<(), ConfigError> {
     let value = |name: &str| vars.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let filter = filter(value("RUST_LOG").unwrap_or(DEFAULT_RUST_LOG))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(LogOutput)
+        // `LogOutput` reports errors itself. The subscriber would panic if it cannot print them.
+        .log_internal_errors(false);
     // In tests a subscriber may already be set; it stays.
     let _already_set = match value("LOG_FORMAT").unwrap_or(DEFAULT_LOG_FORMAT) {
         "json" => subscriber.json().flatten_event(true).try_init(),
@@ -35,7 +43,8 @@ pub fn init(vars: &Vars) -> Result<(), ConfigError> {
 
 fn filter(directives: &str) -> Result<EnvFilter, ConfigError> {
     let muted = if directives.contains("actix_http") { "" } else { ",actix_http=off" };
-    EnvFilter::try_new(format!("{directives}{muted}")).map_err(|error| ConfigError::Invalid {
+    // The last directive for a target replaces earlier ones.
+    EnvFilter::try_new(format!("{directives}{muted},{AUDIT}=info")).map_err(|error| ConfigError::Invalid {
         variable: "RUST_LOG",
         reason: format!("is not a filter: {error}"),
     })

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use shared_events::OrderStatus;
 use uuid::Uuid;
 
-use crate::domain::{Detail, Order, Step, StepRefused};
+use crate::domain::{CustomerId, Detail, Order, Step, StepRefused};
 use crate::port::{OrderWriter, SaveResult, WriteError};
 
 /// How often a step is computed again after a concurrent change of the order.
@@ -13,6 +13,8 @@ const ATTEMPTS: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeStatus {
     pub order_id: Uuid,
+    /// The customer whose order it must be. Another customer's order is not found, whatever its version and status.
+    pub owner: Option<CustomerId>,
     pub step: Step,
     pub precondition: Precondition,
 }
@@ -78,7 +80,8 @@ impl ChangeStatus {
         writer: &impl OrderWriter,
         now: DateTime<Utc>,
     ) -> Result<ChangedOrder, ChangeStatusError> {
-        let mut current = writer.find(self.order_id).await?.ok_or(ChangeStatusError::NotFound)?;
+        let found = writer.find(self.order_id, self.owner.as_ref()).await?;
+        let mut current = found.ok_or(ChangeStatusError::NotFound)?;
         for _ in 0..ATTEMPTS {
             let (changed, event) = match self.step.apply(&current, now) {
                 Ok(change) => change,

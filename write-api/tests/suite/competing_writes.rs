@@ -99,7 +99,7 @@ async fn an_identical_row_of_another_caller_is_not_mistaken_for_ones_own() -> Re
             // The read below opens the connection.
             (placed, event)
         };
-        writer.find(saved.id()).await?;
+        writer.find(saved.id(), None).await?;
         proxy.set(Wire::RequestsLost);
         let overtake = async {
             wait_until_lost(&proxy).await?;

@@ -82,7 +82,7 @@ async fn every_statement_is_prepared_once_and_reused() -> Result<()> {
         let (order, event) = some_order(Utc::now())?;
         assert_eq!(writer.save(&order, event.clone()).await?, SaveResult::Stored);
         assert!(matches!(writer.save(&order, event).await?, SaveResult::Conflict(_)));
-        assert!(writer.find(order.id()).await?.is_some());
+        assert!(writer.find(order.id(), None).await?.is_some());
     }
     let mut connection = database.session().await?;
     let uses = "SELECT (generic_plans + custom_plans)::bigint AS uses FROM pg_prepared_statements

@@ -58,7 +58,7 @@ async fn every_statement_finds_orders_by_key_even_with_a_plan_for_empty_tables()
     let (order, event) = some_order(Utc::now())?;
     assert_eq!(writer.save(&order, event.clone()).await?, SaveResult::Stored);
     assert!(matches!(writer.save(&order, event).await?, SaveResult::Conflict(_)), "after a lookup");
-    assert_eq!(writer.find(order.id()).await?, Some(order));
+    assert_eq!(writer.find(order.id(), None).await?, Some(order));
     let mut connection = database.session().await?;
     let new_order = ["uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "timestamptz"];
     let step = ["uuid", "bigint", "text", "text", "int", "text", "timestamptz"];
@@ -79,7 +79,7 @@ async fn every_statement_finds_orders_by_key_even_with_a_plan_for_empty_tables()
         // One scan in `locked_here`, one in `changed`.
         for (name, arguments, scans, file) in [
             ("save_batch", arguments.as_str(), 2, "save_batch.plan"),
-            ("find", "NULL", 1, "find.plan"),
+            ("find", "NULL, NULL", 1, "find.plan"),
             ("look_up", "ARRAY[]::uuid[]", 1, look_up),
         ] {
             check(&mut connection, Check { name, arguments, scans, file }).await?;
@@ -100,7 +100,7 @@ async fn no_batch_is_planned_again() -> Result<()> {
         let (order, event) = some_order(Utc::now())?;
         assert_eq!(writer.save(&order, event.clone()).await?, SaveResult::Stored);
         assert!(matches!(writer.save(&order, event).await?, SaveResult::Conflict(_)), "after a lookup");
-        assert_eq!(writer.find(order.id()).await?, Some(order));
+        assert_eq!(writer.find(order.id(), None).await?, Some(order));
     }
     let mut connection = database.session().await?;
     let planned_again: Vec<PlanLine> = diesel::sql_query(PLANNED_AGAIN).load(&mut connection).await?;

@@ -200,6 +200,6 @@ async fn a_write_whose_caller_is_gone_counts_until_its_memory_is_released() -> R
         std::future::ready(if budget.held() == 0 { Ok(()) } else { Err(budget.held()) })
     })
     .await?;
-    assert!(writer.find(large.id()).await?.is_some());
+    assert!(writer.find(large.id(), None).await?.is_some());
     Ok(())
 }

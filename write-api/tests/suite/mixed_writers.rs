@@ -162,7 +162,7 @@ async fn no_fact_gets_lost_whichever_build_takes_which_step() -> Result<()> {
                 (Build::This, _) => {
                     let step = step_to(status)?;
                     let precondition = Precondition::OneOf(vec![version - 1]);
-                    ChangeStatus { order_id, step, precondition }.run(&writer, now).await?;
+                    ChangeStatus { order_id, owner: None, step, precondition }.run(&writer, now).await?;
                 }
             }
             expect(&mut facts, status, build, now);
@@ -181,7 +181,7 @@ async fn no_fact_gets_lost_whichever_build_takes_which_step() -> Result<()> {
         if path.contains(&(OrderStatus::Shipped, Build::Older)) && path.last() != path.get(2) {
             facts.shipped_at = None;
         }
-        let order = writer.find(order_id).await?.context("the order is gone")?;
+        let order = writer.find(order_id, None).await?.context("the order is gone")?;
         let expected = OrderFacts { items: Some(items.clone()), ..facts };
         assert_eq!(order.republished().facts, expected, "{path:?}");
     }

@@ -273,7 +273,12 @@ async fn since_includes_changes_by_a_writer_with_a_slow_clock() -> Result<()> {
     let slow = since - TimeDelta::hours(2);
     let (order, event) = some_order(slow)?;
     writer.save(&order, event).await?;
-    let pay = ChangeStatus { order_id: order.id(), step: Step::Pay, precondition: Precondition::AnyVersion };
+    let pay = ChangeStatus {
+        order_id: order.id(),
+        owner: None,
+        step: Step::Pay,
+        precondition: Precondition::AnyVersion,
+    };
     pay.run(&writer, slow).await?;
     let session = test_database.connect().await?;
     session.batch_execute("DELETE FROM outbox").await?;

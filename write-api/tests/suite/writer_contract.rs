@@ -42,8 +42,9 @@ impl OrderWriter for InMemory {
         Ok(SaveResult::Stored)
     }
 
-    async fn find(&self, order_id: Uuid) -> Result<Option<Order>, WriteError> {
-        Ok(self.0.lock().map_err(|_| WriteError::Busy)?.0.get(&order_id).cloned())
+    async fn find(&self, order_id: Uuid, owner: Option<&CustomerId>) -> Result<Option<Order>, WriteError> {
+        let found = self.0.lock().map_err(|_| WriteError::Busy)?.0.get(&order_id).cloned();
+        Ok(found.filter(|order| owner.is_none_or(|owner| order.customer() == owner)))
     }
 }
 
@@ -121,22 +122,22 @@ fn new_order() -> Result<(Order, OrderEvent)> {
 async fn a_saved_order_is_found_again(subject: &impl Subject) -> Result<()> {
     let writer = subject.writer();
     let (order, event) = new_order()?;
-    assert_eq!(writer.find(order.id()).await?, None);
+    assert_eq!(writer.find(order.id(), None).await?, None);
     assert_eq!(writer.save(&order, event).await?, SaveResult::Stored);
-    assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&order));
+    assert_eq!(writer.find(order.id(), None).await?.as_ref(), Some(&order));
     let (paid, event) = order.pay(now())?;
     assert_eq!(writer.save(&paid, event).await?, SaveResult::Stored);
-    assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&paid));
+    assert_eq!(writer.find(order.id(), None).await?.as_ref(), Some(&paid));
     let shipment = Shipment {
         carrier: Some(Carrier::new("DHL".to_owned())?),
         tracking_number: Some(TrackingNumber::new("JD01".to_owned())?),
     };
     let (shipped, event) = paid.ship(&shipment, now())?;
     assert_eq!(writer.save(&shipped, event).await?, SaveResult::Stored);
-    assert_eq!(writer.find(order.id()).await?.as_ref(), Some(&shipped));
+    assert_eq!(writer.find(order.id(), None).await?.as_ref(), Some(&shipped));
     let (delivered, event) = shipped.deliver(now())?;
     assert_eq!(writer.save(&delivered, event).await?, SaveResult::Stored);
-    assert_eq!(writer.find(order.id()).await?, Some(delivered));
+    assert_eq!(writer.find(order.id(), None).await?, Some(delivered));
     assert_eq!(subject.events().await?, 4);
 
     let (order, event) = new_order()?;
@@ -144,7 +145,7 @@ async fn a_saved_order_is_found_again(subject: &impl Subject) -> Result<()> {
     let reason = CancelReason::new("wrong size".to_owned())?;
     let (cancelled, event) = order.cancel(Some(&reason), now())?;
     assert_eq!(writer.save(&cancelled, event).await?, SaveResult::Stored);
-    assert_eq!(writer.find(order.id()).await?, Some(cancelled));
+    assert_eq!(writer.find(order.id(), None).await?, Some(cancelled));
     Ok(())
 }
 
@@ -161,7 +162,7 @@ async fn a_stored_order_stays_and_is_returned(subject: &impl Subject) -> Result<
     let (cancelled, cancelled_event) = order.cancel(None, now())?;
     writer.save(&paid, paid_event).await?;
     assert_eq!(writer.save(&cancelled, cancelled_event).await?, SaveResult::Conflict(Box::new(paid.clone())));
-    assert_eq!(writer.find(order.id()).await?, Some(paid));
+    assert_eq!(writer.find(order.id(), None).await?, Some(paid));
     assert_eq!(subject.events().await? - before, 2, "a superseded order has no event");
     Ok(())
 }
@@ -171,7 +172,7 @@ async fn a_change_of_a_missing_order_is_refused(subject: &impl Subject) -> Resul
     let (paid, event) = order.pay(now())?;
     let result = subject.writer().save(&paid, event).await;
     assert!(matches!(result, Err(WriteError::Refused(_))), "{result:?}");
-    assert_eq!(subject.writer().find(order.id()).await?, None);
+    assert_eq!(subject.writer().find(order.id(), None).await?, None);
     Ok(())
 }
 
@@ -208,7 +209,8 @@ async fn the_commands_work_with_it(subject: &impl Subject) -> Result<()> {
         );
     }
 
-    let change = |step, precondition| ChangeStatus { order_id, step, precondition }.run(writer, now());
+    let change =
+        |step, precondition| ChangeStatus { order_id, owner: None, step, precondition }.run(writer, now());
     let forbidden = change(Step::Ship(Shipment::default()), Precondition::AnyVersion).await;
     assert!(matches!(forbidden, Err(ChangeStatusError::Forbidden { .. })), "{forbidden:?}");
     let stale = change(Step::Pay, Precondition::OneOf(vec![2])).await;

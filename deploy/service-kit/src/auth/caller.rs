@@ -18,6 +18,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Who calls.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// The customer that the token belongs to.
     #[must_use]
     pub fn customer(&self) -> Option<&str> {

@@ -80,7 +80,7 @@ impl FromRequest for Grant {
 
     /// Fails if the resource is open: then nobody has checked the caller.
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(request.extensions_mut().remove::<Self>().ok_or_else(|| {
+        ready(request.extensions().get::<Self>().cloned().ok_or_else(|| {
             tracing::error!("a handler needs a grant, and its resource is open");
             Problem::internal()
         }))

@@ -15,7 +15,10 @@ pub(crate) fn check(request: &ServiceRequest, access: Access) -> Result<(), Prob
     };
     let grant = match authenticator.authenticate(request.headers()).map_err(problem)? {
         None => Grant::unlimited(),
-        Some(caller) => granted(&caller, rights)?,
+        Some(caller) => granted(&caller, rights).inspect_err(|_| {
+            // For the audit line.
+            request.extensions_mut().insert(caller.clone());
+        })?,
     };
     request.extensions_mut().insert(grant);
     Ok(())

@@ -24,6 +24,7 @@ use super::refusal::refusal;
 use super::shared_stream::SharedStream;
 use super::stream::TimedStream;
 use crate::problem::Problem;
+use crate::request_id;
 
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 1_024;
@@ -113,7 +114,7 @@ fn accept_service(
     })
 }
 
-/// Routes each request within its [`Exchange`].
+/// Routes each request within its [`Exchange`]. Every response has the id of its request.
 fn request_service<F>(
     routes: F,
     closing: CancellationToken,
@@ -129,7 +130,8 @@ where
 {
     let app = App::new().configure(routes).default_service(web::to(no_such_resource));
     apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
-        let (exchange, request): (Exchange, Request) = Exchange::begin(request);
+        let (exchange, mut request): (Exchange, Request) = Exchange::begin(request);
+        let request_id = request_id::assign(&mut request);
         let closing = closing.clone();
         let handling = match refusal(&request) {
             Some(problem) => Err(problem),
@@ -140,7 +142,9 @@ where
                 Ok(handling) => handling.await.map_or_else(|error| error.error_response(), Into::into),
                 Err(problem) => problem.error_response(),
             };
-            Ok(exchange.end(Response::from(response), &closing))
+            let mut response = exchange.end(Response::from(response), &closing);
+            response.headers_mut().insert(request_id::X_REQUEST_ID.clone(), request_id);
+            Ok(response)
         }
     })
 }

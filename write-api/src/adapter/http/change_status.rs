@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use service_kit::auth::Grant;
 use service_kit::problem::{FieldError, Problem};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::if_match::{IfMatchHeader, etag};
 use super::problems::{self, StepFailure, StepProblems};
 use super::{CANCEL, DELIVER, PAY, REPLAYED, SHIP};
 use crate::command::ChangeStatus;
-use crate::domain::{CancelReason, Carrier, Order, Shipment, Step, TrackingNumber};
+use crate::domain::{CancelReason, Carrier, CustomerId, Order, Shipment, Step, TrackingNumber};
 use crate::port::OrderWriter;
 
 /// This step has no details: send no body, or an empty object.
@@ -103,10 +104,11 @@ macro_rules! step {
         pub(super) async fn $name<W: OrderWriter>(
             request: HttpRequest,
             order_id: web::Path<String>,
+            grant: Grant,
             OptionalJsonBody(body): OptionalJsonBody<$body>,
             writer: web::Data<W>,
         ) -> Result<HttpResponse, Problem> {
-            change(&request, &order_id, ($into_step)(body), writer.get_ref()).await
+            change(&request, &order_id, &grant, ($into_step)(body), writer.get_ref()).await
         }
     };
 }
@@ -131,6 +133,7 @@ step!(
 async fn change(
     request: &HttpRequest,
     order_id: &str,
+    grant: &Grant,
     step: Result<Step, Vec<FieldError>>,
     writer: &impl OrderWriter,
 ) -> Result<HttpResponse, Problem> {
@@ -138,7 +141,10 @@ async fn change(
         .map_err(|_| Problem::invalid_parameter(FieldError::parameter("order_id", "must be a UUID")))?;
     let if_match = IfMatchHeader::from_request(request);
     let step = step.map_err(|faults| problems::INVALID_BODY.with(problems::INVALID_BODY.when).at(faults))?;
-    let command = ChangeStatus { order_id, step, precondition: if_match.precondition() };
+    // No order can belong to a customer whose id breaks the rules for ids.
+    let owner = grant.customer().map(|claim| CustomerId::from_stored(claim.to_owned())).transpose();
+    let owner = owner.map_err(|_| problems::NO_SUCH_ORDER.with(problems::NO_SUCH_ORDER.when))?;
+    let command = ChangeStatus { order_id, owner, step, precondition: if_match.precondition() };
     let changed =
         command.run(writer, Utc::now()).await.map_err(|error| StepFailure { error, if_match: &if_match })?;
     Ok(response(&changed.order, changed.replayed))

@@ -1,5 +1,6 @@
 //! Routes, requests and responses, problem documents.
 
+mod audit;
 mod body;
 mod change_status;
 mod idempotency_key;
@@ -47,28 +48,29 @@ const MAY_PAY: Access = Access::Needs(&[Right::Any("orders:pay")]);
 const MAY_FULFIL: Access = Access::Needs(&[Right::Any("orders:fulfil")]);
 const MAY_CANCEL: Access = Access::Needs(&[Right::Any("orders:cancel:any"), Right::Own("orders:cancel")]);
 
-/// Path, access and handler of every resource. All of them accept POST only.
-fn resources<W: OrderWriter>() -> [(&'static str, Access, Route); 5] {
+/// The command, path, access and handler of every resource. All of them accept POST only.
+fn resources<W: OrderWriter>() -> [(&'static str, &'static str, Access, Route); 5] {
     [
-        (ORDERS, MAY_PLACE, web::route().to(place_order::handle::<W>)),
-        (PAY, MAY_PAY, web::route().to(change_status::pay::<W>)),
-        (SHIP, MAY_FULFIL, web::route().to(change_status::ship::<W>)),
-        (DELIVER, MAY_FULFIL, web::route().to(change_status::deliver::<W>)),
-        (CANCEL, MAY_CANCEL, web::route().to(change_status::cancel::<W>)),
+        ("place", ORDERS, MAY_PLACE, web::route().to(place_order::handle::<W>)),
+        ("pay", PAY, MAY_PAY, web::route().to(change_status::pay::<W>)),
+        ("ship", SHIP, MAY_FULFIL, web::route().to(change_status::ship::<W>)),
+        ("deliver", DELIVER, MAY_FULFIL, web::route().to(change_status::deliver::<W>)),
+        ("cancel", CANCEL, MAY_CANCEL, web::route().to(change_status::cancel::<W>)),
     ]
 }
 
 /// The paths of all resources, without the probes and the OpenAPI document.
 #[must_use]
 pub fn paths<W: OrderWriter>() -> Vec<&'static str> {
-    resources::<W>().iter().map(|(path, ..)| *path).collect()
+    resources::<W>().iter().map(|(_, path, ..)| *path).collect()
 }
 
 /// Adds the routes of the write side and their OpenAPI document. The app must hold a `web::Data<W>` and a
 /// [`Budget`](crate::budget::Budget).
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
-    for (path, access, route) in resources::<W>() {
-        app.service(post_resource(path, access, route));
+    for (step, path, access, route) in resources::<W>() {
+        let resource = post_resource(path, access, route);
+        app.service(resource.wrap_fn(move |request, resource| audit::record(step, request, resource)));
     }
     service_kit::openapi::serve(app, &document());
 }

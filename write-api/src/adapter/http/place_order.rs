@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use service_kit::auth::Grant;
 use service_kit::problem::{FieldError, Problem};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::body::{Diagnose, Faults, JsonBody, ObjectReader, StrictObject, WholeNumber};
 use super::problems::{self, Identity, PlaceFailure, PlaceProblems};
-use super::{ORDERS, idempotency_key};
+use super::{ORDERS, audit, idempotency_key};
 use crate::command::PlaceOrder;
 use crate::domain::{
     Cents, Currency, CustomerId, LinesError, Order, OrderId, OrderLine, OrderLines, Quantity, Sku,
@@ -132,9 +133,13 @@ pub(super) struct PlacedResponse<'a> {
 )]
 pub(super) async fn handle<W: OrderWriter>(
     request: HttpRequest,
+    _grant: Grant,
     JsonBody(body): JsonBody<PlaceOrderRequest>,
     writer: web::Data<W>,
 ) -> Result<HttpResponse, Problem> {
+    if let Some(order_id) = body.order_id {
+        audit::name_order(&request, order_id);
+    }
     let key = idempotency_key::from_request(&request)?;
     if body.order_id.is_some() && key.is_some() {
         return Err(problems::two_identities());
@@ -144,6 +149,7 @@ pub(super) async fn handle<W: OrderWriter>(
         .into_command(key, now)
         .map_err(|faults| problems::INVALID_BODY.with(problems::INVALID_BODY.when).at(faults))?;
     let order_id = command.order_id;
+    audit::name_order(&request, order_id.get());
     let placed = command.run(writer.get_ref(), now).await.map_err(|error| PlaceFailure {
         error,
         identity,

@@ -33,7 +33,7 @@ use self::resolve::Resolver;
 use self::save_batch::SaveRow;
 use super::row::OrderRow;
 use crate::budget::{Budget, OverBudget};
-use crate::domain::{Order, OrderLine};
+use crate::domain::{CustomerId, Order, OrderLine};
 use crate::port::{OrderWriter, SaveResult, WriteError};
 
 /// The limits of a [`PgOrderWriter`].
@@ -122,11 +122,12 @@ impl OrderWriter for PgOrderWriter {
         }
     }
 
-    async fn find(&self, order_id: Uuid) -> Result<Option<Order>, WriteError> {
+    async fn find(&self, order_id: Uuid, owner: Option<&CustomerId>) -> Result<Option<Order>, WriteError> {
+        let owner = owner.map(CustomerId::as_str);
         let row: Option<OrderRow> = self
             .database
             .read(|connection| {
-                RunQueryDsl::get_result(Find { order_id }, connection)
+                RunQueryDsl::get_result(Find { order_id, owner }, connection)
                     .map(OptionalExtension::optional)
                     .boxed()
             })

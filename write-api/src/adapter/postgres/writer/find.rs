@@ -1,14 +1,16 @@
 //! The statements that read stored orders.
 
-use diesel::sql_types::{Array, BigInt, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid};
 use service_kit::statement;
 use uuid::Uuid;
 
 use super::super::row::OrderColumns;
 
 statement! {
-    pub(super) struct Find = "find.sql" -> OrderColumns {
+    pub(super) struct Find<'a> = "find.sql" -> OrderColumns {
         pub(super) order_id: Uuid as SqlUuid,
+        /// The customer whose order it must be.
+        pub(super) owner: Option<&'a str> as Nullable<Text>,
     }
 }
 
