@@ -16,12 +16,15 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// Path, content type and content.
-const FILES: [(&str, &str, &str); 20] = [
+const FILES: [(&str, &str, &str); 24] = [
     ("/", "text/html; charset=utf-8", include_str!("dashboard/index.html")),
     ("/dashboard.css", STYLE, include_str!("dashboard/dashboard.css")),
     ("/order.css", STYLE, include_str!("dashboard/order.css")),
+    ("/token.css", STYLE, include_str!("dashboard/token.css")),
     ("/dashboard.js", SCRIPT, include_str!("dashboard/dashboard.js")),
+    ("/access.js", SCRIPT, include_str!("dashboard/access.js")),
     ("/api.js", SCRIPT, include_str!("dashboard/api.js")),
+    ("/ask.js", SCRIPT, include_str!("dashboard/ask.js")),
     ("/copy.js", SCRIPT, include_str!("dashboard/copy.js")),
     ("/detail.js", SCRIPT, include_str!("dashboard/detail.js")),
     ("/filter.js", SCRIPT, include_str!("dashboard/filter.js")),
@@ -35,6 +38,7 @@ const FILES: [(&str, &str, &str); 20] = [
     ("/text.js", SCRIPT, include_str!("dashboard/text.js")),
     ("/time.js", SCRIPT, include_str!("dashboard/time.js")),
     ("/timeline.js", SCRIPT, include_str!("dashboard/timeline.js")),
+    ("/token.js", SCRIPT, include_str!("dashboard/token.js")),
     ("/view.js", SCRIPT, include_str!("dashboard/view.js")),
     ("/wait.js", SCRIPT, include_str!("dashboard/wait.js")),
 ];

@@ -1,13 +1,19 @@
 // Requests to read-api, and the stream of a customer's changes.
 
+import { currentToken, isTokenNeeded, refuseToken } from "./token.js";
+
 // Milliseconds without data after which a connection counts as dead. The server sends a heartbeat every 5 seconds.
 export const SILENCE_LIMIT = 12_000;
 
 export class Problem extends Error {
-  constructor(status, { title, detail, errors = [] }) {
+  // `scopes`: one of them is needed.
+  constructor(status, { title, detail, errors = [] }, scopes = []) {
     // A single error is already in the detail.
     const all = errors.map((error) => `${error.parameter ?? error.header ?? ""} ${error.detail}.`);
     super([detail ?? title, ...(errors.length > 1 ? all : [])].join(" "));
+    this.isUnauthenticated = status === 401;
+    this.isForbidden = status === 403;
+    this.scopes = scopes;
     this.isMissing = status === 404;
     // A retry cannot succeed. Timeouts (408), too many requests (429) and errors of the server are temporary.
     this.isFinal = status < 500 && status !== 408 && status !== 429;
@@ -15,11 +21,21 @@ export class Problem extends Error {
   }
 }
 
+// Fails without a request while a token is needed: then only the user can help.
 export async function request(path, signal, headers = {}) {
-  const response = await fetch(path, { signal, headers });
+  const token = currentToken();
+  if (isTokenNeeded()) {
+    refuseToken(token);
+    throw new Problem(401, { title: "An access token is needed." });
+  }
+  const authorization = token ? { Authorization: `Bearer ${token}` } : {};
+  const response = await fetch(path, { signal, headers: { ...headers, ...authorization } });
   if (response.ok) return response;
   const unknown = { title: `The server responded with status ${response.status}.` };
-  throw new Problem(response.status, await response.json().catch(() => unknown));
+  const [, scopes = ""] = response.headers.get("WWW-Authenticate")?.match(/\bscope="([^"]*)"/) ?? [];
+  const document = await response.json().catch(() => unknown);
+  if (response.status === 401) refuseToken(token);
+  throw new Problem(response.status, document, scopes.split(" ").filter(Boolean));
 }
 
 export const ordersPath = (customer) => `/customers/${encodeURIComponent(customer)}/orders`;

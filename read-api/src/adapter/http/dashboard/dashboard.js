@@ -1,12 +1,15 @@
 // The views of the page: a list, and over it one order. The fragment, which no server sees, says which ones.
 
-import { closeOrder, openOrder, openedOrder, takeEvent, takeState } from "./detail.js";
+import { Problem } from "./api.js";
+import "./ask.js";
+import { closeOrder, openOrder, openedOrder, stopOrder, takeEvent, takeState } from "./detail.js";
 import { openFilter, watchFilter } from "./filter.js";
 import "./keys.js";
 import { resetTo, shown } from "./list.js";
 import { followCustomer, pollAll, showConnection, showProblem } from "./load.js";
 import { rowOf } from "./rows.js";
 import { byId, isolatedInTitle, showText } from "./text.js";
+import { tokenEvents } from "./token.js";
 import { fragmentOf, isList, orderFragment, orderIdFrom, viewFrom } from "./view.js";
 
 let abortView = new AbortController();
@@ -61,6 +64,24 @@ function openFirstPage() {
   history.replaceState({ ...history.state, list }, "");
   route();
 }
+
+// --- The access token
+
+// Nothing is requested until there is another token. What is shown stays, and is no longer live.
+tokenEvents.addEventListener("needed", () => {
+  const problem = new Problem(401, {});
+  abortView.abort();
+  showConnection("idle");
+  showProblem(problem);
+  stopOrder(problem);
+});
+
+// It may allow other things: all is loaded again.
+tokenEvents.addEventListener("entered", () => {
+  const orderId = openedOrder();
+  openList(shown.view);
+  if (orderId) openOrder(orderId, undefined, showListOf);
+});
 
 // --- One order
 
@@ -125,5 +146,6 @@ watchFilter((fragment) => {
 });
 addEventListener("hashchange", route);
 addEventListener("popstate", route);
+if (history.state?.isSignedOut) notice = "You are signed out. The access token is forgotten.";
 openList(viewFrom(""));
 route();

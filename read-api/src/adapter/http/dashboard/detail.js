@@ -1,5 +1,6 @@
 // Opens the view of one order, loads the order, and keeps it up to date.
 
+import { showAccess } from "./access.js";
 import { Problem, SILENCE_LIMIT, request } from "./api.js";
 import { follow } from "./follow.js";
 import { shown } from "./list.js";
@@ -24,6 +25,7 @@ export function openOrder(id, summary, onCustomer) {
   abort = new AbortController();
   opened = { id, version: summary?.version ?? 1, order: null, needsReload: true, loads: 0, shownLoad: 0 };
   resetOrder(id);
+  showProblem(null);
   if (summary) {
     showOrder(summary);
     setAge(shown.liveAt, shown.isNotLive);
@@ -37,6 +39,14 @@ export function closeOrder() {
   abort.abort();
   opened = null;
   byId("detail").close();
+}
+
+// Stops loading: an access token is needed.
+export function stopOrder(problem) {
+  abort.abort();
+  if (!opened) return;
+  setOrderLive(false);
+  showProblem(problem);
 }
 
 async function start(onCustomer, signal) {
@@ -60,7 +70,8 @@ async function start(onCustomer, signal) {
 }
 
 function showProblem(problem) {
-  showText("detail-problem", problem?.message ?? "");
+  const isOfAccess = showAccess("detail-access", problem, ["this order"]);
+  showText("detail-problem", isOfAccess ? "" : (problem?.message ?? ""));
   if (problem) byId("detail-loading").hidden = true;
 }
 

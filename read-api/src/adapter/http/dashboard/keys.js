@@ -1,4 +1,4 @@
-// Keys outside of text fields, while no order is open.
+// Keys outside of text fields, while no dialog is open.
 
 import { moveFocus } from "./rows.js";
 import { byId } from "./text.js";
@@ -17,9 +17,11 @@ const ACTIONS = {
   ArrowRight: clickFirst("older"),
 };
 
+const isDialogOpen = () => document.querySelector("dialog[open]") !== null;
+
 addEventListener("keydown", (event) => {
   const isModified = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key !== "/");
-  if (isModified || event.target.matches("input") || byId("detail").open || !ACTIONS[event.key]) return;
+  if (isModified || event.target.matches("input") || isDialogOpen() || !ACTIONS[event.key]) return;
   event.preventDefault();
   ACTIONS[event.key]();
 });

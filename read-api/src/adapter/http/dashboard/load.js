@@ -1,11 +1,12 @@
 // Loads the lists and keeps them up to date: that of a customer through the stream of changes, that of all customers
 // by asking again.
 
+import { showAccess } from "./access.js";
 import { Problem, SILENCE_LIMIT, request } from "./api.js";
 import { follow, freeConnection } from "./follow.js";
 import { applyOrder, setLive, shown, showPage } from "./list.js";
 import { rows } from "./rows.js";
-import { byId, showText, update } from "./text.js";
+import { byId, isolated, showText, update } from "./text.js";
 import { age, timeOfDay } from "./time.js";
 import { listPath } from "./view.js";
 import { sleep, visible } from "./wait.js";
@@ -104,6 +105,8 @@ export function showConnection(state) {
 }
 
 export function showProblem(problem) {
-  showText("problem", problem?.message ?? "");
+  const { isOfAll, customer } = shown.view;
+  const what = isOfAll ? ["the orders of all customers"] : ["the orders of ", isolated(customer)];
+  showText("problem", showAccess("access", problem, what) ? "" : (problem?.message ?? ""));
   if (problem) byId("loading").hidden = true;
 }

@@ -24,7 +24,6 @@ export function resetOrder(orderId) {
   byId("detail-status").textContent = byId("detail-customer").textContent = "";
   byId("detail-body").hidden = byId("missing").hidden = true;
   byId("detail-loading").hidden = false;
-  showText("detail-problem", "");
   // A customer's id may look like that of an order.
   byId("as-customer").href = customerFragment(orderId);
 }

@@ -1,0 +1,47 @@
+// The user's access token. It is in the memory of this page only: when the page is closed or loaded again, it is gone.
+
+let token = null;
+// The server has refused the token, or demands one. Nothing is sent until the user enters another.
+let isNeeded = false;
+
+// `needed`: requests have stopped, because a token is needed. `entered`: there is a new one.
+export const tokenEvents = new EventTarget();
+
+export const currentToken = () => token;
+export const isTokenNeeded = () => isNeeded;
+
+// The server has refused a request with the token `used`; `null` for none. Returns whether that is the current one:
+// a late response to a request with an older token says nothing about its successor.
+export function refuseToken(used) {
+  if (used !== token) return false;
+  token = null;
+  isNeeded = true;
+  tokenEvents.dispatchEvent(new CustomEvent("needed", { detail: used }));
+  return true;
+}
+
+export function enterToken(entered) {
+  token = entered;
+  isNeeded = false;
+  tokenEvents.dispatchEvent(new Event("entered"));
+}
+
+// The token in a text that a user has pasted, perhaps with the header's name and with line breaks; `null` if there is
+// none. These are the characters that a header may carry after `Bearer` (RFC 6750, 2.1).
+export function tokenFrom(text) {
+  const found = text.trim().replace(/^authorization\s*:\s*/i, "").replace(/^bearer\s+/i, "").replace(/\s+/g, "");
+  return /^[\w.~+/-]+=*$/.test(found) ? found : null;
+}
+
+// What a token says, to explain a refusal; only the server verifies it. `null` if it cannot be read.
+export function claimsOf(token) {
+  try {
+    const binary = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+    const { scope = "", customer_id = null, exp } = JSON.parse(new TextDecoder().decode(bytes));
+    const scopes = Array.isArray(scope) ? scope : `${scope}`.split(" ");
+    return { scopes: scopes.filter(Boolean), customer: customer_id, expires: new Date(1_000 * exp) };
+  } catch {
+    return null;
+  }
+}
