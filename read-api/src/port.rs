@@ -5,9 +5,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use crate::model::{ListRequest, OrderDetail, OrderSummary, Page, ReadPosition, WantedVersion};
+use crate::model::{ListRequest, OrderDetail, OrderRequest, OrderSummary, Page, ReadPosition, WantedVersion};
 
 /// Queries that serve one request each. They see only what has been projected.
 pub trait OrderQueries: Send + Sync + 'static {
@@ -22,8 +20,11 @@ pub trait OrderQueries: Send + Sync + 'static {
         wanted: WantedVersion,
     ) -> impl Future<Output = Result<Option<Page>, QueryError>> + Send;
 
-    /// One order; `None` if it does not exist or has not been projected yet.
-    fn find(&self, order_id: Uuid) -> impl Future<Output = Result<Option<OrderDetail>, QueryError>> + Send;
+    /// One order; `None` if it does not exist, has not been projected yet, or is not the customer's who must own it.
+    fn find(
+        &self,
+        request: OrderRequest,
+    ) -> impl Future<Output = Result<Option<OrderDetail>, QueryError>> + Send;
 }
 
 /// Queries that a process repeats to serve many waiting requests and streams at once.

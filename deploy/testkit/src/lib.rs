@@ -13,6 +13,7 @@
 //! | [`pgbouncer`] | a pooler in front of the database |
 //! | [`load`] | requests in the background |
 //! | [`tokens`] | an issuer of access tokens, and a role for each caller |
+//! | [`statement_log`] | the statements that a server has executed |
 //! | [`column_changes`] | a changed type for each column |
 //! | [`readiness`] | waits for a readiness |
 
@@ -28,6 +29,7 @@ pub mod postgres;
 pub mod process;
 pub mod readiness;
 pub mod services;
+pub mod statement_log;
 pub mod test_database;
 pub mod tokens;
 pub mod wait;

@@ -2,6 +2,7 @@
 
 mod currency_code;
 mod order_detail;
+mod order_request;
 mod order_status;
 mod order_summary;
 mod page;
@@ -11,6 +12,7 @@ mod wanted_version;
 
 pub use currency_code::CurrencyCode;
 pub use order_detail::{Items, OrderDetail, OrderItem};
+pub use order_request::OrderRequest;
 pub use order_status::OrderStatus;
 pub use order_summary::OrderSummary;
 pub use page::{Filter, ListPosition, ListRequest, Page, PageOfAllRequest, PageRequest};

@@ -10,6 +10,6 @@ pub struct WantedVersion {
     /// The minimum version.
     pub version: i32,
     /// The order must be this customer's; `None` allows every customer. The order of another customer counts as
-    /// missing: a list must not reveal whether it exists.
+    /// missing: the response must not reveal whether it exists.
     pub customer_id: Option<String>,
 }

@@ -3,7 +3,7 @@
 use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
 
-use super::{Access, Authenticator, Caller, Grant, Refused, access};
+use super::{Access, Authenticator, Caller, Grant, Refused, Right, access};
 use crate::problem::{INSUFFICIENT_SCOPE, INVALID_PARAMETER, Problem, UNAUTHENTICATED};
 
 /// Checks the caller, and leaves its [`Grant`] for the handler.
@@ -24,13 +24,17 @@ pub(crate) fn check(request: &ServiceRequest, access: Access) -> Result<(), Prob
     Ok(())
 }
 
-fn granted(caller: &Caller, rights: &'static [super::Right]) -> Result<Grant, Problem> {
-    access::grant(caller, rights).ok_or_else(|| {
-        let scopes: Vec<_> = rights.iter().map(|right| right.scope()).collect();
-        INSUFFICIENT_SCOPE
-            .with(INSUFFICIENT_SCOPE.when)
-            .with_challenge(format!(r#"Bearer error="insufficient_scope", scope="{}""#, scopes.join(" ")))
-    })
+fn granted(caller: &Caller, rights: &'static [Right]) -> Result<Grant, Problem> {
+    access::grant(caller, rights).ok_or_else(|| insufficient_scope(rights))
+}
+
+/// 403 for a caller who has none of these rights.
+#[must_use]
+pub fn insufficient_scope(rights: &[Right]) -> Problem {
+    let scopes: Vec<_> = rights.iter().map(|right| right.scope()).collect();
+    INSUFFICIENT_SCOPE
+        .with(INSUFFICIENT_SCOPE.when)
+        .with_challenge(format!(r#"Bearer error="insufficient_scope", scope="{}""#, scopes.join(" ")))
 }
 
 fn problem(refused: Refused) -> Problem {

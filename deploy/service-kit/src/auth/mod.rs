@@ -32,3 +32,4 @@ pub use self::authenticator::{Authenticator, Refused};
 pub use self::caller::Caller;
 pub use self::config::AuthConfig;
 pub use self::grant::Grant;
+pub use self::guard::insufficient_scope;

@@ -22,6 +22,7 @@ pub struct PrivateServer {
     child: Child,
     socket_dir: PathBuf,
     tcp_port: Option<u16>,
+    log: PathBuf,
     scratch: Scratch,
 }
 
@@ -72,7 +73,7 @@ impl PrivateServer {
             process::kill_now(&mut child);
             return Err(error);
         }
-        Ok(Self { child, socket_dir: layout.socket_dir, tcp_port: layout.tcp_port, scratch })
+        Ok(Self { child, socket_dir: layout.socket_dir, tcp_port: layout.tcp_port, log: layout.log, scratch })
     }
 
     /// Ends it as a crash does: it writes nothing more, and the next start recovers.
@@ -104,6 +105,12 @@ impl PrivateServer {
     #[must_use]
     pub fn socket_dir(&self) -> &Path {
         &self.socket_dir
+    }
+
+    /// The file with the server's log.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// A directory that is removed with this server.

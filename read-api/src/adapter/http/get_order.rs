@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IF_NONE_MATCH, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
+use service_kit::auth::Grant;
 use service_kit::problem::Problem;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use super::list_query::digits;
 use super::preference::{self, PREFERENCE_APPLIED};
 use super::problems::{self, OrderProblems};
 use super::{CACHING, ORDER};
-use crate::model::{OrderDetail, WantedVersion};
+use crate::model::{OrderDetail, OrderRequest, WantedVersion};
 use crate::port::OrderQueries;
 use crate::version_wait::VersionWait;
 
@@ -51,6 +52,7 @@ use crate::version_wait::VersionWait;
 )]
 pub(super) async fn handle<Q: OrderQueries>(
     request: HttpRequest,
+    grant: Grant,
     order_id: web::Path<String>,
     query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
@@ -59,7 +61,8 @@ pub(super) async fn handle<Q: OrderQueries>(
     let order_id =
         Uuid::try_parse(&order_id).map_err(|_| problems::invalid_parameter("order_id", "must be a UUID"))?;
     let min_version = min_version(&query)?;
-    let order = queries.find(order_id).await?;
+    let customer_id = grant.customer().map(ToOwned::to_owned);
+    let order = queries.find(OrderRequest { order_id, customer_id: customer_id.clone() }).await?;
     let Some(min_version) = min_version else {
         return Ok(respond(&request, &order.ok_or_else(problems::no_such_order)?, None));
     };
@@ -67,7 +70,7 @@ pub(super) async fn handle<Q: OrderQueries>(
     let order = if let Some(order) = order.filter(|order| order.version >= min_version) {
         order
     } else {
-        let wanted = WantedVersion { order_id, version: min_version, customer_id: None };
+        let wanted = WantedVersion { order_id, version: min_version, customer_id };
         version_wait.reach(wanted, wait.unwrap_or_default()).await?
     };
     Ok(respond(&request, &order, wait))

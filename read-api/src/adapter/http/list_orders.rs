@@ -1,6 +1,7 @@
 //! `GET /customers/{customer_id}/orders`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use service_kit::auth::Grant;
 use service_kit::problem::Problem;
 
 use super::list_page::{self, ListResponse};
@@ -55,13 +56,14 @@ use crate::version_wait::VersionWait;
 )]
 pub(super) async fn handle<Q: OrderQueries>(
     request: HttpRequest,
+    grant: Grant,
     customer_id: web::Path<String>,
     query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
     version_wait: web::Data<VersionWait>,
     keys: web::Data<CursorKeys>,
 ) -> Result<HttpResponse, Problem> {
-    let customer_id = customer_id::from_path(&request, customer_id.into_inner())?;
+    let customer_id = customer_id::from_path(&request, &grant, customer_id.into_inner())?;
     let query = ListQuery::parse(&query)?;
     let customers = Customers::One(&customer_id);
     list_page::respond(&request, customers, &query, (&**queries, &version_wait, &keys)).await

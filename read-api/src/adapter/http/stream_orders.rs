@@ -8,6 +8,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
+use service_kit::auth::Grant;
 use service_kit::problem::Problem;
 
 use super::problems::StreamProblems;
@@ -55,18 +56,20 @@ struct Snapshot<'a> {
                 header has precedence."),
     ),
     responses(
-        (status = 200, description = "The stream. It ends if the client reads too slowly, or if the process stops.",
+        (status = 200, description = "The stream. It ends when the access token \
+            expires, if the client reads too slowly, or if the process stops.",
             content_type = "text/event-stream", body = String),
         StreamProblems,
     ),
 )]
 pub(super) async fn handle<W: OrderWatch>(
     request: HttpRequest,
+    grant: Grant,
     customer_id: web::Path<String>,
     query: web::Query<Vec<(String, String)>>,
     live: web::Data<Live<W>>,
 ) -> Result<HttpResponse, Problem> {
-    let customer_id = customer_id::from_path(&request, customer_id.into_inner())?;
+    let customer_id = customer_id::from_path(&request, &grant, customer_id.into_inner())?;
     let last = last_event_id(&request, &query)?;
     let subscription = live.subscribe(customer_id, last).await?;
     let updates =
@@ -74,6 +77,8 @@ pub(super) async fn handle<W: OrderWatch>(
     let frames =
         stream::iter(subscription.initial).chain(updates).flat_map(|delivery| stream::iter(frames(delivery)));
     let bytes = stream::iter([Bytes::from_static(RETRY.as_bytes())]).chain(frames);
+    // Each item is whole events, so the last event is complete.
+    let bytes = bytes.take_until(grant.ended());
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -3,22 +3,31 @@
 use diesel::QueryResult;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::{self, Array, Bool, Integer, Json, Nullable, Text, Timestamptz};
+use diesel::sql_types::{self, Array, BigInt, Bool, Integer, Json, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 use service_kit::stored_time::StoredTime;
 use uuid::Uuid;
 
 use super::row::{Code, Columns, Row, Status};
-use crate::model::{Items, OrderDetail, OrderStatus, WantedVersion};
+use crate::model::{Items, OrderDetail, OrderRequest, OrderStatus, WantedVersion};
 
-/// The orders among these that exist. It takes no row locks.
+/// The order of each request, in the order of the requests; `None` for each that has none. It takes no row locks.
 pub(super) async fn find(
     connection: &mut AsyncPgConnection,
-    order_ids: Vec<Uuid>,
-) -> QueryResult<Vec<OrderDetail>> {
-    let rows: Vec<DetailRow> = RunQueryDsl::load(Find { order_ids }, connection).await?;
-    Ok(rows.into_iter().map(detail).collect())
+    requests: Vec<OrderRequest>,
+) -> QueryResult<Vec<Option<OrderDetail>>> {
+    let mut found = vec![None; requests.len()];
+    let (order_id, customer_id) =
+        requests.into_iter().map(|request| (request.order_id, request.customer_id)).unzip();
+    let rows: Vec<(i64, DetailRow)> = RunQueryDsl::load(Find { order_id, customer_id }, connection).await?;
+    for (number, row) in rows {
+        let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        if let Some(order) = found.get_mut(index) {
+            *order = Some(detail(row));
+        }
+    }
+    Ok(found)
 }
 
 /// Those of the orders that have reached the wanted versions. It takes no row locks.
@@ -125,8 +134,10 @@ fn detail((customer_id, row, facts): DetailRow) -> OrderDetail {
 }
 
 statement! {
-    struct Find = "find.sql" -> DetailColumns {
-        order_ids: Vec<Uuid> as Array<sql_types::Uuid>,
+    /// One array per column, so that the text is the same for any number of orders.
+    struct Find = "find.sql" -> (BigInt, DetailColumns) {
+        order_id: Vec<Uuid> as Array<sql_types::Uuid>,
+        customer_id: Vec<Option<String>> as Array<Nullable<Text>>,
     }
 }
 

@@ -1,17 +1,15 @@
 //! Queries that serve one request each.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use service_kit::database::Database;
 use service_kit::tasks::CriticalTasks;
-use uuid::Uuid;
 
 use super::coalesce::Coalescer;
 use super::query::query;
 use super::{detail, list};
-use crate::model::{ListRequest, OrderDetail, Page, PageRequest, WantedVersion};
+use crate::model::{ListRequest, OrderDetail, OrderRequest, Page, PageRequest, WantedVersion};
 use crate::port::{OrderQueries, QueryError};
 
 /// The number of connections in the dedicated pool of an HTTP thread: one for pages and one for single orders. A second
@@ -22,7 +20,7 @@ pub const DEDICATED_CONNECTIONS: usize = 2;
 pub struct PgOrderQueries {
     shared: Database,
     pages: Coalescer<PageRequest, Page>,
-    finds: Coalescer<Uuid, Option<OrderDetail>>,
+    finds: Coalescer<OrderRequest, Option<OrderDetail>>,
 }
 
 impl PgOrderQueries {
@@ -44,14 +42,10 @@ impl PgOrderQueries {
                 }
                 .boxed()
             }),
-            finds: Coalescer::start(tasks, limit, move |order_ids: Vec<Uuid>| {
+            finds: Coalescer::start(tasks, limit, move |requests: Vec<OrderRequest>| {
                 let dedicated = dedicated.clone();
                 async move {
-                    let found =
-                        query(&dedicated, |connection| detail::find(connection, order_ids.clone()).boxed());
-                    let mut found: HashMap<_, _> =
-                        found.await?.into_iter().map(|order| (order.order_id, order)).collect();
-                    Ok(order_ids.iter().map(|order_id| found.remove(order_id)).collect())
+                    query(&dedicated, |connection| detail::find(connection, requests.clone()).boxed()).await
                 }
                 .boxed()
             }),
@@ -76,7 +70,7 @@ impl OrderQueries for PgOrderQueries {
             .await
     }
 
-    async fn find(&self, order_id: Uuid) -> Result<Option<OrderDetail>, QueryError> {
-        self.finds.query(order_id).await
+    async fn find(&self, request: OrderRequest) -> Result<Option<OrderDetail>, QueryError> {
+        self.finds.query(request).await
     }
 }
