@@ -24,6 +24,8 @@ mod grant;
 pub(crate) mod guard;
 mod key_set;
 mod strict_json;
+#[cfg(test)]
+mod test_keys;
 mod text;
 mod token;
 
