@@ -25,7 +25,8 @@ fn text<T: std::fmt::Debug>(config: Result<T, service_kit::config::ConfigError>)
 }
 
 /// Required variables, which have no default.
-const REQUIRED: [(&str, &str); 2] = [
+const REQUIRED: [(&str, &str); 3] = [
+    ("AUTH", "off"),
     ("DATABASE_URL", "postgres://app@localhost/orders"),
     ("CURSOR_KEY", "a key of at least thirty-two characters"),
 ];

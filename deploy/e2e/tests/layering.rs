@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand};
 
 #[path = "layering/rules.rs"]
 mod rules;
 
-use self::rules::{ALLOWED, FORBIDDEN_BELOW_THE_CONTRACT, FORBIDDEN_EVERYWHERE, FORBIDDEN_IN};
+use self::rules::{
+    ALLOWED, FORBIDDEN_BELOW_THE_CONTRACT, FORBIDDEN_CRYPTOGRAPHY, FORBIDDEN_EVERYWHERE, FORBIDDEN_IN,
+};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -66,6 +68,21 @@ fn a_build_needs_no_installed_c_library() -> Result<()> {
     assert!(lock.contains("name = \"diesel\""), "not the lock file that was meant");
     for name in FORBIDDEN_EVERYWHERE {
         assert!(!lock.contains(&format!("name = \"{name}\"")), "{name} is in Cargo.lock");
+    }
+    Ok(())
+}
+
+/// `Cargo.lock` names `ring` as an optional dependency, so the packages that are used are asked.
+#[test]
+fn there_is_one_crypto_provider() -> Result<()> {
+    let mut command = MetadataCommand::new();
+    let command = command.manifest_path(workspace().join("Cargo.toml")).features(CargoOpt::AllFeatures);
+    let metadata = command.exec()?;
+    let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
+    let names: BTreeSet<_> = resolve.nodes.iter().map(|node| metadata[&node.id].name.as_str()).collect();
+    assert!(names.contains("aws-lc-rs"), "the walk found too little");
+    for name in FORBIDDEN_CRYPTOGRAPHY {
+        assert!(!names.contains(name), "a package depends on {name}");
     }
     Ok(())
 }

@@ -23,6 +23,9 @@ pub(crate) const FORBIDDEN_BELOW_THE_CONTRACT: [&str; 4] = ["actix-web", "diesel
 /// C libraries that would have to be installed before a build.
 pub(crate) const FORBIDDEN_EVERYWHERE: [&str; 3] = ["pq-sys", "openssl-sys", "native-tls"];
 
+/// Cryptography beside `aws-lc-rs`, the one provider.
+pub(crate) const FORBIDDEN_CRYPTOGRAPHY: [&str; 2] = ["ring", "rsa"];
+
 /// Words that the projector's database, outbox, parked and waiting events must not use.
 const PROJECTOR_ABOVE_STORAGE: &[&str] = &[
     "crate::projection",

@@ -199,3 +199,6 @@ fn text(variable: &'static str, value: &str) -> Result<Box<str>, ConfigError> {
     let rule = format!("must have 1 to {MAX_CHARS} characters, and no white space at either end");
     invalid(variable, rule)
 }
+
+#[cfg(test)]
+mod tests;

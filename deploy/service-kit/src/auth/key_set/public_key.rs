@@ -1,7 +1,7 @@
 //! The numbers of a key.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     RsaPublicKeyComponents, VerificationAlgorithm,
 };
 use base64::Engine;
@@ -23,9 +23,21 @@ pub(super) enum PublicKey {
     P256(Vec<u8>),
     /// A point, not compressed.
     P384(Vec<u8>),
-    /// A point, compressed.
+    /// A point, compressed. The library cannot check that it is on the curve; if it is not, no signature is valid.
     Ed25519(Vec<u8>),
 }
+
+/// Points of small order, without the sign of `x`: with them everybody can sign. The last two are other names of the
+/// first two, modulo 2^255 - 19.
+const WEAK_POINTS: [&str; 7] = [
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU",
+    "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
+    "7P_______________________________________38",
+    "7f_______________________________________38",
+    "7v_______________________________________38",
+];
 
 type Members = Map<String, Value>;
 
@@ -93,8 +105,19 @@ fn ed25519(members: &Members) -> Result<PublicKey, Unusable> {
         return Err(Unusable::Curve);
     }
     let point = exactly(32, members, "x")?;
-    ParsedPublicKey::new(&ED25519, &point).map_err(|_| Unusable::Member("x"))?;
+    if WEAK_POINTS.contains(&&*URL_SAFE_NO_PAD.encode(without_sign(&point))) {
+        return Err(Unusable::Member("x"));
+    }
     Ok(PublicKey::Ed25519(point))
+}
+
+/// The sign of `x` is the highest bit of the last byte (RFC 8032, 5.1.2).
+fn without_sign(point: &[u8]) -> Vec<u8> {
+    let mut point = point.to_vec();
+    if let Some(last) = point.last_mut() {
+        *last &= 0x7f;
+    }
+    point
 }
 
 fn text<'a>(members: &'a Members, name: &'static str) -> Result<&'a str, Unusable> {
