@@ -1,4 +1,6 @@
-//! The OpenAPI document of a service: its problems, and the routes that serve it.
+//! The OpenAPI document of a service: its problems, who may use it, and the routes that serve it.
+
+mod secured;
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -17,6 +19,7 @@ use utoipa::openapi::{
 };
 use utoipa_swagger_ui::Config;
 
+pub use self::secured::secured;
 use crate::auth::Access;
 use crate::problem::{Problem, ProblemType};
 use crate::resource::get_resource;

@@ -78,7 +78,8 @@ struct Document;
 /// The OpenAPI document of the feed.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    openapi::with_default(Document::openapi(), EVENTS, "limit", query::DEFAULT_LIMIT)
+    let document = openapi::with_default(Document::openapi(), EVENTS, "limit", query::DEFAULT_LIMIT);
+    openapi::secured(document, &[(EVENTS, READ)])
 }
 
 /// The routes of the feed, for each HTTP thread.

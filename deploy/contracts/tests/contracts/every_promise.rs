@@ -68,3 +68,26 @@ fn no_path_response_field_or_parameter_can_go_unnoticed() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn no_operation_can_need_other_scopes_or_another_scheme_unnoticed() -> Result<()> {
+    let mut operations = 0;
+    for contract in contracts()?.iter().filter(|contract| contract.present.get("openapi").is_some()) {
+        let (mut removable, mut types) = (Vec::new(), Vec::new());
+        promises(&contract.present, "", &mut removable, &mut types);
+        let of_operations = removable.iter().map(|pointer| format!("{pointer}/security"));
+        for pointer in of_operations.filter(|pointer| contract.present.pointer(pointer).is_some()) {
+            operations += 1;
+            let mut changed = contract.present.clone();
+            set(&mut changed, &pointer, json!([{"token": ["another:scope"]}]));
+            assert!(!(contract.breaks)(&contract.present, &changed).is_empty(), "{}: {pointer}", contract.name);
+            set(&mut changed, &pointer, json!([{}]));
+            assert_eq!((contract.breaks)(&contract.present, &changed), [], "{}: {pointer}", contract.name);
+        }
+        let mut changed = contract.present.clone();
+        set(&mut changed, "/components/securitySchemes/token/scheme", json!("basic"));
+        assert!(!(contract.breaks)(&contract.present, &changed).is_empty(), "{}", contract.name);
+    }
+    assert!(operations >= 12, "only {operations} operations have `security`");
+    Ok(())
+}

@@ -17,7 +17,7 @@ use testkit::wait;
 use self::examples::{Block, Example, Step, blocks, examples};
 use self::files::{Document, documents, root};
 use self::launcher::Launcher;
-use self::pattern::compare;
+pub(crate) use self::pattern::compare;
 use self::stream::Stream;
 
 /// How long a read may lag a write, and a stream a change.
@@ -31,6 +31,17 @@ pub(crate) fn block(path: &str, first: &str) -> Result<String> {
     let document = Document::read(path)?;
     let found = blocks(&document.text).into_iter().find(|block| block.lines.first() == Some(&first));
     Ok(found.with_context(|| format!("{path} has no block that begins with {first:?}"))?.lines.join("\n"))
+}
+
+/// The commands of a document that need another system than the launcher's, each with the output below it.
+pub(crate) fn examples_of_another_system(path: &str) -> Result<Vec<(String, Vec<String>)>> {
+    let document = Document::read(path)?;
+    let blocks = blocks(&document.text);
+    let pairs = blocks.iter().zip(blocks.iter().skip(1));
+    let pairs = pairs
+        .filter(|(command, output)| command.language.starts_with("sh norun: ") && output.language == "text");
+    let owned = |block: &Block<'_>| block.lines.iter().map(|line| (*line).to_owned()).collect();
+    Ok(pairs.map(|(command, output)| (command.lines.join("\n"), owned(output))).collect())
 }
 
 /// The text with the test's address or name in place of the documented one.
@@ -156,7 +167,7 @@ fn the_readme_is_short() -> Result<()> {
 }
 
 #[expect(clippy::print_stderr, reason = "cargo prints it beside the test's name")]
-fn has_curl() -> Result<bool> {
+pub(crate) fn has_curl() -> Result<bool> {
     let has_curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok();
     ensure!(has_curl || std::env::var_os("REQUIRE_CURL").is_none(), "there is no curl");
     if !has_curl {

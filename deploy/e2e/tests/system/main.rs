@@ -1,5 +1,6 @@
 //! The real services together.
 
+mod authorisation;
 mod descriptors;
 mod documents;
 mod end_to_end;

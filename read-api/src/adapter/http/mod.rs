@@ -44,7 +44,7 @@ struct Document;
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     let limit = |document, path| openapi::with_default(document, path, "limit", list_query::DEFAULT_LIMIT);
-    limit(limit(Document::openapi(), CUSTOMER_ORDERS), ORDERS)
+    openapi::secured(limit(limit(Document::openapi(), CUSTOMER_ORDERS), ORDERS), &OPERATIONS)
 }
 
 const READ_ANY: Right = Right::Any("orders:read:any");
@@ -52,26 +52,34 @@ const READ_ANY: Right = Right::Any("orders:read:any");
 const MAY_READ: Access = Access::Needs(&[READ_ANY, Right::Own("orders:read")]);
 const MAY_READ_ALL: Access = Access::Needs(&[READ_ANY]);
 
-/// Path, access and handler of each resource of the API. Every method is GET.
-fn resources<Q: OrderQueries, W: OrderWatch>() -> [(&'static str, Access, Route); 4] {
+/// Path and access of each resource of the API, for the guard and for the document. Every method is GET.
+const OPERATIONS: [(&str, Access); 4] = [
+    (CUSTOMER_ORDERS, MAY_READ),
+    (CUSTOMER_ORDERS_STREAM, MAY_READ),
+    (ORDERS, MAY_READ_ALL),
+    (ORDER, MAY_READ),
+];
+
+fn resources<Q: OrderQueries, W: OrderWatch>() -> [((&'static str, Access), Route); 4] {
+    let [customer_orders, customer_orders_stream, orders, order] = OPERATIONS;
     [
-        (CUSTOMER_ORDERS, MAY_READ, web::route().to(list_orders::handle::<Q>)),
-        (CUSTOMER_ORDERS_STREAM, MAY_READ, web::route().to(stream_orders::handle::<W>)),
-        (ORDERS, MAY_READ_ALL, web::route().to(list_all_orders::handle::<Q>)),
-        (ORDER, MAY_READ, web::route().to(get_order::handle::<Q>)),
+        (customer_orders, web::route().to(list_orders::handle::<Q>)),
+        (customer_orders_stream, web::route().to(stream_orders::handle::<W>)),
+        (orders, web::route().to(list_all_orders::handle::<Q>)),
+        (order, web::route().to(get_order::handle::<Q>)),
     ]
 }
 
 /// The paths of the API, without the dashboard and the document.
 #[must_use]
-pub fn paths<Q: OrderQueries, W: OrderWatch>() -> Vec<&'static str> {
-    resources::<Q, W>().iter().map(|(path, ..)| *path).collect()
+pub fn paths() -> [&'static str; 4] {
+    OPERATIONS.map(|(path, _)| path)
 }
 
 /// Adds the API, the dashboard, and the OpenAPI document. The app must hold `web::Data` of a `Q`, a `VersionWait`, a
 /// `Live<W>` and a `CursorKeys`.
 pub fn routes<Q: OrderQueries, W: OrderWatch>(app: &mut web::ServiceConfig) {
-    for (path, access, route) in resources::<Q, W>() {
+    for ((path, access), route) in resources::<Q, W>() {
         app.service(get_resource(path, access, route));
     }
     dashboard::serve(app);

@@ -10,6 +10,7 @@ mod problems;
 
 use actix_web::{Route, web};
 use service_kit::auth::{Access, Right};
+use service_kit::openapi;
 use service_kit::resource::post_resource;
 use utoipa::OpenApi;
 
@@ -40,7 +41,7 @@ struct Document;
 /// The OpenAPI document of the write side.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+    openapi::secured(Document::openapi(), &OPERATIONS)
 }
 
 const MAY_PLACE: Access = Access::Needs(&[Right::Any("orders:place")]);
@@ -48,29 +49,34 @@ const MAY_PAY: Access = Access::Needs(&[Right::Any("orders:pay")]);
 const MAY_FULFIL: Access = Access::Needs(&[Right::Any("orders:fulfil")]);
 const MAY_CANCEL: Access = Access::Needs(&[Right::Any("orders:cancel:any"), Right::Own("orders:cancel")]);
 
-/// The command, path, access and handler of every resource. All of them accept POST only.
-fn resources<W: OrderWriter>() -> [(&'static str, &'static str, Access, Route); 5] {
+/// Path and access of every resource, for the guard and for the document. All of them accept POST only.
+const OPERATIONS: [(&str, Access); 5] =
+    [(ORDERS, MAY_PLACE), (PAY, MAY_PAY), (SHIP, MAY_FULFIL), (DELIVER, MAY_FULFIL), (CANCEL, MAY_CANCEL)];
+
+/// With the name of each command.
+fn resources<W: OrderWriter>() -> [((&'static str, Access), &'static str, Route); 5] {
+    let [place, pay, ship, deliver, cancel] = OPERATIONS;
     [
-        ("place", ORDERS, MAY_PLACE, web::route().to(place_order::handle::<W>)),
-        ("pay", PAY, MAY_PAY, web::route().to(change_status::pay::<W>)),
-        ("ship", SHIP, MAY_FULFIL, web::route().to(change_status::ship::<W>)),
-        ("deliver", DELIVER, MAY_FULFIL, web::route().to(change_status::deliver::<W>)),
-        ("cancel", CANCEL, MAY_CANCEL, web::route().to(change_status::cancel::<W>)),
+        (place, "place", web::route().to(place_order::handle::<W>)),
+        (pay, "pay", web::route().to(change_status::pay::<W>)),
+        (ship, "ship", web::route().to(change_status::ship::<W>)),
+        (deliver, "deliver", web::route().to(change_status::deliver::<W>)),
+        (cancel, "cancel", web::route().to(change_status::cancel::<W>)),
     ]
 }
 
 /// The paths of all resources, without the probes and the OpenAPI document.
 #[must_use]
-pub fn paths<W: OrderWriter>() -> Vec<&'static str> {
-    resources::<W>().iter().map(|(_, path, ..)| *path).collect()
+pub fn paths() -> [&'static str; 5] {
+    OPERATIONS.map(|(path, _)| path)
 }
 
 /// Adds the routes of the write side and their OpenAPI document. The app must hold a `web::Data<W>` and a
 /// [`Budget`](crate::budget::Budget).
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
-    for (step, path, access, route) in resources::<W>() {
+    for ((path, access), step, route) in resources::<W>() {
         let resource = post_resource(path, access, route);
         app.service(resource.wrap_fn(move |request, resource| audit::record(step, request, resource)));
     }
-    service_kit::openapi::serve(app, &document());
+    openapi::serve(app, &document());
 }

@@ -44,7 +44,7 @@ pub(super) fn pattern(shown: &str) -> Result<String> {
 }
 
 /// The status line, each shown header and the whole body must match.
-pub(super) fn compare(shown: &[String], actual: &str) -> Result<()> {
+pub(crate) fn compare(shown: &[String], actual: &str) -> Result<()> {
     let (shown_head, shown_body) = split(shown.iter().map(String::as_str).collect());
     let actual: Vec<_> = actual.lines().collect();
     let (head, body) = if shown_head.is_empty() { (Vec::new(), actual) } else { split(actual) };

@@ -136,17 +136,21 @@ struct Document;
 pub fn document() -> utoipa::openapi::OpenApi {
     let document = openapi::with_default(Document::openapi(), REVENUE, "by", "month");
     let limit = |document, path| openapi::with_default(document, path, "limit", parameters::DEFAULT_LIMIT);
-    limit(limit(document, REVENUE), ORDERS_BY_SKU)
+    let document = limit(limit(document, REVENUE), ORDERS_BY_SKU);
+    openapi::secured(document, &OPERATIONS)
 }
 
-/// Path and handler of each resource. Every method is GET.
-fn resources() -> [(&'static str, Route); 2] {
-    [(REVENUE, web::route().to(get_revenue::handle)), (ORDERS_BY_SKU, web::route().to(list_skus::handle))]
+/// Path and access of each resource, for the guard and for the document. Every method is GET.
+const OPERATIONS: [(&str, Access); 2] = [(REVENUE, READ), (ORDERS_BY_SKU, READ)];
+
+fn resources() -> [((&'static str, Access), Route); 2] {
+    let [revenue, orders_by_sku] = OPERATIONS;
+    [(revenue, web::route().to(get_revenue::handle)), (orders_by_sku, web::route().to(list_skus::handle))]
 }
 
 fn routes(app: &mut web::ServiceConfig) {
-    for (path, route) in resources() {
-        app.service(get_resource(path, READ, route));
+    for ((path, access), route) in resources() {
+        app.service(get_resource(path, access, route));
     }
     openapi::serve(app, &document());
 }
