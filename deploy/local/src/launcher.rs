@@ -1,6 +1,8 @@
 //! `cargo run -p local`: the whole system and a demonstration.
 
+mod callers;
 mod demonstration;
+mod hints;
 mod ports;
 mod revenue;
 mod system;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tokio_util::sync::CancellationToken;
 
+use self::callers::Callers;
 use self::demonstration::Parts;
 use self::ports::Ports;
 use self::revenue::Revenue;
@@ -19,9 +22,11 @@ use self::system::System;
 use testkit::database::Database;
 use testkit::postgres::{ServerOptions, Tuning};
 use testkit::services::{ServiceBinaries, ServiceKind};
+use testkit::tokens::Role;
 
 /// The options of the launcher.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Options {
     /// Port of write-api [default: 8081, or a free port if that is in use].
     #[arg(long, value_name = "PORT")]
@@ -51,6 +56,12 @@ pub struct Options {
     /// use.
     #[arg(long)]
     examples: bool,
+    /// Require an access token for every call: the services run with AUTH=jwt.
+    ///
+    /// Makes a key, and prints a token for each role. The tokens are valid for twelve hours, and for this run only.
+    /// Without it, the services run with AUTH=off.
+    #[arg(long)]
+    auth: bool,
     /// Do not build; start the binaries beside this one.
     #[arg(long)]
     no_build: bool,
@@ -71,9 +82,9 @@ pub struct Options {
 pub async fn run(options: Options, stop: CancellationToken) -> Result<()> {
     let once = options.once;
     let Some(launched) = stop.run_until_cancelled(launch(options)).await else { return Ok(()) };
-    let (mut system, mut database) = launched?;
+    let (mut system, mut database, callers) = launched?;
     if !once {
-        print_hints(&system, &database)?;
+        hints::print(&system, &database, &callers)?;
         if let Some(death) = stop.run_until_cancelled(wait_for_a_death(&mut system, &mut database)).await {
             return death;
         }
@@ -81,27 +92,29 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<()> {
     system.stop()
 }
 
-async fn launch(options: Options) -> Result<(System, Database)> {
+async fn launch(options: Options) -> Result<(System, Database, Callers)> {
     let ports = Ports::check(options.write_port, options.read_port, options.feed_port, options.admin_port)?;
     let kinds: &[_] = if options.examples { &ServiceKind::WITH_EXAMPLES } else { &ServiceKind::ALL };
     let binaries = binaries(options.no_build, kinds).await?;
     let database = database(options.database_url, options.data_dir, options.examples).await?;
-    let system = System::start(kinds, &binaries, &database, &ports).await?;
+    let callers = if options.auth { Callers::with_tokens(database.scratch_dir())? } else { Callers::Anyone };
+    let system = System::start(kinds, &binaries, &database, &ports, &callers.variables()).await?;
     let revenue = match system.url(ServiceKind::RevenueApi) {
         "" => None,
-        url => Some(Revenue::before_the_demonstration(url).await?),
+        url => Some(Revenue::before_the_demonstration(callers.client(Role::Revenue)?, url).await?),
     };
     demonstration::run(Parts {
         write_url: system.url(ServiceKind::WriteApi),
         read_url: system.url(ServiceKind::ReadApi),
         projector_url: system.feed_url(),
+        callers: &callers,
         operator: system.operator(&binaries, &database)?,
     })
     .await?;
     if let Some(revenue) = revenue {
         revenue.show().await?;
     }
-    Ok((system, database))
+    Ok((system, database, callers))
 }
 
 /// Returns an error when PostgreSQL or a service ends.
@@ -145,49 +158,6 @@ async fn database(
     }
     print_line(&format!("migrations  {} applied", database.migrations()))?;
     Ok(database)
-}
-
-fn print_hints(system: &System, database: &Database) -> Result<()> {
-    let (write, read) = (system.url(ServiceKind::WriteApi), system.url(ServiceKind::ReadApi));
-    let feed = system.feed_url();
-    let customer = demonstration::CUSTOMER;
-    let revenue = match system.url(ServiceKind::RevenueApi) {
-        "" => String::new(),
-        url => format!(
-            "See the example's read model:\n  curl '{url}/revenue?by=month'\n  curl '{url}/orders-by-sku'\n"
-        ),
-    };
-    print_line(&format!(
-        "
-Place an order:
-  curl -i {write}/orders -H 'content-type: application/json' \\
-    -d '{{\"customer_id\": \"{customer}\", \
-\"items\": [{{\"sku\": \"TEA-EARL-GREY\", \"quantity\": 2, \"price_cents\": 450}}]}}'
-See the order:
-  curl -i '{read}/customers/{customer}/orders?limit=20'
-  or in a browser: {read}/#customer={customer}
-Wait for its events:
-  curl -i '{feed}/events?after=now' -H 'prefer: wait=30'
-Read and try the APIs in a browser:
-  {write}/docs, {read}/docs and {feed}/docs
-{revenue}Check readiness and metrics:
-  curl -i {read_admin}/readyz
-  curl {projector_admin}/metrics
-Run commands of the projector, in another terminal:
-  {export}
-  export WEBHOOK_ALLOW_PRIVATE=true
-  cargo run -p projector -- webhooks list
-Open the database and follow the logs, which are removed at the end:
-  {psql}
-  tail -f {logs}/*.log
-
-Ctrl-C stops everything.",
-        read_admin = system.admin_url(ServiceKind::ReadApi),
-        projector_admin = system.projector_admin_url(),
-        export = database.export(ServiceKind::Projector.role()),
-        psql = database.psql(),
-        logs = database.log_dir().display(),
-    ))
 }
 
 /// Unlike `println!`, returns an error if standard output is closed.

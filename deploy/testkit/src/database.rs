@@ -25,7 +25,7 @@ enum Hosting {
     /// The directory is removed with this value.
     Existing {
         url: String,
-        _logs: Scratch,
+        scratch: Scratch,
     },
 }
 
@@ -50,9 +50,9 @@ impl Database {
     ///
     /// If a migration fails.
     pub async fn existing(url: String) -> Result<Self> {
-        let logs = Scratch::create()?;
-        let log_dir = logs.path().to_path_buf();
-        Self { hosting: Hosting::Existing { url, _logs: logs }, log_dir, migrations: 0 }.migrated().await
+        let scratch = Scratch::create()?;
+        let log_dir = scratch.path().to_path_buf();
+        Self { hosting: Hosting::Existing { url, scratch }, log_dir, migrations: 0 }.migrated().await
     }
 
     async fn migrated(mut self) -> Result<Self> {
@@ -110,6 +110,15 @@ impl Database {
         match &self.hosting {
             Hosting::Private(server) => Some(server),
             Hosting::Existing { .. } => None,
+        }
+    }
+
+    /// A directory for files of this user's processes; removed with this value.
+    #[must_use]
+    pub fn scratch_dir(&self) -> &Path {
+        match &self.hosting {
+            Hosting::Private(server) => server.scratch_dir(),
+            Hosting::Existing { scratch, .. } => scratch.path(),
         }
     }
 

@@ -93,6 +93,12 @@ impl Service {
             let out = File::options().create(true).append(true).open(&log)?;
             let log_start = out.metadata()?.len();
             let mut command = Command::new(program);
+            // Those of the person who runs this would be mixed with those given here.
+            for (name, _) in std::env::vars_os() {
+                if name.as_encoded_bytes().starts_with(b"AUTH_") {
+                    command.env_remove(name);
+                }
+            }
             command
                 .env("ADMIN_PORT", "0")
                 .env("AUTH", "off")

@@ -19,8 +19,10 @@ use self::detail::Detail;
 use self::feed::Feed;
 use self::steps::STEPS;
 use self::webhook::Webhook;
+use super::callers::Callers;
 use super::print_line;
 use testkit::services::Operator;
+use testkit::tokens::Role;
 use testkit::wait;
 
 pub(super) const CUSTOMER: &str = "alice";
@@ -69,13 +71,14 @@ pub(super) struct Parts<'a> {
     pub(super) write_url: &'a str,
     pub(super) read_url: &'a str,
     pub(super) projector_url: &'a str,
+    pub(super) callers: &'a Callers,
     pub(super) operator: Operator,
 }
 
 pub(super) async fn run(parts: Parts<'_>) -> Result<()> {
-    let Parts { write_url, read_url, projector_url, operator } = parts;
-    let client = Client::new();
-    let feed = Feed::from_now_on(&client, projector_url).await?;
+    let Parts { write_url, read_url, projector_url, callers, operator } = parts;
+    let (checkout, customer) = (callers.client(Role::Checkout)?, callers.client(Role::Customer(CUSTOMER))?);
+    let feed = Feed::from_now_on(callers.client(Role::Events)?, projector_url).await?;
     let mut webhook = Webhook::from_now_on(operator).await?;
     print_line(&format!(
         "\n{:<36}  {:>11}  {:>10}  {:>13}",
@@ -84,9 +87,9 @@ pub(super) async fn run(parts: Parts<'_>) -> Result<()> {
     let mut placed = Vec::new();
     for items in BASKETS {
         let start = Instant::now();
-        let order = place(&client, write_url, items).await?;
+        let order = place(&checkout, write_url, items).await?;
         let (placed_in, placed_at) = (start.elapsed(), Instant::now());
-        wait_until_visible(&client, read_url, &order).await?;
+        wait_until_visible(&customer, read_url, &order).await?;
         print_line(&format!(
             "{:<36}  {:>11}  {:>10}  {:>13}",
             order.order_id,
@@ -100,7 +103,7 @@ pub(super) async fn run(parts: Parts<'_>) -> Result<()> {
         placed.push(order);
     }
     let Listed { orders } =
-        get(&client, &format!("{read_url}/customers/{CUSTOMER}/orders?limit=100")).await?;
+        get(&customer, &format!("{read_url}/customers/{CUSTOMER}/orders?limit=100")).await?;
     ensure!(
         placed.iter().all(|order| orders.contains(order)),
         "the list of {CUSTOMER}'s orders is incomplete: {orders:?}"
@@ -109,7 +112,8 @@ pub(super) async fn run(parts: Parts<'_>) -> Result<()> {
 
     let mut shown = Vec::new();
     for ((order, items), steps) in placed.iter().zip(BASKETS).zip(STEPS) {
-        shown.push(steps::take(&client, (write_url, read_url), Detail::placed(order, items), steps).await?);
+        let placed = Detail::placed(order, items);
+        shown.push(steps::take(callers, (write_url, read_url), placed, steps).await?);
     }
     let paid_and_shipped = shown.get(1).context("no such order")?;
     print_line("\nread-api shows of the second one:")?;

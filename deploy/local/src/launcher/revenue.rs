@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use reqwest::Client;
 use serde::Deserialize;
 use testkit::wait;
 
@@ -16,6 +17,7 @@ const VISIBLE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The read service of the example, and how many orders it had counted before the demonstration.
 pub(super) struct Revenue {
+    client: Client,
     url: String,
     orders_before: i64,
 }
@@ -34,14 +36,15 @@ struct MonthlyRevenue {
 }
 
 impl Revenue {
-    pub(super) async fn before_the_demonstration(url: &str) -> Result<Self> {
-        Ok(Self { url: url.to_owned(), orders_before: orders(&months(url).await?) })
+    pub(super) async fn before_the_demonstration(client: Client, url: &str) -> Result<Self> {
+        let orders_before = orders(&months(&client, url).await?);
+        Ok(Self { client, url: url.to_owned(), orders_before })
     }
 
     /// Waits until the orders of the demonstration are counted, and prints all months.
     pub(super) async fn show(self) -> Result<()> {
         let months = wait::until("the revenue of the demonstration", VISIBLE_LIMIT, || async {
-            let months = months(&self.url).await.map_err(|error| format!("{error:#}"))?;
+            let months = months(&self.client, &self.url).await.map_err(|error| format!("{error:#}"))?;
             match orders(&months) - self.orders_before {
                 counted if counted >= PAID => Ok(months),
                 counted => Err(format!("{counted} orders are counted")),
@@ -65,8 +68,8 @@ fn orders(months: &[MonthlyRevenue]) -> i64 {
     months.iter().map(|month| month.orders).sum()
 }
 
-async fn months(url: &str) -> Result<Vec<MonthlyRevenue>> {
-    let response = reqwest::get(format!("{url}/revenue?by=month&limit=1000")).await;
+async fn months(client: &Client, url: &str) -> Result<Vec<MonthlyRevenue>> {
+    let response = client.get(format!("{url}/revenue?by=month&limit=1000")).send().await;
     let page: Page = response.context("revenue-api did not respond")?.error_for_status()?.json().await?;
     Ok(page.revenue)
 }

@@ -23,12 +23,13 @@ impl System {
         binaries: &ServiceBinaries,
         database: &Database,
         ports: &Ports,
+        variables: &[(String, String)],
     ) -> Result<Self> {
         let mut system = Self { services: Vec::new() };
         let width =
             kinds.iter().map(|kind| kind.name().len()).max().unwrap_or_default().max("migrations".len());
         for kind in kinds {
-            let service = start_service(*kind, &binaries.program(*kind), database, ports).await?;
+            let service = start_service(*kind, &binaries.program(*kind), database, ports, variables).await?;
             print_line(
                 format!("{:<width$}  {:<21}  probes {}", kind.name(), service.url(), service.admin_url())
                     .as_str(),
@@ -92,14 +93,16 @@ async fn start_service(
     program: &Path,
     database: &Database,
     ports: &Ports,
+    variables: &[(String, String)],
 ) -> Result<Service> {
     let url = database.url_for(kind.role())?;
     let mut failure = None;
     for Pair { api, admin } in ports.candidates(kind) {
         let admin = admin.to_string();
         // The receiver of the demonstration listens on this machine.
-        let variables = [("ADMIN_PORT", admin.as_str()), ("WEBHOOK_ALLOW_PRIVATE", "true")];
-        let mut service = Service::start_with(&variables, kind, program, &url, api, database.log_dir())?;
+        let mut all = vec![("ADMIN_PORT", admin.as_str()), ("WEBHOOK_ALLOW_PRIVATE", "true")];
+        all.extend(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let mut service = Service::start_with(&all, kind, program, &url, api, database.log_dir())?;
         match service.wait_until_ready().await {
             Ok(()) => return Ok(service),
             // A service that still runs has its ports; another pair would not help.

@@ -82,6 +82,27 @@ async fn the_option_examples_shows_what_the_example_has_added_up_and_where_it_is
 }
 
 #[tokio::test]
+async fn the_option_auth_shows_the_same_and_leaves_neither_tokens_nor_keys() -> Result<()> {
+    ServiceBinaries::build_all(&ServiceKind::WITH_EXAMPLES).await?;
+    let temp_dir = tempfile::tempdir()?;
+    open_to_the_servers_user(temp_dir.path())?;
+    let output = run_once(Path::new(PROGRAM), |command| {
+        // Those of the person who starts it must not count.
+        command.env("AUTH", "off").env("AUTH_JWKS_URL", "https://issuer.example/jwks");
+        command.args(["--auth", "--examples"]).env("TMPDIR", temp_dir.path());
+    })
+    .await?;
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    for shown in ["alice has 3 orders", "order_shipped    shipped, version 3", "revenue-api shows:"] {
+        assert!(said.contains(shown), "{shown:?} is missing: {said}");
+    }
+    assert!(!said.contains("eyJ"), "a token is shown, and nothing runs any more: {said}");
+    assert_eq!(std::fs::read_dir(temp_dir.path())?.count(), 0, "files were left");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_data_directory_keeps_the_orders() -> Result<()> {
     let data = tempfile::tempdir()?;
     open_to_the_servers_user(data.path())?;
@@ -217,6 +238,7 @@ async fn help_names_every_option_and_no_secret() -> Result<()> {
         "--once",
         "--data-dir",
         "--examples",
+        "--auth",
         "--no-build",
         "DATABASE_URL",
     ] {

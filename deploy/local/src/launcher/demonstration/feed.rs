@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::{VISIBLE_LIMIT, print_line};
 
 /// A reader of the feed.
-pub(super) struct Feed<'a> {
-    client: &'a Client,
+pub(super) struct Feed {
+    client: Client,
     url: String,
     checkpoint: String,
 }
@@ -40,9 +40,9 @@ struct State {
     status: String,
 }
 
-impl<'a> Feed<'a> {
+impl Feed {
     /// Gets the events that are logged from now on.
-    pub(super) async fn from_now_on(client: &'a Client, projector_url: &str) -> Result<Self> {
+    pub(super) async fn from_now_on(client: Client, projector_url: &str) -> Result<Self> {
         let mut feed = Self { client, url: format!("{projector_url}/events"), checkpoint: "now".to_owned() };
         feed.checkpoint = feed.page("wait=0").await?.checkpoint;
         Ok(feed)

@@ -1,28 +1,35 @@
 //! Takes the orders of the demonstration through their steps.
 
 use anyhow::{Context, Result, ensure};
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::detail::Detail;
-use super::print_line;
+use super::{CUSTOMER, Callers, print_line};
+use testkit::tokens::Role;
 
 /// The steps of each order.
 pub(super) const STEPS: [&[Step]; 3] = [
-    &[Step { name: "pay", details: Details::NONE }],
+    &[Step { name: "pay", by: Role::Payment, details: Details::NONE }],
     &[
-        Step { name: "pay", details: Details::NONE },
+        Step { name: "pay", by: Role::Payment, details: Details::NONE },
         Step {
             name: "ship",
+            by: Role::Warehouse,
             details: Details { carrier: Some("DHL"), tracking_number: Some("JD0146000"), reason: None },
         },
     ],
-    &[Step { name: "cancel", details: Details { reason: Some("Ordered twice"), ..Details::NONE } }],
+    &[Step {
+        name: "cancel",
+        by: Role::Customer(CUSTOMER),
+        details: Details { reason: Some("Ordered twice"), ..Details::NONE },
+    }],
 ];
 
 /// A step of an order, named as in its path.
 pub(super) struct Step {
     name: &'static str,
+    by: Role<'static>,
     details: Details,
 }
 
@@ -50,14 +57,15 @@ struct Taken {
 
 /// Takes the steps, and returns what read-api shows of the order then: all of its data.
 pub(super) async fn take(
-    client: &Client,
+    callers: &Callers,
     (write_url, read_url): (&str, &str),
     mut expected: Detail,
     steps: &[Step],
 ) -> Result<Detail> {
-    for Step { name, details } in steps {
+    for Step { name, by, details } in steps {
         let url = format!("{write_url}/orders/{}/{name}", expected.order_id);
-        let response = client.post(url).json(details).send().await.context("write-api did not respond")?;
+        let request = callers.client(*by)?.post(url).json(details);
+        let response = request.send().await.context("write-api did not respond")?;
         let status = response.status();
         ensure!(status == StatusCode::OK, "write-api returned {status}: {}", response.text().await?);
         let Taken { status, version, updated_at } = response.json().await?;
@@ -75,7 +83,8 @@ pub(super) async fn take(
     }
     // The read waits until the model has the version.
     let url = format!("{read_url}/orders/{}?min_version={}", expected.order_id, expected.version);
-    let response = client.get(url).header("prefer", "wait=10").send().await?.error_for_status()?;
+    let customer = callers.client(Role::Customer(CUSTOMER))?;
+    let response = customer.get(url).header("prefer", "wait=10").send().await?.error_for_status()?;
     let shown: Detail = response.json().await?;
     ensure!(shown == expected, "read-api shows {shown:?} instead of {expected:?}");
     Ok(shown)
