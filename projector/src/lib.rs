@@ -154,7 +154,9 @@ impl Projector {
         let routes = feed::routes(config.feed, &config.database, log, &registry, clients, drain)?;
         let (authenticator, keeping_keys) =
             Authenticator::start(&config.auth, &config.http, &health, &registry)?;
-        workers.spawn(keeping_keys);
+        // Callers are verified until the drain.
+        let drain = phases.drain.clone();
+        workers.spawn(async move { drain.run_until_cancelled(keeping_keys).await.unwrap_or_default() });
         let server = service_kit::http::bind(
             &config.http,
             default_ports::PROJECTOR,
