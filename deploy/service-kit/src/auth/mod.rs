@@ -1,7 +1,7 @@
 //! Who may call, and what each caller may do.
 //!
-//! Every resource names its [`Access`]. The guard of the resource checks the caller's token before a byte of the body is
-//! read, and gives the handler a [`Grant`].
+//! Every resource names its [`Access`]. The guard of the resource checks the caller's token before a byte of the body
+//! is read, and gives the handler a [`Grant`].
 //!
 //! | File | Holds |
 //! |---|---|

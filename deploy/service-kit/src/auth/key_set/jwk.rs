@@ -11,8 +11,9 @@ use crate::auth::text;
 pub(crate) struct Key {
     kid: Box<str>,
     algorithms: Vec<Algorithm>,
-    public_key: PublicKey,
-    decoding_key: DecodingKey,
+    public: PublicKey,
+    /// The same for the library.
+    decoding: DecodingKey,
 }
 
 /// Why a key must not be used.
@@ -63,15 +64,14 @@ impl Key {
 
     /// Whether `signature`, in base64url, is that of `message`.
     pub(in crate::auth) fn verifies(&self, algorithm: Algorithm, message: &str, signature: &str) -> bool {
-        jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.decoding_key, algorithm)
+        jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.decoding, algorithm)
             .unwrap_or_default()
     }
 }
 
-/// The decoding key is made from the public key.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        (&self.kid, &self.algorithms, &self.public_key) == (&other.kid, &other.algorithms, &other.public_key)
+        (&self.kid, &self.algorithms, &self.public) == (&other.kid, &other.algorithms, &other.public)
     }
 }
 
@@ -91,10 +91,10 @@ pub(super) fn parse(jwk: &Value, configured: &[Algorithm]) -> Result<Key, Unusab
     if !is_for_verifying(members) {
         return Err(Unusable::NotForVerifying);
     }
-    let public_key = PublicKey::parse(members)?;
-    let algorithms = algorithms(members, &public_key, configured)?;
-    let decoding_key = public_key.decoding_key();
-    Ok(Key { kid: kid.into(), algorithms, public_key, decoding_key })
+    let public = PublicKey::parse(members)?;
+    let algorithms = algorithms(members, &public, configured)?;
+    let decoding = public.decoding_key();
+    Ok(Key { kid: kid.into(), algorithms, public, decoding })
 }
 
 /// A member that is missing restricts nothing.
@@ -107,14 +107,14 @@ fn is_for_verifying(members: &Map<String, Value>) -> bool {
 
 fn algorithms(
     members: &Map<String, Value>,
-    public_key: &PublicKey,
+    public: &PublicKey,
     configured: &[Algorithm],
 ) -> Result<Vec<Algorithm>, Unusable> {
     let only = match members.get("alg") {
         None => None,
         Some(alg) => Some(alg.as_str().and_then(|alg| alg.parse().ok()).ok_or(Unusable::Algorithm)?),
     };
-    let fitting = public_key.algorithms().iter().copied();
+    let fitting = public.algorithms().iter().copied();
     let usable = fitting.filter(|fitting| only.is_none_or(|only: Algorithm| only == *fitting));
     let usable: Vec<_> = usable.filter(|usable| configured.contains(usable)).collect();
     if usable.is_empty() { Err(Unusable::Algorithm) } else { Ok(usable) }

@@ -1,7 +1,7 @@
 //! Verifies one token: a JWT (RFC 7519) in compact form, with the checks of RFC 8725 and RFC 9068.
 //!
-//! The library verifies the signature only. Its own checks are too weak for access tokens: it accepts any `typ`, `crit`,
-//! a token without `aud`, an empty `sub`, and a key of any kind.
+//! The library verifies the signature only. Its other checks are too weak for access tokens: it accepts any `typ`,
+//! `crit`, a token without `aud`, an empty `sub`, and a key of any kind.
 
 mod claims;
 mod error;

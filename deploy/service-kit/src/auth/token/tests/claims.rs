@@ -150,7 +150,7 @@ fn without_a_customer_claim_the_token_is_nobodys() {
     let claims = with(valid_claims(), "https://a.test/customer", "customer-2");
     let token = ED25519.sign(&header("EdDSA", &ED25519).to_string(), &claims.to_string());
     let caller = verify_with(&token, &keys(), &rules).unwrap();
-    assert_eq!((caller.customer(), &*caller.scopes), (Some("customer-2"), &[] as &[Box<str>]));
+    assert_eq!((caller.customer(), caller.scopes.len()), (Some("customer-2"), 0));
 }
 
 #[test]

@@ -94,12 +94,12 @@ fn verify_with(token: &str, keys: &KeySet, rules: &Rules) -> Result<Caller, Toke
     token.verify(key, rules, DateTime::from_timestamp(NOW, 0).unwrap())
 }
 
-/// What becomes of a token with this header, signed with EdDSA.
+/// What becomes of a token with this header, signed with `EdDSA`.
 fn verify_header(header: &Value) -> Result<Caller, TokenError> {
     verify(&ED25519.sign(&header.to_string(), &valid_claims().to_string()))
 }
 
-/// What becomes of a token with these claims, signed with EdDSA.
+/// What becomes of a token with these claims, signed with `EdDSA`.
 fn verify_claims(claims: &Value) -> Result<Caller, TokenError> {
     verify(&ED25519.sign(&header("EdDSA", &ED25519).to_string(), &claims.to_string()))
 }
