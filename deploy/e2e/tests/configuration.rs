@@ -169,7 +169,9 @@ fn the_table_has_the_defaults_of_the_code() -> Result<()> {
 
 /// The variables that appear in the code, in checks and in errors.
 fn variables_in(dir: &Path, found: &mut BTreeSet<String>) -> Result<()> {
-    let name = Regex::new(r#"(?:in_range\(|variable: |check_address\(|value\()"([A-Z][A-Z_]+)""#)?;
+    let name = Regex::new(
+        r#"(?:in_range\(|variable: |check_address\(|value\(|claim\(|text\(|let variable = )"([A-Z][A-Z_]+)""#,
+    )?;
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
@@ -193,5 +195,32 @@ fn the_table_has_every_variable_of_the_code() -> Result<()> {
     assert!(in_code.len() > 20, "found too few variables: {in_code:?}");
     let missing: Vec<_> = in_code.difference(&table).collect();
     assert!(missing.is_empty(), "not in the table: {missing:?}");
+    Ok(())
+}
+
+/// A variable and its default, in the tables of both documents.
+#[test]
+fn the_document_on_tokens_lists_the_variables_and_defaults_of_the_table() -> Result<()> {
+    let document = fs::read_to_string(workspace().join("docs/authentication.md"))?;
+    let (_, section) = document.split_once("\n### Settings\n").context("no section on settings")?;
+    let section = section.split("\n### ").next().unwrap_or_default();
+    let listed = section.lines().filter(|line| line.starts_with("| `")).map(|line| -> Result<_> {
+        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
+        let [_, variable, default, ..] = cells.as_slice() else { anyhow::bail!("too few columns: {line}") };
+        Ok((variable.clone(), default.clone()))
+    });
+    let listed: Vec<_> = listed.collect::<Result<_>>()?;
+    let rows = table()?.into_iter().filter(|row| row.variable.starts_with("AUTH"));
+    let rows: Vec<_> = rows.map(|row| (row.variable, row.default)).collect();
+    assert_eq!(listed, rows);
+    Ok(())
+}
+
+#[test]
+fn no_variable_is_in_the_table_twice_for_a_process() -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for Row { variable, processes, .. } in table()? {
+        assert!(seen.insert((variable.clone(), processes)), "{variable}");
+    }
     Ok(())
 }
