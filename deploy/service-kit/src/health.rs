@@ -3,6 +3,8 @@
 //! The process records its own successes, and the probe only reads them. If the probe queried the database, one locked
 //! table would make all replicas unready at once.
 
+mod condition;
+
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+pub use self::condition::Condition;
+use self::condition::Conditions;
 use crate::config::{self, ConfigError, Vars, in_range};
 
 /// The `READINESS_*` variables.
@@ -49,7 +53,8 @@ impl HealthConfig {
 #[error("{0}")]
 pub struct NotReady(pub Cow<'static, str>);
 
-/// The health of the process. It is ready if it has succeeded recently, has no lasting fault and is not stopping.
+/// The health of the process. It is ready if it has succeeded recently, has no lasting fault, meets all conditions and
+/// is not stopping.
 #[derive(Clone)]
 pub struct Health {
     stop: CancellationToken,
@@ -62,6 +67,7 @@ struct Record {
     /// Milliseconds from `epoch` to the last success, plus one; 0 before the first.
     last_success: AtomicU64,
     fault: Mutex<Fault>,
+    conditions: Conditions,
 }
 
 #[derive(Default)]
@@ -81,8 +87,13 @@ impl Health {
     /// As [`Self::new`]; stays ready for `grace` without a success.
     #[must_use]
     pub fn with_grace(grace: Duration, stop: CancellationToken) -> Self {
-        let record =
-            Record { grace, epoch: Instant::now(), last_success: AtomicU64::new(0), fault: Mutex::default() };
+        let record = Record {
+            grace,
+            epoch: Instant::now(),
+            last_success: AtomicU64::new(0),
+            fault: Mutex::default(),
+            conditions: Conditions::default(),
+        };
         Self { stop, record: Arc::new(record) }
     }
 
@@ -107,6 +118,12 @@ impl Health {
         *self.fault() = Fault::default();
     }
 
+    /// Adds a condition, which is not met yet. While it is not, the process is not ready, and `reason` says why.
+    #[must_use]
+    pub fn add_condition(&self, reason: &'static str) -> Condition {
+        self.record.conditions.add(reason)
+    }
+
     /// Whether the process should get traffic now. Only reads the records.
     ///
     /// # Errors
@@ -119,7 +136,7 @@ impl Health {
         let is_recent = self.since_last_success().is_some_and(|since| since <= self.record.grace);
         let fault = self.fault();
         if is_recent && !fault.is_lasting {
-            return Ok(());
+            return self.record.conditions.check();
         }
         let unknown = || NotReady("The process has had no success recently.".into());
         Err(fault.reason.clone().unwrap_or_else(unknown))
@@ -195,6 +212,20 @@ mod tests {
         assert_eq!(health.ready(), Err(NotReady("The encoding is wrong.".into())));
         health.clear_fault();
         assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[test]
+    fn a_condition_that_is_not_met_turns_readiness_off_despite_successes() {
+        let (health, _stop) = health(60_000);
+        let keys = health.add_condition("There are no keys.");
+        health.succeeded();
+        health.clear_fault();
+        assert_eq!(health.ready(), Err(NotReady("There are no keys.".into())));
+        keys.set(true);
+        assert_eq!(health.ready(), Ok(()));
+        keys.set(false);
+        health.succeeded();
+        assert_eq!(health.ready(), Err(NotReady("There are no keys.".into())));
     }
 
     #[test]

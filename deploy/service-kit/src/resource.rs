@@ -81,7 +81,7 @@ async fn in_a_span(
     // What declares nothing needs a right that nobody has.
     let access = declared.map_or(Access::Needs(&[]), |declared| declared.access);
     async move {
-        auth_guard::check(&request, access)?;
+        auth_guard::check(&request, access).await?;
         next.call(request).await
     }
     .instrument(span)

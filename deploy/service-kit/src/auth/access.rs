@@ -1,5 +1,8 @@
 //! What a resource needs.
 
+use std::sync::Arc;
+
+use super::verified::Verified;
 use super::{Caller, Grant};
 
 /// Who may use a resource.
@@ -35,8 +38,8 @@ impl Right {
     }
 }
 
-/// What `caller` may do with a resource that needs one of `rights`; `None` if it has none of them.
-pub(super) fn grant(caller: &Caller, rights: &'static [Right]) -> Option<Grant> {
-    let right = rights.iter().find(|right| right.is_held_by(caller))?;
-    Some(Grant::of(caller, right.scope()))
+/// What this caller may do with a resource that needs one of `rights`; `None` if it has none of them.
+pub(super) fn grant(verified: &Arc<Verified>, rights: &'static [Right]) -> Option<Grant> {
+    let right = rights.iter().find(|right| right.is_held_by(&verified.caller))?;
+    Some(Grant::of(Arc::clone(verified), right.scope()))
 }

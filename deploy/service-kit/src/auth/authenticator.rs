@@ -1,52 +1,187 @@
-//! Verifies tokens.
+//! Verifies the tokens of callers.
 
-use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
+use chrono::Utc;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use metrics::{counter, gauge};
 
-use super::{AuthConfig, Caller};
+use super::AuthConfig;
+use super::bearer;
+use super::cache::{Cache, TokenHash};
+use super::config::KeySource;
+use super::keys::{Keeper, Keys, Reports, Source};
+use super::metrics::{Metrics, Reason, register_enabled};
+use super::refusal::Refusal;
+use super::token::{Rules, TokenError, Unverified};
+use super::verified::{Clock, Verified};
 use crate::config::ConfigError;
 use crate::health::Health;
 use crate::http::HttpConfig;
 use crate::metrics::Registry;
+use crate::overload::OncePerSecond;
+
+/// How often a process without authentication says so.
+const WARN_EVERY: Duration = Duration::from_mins(10);
+
+const NO_KEYS: &str = "The keys that verify access tokens are not known.";
 
 /// Verifies the tokens of callers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Authenticator {
     /// `AUTH=off`: nobody needs a token.
     Off,
+    /// `AUTH=jwt`.
+    Jwt(Arc<JwtAuthenticator>),
 }
 
-/// Why a request is refused before its handler runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// 400: there are two `Authorization` headers.
-    TwoHeaders,
-    /// 401: there is no valid token.
-    Unauthenticated,
-    /// 503: there are no keys yet.
-    NoKeys,
+/// Verifies tokens with the keys of the issuer.
+pub struct JwtAuthenticator {
+    rules: Rules,
+    keys: Arc<Keys>,
+    cache: Arc<Cache<Verified>>,
+    metrics: Metrics,
+    /// The log line of refused callers.
+    line: OncePerSecond,
+    clock: Clock,
 }
 
 impl Authenticator {
-    /// The authenticator of a process, and the task that keeps its keys.
+    /// The authenticator of a process, and the task that keeps its keys. It needs no answer of the issuer: the process
+    /// is ready once there are keys.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when `AUTH` is `off` and the API is reachable from other machines.
     pub fn start(
-        _config: &AuthConfig,
-        _http: &HttpConfig,
-        _health: &Health,
-        _registry: &Registry,
-    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), ConfigError> {
-        Ok((Self::Off, std::future::pending()))
+        config: &AuthConfig,
+        http: &HttpConfig,
+        health: &Health,
+        registry: &Registry,
+    ) -> Result<(Self, BoxFuture<'static, ()>), ConfigError> {
+        let configured = config.trusted.as_ref().zip(Rules::from_config(config));
+        register_enabled(registry, configured.is_some());
+        let Some((trusted, rules)) = configured else {
+            let address = http.ip();
+            if !address.to_canonical().is_loopback() {
+                let reason =
+                    format!("must not be `off` with BIND_ADDRESS={address}: other machines can reach it");
+                return Err(ConfigError::Invalid { variable: "AUTH", reason });
+            }
+            return Ok((Self::Off, keep_warning().boxed()));
+        };
+        let source = match &trusted.keys {
+            KeySource::Url(url) => Source::url(url.clone()),
+            KeySource::File(path) => Source::File(path.clone()),
+        };
+        let (jwt, keeper) = JwtAuthenticator::new(rules, source, Arc::new(Utc::now), health, registry);
+        Ok((Self::Jwt(Arc::new(jwt)), keeper.run().boxed()))
     }
 
-    /// The caller; `None` with `AUTH=off`.
-    pub(super) fn authenticate(&self, _headers: &HeaderMap) -> Result<Option<Caller>, Refused> {
+    /// The caller; `None` with `AUTH=off`. Waits only if the key of the token must be fetched.
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Arc<Verified>>, Refusal> {
         match self {
             Self::Off => Ok(None),
+            Self::Jwt(jwt) => jwt.authenticate(headers).await.map(Some),
         }
+    }
+
+    /// Counts a caller whose token is valid, and not enough.
+    pub(super) fn count_insufficient_scope(&self) {
+        if let Self::Jwt(jwt) = self {
+            jwt.metrics.refused(Reason::InsufficientScope);
+        }
+    }
+}
+
+impl JwtAuthenticator {
+    pub(super) fn new(
+        rules: Rules,
+        source: Source,
+        clock: Clock,
+        health: &Health,
+        registry: &Registry,
+    ) -> (Self, Keeper) {
+        let reports = registry.register(|| Reports {
+            has_keys: health.add_condition(NO_KEYS),
+            age_seconds: gauge!("orders_auth_keys_age_seconds"),
+            fetch_failures: counter!("orders_auth_key_fetch_failures_total"),
+        });
+        let cache = Arc::new(Cache::new());
+        let stale = Arc::clone(&cache);
+        let (keeper, keys) = Keeper::new(source, rules.algorithms().into(), reports, move || stale.clear());
+        let jwt = Self {
+            rules,
+            keys,
+            cache,
+            metrics: Metrics::register(registry),
+            line: OncePerSecond::new(),
+            clock,
+        };
+        (jwt, keeper)
+    }
+
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Verified>, Refusal> {
+        let token = bearer::token(headers);
+        let verified = match (self.keys.generation(), token) {
+            (None, _) => Err(Refusal::NoKeys),
+            (_, Err(error)) => Err(error.into()),
+            (Some(generation), Ok(token)) => self.verify_once(generation, token).await,
+        };
+        verified.inspect_err(|refusal| {
+            self.metrics.refused(refusal.reason());
+            refusal.log(&self.line, token.ok());
+        })
+    }
+
+    async fn verify_once(&self, generation: u64, token: &str) -> Result<Arc<Verified>, Refusal> {
+        let hash = TokenHash::of(token);
+        if let Some(verified) = self.cache.get(hash, generation, (self.clock)()) {
+            return Ok(verified);
+        }
+        let verified = Arc::new(self.verify(token).await?);
+        let exp = verified.caller.exp;
+        // Within the leeway it is verified each time.
+        if (self.clock)() < exp {
+            self.cache.insert(hash, verified.version.generation, exp, Arc::clone(&verified));
+        }
+        Ok(verified)
+    }
+
+    async fn verify(&self, token: &str) -> Result<Verified, Refusal> {
+        let unverified = Unverified::parse(token, &self.rules)?;
+        let kid = unverified.kid();
+        let mut version = self.keys.current();
+        if version.keys.find(kid).is_none() {
+            // Boxed: it is rare, and would make each request larger.
+            let fetched = Box::pin(self.keys.fetch_for(kid)).await;
+            version = fetched.ok_or_else(|| self.unknown_key())?;
+        }
+        let key = version.keys.find(kid).ok_or(TokenError::UnknownKey)?;
+        self.metrics.verifications.increment(1);
+        let caller = unverified.verify(key, &self.rules, (self.clock)())?;
+        let (kid, keys, clock) = (kid.into(), Arc::clone(&self.keys), Arc::clone(&self.clock));
+        Ok(Verified { caller, kid, version, keys, clock })
+    }
+
+    #[cfg(test)]
+    pub(super) fn cache_len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// The last key may have gone meanwhile.
+    fn unknown_key(&self) -> Refusal {
+        if self.keys.generation().is_none() { Refusal::NoKeys } else { TokenError::UnknownKey.into() }
+    }
+}
+
+async fn keep_warning() {
+    let mut tick = tokio::time::interval(WARN_EVERY);
+    loop {
+        tick.tick().await;
+        tracing::warn!("AUTH=off: everybody who can reach the API on this machine may use all of it");
     }
 }

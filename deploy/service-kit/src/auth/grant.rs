@@ -2,23 +2,20 @@
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
 
 use super::Caller;
+use super::verified::Verified;
 use crate::problem::Problem;
 
-/// The longest time between two looks at the system clock, which may be set.
-const CLOCK_CHECK: Duration = Duration::from_secs(1);
-
 /// What this caller may do with this resource. Handlers take it as a parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Grant {
     /// `None` with `AUTH=off`.
-    token: Option<(Caller, &'static str)>,
+    token: Option<(Arc<Verified>, &'static str)>,
 }
 
 impl Grant {
@@ -27,14 +24,14 @@ impl Grant {
         Self { token: None }
     }
 
-    pub(super) fn of(caller: &Caller, scope: &'static str) -> Self {
-        Self { token: Some((caller.clone(), scope)) }
+    pub(super) const fn of(verified: Arc<Verified>, scope: &'static str) -> Self {
+        Self { token: Some((verified, scope)) }
     }
 
     /// The one customer whose orders the caller may use; `None` for those of all customers.
     #[must_use]
     pub fn customer(&self) -> Option<&str> {
-        self.token.as_ref()?.0.customer()
+        self.caller()?.customer()
     }
 
     /// Whether the caller may use the orders of `customer`.
@@ -46,7 +43,7 @@ impl Grant {
     /// Who calls; `None` with `AUTH=off`.
     #[must_use]
     pub fn subject(&self) -> Option<&Arc<str>> {
-        self.token.as_ref().map(|(caller, _)| &caller.subject)
+        self.caller().map(|caller| &caller.subject)
     }
 
     /// The scope by which the caller is allowed; `None` with `AUTH=off`.
@@ -58,19 +55,23 @@ impl Grant {
     /// When the token expires; `None` with `AUTH=off`.
     #[must_use]
     pub fn expires(&self) -> Option<DateTime<Utc>> {
-        self.token.as_ref().map(|(caller, _)| caller.expires)
+        self.caller().map(|caller| caller.expires)
     }
 
     /// Completes when the token is no longer valid: it has expired, or its key was withdrawn. A long response must end
     /// then. Never completes with `AUTH=off`.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let expires = self.expires();
+        let token = self.token.clone();
         async move {
-            let Some(expires) = expires else { return std::future::pending().await };
-            while let Ok(left) = (expires - Utc::now()).to_std() {
-                tokio::time::sleep(left.min(CLOCK_CHECK)).await;
+            match token {
+                Some((verified, _)) => verified.ended().await,
+                None => std::future::pending().await,
             }
         }
+    }
+
+    fn caller(&self) -> Option<&Caller> {
+        self.token.as_ref().map(|(verified, _)| &verified.caller)
     }
 }
 

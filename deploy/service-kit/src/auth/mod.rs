@@ -7,9 +7,14 @@
 //! |---|---|
 //! | `access` | what a resource needs |
 //! | `caller` | the claims of a verified token |
+//! | `verified` | a caller whose token was verified, and how long that counts |
 //! | `grant` | what this caller may do here |
 //! | `guard` | runs before each handler |
-//! | `authenticator` | verifies tokens |
+//! | `authenticator` | verifies the tokens of callers |
+//! | `bearer` | the token in the `Authorization` header |
+//! | `cache` | tokens that were verified |
+//! | `keys` | the keys that verify tokens: source, refresh, age |
+//! | `refusal`, `metrics` | what the caller, the log and the metrics get |
 //! | `config` | the `AUTH*` variables |
 //! | `key_set` | the keys of an issuer |
 //! | `token` | verifies one token |
@@ -18,19 +23,27 @@
 
 mod access;
 mod authenticator;
+mod bearer;
+mod cache;
 mod caller;
 mod config;
 mod grant;
 pub(crate) mod guard;
 mod key_set;
+mod keys;
+mod metrics;
+mod refusal;
 mod strict_json;
 #[cfg(test)]
 mod test_keys;
+#[cfg(test)]
+mod tests;
 mod text;
 mod token;
+mod verified;
 
 pub use self::access::{Access, Right};
-pub use self::authenticator::{Authenticator, Refused};
+pub use self::authenticator::{Authenticator, JwtAuthenticator};
 pub use self::caller::Caller;
 pub use self::config::AuthConfig;
 pub use self::grant::Grant;

@@ -84,6 +84,11 @@ impl HttpConfig {
         Ok(config)
     }
 
+    /// The address to listen on.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.bind_address
+    }
+
     pub(super) fn address(&self, default_port: u16) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.port.unwrap_or(default_port))
     }

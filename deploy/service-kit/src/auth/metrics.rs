@@ -1,0 +1,74 @@
+//! The metrics of authentication.
+
+use std::collections::BTreeMap;
+
+use metrics::{Counter, counter, gauge};
+
+use crate::metrics::Registry;
+
+/// Why a request was refused, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reason {
+    NoKeys,
+    NoToken,
+    TwoHeaders,
+    Malformed,
+    Type,
+    Algorithm,
+    UnknownKey,
+    Signature,
+    Claims,
+    Issuer,
+    Audience,
+    Expired,
+    NotYetValid,
+    InsufficientScope,
+}
+
+impl Reason {
+    const ALL: [(Self, &'static str); 14] = [
+        (Self::NoKeys, "no_keys"),
+        (Self::NoToken, "no_token"),
+        (Self::TwoHeaders, "two_headers"),
+        (Self::Malformed, "malformed"),
+        (Self::Type, "type"),
+        (Self::Algorithm, "algorithm"),
+        (Self::UnknownKey, "unknown_key"),
+        (Self::Signature, "signature"),
+        (Self::Claims, "claims"),
+        (Self::Issuer, "issuer"),
+        (Self::Audience, "audience"),
+        (Self::Expired, "expired"),
+        (Self::NotYetValid, "not_yet_valid"),
+        (Self::InsufficientScope, "insufficient_scope"),
+    ];
+}
+
+/// The counters of the authenticator.
+pub(super) struct Metrics {
+    refused: BTreeMap<Reason, Counter>,
+    /// Tokens that were not in the cache.
+    pub(super) verifications: Counter,
+}
+
+impl Metrics {
+    pub(super) fn register(registry: &Registry) -> Self {
+        registry.register(|| Self {
+            refused: Reason::ALL
+                .map(|(reason, label)| (reason, counter!("orders_auth_refused_total", "reason" => label)))
+                .into(),
+            verifications: counter!("orders_auth_verifications_total"),
+        })
+    }
+
+    pub(super) fn refused(&self, reason: Reason) {
+        if let Some(counter) = self.refused.get(&reason) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// Says whether callers need a token.
+pub(super) fn register_enabled(registry: &Registry, is_enabled: bool) {
+    registry.register(|| gauge!("orders_auth_enabled")).set(if is_enabled { 1.0 } else { 0.0 });
+}

@@ -1,0 +1,131 @@
+//! Over real sockets, with the listener of the services.
+
+use std::net::SocketAddr;
+
+use actix_web::{HttpResponse, web};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::super::{Access, Authenticator, Grant, Right};
+use super::*;
+use crate::http::{Admin, AdminConfig, HttpConfig, Served, bind};
+use crate::resource::post_resource;
+use crate::shutdown::Stop;
+
+/// Runs `test` with a server that has one resource for the scope `read` and one for `write`.
+async fn with_server<F: Future<Output = ()>>(process: &Process, test: impl FnOnce(SocketAddr) -> F) {
+    let vars = |vars: &[(&str, &str)]| -> Vars {
+        vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let http = vars(&[("PORT", "0"), ("SHUTDOWN_DELAY_MS", "0"), ("HTTP_WORKERS", "1")]);
+    let http = HttpConfig::from_vars(&http).unwrap();
+    let admin = AdminConfig::from_vars(&vars(&[("ADMIN_PORT", "0")])).unwrap();
+    let admin = Admin::start(&admin, 0, &process.health, &process.registry, |_| {}).unwrap();
+    let begun = CancellationToken::new();
+    let authenticator = Authenticator::Jwt(Arc::clone(&process.jwt));
+    let routes = |app: &mut web::ServiceConfig| {
+        let handler = |grant: Grant, body: web::Bytes| async move {
+            HttpResponse::Ok().body(format!("{} bytes by {}", body.len(), grant.subject().unwrap()))
+        };
+        let read = Access::Needs(&[Right::Any("read")]);
+        let write = Access::Needs(&[Right::Any("write"), Right::Own("write:own")]);
+        app.service(post_resource("/read", read, web::route().to(handler))).service(post_resource(
+            "/write",
+            write,
+            web::route().to(handler),
+        ));
+    };
+    let connections = Served::plan(&http, 0).unwrap();
+    let mut server =
+        bind(&http, 0, connections, admin, Stop::new(begun.clone()), authenticator, routes).unwrap();
+    let address = server.address();
+    let stopped = async {
+        test(address).await;
+        begun.cancel();
+    };
+    let (ended, ()) = tokio::join!(server.run(), stopped);
+    ended.unwrap();
+}
+
+/// Sends a head that announces a body, and no body. Returns the response.
+async fn announce_a_body(address: SocketAddr, path: &str, headers: &[String]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    let read = async {
+        loop {
+            let text = String::from_utf8(response.clone()).unwrap();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+                if body.len() == length.parse::<usize>().unwrap() {
+                    return text;
+                }
+            }
+            response.push(stream.read_u8().await.unwrap());
+        }
+    };
+    let response = tokio::time::timeout(Duration::from_secs(10), read).await;
+    response.expect("a response without a byte of the body")
+}
+
+fn authorization(token: &str) -> String {
+    format!("authorization: Bearer {token}")
+}
+
+#[actix_web::test]
+async fn a_request_is_refused_before_a_byte_of_its_body_is_read() {
+    let key = TestKey::ed25519("key");
+    let process = Process::ready(KeyFile::new(&document(&[&key])).source()).await;
+    let (valid, expired) = (token_of(&key, "alice", START + 60), token_of(&key, "alice", START - 60));
+    let mut bodies = Vec::new();
+    with_server(&process, async |address| {
+        for headers in [vec![], vec![authorization("nonsense")], vec![authorization(&expired)]] {
+            let response = announce_a_body(address, "/read", &headers).await;
+            assert!(response.starts_with("HTTP/1.1 401 "), "{response}");
+            assert!(response.contains("www-authenticate: Bearer"), "{response}");
+            bodies.push(response.split_once("\r\n\r\n").unwrap().1.to_owned());
+        }
+        let twice = [authorization(&valid), authorization(&valid)];
+        let response = announce_a_body(address, "/read", &twice).await;
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+        let response = announce_a_body(address, "/write", &[authorization(&valid)]).await;
+        assert!(response.starts_with("HTTP/1.1 403 "), "{response}");
+        let challenge = r#"www-authenticate: Bearer error="insufficient_scope", scope="write write:own""#;
+        assert!(response.contains(challenge), "{response}");
+    })
+    .await;
+    assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
+    assert_eq!(process.metric(r#"orders_auth_refused_total{reason="insufficient_scope"}"#), 1);
+}
+
+#[actix_web::test]
+async fn a_valid_token_reaches_the_handler_with_its_body() {
+    let key = TestKey::ed25519("key");
+    let process = Process::ready(KeyFile::new(&document(&[&key])).source()).await;
+    let token = token_of(&key, "alice", START + 60);
+    with_server(&process, async |address| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = "POST /read HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n";
+        let request = format!("{head}{}\r\n\r\nabc", authorization(&token));
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.ends_with("3 bytes by alice"), "{response}");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn without_keys_every_resource_that_is_not_open_is_a_503() {
+    let process = Process::start(KeyFile::new("").source());
+    with_server(&process, async |address| {
+        for headers in [vec![], vec![authorization("nonsense")]] {
+            let response = announce_a_body(address, "/read", &headers).await;
+            assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
+            assert!(response.contains("/problems/unavailable"), "{response}");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,49 @@
+//! How long the grant of a long response counts.
+
+use tokio::time::timeout;
+
+use super::super::access::{Right, grant};
+use super::*;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Longer than a look at the clock takes.
+const A_WHILE: Duration = Duration::from_millis(1_500);
+
+async fn open(process: &Process, token: &str) -> impl Future<Output = ()> + Send + 'static + use<> {
+    let verified = process.jwt.authenticate(&bearer(token)).await.unwrap();
+    grant(&verified, &[Right::Any("read")]).unwrap().ended()
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_token_expires_also_when_the_clock_is_set() {
+    let key = TestKey::ed25519("key");
+    let process = Process::ready(KeyFile::new(&document(&[&key])).source()).await;
+    let mut stream = tokio::spawn(open(&process, &token_of(&key, "alice", START + 3_600)).await);
+    process.set_clock(START + 3_629);
+    assert!(timeout(A_WHILE, &mut stream).await.is_err(), "within the leeway");
+    process.set_clock(START + 3_630);
+    timeout(SOON, stream).await.expect("the stream ends").unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_key_is_replaced_and_not_when_another_key_comes_or_goes() {
+    let (key, second, third) =
+        (TestKey::ed25519("key"), TestKey::ed25519("second"), TestKey::ed25519("third"));
+    let server = KeyServer::start(Reply::Document(document(&[&key, &second]))).await;
+    let process = Process::ready(server.source()).await;
+    let mut stream = tokio::spawn(open(&process, &token_of(&key, "alice", START + 3_600)).await);
+    let other = tokio::spawn(open(&process, &token_of(&second, "bob", START + 3_600)).await);
+    server.set(Reply::Document(document(&[&key, &third])));
+    process.jwt.authenticate(&bearer(&token_of(&third, "carol", START + 60))).await.unwrap();
+    timeout(SOON, other).await.expect("the stream ends").unwrap();
+    assert!(timeout(A_WHILE, &mut stream).await.is_err(), "its key is still there");
+    stream.abort();
+}
+
+#[tokio::test]
+async fn with_auth_off_a_stream_never_ends() {
+    let grant = super::super::Grant::unlimited();
+    assert!(timeout(Duration::from_millis(100), grant.ended()).await.is_err());
+    assert!(grant.covers("anybody") && grant.customer().is_none() && grant.subject().is_none());
+}
