@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_log_line_has_the_pattern_and_not_the_path() {
+    async fn a_log_line_has_the_request_id_and_the_pattern_but_not_the_path() {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
@@ -135,10 +135,14 @@ mod tests {
         // registers the span, and the rebuild enables it.
         call_service(&app, TestRequest::get().uri("/things/first").to_request()).await;
         tracing::callsite::rebuild_interest_cache();
-        call_service(&app, TestRequest::get().uri("/things/secret").to_request()).await;
+        let request = TestRequest::get().uri("/things/secret").insert_header(("x-request-id", "an-id"));
+        call_service(&app, request.to_request()).await;
         call_service(&app, TestRequest::post().uri("/things/secret/use").to_request()).await;
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert!(log.contains(r#""http.method":"GET","http.route":"/things/{id}""#), "{log}");
+        assert!(
+            log.contains(r#""http.method":"GET","http.route":"/things/{id}","request.id":"an-id""#),
+            "{log}"
+        );
         assert!(log.contains(r#""http.method":"POST","http.route":"/things/{id}/use""#), "{log}");
         assert!(!log.contains("secret"), "{log}");
     }

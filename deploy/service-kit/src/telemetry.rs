@@ -65,6 +65,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     fn vars(name: &str, value: &str) -> Vars {
@@ -84,6 +87,39 @@ mod tests {
         for (directives, expected) in [("info", "actix_http=off"), ("actix_http=debug", "actix_http=debug")] {
             let filter = filter(directives).unwrap().to_string();
             assert!(filter.contains(expected), "{directives}: {filter}");
+        }
+    }
+
+    #[test]
+    fn audit_lines_are_in_the_log_whatever_the_filter_says() {
+        for directives in
+            ["off", "error", "audit=off", "audit=error,off", "[{subject}]=off", "[command]=off", ""]
+        {
+            let output = Output::default();
+            let writer = output.clone();
+            let filter = filter(directives).unwrap();
+            let subscriber = tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_writer(move || writer.clone())
+                .finish();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: AUDIT, subject = "a caller", "command");
+            });
+            let log = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+            assert!(log.contains("a caller"), "{directives}: {log:?}");
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 

@@ -1,5 +1,6 @@
 //! write-api over HTTP, against a real PostgreSQL.
 
+mod audit;
 mod bad_input;
 mod competing_writes;
 mod failure;
@@ -14,6 +15,7 @@ mod mixed_writers;
 mod older_orders;
 mod openapi;
 mod order_ids;
+mod ownership;
 mod patterns;
 mod placing;
 mod poolers;

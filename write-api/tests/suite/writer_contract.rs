@@ -125,6 +125,8 @@ async fn a_saved_order_is_found_again(subject: &impl Subject) -> Result<()> {
     assert_eq!(writer.find(order.id(), None).await?, None);
     assert_eq!(writer.save(&order, event).await?, SaveResult::Stored);
     assert_eq!(writer.find(order.id(), None).await?.as_ref(), Some(&order));
+    assert_eq!(writer.find(order.id(), Some(order.customer())).await?.as_ref(), Some(&order));
+    assert_eq!(writer.find(order.id(), Some(&CustomerId::new("another".to_owned())?)).await?, None);
     let (paid, event) = order.pay(now())?;
     assert_eq!(writer.save(&paid, event).await?, SaveResult::Stored);
     assert_eq!(writer.find(order.id(), None).await?.as_ref(), Some(&paid));

@@ -5,6 +5,7 @@ mod framing;
 mod late;
 mod order;
 mod refused;
+mod request_ids;
 mod stop;
 mod upgrade;
 

@@ -1,0 +1,95 @@
+//! A line names the caller, also one who was refused.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use testkit::tokens::{Role, TokenIssuer};
+use uuid::Uuid;
+
+use super::{Audited, request_id};
+use crate::support::order;
+
+/// Who sent a command, as its line names them.
+fn caller(line: &Value) -> [&str; 3] {
+    ["subject", "scope", "customer"].map(|field| line[field].as_str().unwrap_or("-"))
+}
+
+struct Guarded {
+    api: Audited,
+    issuer: TokenIssuer,
+    _key_set: tempfile::TempDir,
+}
+
+impl Guarded {
+    async fn start() -> Result<Self> {
+        let key_set = tempfile::tempdir()?;
+        let issuer = TokenIssuer::new(key_set.path())?;
+        let vars = issuer.variables();
+        let vars: Vec<_> = vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Ok(Self { api: Audited::start(&vars).await?, issuer, _key_set: key_set })
+    }
+
+    /// The status of the response, and the line.
+    async fn send(&self, path: &str, token: Option<&str>, body: Option<&Value>) -> Result<(u16, Value)> {
+        let mut request = self.api.post(path);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request.header("content-length", "0"),
+        };
+        let response = request.send().await?;
+        let line = self.api.line_of(&request_id(&response)).await?;
+        Ok((response.status().as_u16(), line))
+    }
+}
+
+#[tokio::test]
+async fn a_line_has_subject_scope_and_customer_of_the_token() -> Result<()> {
+    let guarded = Guarded::start().await?;
+    let token = |role| guarded.issuer.token_of(role);
+    let (status, line) = guarded.send("/orders", Some(&token(Role::Checkout)?), Some(&order())).await?;
+    assert_eq!((status, caller(&line)), (201, ["checkout", "orders:place", "-"]), "{line}");
+    let id = line["order.id"].as_str().context("no order.id")?;
+    let cancel = format!("/orders/{id}/cancel");
+    let (status, line) = guarded.send(&cancel, Some(&token(Role::Customer("customer-7"))?), None).await?;
+    assert_eq!((status, caller(&line)), (200, ["customer-7", "orders:cancel", "customer-7"]), "{line}");
+    let (status, line) = guarded.send(&cancel, Some(&token(Role::Support)?), None).await?;
+    assert_eq!((status, caller(&line)), (200, ["support", "orders:cancel:any", "-"]), "{line}");
+    assert_eq!(line["outcome"], "replayed");
+    let (status, line) = guarded.send(&cancel, Some(&token(Role::Customer("eve"))?), None).await?;
+    assert_eq!((status, caller(&line)), (404, ["eve", "orders:cancel", "eve"]), "{line}");
+    assert_eq!((&line["outcome"], &line["order.id"]), (&json!("no-such-order"), &json!(id)));
+    let log = std::fs::read_to_string(&guarded.api.log)?;
+    let about_it: Vec<&str> =
+        log.lines().filter(|line| line.contains(id) && line.contains("cancel")).collect();
+    assert_eq!(about_it.len(), 3, "who cancelled it: {about_it:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn refused_callers_have_a_line_for_every_command() -> Result<()> {
+    let guarded = Guarded::start().await?;
+    let customer = guarded.issuer.token_of(Role::Customer("eve"))?;
+    let events = guarded.issuer.token_of(Role::Events)?;
+    let unknown = Uuid::new_v4().to_string();
+    for step in ["place", "pay", "ship", "deliver", "cancel"] {
+        let path = if step == "place" { "/orders".to_owned() } else { format!("/orders/{unknown}/{step}") };
+        let order_id = if step == "place" { Value::Null } else { json!(unknown) };
+        let mut refused = vec![
+            (None, 401, "unauthenticated", ["-"; 3]),
+            (Some("nonsense"), 401, "unauthenticated", ["-"; 3]),
+            (Some(events.as_str()), 403, "insufficient-scope", ["events", "-", "-"]),
+        ];
+        if step != "cancel" {
+            refused.push((Some(&customer), 403, "insufficient-scope", ["eve", "-", "eve"]));
+        }
+        for (token, status, outcome, named) in refused {
+            let (found, line) = guarded.send(&path, token, None).await?;
+            assert_eq!((found, &line["outcome"]), (status, &json!(outcome)), "{step}: {line}");
+            assert_eq!((caller(&line), &line["order.id"]), (named, &order_id), "{step}: {line}");
+            assert!(!line.to_string().contains(token.unwrap_or("Bearer")), "{line}");
+        }
+    }
+    Ok(())
+}
