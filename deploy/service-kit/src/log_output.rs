@@ -1,10 +1,12 @@
-//! Standard output for the log. It remembers whether the last line could be written: a service that must record what it
-//! does stops doing it.
+//! Standard output for the log, and for records, which no filter can switch off. It remembers whether the last line could
+//! be written: a service that must record what it does stops doing it.
 
 use std::io::{self, ErrorKind, Stdout, Write};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -19,6 +21,54 @@ pub fn is_failing() -> bool {
 /// Waits until nobody can read the log any more: the other end of the pipe is closed.
 pub async fn closed() {
     STATE.closed.cancelled().await;
+}
+
+/// Records that are not written yet.
+static RECORDS: Mutex<Records> = Mutex::new(Records { lines: Vec::new(), is_open: false });
+
+struct Records {
+    lines: Vec<u8>,
+    /// Whether this process has a log.
+    is_open: bool,
+}
+
+fn records() -> MutexGuard<'static, Records> {
+    RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Before this, [`record`] does nothing: a test that runs a service in its own process has no log.
+pub(crate) fn record_from_now_on() {
+    records().is_open = true;
+}
+
+/// Writes `line` as one line of JSON, whatever `RUST_LOG` and `LOG_FORMAT` say. It is written after what the runtime's
+/// thread has to do now: the requests of one commit share a system call, which costs more than the rest of a line.
+pub fn record(line: &impl Serialize) {
+    let mut records = records();
+    if !records.is_open {
+        return;
+    }
+    let is_first = records.lines.is_empty();
+    // Never: JSON can represent the line, and a vector takes all bytes.
+    let _cannot_fail = serde_json::to_writer(&mut records.lines, line);
+    records.lines.push(b'\n');
+    drop(records);
+    // The first line takes those with it that follow until then.
+    let write = is_first.then_some(WriteRecords);
+    if let (Some(write), Ok(runtime)) = (write, Handle::try_current()) {
+        runtime.spawn(async move { drop(write) });
+    }
+}
+
+/// Writes the records when it is dropped, also if the runtime ends before.
+struct WriteRecords;
+
+impl Drop for WriteRecords {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut records().lines);
+        // `Watched` has noted an error.
+        let _noted = LogOutput.make_writer().write_all(&lines);
+    }
 }
 
 #[derive(Debug, Default)]

@@ -3,16 +3,13 @@
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, Vars};
-use crate::log_output::LogOutput;
+use crate::log_output::{self, LogOutput};
 
 /// `RUST_LOG`, if not set.
 pub const DEFAULT_RUST_LOG: &str = "info";
 
 /// `LOG_FORMAT`, if not set.
 pub const DEFAULT_LOG_FORMAT: &str = "json";
-
-/// The target of lines that record who did what. They are always in the log, whatever `RUST_LOG` says.
-pub const AUDIT: &str = "audit";
 
 /// Starts logging: JSON, one object per line, or text with `LOG_FORMAT=text`. `RUST_LOG` is the filter, `info` by
 /// default. Errors of the HTTP server about malformed requests are only logged if `RUST_LOG` names `actix_http`,
@@ -38,13 +35,13 @@ pub fn init(vars: &Vars) -> Result<(), ConfigError> {
             return Err(ConfigError::Invalid { variable: "LOG_FORMAT", reason });
         }
     };
+    log_output::record_from_now_on();
     Ok(())
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, ConfigError> {
     let muted = if directives.contains("actix_http") { "" } else { ",actix_http=off" };
-    // The last directive for a target replaces earlier ones.
-    EnvFilter::try_new(format!("{directives}{muted},{AUDIT}=info")).map_err(|error| ConfigError::Invalid {
+    EnvFilter::try_new(format!("{directives}{muted}")).map_err(|error| ConfigError::Invalid {
         variable: "RUST_LOG",
         reason: format!("is not a filter: {error}"),
     })
@@ -65,9 +62,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
     use super::*;
 
     fn vars(name: &str, value: &str) -> Vars {
@@ -87,39 +81,6 @@ mod tests {
         for (directives, expected) in [("info", "actix_http=off"), ("actix_http=debug", "actix_http=debug")] {
             let filter = filter(directives).unwrap().to_string();
             assert!(filter.contains(expected), "{directives}: {filter}");
-        }
-    }
-
-    #[test]
-    fn audit_lines_are_in_the_log_whatever_the_filter_says() {
-        for directives in
-            ["off", "error", "audit=off", "audit=error,off", "[{subject}]=off", "[command]=off", ""]
-        {
-            let output = Output::default();
-            let writer = output.clone();
-            let filter = filter(directives).unwrap();
-            let subscriber = tracing_subscriber::fmt()
-                .with_env_filter(filter)
-                .with_writer(move || writer.clone())
-                .finish();
-            tracing::subscriber::with_default(subscriber, || {
-                tracing::info!(target: AUDIT, subject = "a caller", "command");
-            });
-            let log = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
-            assert!(log.contains("a caller"), "{directives}: {log:?}");
-        }
-    }
-
-    #[derive(Clone, Default)]
-    struct Output(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Output {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
         }
     }
 
