@@ -145,7 +145,7 @@ mod tests {
     where
         F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
     {
-        let outcomes = RefCell::default();
+        let outcomes = RefCell::new(Vec::new());
         let log = |line: &Line<'_>| outcomes.borrow_mut().push(line.outcome);
         let _result = record("pay", request.to_srv_request(), &fn_service(resource), log).now_or_never();
         outcomes.take()

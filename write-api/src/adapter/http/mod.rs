@@ -10,8 +10,8 @@ mod problems;
 
 use actix_web::{Route, web};
 use service_kit::auth::{Access, Right};
-use service_kit::{log_output, openapi};
 use service_kit::resource::post_resource;
+use service_kit::{log_output, openapi};
 use utoipa::OpenApi;
 
 use crate::port::OrderWriter;
