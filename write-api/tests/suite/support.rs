@@ -81,7 +81,9 @@ impl Replica {
             ("AUTH", "off"),
             ("SHUTDOWN_DELAY_MS", "0"),
         ];
-        let vars = common.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let is_given = |name: &str| vars.iter().any(|(given, _)| *given == name);
+        let common = common.iter().filter(|(name, _)| !is_given(name));
+        let vars = common.chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let stop = CancellationToken::new();
         let server = write_api::bind(&Config::from_vars(&vars.collect())?, stop.clone())?;
         let url = format!("http://{}", server.address());

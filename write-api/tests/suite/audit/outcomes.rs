@@ -9,7 +9,9 @@ use super::{Audited, request_id};
 use crate::support::{order, wait_for_blocked};
 
 fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
-    body[field] = value.into();
+    if let Some(body) = body.as_object_mut() {
+        body.insert(field.to_owned(), value.into());
+    }
     body
 }
 
@@ -19,9 +21,9 @@ async fn check(api: &Audited, request: RequestBuilder, expected: [&str; 3]) -> R
     let [step, outcome, order_id] = expected;
     let status = response.status();
     let line = api.line_of(&request_id(&response)).await?;
-    let found = ["step", "outcome", "order.id"].map(|field| line[field].as_str().unwrap_or("-"));
-    assert_eq!(found, [step, outcome, order_id], "{status}: {line}");
-    assert_eq!((&line["level"], &line["message"]), (&json!("INFO"), &json!("command")), "{line}");
+    let found = ["step", "outcome", "order.id", "level", "message"]
+        .map(|field| line.get(field).and_then(Value::as_str).unwrap_or("-"));
+    assert_eq!(found, [step, outcome, order_id, "INFO", "command"], "{status}: {line}");
     Ok(())
 }
 
