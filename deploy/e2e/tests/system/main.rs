@@ -8,6 +8,7 @@ mod feed_client;
 mod fields;
 mod frozen;
 mod haproxy;
+mod issuer;
 mod log_levels;
 mod mixed_versions;
 mod nginx;
