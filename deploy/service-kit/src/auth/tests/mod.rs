@@ -2,6 +2,7 @@
 
 mod authenticator;
 mod key_server;
+mod log;
 mod refusals;
 mod served;
 mod streams;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::key_server::{KeyServer, Reply};
+pub(super) use self::log::Log;
 use super::keys::Source;
 pub(super) use super::test_keys::TestKey;
 use super::token::Rules;

@@ -1,8 +1,5 @@
 //! What callers and the log get for a refusal.
 
-use std::io::{self, Write};
-use std::sync::Mutex;
-
 use actix_web::ResponseError;
 use actix_web::http::header::WWW_AUTHENTICATE;
 
@@ -58,35 +55,17 @@ fn two_headers_are_a_400_that_names_the_header_and_no_keys_are_a_503() {
     assert!(body.contains("/problems/unavailable"), "{body}");
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn the_log_has_the_kid_and_the_check_and_not_the_token_once_a_second() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of_this_thread();
     let token = token_of(&TestKey::ed25519("the\u{202e}key"), "alice", START);
-    // Another thread may have disabled the line for all: the first call registers it, and the rebuild enables it.
     Refusal::from(TokenError::Expired).log(&OncePerSecond::new(), None);
-    tracing::callsite::rebuild_interest_cache();
-    log.0.lock().unwrap().clear();
+    log.enable_lines();
     let line = OncePerSecond::new();
     for _ in 0..100 {
         Refusal::from(TokenError::Expired).log(&line, Some(&token));
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.lines().count() <= 2, "{log}");
     let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!(first["level"], "INFO");

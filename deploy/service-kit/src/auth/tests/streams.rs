@@ -7,6 +7,9 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(10);
 
+/// Long enough for a task to start.
+const A_MOMENT: Duration = Duration::from_millis(100);
+
 /// Longer than a look at the clock takes.
 const A_WHILE: Duration = Duration::from_millis(1_500);
 
@@ -20,6 +23,7 @@ async fn a_stream_ends_when_its_token_expires_also_when_the_clock_is_set() {
     let key = TestKey::ed25519("key");
     let process = Process::ready(KeyFile::new(&document(&[&key])).source()).await;
     let mut stream = tokio::spawn(open(&process, &token_of(&key, "alice", START + 3_600)).await);
+    assert!(timeout(A_MOMENT, &mut stream).await.is_err(), "still valid");
     process.set_clock(START + 3_629);
     assert!(timeout(A_WHILE, &mut stream).await.is_err(), "within the leeway");
     process.set_clock(START + 3_630);
@@ -44,6 +48,6 @@ async fn a_stream_ends_when_its_key_is_replaced_and_not_when_another_key_comes_o
 #[tokio::test]
 async fn with_auth_off_a_stream_never_ends() {
     let grant = super::super::Grant::unlimited();
-    assert!(timeout(Duration::from_millis(100), grant.ended()).await.is_err());
+    assert!(timeout(A_MOMENT, grant.ended()).await.is_err());
     assert!(grant.covers("anybody") && grant.customer().is_none() && grant.subject().is_none());
 }

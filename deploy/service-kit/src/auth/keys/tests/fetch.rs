@@ -94,6 +94,17 @@ async fn a_slow_issuer_is_given_up_and_a_broken_exchange_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_a_pipe_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jwks.json");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Both ends, so that a reader ends with the test.
+    let _pipe = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let fetched = Source::File(path).fetch().await;
+    assert!(matches!(fetched, Err(FetchError::File(_))), "{fetched:?}");
+}
+
+#[tokio::test]
 async fn https_needs_a_certificate_that_is_trusted() {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     let config = ServerConfig::builder()

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use super::super::keeper::{KEPT_FOR, REFRESH_EVERY, RETRY_AFTER};
 use super::super::source::DOCUMENT_MAX;
 use super::*;
-use crate::auth::tests::{KeyFile, document, private_jwk, until};
+use crate::auth::tests::{KeyFile, Log, document, private_jwk, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -117,4 +117,31 @@ async fn without_a_key_it_is_not_ready_and_tries_often() {
     assert!((3..=5).contains(&kept.failures()), "{}", kept.failures());
     sleep(REFRESH_EVERY).await;
     assert!((12..=16).contains(&kept.failures()), "{}", kept.failures());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_names_a_key_that_is_left_out_once_and_the_cause_of_each_failure() {
+    let (log, _guard) = Log::of_this_thread();
+    let (key, leaked) = (TestKey::ed25519("key"), TestKey::ed25519("leaked"));
+    let file = KeyFile::new(&json!({"keys": [key.jwk(), {"kid": "first"}]}).to_string());
+    let kept = ready(file.source()).await;
+    std::fs::remove_file(file.path()).unwrap();
+    sleep(REFRESH_EVERY + SECOND).await;
+    log.enable_lines();
+    sleep(RETRY_AFTER).await;
+    let text = log.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let name = file.path().display().to_string();
+    for part in ["WARN", "cannot be fetched: the file cannot be read: No such file", &name] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    file.write(&json!({"keys": [key.jwk(), private_jwk(&leaked)]}).to_string());
+    sleep(2 * REFRESH_EVERY + RETRY_AFTER).await;
+    assert!(kept.age() < REFRESH_EVERY.as_secs_f64());
+    let text = log.text();
+    assert_eq!(text.matches("is left out").count(), 1, "{text}");
+    let line = text.lines().find(|line| line.contains("is left out")).unwrap();
+    assert!(line.contains("WARN") && line.contains("leaked") && line.contains("private"), "{line}");
+    assert!(!text.contains("secret"), "{text}");
 }
