@@ -60,6 +60,10 @@ const DELIVERED: &str = "version = 4, status = 'delivered', carrier = 'DHL Expre
 const CANCELLED: &str = "version = 3, status = 'cancelled', cancelled_at = '2026-11-24 13:30Z',
     cancel_reason = 'The customer chose the wrong size.'";
 
+/// Each look: its name, colour scheme and width.
+pub(crate) const LOOKS: [(&str, &str, u16); 4] =
+    [("light", "light", 1100), ("dark", "dark", 1100), ("phone", "light", 390), ("phone-dark", "dark", 390)];
+
 /// Each view: its name, its fragment, and an element of it.
 fn views() -> [(&'static str, String, &'static str); 8] {
     let order = |number| format!("order={}", id(number));
@@ -84,13 +88,7 @@ async fn every_view_is_accessible_in_light_and_dark_and_on_a_phone() -> Result<(
     }
     scene.set(45, DELIVERED).await?;
     scene.set(44, CANCELLED).await?;
-    let looks = [
-        ("light", "light", 1100),
-        ("dark", "dark", 1100),
-        ("phone", "light", 390),
-        ("phone-dark", "dark", 390),
-    ];
-    for (look, scheme, width) in looks {
+    for (look, scheme, width) in LOOKS {
         browser.set_appearance(width, scheme).await?;
         scene.open("").await?;
         browser.until_texts("#state", &["not watching"]).await?;

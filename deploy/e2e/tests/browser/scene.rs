@@ -40,6 +40,11 @@ pub(crate) struct Scene {
 impl Scene {
     /// With 45 numbered orders of alice, one per minute, and no others. `None` without a browser.
     pub(crate) async fn create() -> Result<Option<Self>> {
+        Self::create_with(&[]).await
+    }
+
+    /// The same with additional or changed environment variables of read-api.
+    pub(crate) async fn create_with(variables: &[(&str, &str)]) -> Result<Option<Self>> {
         let Some(browser) = Browser::start().await? else { return Ok(None) };
         let (database, logs) = (TestDatabase::create().await?, tempfile::tempdir()?);
         let session = database.connect().await?;
@@ -47,7 +52,7 @@ impl Scene {
         for number in 1..=45 {
             scene.place(number).await?;
         }
-        scene.start(0, &[]).await?;
+        scene.start(0, variables).await?;
         Ok(Some(scene))
     }
 

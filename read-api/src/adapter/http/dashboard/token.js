@@ -26,10 +26,10 @@ export function enterToken(entered) {
   tokenEvents.dispatchEvent(new Event("entered"));
 }
 
-// The token in a text that a user has pasted, perhaps with the header's name and with line breaks; `null` if there is
-// none. These are the characters that a header may carry after `Bearer` (RFC 6750, 2.1).
+// The token in a text that a user has pasted, perhaps with the name of the header and of the scheme; `null` if there
+// is none. These are the characters that a header may carry after `Bearer` (RFC 6750, 2.1).
 export function tokenFrom(text) {
-  const found = text.trim().replace(/^authorization\s*:\s*/i, "").replace(/^bearer\s+/i, "").replace(/\s+/g, "");
+  const found = text.trim().replace(/^authorization\s*:\s*/i, "").replace(/^bearer(\s+|$)/i, "");
   return /^[\w.~+/-]+=*$/.test(found) ? found : null;
 }
 
