@@ -1,5 +1,5 @@
-//! Standard output for the log, and for records, which no filter can switch off. It remembers whether the last line could
-//! be written: a service that must record what it does stops doing it.
+//! Standard output for the log, and for records, which no filter can switch off. It remembers whether the last line
+//! could be written: a service that must record what it does stops doing it.
 
 use std::io::{self, ErrorKind, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

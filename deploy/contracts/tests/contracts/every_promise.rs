@@ -80,7 +80,11 @@ fn no_operation_can_need_other_scopes_or_another_scheme_unnoticed() -> Result<()
             operations += 1;
             let mut changed = contract.present.clone();
             set(&mut changed, &pointer, json!([{"token": ["another:scope"]}]));
-            assert!(!(contract.breaks)(&contract.present, &changed).is_empty(), "{}: {pointer}", contract.name);
+            assert!(
+                !(contract.breaks)(&contract.present, &changed).is_empty(),
+                "{}: {pointer}",
+                contract.name
+            );
             set(&mut changed, &pointer, json!([{}]));
             assert_eq!((contract.breaks)(&contract.present, &changed), [], "{}: {pointer}", contract.name);
         }
