@@ -32,7 +32,7 @@ impl Event {
 }
 
 impl Events {
-    pub(super) fn new(response: Response) -> Self {
+    pub(crate) fn new(response: Response) -> Self {
         Self { response, text: String::new(), known: BTreeMap::new() }
     }
 
@@ -53,6 +53,11 @@ impl Events {
             let Some(chunk) = chunk else { return Ok(None) };
             self.text.push_str(std::str::from_utf8(&chunk)?);
         }
+    }
+
+    /// What was received after the last whole event.
+    pub(crate) fn rest(&self) -> &str {
+        &self.text
     }
 
     /// The next new version of an order, and the id of the event. Changes are repeated while a transaction of another

@@ -1,0 +1,74 @@
+//! A stream ends when its token expires.
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use futures_util::future::try_join_all;
+use reqwest::{Response, StatusCode};
+use testkit::test_database::TestDatabase;
+use testkit::tokens::Role;
+use testkit::wait;
+
+use super::Guarded;
+use crate::support::{Events, SOON, change, insert};
+
+const LEEWAY: (&str, &str) = ("AUTH_LEEWAY_S", "0");
+
+async fn open(api: &Guarded, token: &str) -> Result<Response> {
+    let url = format!("{}/customers/alice/orders/stream", api.replica.url);
+    Ok(reqwest::Client::new().get(url).bearer_auth(token).send().await?)
+}
+
+/// A token of this role for two to three seconds, and when it expires.
+fn short(api: &Guarded, role: Role<'_>) -> Result<(String, DateTime<Utc>)> {
+    // Tokens expire at a whole second.
+    let expires = Utc::now().duration_trunc(TimeDelta::seconds(1))? + TimeDelta::seconds(3);
+    Ok((api.issuer.token_of_until(role, expires)?, expires))
+}
+
+#[tokio::test]
+async fn a_stream_ends_after_a_whole_event_when_its_token_expires() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let session = database.connect().await?;
+    insert(&session, &[(1, "alice", 0)]).await?;
+    let api = Guarded::start(&database.url("orders_read_api"), &[LEEWAY])?;
+    api.replica.until_ready_is(StatusCode::OK).await?;
+    for role in [Role::Customer("alice"), Role::Dashboard] {
+        let (token, expires) = short(&api, role)?;
+        let mut events = Events::new(open(&api, &token).await?.error_for_status()?);
+        assert_eq!(events.next().await?.context("ended")?.name, "snapshot");
+        change(&session, 1, 1).await?;
+        events.next_order().await?;
+        let end = async {
+            // An end without the last chunk would be an error.
+            while events.next().await?.is_some() {}
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(SOON, end).await.context("the stream goes on")??;
+        let late = Utc::now() - expires;
+        assert!(late >= TimeDelta::zero() && late < TimeDelta::seconds(2), "{role:?}: {late}");
+        assert_eq!(events.rest(), "");
+        assert_eq!(open(&api, &token).await?.status(), StatusCode::UNAUTHORIZED);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_whose_token_has_expired_makes_room_for_another() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    // A quarter of the connections is for streams.
+    let api = Guarded::start(&database.url("orders_read_api"), &[LEEWAY, ("HTTP_MAX_CONNECTIONS", "256")])?;
+    api.replica.until_ready_is(StatusCode::OK).await?;
+    let lasting = api.token_of(Role::Customer("alice"))?;
+    let (token, expires) = short(&api, Role::Customer("alice"))?;
+    let streams = try_join_all((0..64).map(|_| open(&api, &token))).await?;
+    assert_eq!(streams.iter().filter(|stream| stream.status() == StatusCode::OK).count(), 64);
+    assert_eq!(open(&api, &lasting).await?.status(), StatusCode::SERVICE_UNAVAILABLE);
+    wait::until("room for a stream", SOON, || async {
+        let status = open(&api, &lasting).await.map_err(|error| error.to_string())?.status();
+        if status == StatusCode::OK { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await?;
+    assert!(Utc::now() >= expires);
+    drop(streams);
+    Ok(())
+}
