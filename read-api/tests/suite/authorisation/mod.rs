@@ -115,7 +115,7 @@ impl Logged {
         let log = StatementLog::start(&server, "orders_read_api").await?;
         let api = Guarded::start(&server.url("orders_read_api", "postgres"), &[])?;
         api.replica.until_ready_is(StatusCode::OK).await?;
-        Ok(Self { api, log, server: server })
+        Ok(Self { api, log, server })
     }
 
     /// The URL of its database for the role of read-api.
