@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::REPLAYED;
 
-/// The command was dropped while it ran, because its connection or the process has ended. It may have been stored.
+/// The command was dropped while it ran, because it panicked or the process has ended. It may have been stored.
 const ABANDONED: &str = "abandoned";
 
 /// The order of a request whose path does not name it.
@@ -24,8 +24,9 @@ pub(super) fn name_order(request: &HttpRequest, order_id: Uuid) {
     request.extensions_mut().insert(NamedOrder(order_id));
 }
 
-/// Runs `resource`, and passes the line to `log` when it has ended or is dropped, whether or not the client still
-/// listens. While lines cannot be written, commands are refused; the next line that can be written ends this.
+/// Runs `resource`, and passes the line to `log` when it has ended. A command runs to its end in a task of its own, so
+/// that a client that hangs up cannot hide how it ended. While lines cannot be written, commands are refused; the next
+/// line that can be written ends this.
 pub(super) fn record<S, B, L>(
     step: &'static str,
     request: ServiceRequest,
@@ -34,11 +35,12 @@ pub(super) fn record<S, B, L>(
 ) -> impl Future<Output = Result<ServiceResponse<B>, Error>> + use<S, B, L>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
-    L: Fn(&Line<'_>),
+    S::Future: 'static,
+    B: MessageBody + 'static,
+    L: Fn(&Line<'_>) + 'static,
 {
     let is_command = request.method() == Method::POST;
-    let mut command =
+    let command =
         is_command.then(|| Command { request: request.request().clone(), step, outcome: ABANDONED, log });
     let running = if is_command && log_output::is_failing() {
         Err(Problem::unavailable(
@@ -47,15 +49,22 @@ where
     } else {
         Ok(resource.call(request))
     };
-    async move {
-        let result = match running {
+    let running = async move {
+        match running {
             Ok(running) => running.await,
             Err(problem) => Err(problem.into()),
-        };
-        if let Some(command) = &mut command {
-            command.outcome = outcome(&result);
         }
-        result
+    };
+    async move {
+        let Some(command) = command else { return running.await };
+        let run = async move {
+            // The whole value: `move` alone would take a copy of its outcome.
+            let mut command = command;
+            let result = running.await;
+            command.outcome = outcome(&result);
+            result
+        };
+        actix_web::rt::spawn(run).await.unwrap_or_else(|_panicked| Err(Problem::internal().into()))
     }
 }
 
@@ -130,35 +139,39 @@ impl<L: Fn(&Line<'_>)> Drop for Command<L> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::future::{pending, ready};
+    use std::future::ready;
+    use std::rc::Rc;
 
     use actix_web::HttpResponse;
     use actix_web::body::BoxBody;
     use actix_web::dev::fn_service;
     use actix_web::test::TestRequest;
-    use futures_util::FutureExt;
 
     use super::*;
 
-    /// The outcomes in the log after a request that `resource` handles; it is dropped if that takes time.
-    fn outcomes<F>(request: TestRequest, resource: fn(ServiceRequest) -> F) -> Vec<&'static str>
+    type Outcomes = Rc<RefCell<Vec<&'static str>>>;
+
+    /// The outcomes in the log after a request that `resource` handles.
+    async fn outcomes<F>(request: TestRequest, resource: fn(ServiceRequest) -> F) -> Vec<&'static str>
     where
-        F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
+        F: Future<Output = Result<ServiceResponse<BoxBody>, Error>> + 'static,
     {
-        let outcomes = RefCell::new(Vec::new());
-        let log = |line: &Line<'_>| outcomes.borrow_mut().push(line.outcome);
-        let _result = record("pay", request.to_srv_request(), &fn_service(resource), log).now_or_never();
+        let outcomes = Outcomes::default();
+        let logged = Rc::clone(&outcomes);
+        let log = move |line: &Line<'_>| logged.borrow_mut().push(line.outcome);
+        let _result = record("pay", request.to_srv_request(), &fn_service(resource), log).await;
         outcomes.take()
     }
 
-    #[test]
-    fn a_command_has_one_line_also_if_it_is_dropped() {
+    #[actix_web::test]
+    async fn a_command_has_one_line() {
         let replayed = |request: ServiceRequest| {
             ready(Ok(request.into_response(HttpResponse::Ok().insert_header(REPLAYED).finish())))
         };
-        assert_eq!(outcomes(TestRequest::post(), replayed), ["replayed"]);
-        assert_eq!(outcomes(TestRequest::post(), |_| pending()), ["abandoned"]);
-        assert_eq!(outcomes(TestRequest::post(), |_| ready(Err(Problem::internal().into()))), ["internal"]);
-        assert_eq!(outcomes(TestRequest::get(), replayed), Vec::<&str>::new());
+        let failed = |_| ready(Err(Problem::internal().into()));
+        assert_eq!(outcomes(TestRequest::post(), replayed).await, ["replayed"]);
+        assert_eq!(outcomes(TestRequest::post(), failed).await, ["internal"]);
+        assert_eq!(outcomes(TestRequest::post(), |_| async { panic!("a bug") }).await, ["abandoned"]);
+        assert_eq!(outcomes(TestRequest::get(), replayed).await, Vec::<&str>::new());
     }
 }

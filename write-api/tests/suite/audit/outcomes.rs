@@ -3,6 +3,8 @@
 use anyhow::{Context, Result};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::{Audited, request_id};
@@ -84,8 +86,15 @@ async fn each_step_has_a_line_whatever_became_of_it() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_command_whose_client_has_disconnected_has_a_line() -> Result<()> {
+/// How a client leaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    Closes,
+    Resets,
+}
+
+/// A client pays an order, and leaves while its command runs.
+async fn check_command_of_a_client_that(leaves: Leaving) -> Result<()> {
     let api = Audited::start(&[]).await?;
     let placed: Value = api.post("/orders").json(&order()).send().await?.json().await?;
     let id = placed["order_id"].as_str().context("no order_id")?;
@@ -93,15 +102,26 @@ async fn a_command_whose_client_has_disconnected_has_a_line() -> Result<()> {
     let watcher = api.database.connect().await?;
     let lock = session.transaction().await?;
     lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
-    let pay = api.post(&format!("/orders/{id}/pay")).header("x-request-id", "gone").send();
-    let pay = tokio::spawn(pay);
+    let mut client = TcpStream::connect(api.service.url().trim_start_matches("http://")).await?;
+    let request = format!("POST /orders/{id}/pay HTTP/1.1\r\nhost: x\r\nx-request-id: gone\r\n");
+    client.write_all(format!("{request}content-length: 0\r\n\r\n").as_bytes()).await?;
     wait_for_blocked(&watcher, 1).await?;
-    pay.abort();
-    assert!(pay.await.is_err_and(|error| error.is_cancelled()));
+    if leaves == Leaving::Resets {
+        client.set_zero_linger()?;
+    }
+    drop(client);
+    // Its end arrives in order after what came before on this machine: a later connection is served after it.
+    api.client.get(format!("{}/openapi.json", api.service.url())).send().await?.error_for_status()?;
     lock.rollback().await?;
     let line = api.line_of("gone").await?;
     assert_eq!((&line["order.id"], &line["outcome"]), (&json!(id), &json!("done")), "{line}");
     let status: String = watcher.query_one("SELECT status FROM orders", &[]).await?.get(0);
     assert_eq!(status, "paid");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_command_whose_client_has_left_has_a_line_with_its_outcome() -> Result<()> {
+    check_command_of_a_client_that(Leaving::Closes).await?;
+    check_command_of_a_client_that(Leaving::Resets).await
 }
