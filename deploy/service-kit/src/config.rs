@@ -38,13 +38,15 @@ pub fn vars_of_process() -> Vars {
         .collect()
 }
 
-/// Reads `T`'s fields from the variables `<prefix><FIELD>`.
+/// Reads `T`'s fields from the variables `<prefix><FIELD>`, whose names are upper case.
 ///
 /// # Errors
 ///
 /// [`ConfigError`], which names the variable that is missing or cannot be parsed.
 pub fn read<T: DeserializeOwned>(prefix: &str, vars: &Vars) -> Result<T, ConfigError> {
-    envy::prefixed(prefix).from_iter(vars.iter().cloned()).map_err(|error| match error {
+    // envy takes names in any case, and would take `auth` for `AUTH`.
+    let exact = vars.iter().filter(|(name, _)| !name.chars().any(char::is_lowercase));
+    envy::prefixed(prefix).from_iter(exact.cloned()).map_err(|error| match error {
         envy::Error::MissingValue(field) => ConfigError::Missing {
             variable: format!("{prefix}{}", field.trim_start_matches(prefix)).to_uppercase(),
         },
@@ -102,6 +104,13 @@ mod tests {
     #[test]
     fn a_default_applies_and_other_variables_are_ignored() {
         let example = read_example(&[("EXAMPLE_URL", "x"), ("URL", "y"), ("EXAMPLE_OTHER", "z")]).unwrap();
+        assert_eq!((example.url.as_str(), example.size), ("x", 0));
+    }
+
+    #[test]
+    fn a_name_in_lower_case_is_another_variable() {
+        assert_eq!(read_example(&[("example_url", "x")]).unwrap_err().to_string(), "EXAMPLE_URL is not set");
+        let example = read_example(&[("EXAMPLE_URL", "x"), ("Example_Size", "many")]).unwrap();
         assert_eq!((example.url.as_str(), example.size), ("x", 0));
     }
 

@@ -43,7 +43,7 @@ fn the_defaults() {
 fn auth_is_required_and_is_jwt_or_off() {
     assert_eq!(read(&JWT[1..]), Err("AUTH is not set".to_owned()));
     for value in ["", "JWT", "on", "Off", "none", "false", " jwt"] {
-        assert_eq!(read_with("AUTH", value), Err(format!("AUTH must be `jwt` or `off`, not {value:?}")));
+        assert_eq!(read_with("AUTH", value), Err("AUTH must be `jwt` or `off`".to_owned()), "{value:?}");
     }
 }
 

@@ -70,10 +70,10 @@ fn name(value: &Value, claim: Claim) -> Result<Arc<str>, TokenError> {
 }
 
 /// A string with spaces (RFC 8693, 4.2), or an array of strings.
-fn scopes(value: &Value) -> Result<Arc<[Box<str>]>, TokenError> {
+fn scopes(value: &Value) -> Result<Arc<str>, TokenError> {
     let texts = texts(value).ok_or(TokenError::Malformed(Claim::Scope))?;
     let scopes = texts.iter().flat_map(|text| text.split(' ')).filter(|scope| !scope.is_empty());
-    Ok(scopes.map(Into::into).collect())
+    Ok(scopes.collect::<Vec<_>>().join(" ").into())
 }
 
 /// A string, or an array of strings.
