@@ -36,12 +36,13 @@ async fn a_reader_gets_from_a_token_to_the_first_order() -> Result<()> {
         let tried = wait::until("the documented response", SOON, || async {
             let mut shell = Command::new("sh");
             shell.args(["-ec", &command]).env("CHECKOUT_TOKEN", &checkout).env("ALICE_TOKEN", &alice);
+            shell.env("ACCESS_TOKEN", &checkout);
             let output = shell.kill_on_drop(true).output().await.map_err(|error| error.to_string())?;
             let printed = String::from_utf8_lossy(&output.stdout);
             compare(&shown, &printed).map_err(|error| format!("{command}\n{error:#}\n{printed}"))
         });
         tried.await?;
     }
-    ensure!(commands == 4, "{commands} commands");
+    ensure!(commands == 5, "{commands} commands");
     Ok(())
 }
