@@ -23,7 +23,7 @@ impl StatementLog {
     ///
     /// # Errors
     ///
-    /// [`tokio_postgres::Error`] if the server cannot be told to log.
+    /// [`tokio_postgres::Error`] if the server does not take the settings.
     pub async fn start(server: &PrivateServer, role: &str) -> Result<Self, tokio_postgres::Error> {
         let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
         tokio::spawn(connection);

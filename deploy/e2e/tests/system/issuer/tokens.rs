@@ -159,7 +159,7 @@ async fn tokens_that_were_changed_before_they_were_signed_are_refused_by_all_api
         }
     }
     problems.dedup();
-    assert_eq!(problems.len(), 1, "which check failed is nobody's business: {problems:?}");
+    assert_eq!(problems.len(), 1, "which check failed is not disclosed: {problems:?}");
     let claims = json!({"scope": "orders:read"});
     let token = issuer.changed_token(&kid, &json!({}), &claims).await?;
     for api in apis.iter() {
