@@ -16,10 +16,12 @@
 //! | [`statement_log`] | the statements that a server has executed |
 //! | [`column_changes`] | a changed type for each column |
 //! | [`readiness`] | waits for a readiness |
+//! | [`curl`] | whether there is `curl` |
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
 pub mod column_changes;
+pub mod curl;
 pub mod database;
 pub mod fault_proxy;
 pub mod golden;

@@ -8,10 +8,11 @@ mod links;
 mod pattern;
 mod stream;
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use testkit::curl::has_curl;
 use testkit::wait;
 
 use self::examples::{Block, Example, Step, blocks, examples};
@@ -164,14 +165,4 @@ fn the_readme_is_short() -> Result<()> {
     let lines = Document::read("README.md")?.text.lines().count();
     assert!(lines <= MAX_README_LINES, "README.md has {lines} lines");
     Ok(())
-}
-
-#[expect(clippy::print_stderr, reason = "cargo prints it beside the test's name")]
-pub(crate) fn has_curl() -> Result<bool> {
-    let has_curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok();
-    ensure!(has_curl || std::env::var_os("REQUIRE_CURL").is_none(), "there is no curl");
-    if !has_curl {
-        eprintln!("NOT TESTED, no curl: install Debian's package `curl`");
-    }
-    Ok(has_curl)
 }

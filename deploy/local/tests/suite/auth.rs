@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::StatusCode;
+use testkit::curl::has_curl;
 use testkit::postgres::open_to_the_servers_user;
 use testkit::services::{ServiceBinaries, ServiceKind, launcher_on_free_ports};
 use testkit::tokens::JWKS_FILE;
@@ -158,14 +159,4 @@ fn the_printed_commands_work(launcher: &Launcher) -> Result<()> {
     let revenue = launcher.run("See the example's read model", &[])?;
     assert!(revenue.contains(r#""revenue_cents""#), "{revenue}");
     Ok(())
-}
-
-#[expect(clippy::print_stderr, reason = "cargo prints it beside the test's name")]
-fn has_curl() -> Result<bool> {
-    let has_curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok();
-    ensure!(has_curl || std::env::var_os("REQUIRE_CURL").is_none(), "there is no curl");
-    if !has_curl {
-        eprintln!("NOT TESTED, no curl: install Debian's package `curl`");
-    }
-    Ok(has_curl)
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use testkit::curl::has_curl;
 use testkit::services::ServiceKind;
 use testkit::wait;
 use tokio::process::Command;
 
 use super::callers::Caller;
 use super::scene::Scene;
-use crate::documents::{compare, examples_of_another_system, has_curl};
+use crate::documents::{compare, examples_of_another_system};
 
 const DOCUMENT: &str = "docs/authentication.md";
 const SOON: Duration = Duration::from_secs(15);

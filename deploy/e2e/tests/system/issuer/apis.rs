@@ -1,6 +1,5 @@
 //! The processes of all APIs with `AUTH=jwt`, and their callers.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use migrate::Addition;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::json;
+use testkit::database::add_examples;
 use testkit::load::Load;
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::test_database::TestDatabase;
@@ -43,8 +42,7 @@ impl Apis {
         let kinds = ServiceKind::WITH_EXAMPLES;
         let binaries = ServiceBinaries::build_all(&kinds).await?;
         let database = TestDatabase::create().await?;
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/revenue/migrations");
-        Addition::new("revenue", &example)?.up(&database.superuser_url()).await?;
+        add_examples(&database.superuser_url()).await?;
         let logs = tempfile::tempdir()?;
         let (mut services, mut addresses) = (Vec::new(), Vec::new());
         for (kind, [port, admin_port]) in kinds.into_iter().zip(free_ports::<8>()?.as_chunks::<2>().0) {
