@@ -1,46 +1,17 @@
 //! `X-Request-Id`: names one request in the logs of all services that it passes.
 
-use std::future::{Ready, ready};
-
 use actix_http::Request;
-use actix_web::dev::Payload;
+use actix_web::HttpMessage;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
-use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
-
-use crate::problem::Problem;
 
 /// The name of the header.
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id that a client may choose.
 const MAX_BYTES: usize = 128;
-
-/// The id of a request, which its response has too. Handlers take it as a parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
-
-impl RequestId {
-    /// The id.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-}
-
-impl FromRequest for RequestId {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(request.headers().get(&X_REQUEST_ID).cloned().map(Self).ok_or_else(|| {
-            tracing::error!("a request has no id: the service's listener assigns them");
-            Problem::internal()
-        }))
-    }
-}
 
 /// Makes sure that the request has one valid id, and returns it for the response. The client's id stays if it has 1 to
 /// 128 visible ASCII characters and there is only one.
@@ -58,7 +29,7 @@ pub(crate) fn assign(request: &mut Request) -> HeaderValue {
     id
 }
 
-/// The id that [`assign`] has left.
+/// The id of a request, which its response has too.
 #[must_use]
 pub fn of(headers: &HeaderMap) -> Option<&str> {
     headers.get(&X_REQUEST_ID)?.to_str().ok()

@@ -78,7 +78,7 @@ async fn in_a_span(
         http.route = route,
         request.id = request_id::of(request.headers())
     );
-    // What declares nothing needs a right that nobody has.
+    // Without a declaration, nobody is allowed.
     let access = declared.map_or(Access::Needs(&[]), |declared| declared.access);
     async move {
         auth_guard::check(&request, access).await?;

@@ -1,5 +1,6 @@
 //! Serves one request: reads, and waits where there is nothing yet.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,8 +67,14 @@ pub(super) enum FeedError {
 }
 
 impl Feed {
-    /// The next events. If there are none, waits for them up to `wait`.
-    pub(super) async fn page(&self, query: &FeedQuery, wait: Duration) -> Result<Page, FeedError> {
+    /// The next events. If there are none, waits for them up to `wait`, or until the grant has `ended`.
+    pub(super) async fn page(
+        &self,
+        query: &FeedQuery,
+        wait: Duration,
+        ended: impl Future<Output = ()>,
+    ) -> Result<Page, FeedError> {
+        let mut ended = pin!(ended);
         let deadline = Instant::now() + wait;
         let mut size = Size::for_limit(query.limit());
         let mut checkpoint = self.checkpoint(query.after()).await?;
@@ -100,8 +107,11 @@ impl Feed {
             // A request that waits holds no memory for events.
             drop(chunk);
             let until_next = self.until_more(checkpoint.position, is_at_hole, deadline);
-            if self.drain.run_until_cancelled(until_next).await.is_none() {
-                return Ok(page);
+            tokio::select! {
+                biased;
+                () = &mut ended => return Ok(page),
+                () = self.drain.cancelled() => return Ok(page),
+                () = until_next => {}
             }
         }
     }

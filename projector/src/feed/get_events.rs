@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
+use service_kit::auth::Grant;
 use service_kit::preference::{PREFERENCE_APPLIED, wait};
 use service_kit::problem::Problem;
 
@@ -53,14 +54,17 @@ const CACHING: &str = "no-store";
 )]
 pub(super) async fn handle(
     request: HttpRequest,
+    grant: Grant,
     query: web::Query<Vec<(String, String)>>,
     feed: web::Data<Feed>,
     counters: web::Data<Counters>,
 ) -> Result<HttpResponse, Problem> {
     let query = FeedQuery::parse(&query).inspect_err(|_| counters.failed.increment(1))?;
     let wait: Option<Duration> = wait(&request, MAX_WAIT_S);
-    let page =
-        feed.page(&query, wait.unwrap_or_default()).await.inspect_err(|_| counters.failed.increment(1))?;
+    let page = feed
+        .page(&query, wait.unwrap_or_default(), grant.ended())
+        .await
+        .inspect_err(|_| counters.failed.increment(1))?;
     counters.events.increment(page.events.try_into().unwrap_or(u64::MAX));
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json()).insert_header((CACHE_CONTROL, CACHING));

@@ -13,6 +13,7 @@ use super::AuthConfig;
 use super::bearer;
 use super::cache::{Cache, TokenHash};
 use super::config::KeySource;
+use super::forbidden::Forbidden;
 use super::keys::{Keeper, Keys, Reports, Source};
 use super::metrics::{Metrics, Reason, register_enabled};
 use super::refusal::Refusal;
@@ -44,8 +45,9 @@ pub struct JwtAuthenticator {
     keys: Arc<Keys>,
     cache: Arc<Cache<Verified>>,
     metrics: Metrics,
-    /// The log line of refused callers.
+    /// The log line of callers whose token is missing or not valid.
     line: OncePerSecond,
+    forbidden: Arc<Forbidden>,
     clock: Clock,
 }
 
@@ -88,13 +90,6 @@ impl Authenticator {
             Self::Jwt(jwt) => jwt.authenticate(headers).await.map(Some),
         }
     }
-
-    /// Counts a caller whose token is valid, and not enough.
-    pub(super) fn count_insufficient_scope(&self) {
-        if let Self::Jwt(jwt) = self {
-            jwt.metrics.refused(Reason::InsufficientScope);
-        }
-    }
 }
 
 impl JwtAuthenticator {
@@ -113,14 +108,9 @@ impl JwtAuthenticator {
         let cache = Arc::new(Cache::new());
         let stale = Arc::clone(&cache);
         let (keeper, keys) = Keeper::new(source, rules.algorithms().into(), reports, move || stale.clear());
-        let jwt = Self {
-            rules,
-            keys,
-            cache,
-            metrics: Metrics::register(registry),
-            line: OncePerSecond::new(),
-            clock,
-        };
+        let metrics = Metrics::register(registry);
+        let forbidden = Arc::new(Forbidden::new(metrics.counter(Reason::InsufficientScope)));
+        let jwt = Self { rules, keys, cache, metrics, line: OncePerSecond::new(), forbidden, clock };
         (jwt, keeper)
     }
 
@@ -157,14 +147,14 @@ impl JwtAuthenticator {
         let mut version = self.keys.current();
         if version.keys.find(kid).is_none() {
             // Boxed: it is rare, and would make each request larger.
-            let fetched = Box::pin(self.keys.fetch_for(kid)).await;
-            version = fetched.ok_or_else(|| self.unknown_key())?;
+            version = Box::pin(self.keys.fetch_for(kid)).await?;
         }
-        let key = version.keys.find(kid).ok_or(TokenError::UnknownKey)?;
+        let key = version.keys.find(kid).ok_or_else(|| self.unknown_key())?;
         self.metrics.verifications.increment(1);
         let caller = unverified.verify(key, &self.rules, (self.clock)())?;
-        let (kid, keys, clock) = (kid.into(), Arc::clone(&self.keys), Arc::clone(&self.clock));
-        Ok(Verified { caller, kid, version, keys, clock })
+        let (keys, clock, forbidden) =
+            (Arc::clone(&self.keys), Arc::clone(&self.clock), Arc::clone(&self.forbidden));
+        Ok(Verified { caller, kid: kid.into(), version, keys, clock, forbidden })
     }
 
     #[cfg(test)]

@@ -3,13 +3,11 @@
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
+use super::verified::Verified;
+use super::{Caller, Right};
+use crate::problem::Problem;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use chrono::{DateTime, Utc};
-
-use super::Caller;
-use super::verified::Verified;
-use crate::problem::Problem;
 
 /// What this caller may do with this resource. Handlers take it as a parameter.
 #[derive(Clone)]
@@ -40,6 +38,21 @@ impl Grant {
         self.customer().is_none_or(|own| own == customer)
     }
 
+    /// Refuses a caller who may not use the orders of `customer`. The 403 names `rights`, which would allow it. It is
+    /// counted and logged.
+    ///
+    /// # Errors
+    ///
+    /// The 403.
+    pub fn require(&self, customer: &str, rights: &[Right]) -> Result<(), Problem> {
+        match &self.token {
+            Some((verified, _)) if !self.covers(customer) => {
+                Err(verified.forbidden.refuse(&verified.caller, rights))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Who calls; `None` with `AUTH=off`.
     #[must_use]
     pub fn subject(&self) -> Option<&Arc<str>> {
@@ -50,12 +63,6 @@ impl Grant {
     #[must_use]
     pub fn scope(&self) -> Option<&'static str> {
         self.token.as_ref().map(|(_, scope)| *scope)
-    }
-
-    /// When the token expires; `None` with `AUTH=off`.
-    #[must_use]
-    pub fn expires(&self) -> Option<DateTime<Utc>> {
-        self.caller().map(|caller| caller.expires)
     }
 
     /// Completes when the token is no longer valid: it has expired, or its key was withdrawn. A long response must end

@@ -4,8 +4,8 @@ use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
 
 use super::refusal::Refusal;
-use super::{Access, Authenticator, Grant, Right, access};
-use crate::problem::{INSUFFICIENT_SCOPE, Problem};
+use super::{Access, Authenticator, Grant, access};
+use crate::problem::Problem;
 
 /// Checks the caller, and leaves its [`Grant`] for the handler. No byte of the body is read before.
 pub(crate) async fn check(request: &ServiceRequest, access: Access) -> Result<(), Problem> {
@@ -18,20 +18,11 @@ pub(crate) async fn check(request: &ServiceRequest, access: Access) -> Result<()
     let grant = match verified.map_err(Refusal::problem)? {
         None => Grant::unlimited(),
         Some(verified) => access::grant(&verified, rights).ok_or_else(|| {
-            authenticator.count_insufficient_scope();
             // For the audit line.
             request.extensions_mut().insert(verified.caller.clone());
-            insufficient_scope(rights)
+            verified.forbidden.refuse(&verified.caller, rights)
         })?,
     };
     request.extensions_mut().insert(grant);
     Ok(())
-}
-
-/// 403 for a caller who has none of these rights.
-#[must_use]
-pub fn insufficient_scope(rights: &[Right]) -> Problem {
-    let scopes: Vec<_> = rights.iter().map(|right| right.scope()).collect();
-    let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, scopes.join(" "));
-    INSUFFICIENT_SCOPE.with(INSUFFICIENT_SCOPE.when).with_challenge(challenge)
 }

@@ -10,6 +10,7 @@ use crate::metrics::Registry;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
     NoKeys,
+    KeyUnavailable,
     NoToken,
     TwoHeaders,
     Malformed,
@@ -26,8 +27,9 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    const ALL: [(Self, &'static str); 14] = [
+    const ALL: [(Self, &'static str); 15] = [
         (Self::NoKeys, "no_keys"),
+        (Self::KeyUnavailable, "key_unavailable"),
         (Self::NoToken, "no_token"),
         (Self::TwoHeaders, "two_headers"),
         (Self::Malformed, "malformed"),
@@ -62,9 +64,12 @@ impl Metrics {
     }
 
     pub(super) fn refused(&self, reason: Reason) {
-        if let Some(counter) = self.refused.get(&reason) {
-            counter.increment(1);
-        }
+        self.counter(reason).increment(1);
+    }
+
+    pub(super) fn counter(&self, reason: Reason) -> Counter {
+        // Every reason has one.
+        self.refused.get(&reason).cloned().unwrap_or_else(Counter::noop)
     }
 }
 

@@ -14,7 +14,7 @@
 //! | `bearer` | the token in the `Authorization` header |
 //! | `cache` | tokens that were verified |
 //! | `keys` | the keys that verify tokens: source, refresh, age |
-//! | `refusal`, `metrics` | what the caller, the log and the metrics get |
+//! | `refusal`, `forbidden`, `metrics` | what the caller, the log and the metrics get |
 //! | `config` | the `AUTH*` variables |
 //! | `key_set` | the keys of an issuer |
 //! | `token` | verifies one token |
@@ -27,6 +27,7 @@ mod bearer;
 mod cache;
 mod caller;
 mod config;
+mod forbidden;
 mod grant;
 pub(crate) mod guard;
 mod key_set;
@@ -47,4 +48,3 @@ pub use self::authenticator::{Authenticator, JwtAuthenticator};
 pub use self::caller::Caller;
 pub use self::config::AuthConfig;
 pub use self::grant::Grant;
-pub use self::guard::insufficient_scope;

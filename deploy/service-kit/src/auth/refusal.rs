@@ -1,6 +1,7 @@
 //! Why a request is refused: the caller gets a problem, the log and the metrics get the reason.
 
 use super::bearer::BearerError;
+use super::keys::KeyUnavailable;
 use super::metrics::Reason;
 use super::token::{self, TokenError};
 use crate::overload::OncePerSecond;
@@ -12,6 +13,8 @@ pub(super) enum Refusal {
     #[error("there are no keys that verify tokens")]
     NoKeys,
     #[error(transparent)]
+    Key(#[from] KeyUnavailable),
+    #[error(transparent)]
     Bearer(#[from] BearerError),
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -22,6 +25,7 @@ impl Refusal {
     pub(super) fn problem(self) -> Problem {
         let challenge = match self {
             Self::NoKeys => return Problem::unavailable("The keys that verify tokens are not known."),
+            Self::Key(_) => return Problem::unavailable("The key of the token cannot be fetched now."),
             Self::Bearer(BearerError::Twice) => {
                 return Problem::invalid_parameter(FieldError::header("Authorization", "must be given once"));
             }
@@ -34,6 +38,7 @@ impl Refusal {
     pub(super) fn reason(self) -> Reason {
         match self {
             Self::NoKeys => Reason::NoKeys,
+            Self::Key(_) => Reason::KeyUnavailable,
             Self::Bearer(BearerError::Missing) => Reason::NoToken,
             Self::Bearer(BearerError::Twice) => Reason::TwoHeaders,
             Self::Bearer(BearerError::Malformed | BearerError::TooLong) => Reason::Malformed,

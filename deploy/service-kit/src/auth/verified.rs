@@ -6,9 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Caller;
+use super::forbidden::Forbidden;
 use super::keys::{KeyVersion, Keys};
 
-/// The longest time between two looks at the system clock, which may be set.
+/// The longest time between two reads of the system clock, which may be set.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// The system clock; tests have their own.
@@ -22,6 +23,7 @@ pub(super) struct Verified {
     pub(super) version: Arc<KeyVersion>,
     pub(super) keys: Arc<Keys>,
     pub(super) clock: Clock,
+    pub(super) forbidden: Arc<Forbidden>,
 }
 
 impl Verified {

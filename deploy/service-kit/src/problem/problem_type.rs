@@ -66,7 +66,8 @@ pub const INSUFFICIENT_SCOPE: ProblemType = ProblemType {
     status: 403,
     slug: "insufficient-scope",
     title: "Insufficient scope",
-    when: "The token does not allow this; `WWW-Authenticate` names scopes that would.",
+    when: "The token does not allow this. `WWW-Authenticate` names the scopes of this operation; \
+        some need a token without, some with a customer claim.",
 };
 
 /// 503: nothing was done, and the same request may succeed in a second.

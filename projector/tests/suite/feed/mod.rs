@@ -1,6 +1,7 @@
 //! The feed over HTTP.
 
 mod checkpoints;
+mod expiry;
 mod gap_free;
 mod holes;
 mod openapi;

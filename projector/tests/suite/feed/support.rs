@@ -28,6 +28,7 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn start(scene: &Scene, variables: &[(&str, &str)]) -> Result<Self> {
         let mut vars = scene.vars();
+        vars.retain(|(name, _)| variables.iter().all(|(other, _)| name != other));
         vars.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let stop = CancellationToken::new();
         let projector = Projector::start(&Config::from_vars(&vars)?, projector::projections(), stop.clone())?;

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use percent_encoding::percent_decode_str;
-use service_kit::auth::{self, Grant};
+use service_kit::auth::Grant;
 use service_kit::problem::Problem;
 
 use super::{READ_ANY, problems};
@@ -17,9 +17,7 @@ pub(super) fn from_path(
     grant: &Grant,
     customer_id: String,
 ) -> Result<String, Problem> {
-    if !grant.covers(&customer_id) {
-        return Err(auth::insufficient_scope(&[READ_ANY]));
-    }
+    grant.require(&customer_id, &[READ_ANY])?;
     let invalid = |detail: &str| Err(problems::invalid_parameter("customer_id", detail));
     // actix replaces bytes that are not UTF-8, so different ids could become the same.
     if percent_decode_str(request.path()).decode_utf8().is_err() {

@@ -48,7 +48,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 const READ_ANY: Right = Right::Any("orders:read:any");
-/// Whose orders a handler returns, it decides itself.
+/// The handler decides whose orders it returns.
 const MAY_READ: Access = Access::Needs(&[READ_ANY, Right::Own("orders:read")]);
 const MAY_READ_ALL: Access = Access::Needs(&[READ_ANY]);
 

@@ -46,6 +46,9 @@ async fn another_customers_list_and_stream_are_403_whatever_is_asked_and_nothing
         }
     }
     assert_eq!(logged.statements()?, [""; 0]);
+    let metrics = logged.api.replica.probe("/metrics").await?.text().await?;
+    let counted = format!("orders_auth_refused_total{{reason=\"insufficient_scope\"}} {}\n", refusals.len());
+    assert!(metrics.contains(&counted), "{counted} is not in {metrics}");
     for method in ["GET", "HEAD"] {
         let mut texts: Vec<_> =
             refusals.iter().filter(|(of, _)| *of == method).map(|(_, refusal)| refusal).collect();

@@ -14,8 +14,15 @@ pub(super) const ON_DEMAND_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Demand {
     gate: Mutex<Gate>,
     wanted: Notify,
-    /// The number of fetches that have ended.
-    ended: watch::Sender<u64>,
+    ended: watch::Sender<Ended>,
+}
+
+/// The fetches that have ended.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    count: u64,
+    /// The last one gave no usable key.
+    pub(super) has_failed: bool,
 }
 
 #[derive(Default)]
@@ -28,7 +35,7 @@ struct Gate {
 impl Demand {
     /// Joins the fetch that runs, or asks for one. `None` if none runs and the last one that was asked for is too
     /// recent. What is returned changes when the fetch ends.
-    pub(super) fn join(&self) -> Option<watch::Receiver<u64>> {
+    pub(super) fn join(&self) -> Option<watch::Receiver<Ended>> {
         let mut gate = self.gate();
         if !gate.is_pending {
             if gate.last_on_demand.is_some_and(|last| last.elapsed() < ON_DEMAND_PAUSE) {
@@ -59,10 +66,15 @@ impl Demand {
     }
 
     /// A fetch has ended, and its keys are in use.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, has_failed: bool) {
         let mut gate = self.gate();
         gate.is_pending = false;
-        self.ended.send_modify(|ended| *ended = ended.wrapping_add(1));
+        self.ended.send_modify(|ended| *ended = Ended { count: ended.count.wrapping_add(1), has_failed });
+    }
+
+    /// Whether the last fetch gave no usable key.
+    pub(super) fn has_failed(&self) -> bool {
+        self.ended.borrow().has_failed
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {

@@ -21,7 +21,9 @@ pub(super) const KEPT_FOR: Duration = Duration::from_hours(24);
 pub(super) const RETRY_AFTER: Duration = demand::ON_DEMAND_PAUSE;
 /// The first pause after a failed fetch without any key; each further one is twice as long, up to [`RETRY_AFTER`].
 const FIRST_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How often the age of the keys is looked at.
+/// The largest part of a pause that is left out at random, so that processes do not all fetch at once.
+const JITTER: f64 = 0.1;
+/// How often the age of the keys is checked.
 const AGE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the keeper reports.
@@ -45,7 +47,7 @@ enum RefreshError {
     NoUsableKey,
 }
 
-/// Fetches the keys, and lets them go when they are too old.
+/// Fetches the keys, and removes them when they are too old.
 pub(in crate::auth) struct Keeper {
     source: Source,
     algorithms: Vec<Algorithm>,
@@ -55,6 +57,8 @@ pub(in crate::auth) struct Keeper {
     on_change: Box<dyn Fn() + Send + Sync>,
     /// The last good fetch, or the start.
     last_good: Mutex<Instant>,
+    /// A random number from 0 to 1.
+    pub(super) random: fn() -> f64,
 }
 
 impl Keeper {
@@ -73,6 +77,7 @@ impl Keeper {
             reports,
             on_change: Box::new(on_change),
             last_good: Mutex::new(Instant::now()),
+            random: fastrand::f64,
         };
         (keeper, keys)
     }
@@ -110,7 +115,7 @@ impl Keeper {
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause.mul_f64(1.0 - JITTER * (self.random)())) => {}
                 () = self.keys.demand.wanted() => {}
             }
         }
@@ -122,7 +127,7 @@ impl Keeper {
         let fetched = self.source.fetch().await;
         let used =
             fetched.map_err(RefreshError::from).and_then(|document| self.use_document(&document, warned));
-        self.keys.demand.end();
+        self.keys.demand.end(used.is_err());
         used
     }
 

@@ -33,6 +33,17 @@ const WAIT_LIMIT: Duration = Duration::from_millis(2_500);
 /// Most requests that wait at once.
 const WAITING_MAX: usize = 1_000;
 
+/// Why it is not known whether a token's key exists: the token may be valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum KeyUnavailable {
+    #[error("too many requests wait for its key")]
+    TooManyWait,
+    #[error("its key was not fetched in time")]
+    TimedOut,
+    #[error("its key cannot be fetched")]
+    FetchFailed,
+}
+
 /// One version of the key set.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyVersion {
@@ -77,22 +88,29 @@ impl Keys {
         self.current.subscribe()
     }
 
-    /// The keys once they have `kid`. Fetches them for it, or waits for a fetch that runs. `None` if it is still
-    /// unknown then, or if it was too soon to fetch them, or if too many requests wait.
-    pub(super) async fn fetch_for(&self, kid: &str) -> Option<Arc<KeyVersion>> {
-        let _permit = self.waiting.try_acquire().ok()?;
+    /// The keys once they have `kid`. Fetches them for it, or waits for a fetch that runs. They are without it if they
+    /// were fetched and do not have it, or were fetched for another one too recently.
+    pub(super) async fn fetch_for(&self, kid: &str) -> Result<Arc<KeyVersion>, KeyUnavailable> {
+        let _permit = self.waiting.try_acquire().map_err(|_| KeyUnavailable::TooManyWait)?;
         let found = async {
             loop {
                 let fetch = self.demand.join();
                 // After joining: a fetch that ended before has left its keys.
                 let current = self.current();
                 if current.keys.find(kid).is_some() {
-                    return Some(current);
+                    return Ok(current);
                 }
-                fetch?.changed().await.ok()?;
+                let has_failed = match fetch {
+                    None if !self.demand.has_failed() => return Ok(current),
+                    None => true,
+                    Some(mut fetch) => fetch.changed().await.is_err() || fetch.borrow().has_failed,
+                };
+                if has_failed {
+                    return Err(KeyUnavailable::FetchFailed);
+                }
             }
         };
-        tokio::time::timeout(WAIT_LIMIT, found).await.ok().flatten()
+        tokio::time::timeout(WAIT_LIMIT, found).await.unwrap_or(Err(KeyUnavailable::TimedOut))
     }
 
     /// Uses these keys from now on. Whether they differ from those before.

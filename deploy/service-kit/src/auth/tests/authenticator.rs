@@ -4,6 +4,7 @@ use actix_web::http::header::HeaderMap;
 
 use super::super::Authenticator;
 use super::super::bearer::BearerError;
+use super::super::keys::KeyUnavailable;
 use super::super::refusal::Refusal;
 use super::super::token::TokenError;
 use super::*;
@@ -47,6 +48,20 @@ async fn a_token_of_a_new_key_is_accepted_at_once() {
     assert_eq!(call(&process, &unknown).await, Err(TokenError::UnknownKey.into()));
     assert_eq!(server.requests(), 2, "too soon");
     assert_eq!(process.metric(r#"orders_auth_refused_total{reason="unknown_key"}"#), 1);
+}
+
+#[tokio::test]
+async fn a_token_whose_key_cannot_be_fetched_is_not_called_invalid() {
+    let key = TestKey::ed25519("key");
+    let server = KeyServer::start(Reply::Document(document(&[&key]))).await;
+    let process = Process::ready(server.source()).await;
+    server.set(Reply::Raw(Vec::new()));
+    let new = token_of(&TestKey::ed25519("new"), "alice", START + 60);
+    for _ in 0..2 {
+        assert_eq!(call(&process, &new).await, Err(KeyUnavailable::FetchFailed.into()));
+    }
+    assert_eq!(process.metric(r#"orders_auth_refused_total{reason="key_unavailable"}"#), 2);
+    assert_eq!(call(&process, &token_of(&key, "alice", START + 60)).await, Ok("alice".to_owned()));
 }
 
 #[tokio::test]
@@ -99,6 +114,34 @@ async fn an_expired_token_counts_within_the_leeway_and_is_verified_each_time() {
     let late = token_of(&key, "bob", START + 80);
     assert_eq!(call(&process, &late).await, Ok("bob".to_owned()));
     assert_eq!(process.jwt.cache_len(), 1, "what has expired is not added");
+}
+
+#[tokio::test(start_paused = true)]
+async fn auth_off_is_logged_at_start_and_every_ten_minutes() {
+    const MINUTE: Duration = Duration::from_mins(1);
+    let (log, _guard) = Log::of_this_thread();
+    let start = || {
+        let vars = |vars: &[(&str, &str)]| -> Vars {
+            vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let config = AuthConfig::from_vars(&vars(&[("AUTH", "off")])).unwrap();
+        let http = HttpConfig::from_vars(&vars(&[])).unwrap();
+        let (_, task) =
+            Authenticator::start(&config, &http, &health(), &Registry::new(&[]).unwrap()).unwrap();
+        AbortOnDropHandle::new(tokio::spawn(task))
+    };
+    let first_use = start();
+    tokio::time::sleep(MINUTE).await;
+    drop(first_use);
+    log.enable_lines();
+
+    let _task = start();
+    for (wait, lines) in [(MINUTE, 1), (8 * MINUTE, 1), (2 * MINUTE, 2), (8 * MINUTE, 2), (2 * MINUTE, 3)] {
+        tokio::time::sleep(wait).await;
+        let log = log.text();
+        assert_eq!(log.matches("AUTH=off").count(), lines, "{log}");
+        assert_eq!(log.matches(r#""level":"WARN""#).count(), lines, "{log}");
+    }
 }
 
 #[tokio::test]

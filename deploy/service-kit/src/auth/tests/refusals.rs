@@ -3,7 +3,9 @@
 use actix_web::ResponseError;
 use actix_web::http::header::WWW_AUTHENTICATE;
 
+use super::super::access::{Right, grant};
 use super::super::bearer::BearerError;
+use super::super::keys::KeyUnavailable;
 use super::super::refusal::Refusal;
 use super::super::token::{Claim, Part, TokenError};
 use super::*;
@@ -44,15 +46,57 @@ fn a_401_does_not_say_which_check_failed() {
 }
 
 #[test]
-fn two_headers_are_a_400_that_names_the_header_and_no_keys_are_a_503() {
+fn two_headers_are_a_400_that_names_the_header_and_without_the_key_it_is_a_503() {
     let (status, challenge, body) = response(BearerError::Twice.into());
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, challenge), (400, None));
     assert_eq!(body["type"], "/problems/invalid-parameter");
     assert_eq!(body["errors"][0]["header"], "Authorization");
-    let (status, challenge, body) = response(Refusal::NoKeys);
-    assert_eq!((status, challenge), (503, None));
-    assert!(body.contains("/problems/unavailable"), "{body}");
+    let unavailable = [KeyUnavailable::TooManyWait, KeyUnavailable::TimedOut, KeyUnavailable::FetchFailed];
+    for refusal in unavailable.map(Refusal::from).into_iter().chain([Refusal::NoKeys]) {
+        let (status, challenge, body) = response(refusal);
+        assert_eq!((status, challenge), (503, None), "{refusal}");
+        assert!(body.contains("/problems/unavailable"), "{refusal}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_caller_may_not_do_is_counted_and_logged_with_subject_and_scopes_once_a_second() {
+    let (log, _guard) = Log::of_this_thread();
+    let key = TestKey::ed25519("key");
+    let (any, own) = (Right::Any("read:any"), Right::Own("read"));
+    let start = async || {
+        let process = Process::ready(KeyFile::new(&document(&[&key])).source()).await;
+        let claims = json!({
+            "iss": "https://issuer.test", "aud": "orders", "sub": "app\u{202e}", "exp": START + 60, "scope": "read",
+            "customer_id": "alice",
+        });
+        let token = key.sign(&json!({"alg": "EdDSA", "kid": "key"}).to_string(), &claims.to_string());
+        let verified = process.jwt.authenticate(&bearer(&token)).await.unwrap();
+        let grant = grant(&verified, &[Right::Own("read")]).unwrap();
+        (process, grant)
+    };
+    let (_first, grant) = start().await;
+    grant.require("bob", &[any]).unwrap_err();
+    log.enable_lines();
+
+    let (process, grant) = start().await;
+    assert!(grant.require("alice", &[any]).is_ok());
+    for _ in 0..100 {
+        let response = grant.require("bob", &[any, own]).unwrap_err().error_response();
+        assert_eq!(response.status(), 403);
+        let challenge = response.headers().get(WWW_AUTHENTICATE).unwrap();
+        assert_eq!(challenge, r#"Bearer error="insufficient_scope", scope="read:any read""#);
+    }
+    assert_eq!(process.metric(r#"orders_auth_refused_total{reason="insufficient_scope"}"#), 100);
+    let log = log.text();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("a caller is not allowed")).collect();
+    assert!((1..=2).contains(&lines.len()), "{log}");
+    let first: Value = serde_json::from_str(lines[0]).unwrap();
+    assert_eq!(first["level"], "INFO");
+    assert_eq!(first["fields"]["subject"], r"app\u{202e}");
+    assert_eq!(first["fields"]["needed"], "read:any read");
+    assert_eq!(first["fields"]["times"], 1);
 }
 
 #[test]

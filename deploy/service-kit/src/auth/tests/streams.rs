@@ -10,7 +10,7 @@ const SOON: Duration = Duration::from_secs(10);
 /// Long enough for a task to start.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// Longer than a look at the clock takes.
+/// Longer than the time between two reads of the clock.
 const A_WHILE: Duration = Duration::from_millis(1_500);
 
 async fn open(process: &Process, token: &str) -> impl Future<Output = ()> + Send + 'static + use<> {

@@ -1,10 +1,12 @@
 //! Every response has the id of its request.
 
 use super::*;
-use crate::request_id::RequestId;
+use crate::request_id;
 
 fn routes(app: &mut web::ServiceConfig) {
-    let id = |id: RequestId| async move { HttpResponse::Ok().body(id.as_str().to_owned()) };
+    let id = |request: actix_web::HttpRequest| async move {
+        HttpResponse::Ok().body(request_id::of(request.headers()).unwrap().to_owned())
+    };
     let refused = || async { HttpResponse::Ok().finish() };
     app.service(get_resource("/id", Access::Open, web::route().to(id)))
         .service(post_resource("/read", Access::Open, web::route().to(id)))

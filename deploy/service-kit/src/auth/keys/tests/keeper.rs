@@ -34,6 +34,19 @@ async fn a_key_set_is_fetched_again_every_five_minutes_and_replaces_the_old_one(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fetch_comes_up_to_a_tenth_of_the_pause_earlier_at_random() {
+    let (old, new) = (TestKey::ed25519("old"), TestKey::ed25519("new"));
+    let file = KeyFile::new(&document(&[&old]));
+    let kept = Kept::with_random(file.source(), || 1.0);
+    until("ready", || kept.is_ready()).await;
+    file.write(&document(&[&new]));
+    sleep(REFRESH_EVERY.mul_f64(0.9).saturating_sub(3 * SECOND)).await;
+    assert!(!kept.has(&new));
+    sleep(5 * SECOND).await;
+    assert!(kept.has(&new));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_used_changes_nothing() {
     let key = TestKey::ed25519("key");
     let file = KeyFile::new(&document(&[&key]));

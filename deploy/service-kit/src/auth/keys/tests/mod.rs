@@ -26,7 +26,12 @@ struct Kept {
 }
 
 impl Kept {
+    /// Fetches at fixed times.
     fn start(source: Source) -> Self {
+        Self::with_random(source, || 0.0)
+    }
+
+    fn with_random(source: Source, random: fn() -> f64) -> Self {
         let (health, registry) = (health(), Registry::new(&[]).unwrap());
         let reports = registry.register(|| Reports {
             has_keys: health.add_condition("There are no keys."),
@@ -38,7 +43,8 @@ impl Kept {
         let on_change = move || {
             counted.fetch_add(1, Ordering::SeqCst);
         };
-        let (keeper, keys) = Keeper::new(source, vec![Algorithm::EdDSA], reports, on_change);
+        let (mut keeper, keys) = Keeper::new(source, vec![Algorithm::EdDSA], reports, on_change);
+        keeper.random = random;
         let task = AbortOnDropHandle::new(tokio::spawn(keeper.run()));
         Self { keys, health, registry, changes, _task: task }
     }
