@@ -95,9 +95,10 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
         write_deadline: config.write_deadline,
     };
     let tasks_to_end = tasks.clone();
+    let log_condition = health.add_condition("The log cannot be written.");
     tasks.spawn("log", async move {
+        log_output::watch(log_condition).await;
         // No command may go unrecorded, and this log cannot come back.
-        log_output::closed().await;
         tasks_to_end.fail("log");
     });
     tasks.spawn("memory", memory::return_freed(budget.clone()));

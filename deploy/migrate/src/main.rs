@@ -65,10 +65,15 @@ impl Migrations {
     }
 }
 
+fn main() -> anyhow::Result<()> {
+    let _flush = service_kit::telemetry::init(&service_kit::config::vars_of_process())?;
+    let cli = Cli::parse();
+    run(cli)
+}
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    service_kit::telemetry::init(&service_kit::config::vars_of_process())?;
-    let Cli { database_url: url, folder, schema, command } = Cli::parse();
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli { database_url: url, folder, schema, command } = cli;
     let migrations = match folder.zip(schema) {
         Some((folder, schema)) => Migrations::Addition(Addition::new(&schema, &folder)?),
         None => Migrations::Product,

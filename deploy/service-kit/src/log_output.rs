@@ -1,166 +1,128 @@
-//! Standard output for the log, and for records, which no filter can switch off. It remembers whether the last line
-//! could be written: a service that must record what it does stops doing it.
+//! Standard output for the log, and for records, which no filter can switch off.
+//!
+//! One thread writes; all others only add lines to a queue of bounded size, so none of them ever waits for the reader
+//! of the log. A service that must record what it does stops doing it while [`is_failing`].
 
-use std::io::{self, ErrorKind, Stdout, Write};
+mod queue;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::io::{self, Write};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
-use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
-static STATE: LazyLock<State> = LazyLock::new(State::default);
+use self::queue::{Priority, Queue};
+use self::writer::{StandardOutput, Writer};
+use crate::health::Condition;
 
-/// Whether the last line of the log could not be written.
+/// Lines that are not written yet, in bytes.
+const CAPACITY: usize = 4 << 20;
+
+/// How often a log that cannot be written is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// How often [`watch`] looks.
+const WATCH: Duration = Duration::from_millis(250);
+
+/// How long the end of the process waits for the reader of the log.
+const FLUSH: Duration = Duration::from_secs(1);
+
+static QUEUE: LazyLock<Queue> = LazyLock::new(|| Queue::new(CAPACITY));
+
+/// Whether this process has a log.
+static IS_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether lines cannot be written now: the last write failed, a line has waited for a second, or half of the queue is
+/// full. The other half is for records of what has begun before.
 #[must_use]
 pub fn is_failing() -> bool {
-    STATE.is_failing.load(Ordering::Relaxed)
+    QUEUE.is_failing()
 }
 
-/// Waits until nobody can read the log any more: the other end of the pipe is closed.
-pub async fn closed() {
-    STATE.closed.cancelled().await;
+/// Keeps `can_be_written` until nobody can read the log any more: the other end of the pipe is closed.
+pub async fn watch(can_be_written: Condition) {
+    loop {
+        can_be_written.set(!is_failing());
+        if tokio::time::timeout(WATCH, QUEUE.closed()).await.is_ok() {
+            return can_be_written.set(false);
+        }
+    }
 }
 
-/// Records that are not written yet.
-static RECORDS: Mutex<Records> = Mutex::new(Records { lines: Vec::new(), is_open: false });
-
-struct Records {
-    lines: Vec<u8>,
-    /// Whether this process has a log.
-    is_open: bool,
-}
-
-fn records() -> MutexGuard<'static, Records> {
-    RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Before this, [`record`] does nothing: a test that runs a service in its own process has no log.
-pub(crate) fn record_from_now_on() {
-    records().is_open = true;
-}
-
-/// Writes `line` as one line of JSON, whatever `RUST_LOG` and `LOG_FORMAT` say. It is written after what the runtime's
-/// thread has to do now: the requests of one commit share a system call, which costs more than the rest of a line.
+/// Writes `line` as one line of JSON, whatever `RUST_LOG` and `LOG_FORMAT` say.
 pub fn record(line: &impl Serialize) {
-    let mut records = records();
-    if !records.is_open {
+    add(line, Priority::High);
+}
+
+/// The same for what was refused while the log [is failing](is_failing): it is dropped first, as other lines of the
+/// log are.
+pub fn record_refusal(line: &impl Serialize) {
+    add(line, Priority::Low);
+}
+
+fn add(line: &impl Serialize, priority: Priority) {
+    if !IS_OPEN.load(Ordering::Relaxed) {
         return;
     }
-    let is_first = records.lines.is_empty();
-    // Never: JSON can represent the line, and a vector takes all bytes.
-    let _cannot_fail = serde_json::to_writer(&mut records.lines, line);
-    records.lines.push(b'\n');
-    drop(records);
-    // The first line takes those with it that follow until then.
-    let write = is_first.then_some(WriteRecords);
-    if let (Some(write), Ok(runtime)) = (write, Handle::try_current()) {
-        runtime.spawn(async move { drop(write) });
-    }
+    let mut bytes = Vec::with_capacity(512);
+    // Never fails: JSON can represent the line, and a vector takes all bytes.
+    let _cannot_fail = serde_json::to_writer(&mut bytes, line);
+    bytes.push(b'\n');
+    QUEUE.push(&bytes, priority);
 }
 
-/// Writes the records when it is dropped, also if the runtime ends before.
-struct WriteRecords;
+/// Starts the thread that writes. Before this, [`record`] does nothing: a test that runs a service in its own process
+/// has no log.
+pub(crate) fn start() -> Flush {
+    let keep_writing = || {
+        let mut writer = Writer::new(StandardOutput::default(), RETRY);
+        loop {
+            writer.write_next(&QUEUE);
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("log".to_owned()).spawn(keep_writing) {
+        // It stays so: nothing will be recorded.
+        QUEUE.failed(&error);
+    }
+    IS_OPEN.store(true, Ordering::Relaxed);
+    Flush(())
+}
 
-impl Drop for WriteRecords {
+/// When dropped, waits until all lines are written, but at most a second.
+#[must_use = "when it is dropped, the lines so far are written; drop it at the end of the process"]
+pub struct Flush(());
+
+impl Drop for Flush {
     fn drop(&mut self) {
-        let lines = std::mem::take(&mut records().lines);
-        // `Watched` has noted an error.
-        let _noted = LogOutput.make_writer().write_all(&lines);
+        QUEUE.flush(FLUSH);
     }
 }
 
-#[derive(Debug, Default)]
-struct State {
-    is_failing: AtomicBool,
-    closed: CancellationToken,
-}
-
-impl State {
-    fn record(&self, written: &io::Result<()>) {
-        let Err(error) = written else {
-            // Read first: a store by every thread for every line would move the cache line about.
-            if self.is_failing.load(Ordering::Relaxed) {
-                self.is_failing.store(false, Ordering::Relaxed);
-            }
-            return;
-        };
-        if !self.is_failing.swap(true, Ordering::Relaxed) {
-            let _also_closed = writeln!(io::stderr(), "the log cannot be written: {error}");
-        }
-        if error.kind() == ErrorKind::BrokenPipe {
-            self.closed.cancel();
-        }
-    }
-}
-
-/// Writes whole lines to standard output.
+/// Adds whole lines to the queue. A line for which there is no room is dropped, and counted.
 pub(crate) struct LogOutput;
 
 impl<'a> MakeWriter<'a> for LogOutput {
-    type Writer = Watched<'static, Stdout>;
+    type Writer = Lines<'static>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Watched { output: io::stdout(), state: &STATE }
+        Lines(&QUEUE)
     }
 }
 
-/// An output whose failures are recorded.
-pub(crate) struct Watched<'a, W> {
-    output: W,
-    state: &'a State,
-}
+pub(crate) struct Lines<'a>(&'a Queue);
 
-impl<W: Write> Write for Watched<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
-        let written = self.output.write_all(line).and_then(|()| self.output.flush());
-        self.state.record(&written);
-        written
+impl Write for Lines<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line, Priority::Low);
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Fails as often as it has errors, the last one first.
-    struct Failing(Vec<ErrorKind>);
-
-    impl Write for Failing {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.pop().map_or(Ok(bytes.len()), |error| Err(error.into()))
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn it_fails_from_a_failed_line_to_the_next_one_that_is_written() {
-        let state = State::default();
-        let mut output = Watched { output: Failing(vec![ErrorKind::StorageFull]), state: &state };
-        assert!(output.write_all(b"a\n").is_err());
-        assert!(state.is_failing.load(Ordering::Relaxed));
-        assert!(output.write_all(b"b\n").is_ok());
-        assert!(!state.is_failing.load(Ordering::Relaxed));
-        assert!(!state.closed.is_cancelled());
-    }
-
-    #[test]
-    fn a_pipe_without_a_reader_is_closed_for_good() {
-        let state = State::default();
-        let mut output = Watched { output: Failing(vec![ErrorKind::BrokenPipe]), state: &state };
-        assert!(output.write_all(b"a\n").is_err());
-        assert!(state.closed.is_cancelled());
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, Vars};
-use crate::log_output::{self, LogOutput};
+use crate::log_output::{self, Flush, LogOutput};
 
 /// `RUST_LOG`, if not set.
 pub const DEFAULT_RUST_LOG: &str = "info";
@@ -15,16 +15,19 @@ pub const DEFAULT_LOG_FORMAT: &str = "json";
 /// default. Errors of the HTTP server about malformed requests are only logged if `RUST_LOG` names `actix_http`,
 /// because clients could fill the log with them.
 ///
+/// The caller drops [`Flush`] as the last thing in the process, after its runtime has ended: that writes the last
+/// lines.
+///
 /// # Errors
 ///
 /// [`ConfigError`] when `RUST_LOG` or `LOG_FORMAT` is invalid.
-pub fn init(vars: &Vars) -> Result<(), ConfigError> {
+pub fn init(vars: &Vars) -> Result<Flush, ConfigError> {
     let value = |name: &str| vars.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let filter = filter(value("RUST_LOG").unwrap_or(DEFAULT_RUST_LOG))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(LogOutput)
-        // `LogOutput` reports errors itself. The subscriber would panic if it cannot print them.
+        // The writer of the log reports errors itself. The subscriber would panic if it cannot print them.
         .log_internal_errors(false);
     // In tests a subscriber may already be set; it stays.
     let _already_set = match value("LOG_FORMAT").unwrap_or(DEFAULT_LOG_FORMAT) {
@@ -35,8 +38,7 @@ pub fn init(vars: &Vars) -> Result<(), ConfigError> {
             return Err(ConfigError::Invalid { variable: "LOG_FORMAT", reason });
         }
     };
-    log_output::record_from_now_on();
-    Ok(())
+    Ok(log_output::start())
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, ConfigError> {
@@ -70,9 +72,9 @@ mod tests {
 
     #[test]
     fn a_bad_setting_is_reported_by_name() {
-        let error = init(&vars("LOG_FORMAT", "xml")).unwrap_err();
+        let error = init(&vars("LOG_FORMAT", "xml")).err().unwrap();
         assert_eq!(error.to_string(), "LOG_FORMAT must be `json` or `text`, not \"xml\"");
-        let error = init(&vars("RUST_LOG", "runtime=loud")).unwrap_err();
+        let error = init(&vars("RUST_LOG", "runtime=loud")).err().unwrap();
         assert!(error.to_string().starts_with("RUST_LOG is not a filter"), "{error}");
     }
 

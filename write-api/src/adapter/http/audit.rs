@@ -25,8 +25,7 @@ pub(super) fn name_order(request: &HttpRequest, order_id: Uuid) {
 }
 
 /// Runs `resource`, and passes the line to `log` when it has ended. A command runs to its end in a task of its own, so
-/// that a client that hangs up cannot hide how it ended. While lines cannot be written, commands are refused; the next
-/// line that can be written ends this.
+/// that a client that hangs up cannot hide how it ended. While lines cannot be written, commands are refused.
 pub(super) fn record<S, B, L>(
     step: &'static str,
     request: ServiceRequest,
@@ -40,9 +39,15 @@ where
     L: Fn(&Line<'_>) + 'static,
 {
     let is_command = request.method() == Method::POST;
-    let command =
-        is_command.then(|| Command { request: request.request().clone(), step, outcome: ABANDONED, log });
-    let running = if is_command && log_output::is_failing() {
+    let is_unrecorded = is_command && log_output::is_failing();
+    let command = is_command.then(|| Command {
+        request: request.request().clone(),
+        step,
+        outcome: ABANDONED,
+        is_unrecorded,
+        log,
+    });
+    let running = if is_unrecorded {
         Err(Problem::unavailable(
             "The command cannot be recorded. Nothing was stored. Send the same request again.",
         ))
@@ -85,6 +90,8 @@ struct Command<L: Fn(&Line<'_>)> {
     request: HttpRequest,
     step: &'static str,
     outcome: &'static str,
+    /// It was refused because it cannot be recorded.
+    is_unrecorded: bool,
     log: L,
 }
 
@@ -107,11 +114,19 @@ pub(super) struct Line<'a> {
     outcome: &'static str,
     #[serde(rename = "request.id", skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    /// Its line may be dropped: nothing was done.
+    #[serde(skip)]
+    is_unrecorded: bool,
+}
+
+/// Adds it to the log.
+pub(super) fn write(line: &Line<'_>) {
+    if line.is_unrecorded { log_output::record_refusal(line) } else { log_output::record(line) }
 }
 
 impl<L: Fn(&Line<'_>)> Drop for Command<L> {
     fn drop(&mut self) {
-        let Self { request, step, outcome, log } = self;
+        let Self { request, step, outcome, is_unrecorded, log } = self;
         let extensions = request.extensions();
         let grant = extensions.get::<Grant>();
         // A caller without the right.
@@ -132,6 +147,7 @@ impl<L: Fn(&Line<'_>)> Drop for Command<L> {
             step,
             outcome,
             request_id: request_id::of(request.headers()),
+            is_unrecorded: *is_unrecorded,
         });
     }
 }

@@ -10,8 +10,8 @@ mod problems;
 
 use actix_web::{Route, web};
 use service_kit::auth::{Access, Right};
+use service_kit::openapi;
 use service_kit::resource::post_resource;
-use service_kit::{log_output, openapi};
 use utoipa::OpenApi;
 
 use crate::port::OrderWriter;
@@ -76,9 +76,9 @@ pub fn paths() -> [&'static str; 5] {
 pub fn routes<W: OrderWriter>(app: &mut web::ServiceConfig) {
     for ((path, access), step, route) in resources::<W>() {
         let resource = post_resource(path, access, route);
-        app.service(resource.wrap_fn(move |request, resource| {
-            audit::record(step, request, resource, |line| log_output::record(line))
-        }));
+        app.service(
+            resource.wrap_fn(move |request, resource| audit::record(step, request, resource, audit::write)),
+        );
     }
     openapi::serve(app, &document());
 }

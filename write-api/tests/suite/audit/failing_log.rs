@@ -17,7 +17,7 @@ use super::PROGRAM;
 use crate::support::{order, problem};
 
 /// A process that is killed when dropped.
-struct Killed(Child);
+pub(super) struct Killed(pub(super) Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -26,7 +26,7 @@ impl Drop for Killed {
     }
 }
 
-fn start(database: &TestDatabase, port: u16, log: Stdio) -> Result<Killed> {
+pub(super) fn start(database: &TestDatabase, port: u16, log: Stdio) -> Result<Killed> {
     let mut command = Command::new(PROGRAM);
     command
         .env("DATABASE_URL", database.url("orders_write_api"))

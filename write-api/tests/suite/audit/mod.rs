@@ -3,6 +3,7 @@
 mod callers;
 mod failing_log;
 mod outcomes;
+mod stalled_log;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

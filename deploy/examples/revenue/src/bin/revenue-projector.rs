@@ -4,16 +4,21 @@ use clap::Parser;
 use projector::ReadModels;
 use projector::cli::{self, Cli};
 use revenue::projection::RevenueByMonth;
-use service_kit::{config, telemetry};
+use service_kit::config::{self, Vars};
+use service_kit::telemetry;
 
 /// Events consist of many small strings, which mimalloc allocates faster than the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let vars = config::vars_of_process();
-    telemetry::init(&vars)?;
-    cli::run(cli, &vars, ReadModels::all().and(RevenueByMonth)).await
+    let _flush = telemetry::init(&vars)?;
+    run(cli, &vars)
+}
+
+#[tokio::main]
+async fn run(cli: Cli, vars: &Vars) -> anyhow::Result<()> {
+    cli::run(cli, vars, ReadModels::all().and(RevenueByMonth)).await
 }
