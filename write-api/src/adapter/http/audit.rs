@@ -7,6 +7,7 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::Serialize;
 use service_kit::auth::{Caller, Grant};
+use service_kit::overload::OncePerSecond;
 use service_kit::problem::Problem;
 use service_kit::{log_output, request_id};
 use uuid::Uuid;
@@ -15,6 +16,9 @@ use super::REPLAYED;
 
 /// The command was dropped while it ran, because it panicked or the process has ended. It may have been stored.
 const ABANDONED: &str = "abandoned";
+
+/// The lines of commands without a valid token: one a second.
+static ANONYMOUS: OncePerSecond = OncePerSecond::new();
 
 /// The order of a request whose path does not name it.
 struct NamedOrder(Uuid);
@@ -96,7 +100,7 @@ struct Command<L: Fn(&Line<'_>)> {
 }
 
 /// One command. The first fields are those of every line of the log.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 pub(super) struct Line<'a> {
     timestamp: DateTime<Utc>,
     level: &'static str,
@@ -114,13 +118,24 @@ pub(super) struct Line<'a> {
     outcome: &'static str,
     #[serde(rename = "request.id", skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    /// How many commands without a valid token there were since the last such line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<u64>,
+    /// There was no valid token.
+    #[serde(skip)]
+    is_anonymous: bool,
     /// Its line may be dropped: nothing was done.
     #[serde(skip)]
     is_unrecorded: bool,
 }
 
-/// Adds it to the log.
+/// Adds it to the log. Anybody can send commands without a token: if each had a line, they could fill the log.
 pub(super) fn write(line: &Line<'_>) {
+    let times = if line.is_anonymous { ANONYMOUS.count() } else { None };
+    if line.is_anonymous && times.is_none() {
+        return;
+    }
+    let line = &Line { times, ..*line };
     if line.is_unrecorded { log_output::record_refusal(line) } else { log_output::record(line) }
 }
 
@@ -147,6 +162,8 @@ impl<L: Fn(&Line<'_>)> Drop for Command<L> {
             step,
             outcome,
             request_id: request_id::of(request.headers()),
+            times: None,
+            is_anonymous: grant.is_none() && refused.is_none(),
             is_unrecorded: *is_unrecorded,
         });
     }
