@@ -73,13 +73,14 @@ async fn a_bad_configuration_ends_the_process_at_once_with_an_error_that_names_t
         (vec![url, ("CURSOR_KEY", "too short")], "CURSOR_KEY"),
         (vec![url, key, ("CURSOR_KEY_PREVIOUS", "too short")], "CURSOR_KEY_PREVIOUS must have"),
         (vec![url, key, ("CURSOR_KEY_PREVIOUS", key.1)], "CURSOR_KEY_PREVIOUS must differ"),
+        (vec![url, key, ("AUTH", "on")], "AUTH must be"),
         (vec![url, key, ("PORT", "-1")], "PORT"),
         (vec![url, key, ("ADMIN_PORT", "-1")], "ADMIN_PORT"),
         (vec![url, key, ("LIVE_POLL_MS", "9")], "LIVE_POLL_MS"),
         (vec![url, key, ("LIVE_POLL_MS", "2001")], "LIVE_POLL_MS"),
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_read-api"));
-        program.env_clear().envs(vars).stdin(Stdio::null()).kill_on_drop(true);
+        program.env_clear().env("AUTH", "off").envs(vars).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(SOON, program.output()).await.context(named)??;
         let stderr = String::from_utf8(output.stderr)?;
         assert!(!output.status.success() && stderr.contains(named), "{named}: {stderr}");

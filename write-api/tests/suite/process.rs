@@ -30,6 +30,7 @@ fn an_invalid_configuration_ends_the_process_at_once_and_names_the_variable() ->
         ("ADMIN_ADDRESS", vec![good, ("ADMIN_ADDRESS", "everywhere")]),
         ("ADMIN_PORT", vec![good, ("ADMIN_PORT", "http")]),
         ("HTTP_WORKERS", vec![good, ("HTTP_WORKERS", "0")]),
+        ("AUTH is not set", vec![good]),
         ("LOG_FORMAT", vec![good, ("LOG_FORMAT", "xml")]),
     ] {
         let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
