@@ -36,7 +36,7 @@ fn the_projector_of_the_example_differs_in_one_line() -> Result<()> {
     let product = code("projector/src/main.rs")?;
     let example = code("deploy/examples/revenue/src/bin/revenue-projector.rs")?;
     let added: Vec<_> = example.difference(&product).collect();
-    assert_eq!(added, ["cli::run(cli, &vars, ReadModels::all().and(RevenueByMonth)).await"]);
+    assert_eq!(added, ["cli::run(cli, vars, ReadModels::all().and(RevenueByMonth)).await"]);
     assert_eq!(product.difference(&example).count(), 1, "the line that it replaces");
     Ok(())
 }
