@@ -1,6 +1,7 @@
 //! `bench`: measures the real services under load, and PostgreSQL alone (with pgbench) in the same run for comparison.
 
 mod arrivals;
+mod callers;
 mod endpoints;
 mod machine;
 mod options;
@@ -42,8 +43,8 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Scenario: `write`, `drain`, `event-log`, `read`, `latency`, `poison`, `locked`, `listeners`, `webhook`, `feed`,
-    /// `catch-up`, `bloat`, `mixed`, `scale` or `all`.
+    /// Scenario: `write`, `drain`, `event-log`, `read`, `auth`, `latency`, `poison`, `locked`, `listeners`, `webhook`,
+    /// `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
     scenario: Selection,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -65,6 +66,9 @@ struct Cli {
     /// not judged.
     #[arg(long)]
     quick: bool,
+    /// `auth`: also compare with the services of an earlier commit, whose release binaries are in this directory.
+    #[arg(long, value_name = "DIR")]
+    earlier: Option<PathBuf>,
     #[command(flatten)]
     listeners: Listeners,
 }
@@ -96,6 +100,9 @@ const NOT_JUDGED: u8 = 4;
 const BINARIES: [ServiceKind; 4] =
     [ServiceKind::WriteApi, ServiceKind::Projector, ServiceKind::ReadApi, ServiceKind::RevenueProjector];
 
+/// Those that are compared with an earlier commit.
+const EARLIER: [ServiceKind; 2] = [ServiceKind::WriteApi, ServiceKind::ReadApi];
+
 // Children are bound to the thread that starts them: the main thread, which lives as long as the process.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<ExitCode> {
@@ -103,9 +110,10 @@ async fn main() -> Result<ExitCode> {
     // The result of an earlier run must not be mistaken for this one.
     write_json(&cli, &[])?;
     let binaries = ServiceBinaries::build_all(&BINARIES).await?;
+    let earlier = cli.earlier.clone().map(|dir| ServiceBinaries::in_dir(dir, &EARLIER)).transpose()?;
     // From here on, an interrupt must clean up.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stage = Stage::start(binaries, cli.database_url.as_deref()).await?;
+    let stage = Stage::start(binaries, cli.database_url.as_deref()).await?.with_earlier(earlier);
     let done = tokio::select! {
         done = measure(&stage, &cli) => done,
         _ = interrupt.recv() => Err(anyhow!("interrupted")),

@@ -23,6 +23,7 @@ pub(crate) struct Stage {
     /// For single requests to the services.
     pub(crate) http: reqwest::Client,
     binaries: ServiceBinaries,
+    earlier: Option<ServiceBinaries>,
     database: Database,
     /// Set if the server existed before.
     own: Option<OwnDatabase>,
@@ -41,7 +42,7 @@ impl Stage {
             None => None,
         };
         match open(own.as_ref()).await {
-            Ok((database, session)) => Ok(Self { session, http, binaries, database, own }),
+            Ok((database, session)) => Ok(Self { session, http, binaries, earlier: None, database, own }),
             Err(error) => {
                 let removed = match own {
                     Some(own) => own.remove().await,
@@ -65,10 +66,34 @@ impl Stage {
         self.database.admin_url()
     }
 
+    /// Adds binaries of an earlier commit, to compare with.
+    pub(crate) fn with_earlier(self, earlier: Option<ServiceBinaries>) -> Self {
+        Self { earlier, ..self }
+    }
+
+    pub(crate) fn has_earlier(&self) -> bool {
+        self.earlier.is_some()
+    }
+
     /// Starts a service on a free port with additional variables, and waits until it is ready.
     pub(crate) async fn service(&self, kind: ServiceKind, variables: &[(&str, &str)]) -> Result<Service> {
+        self.service_of(&self.binaries, kind, variables).await
+    }
+
+    /// The same service of the earlier commit.
+    pub(crate) async fn earlier_service(&self, kind: ServiceKind) -> Result<Service> {
+        let earlier = self.earlier.as_ref().context("there are no earlier binaries")?;
+        self.service_of(earlier, kind, &[]).await
+    }
+
+    async fn service_of(
+        &self,
+        binaries: &ServiceBinaries,
+        kind: ServiceKind,
+        variables: &[(&str, &str)],
+    ) -> Result<Service> {
         let url = self.database.url_for(kind.role())?;
-        let program = self.binaries.program(kind);
+        let program = binaries.program(kind);
         let mut service = Service::start_with(variables, kind, &program, &url, 0, self.database.log_dir())?;
         service.wait_until_ready().await?;
         Ok(service)

@@ -17,6 +17,11 @@ pub(crate) async fn share_of_a_core(service: &Service, time: Duration) -> Result
     Ok(f64::from(ticks) / f64::from(TICKS_PER_SECOND) / start.elapsed().as_secs_f64())
 }
 
+/// The CPU time of the process so far.
+pub(crate) fn cpu_time(service: &Service) -> Result<Duration> {
+    Ok(Duration::from_secs(1) * cpu_ticks(service)? / TICKS_PER_SECOND)
+}
+
 /// The machine's CPU time so far. Time stolen by the host counts as idle.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MachineTime {

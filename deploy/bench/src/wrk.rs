@@ -107,14 +107,26 @@ impl LoadResult {
     }
 }
 
-/// Sends requests to `url`.
+/// Sends requests without a token to `url`.
 ///
 /// # Errors
 ///
 /// If wrk cannot run, a request failed, or a response is missing although the run waits for all.
 pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<LoadResult> {
+    run_with_tokens(load, &[], pace, url).await
+}
+
+/// The same, each request with the next of these tokens, and again from the first.
+pub(crate) async fn run_with_tokens(
+    load: Load,
+    tokens: &[String],
+    pace: Pace,
+    url: &str,
+) -> Result<LoadResult> {
     let script = tempfile::NamedTempFile::with_suffix(".lua")?;
     std::fs::write(script.path(), [COMMON, load.script()].concat())?;
+    let one_a_line = tempfile::NamedTempFile::new()?;
+    std::fs::write(one_a_line.path(), tokens.join("\n"))?;
     let seconds = pace.time.as_secs().max(1);
     let until = if pace.waits_for_all { seconds + LAST_RESPONSES_S } else { seconds };
     let mut command = Command::new("wrk");
@@ -131,6 +143,7 @@ pub(crate) async fn run(load: Load, pace: Pace, url: &str) -> Result<LoadResult>
             [u64::from(pace.per_second), if pace.waits_for_all { seconds } else { 0 }].map(|n| n.to_string()),
         )
         .arg(fastrand::u32(..).to_string())
+        .arg(one_a_line.path())
         .args(load.arguments());
     let output = program::run(command, Duration::from_secs(until)).await?;
     let summary = parse(&output).with_context(|| format!("wrk printed: {output}"))?;

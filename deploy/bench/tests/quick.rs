@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::test_database::TestDatabase;
 
-const SCENARIOS: [&str; 14] = [
+const SCENARIOS: [&str; 15] = [
+    "auth",
     "bloat",
     "catch-up",
     "drain",

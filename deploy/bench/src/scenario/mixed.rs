@@ -47,7 +47,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         projector: stage.service(ServiceKind::Projector, &[]).await?,
         read_api: stage.service(ServiceKind::ReadApi, &[]).await?,
     };
-    let shortest = check_responses(stage, services.read_api.url(), customers).await?;
+    let shortest = check_responses(stage, services.read_api.url(), None, customers).await?;
     let mixed = Mixed { stage, plan, services, lists: Load::ListOrders(customers), shortest };
 
     let max_reads = mixed.read(0, plan.time).await?;

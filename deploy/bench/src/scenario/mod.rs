@@ -1,5 +1,6 @@
 //! One scenario per file.
 
+mod auth;
 mod bloat;
 mod catch_up;
 mod drain;
@@ -34,6 +35,8 @@ pub(crate) enum Scenario {
     EventLog,
     /// Lists read over HTTP.
     Read,
+    /// What access tokens cost.
+    Auth,
     /// From commit to visible, and what waiting for events costs.
     Latency,
     /// Poison events among others.
@@ -57,11 +60,12 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Write,
         Self::Drain,
         Self::EventLog,
         Self::Read,
+        Self::Auth,
         Self::Latency,
         Self::Poison,
         Self::Locked,
@@ -80,6 +84,7 @@ impl Scenario {
             Self::Drain => "drain",
             Self::EventLog => "event-log",
             Self::Read => "read",
+            Self::Auth => "auth",
             Self::Latency => "latency",
             Self::Poison => "poison",
             Self::Locked => "locked",
@@ -118,6 +123,7 @@ impl Scenario {
             Self::Drain => drain::measure(stage, plan).await,
             Self::EventLog => event_log::measure(stage, plan).await,
             Self::Read => read::measure(stage, plan).await,
+            Self::Auth => auth::measure(stage, plan).await,
             Self::Latency => latency::measure(stage, plan).await,
             Self::Poison => poison::measure(stage, plan).await,
             Self::Locked => locked::measure(stage, plan).await,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use reqwest::RequestBuilder;
 use serde_json::Value;
 use testkit::services::ServiceKind;
 
@@ -43,7 +44,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 /// Measures a new read-api, after a check of its responses.
 pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<LoadResult> {
     let service = stage.service(ServiceKind::ReadApi, &[]).await?;
-    let bytes = check_responses(stage, service.url(), customers).await?;
+    let bytes = check_responses(stage, service.url(), None, customers).await?;
     let load = Load::ListOrders(customers);
     let warm_up = Pace::max_rate(CONNECTIONS, Duration::from_secs(1));
     wrk::run(load, warm_up, service.url()).await?;
@@ -57,13 +58,19 @@ pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Durat
 }
 
 /// Checks that the lists of some customers match SQL. Returns the size of the shortest response, in bytes.
-pub(super) async fn check_responses(stage: &Stage, url: &str, customers: Customers) -> Result<u64> {
+pub(super) async fn check_responses(
+    stage: &Stage,
+    url: &str,
+    token: Option<&str>,
+    customers: Customers,
+) -> Result<u64> {
     let (Customers::Zipf(count) | Customers::Uniform(count)) = customers;
     let mut shortest = u64::MAX;
     for number in [1, 2, 3, 10, 100, 1_000].into_iter().filter(|number| *number <= count) {
         let customer = format!("customer-{number}");
-        let response = stage.http.get(format!("{url}/customers/{customer}/orders?limit=20")).send().await?;
-        let response = response.error_for_status()?;
+        let request = stage.http.get(format!("{url}/customers/{customer}/orders?limit=20"));
+        let request = token.into_iter().fold(request, RequestBuilder::bearer_auth);
+        let response = request.send().await?.error_for_status()?;
         let head = length_of_head(&response);
         let list = response.bytes().await?;
         shortest = shortest.min(u64::try_from(head + list.len())?);

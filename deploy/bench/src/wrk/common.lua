@@ -14,11 +14,25 @@ function setup(thread)
   table.insert(threads, thread)
 end
 
--- Prepares the requests before the run, which saves CPU time during it.
-function prepare(count, seed, make)
+-- Returns a function for the headers of the next request, with the next token of the file if it has any, and the number
+-- of tokens.
+local function callers(file)
+  local values, last = {}, 0
+  for token in io.lines(file) do table.insert(values, "Bearer " .. token) end
+  return function()
+    if #values == 0 then return {} end
+    last = last % #values + 1
+    return { ["authorization"] = values[last] }
+  end, #values
+end
+
+-- Prepares at least `count` requests before the run, which saves CPU time during it. `make` gets the headers of each.
+function prepare(count, seed, tokens, make)
   math.randomseed(seed)
+  local headers, different = callers(tokens)
+  count = math.max(count, different)
   local requests = {}
-  for n = 1, count do requests[n] = make() end
+  for n = 1, count do requests[n] = make(headers()) end
   -- wrk does not send the first request.
   sent = -1
   function request()

@@ -1,8 +1,8 @@
 -- Places orders of three items without an identity, so that each is new.
 
 function init(args)
-  local rate, seconds, seed = unpack(args, 1, 3)
-  prepare(5000, tonumber(seed), function()
+  local rate, seconds, seed, tokens = unpack(args, 1, 4)
+  prepare(5000, tonumber(seed), tokens, function(headers)
     local item = '{"sku": "SKU-%05d", "quantity": %d, "price_cents": %d}'
     local items = {}
     for n = 1, 3 do
@@ -10,7 +10,8 @@ function init(args)
     end
     local customer = random_customer("uniform", 100000)
     local body = string.format('{"customer_id": "customer-%d", "items": [%s]}', customer, table.concat(items, ", "))
-    return wrk.format("POST", "/orders", { ["content-type"] = "application/json" }, body)
+    headers["content-type"] = "application/json"
+    return wrk.format("POST", "/orders", headers, body)
   end)
   pace(tonumber(rate), tonumber(seconds))
 end
