@@ -21,6 +21,8 @@ pub(super) struct Variant {
     load: Load,
     /// Of its callers, the next one first; none if it does not demand any.
     tokens: Vec<String>,
+    /// Of the caller who checks the responses.
+    checker: Option<String>,
     requests: u64,
     per_second: Vec<f64>,
     /// CPU time of the process for a request, in microseconds.
@@ -28,8 +30,11 @@ pub(super) struct Variant {
 }
 
 impl Variant {
-    pub(super) fn new(service: Service, load: Load, tokens: Vec<String>) -> Self {
-        Self { service, load, tokens, requests: 0, per_second: Vec::new(), cpu_micros: Vec::new() }
+    /// The last token is not used under load.
+    pub(super) fn new(service: Service, load: Load, mut tokens: Vec<String>) -> Self {
+        let checker = tokens.pop();
+        let (per_second, cpu_micros) = (Vec::new(), Vec::new());
+        Self { service, load, tokens, checker, requests: 0, per_second, cpu_micros }
     }
 
     /// Runs the load for a second.
@@ -55,8 +60,7 @@ impl Variant {
                 0
             }
             Load::ListOrders(customers) => {
-                let token = self.tokens.last().map(String::as_str);
-                check_responses(stage, self.service.url(), token, customers).await?
+                check_responses(stage, self.service.url(), self.checker.as_deref(), customers).await?
             }
         };
         let before = cpu_time(&self.service)?;
