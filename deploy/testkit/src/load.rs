@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::wait;
 
 /// Limit for further successes.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Requests that run until this is dropped.
 #[derive(Debug)]

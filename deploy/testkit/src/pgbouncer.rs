@@ -15,7 +15,7 @@ use crate::process::{self, spawn_bound};
 use crate::wait::until_blocking;
 
 const PORT: u16 = 6_432;
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long `PgBouncer` assigns a session to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

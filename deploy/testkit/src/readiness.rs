@@ -7,13 +7,13 @@ use reqwest::StatusCode;
 
 use crate::wait;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Waits until `/readyz` at `admin_url` returns this status.
 ///
 /// # Errors
 ///
-/// After ten seconds.
+/// After 30 seconds.
 pub async fn until_ready_is(admin_url: &str, expected: StatusCode) -> Result<()> {
     let url = format!("{admin_url}/readyz");
     wait::until("readiness to change", SOON, || async {
@@ -28,7 +28,7 @@ pub async fn until_ready_is(admin_url: &str, expected: StatusCode) -> Result<()>
 ///
 /// # Errors
 ///
-/// After ten seconds.
+/// After 30 seconds.
 pub async fn until_not_ready_because(admin_url: &str, text: &str) -> Result<()> {
     let url = format!("{admin_url}/readyz");
     wait::until("the reason", SOON, || async {

@@ -88,7 +88,7 @@ async fn an_event_whose_id_was_allocated_before_a_crash_and_again_after_it_is_cl
         let others = "SELECT nextval('outbox_id_seq') FROM generate_series(1, $1::bigint)";
         session.query(others, &[&(newest + 1 - id)]).await?;
         // The recheck would find the event too, within a minute.
-        wait::until("the event to be applied", Duration::from_secs(2), || async {
+        wait::until("the event to be applied", Duration::from_secs(20), || async {
             match worker.run_once().await {
                 Ok(BatchOutcome::Committed { applied: 1, parked: 0, .. }) => Ok(()),
                 other => Err((other, worker.low_water_mark())),

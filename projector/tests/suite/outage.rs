@@ -116,7 +116,7 @@ async fn projects_after_silence(wire: Wire) -> Result<()> {
     until_metric(address, "orders_projector_events_applied_total", |applied| applied == 1.0).await?;
 
     proxy.set(wire);
-    wait::until("a statement to be in flight", Duration::from_secs(5), async || {
+    wait::until("a statement to be in flight", Duration::from_secs(30), async || {
         if proxy.lost() > 0 { Ok(()) } else { Err("no data was lost") }
     })
     .await?;

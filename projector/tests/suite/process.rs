@@ -93,7 +93,7 @@ async fn a_worker_that_panics_ends_the_process_with_an_error_and_loses_no_event(
     let projector = Projector::start(&config, panics, CancellationToken::new())?;
     let error = tokio::time::timeout(Duration::from_secs(10), projector.run()).await?.unwrap_err();
     assert!(matches!(error, ProjectorError::Worker(_)), "{error:?}");
-    wait::until("the rollback", Duration::from_secs(5), || async {
+    wait::until("the rollback", Duration::from_secs(30), || async {
         let count = scene.count("outbox").await;
         if matches!(count, Ok(1)) { Ok(()) } else { Err(count) }
     })

@@ -32,8 +32,13 @@ impl Scene {
         Ok(Self { database, session })
     }
 
+    /// A new connection may take long, as on a busy machine: only tests of outages are about that limit.
     pub(crate) fn vars(&self) -> Vec<(String, String)> {
-        vars_of(&self.database.url("orders_projector"))
+        let mut vars = vars_of(&self.database.url("orders_projector"));
+        for name in ["DATABASE_CONNECT_TIMEOUT_MS", "DATABASE_POOL_WAIT_MS"] {
+            vars.push((name.to_owned(), "20000".to_owned()));
+        }
+        vars
     }
 
     /// The same with one connection, whose prepared statements a test can read.

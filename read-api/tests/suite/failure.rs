@@ -41,7 +41,7 @@ async fn without_the_database_responses_are_503_and_recover_with_it() -> Result<
     assert_eq!(api.probe("/livez").await?.status(), StatusCode::OK, "a restart would not help");
 
     api.database.reopen(&session).await?;
-    wait::until("a response", Duration::from_secs(2), || async {
+    wait::until("a response", Duration::from_secs(20), || async {
         let status = api.get("/customers/alice/orders").await.map(|response| response.status());
         if matches!(status, Ok(StatusCode::OK)) { Ok(()) } else { Err(status) }
     })

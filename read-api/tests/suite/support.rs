@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) use self::events::Events;
 
 /// Time limit for everything that should happen at once.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// A running read-api; dropping it stops it.
 pub(crate) struct Replica {

@@ -53,7 +53,7 @@ async fn while_the_database_is_down_requests_get_503_and_later_succeed_again() -
     assert_eq!(problem(response).await?["type"], "/problems/unavailable");
 
     api.database.reopen(&session).await?;
-    wait::until("an order to be accepted", Duration::from_secs(2), || async {
+    wait::until("an order to be accepted", Duration::from_secs(20), || async {
         let status = api.place(&order()).await.map(|response| response.status());
         if matches!(status, Ok(StatusCode::CREATED)) { Ok(()) } else { Err(status) }
     })

@@ -201,7 +201,7 @@ async fn a_write_that_is_queued_beyond_its_deadline_is_withdrawn() -> Result<()>
     assert_eq!(problem(response).await?["type"], "/problems/unavailable", "it was never attempted");
     assert!(took < Duration::from_secs(2), "{took:?}");
     lock.rollback().await?;
-    wait::until("the write in flight to be stored", Duration::from_secs(5), || async {
+    wait::until("the write in flight to be stored", Duration::from_secs(30), || async {
         let stored = api.stored().await;
         if matches!(stored, Ok((1, 1))) { Ok(()) } else { Err(stored) }
     })
@@ -256,7 +256,7 @@ async fn a_client_that_disconnects_leaves_nothing_half_done() -> Result<()> {
     placing.abort();
     assert!(placing.await.is_err_and(|error| error.is_cancelled()));
     lock.rollback().await?;
-    wait::until("order and event to be stored", Duration::from_secs(5), || async {
+    wait::until("order and event to be stored", Duration::from_secs(30), || async {
         let stored = api.stored().await;
         if matches!(stored, Ok((1, 1))) { Ok(()) } else { Err(stored) }
     })

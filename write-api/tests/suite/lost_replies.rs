@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::support::{Api, header, order, problem, wait_for_blocked};
 
 pub(crate) async fn wait_until_stored(api: &Api, events: i64) -> Result<()> {
-    wait::until("the commit", Duration::from_secs(5), || async {
+    wait::until("the commit", Duration::from_secs(30), || async {
         let stored = api.stored().await;
         if matches!(stored, Ok((_, found)) if found == events) { Ok(()) } else { Err(stored) }
     })
@@ -21,7 +21,7 @@ pub(crate) async fn wait_until_stored(api: &Api, events: i64) -> Result<()> {
 }
 
 pub(crate) async fn wait_until_lost(proxy: &FaultProxy) -> Result<()> {
-    wait::until("bytes to get lost", Duration::from_secs(5), || {
+    wait::until("bytes to get lost", Duration::from_secs(30), || {
         std::future::ready(if proxy.lost() > 0 { Ok(()) } else { Err(0) })
     })
     .await?;
@@ -164,7 +164,7 @@ async fn a_refused_retry_does_not_mean_that_nothing_was_stored() -> Result<()> {
         let refused = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()";
         let before: i64 = session.query_one(refused, &[]).await?.get(0);
         proxy.cut_once();
-        wait::until("connections to be refused", Duration::from_secs(5), || async {
+        wait::until("connections to be refused", Duration::from_secs(30), || async {
             let sessions = session.query_one(refused, &[]).await.map(|row| row.get::<_, i64>(0));
             if matches!(sessions, Ok(sessions) if sessions > before + 3) { Ok(()) } else { Err(sessions) }
         })

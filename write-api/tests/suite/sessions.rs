@@ -10,7 +10,7 @@ use testkit::wait;
 
 use crate::support::{Api, order, place_and_pay, until_placed};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 fn orders(api: &Api) -> Load {
     Load::start([(); 3].map(|()| {

@@ -233,9 +233,9 @@ pub(crate) async fn place_and_pay(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits up to two seconds until an order can be placed and paid.
+/// Waits up to 20 seconds until an order can be placed and paid.
 pub(crate) async fn until_placed(url: &str) -> Result<()> {
-    wait::until("an order to be placed", Duration::from_secs(2), || async {
+    wait::until("an order to be placed", Duration::from_secs(20), || async {
         place_and_pay(url).await.map_err(|error| format!("{error:#}"))
     })
     .await?;

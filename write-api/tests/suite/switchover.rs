@@ -13,7 +13,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Replica, order, place_and_pay, until_placed};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 async fn connect(server: &PrivateServer) -> Result<Client> {
     let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;

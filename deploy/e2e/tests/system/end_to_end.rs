@@ -27,7 +27,7 @@ async fn list(system: &System, customer: &str) -> Result<Vec<Value>> {
 }
 
 async fn wait_for_orders(system: &System, customer: &str, count: usize) -> Result<Vec<Value>> {
-    let orders = wait::until("the orders to be visible", Duration::from_secs(15), || async {
+    let orders = wait::until("the orders to be visible", Duration::from_secs(30), || async {
         let orders = list(system, customer).await.map_err(|error| format!("{error:#}"))?;
         if orders.len() >= count { Ok(orders) } else { Err(format!("{} orders", orders.len())) }
     });

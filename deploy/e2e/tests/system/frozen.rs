@@ -67,7 +67,7 @@ async fn requests_during_a_suspension_get_responses_after_it() -> Result<()> {
         clients.extend(connect(service.url(), "/openapi.json").await?);
         clients.extend(connect(service.admin_url(), "/livez").await?);
         // All are accepted.
-        wait::until("the connections to be open", Duration::from_secs(5), || async {
+        wait::until("the connections to be open", Duration::from_secs(30), || async {
             let metrics = reqwest::get(format!("{}/metrics", service.admin_url())).await;
             let text = metrics.map_err(|error| error.to_string())?.text().await.unwrap_or_default();
             let open = |listener: &str| {

@@ -109,7 +109,7 @@ async fn a_drain_with_slow_clients_ends_within_its_limit() -> Result<()> {
     let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]});
     let placing = reqwest::Client::new().post(format!("{}/orders", write.url())).json(&order).send();
     let placing = AbortOnDropHandle::new(tokio::spawn(placing));
-    wait::until("the order to be in flight", Duration::from_secs(5), || {
+    wait::until("the order to be in flight", Duration::from_secs(30), || {
         let lost = wire.lost();
         std::future::ready(if lost > 0 { Ok(()) } else { Err(lost) })
     })

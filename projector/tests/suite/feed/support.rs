@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::metrics::until_metric;
 use crate::support::Scene;
 
-pub(super) const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 
 /// A running projector; dropping it stops it.
 pub(super) struct Feed {

@@ -48,7 +48,11 @@ async fn without_an_event_the_wait_ends_in_time_with_the_same_checkpoint() -> Re
     assert_eq!(response.headers().get("cache-control").context("no header")?, "no-store");
     let page: serde_json::Value = response.json().await?;
     assert_eq!(page, serde_json::json!({ "events": [], "checkpoint": end, "has_more": false }));
-    assert!((Duration::from_secs(1)..SOON).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (Duration::from_secs(1)..Duration::from_secs(10)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
     Ok(())
 }
 

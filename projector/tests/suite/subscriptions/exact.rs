@@ -83,7 +83,7 @@ async fn one_worker_runs_at_a_time_and_another_goes_on_when_it_is_killed() -> Re
 
     hanging.abort();
     assert!(hanging.await.is_err_and(|error| error.is_cancelled()));
-    wait::until("the other worker to go on", Duration::from_secs(5), async || {
+    wait::until("the other worker to go on", Duration::from_secs(30), async || {
         match other.run_once(10).await {
             Ok(Progress::Handled(handled)) if handled.events == 3 => Ok(()),
             other => Err(other),

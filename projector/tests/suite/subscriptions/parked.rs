@@ -123,7 +123,7 @@ async fn an_event_whose_row_is_locked_delays_no_other_and_counts_no_attempt() ->
     assert_eq!((row.get::<_, i32>(0), row.get(1)), (0, "another session has locked its row"));
 
     lock.rollback().await?;
-    wait::until("the event to be applied", Duration::from_secs(5), async || {
+    wait::until("the event to be applied", Duration::from_secs(30), async || {
         match steps.retry_parked_once(10).await {
             Ok(BatchOutcome::Committed { applied: 1, .. }) => Ok(()),
             other => Err(other),

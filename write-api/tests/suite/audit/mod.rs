@@ -52,7 +52,7 @@ impl Audited {
 
     /// The line of this request. There is exactly one.
     async fn line_of(&self, request_id: &str) -> Result<Value> {
-        let found = wait::until("the line of a command", Duration::from_secs(5), || async {
+        let found = wait::until("the line of a command", Duration::from_secs(30), || async {
             let lines = self.lines().map_err(|error| error.to_string())?;
             let mut found = lines.into_iter().filter(|line| line["request.id"] == request_id);
             match (found.next(), found.next()) {
