@@ -1,7 +1,7 @@
 //! Applies or reverts the migrations of this build.
 //!
-//! Several migrators may start at once, for example one per pod: an advisory lock runs them one after the other, and
-//! the later ones find nothing to do.
+//! Several migrators may start at once, for example one per pod: a lock runs them one after the other, and the later ones
+//! find nothing to do.
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
@@ -11,27 +11,21 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::Text;
 use diesel::{Connection, ConnectionError, QueryResult, RunQueryDsl};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use self::lock::Lock;
 use self::source::Source;
 pub use self::source::{Addition, SchemaNameError};
 
+mod lock;
 mod source;
 
 /// The migrations in `migrations/` at build time.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
-
-/// The advisory lock of migrators. The number is arbitrary; it must never change.
-const ADVISORY_LOCK: i64 = 7_214_380_665;
-
-const ADVISORY_LOCK_LIMIT: Duration = Duration::from_mins(10);
-
-/// Pause between two attempts to lock.
-const ADVISORY_LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest wait of a migration for a table lock. While it waits for an exclusive lock, all later readers wait behind
 /// it; so it fails early and can be run again.
@@ -67,6 +61,9 @@ pub enum MigrateError {
     /// Another migrator ran for longer than ten minutes.
     #[error("another migrator is still running")]
     AlreadyRunning,
+    /// Its connection ended.
+    #[error("the lock of this migrator was lost: run it again")]
+    LockLost(#[source] diesel::result::Error),
     #[error("cannot determine the applied migrations")]
     History(#[source] BoxedError),
     /// A migration failed. Either it was rolled back, or the next run does that first. Earlier migrations stay applied.
@@ -96,12 +93,12 @@ pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
 }
 
 async fn up_of(source: Source, database_url: &str) -> Result<Vec<Step>, MigrateError> {
-    blocking(database_url, move |connection| {
+    blocking(database_url, move |connection, lock| {
         require_utf8(connection)?;
         source.enter(connection).map_err(MigrateError::Prepare)?;
         drop_unfinished_indexes(connection).map_err(MigrateError::Prepare)?;
         let pending = connection.pending_migrations(source).map_err(MigrateError::History)?;
-        pending.iter().map(|migration| apply(connection, migration.as_ref())).collect()
+        pending.iter().map(|migration| apply(connection, lock, migration.as_ref())).collect()
     })
     .await
 }
@@ -116,7 +113,7 @@ pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, Migrate
 }
 
 async fn down_of(source: Source, database_url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
-    blocking(database_url, move |connection| {
+    blocking(database_url, move |connection, lock| {
         source.enter(connection).map_err(MigrateError::Prepare)?;
         let applied = connection.applied_migrations().map_err(MigrateError::History)?;
         let known = source.migrations().map_err(MigrateError::History)?;
@@ -125,7 +122,7 @@ async fn down_of(source: Source, database_url: &str, steps: usize) -> Result<Vec
                 MigrateError::History(format!("this build does not know migration {version}").into())
             })
         });
-        to_revert.map(|migration| revert(connection, migration?.as_ref())).collect()
+        to_revert.map(|migration| revert(connection, lock, migration?.as_ref())).collect()
     })
     .await
 }
@@ -136,7 +133,7 @@ pub async fn pending(database_url: &str) -> Result<Vec<String>, MigrateError> {
 }
 
 async fn pending_of(source: Source, database_url: &str) -> Result<Vec<String>, MigrateError> {
-    blocking(database_url, move |connection| {
+    blocking(database_url, move |connection, _| {
         source.enter(connection).map_err(MigrateError::Prepare)?;
         let pending = connection.pending_migrations(source).map_err(MigrateError::History)?;
         Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
@@ -144,42 +141,30 @@ async fn pending_of(source: Source, database_url: &str) -> Result<Vec<String>, M
     .await
 }
 
-/// Runs `work` on a connection that holds the advisory lock. diesel's migration harness is synchronous, so it needs its
+/// Runs `work` on a connection while no other migrator runs. diesel's migration harness is synchronous, so it needs its
 /// own thread.
 async fn blocking<T, F>(database_url: &str, work: F) -> Result<T, MigrateError>
 where
     T: Send + 'static,
-    F: FnOnce(&mut BlockingConnection) -> Result<T, MigrateError> + Send + 'static,
+    F: FnOnce(&mut BlockingConnection, &mut Lock) -> Result<T, MigrateError> + Send + 'static,
 {
     service_kit::database::check_url(database_url)?;
     let database_url = database_url.to_owned();
     tokio::task::spawn_blocking(move || {
-        let mut connection = BlockingConnection::establish(&database_url).map_err(MigrateError::Connect)?;
-        lock(&mut connection)?;
-        work(&mut connection)
+        let mut connection = connect(&database_url)?;
+        let mut lock = Lock::take(&database_url, &mut connection)?;
+        work(&mut connection, &mut lock)
     })
     .await
     .map_err(MigrateError::Task)?
 }
 
-/// Takes the advisory lock. The lock ends with the session, even if this process is killed. It polls, because a
-/// statement that waits for the lock would hold a snapshot, and CREATE INDEX CONCURRENTLY waits for the end of all
-/// snapshots.
-fn lock(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
+fn connect(database_url: &str) -> Result<BlockingConnection, MigrateError> {
+    let mut connection = BlockingConnection::establish(database_url).map_err(MigrateError::Connect)?;
     connection
         .batch_execute("SET application_name = 'migrate'; SET client_min_messages = warning")
         .map_err(MigrateError::Prepare)?;
-    let start = Instant::now();
-    let query =
-        diesel::dsl::sql::<Bool>("pg_try_advisory_lock(").bind::<diesel::sql_types::BigInt, _>(ADVISORY_LOCK);
-    let query = query.sql(")");
-    while !diesel::select(query.clone()).get_result::<bool>(connection).map_err(MigrateError::Prepare)? {
-        if start.elapsed() > ADVISORY_LOCK_LIMIT {
-            return Err(MigrateError::AlreadyRunning);
-        }
-        std::thread::sleep(ADVISORY_LOCK_PAUSE);
-    }
-    Ok(())
+    Ok(connection)
 }
 
 fn require_utf8(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
@@ -213,11 +198,21 @@ fn wait_for_locks(connection: &mut BlockingConnection, limit: Duration) -> Query
     connection.batch_execute(&format!("SET lock_timeout = {}", limit.as_millis()))
 }
 
-fn apply(connection: &mut BlockingConnection, migration: &dyn Migration<Pg>) -> Result<Step, MigrateError> {
+fn apply(
+    connection: &mut BlockingConnection,
+    lock: &mut Lock,
+    migration: &dyn Migration<Pg>,
+) -> Result<Step, MigrateError> {
+    lock.check()?;
     timed(connection, migration, |connection| connection.run_migration(migration).map(drop))
 }
 
-fn revert(connection: &mut BlockingConnection, migration: &dyn Migration<Pg>) -> Result<Step, MigrateError> {
+fn revert(
+    connection: &mut BlockingConnection,
+    lock: &mut Lock,
+    migration: &dyn Migration<Pg>,
+) -> Result<Step, MigrateError> {
+    lock.check()?;
     timed(connection, migration, |connection| connection.revert_migration(migration).map(drop))
 }
 

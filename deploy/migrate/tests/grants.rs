@@ -31,7 +31,7 @@ fn without_day(table: &str) -> &str {
 }
 
 async fn is_allowed(session: &Client, statement: &str) -> Result<bool> {
-    match session.batch_execute(&format!("BEGIN; {statement}; ROLLBACK")).await {
+    match session.batch_execute(&format!("BEGIN READ WRITE; {statement}; ROLLBACK")).await {
         Ok(()) => Ok(true),
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             session.batch_execute("ROLLBACK").await?;

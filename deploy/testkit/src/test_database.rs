@@ -10,6 +10,10 @@ use crate::postgres::{SUPERUSER, ServerError, SharedServer, lock, shared_server,
 
 const TEMPLATE: &str = "orders_template";
 
+/// The roles that the migrations allow to connect. CREATE DATABASE does not copy the template's privileges.
+const LOGINS: &str = "orders_write_api, orders_write_api_b, orders_projector, orders_projector_b, orders_read_api, \
+                      orders_read_api_b";
+
 /// The database of one test, with the schema of this build. Dropping this value drops it.
 #[derive(Debug)]
 pub struct TestDatabase {
@@ -51,9 +55,17 @@ impl TestDatabase {
         ensure_template(&server).await?;
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let admin = connect(&server, SUPERUSER, "postgres").await?;
-        let template = template.unwrap_or("template0");
-        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
-        Ok(Self { name, server })
+        let source = template.unwrap_or("template0");
+        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {source}")).await?;
+        let database = Self { name, server };
+        if template.is_some() {
+            let privileges = format!(
+                "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {LOGINS}",
+                database.name
+            );
+            admin.batch_execute(&privileges).await?;
+        }
+        Ok(database)
     }
 
     /// The URL of this database for `role`, such as `orders_write_api`.

@@ -55,5 +55,5 @@ BEGIN
 END
 $$;
 
-GRANT USAGE ON SCHEMA revenue_2 TO orders_projector;
-GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA revenue_2 TO orders_projector;
+GRANT USAGE ON SCHEMA revenue_2 TO orders_projection;
+GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA revenue_2 TO orders_projection;

@@ -1,0 +1,116 @@
+//! One migrator at a time.
+//!
+//! A migrator locks the table with the history of migrations. Only a role that may change that table can lock it, unlike
+//! an advisory lock, which every role can take. The lock lasts for one transaction, and some migrations cannot run in
+//! one. So a connection of its own holds it: it is idle, without a snapshot, so that CREATE INDEX CONCURRENTLY does not
+//! wait for it. The lock ends with the process, even if that is killed.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationConnection;
+use diesel::sql_types::{BigInt, Bool};
+use diesel::{QueryResult, RunQueryDsl};
+
+use crate::{BlockingConnection, MigrateError, connect};
+
+/// How long a migrator waits for others.
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// The advisory lock of migrators of earlier releases.
+const ADVISORY_LOCK: i64 = 7_214_380_665;
+
+/// Pause between two attempts. A statement that waits for a lock would hold a snapshot, and CREATE INDEX CONCURRENTLY
+/// waits for the end of all snapshots.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The lock. It ends with this value.
+pub(crate) struct Lock {
+    holder: BlockingConnection,
+}
+
+impl Lock {
+    /// Waits for other migrators, also of earlier releases. `worker` is the connection that will migrate.
+    pub(crate) fn take(database_url: &str, worker: &mut BlockingConnection) -> Result<Self, MigrateError> {
+        let start = Instant::now();
+        let mut holder = connect(database_url)?;
+        prepare(&mut holder).map_err(MigrateError::Prepare)?;
+        while !try_lock(&mut holder).map_err(MigrateError::Prepare)? {
+            pause(start)?;
+        }
+        wait_for_earlier_releases(worker, start)?;
+        Ok(Self { holder })
+    }
+
+    /// Fails if the connection that holds the lock has ended: another migrator may have begun.
+    pub(crate) fn check(&mut self) -> Result<(), MigrateError> {
+        self.holder.batch_execute("").map_err(MigrateError::LockLost)
+    }
+}
+
+fn pause(since: Instant) -> Result<(), MigrateError> {
+    if since.elapsed() > LIMIT {
+        return Err(MigrateError::AlreadyRunning);
+    }
+    std::thread::sleep(PAUSE);
+    Ok(())
+}
+
+/// Makes the table if there is none, and lets the session be idle for as long as the migrations take.
+fn prepare(holder: &mut BlockingConnection) -> QueryResult<()> {
+    // Two migrators that create the table at the same time: the second attempt finds it.
+    if holder.setup().is_err() {
+        holder.setup()?;
+    }
+    holder.batch_execute(
+        "SELECT set_config(name, '0', false) FROM pg_settings
+         WHERE name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')",
+    )
+}
+
+/// Begins the transaction with the lock. The mode conflicts with itself, and not with rows that migrations add to the
+/// history.
+fn try_lock(holder: &mut BlockingConnection) -> QueryResult<bool> {
+    holder.batch_execute("BEGIN")?;
+    let lock = "LOCK TABLE __diesel_schema_migrations IN SHARE UPDATE EXCLUSIVE MODE NOWAIT";
+    let Err(error) = holder.batch_execute(lock) else { return Ok(true) };
+    holder.batch_execute("ROLLBACK")?;
+    // diesel does not tell why it failed: another migrator has the lock, or this one may not lock the table.
+    let may_lock = diesel::dsl::sql::<Bool>("has_table_privilege('__diesel_schema_migrations', 'UPDATE')");
+    let may_lock: bool = diesel::select(may_lock).get_result(holder)?;
+    if may_lock { Ok(false) } else { Err(error) }
+}
+
+/// Migrators of earlier releases know the advisory lock only: takes it too, so that they wait, and waits for one that has
+/// it. A session that could not migrate is not waited for: every role can take the lock, perhaps to stop migrations.
+fn wait_for_earlier_releases(worker: &mut BlockingConnection, start: Instant) -> Result<(), MigrateError> {
+    loop {
+        let is_migrating = is_migrating(worker).map_err(MigrateError::Prepare)?;
+        if try_advisory_lock(worker).map_err(MigrateError::Prepare)? {
+            return Ok(());
+        }
+        if !is_migrating {
+            tracing::warn!("a session that cannot migrate holds the advisory lock of migrators: ignored");
+            return Ok(());
+        }
+        pause(start)?;
+    }
+}
+
+fn try_advisory_lock(worker: &mut BlockingConnection) -> QueryResult<bool> {
+    let lock = diesel::dsl::sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(ADVISORY_LOCK).sql(")");
+    diesel::select(lock).get_result(worker)
+}
+
+/// Whether a session with the rights of a migrator holds the advisory lock, or has just held it.
+fn is_migrating(worker: &mut BlockingConnection) -> QueryResult<bool> {
+    let others = diesel::dsl::sql::<Bool>(
+        "EXISTS (
+            SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+            WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND datname = current_database()
+                AND database = datid AND objsubid = 1 AND classid::bigint << 32 | objid::bigint = ",
+    )
+    .bind::<BigInt, _>(ADVISORY_LOCK)
+    .sql(" AND has_table_privilege(usesysid, '__diesel_schema_migrations', 'INSERT'))");
+    diesel::select(others).get_result(worker)
+}

@@ -1,0 +1,6 @@
+DO $$
+BEGIN
+    EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO PUBLIC', current_database());
+END
+$$;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
