@@ -1,6 +1,6 @@
--- The privileges of each process move to a group role, of which the role that its process logs in with is a member. So a
--- process can have two roles while a password is changed: `orders_write_api` and `orders_write_api_b`. The processes of
--- earlier releases notice nothing: their roles inherit the same privileges.
+-- The privileges of each process move to a group role, of which the role that its process logs in with is a member. So
+-- a process can have two roles while a password is changed: `orders_write_api` and `orders_write_api_b`. The processes
+-- of earlier releases notice nothing: their roles inherit the same privileges.
 DO $$
 DECLARE
     role record;
@@ -109,8 +109,8 @@ BEGIN
         EXCEPTION
             WHEN insufficient_privilege THEN
                 RAISE EXCEPTION
-                    'role % was created by another role than %, which therefore cannot make it a member of % or give it '
-                    'settings. Run this as a superuser: GRANT %, % TO % WITH ADMIN OPTION',
+                    'role % was created by another role than %, which therefore cannot make it a member of % or give '
+                    'it settings. Run this as a superuser: GRANT %, % TO % WITH ADMIN OPTION',
                     process.login, current_user, process.group_role, process.group_role, process.login, current_user;
         END;
         IF NOT pg_has_role(process.login, process.group_role, 'USAGE') THEN

@@ -2,7 +2,7 @@
 -- `public`. From here on, only roles to which that is granted.
 --
 -- Roles of your own that have privileges on something in this database keep the two that they need. To others, such as
--- one for monitoring, grant CONNECT yourself.
+-- one for monitoring, grant CONNECT yourself. The way back leaves what these roles were granted.
 DO $$
 DECLARE
     role text;
@@ -25,6 +25,15 @@ BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     REVOKE ALL ON SCHEMA public FROM PUBLIC;
     EXECUTE format('REVOKE ALL ON SCHEMA %I FROM PUBLIC', current_schema());
+    -- Who logs in to become the role that migrates may not inherit its privileges.
+    FOR role IN
+        SELECT rolname FROM pg_roles
+        WHERE rolcanlogin AND pg_has_role(oid, current_user, 'MEMBER')
+            AND NOT has_database_privilege(oid, current_database(), 'CONNECT')
+        ORDER BY rolname
+    LOOP
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role);
+    END LOOP;
     -- To a role without the right to do so, PostgreSQL only gives a warning.
     IF has_database_privilege('public', current_database(), 'CONNECT')
         OR has_database_privilege('public', current_database(), 'TEMPORARY')

@@ -1,7 +1,7 @@
 //! Applies or reverts the migrations of this build.
 //!
-//! Several migrators may start at once, for example one per pod: a lock runs them one after the other, and the later ones
-//! find nothing to do.
+//! Several migrators may start at once, for example one per pod: a lock runs them one after the other, and the later
+//! ones find nothing to do.
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 

@@ -1,9 +1,9 @@
 //! One migrator at a time.
 //!
-//! A migrator locks the table with the history of migrations. Only a role that may change that table can lock it, unlike
-//! an advisory lock, which every role can take. The lock lasts for one transaction, and some migrations cannot run in
-//! one. So a connection of its own holds it: it is idle, without a snapshot, so that CREATE INDEX CONCURRENTLY does not
-//! wait for it. The lock ends with the process, even if that is killed.
+//! A migrator locks the table with the history of migrations. Only a role that may change that table can lock it,
+//! unlike an advisory lock, which every role can take. The lock lasts for one transaction, and some migrations cannot run
+//! in one. So a connection of its own holds it: it is idle, without a snapshot, so that CREATE INDEX CONCURRENTLY does
+//! not wait for it. The lock ends with the process, even if that is killed.
 
 use std::time::{Duration, Instant};
 
@@ -81,8 +81,8 @@ fn try_lock(holder: &mut BlockingConnection) -> QueryResult<bool> {
     if may_lock { Ok(false) } else { Err(error) }
 }
 
-/// Migrators of earlier releases know the advisory lock only: takes it too, so that they wait, and waits for one that has
-/// it. A session that could not migrate is not waited for: every role can take the lock, perhaps to stop migrations.
+/// Migrators of earlier releases know the advisory lock only: takes it too, so that they wait, and waits for one that
+/// has it. A session that could not migrate is not waited for: every role can take the lock, perhaps to stop others.
 fn wait_for_earlier_releases(worker: &mut BlockingConnection, start: Instant) -> Result<(), MigrateError> {
     loop {
         let is_migrating = is_migrating(worker).map_err(MigrateError::Prepare)?;

@@ -105,7 +105,8 @@ async fn it_does_not_go_on_without_its_lock() -> Result<()> {
         (
             "2026-01-01-000001_end_the_holder",
             "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks
-             WHERE relation = 'public.__diesel_schema_migrations'::regclass AND mode = 'ShareUpdateExclusiveLock'",
+             WHERE relation = 'public.__diesel_schema_migrations'::regclass AND mode = 'ShareUpdateExclusiveLock'
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
         ),
         ("2026-01-01-000002_create_more", "CREATE TABLE more (id int)"),
     ])?;

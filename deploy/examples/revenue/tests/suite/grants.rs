@@ -32,8 +32,8 @@ async fn the_read_service_can_read_its_two_views_and_nothing_else() -> Result<()
     for refused in [
         "SELECT FROM revenue_1.orders",
         "SELECT FROM revenue_1.by_month",
-        "SELECT FROM order_summary",
-        "SELECT FROM event_log",
+        "SELECT FROM public.order_summary",
+        "SELECT FROM public.event_log",
         "DELETE FROM revenue.by_month",
         "SELECT revenue.show('revenue_1')",
         "CREATE TABLE public.mine (id int)",

@@ -1,0 +1,189 @@
+//! The roles of the processes: made by an owner that is no superuser, with their settings, and with no other rights.
+
+mod owned;
+
+use anyhow::{Context, Result, ensure};
+use migrate::MigrateError;
+use tokio_postgres::Client;
+
+use self::owned::Owned;
+
+const GROUPS: &str = "2026-11-27-000100_grant_to_group_roles";
+const PUBLIC: &str = "2026-11-27-000200_revoke_from_public";
+
+/// What the error of a migration says.
+async fn refused(owned: &Owned, migration: &str) -> Result<String> {
+    let error = migrate::up(&owned.url()).await.err().context("it was applied")?;
+    ensure!(matches!(&error, MigrateError::Step { name, .. } if name == migration), "{error:?}");
+    Ok(service_kit::telemetry::chain(&error))
+}
+
+async fn text(session: &Client, query: &str) -> Result<String> {
+    Ok(session.query_one(query, &[]).await?.get(0))
+}
+
+/// All privileges in the database, on it, and all members of the roles.
+const STATE: &str = "
+    SELECT concat_ws(E'\\n',
+        (SELECT string_agg(relname || ' ' || acls, E'\\n' ORDER BY relname) FROM pg_class
+            CROSS JOIN LATERAL (
+                SELECT string_agg(acl::text, ' ' ORDER BY acl::text) FROM unnest(relacl) AS acl
+            ) AS a (acls)
+            WHERE relacl IS NOT NULL AND relnamespace = 'public'::regnamespace),
+        (SELECT string_agg(attname || ' ' || attacl::text, E'\\n' ORDER BY attname) FROM pg_attribute
+            WHERE attacl IS NOT NULL AND attrelid::regclass::text IN ('outbox', 'waiting_events')),
+        (SELECT string_agg(proname || ' ' || proacl::text, E'\\n' ORDER BY proname) FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace),
+        (SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'),
+        (SELECT string_agg(setrole::regrole || ' ' || setconfig::text, E'\\n' ORDER BY setrole::regrole::text)
+            FROM pg_db_role_setting WHERE setrole <> 0),
+        (SELECT string_agg(roleid::regrole || ' ' || member::regrole, E'\\n'
+                ORDER BY roleid::regrole::text, member::regrole::text)
+            FROM pg_auth_members WHERE roleid::regrole::text IN ('orders_write', 'orders_projection', 'orders_read')))";
+
+#[tokio::test]
+async fn an_owner_with_createrole_only_goes_up_and_down_and_up_again() -> Result<()> {
+    let owned = Owned::create().await?;
+    let all = migrate::up(&owned.url()).await?.len();
+    let owner = text(
+        &owned.superuser,
+        "SELECT string_agg(DISTINCT relowner::regrole::text, ' ') FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace",
+    );
+    assert_eq!(owner.await?, "orders_owner");
+    let full = text(&owned.superuser, STATE).await?;
+    assert_eq!(full.matches("orders_read_api").count(), 4, "settings and members: {full}");
+    migrate::down(&owned.url(), 2).await?;
+    let before = text(&owned.superuser, STATE).await?;
+    assert!(before.contains("orders_write_api") && !before.contains("_b"), "{before}");
+    migrate::up(&owned.url()).await?;
+    migrate::down(&owned.url(), 2).await?;
+    assert_eq!(text(&owned.superuser, STATE).await?, before);
+    assert_eq!(migrate::down(&owned.url(), all).await?.len(), all - 2);
+    let roles = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^orders'";
+    assert_eq!(text(&owned.superuser, roles).await?, "orders_migrate orders_owner");
+    assert_eq!(migrate::up(&owned.url()).await?.len(), all);
+    assert_eq!(text(&owned.superuser, STATE).await?, full);
+    Ok(())
+}
+
+async fn version(owned: &Owned) -> Result<i32> {
+    Ok(text(&owned.superuser, "SHOW server_version_num").await?.parse()?)
+}
+
+async fn check_that_it_stops(owned: &Owned, give: &str, take: &str, expected: &str) -> Result<()> {
+    migrate::down(&owned.url(), 2).await?;
+    owned.superuser.batch_execute(give).await?;
+    let said = refused(owned, GROUPS).await?;
+    assert!(said.contains(expected) && said.contains("more rights"), "{give}: {said}");
+    owned.superuser.batch_execute(take).await?;
+    migrate::up(&owned.url()).await.with_context(|| give.to_owned())?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_with_more_rights_stops_the_migration_which_says_what_to_do() -> Result<()> {
+    let owned = Owned::create().await?;
+    migrate::up(&owned.url()).await?;
+    for (role, attribute) in [
+        ("orders_write_api", "SUPERUSER"),
+        ("orders_projector", "BYPASSRLS"),
+        ("orders_read_api", "CREATEROLE"),
+        ("orders_read_api", "CREATEDB"),
+        ("orders_write_api", "REPLICATION"),
+    ] {
+        let take = format!("ALTER ROLE {role} NO{attribute}");
+        check_that_it_stops(&owned, &format!("ALTER ROLE {role} {attribute}"), &take, &take).await?;
+    }
+    let (give, take) =
+        ("GRANT pg_read_all_data TO orders_read_api", "REVOKE pg_read_all_data FROM orders_read_api");
+    check_that_it_stops(&owned, give, take, "Revoke the role pg_read_all_data").await?;
+    let give = "CREATE ROLE dba SUPERUSER; GRANT dba TO orders_write_api";
+    check_that_it_stops(&owned, give, "DROP ROLE dba", "as a member of dba").await?;
+    // Since version 16, the owner is a member of the roles that it creates, so none can be a member of it.
+    if version(&owned).await? < 160_000 {
+        let (give, take) =
+            ("GRANT orders_owner TO orders_projector", "REVOKE orders_owner FROM orders_projector");
+        check_that_it_stops(&owned, give, take, "Revoke the role orders_owner").await?;
+    }
+
+    migrate::down(&owned.url(), 2).await?;
+    owned.superuser.batch_execute("CREATE ROLE orders_read LOGIN").await?;
+    let said = refused(&owned, GROUPS).await?;
+    assert!(said.contains("ALTER ROLE orders_read NOLOGIN"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn roles_of_another_creator_and_roles_that_do_not_inherit_are_reported() -> Result<()> {
+    let owned = Owned::create().await?;
+    owned.superuser.batch_execute("CREATE ROLE orders_read_api LOGIN").await?;
+    // Since version 16, CREATEROLE is about the roles that one has created.
+    if version(&owned).await? >= 160_000 {
+        let said = refused(&owned, GROUPS).await?;
+        let remedy = "GRANT orders_read, orders_read_api TO orders_owner WITH ADMIN OPTION";
+        assert!(said.contains(remedy), "{said}");
+        // The migration has created the group and undone that.
+        owned.superuser.batch_execute("GRANT orders_read_api TO orders_owner WITH ADMIN OPTION").await?;
+    }
+    migrate::up(&owned.url()).await?;
+    migrate::down(&owned.url(), 2).await?;
+    owned.superuser.batch_execute("ALTER ROLE orders_read_api NOINHERIT").await?;
+    let said = refused(&owned, GROUPS).await?;
+    assert!(said.contains("ALTER ROLE orders_read_api INHERIT"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_login_has_its_settings_and_what_an_operator_has_changed_stays() -> Result<()> {
+    let owned = Owned::create().await?;
+    migrate::up(&owned.url()).await?;
+    owned.superuser.batch_execute("ALTER ROLE orders_projector SET statement_timeout = '7s'").await?;
+    migrate::down(&owned.url(), 1).await?;
+    migrate::up(&owned.url()).await?;
+    for role in ["orders_write_api", "orders_projector", "orders_read_api"] {
+        for role in [role.to_owned(), format!("{role}_b")] {
+            let session = owned.connect_as(&role).await?;
+            let statement = if role == "orders_projector" { "7s" } else { "1min" };
+            let read_only = if role.contains("read") { "on" } else { "off" };
+            for (setting, expected) in [
+                ("statement_timeout", statement),
+                ("lock_timeout", "10s"),
+                ("idle_in_transaction_session_timeout", "1min"),
+                ("default_transaction_read_only", read_only),
+            ] {
+                assert_eq!(text(&session, &format!("SHOW {setting}")).await?, expected, "{role}: {setting}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn roles_of_ones_own_keep_what_they_need_and_others_lose_the_database() -> Result<()> {
+    let owned = Owned::create().await?;
+    migrate::up(&owned.url()).await?;
+    migrate::down(&owned.url(), 1).await?;
+    owned
+        .superuser
+        .batch_execute(
+            "CREATE ROLE reporting LOGIN; CREATE ROLE stranger LOGIN; GRANT SELECT ON orders TO reporting",
+        )
+        .await?;
+    let stranger = owned.connect_as("stranger").await?;
+    migrate::up(&owned.url()).await?;
+    owned.connect_as("reporting").await?.query("SELECT FROM orders", &[]).await?;
+    assert!(stranger.batch_execute("CREATE TEMPORARY TABLE mine (id int)").await.is_err());
+    assert!(owned.connect_as("stranger").await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_revoke_from_public_is_told_so() -> Result<()> {
+    let owned = Owned::create().await?;
+    owned.superuser.batch_execute("ALTER DATABASE orders OWNER TO postgres").await?;
+    owned.superuser.batch_execute("GRANT ALL ON SCHEMA public TO orders_owner WITH GRANT OPTION").await?;
+    let said = refused(&owned, PUBLIC).await?;
+    assert!(said.contains("ALTER DATABASE orders OWNER TO orders_owner"), "{said}");
+    Ok(())
+}
