@@ -17,10 +17,12 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+pub use self::doctor::{Finding, Level, Report, doctor};
 use self::lock::Lock;
 use self::source::Source;
 pub use self::source::{Addition, SchemaNameError};
 
+mod doctor;
 mod lock;
 mod source;
 
@@ -64,6 +66,8 @@ pub enum MigrateError {
     /// Its connection ended.
     #[error("the lock of this migrator was lost: run it again")]
     LockLost(#[source] diesel::result::Error),
+    #[error("cannot examine the database")]
+    Examine(#[source] diesel::result::Error),
     #[error("cannot determine the applied migrations")]
     History(#[source] BoxedError),
     /// A migration failed. Either it was rolled back, or the next run does that first. Earlier migrations stay applied.

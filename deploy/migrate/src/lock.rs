@@ -1,9 +1,9 @@
 //! One migrator at a time.
 //!
 //! A migrator locks the table with the history of migrations. Only a role that may change that table can lock it,
-//! unlike an advisory lock, which every role can take. The lock lasts for one transaction, and some migrations cannot run
-//! in one. So a connection of its own holds it: it is idle, without a snapshot, so that CREATE INDEX CONCURRENTLY does
-//! not wait for it. The lock ends with the process, even if that is killed.
+//! unlike an advisory lock, which every role can take. The lock lasts for one transaction, and some migrations cannot
+//! run in one. So a connection of its own holds it: it is idle, without a snapshot, so that CREATE INDEX CONCURRENTLY
+//! does not wait for it. The lock ends with the process, even if that is killed.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,11 @@
-//! `migrate up | down | status`: deployments run it before they start a new version.
+//! `migrate up | down | status | doctor`: deployments run it before they start a new version.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use migrate::{Addition, MigrateError, Step};
+use migrate::{Addition, MigrateError, Report, Step};
 
 /// Applies or reverts the migrations of this build, or migrations of your own.
 #[derive(Parser)]
@@ -34,6 +36,14 @@ enum Command {
     },
     /// List pending migrations, and exit with status 1 if there are any.
     Status,
+    /// Check the database: encoding, migrations, roles and what they may do, settings, server. Changes nothing.
+    ///
+    /// Prints each finding with its remedy, and exits with status 1 if one is an error.
+    Doctor {
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// The migrations that the options name.
@@ -43,6 +53,10 @@ enum Migrations {
 }
 
 impl Migrations {
+    const fn is_product(&self) -> bool {
+        matches!(self, Self::Product)
+    }
+
     async fn up(&self, url: &str) -> Result<Vec<Step>, MigrateError> {
         match self {
             Self::Product => migrate::up(url).await,
@@ -65,14 +79,14 @@ impl Migrations {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let _flush = service_kit::telemetry::init(&service_kit::config::vars_of_process())?;
     let cli = Cli::parse();
     run(cli)
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { database_url: url, folder, schema, command } = cli;
     let migrations = match folder.zip(schema) {
         Some((folder, schema)) => Migrations::Addition(Addition::new(&schema, &folder)?),
@@ -88,8 +102,21 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             anyhow::ensure!(pending.is_empty(), "pending: {}", pending.join(", "));
             tracing::info!("no migration is pending");
         }
+        Command::Doctor { json } => {
+            anyhow::ensure!(migrations.is_product(), "doctor is without --folder and --schema");
+            let report = migrate::doctor(&url).await?;
+            print_report(&report, json)?;
+            if report.has_errors() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_report(report: &Report, as_json: bool) -> anyhow::Result<()> {
+    let text = if as_json { serde_json::to_string_pretty(report)? } else { report.to_string() };
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
 }
 
 fn report(what: &str, steps: &[Step], if_none: &str) {

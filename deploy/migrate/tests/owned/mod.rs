@@ -32,6 +32,7 @@ impl Owned {
         format!("{}?options=-c%20role%3Dorders_owner", self.server.url("orders_migrate", "orders"))
     }
 
+    #[allow(dead_code, reason = "only some of the tests log in as a process")]
     pub(crate) async fn connect_as(&self, role: &str) -> Result<Client> {
         connect(&self.server.url(role, "orders")).await
     }

@@ -1,0 +1,202 @@
+//! Compares a database with what the processes need of it.
+
+use std::fmt;
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource};
+use diesel::pg::Pg;
+use diesel::sql_types::{Bool, Text};
+use diesel::{QueryResult, RunQueryDsl};
+use serde::Serialize;
+use service_kit::database::{ConnectError, DatabaseConfig, PoolError};
+
+use crate::{BlockingConnection, MIGRATIONS, MigrateError, connect};
+
+/// What the migrations grant.
+const GRANTS: &str = include_str!("doctor/grants.txt");
+
+const SERVER: Check = Check { name: "server", query: include_str!("doctor/server.sql") };
+const RIGHTS: Check = Check { name: "rights", query: include_str!("doctor/rights.sql") };
+
+/// Those that need all migrations.
+const AFTER_MIGRATIONS: [Check; 4] = [
+    Check { name: "roles", query: include_str!("doctor/roles.sql") },
+    Check { name: "grants", query: include_str!("doctor/grants.sql") },
+    Check { name: "settings", query: include_str!("doctor/settings.sql") },
+    Check { name: "event_log", query: include_str!("doctor/event_log.sql") },
+];
+
+/// A query with a row for each finding: its level, the finding, the remedy.
+#[derive(Clone, Copy)]
+struct Check {
+    name: &'static str,
+    query: &'static str,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// A process cannot work, or a role can do what it must not.
+    Error,
+    /// Works, but not as promised.
+    Warning,
+    /// Optional.
+    Hint,
+}
+
+/// Something to be repaired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which check found it: `pooler`, `server`, `migrations`, `rights`, `roles`, `grants`, `settings` or `event_log`.
+    pub check: &'static str,
+    pub level: Level,
+    pub finding: String,
+    pub remedy: String,
+}
+
+/// All findings, the worst first. Its `Display` has two lines for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.level == Level::Error)
+    }
+
+    /// Without hints.
+    #[must_use]
+    pub fn without_hints(mut self) -> Self {
+        self.findings.retain(|finding| finding.level != Level::Hint);
+        self
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Hint => "hint",
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Finding { check, level, finding, remedy } in &self.findings {
+            writeln!(f, "{level} ({check}): {finding}\n  remedy: {remedy}")?;
+        }
+        let number = |level| self.findings.iter().filter(|finding| finding.level == level).count();
+        let [errors, warnings, hints] = [Level::Error, Level::Warning, Level::Hint].map(number);
+        write!(f, "errors: {errors}, warnings: {warnings}, hints: {hints}")
+    }
+}
+
+/// Checks the database of this URL, and changes nothing. The URL is that of the migrator.
+///
+/// # Errors
+///
+/// [`MigrateError`] if it cannot be checked.
+pub async fn doctor(database_url: &str) -> Result<Report, MigrateError> {
+    service_kit::database::check_url(database_url)?;
+    let mut findings: Vec<_> = pooler(database_url).await?.into_iter().collect();
+    let url = database_url.to_owned();
+    let in_database = tokio::task::spawn_blocking(move || {
+        let mut connection = connect(&url)?;
+        examine(&mut connection).map_err(MigrateError::Examine)
+    });
+    findings.extend(in_database.await.map_err(MigrateError::Task)??);
+    // Stable: within a level, in the order of the checks.
+    findings.sort_by_key(|finding| finding.level);
+    Ok(Report { findings })
+}
+
+/// Opens a session as the processes do, which verifies its settings.
+async fn pooler(database_url: &str) -> Result<Option<Finding>, MigrateError> {
+    let vars = vec![("DATABASE_URL".to_owned(), database_url.to_owned())];
+    let database = DatabaseConfig::from_vars(&vars)?.with_pool_size(1).open("migrate")?;
+    let finding = match database.session().await {
+        Err(PoolError::Backend(
+            error @ (ConnectError::TransactionPooling | ConnectError::LostSetting(_)),
+        )) => error.to_string(),
+        // Whether it can be reached is found out by the checks.
+        _ => return Ok(None),
+    };
+    let remedy = "Use session mode (PgBouncer: pool_mode=session), or connect to PostgreSQL directly.";
+    Ok(Some(Finding { check: "pooler", level: Level::Error, finding, remedy: remedy.to_owned() }))
+}
+
+fn examine(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
+    connection.batch_execute("SET statement_timeout = '30s'; BEGIN READ ONLY")?;
+    let mut findings = run(connection, SERVER)?;
+    let migrations = migrations(connection)?;
+    let is_complete = migrations.iter().all(|finding| finding.level != Level::Error);
+    findings.extend(migrations);
+    findings.extend(run(connection, RIGHTS)?);
+    if is_complete {
+        for check in AFTER_MIGRATIONS {
+            findings.extend(run(connection, check)?);
+        }
+    }
+    Ok(findings)
+}
+
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    level: String,
+    #[diesel(sql_type = Text)]
+    finding: String,
+    #[diesel(sql_type = Text)]
+    remedy: String,
+}
+
+fn run(connection: &mut BlockingConnection, Check { name, query }: Check) -> QueryResult<Vec<Finding>> {
+    let query = diesel::sql_query(query);
+    let rows: Vec<Row> = match name {
+        "grants" => query.bind::<Text, _>(GRANTS).load(connection)?,
+        _ => query.load(connection)?,
+    };
+    let findings = rows.into_iter().map(|Row { level, finding, remedy }| {
+        let level = match level.as_str() {
+            "hint" => Level::Hint,
+            "warning" => Level::Warning,
+            _ => Level::Error,
+        };
+        Finding { check: name, level, finding, remedy }
+    });
+    Ok(findings.collect())
+}
+
+/// Pending and unknown migrations. A database without a history is not changed.
+fn migrations(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
+    let exists = diesel::dsl::sql::<Bool>("to_regclass('__diesel_schema_migrations') IS NOT NULL");
+    let applied: Vec<String> = if diesel::select(exists).get_result(connection)? {
+        let versions = "SELECT version AS level, '' AS finding, '' AS remedy FROM __diesel_schema_migrations";
+        let rows: Vec<Row> = diesel::sql_query(versions).load(connection)?;
+        rows.into_iter().map(|row| row.level).collect()
+    } else {
+        Vec::new()
+    };
+    let known: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().unwrap_or_default();
+    let versions: Vec<_> = known.iter().map(|migration| migration.name().version().to_string()).collect();
+    let pending = known.iter().zip(&versions).filter(|(_, version)| !applied.contains(version));
+    let pending: Vec<_> = pending.map(|(migration, _)| migration.name().to_string()).collect();
+    let first = pending.first().map(|first| Finding {
+        check: "migrations",
+        level: Level::Error,
+        finding: format!("{} migrations are pending, from {first} on", pending.len()),
+        remedy: "migrate up".to_owned(),
+    });
+    let unknown = applied.iter().filter(|version| !versions.contains(version)).map(|version| Finding {
+        check: "migrations",
+        level: Level::Warning,
+        finding: format!("this build does not know the migration {version}"),
+        remedy: "Use the migrate of the build that has applied it.".to_owned(),
+    });
+    Ok(first.into_iter().chain(unknown).collect())
+}

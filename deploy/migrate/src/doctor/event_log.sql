@@ -1,0 +1,30 @@
+-- The event log and unfinished indexes.
+WITH log AS (SELECT retention_days FROM event_log_state),
+partition AS (
+    SELECT to_date(right(relname, 8), 'YYYYMMDD') AS day
+    FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'event_log'::regclass
+),
+today (today) AS (SELECT (now() AT TIME ZONE 'UTC')::date)
+SELECT 'error' AS level, format('the event log has no partition for %s: no event can leave the outbox then',
+        day::date) AS finding,
+    'SELECT create_event_log_partitions(), and run a projector: it does this each minute.' AS remedy
+FROM log, today, generate_series(today, today + 1, interval '1 day') AS day
+WHERE retention_days > 0 AND day::date NOT IN (SELECT partition.day FROM partition)
+UNION ALL
+SELECT 'warning', format('the event log has %s partitions that have expired', count(*)),
+    'Run a projector: it drops one each minute. If one runs, something reads the log in a long transaction.'
+FROM log, today, partition
+WHERE day + 1 < today - retention_days - 1
+HAVING count(*) > 0
+UNION ALL
+SELECT 'error', 'the trigger log_deleted_events of the outbox is missing or disabled: subscriptions miss events',
+    'ALTER TABLE outbox ENABLE TRIGGER log_deleted_events'
+WHERE NOT EXISTS (
+    SELECT FROM pg_trigger
+    WHERE tgrelid = 'outbox'::regclass AND tgname = 'log_deleted_events' AND tgenabled IN ('O', 'A')
+)
+UNION ALL
+SELECT 'warning', format('the index %s is not finished: it slows writes, and no query uses it', indexrelid::regclass),
+    'migrate up'
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE NOT indisvalid AND relnamespace = current_schema()::regnamespace

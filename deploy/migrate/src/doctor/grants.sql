@@ -1,0 +1,58 @@
+-- Compares the privileges in the current schema with $1, what the migrations grant: a line each, as GRANT spells it,
+-- with `*` for the names of the database and the schema.
+WITH expected AS (
+    SELECT replace(
+        replace(line, 'DATABASE *', format('DATABASE %I', current_database())),
+        'SCHEMA *', format('SCHEMA %I', current_schema())
+    ) AS line
+    FROM string_to_table($1, E'\n') AS line
+    WHERE line <> ''
+),
+object (kind, name, owner, acl, is_column, col) AS (
+    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass::text, relowner, relacl, false, ''
+    FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+    UNION ALL
+    SELECT 'TABLE', attrelid::regclass::text, relowner, attacl, true, format(' (%I)', attname)
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = current_schema()::regnamespace AND NOT attisdropped
+    UNION ALL
+    SELECT 'FUNCTION', oid::regprocedure::text, proowner, coalesce(proacl, acldefault('f', proowner)), false, ''
+    FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+    UNION ALL
+    SELECT 'SCHEMA', quote_ident(nspname), nspowner, coalesce(nspacl, acldefault('n', nspowner)), false, ''
+    FROM pg_namespace WHERE nspname = current_schema()
+    UNION ALL
+    SELECT 'DATABASE', quote_ident(datname), datdba, coalesce(datacl, acldefault('d', datdba)), false, ''
+    FROM pg_database WHERE datname = current_database()
+),
+actual AS (
+    SELECT format('%s%s ON %s %s TO %s', privilege_type, col, kind, name, coalesce(rolname, 'PUBLIC')) AS line
+    FROM object
+    CROSS JOIN LATERAL aclexplode(acl)
+    LEFT JOIN pg_roles ON pg_roles.oid = grantee
+    WHERE grantee <> owner AND (
+        grantee = 0 OR rolname IN (
+            'orders_write', 'orders_projection', 'orders_read', 'orders_write_api', 'orders_write_api_b',
+            'orders_projector', 'orders_projector_b', 'orders_read_api', 'orders_read_api_b'
+        )
+    )
+),
+elsewhere AS (
+    SELECT DISTINCT rolname, pg_class.oid::regclass AS name
+    FROM pg_class
+    CROSS JOIN LATERAL aclexplode(relacl)
+    JOIN pg_roles ON pg_roles.oid = grantee
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname <> current_schema() AND nspname !~ '^pg_'
+        AND rolname ~ '^orders_(write_api|projector|read_api)(_b)?$'
+)
+SELECT 'error' AS level, 'missing: ' || line AS finding, 'GRANT ' || line AS remedy
+FROM expected WHERE line NOT IN (SELECT line FROM actual)
+UNION ALL
+SELECT 'error', 'not needed: ' || line, 'REVOKE ' || regexp_replace(line, ' TO ([^ ]+)$', ' FROM \1')
+FROM actual WHERE line NOT IN (SELECT line FROM expected)
+UNION ALL
+SELECT 'warning', format('role %s has privileges of its own on %s, which its second role does not have', rolname, name),
+    'Grant them to its group: orders_write, orders_projection or orders_read.'
+FROM elsewhere
+ORDER BY 1, 2

@@ -1,0 +1,42 @@
+-- What is set for the roles and for the database.
+WITH known AS (
+    SELECT * FROM (VALUES
+        ('orders_write_api'), ('orders_write_api_b'), ('orders_projector'), ('orders_projector_b'), ('orders_read_api'),
+        ('orders_read_api_b')
+    ) AS known (login)
+),
+needed AS (
+    SELECT login, name, value
+    FROM known CROSS JOIN (VALUES
+        ('statement_timeout', '60s'), ('lock_timeout', '10s'), ('idle_in_transaction_session_timeout', '60s')
+    ) AS limits (name, value)
+    UNION ALL
+    SELECT login, 'default_transaction_read_only', 'on' FROM known WHERE login ~ '^orders_read_api'
+),
+-- PostgreSQL takes those of the role in this database first.
+found AS (
+    SELECT coalesce(rolname, '') AS role, setdatabase <> 0 AS is_of_database, split_part(setting, '=', 1) AS name,
+        substr(setting, strpos(setting, '=') + 1) AS value
+    FROM pg_db_role_setting
+    CROSS JOIN unnest(setconfig) AS setting
+    LEFT JOIN pg_roles ON pg_roles.oid = setrole
+    WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AND (setrole = 0 OR rolname IN (SELECT login FROM known))
+)
+SELECT 'warning' AS level, format('role %s does not set %s', login, needed.name) AS finding,
+    format('ALTER ROLE %I SET %I = %L', login, needed.name, needed.value) AS remedy
+FROM needed
+WHERE EXISTS (SELECT FROM pg_roles WHERE rolname = login) AND NOT EXISTS (
+    SELECT FROM found
+    WHERE role = login AND found.name = needed.name
+        AND (needed.value <> 'on' OR found.value IN ('on', 'true', 'yes', '1'))
+)
+UNION ALL
+SELECT 'error',
+    format('%s sets %s to %s', CASE role WHEN '' THEN 'the database' ELSE 'role ' || role END, name, value),
+    format(
+        'ALTER %s%s RESET %I. It belongs into the options of DATABASE_URL.',
+        CASE role WHEN '' THEN format('DATABASE %I', current_database()) ELSE format('ROLE %I', role) END,
+        CASE WHEN role <> '' AND is_of_database THEN format(' IN DATABASE %I', current_database()) ELSE '' END, name
+    )
+FROM found WHERE name IN ('search_path', 'role', 'session_authorization')

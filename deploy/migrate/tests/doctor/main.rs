@@ -1,0 +1,142 @@
+//! `migrate doctor`: one thing is broken at a time, and is found with its remedy.
+
+mod cases;
+#[path = "../owned/mod.rs"]
+mod owned;
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use migrate::{Level, Report, doctor};
+use testkit::pgbouncer::PoolMode;
+use testkit::test_database::TestDatabase;
+
+use self::owned::Owned;
+
+/// A database as it should be, except for the settings of a server for tests.
+async fn healthy() -> Result<Owned> {
+    let owned = Owned::create().await?;
+    migrate::up(&owned.url()).await?;
+    owned.superuser.batch_execute(include_str!("../../superuser.sql")).await?;
+    let found = doctor(&owned.url()).await?;
+    let names: Vec<_> = found.findings.iter().map(|one| one.finding.split(' ').next()).collect();
+    assert_eq!(names, ["fsync", "full_page_writes", "synchronous_commit"].map(Some), "{found}");
+    Ok(owned)
+}
+
+/// What is found after `broken`, beyond the settings of a server for tests.
+async fn found_after(owned: &Owned, broken: &str, undo: &str) -> Result<Report> {
+    for statement in broken.split("; ") {
+        owned.superuser.batch_execute(statement).await.with_context(|| statement.to_owned())?;
+    }
+    let mut found = doctor(&owned.url()).await.with_context(|| broken.to_owned())?;
+    for statement in undo.split("; ") {
+        owned.superuser.batch_execute(statement).await.with_context(|| statement.to_owned())?;
+    }
+    found.findings.retain(|one| !one.finding.ends_with("a crash can lose acknowledged orders"));
+    Ok(found)
+}
+
+#[tokio::test]
+async fn a_missing_role() -> Result<()> {
+    let owned = healthy().await?;
+    let rename =
+        ("ALTER ROLE orders_write_api_b RENAME TO gone", "ALTER ROLE gone RENAME TO orders_write_api_b");
+    let report = found_after(&owned, rename.0, rename.1).await?;
+    let found: Vec<_> = report.findings.iter().map(|one| one.finding.as_str()).collect();
+    let expected = [
+        "role orders_write_api_b does not exist",
+        "missing: CONNECT ON DATABASE orders TO orders_write_api_b",
+        "role gone has the privileges of orders_write",
+    ];
+    assert_eq!(found, expected, "{report}");
+    assert_eq!(report.findings[0].remedy, "CREATE ROLE orders_write_api_b LOGIN");
+    Ok(())
+}
+
+#[tokio::test]
+async fn partitions_of_the_event_log() -> Result<()> {
+    let owned = healthy().await?;
+    let partition = "to_char((now() AT TIME ZONE 'UTC')::date + 1, '\"event_log_\"YYYYMMDD')";
+    let drop = format!("DO $$ BEGIN EXECUTE 'DROP TABLE ' || {partition}; END $$");
+    owned.superuser.batch_execute(&drop).await?;
+    let report = found_after(&owned, "SELECT", "SELECT create_event_log_partitions()").await?;
+    let found: Vec<_> = report.findings.iter().map(|one| (one.check, one.level)).collect();
+    assert_eq!(found, [("event_log", Level::Error)], "{report}");
+    assert!(report.findings[0].finding.contains("has no partition for"), "{report}");
+
+    let expired = "SET ROLE orders_owner; CREATE TABLE event_log_20200101 PARTITION OF event_log
+                   FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')";
+    let report = found_after(&owned, expired, "DROP TABLE event_log_20200101; RESET ROLE").await?;
+    let found = report.findings.iter().any(|one| one.finding.contains("1 partitions that have expired"));
+    assert!(found && !report.has_errors(), "{report}");
+    assert_eq!(found_after(&owned, "SELECT", "SELECT").await?.findings, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn replication_and_prepared_transactions() -> Result<()> {
+    let owned = healthy().await?;
+    let slot = "SELECT pg_create_physical_replication_slot('away')";
+    let report = found_after(&owned, slot, "SELECT pg_drop_replication_slot('away')").await?;
+    let found: Vec<_> = report.findings.iter().map(|one| (one.check, one.level)).collect();
+    assert_eq!(found, [("server", Level::Warning), ("server", Level::Hint)], "{report}");
+    assert!(report.findings[0].remedy.contains("pg_drop_replication_slot('away')"), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_encoding_and_an_empty_database_are_errors_and_nothing_is_changed() -> Result<()> {
+    let owned = Owned::create().await?;
+    let report = doctor(&owned.url()).await?;
+    let errors: Vec<_> = report.findings.iter().filter(|one| one.level == Level::Error).collect();
+    assert!(errors.len() == 1 && errors[0].finding.contains("migrations are pending"), "{report}");
+    let tables = owned.superuser.query("SELECT FROM pg_tables WHERE schemaname = 'public'", &[]).await?;
+    assert_eq!(tables.len(), 0, "not even the history");
+
+    let latin = "CREATE DATABASE latin OWNER orders_owner ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
+    owned.superuser.batch_execute(latin).await?;
+    let report = doctor(&owned.url().replace("/orders?", "/latin?")).await?;
+    assert!(
+        report.findings.iter().any(|one| one.check == "server" && one.finding.contains("LATIN1")),
+        "{report}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pooler_that_loses_settings_is_found() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    for (_pooler, url) in database.behind_pgbouncer("postgres", PoolMode::Transaction)? {
+        let report = doctor(&url).await?;
+        let found =
+            report.findings.iter().any(|one| one.check == "pooler" && one.remedy.contains("session mode"));
+        assert!(found && report.has_errors(), "{report}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_command_prints_the_findings_and_its_exit_status_says_whether_one_is_an_error() -> Result<()> {
+    let owned = healthy().await?;
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_migrate")).args(arguments).env("DATABASE_URL", owned.url()).output()
+    };
+    let output = run(&["doctor"])?;
+    let text = String::from_utf8(output.stdout)?;
+    assert!(output.status.success() && text.contains("remedy: Set fsync = on."), "{text}");
+    assert!(text.ends_with("errors: 0, warnings: 3, hints: 0\n"), "{text}");
+
+    owned.superuser.batch_execute("ALTER ROLE orders_read_api CREATEDB").await?;
+    let output = run(&["doctor", "--json"])?;
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let first = serde_json::json!({
+        "check": "rights",
+        "level": "error",
+        "finding": "role orders_read_api has CREATEDB",
+        "remedy": "ALTER ROLE orders_read_api NOCREATEDB",
+    });
+    assert_eq!(report["findings"][0], first, "{report}");
+    Ok(())
+}
