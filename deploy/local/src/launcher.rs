@@ -98,7 +98,10 @@ async fn launch(options: Options) -> Result<(System, Database, Callers)> {
     let binaries = binaries(options.no_build, kinds).await?;
     let database = database(options.database_url, options.data_dir, options.examples).await?;
     let callers = if options.auth { Callers::with_tokens(database.scratch_dir())? } else { Callers::Anyone };
-    let system = System::start(kinds, &binaries, &database, &ports, &callers.variables()).await?;
+    let system = match System::start(kinds, &binaries, &database, &ports, &callers.variables()).await {
+        Ok(system) => system,
+        Err(error) => return Err(database.diagnose(error).await),
+    };
     let revenue = match system.url(ServiceKind::RevenueApi) {
         "" => None,
         url => Some(Revenue::before_the_demonstration(callers.client(Role::Revenue)?, url).await?),

@@ -67,10 +67,10 @@ impl Report {
         self.findings.iter().any(|finding| finding.level == Level::Error)
     }
 
-    /// Without hints.
+    /// Without warnings and hints.
     #[must_use]
-    pub fn without_hints(mut self) -> Self {
-        self.findings.retain(|finding| finding.level != Level::Hint);
+    pub fn only_errors(mut self) -> Self {
+        self.findings.retain(|finding| finding.level == Level::Error);
         self
     }
 }

@@ -178,6 +178,27 @@ async fn roles_of_ones_own_keep_what_they_need_and_others_lose_the_database() ->
     Ok(())
 }
 
+/// The statements in migrations/README.md that give the tables of a superuser to an owner.
+#[tokio::test]
+async fn tables_of_a_superuser_get_another_owner_as_documented() -> Result<()> {
+    const DOCUMENTED: &str = include_str!("../../../migrations/README.md");
+    let statements = DOCUMENTED.split("```sql\n").find(|block| block.contains("OWNER TO orders_owner"));
+    let statements = statements.and_then(|block| block.split("```").next()).context("no statements")?;
+    let owned = Owned::create().await?;
+    owned.superuser.batch_execute("ALTER DATABASE orders OWNER TO postgres").await?;
+    let all = migrate::up(&owned.server.superuser_url("orders")).await?.len();
+    owned.superuser.batch_execute(statements).await?;
+    let report = migrate::doctor(&owned.url()).await?;
+    let roles: Vec<_> =
+        report.findings.iter().filter(|one| one.check == "roles").map(|one| &one.finding).collect();
+    assert!(!report.has_errors() && roles.len() == 2, "large objects and statistics: {report}");
+    migrate::down(&owned.url(), 2).await?;
+    migrate::up(&owned.url()).await?;
+    owned.connect_as("orders_write_api_b").await?.query("SELECT FROM orders", &[]).await?;
+    assert_eq!(migrate::down(&owned.url(), usize::MAX).await?.len(), all);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_role_that_cannot_revoke_from_public_is_told_so() -> Result<()> {
     let owned = Owned::create().await?;

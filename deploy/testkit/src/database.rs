@@ -56,8 +56,21 @@ impl Database {
     }
 
     async fn migrated(mut self) -> Result<Self> {
-        self.migrations = migrate::up(&self.admin_url()).await?.len();
+        match migrate::up(&self.admin_url()).await {
+            Ok(applied) => self.migrations = applied.len(),
+            Err(error) => return Err(self.diagnose(error.into()).await),
+        }
         Ok(self)
+    }
+
+    /// The error with the errors that `migrate doctor` finds in this database, if there are any.
+    pub async fn diagnose(&self, error: anyhow::Error) -> anyhow::Error {
+        match migrate::doctor(&self.admin_url()).await {
+            Ok(report) if report.has_errors() => {
+                error.context(format!("`migrate doctor` finds in the database:\n{}", report.only_errors()))
+            }
+            _ => error,
+        }
     }
 
     /// Adds the tables of the example.
@@ -199,6 +212,32 @@ mod tests {
             assert_eq!(row.get::<_, &str>(0), kind.role());
             assert!(client.batch_execute("CREATE TABLE mine (id int)").await.is_err());
         }
+    }
+
+    #[tokio::test]
+    async fn an_error_comes_with_what_is_wrong_in_the_database() {
+        let server = TestDatabase::create().await.unwrap();
+        let session = server.connect().await.unwrap();
+        let database = Database::existing(server.superuser_url()).await.unwrap();
+        let plain = database.diagnose(anyhow::anyhow!("not ready")).await;
+        assert_eq!(plain.to_string(), "not ready");
+        session.batch_execute("REVOKE UPDATE ON orders FROM orders_write").await.unwrap();
+        let error = format!("{:#}", database.diagnose(plain).await);
+        assert!(error.contains("remedy: GRANT UPDATE ON TABLE orders TO orders_write"), "{error}");
+        assert!(error.ends_with(": not ready") && !error.contains("warning ("), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_failed_migration_comes_with_what_is_wrong_in_the_database() {
+        let options = ServerOptions { tuning: crate::postgres::Tuning::Throwaway, data_dir: None };
+        let server = PrivateServer::start(&options).unwrap();
+        let url = server.superuser_url("postgres");
+        let (session, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        session.batch_execute("CREATE ROLE orders_write_api LOGIN CREATEDB").await.unwrap();
+        let error = format!("{:#}", Database::existing(url).await.unwrap_err());
+        assert!(error.contains("remedy: ALTER ROLE orders_write_api NOCREATEDB"), "{error}");
+        assert!(error.contains("migration 2026-11-27-000100_grant_to_group_roles failed"), "{error}");
     }
 
     #[test]

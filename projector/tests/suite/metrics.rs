@@ -74,7 +74,7 @@ async fn metrics_report_applied_parked_and_waiting_events() -> Result<()> {
     // Events that cannot be claimed stay in the backlog.
     let mut holder = scene.database.connect().await?;
     let holder = holder.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
-    scene.session.batch_execute("REVOKE DELETE ON outbox FROM orders_projector").await?;
+    scene.session.batch_execute("REVOKE DELETE ON outbox FROM orders_projection").await?;
     scene.emit([event(4, 1), event(5, 1)]).await?;
     holder.query("SELECT 1", &[]).await?;
     until_metric(address, "orders_projector_batches_failed_total", |failed| failed > 0.0).await?;

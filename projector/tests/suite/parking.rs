@@ -69,11 +69,11 @@ async fn an_event_that_postgresql_refuses_is_parked_alone() -> Result<()> {
 async fn a_failing_database_parks_nothing() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit([event(1, 1)]).await?;
-    scene.session.batch_execute("REVOKE INSERT ON order_summary FROM orders_projector").await?;
+    scene.session.batch_execute("REVOKE INSERT ON order_summary FROM orders_projection").await?;
     let worker = scene.worker(10)?;
     worker.run_once().await.unwrap_err();
     assert_eq!((scene.count("outbox").await?, scene.count("parked_events").await?), (1, 0));
-    scene.session.batch_execute("GRANT INSERT ON order_summary TO orders_projector").await?;
+    scene.session.batch_execute("GRANT INSERT ON order_summary TO orders_projection").await?;
     assert_eq!(worker.run_once().await?, BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 });
     Ok(())
 }

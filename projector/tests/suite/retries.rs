@@ -88,7 +88,7 @@ async fn an_outage_uses_no_attempt_of_a_parked_event() -> Result<()> {
     scene.session.batch_execute(REFUSE_666).await?;
     scene.emit([refused_by_trigger(1)]).await?;
     worker.run_once().await?;
-    scene.session.batch_execute("REVOKE INSERT ON order_summary FROM orders_projector").await?;
+    scene.session.batch_execute("REVOKE INSERT ON order_summary FROM orders_projection").await?;
     worker.retry_once().await.unwrap_err();
     assert_eq!(attempts(&scene).await?, [(1, true)]);
     Ok(())

@@ -121,9 +121,40 @@ async fn a_missing_migration_is_named_until_it_is_applied() -> Result<()> {
     migrate::up(&database.superuser_url()).await?;
     replica.until_ready_is(StatusCode::OK).await?;
     let session = database.connect().await?;
-    session.batch_execute("REVOKE SELECT (version) ON order_summary FROM orders_read_api").await?;
-    session.batch_execute("REVOKE SELECT ON order_summary FROM orders_read_api").await?;
+    session.batch_execute("REVOKE SELECT (version) ON order_summary FROM orders_read").await?;
+    session.batch_execute("REVOKE SELECT ON order_summary FROM orders_read").await?;
     until_not_ready_because(&replica.admin_url, "SELECT on order_summary.").await
+}
+
+/// A search_path that is set elsewhere than in the URL must not make the process read other tables.
+#[tokio::test]
+async fn tables_of_another_schema_are_named() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let session = database.connect().await?;
+    let name: String = session.query_one("SELECT current_database()::text", &[]).await?.get(0);
+    session
+        .batch_execute(
+            "CREATE SCHEMA mine;
+             GRANT USAGE ON SCHEMA mine TO orders_read;
+             CREATE TABLE mine.order_summary (LIKE order_summary);
+             GRANT SELECT ON mine.order_summary TO orders_read",
+        )
+        .await?;
+    let replica = Replica::start(&database.url("orders_read_api"), &[])?;
+    replica.until_ready_is(StatusCode::OK).await?;
+    drop(replica);
+    for (path, named) in
+        [("mine, public", "order_summary of schema mine, and not of public"), ("other, public", "")]
+    {
+        session.batch_execute(&format!("ALTER DATABASE {name} SET search_path = {path}")).await?;
+        let replica = Replica::start(&database.url("orders_read_api"), &[])?;
+        if named.is_empty() {
+            replica.until_ready_is(StatusCode::OK).await?;
+        } else {
+            until_not_ready_because(&replica.admin_url, named).await?;
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

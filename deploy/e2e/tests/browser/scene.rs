@@ -125,7 +125,7 @@ impl Scene {
 
     /// Ends the service's sessions and refuses new ones. The scene's own session stays.
     pub(crate) async fn refuse_connections(&self) -> Result<()> {
-        self.with_connecting("REVOKE CONNECT ON DATABASE %I FROM PUBLIC").await?;
+        self.with_connecting("REVOKE CONNECT ON DATABASE %I FROM orders_read_api").await?;
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
         self.session.execute(end, &[]).await?;
@@ -133,7 +133,7 @@ impl Scene {
     }
 
     pub(crate) async fn allow_connections(&self) -> Result<()> {
-        self.with_connecting("GRANT CONNECT ON DATABASE %I TO PUBLIC").await
+        self.with_connecting("GRANT CONNECT ON DATABASE %I TO orders_read_api").await
     }
 
     async fn with_connecting(&self, statement: &str) -> Result<()> {

@@ -31,7 +31,10 @@ SELECT 'warning', format('role %s has the privileges of %s', rolname, group_role
 FROM (SELECT DISTINCT group_role FROM present) AS one
 JOIN pg_auth_members ON roleid = group_role::regrole
 JOIN pg_roles ON pg_roles.oid = member
-WHERE rolname NOT IN (SELECT login FROM known) AND NOT rolsuper AND pg_has_role(member, roleid, 'USAGE')
+WHERE rolname NOT IN (SELECT login FROM known) AND NOT rolsuper
+    -- The owner may administer the roles, and members of the owner can become it.
+    AND NOT EXISTS (SELECT FROM history WHERE pg_has_role(member, relowner, 'MEMBER'))
+    AND pg_has_role(member, roleid, 'USAGE')
 UNION ALL
 SELECT 'warning', format('the tables belong to the superuser %s, and functions run as it', rolname),
     'Give them to a role without superuser: migrations/README.md shows how.'

@@ -64,6 +64,12 @@ pub enum CheckError {
     /// The schema is not the one of this build.
     #[error("the database lacks the column {0}: apply the migrations of this version")]
     MissingColumn(String),
+    /// The session does not look for tables where the product has them.
+    #[error(
+        "the session uses the table {0}: set search_path in the options of DATABASE_URL only, neither for the role nor \
+         for the database"
+    )]
+    OtherSchema(String),
     /// The role of `DATABASE_URL` is not the one of this process.
     #[error("the role of DATABASE_URL lacks the privilege {0}")]
     MissingPrivilege(String),
@@ -132,6 +138,9 @@ impl Checker {
         }
         if let Some(column) = found.missing_column {
             return Err(CheckError::MissingColumn(column));
+        }
+        if let Some(table) = found.misplaced {
+            return Err(CheckError::OtherSchema(table));
         }
         if let Some(privilege) = found.missing_privilege {
             return Err(CheckError::MissingPrivilege(privilege));

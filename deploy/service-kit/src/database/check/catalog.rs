@@ -13,6 +13,7 @@ pub(super) struct Found {
     pub(super) read_only: bool,
     pub(super) missing_column: Option<String>,
     pub(super) missing_privilege: Option<String>,
+    pub(super) misplaced: Option<String>,
     pub(super) shape: Option<String>,
     pub(super) relation: Relation,
 }
@@ -26,16 +27,18 @@ pub(super) async fn query_catalog(
         columns: columns.iter().map(|(_, column, _)| *column).collect(),
         privileges: columns.iter().map(|(.., privilege)| *privilege).collect(),
     };
-    let (backend, encoding, read_only, missing_column, missing_privilege, shape): Row =
+    let (backend, encoding, read_only, missing_column, missing_privilege, misplaced, shape): Row =
         RunQueryDsl::get_result(query, &mut session.connection).await?;
     let relation = session.backend.relation(&Backend::parse(&backend));
-    Ok(Found { encoding, read_only, missing_column, missing_privilege, shape, relation })
+    Ok(Found { encoding, read_only, missing_column, missing_privilege, misplaced, shape, relation })
 }
 
-type Row = (String, String, bool, Option<String>, Option<String>, Option<String>);
+type Row = (String, String, bool, Option<String>, Option<String>, Option<String>, Option<String>);
 
 crate::statement! {
-    struct CatalogQuery = "catalog.sql" -> (Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>) {
+    struct CatalogQuery = "catalog.sql" -> (
+        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>
+    ) {
         tables: Vec<&'static str> as Array<Text>,
         columns: Vec<&'static str> as Array<Text>,
         privileges: Vec<&'static str> as Array<Text>,

@@ -20,6 +20,17 @@ SELECT
             ELSE has_column_privilege(attrelid, attnum, privilege)
         END
     ),
+    -- A table that is not where unqualified names are looked for first, beside the history of migrations.
+    (
+        SELECT min(concat(relation, ' of schema ', relnamespace::regnamespace, ', and not of ', place::regnamespace))
+        FROM needed
+        JOIN pg_class ON pg_class.oid = attrelid
+        CROSS JOIN (
+            VALUES (current_schema()::regnamespace::oid),
+                ((SELECT relnamespace FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')))
+        ) AS places (place)
+        WHERE relation !~ '[.]' AND relnamespace <> place
+    ),
     -- The shape: changes with every column's type. Prepared statements do not survive that.
     (
         SELECT string_agg(concat_ws(' ', attrelid, attnum, atttypid, atttypmod), ',' ORDER BY attrelid, attnum)
