@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Url;
-use tokio_postgres::NoTls;
+use service_kit::database;
 
 /// Limit for connecting and for each statement.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -44,7 +44,7 @@ fn with_database(url: &str, name: &str) -> Result<String> {
         Url::parse(url).ok().context("the database URL must be like postgres://user@host/database")?;
     other.set_path(name);
     // tokio-postgres parses URLs differently. If another part of the URL named a database, that one would be emptied.
-    let read: tokio_postgres::Config = other.as_str().parse()?;
+    let read = database::read_url(other.as_str())?;
     ensure!(
         read.get_dbname() == Some(name),
         "the database URL must name its database in the path alone, not as `dbname`, and have no `#`"
@@ -54,11 +54,11 @@ fn with_database(url: &str, name: &str) -> Result<String> {
 
 async fn execute(url: &str, statement: &str) -> Result<()> {
     let work = async {
-        let (session, connection) = tokio_postgres::connect(url, NoTls).await?;
+        let (session, connection) = database::connect(url).await?;
         tokio::spawn(connection);
-        session.batch_execute(statement).await
+        anyhow::Ok(session.batch_execute(statement).await?)
     };
-    Ok(tokio::time::timeout(LIMIT, work).await.context("the server does not respond")??)
+    tokio::time::timeout(LIMIT, work).await.context("the server does not respond")?
 }
 
 #[cfg(test)]
@@ -68,19 +68,19 @@ mod tests {
     #[test]
     fn an_ambiguous_url_is_refused() {
         let other = |url| with_database(url, "other").ok();
-        assert_eq!(other("postgres://u@h/shop").as_deref(), Some("postgres://u@h/other"));
+        assert_eq!(other("postgres://u@localhost/shop").as_deref(), Some("postgres://u@localhost/other"));
         assert_eq!(
             other("postgres:///?host=%2Ftmp&user=u").as_deref(),
             Some("postgres:///other?host=%2Ftmp&user=u")
         );
         for url in [
-            "postgres://h/d?dbname=shop",
-            "postgres://h/d?db%6eame=shop",
-            "postgres://h/d?application_name=x#&dbname=shop",
-            "postgres://h/d#?dbname=shop",
-            "postgres://u:1#w@h/shop",
-            "postgres://u:1?w@h/shop",
-            "host=h dbname=shop",
+            "postgres://localhost/d?dbname=shop",
+            "postgres://localhost/d?db%6eame=shop",
+            "postgres://localhost/d?application_name=x#&dbname=shop",
+            "postgres://localhost/d#?dbname=shop",
+            "postgres://u:1#w@localhost/shop",
+            "postgres://u:1?w@localhost/shop",
+            "host=localhost dbname=shop",
         ] {
             assert_eq!(other(url), None, "{url}");
         }

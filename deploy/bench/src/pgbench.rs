@@ -105,7 +105,7 @@ fn without_password(database_url: &str) -> Result<String> {
 }
 
 fn password(database_url: &str) -> Result<Option<(&'static str, OsString)>> {
-    let config: tokio_postgres::Config = database_url.parse()?;
+    let config = service_kit::database::read_url(database_url)?;
     Ok(config.get_password().map(|password| ("PGPASSWORD", OsString::from_vec(password.to_vec()))))
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use testkit::database::Database;
 use testkit::postgres::{ServerOptions, Tuning};
 use testkit::services::{Operator, Service, ServiceBinaries, ServiceKind};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::own_database::OwnDatabase;
 
@@ -160,7 +160,7 @@ async fn open(own: Option<&OwnDatabase>) -> Result<(Database, Client)> {
         Some(own) => Database::existing(own.url()).await?,
         None => Database::private(&ServerOptions { tuning: Tuning::Measured, data_dir: None }).await?,
     };
-    let (session, connection) = tokio_postgres::connect(&database.admin_url(), NoTls).await?;
+    let (session, connection) = service_kit::database::connect(&database.admin_url()).await?;
     tokio::spawn(connection);
     Ok((database, session))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::stage::Stage;
 
@@ -48,7 +48,7 @@ impl SteadyOrders {
     }
 
     async fn write_share(self, stage: &Stage, writer: u32, time: Duration) -> Result<u32> {
-        let (session, connection) = tokio_postgres::connect(&stage.database_url(), NoTls).await?;
+        let (session, connection) = service_kit::database::connect(&stage.database_url()).await?;
         let connection = tokio::spawn(connection);
         let written = self.write_on(&session, writer, time).await;
         drop(session);

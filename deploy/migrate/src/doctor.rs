@@ -102,7 +102,7 @@ impl fmt::Display for Report {
 ///
 /// [`MigrateError`] if it cannot be checked.
 pub async fn doctor(database_url: &str) -> Result<Report, MigrateError> {
-    service_kit::database::check_url(database_url)?;
+    service_kit::database::read_url(database_url)?;
     let mut findings: Vec<_> = pooler(database_url).await?.into_iter().collect();
     let url = database_url.to_owned();
     let in_database = tokio::task::spawn_blocking(move || {

@@ -12,10 +12,12 @@ use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::sql_types::Text;
-use diesel::{Connection, ConnectionError, QueryResult, RunQueryDsl};
+use diesel::{ConnectionError, QueryResult, RunQueryDsl};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use service_kit::database::ConnectError;
+use tokio::runtime::Handle;
 
 pub use self::doctor::{Finding, Level, Report, doctor};
 use self::lock::Lock;
@@ -49,15 +51,17 @@ pub struct Step {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    #[error(transparent)]
-    Url(#[from] service_kit::config::ConfigError),
     /// The database cannot store all text.
     #[error(
         "the database has the encoding {0}, but only UTF8 can store every order: create it anew with ENCODING 'UTF8'"
     )]
     Encoding(String),
+    #[error(transparent)]
+    Url(#[from] service_kit::config::ConfigError),
     #[error("cannot connect to the database")]
-    Connect(#[source] ConnectionError),
+    Connect(#[from] ConnectError),
+    #[error("the connection cannot be used")]
+    Use(#[source] ConnectionError),
     #[error("cannot prepare the session")]
     Prepare(#[source] diesel::result::Error),
     /// Another migrator ran for longer than ten minutes.
@@ -152,7 +156,6 @@ where
     T: Send + 'static,
     F: FnOnce(&mut BlockingConnection, &mut Lock) -> Result<T, MigrateError> + Send + 'static,
 {
-    service_kit::database::check_url(database_url)?;
     let database_url = database_url.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut connection = connect(&database_url)?;
@@ -163,8 +166,14 @@ where
     .map_err(MigrateError::Task)?
 }
 
+/// On a thread of its own: it blocks.
 fn connect(database_url: &str) -> Result<BlockingConnection, MigrateError> {
-    let mut connection = BlockingConnection::establish(database_url).map_err(MigrateError::Connect)?;
+    let connection = Handle::current().block_on(async {
+        let (client, wire) = service_kit::database::connect(database_url).await?;
+        let connection = AsyncPgConnection::try_from_client_and_connection(client, wire).await;
+        connection.map_err(MigrateError::Use)
+    })?;
+    let mut connection = BlockingConnection::from(connection);
     connection
         .batch_execute("SET application_name = 'migrate'; SET client_min_messages = warning")
         .map_err(MigrateError::Prepare)?;

@@ -6,6 +6,8 @@
 //! | `backend` | identifies the server process behind a session |
 //! | `config` | the `DATABASE_*` variables |
 //! | `url` | which `DATABASE_URL` is accepted |
+//! | `target` | where a connection leads, and how it is opened |
+//! | `tls` | verifies the server, and says why it is refused |
 //! | `connect` | opens a session and checks its settings |
 //! | `pooling` | detects a pooler that assigns a session per transaction |
 //! | `session` | a session in use: closed unless it is given back |
@@ -29,6 +31,8 @@ mod session_validity;
 #[doc(hidden)]
 pub mod statement;
 mod statement_limit;
+mod target;
+mod tls;
 mod url;
 
 use std::sync::Arc;
@@ -50,7 +54,9 @@ use self::session::Lease;
 pub use self::session::Session;
 use self::session_validity::Validity;
 pub use self::statement_limit::{NoAnswer, StatementLimit};
-pub use self::url::check_url;
+pub use self::target::{Wire, connect};
+pub use self::tls::{TlsError, TlsFileError};
+pub use self::url::read_url;
 use crate::health::Health;
 
 type Pool = deadpool::managed::Pool<Connector>;

@@ -45,6 +45,7 @@ pub mod problem;
 pub mod request_id;
 #[cfg(feature = "web")]
 pub mod resource;
+mod secret_file;
 pub mod shutdown;
 pub mod stored_time;
 #[cfg(feature = "web")]

@@ -10,6 +10,8 @@
 //! | [`test_database`] | a database per test on one shared server |
 //! | [`golden`] | golden files, such as query plans |
 //! | [`fault_proxy`] | a proxy to the database that can cut or drop traffic |
+//! | [`recording_proxy`] | a proxy that records what a client sends |
+//! | [`certificates`] | a CA, and the certificates that it issues |
 //! | [`pgbouncer`] | a pooler in front of the database |
 //! | [`load`] | requests in the background |
 //! | [`tokens`] | an issuer of access tokens, and a role for each caller |
@@ -20,6 +22,7 @@
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
+pub mod certificates;
 pub mod column_changes;
 pub mod curl;
 pub mod database;
@@ -30,6 +33,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod readiness;
+pub mod recording_proxy;
 pub mod services;
 pub mod statement_log;
 pub mod test_database;

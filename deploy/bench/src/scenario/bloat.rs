@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use testkit::services::ServiceKind;
-use tokio_postgres::{IsolationLevel, NoTls};
+use tokio_postgres::IsolationLevel;
 
 use crate::outbox::{check_projected, fill_and_drain};
 use crate::plan::Plan;
@@ -34,7 +34,7 @@ async fn drain_by_tenths(stage: &Stage, events: u32) -> Result<Vec<f64>> {
     fill_and_drain(stage, 1..tenth + 1, CUSTOMERS).await?;
     stage.settle().await?;
 
-    let (mut old, connection) = tokio_postgres::connect(&stage.database_url(), NoTls).await?;
+    let (mut old, connection) = service_kit::database::connect(&stage.database_url()).await?;
     tokio::spawn(connection);
     let old = old.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
     old.batch_execute("SELECT FROM outbox").await?;

@@ -11,7 +11,7 @@ pub(crate) const ALLOWED: [(&str, &[&str]); 13] = [
     ("testkit", &["migrate"]),
     ("local", &["receiver", "service-kit", "testkit"]),
     ("e2e", &[]),
-    ("bench", &["testkit"]),
+    ("bench", &["service-kit", "testkit"]),
     ("contracts", &[]),
     ("receiver", &[]),
     ("revenue", &["projector", "service-kit", "shared-events"]),

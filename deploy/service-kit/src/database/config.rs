@@ -12,6 +12,8 @@ use super::connect::Connector;
 use super::pooling::Pooling;
 use super::session_validity::Validity;
 use super::settings::Settings;
+use super::target::Target;
+use super::url::Parsed;
 use super::{Database, Limits, Pool, url};
 use crate::config::{self, ConfigError, Vars, in_range};
 
@@ -89,7 +91,7 @@ impl DatabaseConfig {
         in_range("DATABASE_CONNECT_TIMEOUT_MS", &config.connect_timeout_ms, &(1..=60_000))?;
         in_range("DATABASE_STATEMENT_TIMEOUT_MS", &config.statement_timeout_ms, &(1..=600_000))?;
         in_range("DATABASE_LOCK_TIMEOUT_MS", &config.lock_timeout_ms, &(1..=600_000))?;
-        config.session("check")?;
+        config.target("check")?.check_files()?;
         Ok(config)
     }
 
@@ -166,9 +168,8 @@ impl DatabaseConfig {
     }
 
     fn pool(&self, process: &str, limits: Limits) -> Result<Pool, ConfigError> {
-        let (target, settings) = self.session(process)?;
-        let connector =
-            Connector::new(target, settings, Arc::clone(&self.validity), Arc::clone(&self.pooling));
+        let target = self.target(process)?;
+        let connector = Connector::new(target, Arc::clone(&self.validity), Arc::clone(&self.pooling));
         Pool::builder(connector)
             .max_size(self.pool_size)
             .runtime(Runtime::Tokio1)
@@ -178,9 +179,9 @@ impl DatabaseConfig {
             .map_err(|error| url::invalid(error.to_string()))
     }
 
-    fn session(&self, process: &str) -> Result<(tokio_postgres::Config, Settings), ConfigError> {
-        let (mut target, kind) = url::parse(self.url.expose_secret())?;
-        let options = target.get_options().unwrap_or_default().to_owned();
+    fn target(&self, process: &str) -> Result<Target, ConfigError> {
+        let Parsed { mut config, kind, tls } = url::parse(self.url.expose_secret())?;
+        let options = config.get_options().unwrap_or_default().to_owned();
         let own = [
             format!("statement_timeout={}", self.statement_timeout_ms),
             format!("lock_timeout={}", self.lock_timeout_ms),
@@ -195,7 +196,7 @@ impl DatabaseConfig {
         let own = own.into_iter().chain(self.settings.iter().map(|setting| (*setting).to_owned()));
         let settings = Settings::new(&options, own);
         let default = if self.writes { TargetSessionAttrs::ReadWrite } else { TargetSessionAttrs::Any };
-        target
+        config
             .options(settings.options(&options))
             .application_name(process)
             .connect_timeout(Duration::from_millis(self.connect_timeout_ms))
@@ -204,7 +205,7 @@ impl DatabaseConfig {
             .keepalives_retries(KEEPALIVE_COUNT)
             .tcp_user_timeout(SILENCE_LIMIT)
             .target_session_attrs(kind.unwrap_or(default));
-        Ok((target, settings))
+        Ok(Target { config, settings, tls })
     }
 }
 
@@ -217,7 +218,7 @@ mod tests {
         DatabaseConfig::from_vars(&vars)
     }
 
-    const URL: (&str, &str) = ("DATABASE_URL", "postgres://app:hunter2@db.example/orders");
+    const URL: (&str, &str) = ("DATABASE_URL", "postgres://app:hunter2@localhost/orders");
 
     #[test]
     fn every_variable_is_checked_and_named() {
@@ -250,10 +251,10 @@ mod tests {
 
     #[test]
     fn limits_are_added_to_the_options_of_the_url() {
-        let url = "postgres://app@db.example/orders?options=-c%20role%3Dreader";
-        let session = config(&[("DATABASE_URL", url)]).unwrap().session("test").unwrap();
+        let url = "postgres://app@localhost/orders?options=-c%20role%3Dreader";
+        let target = config(&[("DATABASE_URL", url)]).unwrap().target("test").unwrap();
         assert_eq!(
-            session.0.get_options(),
+            target.config.get_options(),
             Some(
                 "-c role=reader -c statement_timeout=4000 -c lock_timeout=300 \
                  -c idle_in_transaction_session_timeout=5000 -c tcp_user_timeout=5000 -c tcp_keepalives_idle=2 \
@@ -265,9 +266,9 @@ mod tests {
     #[test]
     fn a_writer_requests_a_writable_session_unless_the_url_says_otherwise() {
         let kind = |parameters: &str, config: fn(DatabaseConfig) -> DatabaseConfig| {
-            let url = format!("postgres://app@db.example/orders{parameters}");
+            let url = format!("postgres://app@localhost/orders{parameters}");
             let own = config(self::config(&[("DATABASE_URL", &url)]).unwrap());
-            own.session("test").unwrap().0.get_target_session_attrs()
+            own.target("test").unwrap().config.get_target_session_attrs()
         };
         assert_eq!(kind("", DatabaseConfig::for_writes), TargetSessionAttrs::ReadWrite);
         assert_eq!(kind("?target_session_attrs=any", DatabaseConfig::for_writes), TargetSessionAttrs::Any);

@@ -1,7 +1,6 @@
 //! Opens a session and checks its settings.
 
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -14,19 +13,19 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::AbortHandle;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow, Socket};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use super::backend::Backend;
 use super::pooling::Pooling;
 use super::session_validity::Validity;
-use super::settings::{LostSetting, Settings};
-use super::url;
+use super::settings::LostSetting;
+use super::target::{Target, Wire};
+use super::tls::{TlsError, TlsFileError};
+use crate::config::ConfigError;
 
 /// Opens the connections of a pool.
 pub(super) struct Connector {
-    target: tokio_postgres::Config,
-    settings: Settings,
+    target: Target,
     validity: Arc<Validity>,
     pooling: Arc<Pooling>,
     /// Set when a pooler refuses the startup options, as `PgBouncer` does. The settings are then only set afterwards.
@@ -51,6 +50,15 @@ pub(super) struct PooledConnection {
 /// Why a connection cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] ConfigError),
+    /// A file of the URL cannot be used.
+    #[error("a file of DATABASE_URL cannot be used")]
+    TlsFile(#[from] TlsFileError),
+    /// TLS refuses the server, or the server TLS.
+    #[error("no connection with TLS")]
+    Tls(#[source] TlsError),
     /// The server cannot be reached, or refuses the connection.
     #[error("cannot connect")]
     Open(#[source] tokio_postgres::Error),
@@ -80,16 +88,9 @@ pub enum ConnectError {
     Use(#[source] ConnectionError),
 }
 
-pub(super) type Wire = Connection<Socket, NoTlsStream>;
-
 impl Connector {
-    pub(super) fn new(
-        target: tokio_postgres::Config,
-        settings: Settings,
-        validity: Arc<Validity>,
-        pooling: Arc<Pooling>,
-    ) -> Self {
-        Self { target, settings, validity, pooling, omits_options: AtomicBool::new(false) }
+    pub(super) fn new(target: Target, validity: Arc<Validity>, pooling: Arc<Pooling>) -> Self {
+        Self { target, validity, pooling, omits_options: AtomicBool::new(false) }
     }
 
     /// Opens a connection whose session has all settings. Boxed, because this large future would otherwise be part of
@@ -101,12 +102,12 @@ impl Connector {
     async fn open_now(&self) -> Result<PooledConnection, ConnectError> {
         let opened = Instant::now();
         let (client, mut wire) = self.dial().await?;
-        let set = query(&client, &mut wire, &self.settings.set()).await?;
+        let set = query(&client, &mut wire, &self.target.settings.set()).await?;
         // Without a second connection, a pooler in transaction mode would run the check in the same session by chance.
         let other = self.pooling.begin_second(self, &Backend::from_row(&set)).await?;
-        let shown = query(&client, &mut wire, &self.settings.show()).await;
+        let shown = query(&client, &mut wire, &self.target.settings.show()).await;
         self.pooling.end_second(other, &set, &shown).await?;
-        self.settings.compare(&set, &shown?)?;
+        self.target.settings.compare(&set, &shown?)?;
         let driver = tokio::spawn(async move {
             if let Err(error) = wire.await {
                 tracing::debug!(
@@ -133,31 +134,16 @@ impl Connector {
     /// Connects, with the settings as startup options unless a pooler refuses them.
     pub(super) async fn dial(&self) -> Result<(Client, Wire), ConnectError> {
         if self.omits_options.load(Ordering::Relaxed) {
-            return self.dial_without_options().await;
+            return self.target.dial_without_options().await;
         }
-        match self.target.connect(NoTls).await {
-            Err(error) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
-                let dialled = self.dial_without_options().await?;
+        match self.target.dial().await {
+            Err(ConnectError::Open(error)) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
+                let dialled = self.target.dial_without_options().await?;
                 self.omits_options.store(true, Ordering::Relaxed);
                 Ok(dialled)
             }
-            dialled => dialled.map_err(ConnectError::from_open),
+            dialled => dialled,
         }
-    }
-
-    async fn dial_without_options(&self) -> Result<(Client, Wire), ConnectError> {
-        url::without_options(&self.target).connect(NoTls).await.map_err(ConnectError::from_open)
-    }
-}
-
-impl ConnectError {
-    fn from_open(error: tokio_postgres::Error) -> Self {
-        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
-        // tokio-postgres returns this when the server does not match `target_session_attrs`.
-        if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied) {
-            return Self::ReadOnly;
-        }
-        Self::Open(error)
     }
 }
 

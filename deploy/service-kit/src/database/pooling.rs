@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 use tokio_postgres::{Client, SimpleQueryRow};
 
 use super::backend::{Backend, Relation};
-use super::connect::{ConnectError, Connector, Wire, drive, query};
+use super::connect::{ConnectError, Connector, drive, query};
+use super::target::Wire;
 
 /// Limit for the second connection to begin its transaction. If it fails (the pooler has no session left) or only
 /// reaches other servers, the trial has no result, and the first connection is used until the next trial.

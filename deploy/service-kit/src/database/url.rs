@@ -1,14 +1,16 @@
 //! Which `DATABASE_URL` is accepted. An error names the wrong parameter, and never shows a possible secret.
 
 mod parts;
+mod tls;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use self::parts::Parts;
+use super::tls::Tls;
 use crate::config::ConfigError;
 
-/// Parameters of tokio-postgres.
+/// Parameters of tokio-postgres, and those for TLS.
 const PARAMETERS: &[&str] = &[
     "user",
     "password",
@@ -16,6 +18,9 @@ const PARAMETERS: &[&str] = &[
     "options",
     "application_name",
     "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
     "sslnegotiation",
     "host",
     "hostaddr",
@@ -43,13 +48,10 @@ const PARAMETERS_OF_LIBPQ: &[&str] = &[
     "require_auth",
     "requirepeer",
     "service",
-    "sslcert",
     "sslcompression",
     "sslcrl",
     "sslcrldir",
-    "sslkey",
     "sslpassword",
-    "sslrootcert",
     "sslsni",
     "ssl_min_protocol_version",
     "ssl_max_protocol_version",
@@ -60,39 +62,40 @@ const PARAMETERS_OF_LIBPQ: &[&str] = &[
 const PARAMETERS_OF_OTHERS: &[&str] =
     &["schema", "pgbouncer", "pool_timeout", "connection_limit", "search_path"];
 
-/// Values of `sslmode` that require TLS and that tokio-postgres does not know.
-const SSL_MODES_OF_LIBPQ: &[&str] = &["allow", "verify-ca", "verify-full"];
-
-/// Checks that the processes can use `url`.
+/// What the driver reads in `url`, for tools that start other programs. It has no parameters for TLS.
 ///
 /// # Errors
 ///
 /// [`ConfigError`] for `DATABASE_URL`, which names the wrong parameter and never shows the URL.
-pub fn check_url(url: &str) -> Result<(), ConfigError> {
-    parse(url).map(drop)
+pub fn read_url(url: &str) -> Result<Config, ConfigError> {
+    parse(url).map(|parsed| parsed.config)
 }
 
-/// The connection, and `target_session_attrs` if the URL sets it.
-pub(super) fn parse(url: &str) -> Result<(Config, Option<TargetSessionAttrs>), ConfigError> {
+/// What a URL says.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) config: Config,
+    /// `target_session_attrs`, if the URL sets it.
+    pub(super) kind: Option<TargetSessionAttrs>,
+    /// `None` for connections without TLS.
+    pub(super) tls: Option<Tls>,
+}
+
+pub(super) fn parse(url: &str) -> Result<Parsed, ConfigError> {
     let parts = Parts::parse(url);
-    for (name, value) in parts.parameters() {
-        if !PARAMETERS.contains(&name) {
-            return Err(invalid(unsupported(name, parts.may_hold_a_secret())));
-        }
-        if name == "sslmode" && SSL_MODES_OF_LIBPQ.contains(&value) {
-            return Err(invalid(format!("asks for sslmode={value}, but this build has no TLS")));
-        }
+    if let Some((name, _)) = parts.parameters().find(|(name, _)| !PARAMETERS.contains(name)) {
+        return Err(invalid(unsupported(name, parts.may_hold_a_secret())));
     }
-    let config: Config = parts.escaped().parse().map_err(|error| invalid(reason(&error)))?;
+    let tls = tls::Parameters::parse(&parts).map_err(invalid)?;
+    let without_tls = parts.escaped_without(&tls::PARAMETERS);
+    let mut config: Config = without_tls.parse().map_err(|error| invalid(reason(&error)))?;
     if config.get_hosts().is_empty() {
         return Err(invalid("names no host"));
     }
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(invalid("asks for TLS, which this build does not have"));
-    }
     let names_a_kind = parts.query.contains("target_session_attrs");
     let kind = names_a_kind.then(|| config.get_target_session_attrs());
-    Ok((config, kind))
+    let tls = tls.apply(&mut config).map_err(invalid)?;
+    Ok(Parsed { config, kind, tls })
 }
 
 /// A copy without startup options: tokio-postgres cannot remove them from a configuration.
@@ -138,6 +141,7 @@ pub(super) fn without_options(config: &Config) -> Config {
         .keepalives(config.get_keepalives())
         .keepalives_idle(config.get_keepalives_idle())
         .ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
         .channel_binding(config.get_channel_binding())
         .load_balance_hosts(config.get_load_balance_hosts())
         .target_session_attrs(config.get_target_session_attrs());
@@ -182,11 +186,9 @@ mod tests {
             ("schema=public", r#"DATABASE_URL has the parameter "schema", which is not supported"#),
             ("pgbouncer=true", r#"DATABASE_URL has the parameter "pgbouncer", which is not supported"#),
             (
-                "connect_timeout=5&sslrootcert=x",
-                r#"DATABASE_URL has the parameter "sslrootcert", which is not supported"#,
+                "connect_timeout=5&sslcrl=x",
+                r#"DATABASE_URL has the parameter "sslcrl", which is not supported"#,
             ),
-            ("sslmode=verify-full", "DATABASE_URL asks for sslmode=verify-full, but this build has no TLS"),
-            ("sslmode=require", "DATABASE_URL asks for TLS, which this build does not have"),
             (
                 "connect_timeout=soon",
                 r#"DATABASE_URL has an invalid value for the parameter "connect_timeout""#,
@@ -202,8 +204,8 @@ mod tests {
         {
             assert_eq!(error(url), r#"DATABASE_URL has the parameter "schema", which is not supported"#);
         }
-        let string = "host=db.example user=app password=hunter2 sslrootcert=x";
-        assert_eq!(error(string), r#"DATABASE_URL has the parameter "sslrootcert", which is not supported"#);
+        let string = "host=db.example user=app password=hunter2 sslcrl=x";
+        assert_eq!(error(string), r#"DATABASE_URL has the parameter "sslcrl", which is not supported"#);
     }
 
     #[test]
@@ -227,15 +229,15 @@ mod tests {
 
     #[test]
     fn the_query_may_have_an_at_sign() {
-        let config = |url| parse(url).unwrap().0;
+        let config = |url| parse(url).unwrap().config;
         for url in [
-            "postgres://db.example/orders?application_name=a@b&user=app&password=x@y",
-            "postgres:///orders?host=db.example&application_name=a@b&user=app&password=x@y",
-            "postgres://app:x%40y@db.example/orders?application_name=a@b",
-            "postgres://app:x/y?z@db.example/orders?application_name=a@b",
+            "postgres://localhost/orders?application_name=a@b&user=app&password=x@y",
+            "postgres:///orders?host=localhost&application_name=a@b&user=app&password=x@y",
+            "postgres://app:x%40y@localhost/orders?application_name=a@b",
+            "postgres://app:x/y?z@localhost/orders?application_name=a@b",
         ] {
             let config = config(url);
-            assert_eq!(config.get_hosts(), [Host::Tcp("db.example".to_owned())], "{url}");
+            assert_eq!(config.get_hosts(), [Host::Tcp("localhost".to_owned())], "{url}");
             assert_eq!(config.get_user(), Some("app"), "{url}");
             assert_eq!(config.get_dbname(), Some("orders"), "{url}");
             assert_eq!(config.get_application_name(), Some("a@b"), "{url}");
@@ -247,15 +249,16 @@ mod tests {
         ] {
             assert_eq!(error(url), r#"DATABASE_URL has the parameter "schema", which is not supported"#);
         }
-        let url = "postgres://app@db/orders?application_name=a@b&sslmode=verify-full";
-        assert_eq!(error(url), "DATABASE_URL asks for sslmode=verify-full, but this build has no TLS");
-        let kind = parse("postgres://app@db/orders?application_name=a@b&target_session_attrs=any").unwrap().1;
+        let url = "postgres://app@db/orders?application_name=a@b&sslmode=verify-full&sslrootcert=/c@d";
+        assert!(parse(url).unwrap().tls.is_some());
+        let kind =
+            parse("postgres://localhost/o?application_name=a@b&target_session_attrs=any").unwrap().kind;
         assert_eq!(kind, Some(TargetSessionAttrs::Any));
     }
 
     #[test]
     fn an_explicit_kind_of_session_differs_from_the_default() {
-        let kind = |parameters| parse(&format!("postgres://app@db/orders{parameters}")).unwrap().1;
+        let kind = |parameters| parse(&format!("postgres://app@localhost/orders{parameters}")).unwrap().kind;
         assert_eq!(kind(""), None);
         assert_eq!(kind("?target_session_attrs=any"), Some(TargetSessionAttrs::Any));
         assert_eq!(kind("?target_session_attrs=read-only"), Some(TargetSessionAttrs::ReadOnly));

@@ -35,6 +35,8 @@ pub(super) struct Layout {
     pub(super) log: PathBuf,
     /// Accepts TCP connections at this port of 127.0.0.1.
     pub(super) tcp_port: Option<u16>,
+    /// Further settings, each `name=value`.
+    pub(super) settings: Vec<String>,
 }
 
 impl Layout {
@@ -50,7 +52,10 @@ impl Layout {
         let socket_dir = scratch.path().join("socket");
         let socket_dir = private_dir(&socket_dir, user).map_err(prepare(socket_dir.display().to_string()))?;
         let log = scratch.path().join("postgres.log");
-        Ok((scratch, Self { binaries, user, data_dir, socket_dir, log, tcp_port: None }))
+        Ok((
+            scratch,
+            Self { binaries, user, data_dir, socket_dir, log, tcp_port: None, settings: Vec::new() },
+        ))
     }
 
     pub(super) fn initdb_if_new(&self) -> Result<(), ServerError> {
@@ -106,7 +111,7 @@ impl Layout {
             Tuning::Measured => &["track_commit_timestamp=on"],
             Tuning::Throwaway => &["fsync=off", "synchronous_commit=off", "full_page_writes=off"],
         });
-        for setting in settings {
+        for setting in settings.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.arg("-c").arg(setting);
         }
         command.stdin(Stdio::null()).stdout(log).stderr(stderr);

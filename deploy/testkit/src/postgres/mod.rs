@@ -8,6 +8,7 @@ mod options;
 mod scratch;
 mod server;
 mod shared;
+mod tls_server;
 
 pub use binaries::{Binaries, BinariesError};
 pub use error::ServerError;
@@ -16,6 +17,7 @@ pub use scratch::open_to_the_servers_user;
 pub(crate) use scratch::{Scratch, private_dir, server_user};
 pub use server::PrivateServer;
 pub(crate) use shared::{SharedServer, lock, shared_server};
+pub use tls_server::TlsServer;
 
 /// The superuser of a private server.
 pub(crate) const SUPERUSER: &str = "postgres";

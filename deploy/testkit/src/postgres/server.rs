@@ -47,11 +47,25 @@ impl PrivateServer {
     ///
     /// [`ServerError`]; nothing is left running.
     pub fn start_on_tcp() -> Result<Self, ServerError> {
+        Self::start_on_tcp_with(|_| Ok(Vec::new()))
+    }
+
+    /// The same with settings, after `prepared` has seen the data directory's files.
+    pub(super) fn start_on_tcp_with(
+        prepared: impl FnOnce(&Layout) -> Result<Vec<String>, ServerError>,
+    ) -> Result<Self, ServerError> {
         let (scratch, mut layout) = Layout::create(None)?;
         layout.initdb_if_new()?;
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         layout.tcp_port = Some(free.map_err(prepare("a free port"))?.port());
+        layout.settings = prepared(&layout)?;
         Self::run(scratch, layout, Tuning::Throwaway)
+    }
+
+    /// The port, if it accepts TCP connections.
+    #[must_use]
+    pub fn tcp_port(&self) -> Option<u16> {
+        self.tcp_port
     }
 
     /// Starts a throwaway hot standby of `primary` with streaming replication. Blocks until it is ready, and is bound

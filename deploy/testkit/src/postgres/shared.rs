@@ -59,6 +59,7 @@ fn find_or_start() -> Result<SharedServer, ServerError> {
         socket_dir: private_dir(&dir.join("socket"), user).map_err(prepare("the socket's directory"))?,
         log: dir.join("postgres.log"),
         tcp_port: None,
+        settings: Vec::new(),
     };
     if !layout.ready_pid().is_some_and(is_alive) {
         start(&layout, run, &dir)?;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use anyhow::Result;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::stage::Stage;
 
@@ -59,7 +59,7 @@ pub(super) struct Begun {
 
 impl Fault {
     pub(super) async fn begin(&self, stage: &Stage) -> Result<Begun> {
-        let (session, connection) = tokio_postgres::connect(&stage.database_url(), NoTls).await?;
+        let (session, connection) = service_kit::database::connect(&stage.database_url()).await?;
         tokio::spawn(connection);
         session.batch_execute(self.begin).await?;
         Ok(Begun { session, end: self.end })

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::stage::Stage;
 
@@ -59,7 +59,7 @@ impl Hold {
     }
 
     pub(super) async fn begin(self, stage: &Stage) -> Result<Holder> {
-        let (session, connection) = tokio_postgres::connect(&stage.database_url(), NoTls).await?;
+        let (session, connection) = service_kit::database::connect(&stage.database_url()).await?;
         let connection = tokio::spawn(connection);
         let Range { start, end } = self.orders();
         let hold = match self.kind {

@@ -37,13 +37,15 @@ impl<'a> Parts<'a> {
         !self.has_user || self.query.contains('@') || self.parameters().any(|(name, _)| name == "password")
     }
 
-    /// The URL for tokio-postgres, for which any first `@` ends user and password.
-    pub(super) fn escaped(&self) -> String {
-        match self.query {
-            query if !self.is_url => query.to_owned(),
-            "" => self.front.to_owned(),
-            query => format!("{}?{}", self.front, query.replace('@', "%40")),
+    /// The URL for tokio-postgres without these parameters. For it, any first `@` ends user and password.
+    pub(super) fn escaped_without(&self, names: &[&str]) -> String {
+        if !self.is_url {
+            return self.query.to_owned();
         }
+        let is_kept = |pair: &&str| !names.contains(&pair.split_once('=').map_or(*pair, |(name, _)| name));
+        let query: Vec<_> = self.query.split('&').filter(is_kept).collect();
+        let query = query.join("&").replace('@', "%40");
+        if query.is_empty() { self.front.to_owned() } else { format!("{}?{query}", self.front) }
     }
 }
 

@@ -1,0 +1,7 @@
+//! TLS to PostgreSQL, with a generated CA and a real server.
+
+mod accepted;
+mod files;
+mod processes;
+mod refused;
+mod scene;

@@ -1,0 +1,75 @@
+//! Where a connection leads, and how it is opened.
+
+use std::error::Error;
+use std::io;
+
+use tokio_postgres::{Client, Connection, Socket};
+
+use super::connect::ConnectError;
+use super::settings::Settings;
+use super::tls::{self, Stream, Tls, TlsError};
+use super::url;
+use crate::config::ConfigError;
+use crate::telemetry::chain;
+
+/// The connection behind a [`Client`]: it must be polled.
+pub type Wire = Connection<Socket, Stream>;
+
+/// Where a connection leads, and the settings of its session.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) config: tokio_postgres::Config,
+    pub(super) settings: Settings,
+    pub(super) tls: Option<Tls>,
+}
+
+impl Target {
+    /// Reads the files of the URL, so that a wrong one stops the start.
+    pub(super) fn check_files(&self) -> Result<(), ConfigError> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        tls.read_files()
+            .map(drop)
+            .map_err(|error| url::invalid(format!("has a wrong file: {}", chain(&error))))
+    }
+
+    /// Connects, with the settings as startup options.
+    pub(super) async fn dial(&self) -> Result<(Client, Wire), ConnectError> {
+        dial(&self.config, self.tls.as_ref()).await
+    }
+
+    /// For a pooler that refuses startup options.
+    pub(super) async fn dial_without_options(&self) -> Result<(Client, Wire), ConnectError> {
+        dial(&url::without_options(&self.config), self.tls.as_ref()).await
+    }
+}
+
+/// Opens one connection without a pool, for tools. It follows the same rules for TLS as all processes.
+///
+/// # Errors
+///
+/// [`ConnectError`]; no error shows the URL.
+pub async fn connect(url: &str) -> Result<(Client, Wire), ConnectError> {
+    let parsed = url::parse(url)?;
+    dial(&parsed.config, parsed.tls.as_ref()).await
+}
+
+/// A server that is not the one of the URL gets no password: TLS comes first.
+async fn dial(config: &tokio_postgres::Config, tls: Option<&Tls>) -> Result<(Client, Wire), ConnectError> {
+    let connector = match tls {
+        Some(tls) => tls.connector().await?,
+        None => tls::unused()?,
+    };
+    config.connect(connector).await.map_err(from_open)
+}
+
+fn from_open(error: tokio_postgres::Error) -> ConnectError {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    // tokio-postgres returns this when the server does not match `target_session_attrs`.
+    if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied) {
+        return ConnectError::ReadOnly;
+    }
+    match TlsError::from_open(error) {
+        Ok(error) => ConnectError::Tls(error),
+        Err(error) => ConnectError::Open(error),
+    }
+}
