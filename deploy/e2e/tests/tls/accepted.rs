@@ -6,7 +6,7 @@ use service_kit::telemetry::chain;
 use testkit::certificates::{Authority, Validity};
 use testkit::wait;
 
-use crate::scene::{HOST, LIMIT, Scene, refusal, session};
+use crate::scene::{HOST, LIMIT, Scene, refusal, session, url_at};
 
 #[tokio::test]
 async fn the_right_ca_and_host_give_a_session_with_tls() -> Result<()> {
@@ -21,7 +21,7 @@ async fn the_right_ca_and_host_give_a_session_with_tls() -> Result<()> {
     let identity = scene.ca.issue(&["127.0.0.1", "*.db.test"], Validity::Now)?;
     scene.server.renew(&identity).await?;
     for host in ["127.0.0.1", "one.db.test"] {
-        let url = scene.url_at(scene.server.port(), host, "app", &scene.file("ca.pem"));
+        let url = url_at(scene.server.port(), host, "app", &scene.file("ca.pem"));
         wait::until("the new names", LIMIT, async || refusal(&url).await.map_or(Ok(()), Err)).await?;
     }
     let two = scene.url("app");

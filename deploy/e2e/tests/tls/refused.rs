@@ -1,13 +1,13 @@
 //! Servers that are not the one of the URL.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use testkit::certificates::{Authority, Identity, Validity};
 use testkit::recording_proxy::RecordingProxy;
 use testkit::wait;
 
-use crate::scene::{HOST, LIMIT, PASSWORD, Scene, refusal};
+use crate::scene::{HOST, LIMIT, PASSWORD, Scene, refusal, url_at};
 
 /// The length of an encrypted alert, which ends a handshake: two bytes, their type, and the tag.
 const ALERT: usize = 2 + 1 + 16;
@@ -28,15 +28,15 @@ fn is_handshake_only(sent: &[u8]) -> bool {
 }
 
 /// Waits until the server of the scene is refused with these words; then looks at what a client sends.
-async fn check(scene: &Scene, host: &str, ca: &PathBuf, words: &str) -> Result<()> {
-    let url = scene.url_at(scene.server.port(), host, "app", ca);
+async fn check(scene: &Scene, host: &str, ca: &Path, words: &str) -> Result<()> {
+    let url = url_at(scene.server.port(), host, "app", ca);
     wait::until(words, LIMIT, async || {
         let refusal = refusal(&url).await;
         if refusal.as_ref().is_some_and(|refusal| refusal.contains(words)) { Ok(()) } else { Err(refusal) }
     })
     .await?;
     let proxy = RecordingProxy::start(scene.server.port()).await?;
-    let refusal = refusal(&scene.url_at(proxy.port(), host, "app", ca)).await.context("it connected")?;
+    let refusal = refusal(&url_at(proxy.port(), host, "app", ca)).await.context("it connected")?;
     assert!(refusal.contains(words) && !refusal.contains(PASSWORD), "{refusal}");
     let sent = proxy.sent();
     assert!(sent.len() >= REQUEST && is_handshake_only(&sent), "{words}: {sent:?}");
@@ -75,7 +75,7 @@ async fn a_proxy_that_answers_n_gets_no_password() -> Result<()> {
     let scene = Scene::start().await?;
     let proxy = RecordingProxy::refusing_tls(scene.server.port()).await?;
     for mode in ["verify-full", "require"] {
-        let url = scene.url_at(proxy.port(), HOST, "app", &scene.file("ca.pem"));
+        let url = url_at(proxy.port(), HOST, "app", &scene.file("ca.pem"));
         let refusal = refusal(&url.replace("verify-full", mode)).await.context("it connected")?;
         assert!(refusal.contains("the server has no TLS (ssl=off), or something on the way"), "{refusal}");
     }
@@ -92,7 +92,7 @@ async fn the_proxy_sees_a_password_that_is_sent_in_clear() -> Result<()> {
     assert_eq!(refusal(&url("disable")).await, None);
     assert!(proxy.has_seen(PASSWORD));
     let through = RecordingProxy::start(scene.server.port()).await?;
-    let url = scene.url_at(through.port(), HOST, "app", &scene.file("ca.pem"));
+    let url = url_at(through.port(), HOST, "app", &scene.file("ca.pem"));
     assert_eq!(refusal(&url).await, None);
     assert!(!through.has_seen(PASSWORD) && !is_handshake_only(&through.sent()));
     Ok(())

@@ -60,15 +60,15 @@ impl Scene {
 
     /// Verifies with the CA of the scene.
     pub(crate) fn url(&self, role: &str) -> String {
-        self.url_at(self.server.port(), HOST, role, &self.file("ca.pem"))
+        url_at(self.server.port(), HOST, role, &self.file("ca.pem"))
     }
+}
 
-    pub(crate) fn url_at(&self, port: u16, host: &str, role: &str, ca: &Path) -> String {
-        format!(
-            "postgres://{role}:{PASSWORD}@{host}:{port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={}",
-            ca.display()
-        )
-    }
+pub(crate) fn url_at(port: u16, host: &str, role: &str, ca: &Path) -> String {
+    format!(
+        "postgres://{role}:{PASSWORD}@{host}:{port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={}",
+        ca.display()
+    )
 }
 
 /// A session, whose connection is polled by a task.
