@@ -12,8 +12,8 @@ use rustls::pki_types::UnixTime;
 pub enum TlsError {
     /// The response to the request for TLS was no.
     #[error(
-        "the server has no TLS (ssl=off), or something on the way refuses it; sslmode asks for it, and nothing else was \
-         sent"
+        "the server has no TLS (ssl=off), or something on the way refuses it; sslmode asks for it, and nothing else \
+         was sent"
     )]
     NotOffered,
     /// The certificate's chain ends elsewhere.

@@ -13,8 +13,8 @@ use super::parts::Parts;
 /// The parameters that this module reads, and tokio-postgres does not see.
 pub(super) const PARAMETERS: [&str; 4] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
 
-const WRITE: &str = "write sslmode=verify-full&sslrootcert=FILE (or sslrootcert=system), or sslmode=disable on a network \
-                     that you trust";
+const WRITE: &str = "write sslmode=verify-full&sslrootcert=FILE (or sslrootcert=system), or sslmode=disable on a \
+                     network that you trust";
 
 /// What the parameters say.
 #[derive(Debug, Default)]
