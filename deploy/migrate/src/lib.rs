@@ -156,6 +156,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut BlockingConnection, &mut Lock) -> Result<T, MigrateError> + Send + 'static,
 {
+    service_kit::database::read_url(database_url)?;
     let database_url = database_url.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut connection = connect(&database_url)?;

@@ -231,7 +231,7 @@ async fn a_database_with_another_encoding_is_refused_and_not_changed() -> Result
 
 #[tokio::test]
 async fn an_unsupported_parameter_of_the_url_is_named() -> Result<()> {
-    for (parameter, named) in [("schema=public", "schema"), ("sslmode=verify-full", "sslmode=verify-full")] {
+    for (parameter, named) in [("schema=public", "schema"), ("sslmode=verify-full", "sslrootcert")] {
         let error =
             migrate::up(&format!("postgres://postgres@db.example/orders?{parameter}")).await.unwrap_err();
         assert!(error.to_string().contains(named), "{error}");
