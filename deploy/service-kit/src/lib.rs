@@ -46,6 +46,7 @@ pub mod request_id;
 #[cfg(feature = "web")]
 pub mod resource;
 pub mod shutdown;
+mod span_fields;
 pub mod stored_time;
 #[cfg(feature = "web")]
 pub mod tasks;
