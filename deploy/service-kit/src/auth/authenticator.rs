@@ -132,7 +132,8 @@ impl JwtAuthenticator {
         if let Some(verified) = self.cache.get(hash, generation, (self.clock)()) {
             return Ok(verified);
         }
-        let verified = Arc::new(self.verify(token).await?);
+        // Boxed: it is rare, and would make each request larger.
+        let verified = Arc::new(Box::pin(self.verify(token)).await?);
         let exp = verified.caller.exp;
         // Within the leeway it is verified each time.
         if (self.clock)() < exp {
@@ -146,8 +147,7 @@ impl JwtAuthenticator {
         let kid = unverified.kid();
         let mut version = self.keys.current();
         if version.keys.find(kid).is_none() {
-            // Boxed: it is rare, and would make each request larger.
-            version = Box::pin(self.keys.fetch_for(kid)).await?;
+            version = self.keys.fetch_for(kid).await?;
         }
         let key = version.keys.find(kid).ok_or_else(|| self.unknown_key())?;
         self.metrics.verifications.increment(1);

@@ -4,8 +4,8 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::{Error, HttpMessage, HttpRequest};
-use chrono::{DateTime, SubsecRound, Utc};
-use serde::Serialize;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
 use service_kit::auth::{Caller, Grant};
 use service_kit::overload::OncePerSecond;
 use service_kit::problem::Problem;
@@ -56,7 +56,8 @@ where
             "The command cannot be recorded. Nothing was stored. Send the same request again.",
         ))
     } else {
-        Ok(resource.call(request))
+        // Boxed: it is large, and moves several times.
+        Ok(Box::pin(resource.call(request)))
     };
     let running = async move {
         match running {
@@ -102,6 +103,7 @@ struct Command<L: Fn(&Line<'_>)> {
 /// One command. The first fields are those of every line of the log.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Line<'a> {
+    #[serde(serialize_with = "micros")]
     timestamp: DateTime<Utc>,
     level: &'static str,
     target: &'static str,
@@ -129,6 +131,11 @@ pub(super) struct Line<'a> {
     is_unrecorded: bool,
 }
 
+/// Formatted at once: chrono's `Serialize` writes it in many small pieces.
+fn micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
 /// Adds it to the log. Anybody can send commands without a token: if each had a line, they could fill the log.
 pub(super) fn write(line: &Line<'_>) {
     let times = if line.is_anonymous { ANONYMOUS.count() } else { None };
@@ -148,7 +155,7 @@ impl<L: Fn(&Line<'_>)> Drop for Command<L> {
         let refused = extensions.get::<Caller>();
         let in_path = || Uuid::try_parse(request.match_info().get("order_id")?).ok();
         log(&Line {
-            timestamp: Utc::now().trunc_subsecs(6),
+            timestamp: Utc::now(),
             level: "INFO",
             target: "audit",
             message: "command",
