@@ -19,9 +19,11 @@
 //! | `key_set` | the keys of an issuer |
 //! | `token` | verifies one token |
 //! | `strict_json` | JSON objects without duplicate members |
+//! | `algorithm` | names of signature algorithms |
 //! | `text` | names in tokens and key sets |
 
 mod access;
+mod algorithm;
 mod authenticator;
 mod bearer;
 mod cache;
@@ -48,3 +50,4 @@ pub use self::authenticator::{Authenticator, JwtAuthenticator};
 pub use self::caller::Caller;
 pub use self::config::AuthConfig;
 pub use self::grant::Grant;
+pub use self::text::escaped;

@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
-use service_kit::auth::{Caller, Grant};
+use service_kit::auth::{self, Caller, Grant};
 use service_kit::overload::OncePerSecond;
 use service_kit::problem::Problem;
 use service_kit::{log_output, request_id};
@@ -153,18 +153,19 @@ impl<L: Fn(&Line<'_>)> Drop for Command<L> {
         let grant = extensions.get::<Grant>();
         // A caller without the right.
         let refused = extensions.get::<Caller>();
+        let subject = grant.and_then(Grant::subject).map(|subject| &**subject);
+        let subject = subject.or(refused.map(Caller::subject)).map(auth::escaped);
+        let customer = grant.and_then(Grant::customer).or(refused.and_then(Caller::customer));
+        let customer = customer.map(auth::escaped);
         let in_path = || Uuid::try_parse(request.match_info().get("order_id")?).ok();
         log(&Line {
             timestamp: Utc::now(),
             level: "INFO",
             target: "audit",
             message: "command",
-            subject: grant
-                .and_then(Grant::subject)
-                .map(|subject| &**subject)
-                .or(refused.map(Caller::subject)),
+            subject: subject.as_deref(),
             scope: grant.and_then(Grant::scope),
-            customer: grant.and_then(Grant::customer).or(refused.and_then(Caller::customer)),
+            customer: customer.as_deref(),
             order_id: extensions.get().map(|NamedOrder(order_id)| *order_id).or_else(in_path),
             step,
             outcome,
