@@ -53,7 +53,8 @@ async fn on_sigterm_the_request_in_flight_completes_and_the_process_ends_with_su
     let (first_half, second_half) = body.split_at(body.len() / 2);
     let mut request = TcpStream::connect(&address).await?;
     // "100 Continue" shows that a worker has the request.
-    let head = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let head =
+        "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
     let head = format!("{head}expect: 100-continue\r\ncontent-length: {}\r\n\r\n", body.len());
     request.write_all(head.as_bytes()).await?;
     let mut go_on = [0; 25];

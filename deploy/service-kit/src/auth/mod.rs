@@ -10,6 +10,7 @@
 //! | `verified` | a caller whose token was verified, and how long that counts |
 //! | `grant` | what this caller may do here |
 //! | `guard` | runs before each handler |
+//! | `local` | who may call with `AUTH=off` |
 //! | `authenticator` | verifies the tokens of callers |
 //! | `bearer` | the token in the `Authorization` header |
 //! | `cache` | tokens that were verified |
@@ -34,6 +35,7 @@ mod grant;
 pub(crate) mod guard;
 mod key_set;
 mod keys;
+mod local;
 mod metrics;
 mod refusal;
 mod strict_json;
