@@ -121,8 +121,8 @@ impl VersionWait {
     }
 }
 
-/// Waits for `found`. When the grant of the request has `ended` first, the version counts as not reached: the caller may
-/// not see what comes later.
+/// Waits for `found`. When the grant of the request has `ended` first, the version counts as not reached: the caller
+/// may not see what comes later.
 pub async fn until_ended<T>(
     ended: impl Future<Output = ()>,
     min_version: i32,

@@ -19,7 +19,8 @@ const LONG: &str = "GET /livez HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10
 const ORDER: &str = "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                      transfer-encoding: chunked\r\n\r\n5\r\n{    \r\n";
 
-const LONG_ORDER: &str = "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
+const LONG_ORDER: &str = "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                          content-length: 1000\r\n\r\n{";
 
 /// Sends the parts, then nothing or a byte per second, and keeps its side open. Returns everything received until the
 /// server closed, and how long that took. An error means that the connection was reset.

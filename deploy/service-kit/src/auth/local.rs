@@ -1,5 +1,5 @@
-//! With `AUTH=off`, who may call: programs on this machine, and pages that it serves itself. A page of another site in a
-//! browser on this machine reaches loopback addresses too: it can send simple requests there, or have its own name
+//! With `AUTH=off`, who may call: programs on this machine, and pages that it serves itself. A page of another site in
+//! a browser on this machine reaches loopback addresses too: it can send simple requests there, or have its own name
 //! resolve to one (DNS rebinding).
 
 use std::net::IpAddr;
