@@ -41,7 +41,7 @@ fn ed25519_is_another_name_of_eddsa() {
     let token = ED25519.sign(&header("Ed25519", &ED25519).to_string(), &valid_claims().to_string());
     for alg in [json!(null), json!("EdDSA"), json!("Ed25519")] {
         let jwk = if alg.is_null() { ED25519.jwk() } else { with(ED25519.jwk(), "alg", alg) };
-        assert!(verify_with(&token, &key_set(&[jwk.clone()]), &rules()).is_ok(), "{jwk}");
+        assert!(verify_with(&token, &key_set(std::slice::from_ref(&jwk)), &rules()).is_ok(), "{jwk}");
     }
     let rules = Rules { algorithms: [Algorithm::RS256].into(), ..rules() };
     assert_eq!(verify_with(&token, &keys(), &rules), Err(TokenError::Algorithm));
