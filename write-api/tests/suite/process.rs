@@ -31,11 +31,14 @@ fn an_invalid_configuration_ends_the_process_at_once_and_names_the_variable() ->
         ("ADMIN_PORT", vec![good, ("ADMIN_PORT", "http")]),
         ("HTTP_WORKERS", vec![good, ("HTTP_WORKERS", "0")]),
         ("AUTH is not set", vec![good]),
+        ("AUTH must not be `off`", vec![good, ("AUTH", "off"), ("BIND_ADDRESS", "0.0.0.0")]),
         ("LOG_FORMAT", vec![good, ("LOG_FORMAT", "xml")]),
     ] {
         let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
         let said = String::from_utf8(output.stderr)?;
         assert!(!output.status.success() && said.contains(variable), "{variable}: {said}");
+        let log = String::from_utf8(output.stdout)?;
+        assert!(!log.contains("has died"), "{variable}: {log}");
     }
     Ok(())
 }
