@@ -1,5 +1,6 @@
 //! `read-api`: serves customers' recent orders.
 
+use clap::Parser;
 use read_api::Config;
 use service_kit::config::{self, Vars};
 use service_kit::{shutdown, telemetry};
@@ -8,7 +9,13 @@ use service_kit::{shutdown, telemetry};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Serves customers' orders over HTTP. Environment variables configure it; deploy/README.md lists them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {}
+
 fn main() -> anyhow::Result<()> {
+    let Cli {} = Cli::parse();
     let vars = config::vars_of_process();
     let _flush = telemetry::init(&vars)?;
     run(&vars)
@@ -17,6 +24,8 @@ fn main() -> anyhow::Result<()> {
 #[actix_web::main]
 async fn run(vars: &Vars) -> anyhow::Result<()> {
     let config = Config::from_vars(vars)?;
-    let server = read_api::bind(&config, shutdown::on_signal()?)?;
+    let stop = shutdown::on_signal()?;
+    // Tasks that end because the process cannot start have not died.
+    let server = read_api::bind(&config, stop.clone()).inspect_err(|_| stop.cancel())?;
     Ok(server.run().await?)
 }

@@ -121,6 +121,20 @@ impl VersionWait {
     }
 }
 
+/// Waits for `found`. When the grant of the request has `ended` first, the version counts as not reached: the caller
+/// may not see what comes later.
+pub async fn until_ended<T>(
+    ended: impl Future<Output = ()>,
+    min_version: i32,
+    found: impl Future<Output = Result<T, WaitError>>,
+) -> Result<T, WaitError> {
+    tokio::select! {
+        biased;
+        () = ended => Err(WaitError::Behind { min_version }),
+        found = found => found,
+    }
+}
+
 impl Waiters {
     fn lock(&self) -> MutexGuard<'_, ByOrder> {
         // No panic can leave the map half changed.

@@ -69,7 +69,9 @@ struct RepublishArgs {
 pub async fn run(cli: Cli, vars: &Vars) -> Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            let server = crate::bind(&Config::from_vars(vars)?, shutdown::on_signal()?)?;
+            let (config, stop) = (Config::from_vars(vars)?, shutdown::on_signal()?);
+            // Tasks that end because the process cannot start have not died.
+            let server = crate::bind(&config, stop.clone()).inspect_err(|_| stop.cancel())?;
             Ok(server.run().await?)
         }
         Command::Republish(args) => republish(args, &DatabaseConfig::from_vars(vars)?).await,

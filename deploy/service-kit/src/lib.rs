@@ -47,6 +47,7 @@ pub mod request_id;
 pub mod resource;
 mod secret_file;
 pub mod shutdown;
+mod span_fields;
 pub mod stored_time;
 #[cfg(feature = "web")]
 pub mod tasks;

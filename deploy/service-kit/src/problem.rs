@@ -16,7 +16,7 @@ use serde_json::Value;
 pub use self::field_error::FieldError;
 pub use self::problem_type::{
     HEAD_TOO_LARGE, HEAD_TOO_SLOW, INSUFFICIENT_SCOPE, INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED,
-    NO_SUCH_RESOURCE, ProblemType, UNAUTHENTICATED, UNAVAILABLE,
+    NO_SUCH_RESOURCE, NOT_LOCAL, ProblemType, UNAUTHENTICATED, UNAVAILABLE,
 };
 
 /// The most parameters that `detail` names.

@@ -4,6 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, Vars};
 use crate::log_output::{self, Flush, LogOutput};
+use crate::span_fields::SpanFields;
 
 /// `RUST_LOG`, if not set.
 pub const DEFAULT_RUST_LOG: &str = "info";
@@ -31,7 +32,7 @@ pub fn init(vars: &Vars) -> Result<Flush, ConfigError> {
         .log_internal_errors(false);
     // In tests a subscriber may already be set; it stays.
     let _already_set = match value("LOG_FORMAT").unwrap_or(DEFAULT_LOG_FORMAT) {
-        "json" => subscriber.json().flatten_event(true).try_init(),
+        "json" => subscriber.json().flatten_event(true).fmt_fields(SpanFields).try_init(),
         "text" => subscriber.try_init(),
         other => {
             let reason = format!("must be `json` or `text`, not {other:?}");

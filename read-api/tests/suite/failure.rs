@@ -74,6 +74,7 @@ async fn a_bad_configuration_ends_the_process_at_once_with_an_error_that_names_t
         (vec![url, key, ("CURSOR_KEY_PREVIOUS", "too short")], "CURSOR_KEY_PREVIOUS must have"),
         (vec![url, key, ("CURSOR_KEY_PREVIOUS", key.1)], "CURSOR_KEY_PREVIOUS must differ"),
         (vec![url, key, ("AUTH", "on")], "AUTH must be"),
+        (vec![url, key, ("BIND_ADDRESS", "0.0.0.0")], "AUTH must not be `off`"),
         (vec![url, key, ("PORT", "-1")], "PORT"),
         (vec![url, key, ("ADMIN_PORT", "-1")], "ADMIN_PORT"),
         (vec![url, key, ("LIVE_POLL_MS", "9")], "LIVE_POLL_MS"),
@@ -84,10 +85,24 @@ async fn a_bad_configuration_ends_the_process_at_once_with_an_error_that_names_t
         let output = tokio::time::timeout(SOON, program.output()).await.context(named)??;
         let stderr = String::from_utf8(output.stderr)?;
         assert!(!output.status.success() && stderr.contains(named), "{named}: {stderr}");
+        let log = String::from_utf8(output.stdout)?;
+        assert!(!log.contains("has died"), "{named}: {log}");
         assert!(
             !stderr.contains("too short") && !stderr.contains("a secret"),
             "secrets do not belong in logs: {stderr}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn the_program_explains_itself_and_refuses_what_it_does_not_know() -> Result<()> {
+    let run = |argument| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_read-api")).arg(argument).env_clear().output()
+    };
+    let help = run("--help")?;
+    assert!(help.status.success() && String::from_utf8(help.stdout)?.contains("deploy/README.md"));
+    let unknown = run("republish")?;
+    assert!(!unknown.status.success() && String::from_utf8(unknown.stderr)?.contains("republish"));
     Ok(())
 }

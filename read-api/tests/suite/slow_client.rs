@@ -15,7 +15,7 @@ fn connect(api: &Api) -> Result<std::net::TcpStream> {
     let mut client = std::net::TcpStream::connect(address)?;
     // A small buffer, so that it is full soon.
     setsockopt(&client, sockopt::RcvBuf, &4_096)?;
-    client.write_all(b"GET /customers/alice/orders/stream HTTP/1.1\r\nhost: orders\r\n\r\n")?;
+    client.write_all(b"GET /customers/alice/orders/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     Ok(client)
 }
 

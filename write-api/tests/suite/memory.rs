@@ -101,7 +101,7 @@ async fn while_the_database_is_frozen_memory_stays_within_its_budget_and_is_retu
 
 /// Repeatedly sends nearly all of a body of the largest size. The server waits 5 seconds for the rest.
 async fn hold_a_body(address: &str) -> Result<Infallible> {
-    let head = "POST /orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+    let head = "POST /orders HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                 content-type: application/json\r\ncontent-length: 1048576\r\n\r\n";
     loop {
         let mut stream = TcpStream::connect(address).await?;

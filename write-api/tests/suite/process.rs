@@ -31,11 +31,14 @@ fn an_invalid_configuration_ends_the_process_at_once_and_names_the_variable() ->
         ("ADMIN_PORT", vec![good, ("ADMIN_PORT", "http")]),
         ("HTTP_WORKERS", vec![good, ("HTTP_WORKERS", "0")]),
         ("AUTH is not set", vec![good]),
+        ("AUTH must not be `off`", vec![good, ("AUTH", "off"), ("BIND_ADDRESS", "0.0.0.0")]),
         ("LOG_FORMAT", vec![good, ("LOG_FORMAT", "xml")]),
     ] {
         let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
         let said = String::from_utf8(output.stderr)?;
         assert!(!output.status.success() && said.contains(variable), "{variable}: {said}");
+        let log = String::from_utf8(output.stdout)?;
+        assert!(!log.contains("has died"), "{variable}: {log}");
     }
     Ok(())
 }
@@ -53,7 +56,8 @@ async fn on_sigterm_the_request_in_flight_completes_and_the_process_ends_with_su
     let (first_half, second_half) = body.split_at(body.len() / 2);
     let mut request = TcpStream::connect(&address).await?;
     // "100 Continue" shows that a worker has the request.
-    let head = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let head =
+        "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
     let head = format!("{head}expect: 100-continue\r\ncontent-length: {}\r\n\r\n", body.len());
     request.write_all(head.as_bytes()).await?;
     let mut go_on = [0; 25];

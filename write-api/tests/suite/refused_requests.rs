@@ -35,7 +35,9 @@ async fn a_body_with_another_media_type_is_415() -> Result<()> {
 /// Sends raw bytes, and reads until the server closes the connection or the problem document ends.
 async fn raw(api: &Api, head: &str, body: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect(api.url.trim_start_matches("http://")).await?;
-    stream.write_all(format!("POST /orders HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n").as_bytes()).await?;
+    stream
+        .write_all(format!("POST /orders HTTP/1.1\r\nhost: localhost\r\n{head}\r\n\r\n").as_bytes())
+        .await?;
     // The server may respond and close before it has read everything.
     let _refused_early = stream.write_all(body).await;
     let mut response = Vec::new();

@@ -1,7 +1,8 @@
 //! The page says what a token does not allow.
 
 use anyhow::Result;
-use testkit::tokens::Role;
+use serde_json::json;
+use testkit::tokens::{AUDIENCE, ISSUER, Role};
 
 use crate::accessibility::{LOOKS, obstacles};
 use crate::scene::id;
@@ -60,6 +61,12 @@ async fn a_token_that_allows_no_reading_says_so_for_an_order_too() -> Result<()>
     browser.until_texts("#detail-access", &[text]).await?;
     assert_eq!(browser.texts("#detail-problem, #detail-loading").await?, [""; 0]);
     secured.sends_no_more_than(2).await?;
+    // Only the server knows in which claim the scopes are.
+    let hour = chrono::Utc::now().timestamp() + 3_600;
+    let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "app", "exp": hour, "scp": ["orders:fulfil"]});
+    browser.click("#detail-access button").await?;
+    secured.enter(&secured.issuer.sign(&claims)?).await?;
+    browser.until_texts("#detail-access", &[&text.replace("This token has: orders:fulfil. ", "")]).await?;
     browser.click("#detail-access button").await?;
     secured.enter(&secured.staff()?).await?;
     browser.until_texts("#detail-status", &["paid"]).await?;

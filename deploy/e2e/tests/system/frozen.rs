@@ -40,7 +40,7 @@ fn is_whole(response: &str) -> bool {
 
 /// Connections that have sent nothing, a whole request, or part of one.
 async fn connect(url: &str, path: &str) -> Result<Vec<Client>> {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let half = request.split_at(request.len() - 5);
     let mut clients = Vec::new();
     for (what, before, rest) in [

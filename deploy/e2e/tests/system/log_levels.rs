@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 const BROKEN: [&str; 5] = [
     "nonsense\r\n\r\n",
     "GET / HTTP/1.1\r\n\r\n",
-    "GET / HTTP/1.1\r\nhost: x\r\ncontent-length: many\r\n\r\n",
+    "GET / HTTP/1.1\r\nhost: localhost\r\ncontent-length: many\r\n\r\n",
     "POST /orders HTTP/1.0\r\n\r\n",
-    "POST /orders HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnot a length\r\n",
+    "POST /orders HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nnot a length\r\n",
 ];
 
 async fn send(url: &str, request: &str) -> Result<()> {
@@ -45,7 +45,7 @@ async fn malformed_requests_and_refused_streams_log_at_info_or_below() -> Result
         let url = if kind == ServiceKind::Projector { service.admin_url() } else { service.url() };
         for request in BROKEN {
             send(url, request).await?;
-            send(url, &format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(200_000))).await?;
+            send(url, &format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(200_000))).await?;
         }
         let start = Instant::now();
         if kind == ServiceKind::ReadApi {

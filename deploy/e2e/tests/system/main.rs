@@ -18,3 +18,4 @@ mod rolling_restart;
 mod slow_clients;
 mod stopping;
 mod support;
+mod without_tokens;

@@ -18,7 +18,8 @@ fn documented(system: &System) -> Result<[(String, String); 2]> {
         let name_in = |text: &str| replaced(text, "write_api", name);
         anyhow::Ok((name_in(&upstream)?, name_in(location)?))
     };
-    Ok([lines("write_api", system.write.url())?, lines("read_api", system.read.url())?])
+    // The names are what the services get as `Host`: without tokens they serve their machine only.
+    Ok([lines("write.localhost", system.write.url())?, lines("read.localhost", system.read.url())?])
 }
 
 fn config(dir: &std::path::Path, backends: &[(String, String); 2], url: &str, ports: [u16; 3]) -> String {
@@ -76,13 +77,13 @@ async fn with_the_documented_lines_every_documented_request_works() -> Result<()
     let placed: Value = placed.error_for_status()?.json().await?;
     let order_id = placed["order_id"].as_str().context("no order_id")?;
     // As `curl -X POST` sends it: without body and length.
-    let pay = format!("POST /orders/{order_id}/pay HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let pay = format!("POST /orders/{order_id}/pay HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     let paid = raw(write, &pay, "\"version\":2").await?;
     assert!(paid.starts_with("HTTP/1.1 200") && paid.contains("\"status\":\"paid\""), "{paid}");
     let shown = client.get(format!("http://127.0.0.1:{read}/orders/{order_id}?min_version=2"));
     let shown = shown.header("prefer", "wait=10").send().await?.error_for_status()?;
     assert_eq!(shown.json::<Value>().await?["status"], "paid");
-    let stream = "GET /customers/alice/orders/stream HTTP/1.1\r\nhost: x\r\n\r\n";
+    let stream = "GET /customers/alice/orders/stream HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let events = raw(read, stream, "event: snapshot").await?;
     assert!(events.contains("event: snapshot"), "the stream is not buffered: {events}");
     // Without these lines, nginx speaks HTTP/1.0, in which a POST must have a length.

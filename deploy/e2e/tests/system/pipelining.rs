@@ -28,19 +28,20 @@ async fn send(url: &str, requests: &[String]) -> Result<String> {
 }
 
 fn get(method: &str, path: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n")
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
 }
 
 fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
     )
 }
 
 fn chunked(path: &str, body: &str) -> String {
     let (length, head) = (body.len(), "content-type: application/json\r\ntransfer-encoding: chunked");
-    format!("POST {path} HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")
+    format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{head}\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")
 }
 
 /// The heads and bodies in order.

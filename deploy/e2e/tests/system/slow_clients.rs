@@ -10,16 +10,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::System;
 
-const GET: &str = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+const GET: &str = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 const HALF: &str = "GET /livez HTTP/1.1\r\nho";
-const CHUNKED: &str = "GET /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
-const LONG: &str = "GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhello";
+const CHUNKED: &str =
+    "GET /livez HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+const LONG: &str = "GET /livez HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nhello";
 /// The handler waits five seconds for the rest.
-const ORDER: &str = "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+const ORDER: &str = "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                      transfer-encoding: chunked\r\n\r\n5\r\n{    \r\n";
 
-const LONG_ORDER: &str =
-    "POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
+const LONG_ORDER: &str = "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                          content-length: 1000\r\n\r\n{";
 
 /// Sends the parts, then nothing or a byte per second, and keeps its side open. Returns everything received until the
 /// server closed, and how long that took. An error means that the connection was reset.

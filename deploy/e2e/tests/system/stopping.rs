@@ -67,7 +67,7 @@ async fn readiness_goes_off_at_once_while_requests_are_still_served_and_then_the
 /// Sends requests and reads no response, until the process can send no more.
 async fn stall_a_response(url: &str) -> Result<TcpStream> {
     let mut client = TcpStream::connect(url.trim_start_matches("http://")).await?;
-    let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    let request = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
     let full = Duration::from_secs(2);
     while let Ok(sent) = tokio::time::timeout(full, client.write_all(&request)).await {
         sent?;

@@ -16,14 +16,13 @@ use super::config::KeySource;
 use super::forbidden::Forbidden;
 use super::keys::{Keeper, Keys, Reports, Source};
 use super::metrics::{Metrics, Reason, register_enabled};
-use super::refusal::Refusal;
+use super::refusal::{Lines, Refusal};
 use super::token::{Rules, TokenError, Unverified};
 use super::verified::{Clock, Verified};
 use crate::config::ConfigError;
 use crate::health::Health;
 use crate::http::HttpConfig;
 use crate::metrics::Registry;
-use crate::overload::OncePerSecond;
 
 /// How often a process without authentication says so.
 const WARN_EVERY: Duration = Duration::from_mins(10);
@@ -45,8 +44,8 @@ pub struct JwtAuthenticator {
     keys: Arc<Keys>,
     cache: Arc<Cache<Verified>>,
     metrics: Metrics,
-    /// The log line of callers whose token is missing or not valid.
-    line: OncePerSecond,
+    /// The log lines of callers whose token is missing or not valid.
+    lines: Lines,
     forbidden: Arc<Forbidden>,
     clock: Clock,
 }
@@ -110,7 +109,7 @@ impl JwtAuthenticator {
         let (keeper, keys) = Keeper::new(source, rules.algorithms().into(), reports, move || stale.clear());
         let metrics = Metrics::register(registry);
         let forbidden = Arc::new(Forbidden::new(metrics.counter(Reason::InsufficientScope)));
-        let jwt = Self { rules, keys, cache, metrics, line: OncePerSecond::new(), forbidden, clock };
+        let jwt = Self { rules, keys, cache, metrics, lines: Lines::new(), forbidden, clock };
         (jwt, keeper)
     }
 
@@ -123,7 +122,7 @@ impl JwtAuthenticator {
         };
         verified.inspect_err(|refusal| {
             self.metrics.refused(refusal.reason());
-            refusal.log(&self.line, token.ok());
+            refusal.log(&self.lines, token.ok());
         })
     }
 
@@ -132,7 +131,8 @@ impl JwtAuthenticator {
         if let Some(verified) = self.cache.get(hash, generation, (self.clock)()) {
             return Ok(verified);
         }
-        let verified = Arc::new(self.verify(token).await?);
+        // Boxed: it is rare, and would make each request larger.
+        let verified = Arc::new(Box::pin(self.verify(token)).await?);
         let exp = verified.caller.exp;
         // Within the leeway it is verified each time.
         if (self.clock)() < exp {
@@ -146,8 +146,7 @@ impl JwtAuthenticator {
         let kid = unverified.kid();
         let mut version = self.keys.current();
         if version.keys.find(kid).is_none() {
-            // Boxed: it is rare, and would make each request larger.
-            version = Box::pin(self.keys.fetch_for(kid)).await?;
+            version = self.keys.fetch_for(kid).await?;
         }
         let key = version.keys.find(kid).ok_or_else(|| self.unknown_key())?;
         self.metrics.verifications.increment(1);

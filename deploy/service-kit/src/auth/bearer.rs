@@ -41,8 +41,10 @@ pub(super) fn token(headers: &HeaderMap) -> Result<&str, BearerError> {
 
 fn is_b64token(token: &str) -> bool {
     let text = token.trim_end_matches('=');
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_allowed)
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    // To the end, so that the processor checks many bytes at once.
+    !text.is_empty() && text.bytes().fold(true, |all, byte| all & is_allowed(byte))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
 
 use super::refusal::Refusal;
-use super::{Access, Authenticator, Grant, access};
+use super::{Access, Authenticator, Grant, access, local};
 use crate::problem::Problem;
 
 /// Checks the caller, and leaves its [`Grant`] for the handler. No byte of the body is read before.
@@ -16,7 +16,10 @@ pub(crate) async fn check(request: &ServiceRequest, access: Access) -> Result<()
     };
     let verified = authenticator.authenticate(request.headers()).await;
     let grant = match verified.map_err(Refusal::problem)? {
-        None => Grant::unlimited(),
+        None => {
+            local::check(request)?;
+            Grant::unlimited()
+        }
         Some(verified) => access::grant(&verified, rights).ok_or_else(|| {
             // For the audit line.
             request.extensions_mut().insert(verified.caller.clone());

@@ -27,7 +27,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    const ALL: [(Self, &'static str); 15] = [
+    pub(super) const ALL: [(Self, &'static str); 15] = [
         (Self::NoKeys, "no_keys"),
         (Self::KeyUnavailable, "key_unavailable"),
         (Self::NoToken, "no_token"),

@@ -10,6 +10,7 @@
 //! | `verified` | a caller whose token was verified, and how long that counts |
 //! | `grant` | what this caller may do here |
 //! | `guard` | runs before each handler |
+//! | `local` | who may call with `AUTH=off` |
 //! | `authenticator` | verifies the tokens of callers |
 //! | `bearer` | the token in the `Authorization` header |
 //! | `cache` | tokens that were verified |
@@ -19,9 +20,11 @@
 //! | `key_set` | the keys of an issuer |
 //! | `token` | verifies one token |
 //! | `strict_json` | JSON objects without duplicate members |
+//! | `algorithm` | names of signature algorithms |
 //! | `text` | names in tokens and key sets |
 
 mod access;
+mod algorithm;
 mod authenticator;
 mod bearer;
 mod cache;
@@ -32,6 +35,7 @@ mod grant;
 pub(crate) mod guard;
 mod key_set;
 mod keys;
+mod local;
 mod metrics;
 mod refusal;
 mod strict_json;
@@ -48,3 +52,4 @@ pub use self::authenticator::{Authenticator, JwtAuthenticator};
 pub use self::caller::Caller;
 pub use self::config::AuthConfig;
 pub use self::grant::Grant;
+pub use self::text::escaped;

@@ -1,11 +1,22 @@
 //! Why a request is refused: the caller gets a problem, the log and the metrics get the reason.
 
+use std::collections::BTreeMap;
+
 use super::bearer::BearerError;
 use super::keys::KeyUnavailable;
 use super::metrics::Reason;
 use super::token::{self, TokenError};
 use crate::overload::OncePerSecond;
 use crate::problem::{FieldError, Problem, UNAUTHENTICATED};
+
+/// The limiters of the log line, one for each reason: what anybody can cause must not hide what an operator must see.
+pub(super) struct Lines(BTreeMap<Reason, OncePerSecond>);
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self(Reason::ALL.map(|(reason, _)| (reason, OncePerSecond::new())).into())
+    }
+}
 
 /// Why a request is refused before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +57,9 @@ impl Refusal {
         }
     }
 
-    /// Logs it without the token, if a line is due.
-    pub(super) fn log(self, line: &OncePerSecond, token: Option<&str>) {
-        if let Some(times) = line.count() {
+    /// Logs it without the token, if a line with its reason is due.
+    pub(super) fn log(self, lines: &Lines, token: Option<&str>) {
+        if let Some(times) = lines.0.get(&self.reason()).and_then(OncePerSecond::count) {
             let kid = token.and_then(token::kid_for_log);
             tracing::info!(times, kid, reason = %self, "a caller is refused");
         }

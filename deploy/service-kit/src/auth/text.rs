@@ -1,5 +1,7 @@
 //! Names in tokens and key sets.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// The most characters of a name.
@@ -15,9 +17,25 @@ pub(super) fn bounded(value: &Value) -> Option<&str> {
     (is_bounded && !text.chars().any(char::is_control)).then_some(text)
 }
 
-/// The beginning of `text` for a log, with escapes for what would not show.
+/// The beginning of `text` for a log, [escaped].
 pub(super) fn short(text: &str) -> String {
-    text.chars().take(SHOWN).flat_map(char::escape_debug).collect()
+    text.chars().take(SHOWN).flat_map(escape).collect()
+}
+
+/// `text` for a log, with escapes for what would not show, or would change the direction of what follows.
+#[must_use]
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|one| escape(one).eq([one])) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().flat_map(escape).collect())
+}
+
+/// A backslash too, so that no text looks like another one with an escape. Quotes show.
+fn escape(one: char) -> impl Iterator<Item = char> {
+    let shows = matches!(one, '"' | '\'');
+    let escape = (!shows).then(|| one.escape_debug()).into_iter().flatten();
+    shows.then_some(one).into_iter().chain(escape)
 }
 
 #[cfg(test)]
@@ -45,5 +63,19 @@ mod tests {
         assert_eq!(short("key-1"), "key-1");
         assert_eq!(short("a\nb\u{202e}\u{1b}"), r"a\nb\u{202e}\u{1b}");
         assert_eq!(short(&"x".repeat(255)), "x".repeat(64));
+    }
+
+    #[test]
+    fn what_would_not_show_is_escaped_and_nothing_is_cut() {
+        for text in [&*"auth0|ü.山 \"o'brien\"".repeat(10), ""] {
+            assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+        for (text, shown) in [
+            ("ali\u{202e}ecila", r"ali\u{202e}ecila"),
+            ("\u{2066}a\u{2069}\u{200f}\u{61c}\u{200b}", r"\u{2066}a\u{2069}\u{200f}\u{61c}\u{200b}"),
+            (r"ali\u{202e}ecila", r"ali\\u{202e}ecila"),
+        ] {
+            assert_eq!(escaped(text), shown);
+        }
     }
 }

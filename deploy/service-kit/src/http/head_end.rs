@@ -1,5 +1,7 @@
 //! Finds the end of a request's head: its empty line. The server checks the rest.
 
+use memchr::memchr_iter;
+
 /// Largest head. The server itself would accept 128 KiB, buffer unfinished heads, and keep the heads of up to 256
 /// finished requests per thread.
 pub(super) const MAX_HEAD: usize = 32 * 1_024;
@@ -16,17 +18,30 @@ pub(super) struct HeadEnd {
 impl HeadEnd {
     /// Follows further bytes. If the head ends in them, returns how many belong to it.
     pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (index, byte) in bytes.iter().enumerate() {
-            // The server ignores empty lines before a head.
-            self.has_begun |= !matches!(byte, b'\r' | b'\n');
-            let is_end = *byte == b'\n' && matches!(self.last, [_, b'\n'] | [b'\n', b'\r']);
-            self.last = [self.last[1], *byte];
-            self.length += 1;
+        let mut start = 0;
+        for end in memchr_iter(b'\n', bytes) {
+            self.follow(bytes.get(start..end).unwrap_or_default());
+            let is_end = matches!(self.last, [_, b'\n'] | [b'\n', b'\r']);
+            start = end + 1;
+            self.follow(b"\n");
             if is_end && self.has_begun {
-                return Some(index + 1);
+                return Some(start);
             }
         }
+        self.follow(bytes.get(start..).unwrap_or_default());
         None
+    }
+
+    /// Follows a part of a line.
+    fn follow(&mut self, bytes: &[u8]) {
+        // The server ignores empty lines before a head.
+        self.has_begun = self.has_begun || bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+        self.length += bytes.len();
+        self.last = match *bytes {
+            [] => self.last,
+            [last] => [self.last[1], last],
+            [.., before, last] => [before, last],
+        };
     }
 
     pub(super) fn is_too_large(&self) -> bool {

@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi, PathItem, RefOr, Required, Response};
 
 use super::response;
 use crate::auth::{Access, Right};
-use crate::problem::{INSUFFICIENT_SCOPE, ProblemType, UNAUTHENTICATED};
+use crate::problem::{INSUFFICIENT_SCOPE, NOT_LOCAL, ProblemType, UNAUTHENTICATED};
 
 /// The name of the security scheme.
 const SCHEME: &str = "token";
@@ -59,9 +59,9 @@ fn add_access(operation: &mut Operation, access: Access) {
     let rights: Vec<_> = rights.iter().map(|right| described(*right)).collect();
     let rights = if rights.is_empty() { "a right that nobody has".to_owned() } else { rights.join(", or ") };
     description.extend(["Needs ", &rights, "."]);
-    for problem in [UNAUTHENTICATED, INSUFFICIENT_SCOPE] {
-        let response = with_challenge(problem);
-        operation.responses.responses.insert(problem.status.to_string(), RefOr::T(response));
+    for (status, problems) in [(401, &[UNAUTHENTICATED][..]), (403, &[INSUFFICIENT_SCOPE, NOT_LOCAL])] {
+        let response = with_challenge(status, problems);
+        operation.responses.responses.insert(status.to_string(), RefOr::T(response));
     }
 }
 
@@ -76,8 +76,8 @@ fn described(right: Right) -> String {
     }
 }
 
-fn with_challenge(problem: ProblemType) -> Response {
-    let mut response = response(problem.status, &[problem]);
+fn with_challenge(status: u16, problems: &[ProblemType]) -> Response {
+    let mut response = response(status, problems);
     let challenge = text_header("`Bearer`, and what is wrong with the token that was sent (RFC 6750).");
     response.headers.insert("WWW-Authenticate".to_owned(), challenge.into());
     response
@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn an_operation_lists_the_refusals_with_their_header_and_the_request_id() {
         let operation = &secured_document()["paths"]["/listed"]["get"];
-        for (status, slug) in [("401", "unauthenticated"), ("403", "insufficient-scope")] {
+        for (status, slug) in
+            [("401", "unauthenticated"), ("403", "insufficient-scope"), ("403", "not-local")]
+        {
             let response = &operation["responses"][status];
             assert!(response.to_string().contains(&format!("/problems/{slug}")), "{response}");
             assert!(response["headers"]["WWW-Authenticate"].is_object(), "{response}");

@@ -70,6 +70,15 @@ pub const INSUFFICIENT_SCOPE: ProblemType = ProblemType {
         some need a token without, some with a customer claim.",
 };
 
+/// 403: with `AUTH=off`, the request is from elsewhere.
+pub const NOT_LOCAL: ProblemType = ProblemType {
+    status: 403,
+    slug: "not-local",
+    title: "Not from this machine",
+    when: "The service runs with `AUTH=off`, which is for programs on its machine only: `Host` must be `localhost` or \
+        a loopback address, and the request must not be from a web page of another site.",
+};
+
 /// 503: nothing was done, and the same request may succeed in a second.
 pub const UNAVAILABLE: ProblemType = ProblemType {
     status: 503,

@@ -15,7 +15,7 @@ use super::problems::{self, OrderProblems};
 use super::{CACHING, ORDER};
 use crate::model::{OrderDetail, OrderRequest, WantedVersion};
 use crate::port::OrderQueries;
-use crate::version_wait::VersionWait;
+use crate::version_wait::{VersionWait, until_ended};
 
 /// One order
 ///
@@ -71,7 +71,8 @@ pub(super) async fn handle<Q: OrderQueries>(
         order
     } else {
         let wanted = WantedVersion { order_id, version: min_version, customer_id };
-        version_wait.reach(wanted, wait.unwrap_or_default()).await?
+        let reached = version_wait.reach(wanted, wait.unwrap_or_default());
+        until_ended(grant.ended(), min_version, reached).await?
     };
     Ok(respond(&request, &order, wait))
 }

@@ -1,6 +1,6 @@
-//! A stream ends when its token expires.
+//! A stream, and a request that waits, end when their token expires.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -9,6 +9,7 @@ use reqwest::{Response, StatusCode};
 use testkit::test_database::TestDatabase;
 use testkit::tokens::Role;
 use testkit::wait;
+use uuid::Uuid;
 
 use super::Guarded;
 use crate::support::{Events, change, insert};
@@ -53,6 +54,30 @@ async fn a_stream_ends_after_a_whole_event_when_its_token_expires() -> Result<()
         assert!(late >= TimeDelta::zero() && late < TimeDelta::seconds(5), "{role:?}: {late}");
         assert_eq!(events.rest(), "");
         assert_eq!(open(&api, &token).await?.status(), StatusCode::UNAUTHORIZED);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_version_ends_when_its_token_expires() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let api = Guarded::start(&database.url("orders_read_api"), &[LEEWAY])?;
+    api.replica.until_ready_is(StatusCode::OK).await?;
+    for role in [Role::Customer("alice"), Role::Dashboard] {
+        let (token, expires) = short(&api, role)?;
+        let start = Instant::now();
+        let id = Uuid::from_u128(1);
+        let paths = [format!("/orders/{id}?min_version=1"), format!("/customers/alice/orders?after={id}:1")];
+        let all = matches!(role, Role::Dashboard).then(|| format!("/orders?after={id}:1"));
+        let requests = paths.into_iter().chain(all).map(|path| {
+            let request = reqwest::Client::new().get(format!("{}{path}", api.replica.url));
+            request.bearer_auth(&token).header("prefer", "wait=10").send()
+        });
+        for response in try_join_all(requests).await? {
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{}", response.url());
+            assert!(response.text().await?.contains("/problems/projection-behind"));
+        }
+        assert!(Utc::now() >= expires && start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
     Ok(())
 }

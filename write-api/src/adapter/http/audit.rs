@@ -4,9 +4,9 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::{Error, HttpMessage, HttpRequest};
-use chrono::{DateTime, SubsecRound, Utc};
-use serde::Serialize;
-use service_kit::auth::{Caller, Grant};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+use service_kit::auth::{self, Caller, Grant};
 use service_kit::overload::OncePerSecond;
 use service_kit::problem::Problem;
 use service_kit::{log_output, request_id};
@@ -56,7 +56,8 @@ where
             "The command cannot be recorded. Nothing was stored. Send the same request again.",
         ))
     } else {
-        Ok(resource.call(request))
+        // Boxed: it is large, and moves several times.
+        Ok(Box::pin(resource.call(request)))
     };
     let running = async move {
         match running {
@@ -102,6 +103,7 @@ struct Command<L: Fn(&Line<'_>)> {
 /// One command. The first fields are those of every line of the log.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Line<'a> {
+    #[serde(serialize_with = "micros")]
     timestamp: DateTime<Utc>,
     level: &'static str,
     target: &'static str,
@@ -129,6 +131,11 @@ pub(super) struct Line<'a> {
     is_unrecorded: bool,
 }
 
+/// Formatted at once: chrono's `Serialize` writes it in many small pieces.
+fn micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
 /// Adds it to the log. Anybody can send commands without a token: if each had a line, they could fill the log.
 pub(super) fn write(line: &Line<'_>) {
     let times = if line.is_anonymous { ANONYMOUS.count() } else { None };
@@ -146,18 +153,19 @@ impl<L: Fn(&Line<'_>)> Drop for Command<L> {
         let grant = extensions.get::<Grant>();
         // A caller without the right.
         let refused = extensions.get::<Caller>();
+        let subject = grant.and_then(Grant::subject).map(|subject| &**subject);
+        let subject = subject.or(refused.map(Caller::subject)).map(auth::escaped);
+        let customer = grant.and_then(Grant::customer).or(refused.and_then(Caller::customer));
+        let customer = customer.map(auth::escaped);
         let in_path = || Uuid::try_parse(request.match_info().get("order_id")?).ok();
         log(&Line {
-            timestamp: Utc::now().trunc_subsecs(6),
+            timestamp: Utc::now(),
             level: "INFO",
             target: "audit",
             message: "command",
-            subject: grant
-                .and_then(Grant::subject)
-                .map(|subject| &**subject)
-                .or(refused.map(Caller::subject)),
+            subject: subject.as_deref(),
             scope: grant.and_then(Grant::scope),
-            customer: grant.and_then(Grant::customer).or(refused.and_then(Caller::customer)),
+            customer: customer.as_deref(),
             order_id: extensions.get().map(|NamedOrder(order_id)| *order_id).or_else(in_path),
             step,
             outcome,

@@ -65,10 +65,14 @@ async fn a_line_has_subject_scope_and_customer_of_the_token() -> Result<()> {
     let (status, line) = guarded.send(&cancel, Some(&token(Role::Customer("eve"))?), None).await?;
     assert_eq!((status, caller(&line)), (404, ["eve", "orders:cancel", "eve"]), "{line}");
     assert_eq!((&line["outcome"], &line["order.id"]), (&json!("no-such-order"), &json!(id)));
+    let token = guarded.issuer.token("al\u{202e}ice", &["orders:cancel"], Some("customer\u{200b}"))?;
+    let (status, line) = guarded.send(&cancel, Some(&token), None).await?;
+    let shown = [r"al\u{202e}ice", "orders:cancel", r"customer\u{200b}"];
+    assert_eq!((status, caller(&line)), (404, shown), "{line}");
     let log = std::fs::read_to_string(&guarded.api.log)?;
     let about_it: Vec<&str> =
         log.lines().filter(|line| line.contains(id) && line.contains("cancel")).collect();
-    assert_eq!(about_it.len(), 3, "who cancelled it: {about_it:#?}");
+    assert_eq!(about_it.len(), 4, "who cancelled it: {about_it:#?}");
     Ok(())
 }
 

@@ -103,7 +103,7 @@ async fn check_command_of_a_client_that(leaves: Leaving) -> Result<()> {
     let lock = session.transaction().await?;
     lock.batch_execute("LOCK TABLE outbox IN EXCLUSIVE MODE").await?;
     let mut client = TcpStream::connect(api.service.url().trim_start_matches("http://")).await?;
-    let request = format!("POST /orders/{id}/pay HTTP/1.1\r\nhost: x\r\nx-request-id: gone\r\n");
+    let request = format!("POST /orders/{id}/pay HTTP/1.1\r\nhost: localhost\r\nx-request-id: gone\r\n");
     client.write_all(format!("{request}content-length: 0\r\n\r\n").as_bytes()).await?;
     wait_for_blocked(&watcher, 1).await?;
     if leaves == Leaving::Resets {

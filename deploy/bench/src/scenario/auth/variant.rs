@@ -3,83 +3,95 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testkit::services::Service;
+use testkit::services::{Service, ServiceKind};
 
-use super::CALLERS;
+use super::{CALLERS, SLICE};
+use crate::callers::Issuer;
 use crate::report::Figure;
 use crate::scenario::read::check_responses;
-use crate::scenario::write::check_stored;
 use crate::stage::{Stage, stop};
 use crate::usage::cpu_time;
-use crate::wrk::{self, Load, LoadResult, Pace};
+use crate::wrk::{self, Load, Pace};
 
-const WARM_UP: Duration = Duration::from_secs(1);
+/// How often a service verifies the token of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verifies {
+    /// `AUTH=off`.
+    Never,
+    /// Then it is in the cache.
+    Once,
+    /// In turn with more callers than the cache keeps.
+    EachTime,
+}
 
-/// A service that runs during all rounds, and its figures.
+/// A service, and its figures of all rounds.
 pub(super) struct Variant {
-    service: Service,
     load: Load,
-    /// Of its callers, the next one first; none if it does not demand any.
+    is_earlier: bool,
+    verifies: Verifies,
+    variables: Vec<(String, String)>,
+    /// The next one first.
     tokens: Vec<String>,
-    /// Of the caller who checks the responses.
+    /// The token of who checks the responses.
     checker: Option<String>,
-    requests: u64,
     per_second: Vec<f64>,
     /// CPU time of the process for a request, in microseconds.
     cpu_micros: Vec<f64>,
 }
 
 impl Variant {
-    /// The last token is not used under load.
-    pub(super) fn new(service: Service, load: Load, mut tokens: Vec<String>) -> Self {
+    /// Nobody needs a token.
+    pub(super) fn open(load: Load, is_earlier: bool) -> Self {
+        Self {
+            load,
+            is_earlier,
+            verifies: Verifies::Never,
+            variables: Vec::new(),
+            tokens: Vec::new(),
+            checker: None,
+            per_second: Vec::new(),
+            cpu_micros: Vec::new(),
+        }
+    }
+
+    /// That many callers with tokens, each of which is verified once.
+    pub(super) fn cached(load: Load, issuer: &Issuer, callers: u32) -> Result<Self> {
+        let (variables, mut tokens) = (issuer.variables(), issuer.tokens(callers + 1)?);
         let checker = tokens.pop();
-        let (per_second, cpu_micros) = (Vec::new(), Vec::new());
-        Self { service, load, tokens, checker, requests: 0, per_second, cpu_micros }
+        Ok(Self { verifies: Verifies::Once, variables, tokens, checker, ..Self::open(load, false) })
     }
 
-    /// Runs the load for a second.
-    pub(super) async fn warm_up(&mut self, stage: &Stage) -> Result<()> {
-        self.run(stage, WARM_UP).await.map(drop)
+    /// The same with more callers than the cache keeps.
+    pub(super) fn uncached(load: Load, issuer: &Issuer, callers: u32) -> Result<Self> {
+        Ok(Self { verifies: Verifies::EachTime, ..Self::cached(load, issuer, callers)? })
     }
 
-    /// Adds the figures of a round.
-    pub(super) async fn measure(&mut self, stage: &Stage, time: Duration) -> Result<()> {
-        let (result, cpu) = self.run(stage, time).await?;
-        self.per_second.push(result.per_second());
-        let requests = u32::try_from(result.requests())?;
-        self.cpu_micros.push(cpu.as_secs_f64() * 1e6 / f64::from(requests));
-        Ok(())
-    }
-
-    /// The result, and the CPU time of the process.
-    async fn run(&mut self, stage: &Stage, time: Duration) -> Result<(LoadResult, Duration)> {
+    /// Starts a process, checks its responses, and warms it up.
+    pub(super) async fn start<'a>(&'a mut self, stage: &Stage) -> Result<Running<'a>> {
+        let kind = self.kind();
+        let service = if self.is_earlier {
+            stage.earlier_service(kind).await?
+        } else {
+            let variables = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            stage.service(kind, &variables.collect::<Vec<_>>()).await?
+        };
         let shortest = match self.load {
-            Load::PlaceOrders => {
-                stage.empty().await?;
-                stage.settle().await?;
-                0
-            }
+            Load::PlaceOrders => 0,
             Load::ListOrders(customers) => {
-                check_responses(stage, self.service.url(), self.checker.as_deref(), customers).await?
+                check_responses(stage, service.url(), self.checker.as_deref(), customers).await?
             }
         };
-        let before = cpu_time(&self.service)?;
-        let pace = Pace::max_rate(CALLERS, time);
-        let result = wrk::run_with_tokens(self.load, &self.tokens, pace, self.service.url()).await?;
-        let cpu = cpu_time(&self.service)?.saturating_sub(before);
+        let mut running = Running { variant: self, service, shortest, requests: 0, measured: Vec::new() };
+        running.run().await?;
+        running.measured.clear();
+        Ok(running)
+    }
+
+    fn kind(&self) -> ServiceKind {
         match self.load {
-            Load::PlaceOrders => check_stored(stage, 0, result.requests()).await?,
-            Load::ListOrders(_) => ensure!(
-                result.bytes_each() >= shortest,
-                "responses have {} bytes on average, and no list is shorter than {shortest}",
-                result.bytes_each()
-            ),
+            Load::PlaceOrders => ServiceKind::WriteApi,
+            Load::ListOrders(_) => ServiceKind::ReadApi,
         }
-        self.requests += result.requests();
-        if let Some(next) = usize::try_from(result.requests())?.checked_rem(self.tokens.len()) {
-            self.tokens.rotate_left(next);
-        }
-        Ok((result, cpu))
     }
 
     /// Requests per second, and CPU time of a request, beside those of the reference.
@@ -88,29 +100,77 @@ impl Variant {
             Load::PlaceOrders => ("write", "orders/s", "µs an order"),
             Load::ListOrders(_) => ("read", "lists/s", "µs a list"),
         };
-        let service = self.service.kind().name();
+        let cpu_name = format!("{operation}, {name}: CPU of {}", self.kind().name());
         [
             Figure::new(format!("{operation}, {name}"), rate_unit, self.per_second.clone())
                 .with_reference(reference.per_second.clone()),
-            Figure::new(format!("{operation}, {name}: CPU of {service}"), cpu_unit, self.cpu_micros.clone())
+            Figure::new(cpu_name, cpu_unit, self.cpu_micros.clone())
                 .with_reference(reference.cpu_micros.clone()),
         ]
     }
+}
 
-    /// The requests that got a response.
-    pub(super) fn requests(&self) -> u64 {
-        self.requests
+/// A process during a round.
+pub(super) struct Running<'a> {
+    variant: &'a mut Variant,
+    service: Service,
+    /// The size of the shortest response, in bytes.
+    shortest: u64,
+    requests: u64,
+    /// Of each slice: the requests, and the CPU time of the process.
+    measured: Vec<(u32, Duration)>,
+}
+
+impl Running<'_> {
+    /// Measures it for a slice.
+    pub(super) async fn run(&mut self) -> Result<()> {
+        let Variant { load, tokens, .. } = &mut *self.variant;
+        let before = cpu_time(&self.service)?;
+        let pace = Pace::max_rate(CALLERS, SLICE);
+        let result = wrk::run_with_tokens(*load, tokens, pace, self.service.url()).await?;
+        let cpu = cpu_time(&self.service)?.saturating_sub(before);
+        if let Some(next) = usize::try_from(result.requests())?.checked_rem(tokens.len()) {
+            tokens.rotate_left(next);
+        }
+        ensure!(
+            result.bytes_each() >= self.shortest,
+            "responses have {} bytes on average, and none is shorter than {}",
+            result.bytes_each(),
+            self.shortest
+        );
+        self.requests += result.requests();
+        self.measured.push((result.requests().try_into()?, cpu));
+        Ok(())
     }
 
-    /// How many tokens the service has verified so far, instead of finding them in its cache.
-    pub(super) async fn verifications(&self, stage: &Stage) -> Result<u64> {
+    /// Ends it, and adds its figures. Returns how many requests it got.
+    pub(super) async fn end(self, stage: &Stage) -> Result<u64> {
+        self.check_cache(stage).await?;
+        stop(self.service)?;
+        let slices = u32::try_from(self.measured.len())?;
+        let requests: u32 = self.measured.iter().map(|(requests, _)| requests).sum();
+        let cpu: Duration = self.measured.iter().map(|(_, cpu)| cpu).sum();
+        self.variant.per_second.push(f64::from(requests) / (SLICE * slices).as_secs_f64());
+        self.variant.cpu_micros.push(cpu.as_secs_f64() * 1e6 / f64::from(requests));
+        Ok(self.requests)
+    }
+
+    /// Checks how many tokens the service has verified, instead of finding them in its cache.
+    async fn check_cache(&self, stage: &Stage) -> Result<()> {
+        let Variant { verifies, tokens, .. } = &*self.variant;
+        if *verifies == Verifies::Never {
+            return Ok(());
+        }
         let metrics = stage.http.get(format!("{}/metrics", self.service.admin_url())).send().await?;
         let metrics = metrics.error_for_status()?.text().await?;
         let count = metrics.lines().find_map(|line| line.strip_prefix("orders_auth_verifications_total "));
-        Ok(count.context("the service does not count verifications")?.parse()?)
-    }
-
-    pub(super) fn stop(self) -> Result<()> {
-        stop(self.service)
+        let verified: u64 = count.context("the service does not count verifications")?.parse()?;
+        // Each thread may verify a token before another one has done so.
+        let threads = u64::try_from(std::thread::available_parallelism()?.get())?;
+        let once = u64::try_from(tokens.len() + 1)? * threads;
+        let is_as_meant =
+            if *verifies == Verifies::Once { verified <= once } else { verified >= self.requests };
+        ensure!(is_as_meant, "{verified} tokens were verified for {} requests", self.requests);
+        Ok(())
     }
 }

@@ -135,7 +135,7 @@ fn texts_are_bounded() {
 #[test]
 fn the_claims_are_two_and_have_no_other_meaning() {
     for variable in ["AUTH_CUSTOMER_CLAIM", "AUTH_SCOPE_CLAIM"] {
-        for claim in REGISTERED_CLAIMS {
+        for claim in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"] {
             let error = read_with(variable, claim).unwrap_err();
             assert!(error.starts_with(variable), "{claim}: {error}");
         }

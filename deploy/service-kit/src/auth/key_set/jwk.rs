@@ -4,7 +4,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
 use super::public_key::PublicKey;
-use crate::auth::text;
+use crate::auth::{algorithm, text};
 
 /// A public key that verifies tokens.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub(crate) enum Unusable {
     #[error("it has no valid `kid`")]
     NoKid,
     /// Which key signed is not clear.
-    #[error("another key has the same `kid`")]
+    #[error("a different or private key has the same `kid`")]
     AmbiguousKid,
     /// `use` or `key_ops` excludes verifying.
     #[error("it is not for verifying signatures")]
@@ -60,6 +60,18 @@ impl Key {
     /// Whether it verifies signatures of this algorithm.
     pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
+    }
+
+    /// Whether both are one key, whatever it is for.
+    pub(super) fn is_same_key(&self, other: &Self) -> bool {
+        (&self.kid, &self.public) == (&other.kid, &other.public)
+    }
+
+    /// Verifies the algorithms of `same` too, which is the same key.
+    pub(super) fn merge(&mut self, same: &Self) {
+        // In the order of the type, so that equal sets compare as equal.
+        let all = self.public.algorithms().iter().copied();
+        self.algorithms = all.filter(|one| self.fits(*one) || same.fits(*one)).collect();
     }
 
     /// Whether `signature`, in base64url, is that of `message`.
@@ -112,7 +124,7 @@ fn algorithms(
 ) -> Result<Vec<Algorithm>, Unusable> {
     let only = match members.get("alg") {
         None => None,
-        Some(alg) => Some(alg.as_str().and_then(|alg| alg.parse().ok()).ok_or(Unusable::Algorithm)?),
+        Some(alg) => Some(algorithm::parse(alg).ok_or(Unusable::Algorithm)?),
     };
     let fitting = public.algorithms().iter().copied();
     let usable = fitting.filter(|fitting| only.is_none_or(|only: Algorithm| only == *fitting));

@@ -80,7 +80,7 @@ impl KeySet {
             });
             named.extend(kid.map(Into::into));
             match unique {
-                Ok(key) => drop(keys.insert(key.kid().into(), key)),
+                Ok(key) => add(&mut keys, key),
                 Err(why) => left_out.push(LeftOut { kid: kid.map(text::short), why }),
             }
         }
@@ -109,10 +109,26 @@ impl KeySet {
     }
 }
 
-/// The `kid`s of two usable keys, or of a usable and a private one: that pair may be one key, no longer secret.
+/// Some issuers list a key once for each of its algorithms.
+fn add(keys: &mut BTreeMap<Box<str>, Key>, key: Key) {
+    match keys.get_mut(key.kid()) {
+        Some(known) => known.merge(&key),
+        None => drop(keys.insert(key.kid().into(), key)),
+    }
+}
+
+/// The `kid`s of different usable keys, and those of private keys: a usable key of that name may be the same one, no
+/// longer secret.
 fn ambiguous(entries: &[(Option<&str>, Result<Key, Unusable>)]) -> BTreeSet<Box<str>> {
-    let mut seen = BTreeSet::new();
-    let usable_or_private =
-        entries.iter().filter(|(_, parsed)| matches!(parsed, Ok(_) | Err(Unusable::Private)));
-    usable_or_private.filter_map(|(kid, _)| kid.filter(|kid| !seen.insert(*kid))).map(Into::into).collect()
+    let mut seen: BTreeMap<&str, &Key> = BTreeMap::new();
+    let mut ambiguous = BTreeSet::new();
+    for (kid, parsed) in entries {
+        let is_clear = match (*kid, parsed) {
+            (Some(kid), Ok(key)) => seen.entry(kid).or_insert(key).is_same_key(key),
+            (_, Err(Unusable::Private)) => false,
+            _ => true,
+        };
+        ambiguous.extend(kid.filter(|_| !is_clear).map(Into::into));
+    }
+    ambiguous
 }

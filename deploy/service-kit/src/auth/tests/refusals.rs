@@ -6,10 +6,9 @@ use actix_web::http::header::WWW_AUTHENTICATE;
 use super::super::access::{Right, grant};
 use super::super::bearer::BearerError;
 use super::super::keys::KeyUnavailable;
-use super::super::refusal::Refusal;
+use super::super::refusal::{Lines, Refusal};
 use super::super::token::{Claim, Part, TokenError};
 use super::*;
-use crate::overload::OncePerSecond;
 
 fn response(refusal: Refusal) -> (u16, Option<String>, String) {
     let response = refusal.problem().error_response();
@@ -100,17 +99,24 @@ async fn what_a_caller_may_not_do_is_counted_and_logged_with_subject_and_scopes_
 }
 
 #[test]
-fn the_log_has_the_kid_and_the_check_and_not_the_token_once_a_second() {
+fn the_log_has_the_kid_and_the_check_and_not_the_token_once_a_second_for_each_reason() {
     let (log, _guard) = Log::of_this_thread();
     let token = token_of(&TestKey::ed25519("the\u{202e}key"), "alice", START);
-    Refusal::from(TokenError::Expired).log(&OncePerSecond::new(), None);
+    Refusal::from(TokenError::Expired).log(&Lines::new(), None);
     log.enable_lines();
-    let line = OncePerSecond::new();
+    let lines = Lines::new();
     for _ in 0..100 {
-        Refusal::from(TokenError::Expired).log(&line, Some(&token));
+        Refusal::from(TokenError::Expired).log(&lines, Some(&token));
+        Refusal::from(BearerError::Missing).log(&lines, None);
     }
+    Refusal::from(TokenError::Signature).log(&lines, Some(&token));
     let log = log.text();
-    assert!(log.lines().count() <= 2, "{log}");
+    for (reason, most) in
+        [("has expired", 2), ("no `Authorization` header", 2), ("signature is not valid", 1)]
+    {
+        let count = log.lines().filter(|line| line.contains(reason)).count();
+        assert!((1..=most).contains(&count), "{reason}: {log}");
+    }
     let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!(first["level"], "INFO");
     assert_eq!(first["fields"]["kid"], r"the\u{202e}key");

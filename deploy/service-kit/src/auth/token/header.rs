@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::{Rules, TokenError};
-use crate::auth::text;
+use crate::auth::{algorithm, text};
 
 pub(super) struct Header {
     pub(super) kid: Box<str>,
@@ -18,9 +18,9 @@ pub(super) fn check(header: &Map<String, Value>, rules: &Rules) -> Result<Header
     if !header.get("typ").is_none_or(is_access_token) {
         return Err(TokenError::Type);
     }
-    let name = header.get("alg").and_then(Value::as_str);
-    let algorithm = name.and_then(|name| name.parse().ok()).filter(|found| rules.algorithms.contains(found));
-    let algorithm = algorithm.ok_or(TokenError::Algorithm)?;
+    let algorithm = header.get("alg").and_then(algorithm::parse);
+    let allowed = algorithm.filter(|found| rules.algorithms.contains(found));
+    let algorithm = allowed.ok_or(TokenError::Algorithm)?;
     let kid = text::bounded(header.get("kid").ok_or(TokenError::NoKid)?).ok_or(TokenError::Kid)?;
     Ok(Header { kid: kid.into(), algorithm })
 }

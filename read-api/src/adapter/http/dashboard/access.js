@@ -25,7 +25,7 @@ function forbidden({ scopes }, what) {
   return [
     strong("This token does not allow ", ...what, "."),
     ...(scopes.length ? [element("p", ["Needed: ", ...joined(scopes.map(needed), ", or "), "."])] : []),
-    ...(claims ? [element("p", allowed(claims))] : []),
+    ...(claims?.scopes ? [element("p", allowed(claims))] : []),
     ...(claims?.customer ? [linkTo(claims.customer)] : []),
     button("Use another token"),
   ];

@@ -33,14 +33,15 @@ export function tokenFrom(text) {
   return /^[\w.~+/-]+=*$/.test(found) ? found : null;
 }
 
-// What a token says, to explain a refusal; only the server verifies it. `null` if it cannot be read.
+// What a token says, to explain a refusal; only the server verifies it. `null` if it cannot be read. Without the claim
+// `scope` or `customer_id` that member is `null`: the server may take it from another claim.
 export function claimsOf(token) {
   try {
     const binary = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
     const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
-    const { scope = "", customer_id = null, exp } = JSON.parse(new TextDecoder().decode(bytes));
-    const scopes = Array.isArray(scope) ? scope : `${scope}`.split(" ");
-    return { scopes: scopes.filter(Boolean), customer: customer_id, expires: new Date(1_000 * exp) };
+    const { scope = null, customer_id = null, exp } = JSON.parse(new TextDecoder().decode(bytes));
+    const scopes = scope === null || Array.isArray(scope) ? scope : `${scope}`.split(" ");
+    return { scopes: scopes && scopes.filter(Boolean), customer: customer_id, expires: new Date(1_000 * exp) };
   } catch {
     return null;
   }

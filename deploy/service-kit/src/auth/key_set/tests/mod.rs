@@ -56,6 +56,7 @@ fn a_key_verifies_the_configured_algorithms_that_fit_it() {
         (P384.jwk(), &[ES384]),
         (ED25519.jwk(), &[EdDSA]),
         (with(with(ED25519.jwk(), "alg", "EdDSA"), "use", "sig"), &[EdDSA]),
+        (with(ED25519.jwk(), "alg", "Ed25519"), &[EdDSA]),
         (with(P256.jwk(), "key_ops", json!(["verify"])), &[ES256]),
         (with(P256.jwk(), "x5c", json!(["MIIB"])), &[ES256]),
     ] {
@@ -104,6 +105,9 @@ fn keys_of_another_kind_are_left_out() {
         (with(RSA.jwk(), "alg", "HS256"), Unusable::Algorithm),
         (with(RSA.jwk(), "alg", json!(null)), Unusable::Algorithm),
         (with(P256.jwk(), "alg", "ES384"), Unusable::Algorithm),
+        (with(P256.jwk(), "alg", "Ed25519"), Unusable::Algorithm),
+        (with(ED25519.jwk(), "alg", "Ed448"), Unusable::Algorithm),
+        (with(ED25519.jwk(), "alg", "ed25519"), Unusable::Algorithm),
         (json!("a"), Unusable::NotAnObject),
         (json!(null), Unusable::NotAnObject),
     ] {
@@ -125,7 +129,7 @@ fn a_kid_is_required() {
 fn a_kid_of_two_keys_is_ambiguous() {
     let private = with(named("a", &P256), "d", base64("x"));
     for pair in [
-        [RSA.jwk(), RSA.jwk()],
+        [RSA.jwk(), TestKey::rsa("a").jwk()],
         [RSA.jwk(), named("a", &P256)],
         [RSA.jwk(), private.clone()],
         [private, RSA.jwk()],
@@ -138,6 +142,19 @@ fn a_kid_of_two_keys_is_ambiguous() {
     // A key for another purpose does not compete.
     let parsed = parse(&[with(P384.jwk(), "use", "enc"), RSA.jwk()]);
     assert_eq!((parsed.keys.len(), parsed.left_out.len(), parsed.withdrawn.len()), (1, 1, 0));
+}
+
+#[test]
+fn one_key_in_several_entries_verifies_the_algorithms_of_all() {
+    let [rs256, ps256] = ["RS256", "PS256"].map(|alg| with(RSA.jwk(), "alg", alg));
+    let [once, both] = [parse(&[RSA.jwk()]), parse(&[rs256.clone(), ps256.clone()])];
+    assert_eq!(both, once);
+    assert_eq!(parse(&[ps256.clone(), rs256.clone(), ps256]), once, "in any order");
+    assert_eq!(parse(&[P256.jwk(), P256.jwk()]), parse(&[P256.jwk()]));
+    assert_ne!(parse(&[rs256.clone(), rs256.clone()]), once, "no other algorithm");
+    // The same key, no longer secret.
+    let parsed = parse(&[rs256.clone(), rs256, with(RSA.jwk(), "d", base64("x"))]);
+    assert_eq!((parsed.keys.len(), parsed.left_out.len()), (0, 3));
 }
 
 #[test]

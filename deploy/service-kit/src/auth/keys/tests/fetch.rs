@@ -6,7 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use super::super::client::Client;
@@ -88,7 +88,10 @@ async fn a_slow_issuer_is_given_up_and_a_broken_exchange_is_an_error() {
         let (fetched, _server) = fetch(reply).await;
         assert!(matches!(fetched, Err(FetchError::Exchange(_))), "{fetched:?}");
     }
-    let url = KeyServer::start(Reply::Raw(Vec::new())).await.url();
+    // It keeps the port from others, and does not listen.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}/", socket.local_addr().unwrap()).parse().unwrap();
     let fetched = Source::url(url).fetch().await;
     assert!(matches!(fetched, Err(FetchError::Connect(_))), "{fetched:?}");
 }

@@ -46,6 +46,20 @@ async fn a_fetch_comes_up_to_a_tenth_of_the_pause_earlier_at_random() {
     assert!(kept.has(&new));
 }
 
+#[test]
+fn each_pause_has_a_random_number_of_its_own() {
+    let registry = Registry::new(&[]).unwrap();
+    let reports = registry.register(|| Reports {
+        has_keys: health().add_condition("There are no keys."),
+        age_seconds: gauge!("age"),
+        fetch_failures: counter!("failures"),
+    });
+    let (keeper, _) = Keeper::new(Source::File("/nowhere".into()), Vec::new(), reports, || ());
+    let numbers: Vec<_> = (0..100).map(|_| (keeper.random)()).collect();
+    assert!(numbers.iter().all(|number| (0.0..=1.0).contains(number)), "{numbers:?}");
+    assert!(numbers.iter().any(|number| *number < 0.5) && numbers.iter().any(|number| *number > 0.5));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_used_changes_nothing() {
     let key = TestKey::ed25519("key");

@@ -28,7 +28,8 @@ fn the_kid_is_required_and_known() {
 #[test]
 fn only_configured_algorithms_are_allowed() {
     let names = [
-        "none", "None", "NONE", "", "HS256", "HS384", "HS512", "RS384", "RS512", "PS512", "eddsa", "Ed25519",
+        "none", "None", "NONE", "", "HS256", "HS384", "HS512", "RS384", "RS512", "PS512", "eddsa", "ed25519",
+        "Ed448",
     ];
     assert_refused("alg", names.map(Value::from), TokenError::Algorithm);
     assert_refused("alg", [json!(null), json!(1), json!(["EdDSA"])], TokenError::Algorithm);
@@ -36,11 +37,29 @@ fn only_configured_algorithms_are_allowed() {
 }
 
 #[test]
+fn ed25519_is_another_name_of_eddsa() {
+    let token = ED25519.sign(&header("Ed25519", &ED25519).to_string(), &valid_claims().to_string());
+    for alg in [json!(null), json!("EdDSA"), json!("Ed25519")] {
+        let jwk = if alg.is_null() { ED25519.jwk() } else { with(ED25519.jwk(), "alg", alg) };
+        assert!(verify_with(&token, &key_set(std::slice::from_ref(&jwk)), &rules()).is_ok(), "{jwk}");
+    }
+    let rules = Rules { algorithms: [Algorithm::RS256].into(), ..rules() };
+    assert_eq!(verify_with(&token, &keys(), &rules), Err(TokenError::Algorithm));
+}
+
+#[test]
 fn the_algorithm_fits_the_key() {
     assert_refused("alg", ["RS256", "PS256", "ES256", "ES384"].map(Value::from), TokenError::AlgorithmOfKey);
     let claims = valid_claims().to_string();
-    let pairs: [(&TestKey, _); 5] =
-        [(&RSA, "ES256"), (&RSA, "EdDSA"), (&P256, "ES384"), (&P384, "ES256"), (&P256, "RS256")];
+    let pairs: [(&TestKey, _); 7] = [
+        (&RSA, "ES256"),
+        (&RSA, "EdDSA"),
+        (&RSA, "Ed25519"),
+        (&P256, "ES384"),
+        (&P256, "Ed25519"),
+        (&P384, "ES256"),
+        (&P256, "RS256"),
+    ];
     for (key, algorithm) in pairs {
         let token = key.sign(&header(algorithm, key).to_string(), &claims);
         assert_eq!(verify(&token), Err(TokenError::AlgorithmOfKey), "{algorithm}");
