@@ -1,5 +1,6 @@
 //! Limits repeated log lines: at most one a second, with a count.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -38,6 +39,36 @@ impl OncePerSecond {
     }
 }
 
+/// How many limiters [`OncePerSecondEach`] has.
+const LIMITERS: u8 = 64;
+
+/// The same for events of many subjects, in fixed space: a subject with many events does not hide those of others. The
+/// few that share a limiter share its lines and counts. Nobody can choose with whom: the hash is another one in each
+/// process.
+#[derive(Debug)]
+pub struct OncePerSecondEach {
+    limiters: Box<[OncePerSecond]>,
+    hash: RandomState,
+}
+
+impl Default for OncePerSecondEach {
+    fn default() -> Self {
+        Self { limiters: (0..LIMITERS).map(|_| OncePerSecond::new()).collect(), hash: RandomState::new() }
+    }
+}
+
+impl OncePerSecondEach {
+    /// Counts the event. If a line is due, returns the number of events since the last line of this limiter.
+    pub fn count(&self, subject: &str) -> Option<u64> {
+        self.limiter(subject)?.count()
+    }
+
+    fn limiter(&self, subject: &str) -> Option<&OncePerSecond> {
+        let index = usize::try_from(self.hash.hash_one(subject) % u64::from(LIMITERS)).ok()?;
+        self.limiters.get(index)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +80,14 @@ mod tests {
         assert_eq!((0..500).filter_map(|_| line.count_at(999)).count(), 0);
         assert_eq!(line.count_at(1_000), Some(501));
         assert_eq!(line.count_at(1_001), None);
+    }
+    #[test]
+    fn a_loud_subject_hides_no_other_and_all_together_have_few_lines() {
+        let lines = OncePerSecondEach::default();
+        let count = |subject: &str| lines.limiter(subject).unwrap().count_at(0);
+        assert_eq!(count("loud"), Some(1));
+        assert_eq!((0..500).filter_map(|_| count("loud")).count(), 0);
+        let due = (0..10_000).filter_map(|subject: u32| count(&subject.to_string())).count();
+        assert_eq!(due, usize::from(LIMITERS) - 1);
     }
 }

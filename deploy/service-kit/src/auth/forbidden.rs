@@ -3,18 +3,18 @@
 use metrics::Counter;
 
 use super::{Caller, Right, text};
-use crate::overload::OncePerSecond;
+use crate::overload::OncePerSecondEach;
 use crate::problem::{INSUFFICIENT_SCOPE, Problem};
 
 /// Counts and logs callers whose token is valid, and not enough.
 pub(super) struct Forbidden {
     refused: Counter,
-    line: OncePerSecond,
+    lines: OncePerSecondEach,
 }
 
 impl Forbidden {
     pub(super) fn new(refused: Counter) -> Self {
-        Self { refused, line: OncePerSecond::new() }
+        Self { refused, lines: OncePerSecondEach::default() }
     }
 
     /// 403 for a caller who has none of these rights. Counts it, and logs it if a line is due.
@@ -22,9 +22,9 @@ impl Forbidden {
         let scopes: Vec<_> = rights.iter().map(|right| right.scope()).collect();
         let needed = scopes.join(" ");
         self.refused.increment(1);
-        if let Some(times) = self.line.count() {
-            let subject = text::short(caller.subject());
-            tracing::info!(times, subject, needed, "a caller is not allowed");
+        if let Some(times) = self.lines.count(caller.subject()) {
+            let subject = text::escaped(caller.subject());
+            tracing::info!(times, %subject, needed, "a caller is not allowed");
         }
         let challenge = format!(r#"Bearer error="insufficient_scope", scope="{needed}""#);
         INSUFFICIENT_SCOPE.with(INSUFFICIENT_SCOPE.when).with_challenge(challenge)

@@ -1,5 +1,7 @@
 //! One line in the log for each command, accepted or refused: who sent it, for which order, and how it ended.
 
+use std::sync::LazyLock;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -7,7 +9,7 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use service_kit::auth::{self, Caller, Grant};
-use service_kit::overload::OncePerSecond;
+use service_kit::overload::{OncePerSecond, OncePerSecondEach};
 use service_kit::problem::Problem;
 use service_kit::{log_output, request_id};
 use uuid::Uuid;
@@ -19,6 +21,9 @@ const ABANDONED: &str = "abandoned";
 
 /// The lines of commands without a valid token: one a second.
 static ANONYMOUS: OncePerSecond = OncePerSecond::new();
+
+/// The lines of callers whose token does not allow the command: one a second for each subject.
+static FORBIDDEN: LazyLock<OncePerSecondEach> = LazyLock::new(OncePerSecondEach::default);
 
 /// The order of a request whose path does not name it.
 struct NamedOrder(Uuid);
@@ -120,15 +125,24 @@ pub(super) struct Line<'a> {
     outcome: &'static str,
     #[serde(rename = "request.id", skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    /// How many commands without a valid token there were since the last such line.
+    /// How many commands of this kind there were since the last such line; `None` if each has a line.
     #[serde(skip_serializing_if = "Option::is_none")]
     times: Option<u64>,
-    /// There was no valid token.
     #[serde(skip)]
-    is_anonymous: bool,
+    allowed: Allowed,
     /// Its line may be dropped: nothing was done.
     #[serde(skip)]
     is_unrecorded: bool,
+}
+
+/// Whether the caller was allowed to send the command.
+#[derive(Clone, Copy)]
+enum Allowed {
+    Yes,
+    /// There was no valid token.
+    Anonymous,
+    /// The token does not allow it.
+    No,
 }
 
 /// Formatted at once: chrono's `Serialize` writes it in many small pieces.
@@ -136,10 +150,15 @@ fn micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-/// Adds it to the log. Anybody can send commands without a token: if each had a line, they could fill the log.
+/// Adds it to the log. Anybody can send commands without a token, and everybody with one those that it does not allow:
+/// if each had a line, they could fill the log, and so stop the commands of others.
 pub(super) fn write(line: &Line<'_>) {
-    let times = if line.is_anonymous { ANONYMOUS.count() } else { None };
-    if line.is_anonymous && times.is_none() {
+    let times = match line.allowed {
+        Allowed::Yes => None,
+        Allowed::Anonymous => ANONYMOUS.count(),
+        Allowed::No => FORBIDDEN.count(line.subject.unwrap_or_default()),
+    };
+    if times.is_none() && !matches!(line.allowed, Allowed::Yes) {
         return;
     }
     let line = &Line { times, ..*line };
@@ -171,7 +190,11 @@ impl<L: Fn(&Line<'_>)> Drop for Command<L> {
             outcome,
             request_id: request_id::of(request.headers()),
             times: None,
-            is_anonymous: grant.is_none() && refused.is_none(),
+            allowed: match (grant, refused) {
+                (Some(_), _) => Allowed::Yes,
+                (None, Some(_)) => Allowed::No,
+                (None, None) => Allowed::Anonymous,
+            },
             is_unrecorded: *is_unrecorded,
         });
     }

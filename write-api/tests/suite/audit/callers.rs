@@ -18,6 +18,8 @@ fn caller(line: &Value) -> [&str; 3] {
     ["subject", "scope", "customer"].map(|field| line[field].as_str().unwrap_or("-"))
 }
 
+const SOON: Duration = Duration::from_secs(30);
+
 struct Guarded {
     api: Audited,
     issuer: TokenIssuer,
@@ -77,7 +79,7 @@ async fn a_line_has_subject_scope_and_customer_of_the_token() -> Result<()> {
 }
 
 #[tokio::test]
-async fn callers_without_the_right_have_a_line_for_every_command() -> Result<()> {
+async fn callers_without_the_right_have_a_line_for_every_kind_of_command() -> Result<()> {
     let guarded = Guarded::start().await?;
     let customer = guarded.issuer.token_of(Role::Customer("eve"))?;
     let events = guarded.issuer.token_of(Role::Events)?;
@@ -90,33 +92,49 @@ async fn callers_without_the_right_have_a_line_for_every_command() -> Result<()>
             refused.push((&customer, ["eve", "-", "eve"]));
         }
         for (token, named) in refused {
-            let (found, line) = guarded.send(&path, Some(token), None).await?;
-            assert_eq!((found, &line["outcome"]), (403, &json!("insufficient-scope")), "{step}: {line}");
-            assert_eq!((caller(&line), &line["order.id"]), (named, &order_id), "{step}: {line}");
+            let line = wait::until("a line", SOON, async || {
+                send_each(&guarded, &path, &[Some(token)], 403).await.map_err(|error| error.to_string())?;
+                let lines = guarded.api.lines().map_err(|error| error.to_string())?;
+                let mut lines = lines.into_iter();
+                lines
+                    .find(|line| line["step"] == step && caller(line) == named)
+                    .ok_or_else(|| step.to_owned())
+            });
+            let line = line.await?;
+            let found = (&line["outcome"], &line["order.id"]);
+            assert_eq!(found, (&json!("insufficient-scope"), &order_id), "{step}: {line}");
             assert!(!line.to_string().contains(token), "{line}");
         }
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn commands_without_a_valid_token_have_one_line_a_second_that_counts_them() -> Result<()> {
-    let guarded = Guarded::start().await?;
+/// Sends a command with each of these tokens.
+async fn send_each(guarded: &Guarded, path: &str, tokens: &[Option<&str>], status: u16) -> Result<()> {
+    for token in tokens {
+        let request = guarded.api.post(path).header("content-length", "0");
+        let request = token.iter().fold(request, RequestBuilder::bearer_auth);
+        assert_eq!(request.send().await?.status(), status);
+    }
+    Ok(())
+}
+
+/// Commands with these tokens have one line a second, which counts them. Returns the lines.
+async fn check_one_line_a_second(
+    guarded: &Guarded,
+    tokens: &[Option<&str>],
+    status: u16,
+) -> Result<Vec<Value>> {
     let start = Instant::now();
     let commands = Cell::new(0);
-    let send = async || -> Result<()> {
-        for token in [None, Some("nonsense")] {
-            let request = guarded.api.post(&format!("/orders/{}/pay", Uuid::new_v4()));
-            let request = token.into_iter().fold(request, RequestBuilder::bearer_auth);
-            assert_eq!(request.header("content-length", "0").send().await?.status(), 401);
-            commands.set(commands.get() + 1);
-        }
-        Ok(())
+    let send = async || {
+        commands.set(commands.get() + u64::try_from(tokens.len())?);
+        send_each(guarded, &format!("/orders/{}/pay", Uuid::new_v4()), tokens, status).await
     };
     for _ in 0..50 {
         send().await?;
     }
-    wait::until("a second line", Duration::from_secs(30), async || {
+    wait::until("a second line", SOON, async || {
         send().await.map_err(|error| error.to_string())?;
         let lines = guarded.api.lines().map_err(|error| error.to_string())?.len();
         if lines >= 2 { Ok(()) } else { Err(format!("{lines} lines")) }
@@ -126,6 +144,23 @@ async fn commands_without_a_valid_token_have_one_line_a_second_that_counts_them(
     assert!(lines.len() <= usize::try_from(start.elapsed().as_secs())? + 1, "{lines:#?}");
     let times: u64 = lines.iter().filter_map(|line| line["times"].as_u64()).sum();
     assert!((50..=commands.get()).contains(&times), "{times} of {commands:?}");
+    Ok(lines)
+}
+
+#[tokio::test]
+async fn commands_without_a_valid_token_have_one_line_a_second_that_counts_them() -> Result<()> {
+    let guarded = Guarded::start().await?;
+    let lines = check_one_line_a_second(&guarded, &[None, Some("nonsense")], 401).await?;
     assert!(lines.iter().all(|line| line["outcome"] == "unauthenticated" && caller(line) == ["-"; 3]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn commands_that_a_token_does_not_allow_have_one_line_a_second_that_counts_them() -> Result<()> {
+    let guarded = Guarded::start().await?;
+    let token = guarded.issuer.token_of(Role::Customer("eve"))?;
+    let lines = check_one_line_a_second(&guarded, &[Some(&token)], 403).await?;
+    let is_eve = |line: &Value| caller(line) == ["eve", "-", "eve"];
+    assert!(lines.iter().all(|line| line["outcome"] == "insufficient-scope" && is_eve(line)), "{lines:#?}");
     Ok(())
 }

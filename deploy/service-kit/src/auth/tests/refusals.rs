@@ -64,36 +64,41 @@ async fn what_a_caller_may_not_do_is_counted_and_logged_with_subject_and_scopes_
     let (log, _guard) = Log::of_this_thread();
     let key = TestKey::ed25519("key");
     let (any, own) = (Right::Any("read:any"), Right::Own("read"));
-    let start = async || {
-        let process = Process::ready(KeyFile::new(&document(&[&key])).source()).await;
+    let start = async || Process::ready(KeyFile::new(&document(&[&key])).source()).await;
+    let grant = async |process: &Process, subject: &str| {
         let claims = json!({
-            "iss": "https://issuer.test", "aud": "orders", "sub": "app\u{202e}", "exp": START + 60, "scope": "read",
+            "iss": "https://issuer.test", "aud": "orders", "sub": subject, "exp": START + 60, "scope": "read",
             "customer_id": "alice",
         });
         let token = key.sign(&json!({"alg": "EdDSA", "kid": "key"}).to_string(), &claims.to_string());
         let verified = process.jwt.authenticate(&bearer(&token)).await.unwrap();
-        let grant = grant(&verified, &[Right::Own("read")]).unwrap();
-        (process, grant)
+        grant(&verified, &[Right::Own("read")]).unwrap()
     };
-    let (_first, grant) = start().await;
-    grant.require("bob", &[any]).unwrap_err();
+    grant(&start().await, "first").await.require("bob", &[any]).unwrap_err();
     log.enable_lines();
 
-    let (process, grant) = start().await;
-    assert!(grant.require("alice", &[any]).is_ok());
+    let process = start().await;
+    let subject = format!("app\u{202e}{}", "x".repeat(251));
+    let loud = grant(&process, &subject).await;
+    assert!(loud.require("alice", &[any]).is_ok());
     for _ in 0..100 {
-        let response = grant.require("bob", &[any, own]).unwrap_err().error_response();
+        let response = loud.require("bob", &[any, own]).unwrap_err().error_response();
         assert_eq!(response.status(), 403);
         let challenge = response.headers().get(WWW_AUTHENTICATE).unwrap();
         assert_eq!(challenge, r#"Bearer error="insufficient_scope", scope="read:any read""#);
     }
     assert_eq!(process.metric(r#"orders_auth_refused_total{reason="insufficient_scope"}"#), 100);
+    for other in 0..20 {
+        grant(&process, &format!("other-{other}")).await.require("bob", &[any]).unwrap_err();
+    }
     let log = log.text();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("a caller is not allowed")).collect();
-    assert!((1..=2).contains(&lines.len()), "{log}");
+    let others = lines.iter().filter(|line| line.contains("other-")).count();
+    assert!(others >= 10, "the loud one hides nobody, but some share a limiter: {log}");
+    assert!((1..=2).contains(&(lines.len() - others)), "{log}");
     let first: Value = serde_json::from_str(lines[0]).unwrap();
     assert_eq!(first["level"], "INFO");
-    assert_eq!(first["fields"]["subject"], r"app\u{202e}");
+    assert_eq!(first["fields"]["subject"], format!(r"app\u{{202e}}{}", "x".repeat(251)));
     assert_eq!(first["fields"]["needed"], "read:any read");
     assert_eq!(first["fields"]["times"], 1);
 }
