@@ -109,7 +109,7 @@ fn response(status: u16, types: &[ProblemType]) -> Response {
     let mut response = ResponseBuilder::new()
         .description(description.join("\n\n"))
         .content("application/problem+json", content);
-    if status == 503 {
+    if types.iter().any(ProblemType::is_transient) {
         let seconds = HeaderBuilder::new().schema(Some(Object::with_type(Type::Integer)));
         response = response.header("Retry-After", seconds.description(Some("Seconds to wait.")).build());
     }

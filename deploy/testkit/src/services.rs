@@ -95,7 +95,8 @@ impl Service {
             let mut command = Command::new(program);
             // Those of the person who runs this would be mixed with those given here.
             for (name, _) in std::env::vars_os() {
-                if name.as_encoded_bytes().starts_with(b"AUTH_") {
+                let name_bytes = name.as_encoded_bytes();
+                if [&b"AUTH_"[..], b"RATE_LIMIT_"].iter().any(|prefix| name_bytes.starts_with(prefix)) {
                     command.env_remove(name);
                 }
             }

@@ -4,6 +4,7 @@ mod authorisation;
 mod descriptors;
 mod documents;
 mod end_to_end;
+mod fair_shares;
 mod feed_client;
 mod fields;
 mod frozen;

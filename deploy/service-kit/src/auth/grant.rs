@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::verified::Verified;
 use super::{Caller, Right};
 use crate::problem::Problem;
+use crate::shares::{Held, OverShare};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
@@ -63,6 +64,28 @@ impl Grant {
     #[must_use]
     pub fn scope(&self) -> Option<&'static str> {
         self.token.as_ref().map(|(_, scope)| *scope)
+    }
+
+    /// A stream of the caller's share, until what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`OverShare`] when the caller has too many.
+    pub fn stream(&self) -> Result<Held, OverShare> {
+        self.token
+            .as_ref()
+            .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.stream(verified.subject))
+    }
+
+    /// A wait of the caller's share, until what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`OverShare`] when the caller has too many.
+    pub fn wait(&self) -> Result<Held, OverShare> {
+        self.token
+            .as_ref()
+            .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.wait(verified.subject))
     }
 
     /// Completes when the token is no longer valid: it has expired, or its key was withdrawn. A long response must end

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::config::{self, ConfigError, Vars, in_range};
+use crate::shares::SharesConfig;
 
 /// Limit of delay and drain together. The end of the process itself takes about another second.
 const LONGEST_STOP: Duration = Duration::from_secs(24);
@@ -36,6 +37,9 @@ pub struct HttpConfig {
     /// `HTTP_WORKERS`: threads that serve HTTP, 1 to 256. Default 2.
     #[serde(default = "default_workers")]
     pub http_workers: usize,
+    /// The `RATE_LIMIT_*` variables and `TRUSTED_PROXIES`.
+    #[serde(skip)]
+    shares: SharesConfig,
 }
 
 /// The address of probes and metrics.
@@ -76,7 +80,8 @@ impl HttpConfig {
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         check_address("BIND_ADDRESS", vars)?;
-        let config: Self = config::read("", vars)?;
+        let mut config: Self = config::read("", vars)?;
+        config.shares = SharesConfig::from_vars(vars)?;
         in_range("HTTP_STALL_LIMIT_MS", &config.http_stall_limit_ms, &(100..=600_000))?;
         in_range("HTTP_MAX_CONNECTIONS", &config.http_max_connections, &(256..=1_000_000))?;
         in_range("SHUTDOWN_DELAY_MS", &config.shutdown_delay_ms, &(0..=20_000))?;
@@ -91,6 +96,10 @@ impl HttpConfig {
 
     pub(super) fn address(&self, default_port: u16) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.port.unwrap_or(default_port))
+    }
+
+    pub(crate) fn shares(&self) -> &SharesConfig {
+        &self.shares
     }
 
     pub(super) fn max_connections(&self) -> usize {

@@ -11,7 +11,7 @@ use actix_server::Server;
 use actix_service::{ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::{AppConfig, Service};
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, ResponseError, web};
+use actix_web::{App, HttpRequest, ResponseError, web};
 use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use super::limits::Limits;
 use super::refusal::refusal;
 use super::shared_stream::SharedStream;
 use super::stream::TimedStream;
+use crate::auth::guard as auth_guard;
 use crate::problem::Problem;
 use crate::request_id;
 
@@ -163,7 +164,8 @@ async fn close_after(
     ended
 }
 
-async fn no_such_resource() -> Result<&'static str, Problem> {
+async fn no_such_resource(request: HttpRequest) -> Result<&'static str, Problem> {
+    auth_guard::check_open(request.app_data(), &request)?;
     Err(Problem::no_such_resource())
 }
 

@@ -1,6 +1,7 @@
 //! `GET /orders`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use service_kit::auth::Grant;
 use service_kit::problem::Problem;
 
 use super::ORDERS;
@@ -54,11 +55,12 @@ use crate::version_wait::VersionWait;
 )]
 pub(super) async fn handle<Q: OrderQueries>(
     request: HttpRequest,
+    grant: Grant,
     query: web::Query<Vec<(String, String)>>,
     queries: web::Data<Q>,
     version_wait: web::Data<VersionWait>,
     keys: web::Data<CursorKeys>,
 ) -> Result<HttpResponse, Problem> {
     let query = ListQuery::parse(&query)?;
-    list_page::respond(&request, Customers::All, &query, (&**queries, &version_wait, &keys)).await
+    list_page::respond((&request, &grant), Customers::All, &query, (&**queries, &version_wait, &keys)).await
 }

@@ -66,5 +66,5 @@ pub(super) async fn handle<Q: OrderQueries>(
     let customer_id = customer_id::from_path(&request, &grant, customer_id.into_inner())?;
     let query = ListQuery::parse(&query)?;
     let customers = Customers::One(&customer_id);
-    list_page::respond(&request, customers, &query, (&**queries, &version_wait, &keys)).await
+    list_page::respond((&request, &grant), customers, &query, (&**queries, &version_wait, &keys)).await
 }

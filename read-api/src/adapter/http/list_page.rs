@@ -4,6 +4,7 @@ use actix_web::http::header::{CACHE_CONTROL, ContentType, LINK};
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use service_kit::auth::Grant;
 use service_kit::problem::Problem;
 use utoipa::ToSchema;
 
@@ -31,7 +32,7 @@ pub(super) struct ListResponse {
 
 /// Reads the page of the list of these customers that the query names.
 pub(super) async fn respond<Q: OrderQueries>(
-    request: &HttpRequest,
+    (request, grant): (&HttpRequest, &Grant),
     customers: Customers<'_>,
     query: &ListQuery,
     (queries, version_wait, keys): (&Q, &VersionWait, &CursorKeys),
@@ -48,7 +49,8 @@ pub(super) async fn respond<Q: OrderQueries>(
             }
             let read = async || queries.page_at(list.clone(), wanted.clone()).await;
             // On the heap: most requests have no `after`, and their future stays small.
-            Box::pin(version_wait.read_at(&wanted, wait.unwrap_or_default(), read)).await?
+            let limit = wait.unwrap_or_default();
+            Box::pin(version_wait.read_at(&wanted, limit, || grant.wait(), read)).await?
         }
     };
     let next_cursor = page.next.map(|position| keys.sign(customers, query.filter(), position));
