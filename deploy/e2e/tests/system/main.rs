@@ -17,5 +17,6 @@ mod pipelining;
 mod proxy;
 mod rolling_restart;
 mod slow_clients;
+mod smuggling;
 mod stopping;
 mod support;

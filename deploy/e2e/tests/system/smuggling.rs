@@ -57,11 +57,11 @@ async fn send(address: &str, request: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&response).into_owned())
 }
 
-/// Sends the whole table.
-async fn check(system: &System, address: &str) -> Result<()> {
+/// Sends the whole table. Each request gets one response, with this status, and what is hidden in it is not executed.
+async fn check(system: &System, address: &str, status: &str) -> Result<()> {
     for (name, part, version) in TABLE {
         let response = send(address, &request(part, version)).await.context(name)?;
-        ensure!(response.starts_with("HTTP/1.1 400 "), "{name}: {response:?}");
+        ensure!(response.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {response:?}");
         ensure!(response.matches("HTTP/1.").count() == 1, "{name}: {response:?}");
         let orders = system.database.connect().await?.query_one("SELECT count(*) FROM orders", &[]).await?;
         ensure!(orders.get::<_, i64>(0) == 0, "{name}: the hidden request was executed");
@@ -72,7 +72,7 @@ async fn check(system: &System, address: &str) -> Result<()> {
 #[tokio::test]
 async fn an_ambiguous_request_is_refused_and_ends_the_connection() -> Result<()> {
     let system = System::start().await?;
-    check(&system, system.write.url().trim_start_matches("http://")).await
+    check(&system, system.write.url().trim_start_matches("http://"), "400 ").await
 }
 
 #[tokio::test]
@@ -93,5 +93,6 @@ async fn an_ambiguous_request_is_refused_behind_haproxy() -> Result<()> {
          backend write_api\n  server write1 {address}\n"
     );
     let _haproxy = Proxy::start(&program, &["-db", "-f"], port, |_| text).await?;
-    check(&system, &format!("127.0.0.1:{port}")).await
+    // Of length and chunks, HAProxy drops the length: write-api then refuses the request for its content.
+    check(&system, &format!("127.0.0.1:{port}"), "4").await
 }
