@@ -103,6 +103,7 @@ impl Service {
             command
                 .env("ADMIN_PORT", "0")
                 .env("AUTH", "off")
+                .env("API_DOCS", "on")
                 .env("SHUTDOWN_DELAY_MS", "0")
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use metrics::Gauge;
 use service_kit::auth::Grant;
 use service_kit::shares::{Held, OverShare};
@@ -77,7 +78,7 @@ impl Feed {
         &self,
         query: &FeedQuery,
         wait: Duration,
-        grant: &Grant,
+        (request, grant): (&HttpRequest, &Grant),
     ) -> Result<Page, FeedError> {
         let mut ended = pin!(grant.ended());
         let deadline = Instant::now() + wait;
@@ -100,7 +101,7 @@ impl Feed {
                 return Ok(page);
             }
             if slot.is_none() {
-                slot = Some(self.waiter(grant)?);
+                slot = Some(self.waiter(grant.wait(request)?)?);
             }
             checkpoint = page.checkpoint;
             if page.has_more {
@@ -182,8 +183,7 @@ impl Feed {
     }
 
     /// A slot for a request that waits, until it is dropped.
-    fn waiter(&self, grant: &Grant) -> Result<Waiter<'_>, FeedError> {
-        let held = grant.wait()?;
+    fn waiter(&self, held: Held) -> Result<Waiter<'_>, FeedError> {
         match self.waiters.try_acquire() {
             Ok(permit) => {
                 self.waiting.increment(1);

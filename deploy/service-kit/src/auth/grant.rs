@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::verified::Verified;
 use super::{Caller, Right};
+use crate::http::in_flight;
 use crate::problem::Problem;
 use crate::shares::{Held, OverShare};
 use actix_web::dev::Payload;
@@ -77,12 +78,14 @@ impl Grant {
             .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.stream(verified.subject))
     }
 
-    /// A wait of the caller's share, until what is returned is dropped.
+    /// The request begins to wait: a wait of the caller's share, until what is returned is dropped. It no longer counts
+    /// as in flight.
     ///
     /// # Errors
     ///
     /// [`OverShare`] when the caller has too many.
-    pub fn wait(&self) -> Result<Held, OverShare> {
+    pub fn wait(&self, request: &HttpRequest) -> Result<Held, OverShare> {
+        in_flight::begin_wait(request);
         self.token
             .as_ref()
             .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.wait(verified.subject))

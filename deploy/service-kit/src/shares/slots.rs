@@ -14,7 +14,6 @@ pub struct Held(Option<(Slots, u64)>);
 
 impl Held {
     /// Counts for nobody.
-    #[must_use]
     pub const fn uncounted() -> Self {
         Self(None)
     }

@@ -50,7 +50,7 @@ pub(super) async fn respond<Q: OrderQueries>(
             let read = async || queries.page_at(list.clone(), wanted.clone()).await;
             // On the heap: most requests have no `after`, and their future stays small.
             let limit = wait.unwrap_or_default();
-            Box::pin(version_wait.read_at(&wanted, limit, || grant.wait(), read)).await?
+            Box::pin(version_wait.read_at(&wanted, limit, || grant.wait(request), read)).await?
         }
     };
     let next_cursor = page.next.map(|position| keys.sign(customers, query.filter(), position));

@@ -22,12 +22,12 @@ async fn process(key: &TestKey) -> Process {
     process
 }
 
-fn ip(text: &str) -> Option<IpAddr> {
-    Some(text.parse().unwrap())
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
 }
 
 async fn call(process: &Process, token: &str, from: &str) -> Result<(), Reason> {
-    let verified = process.jwt.authenticate(&bearer(token), ip(from)).await.map_err(Refusal::reason)?;
+    let verified = process.jwt.authenticate(&bearer(token), Some(ip(from))).await.map_err(Refusal::reason)?;
     verified.shares.admit(verified.subject).map_err(|error| Refusal::from(error).reason())
 }
 
@@ -46,8 +46,8 @@ async fn forged_tokens_cost_a_bounded_number_of_signature_checks_and_lock_out_no
     let process = process(&key).await;
     let known = token_of(&key, "alice", START + 60);
     assert_eq!(call(&process, &known, "192.0.2.1").await, Ok(()));
-    let forged = |number: usize| token_of(&forger, &format!("{number}"), START + 60);
-    let over = refused(&process, forged, 10 * BURST, "192.0.2.1").await;
+    let wrong = |number: usize| token_of(&forger, &format!("{number}"), START + 60);
+    let over = refused(&process, wrong, 10 * BURST, "192.0.2.1").await;
     assert!(over >= 9 * BURST - 10, "{over}");
     let verifications = process.verifications();
     assert!(verifications <= 70, "{verifications} signatures were checked");
