@@ -183,3 +183,42 @@ fn schema(status: u16, types: &[ProblemType]) -> RefOr<Schema> {
         .required("detail")
         .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::test::{TestRequest, call_service, init_service};
+
+    use super::*;
+
+    /// The status and the policy of each path.
+    async fn responses_of(docs: Option<ApiDocs>) -> Vec<(u16, bool)> {
+        let document = OpenApi::default();
+        let app = App::new().configure(|app| {
+            if let Some(docs) = docs {
+                app.app_data(docs);
+            }
+            serve(app, &document);
+        });
+        let app = init_service(app).await;
+        let mut responses = Vec::new();
+        for path in [DOCUMENT, "/docs", "/docs/", "/docs/swagger-ui.css"] {
+            let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
+            let policy = response.headers().get(CONTENT_SECURITY_POLICY);
+            let has_policy = policy.is_some_and(|policy| {
+                policy.to_str().is_ok_and(|policy| policy.contains("frame-ancestors 'none'"))
+            });
+            responses.push((response.status().as_u16(), has_policy));
+        }
+        responses
+    }
+
+    #[actix_web::test]
+    async fn the_document_and_its_page_are_served_only_if_they_are_switched_on() {
+        let on = responses_of(Some(ApiDocs::On)).await;
+        assert_eq!(on, [(200, false), (307, false), (200, true), (200, true)]);
+        for off in [Some(ApiDocs::Off), None] {
+            assert_eq!(responses_of(off).await, [(404, false); 4], "{off:?}");
+        }
+    }
+}

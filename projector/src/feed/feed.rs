@@ -4,9 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use metrics::Gauge;
-use service_kit::auth::Grant;
 use service_kit::shares::{Held, OverShare};
 use tokio::sync::{Semaphore, TryAcquireError};
 use tokio::time::Instant;
@@ -73,14 +71,16 @@ pub(super) enum FeedError {
 }
 
 impl Feed {
-    /// The next events. If there are none, waits for them up to `wait`, or until the grant has ended.
+    /// The next events. If there are none, waits for them up to `wait`, in the share that `begin` takes, or until the
+    /// grant has `ended`.
     pub(super) async fn page(
         &self,
         query: &FeedQuery,
         wait: Duration,
-        (request, grant): (&HttpRequest, &Grant),
+        ended: impl Future<Output = ()>,
+        begin: impl Fn() -> Result<Held, OverShare>,
     ) -> Result<Page, FeedError> {
-        let mut ended = pin!(grant.ended());
+        let mut ended = pin!(ended);
         let deadline = Instant::now() + wait;
         let mut size = Size::for_limit(query.limit());
         let mut checkpoint = self.checkpoint(query.after()).await?;
@@ -101,7 +101,7 @@ impl Feed {
                 return Ok(page);
             }
             if slot.is_none() {
-                slot = Some(self.waiter(grant.wait(request)?)?);
+                slot = Some(self.waiter(begin()?)?);
             }
             checkpoint = page.checkpoint;
             if page.has_more {

@@ -126,7 +126,7 @@ async fn a_missing_migration_is_named_until_it_is_applied() -> Result<()> {
     until_not_ready_because(&replica.admin_url, "SELECT on order_summary.").await
 }
 
-/// A search_path that is set elsewhere than in the URL must not make the process read other tables.
+/// A `search_path` that is set elsewhere than in the URL must not make the process read other tables.
 #[tokio::test]
 async fn tables_of_another_schema_are_named() -> Result<()> {
     let database = TestDatabase::create().await?;

@@ -19,7 +19,8 @@ const SCHEME_DESCRIPTION: &str = "An access token: a JWT of the configured issue
 const REQUEST_ID: &str = "X-Request-Id";
 
 /// The document with the bearer scheme, and for each of `operations` (path and access) its `security`, its responses
-/// 401, 403 and 429, and `X-Request-Id`. A path that is not listed gets the right that nobody has, as an undeclared route.
+/// 401, 403 and 429, and `X-Request-Id`. A path that is not listed gets the right that nobody has, as an undeclared
+/// route.
 #[must_use]
 pub fn secured(mut document: OpenApi, operations: &[(&str, Access)]) -> OpenApi {
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");

@@ -82,8 +82,8 @@ pub const TOO_MANY_REQUESTS: ProblemType = ProblemType {
     status: 429,
     slug: "too-many-requests",
     title: "Too many requests",
-    when: "The caller is over its share: requests a second, or streams or waits at once. Nothing was done; send the same \
-        request again after `Retry-After`, and fewer of them.",
+    when: "The caller is over its share: requests a second, or streams or waits at once. Nothing was done; send the \
+        same request again after `Retry-After`, and fewer of them.",
 };
 
 /// 503: nothing was done, and the same request may succeed in a second.

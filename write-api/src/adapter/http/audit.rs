@@ -17,7 +17,7 @@ use super::REPLAYED;
 /// The command was dropped while it ran, because it panicked or the process has ended. It may have been stored.
 const ABANDONED: &str = "abandoned";
 
-/// The lines of commands without a valid token: one a second.
+/// The lines of commands without a valid token, and of those over a share: one a second.
 static ANONYMOUS: OncePerSecond = OncePerSecond::new();
 
 /// The order of a request whose path does not name it.
@@ -118,10 +118,10 @@ pub(super) struct Line<'a> {
     outcome: &'static str,
     #[serde(rename = "request.id", skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    /// How many commands without a valid token there were since the last such line.
+    /// How many commands without a valid token, or over a share, there were since the last such line.
     #[serde(skip_serializing_if = "Option::is_none")]
     times: Option<u64>,
-    /// There was no valid token.
+    /// There was no valid token, or its subject is over its share.
     #[serde(skip)]
     is_anonymous: bool,
     /// Its line may be dropped: nothing was done.
@@ -129,7 +129,8 @@ pub(super) struct Line<'a> {
     is_unrecorded: bool,
 }
 
-/// Adds it to the log. Anybody can send commands without a token: if each had a line, they could fill the log.
+/// Adds it to the log. Anybody can send commands without a token, and any caller too many: if each had a line, they
+/// could fill the log.
 pub(super) fn write(line: &Line<'_>) {
     let times = if line.is_anonymous { ANONYMOUS.count() } else { None };
     if line.is_anonymous && times.is_none() {
