@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use service_kit::shares::{Held, OverShare};
 use service_kit::tasks::CriticalTasks;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -34,6 +35,9 @@ pub enum WaitError {
     /// The read model cannot be queried.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// The caller already has the maximum number of waiting requests.
+    #[error(transparent)]
+    OverShare(#[from] OverShare),
     /// The maximum number of requests already wait.
     #[error("too many requests are waiting for a version of an order")]
     TooMany,
@@ -73,9 +77,15 @@ impl VersionWait {
         Self { waiters, slots: Semaphore::new(max_waiters) }
     }
 
-    /// Returns the order as soon as it has the wanted version or a later one; waits up to `limit`.
-    pub async fn reach(&self, wanted: WantedVersion, limit: Duration) -> Result<OrderDetail, WaitError> {
-        let _slot = self.slot(&wanted, limit)?;
+    /// Returns the order as soon as it has the wanted version or a later one; waits up to `limit`, in the share that
+    /// `begin` takes.
+    pub async fn reach(
+        &self,
+        wanted: WantedVersion,
+        limit: Duration,
+        begin: impl FnOnce() -> Result<Held, OverShare>,
+    ) -> Result<OrderDetail, WaitError> {
+        let _slot = self.slot(&wanted, limit, begin)?;
         self.wait(wanted, limit).await
     }
 
@@ -86,12 +96,13 @@ impl VersionWait {
         &self,
         wanted: &WantedVersion,
         limit: Duration,
+        begin: impl FnOnce() -> Result<Held, OverShare>,
         read: impl AsyncFn() -> Result<Option<T>, QueryError>,
     ) -> Result<T, WaitError> {
         if let Some(response) = read().await? {
             return Ok(response);
         }
-        let _slot = self.slot(wanted, limit)?;
+        let _slot = self.slot(wanted, limit, begin)?;
         let deadline = Instant::now() + limit;
         let mut pause = POLL_PAUSE;
         loop {
@@ -104,11 +115,17 @@ impl VersionWait {
         }
     }
 
-    fn slot(&self, wanted: &WantedVersion, limit: Duration) -> Result<SemaphorePermit<'_>, WaitError> {
+    fn slot(
+        &self,
+        wanted: &WantedVersion,
+        limit: Duration,
+        begin: impl FnOnce() -> Result<Held, OverShare>,
+    ) -> Result<(Held, SemaphorePermit<'_>), WaitError> {
         if limit.is_zero() {
             return Err(WaitError::Behind { min_version: wanted.version });
         }
-        self.slots.try_acquire().map_err(|_| WaitError::TooMany)
+        let held = begin()?;
+        Ok((held, self.slots.try_acquire().map_err(|_| WaitError::TooMany)?))
     }
 
     async fn wait(&self, wanted: WantedVersion, limit: Duration) -> Result<OrderDetail, WaitError> {
@@ -251,7 +268,7 @@ mod tests {
         let watch = Arc::new(EmptyTable { duration, polls: AtomicU32::new(0) });
         let waits = VersionWait::start(Arc::clone(&watch), 2, &CriticalTasks::new(CancellationToken::new()));
         let wanted = |id| WantedVersion { order_id: Uuid::from_u128(id), version: 1, customer_id: None };
-        let reach = |id| waits.reach(wanted(id), Duration::from_secs(10));
+        let reach = |id| waits.reach(wanted(id), Duration::from_secs(10), || Ok(Held::uncounted()));
         let (first, second) = tokio::join!(reach(1), reach(2));
         assert!(matches!((first, second), (Err(WaitError::Behind { .. }), Err(WaitError::Behind { .. }))));
         watch.polls.load(Ordering::Relaxed)

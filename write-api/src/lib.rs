@@ -111,8 +111,10 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let admin = Admin::start(&config.admin, default_ports::WRITE_API_ADMIN, &health, &registry, metrics)?;
     let writer = web::Data::from(writer);
     let memory_tasks = tasks.clone();
+    // The queue and its budget limit commands. A lower limit would leave a part of the queue unused.
+    let http_config = config.http.clone().with_in_flight_at_least(config.write_queue);
     let server = service_kit::http::bind(
-        &config.http,
+        &http_config,
         default_ports::WRITE_API,
         clients,
         admin,

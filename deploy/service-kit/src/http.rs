@@ -5,11 +5,13 @@
 //! | [`admin`] | the listener for probes and metrics |
 //! | [`config`] | the variables |
 //! | [`connection`], [`limits`] | the phase of a connection and its deadline |
+//! | [`cors`] | pages of other origins |
 //! | [`descriptors`] | divides the file descriptors |
 //! | [`exchange`] | runs before each handler and after each response |
 //! | [`stream`], [`timer`] | a stream with deadlines, one request at a time |
 //! | [`head_end`], [`chunks_end`] | find the end of a request |
 //! | [`read_quota`] | limits reads ahead of work |
+//! | [`in_flight`] | limits the requests without a response |
 //! | [`heartbeat`] | whether the threads still run |
 //! | [`listener`] | combines the parts |
 //! | [`probes`] | `/livez` and `/readyz` |
@@ -22,10 +24,12 @@ mod chunks_end;
 mod config;
 mod connection;
 mod connection_metrics;
+mod cors;
 mod descriptors;
 mod exchange;
 mod head_end;
 mod heartbeat;
+pub(crate) mod in_flight;
 mod limits;
 mod listener;
 mod probes;
@@ -49,6 +53,7 @@ pub use self::config::{AdminConfig, HttpConfig};
 use self::connection_metrics::ConnectionMetrics;
 pub use self::descriptors::Served;
 pub use self::heartbeat::Heartbeats;
+use self::in_flight::MaxInFlight;
 use self::limits::Limits;
 use self::listener::{Listener, listen};
 use crate::auth::Authenticator;
@@ -125,11 +130,14 @@ where
         limits: Limits::with_stall_limit(config.stall_limit()),
         drain_limit_s: config.drain_limit_s(),
         metrics: ConnectionMetrics::register(admin.registry(), "api"),
+        cors: config.cors_origins().clone(),
+        in_flight: MaxInFlight::register(admin.registry(), "api", config.max_in_flight()),
         closing: stop.begun.clone(),
         heartbeats: admin.heartbeats().clone(),
     };
+    let api_docs = config.api_docs();
     let routes = move |app: &mut web::ServiceConfig| {
-        app.app_data(authenticator.clone());
+        app.app_data(authenticator.clone()).app_data(api_docs);
         routes(app);
     };
     let running = listener.serve(routes).map_err(failed)?;

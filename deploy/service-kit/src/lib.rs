@@ -19,6 +19,7 @@
 //! | [`problem`] | RFC 9457 problem documents |
 //! | [`request_id`] | `X-Request-Id` |
 //! | [`resource`] | resources with 405 for wrong methods, and a tracing span |
+//! | [`shares`] | how much one caller may use |
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
 //! | [`stored_time`] | reads any `timestamptz` |
 //! | [`tasks`] | background tasks; the process ends if one dies |
@@ -46,6 +47,8 @@ pub mod request_id;
 #[cfg(feature = "web")]
 pub mod resource;
 mod secret_file;
+#[cfg(feature = "web")]
+pub mod shares;
 pub mod shutdown;
 mod span_fields;
 pub mod stored_time;

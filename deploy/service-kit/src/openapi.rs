@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::Arc;
 
-use actix_web::http::header::{ContentEncoding, ContentType};
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, ContentEncoding, ContentType, LOCATION, REFERRER_POLICY,
+};
 use actix_web::web::Bytes;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::HeaderBuilder;
@@ -26,20 +29,49 @@ use crate::resource::get_resource;
 
 const DOCUMENT: &str = "/openapi.json";
 
-/// Serves the document at `/openapi.json`, and a page to read and try it at `/docs/`. The page's files are in the
-/// binary.
+/// Only resources of this origin. The page sets styles in its elements, and has pictures in its style sheet.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
+                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `API_DOCS`: whether the document and its page are served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ApiDocs {
+    On,
+    #[default]
+    Off,
+}
+
+impl ApiDocs {
+    fn check(request: &HttpRequest) -> Result<(), Problem> {
+        match request.app_data() {
+            Some(Self::On) => Ok(()),
+            Some(Self::Off) | None => Err(Problem::no_such_resource()),
+        }
+    }
+}
+
+/// With `API_DOCS=on`, serves the document at `/openapi.json`, and a page to read and try it at `/docs/`. The page's
+/// files are in the binary.
 pub fn serve(app: &mut web::ServiceConfig, document: &OpenApi) {
     // Never empty: JSON can represent every document.
     let document = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
-    let get_document = move || {
+    let get_document = move |request: HttpRequest| {
         let document = document.clone();
-        async { HttpResponse::Ok().content_type(ContentType::json()).body(document) }
+        let respond = |()| HttpResponse::Ok().content_type(ContentType::json()).body(document);
+        ready(ApiDocs::check(&request).map(respond))
     };
     let page = Arc::new(Config::new([DOCUMENT]));
-    let get_page = move |path: web::Path<String>| ready(asset(&path, &page));
+    let get_page = move |request: HttpRequest, path: web::Path<String>| {
+        ready(ApiDocs::check(&request).and_then(|()| asset(&path, &page)))
+    };
+    let to_page = |request: HttpRequest| {
+        let respond = |()| HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs/")).finish();
+        ready(ApiDocs::check(&request).map(respond))
+    };
     app.service(get_resource(DOCUMENT, Access::Open, web::route().to(get_document)))
         .service(get_resource("/docs/{path:.*}", Access::Open, web::route().to(get_page)))
-        .service(web::redirect("/docs", "/docs/"));
+        .service(get_resource("/docs", Access::Open, web::route().to(to_page)));
 }
 
 /// A file of the page.
@@ -53,6 +85,7 @@ fn asset(path: &str, page: &Arc<Config<'static>>) -> Result<HttpResponse, Proble
     if file.gzpipped {
         response.insert_header(ContentEncoding::Gzip);
     }
+    response.insert_header((CONTENT_SECURITY_POLICY, POLICY)).insert_header((REFERRER_POLICY, "no-referrer"));
     Ok(response.content_type(file.content_type).body(file.bytes.into_owned()))
 }
 
@@ -109,7 +142,7 @@ fn response(status: u16, types: &[ProblemType]) -> Response {
     let mut response = ResponseBuilder::new()
         .description(description.join("\n\n"))
         .content("application/problem+json", content);
-    if status == 503 {
+    if types.iter().any(ProblemType::is_transient) {
         let seconds = HeaderBuilder::new().schema(Some(Object::with_type(Type::Integer)));
         response = response.header("Retry-After", seconds.description(Some("Seconds to wait.")).build());
     }
@@ -149,4 +182,43 @@ fn schema(status: u16, types: &[ProblemType]) -> RefOr<Schema> {
         .required("status")
         .required("detail")
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::test::{TestRequest, call_service, init_service};
+
+    use super::*;
+
+    /// The status and the policy of each path.
+    async fn responses_of(docs: Option<ApiDocs>) -> Vec<(u16, bool)> {
+        let document = OpenApi::default();
+        let app = App::new().configure(|app| {
+            if let Some(docs) = docs {
+                app.app_data(docs);
+            }
+            serve(app, &document);
+        });
+        let app = init_service(app).await;
+        let mut responses = Vec::new();
+        for path in [DOCUMENT, "/docs", "/docs/", "/docs/swagger-ui.css"] {
+            let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
+            let policy = response.headers().get(CONTENT_SECURITY_POLICY);
+            let has_policy = policy.is_some_and(|policy| {
+                policy.to_str().is_ok_and(|policy| policy.contains("frame-ancestors 'none'"))
+            });
+            responses.push((response.status().as_u16(), has_policy));
+        }
+        responses
+    }
+
+    #[actix_web::test]
+    async fn the_document_and_its_page_are_served_only_if_they_are_switched_on() {
+        let on = responses_of(Some(ApiDocs::On)).await;
+        assert_eq!(on, [(200, false), (307, false), (200, true), (200, true)]);
+        for off in [Some(ApiDocs::Off), None] {
+            assert_eq!(responses_of(off).await, [(404, false); 4], "{off:?}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 pub use self::field_error::FieldError;
 pub use self::problem_type::{
     HEAD_TOO_LARGE, HEAD_TOO_SLOW, INSUFFICIENT_SCOPE, INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED,
-    NO_SUCH_RESOURCE, NOT_LOCAL, ProblemType, UNAUTHENTICATED, UNAVAILABLE,
+    NO_SUCH_RESOURCE, NOT_LOCAL, ProblemType, TOO_MANY_REQUESTS, UNAUTHENTICATED, UNAVAILABLE,
 };
 
 /// The most parameters that `detail` names.
@@ -54,7 +54,7 @@ fn serialize_type<S: Serializer>(slug: &&str, serializer: S) -> Result<S::Ok, S:
 }
 
 impl ProblemType {
-    /// A problem of this type. With status 503 it has `Retry-After: 1`.
+    /// A problem of this type. With status 429 or 503 it has `Retry-After: 1`.
     pub fn with(&self, detail: impl Into<String>) -> Problem {
         Problem {
             slug: self.slug,
@@ -63,7 +63,7 @@ impl ProblemType {
             detail: detail.into(),
             errors: Vec::new(),
             members: None,
-            retry_after_s: (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+            retry_after_s: self.is_transient().then_some(1),
             header: None,
         }
     }

@@ -95,13 +95,15 @@ impl Service {
             let mut command = Command::new(program);
             // Those of the person who runs this would be mixed with those given here.
             for (name, _) in std::env::vars_os() {
-                if name.as_encoded_bytes().starts_with(b"AUTH_") {
+                let name_bytes = name.as_encoded_bytes();
+                if [&b"AUTH_"[..], b"RATE_LIMIT_"].iter().any(|prefix| name_bytes.starts_with(prefix)) {
                     command.env_remove(name);
                 }
             }
             command
                 .env("ADMIN_PORT", "0")
                 .env("AUTH", "off")
+                .env("API_DOCS", "on")
                 .env("SHUTDOWN_DELAY_MS", "0")
                 .env("DATABASE_URL", database_url)
                 .env("BIND_ADDRESS", "127.0.0.1")

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::Gauge;
+use service_kit::shares::{Held, OverShare};
 use tokio::sync::{Semaphore, TryAcquireError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,9 @@ pub(super) enum FeedError {
     /// Events are not logged.
     #[error("the event log is switched off")]
     NotLogged,
+    /// Too many requests of this caller wait.
+    #[error(transparent)]
+    OverShare(#[from] OverShare),
     /// Too many requests wait.
     #[error("too many requests wait for events")]
     TooManyWait,
@@ -67,12 +71,14 @@ pub(super) enum FeedError {
 }
 
 impl Feed {
-    /// The next events. If there are none, waits for them up to `wait`, or until the grant has `ended`.
+    /// The next events. If there are none, waits for them up to `wait`, in the share that `begin` takes, or until the
+    /// grant has `ended`.
     pub(super) async fn page(
         &self,
         query: &FeedQuery,
         wait: Duration,
         ended: impl Future<Output = ()>,
+        begin: impl Fn() -> Result<Held, OverShare>,
     ) -> Result<Page, FeedError> {
         let mut ended = pin!(ended);
         let deadline = Instant::now() + wait;
@@ -95,7 +101,7 @@ impl Feed {
                 return Ok(page);
             }
             if slot.is_none() {
-                slot = Some(self.waiter()?);
+                slot = Some(self.waiter(begin()?)?);
             }
             checkpoint = page.checkpoint;
             if page.has_more {
@@ -177,11 +183,11 @@ impl Feed {
     }
 
     /// A slot for a request that waits, until it is dropped.
-    fn waiter(&self) -> Result<Waiter<'_>, FeedError> {
+    fn waiter(&self, held: Held) -> Result<Waiter<'_>, FeedError> {
         match self.waiters.try_acquire() {
             Ok(permit) => {
                 self.waiting.increment(1);
-                Ok(Waiter { feed: self, _permit: permit })
+                Ok(Waiter { feed: self, _held: held, _permit: permit })
             }
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => Err(FeedError::TooManyWait),
         }
@@ -200,6 +206,7 @@ impl Feed {
 
 struct Waiter<'a> {
     feed: &'a Feed,
+    _held: Held,
     _permit: tokio::sync::SemaphorePermit<'a>,
 }
 

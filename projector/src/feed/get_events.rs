@@ -62,7 +62,7 @@ pub(super) async fn handle(
     let query = FeedQuery::parse(&query).inspect_err(|_| counters.failed.increment(1))?;
     let wait: Option<Duration> = wait(&request, MAX_WAIT_S);
     let page = feed
-        .page(&query, wait.unwrap_or_default(), grant.ended())
+        .page(&query, wait.unwrap_or_default(), grant.ended(), || grant.wait(&request))
         .await
         .inspect_err(|_| counters.failed.increment(1))?;
     counters.events.increment(page.events.try_into().unwrap_or(u64::MAX));

@@ -78,6 +78,7 @@ impl From<FeedError> for Problem {
                 .with_member("position", last.position),
             FeedError::Expired => EXPIRED.with(EXPIRED.when),
             FeedError::NotLogged => NOT_LOGGED.with(NOT_LOGGED.when),
+            FeedError::OverShare(error) => error.into(),
             FeedError::TooManyWait => {
                 busy("too many requests wait for events", "Too many requests wait for events.")
             }

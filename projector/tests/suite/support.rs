@@ -116,6 +116,7 @@ pub(crate) fn vars_of(database_url: &str) -> Vec<(String, String)> {
         ("PORT", "0"),
         ("ADMIN_PORT", "0"),
         ("AUTH", "off"),
+        ("API_DOCS", "on"),
         ("SHUTDOWN_DELAY_MS", "0"),
     ];
     vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()

@@ -10,6 +10,7 @@ use read_api::model::WantedVersion;
 use read_api::version_wait::{VersionWait, WaitError};
 use reqwest::StatusCode;
 use service_kit::database::DatabaseConfig;
+use service_kit::shares::Held;
 use service_kit::tasks::CriticalTasks;
 use testkit::test_database::TestDatabase;
 use testkit::wait;
@@ -53,11 +54,12 @@ fn wanted(order: u128) -> WantedVersion {
 async fn a_wait_beyond_the_maximum_is_refused_until_another_one_ends() -> Result<()> {
     let database = TestDatabase::create().await?;
     let waits = VersionWait::start(watch(&database)?, 1, &CriticalTasks::new(CancellationToken::new()));
-    let first = waits.reach(wanted(1), Duration::from_millis(300));
+    let uncounted = || Ok(Held::uncounted());
+    let first = waits.reach(wanted(1), Duration::from_millis(300), uncounted);
     // `first` is polled first, and takes the slot.
-    let (first, second) = tokio::join!(biased; first, waits.reach(wanted(2), SOON));
+    let (first, second) = tokio::join!(biased; first, waits.reach(wanted(2), SOON, uncounted));
     assert!(matches!((first, second), (Err(WaitError::Behind { .. }), Err(WaitError::TooMany))));
-    let third = waits.reach(wanted(3), Duration::from_millis(1)).await;
+    let third = waits.reach(wanted(3), Duration::from_millis(1), uncounted).await;
     assert!(matches!(third, Err(WaitError::Behind { .. })), "the slot is free again");
     Ok(())
 }

@@ -44,6 +44,7 @@ impl Replica {
             ("PORT", "0"),
             ("ADMIN_PORT", "0"),
             ("AUTH", "off"),
+            ("API_DOCS", "on"),
             ("SHUTDOWN_DELAY_MS", "0"),
         ];
         let common = common.iter().filter(|(name, _)| vars.iter().all(|(other, _)| name != other));

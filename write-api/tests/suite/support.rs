@@ -79,6 +79,7 @@ impl Replica {
             ("PORT", "0"),
             ("ADMIN_PORT", "0"),
             ("AUTH", "off"),
+            ("API_DOCS", "on"),
             ("SHUTDOWN_DELAY_MS", "0"),
         ];
         let is_given = |name: &str| vars.iter().any(|(given, _)| *given == name);

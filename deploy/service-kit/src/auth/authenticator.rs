@@ -1,5 +1,6 @@
 //! Verifies the tokens of callers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::config::ConfigError;
 use crate::health::Health;
 use crate::http::HttpConfig;
 use crate::metrics::Registry;
+use crate::shares::{Address, FairShares, OverShare};
 
 /// How often a process without authentication says so.
 const WARN_EVERY: Duration = Duration::from_mins(10);
@@ -47,6 +49,7 @@ pub struct JwtAuthenticator {
     /// The log lines of callers whose token is missing or not valid.
     lines: Lines,
     forbidden: Arc<Forbidden>,
+    shares: Arc<FairShares>,
     clock: Clock,
 }
 
@@ -78,15 +81,21 @@ impl Authenticator {
             KeySource::Url(url) => Source::url(url.clone()),
             KeySource::File(path) => Source::File(path.clone()),
         };
-        let (jwt, keeper) = JwtAuthenticator::new(rules, source, Arc::new(Utc::now), health, registry);
+        let shares = FairShares::new(http.shares(), registry);
+        let clock = Arc::new(Utc::now);
+        let (jwt, keeper) = JwtAuthenticator::new(rules, source, shares, clock, health, registry);
         Ok((Self::Jwt(Arc::new(jwt)), keeper.run().boxed()))
     }
 
     /// The caller; `None` with `AUTH=off`. Waits only if the key of the token must be fetched.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Arc<Verified>>, Refusal> {
+    pub(super) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Option<Arc<Verified>>, Refusal> {
         match self {
             Self::Off => Ok(None),
-            Self::Jwt(jwt) => jwt.authenticate(headers).await.map(Some),
+            Self::Jwt(jwt) => jwt.authenticate(headers, peer).await.map(Some),
         }
     }
 }
@@ -95,6 +104,7 @@ impl JwtAuthenticator {
     pub(super) fn new(
         rules: Rules,
         source: Source,
+        shares: FairShares,
         clock: Clock,
         health: &Health,
         registry: &Registry,
@@ -107,32 +117,65 @@ impl JwtAuthenticator {
         let cache = Arc::new(Cache::new());
         let stale = Arc::clone(&cache);
         let (keeper, keys) = Keeper::new(source, rules.algorithms().into(), reports, move || stale.clear());
-        let metrics = Metrics::register(registry);
+        let (metrics, shares) = (Metrics::register(registry), Arc::new(shares));
         let forbidden = Arc::new(Forbidden::new(metrics.counter(Reason::InsufficientScope)));
-        let jwt = Self { rules, keys, cache, metrics, lines: Lines::new(), forbidden, clock };
+        let jwt = Self { rules, keys, cache, metrics, lines: Lines::new(), forbidden, shares, clock };
         (jwt, keeper)
     }
 
-    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Verified>, Refusal> {
+    /// The caller. A request without a valid token counts for the address that it comes from.
+    pub(super) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Arc<Verified>, Refusal> {
         let token = bearer::token(headers);
         let verified = match (self.keys.generation(), token) {
             (None, _) => Err(Refusal::NoKeys),
             (_, Err(error)) => Err(error.into()),
-            (Some(generation), Ok(token)) => self.verify_once(generation, token).await,
+            (Some(generation), Ok(token)) => {
+                self.verify_once(generation, token, || self.shares.address(peer, headers)).await
+            }
         };
-        verified.inspect_err(|refusal| {
-            self.metrics.refused(refusal.reason());
-            refusal.log(&self.lines, token.ok());
-        })
+        verified.map_err(|refusal| self.refuse(refusal, headers, peer, token.ok()))
     }
 
-    async fn verify_once(&self, generation: u64, token: &str) -> Result<Arc<Verified>, Refusal> {
+    /// Counts a request that needs no token.
+    pub(super) fn admit_anonymous(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), OverShare> {
+        self.shares.admit_anonymous(self.shares.address(peer, headers))
+    }
+
+    /// What the caller gets: an address that sends too much does not learn what is wrong.
+    fn refuse(
+        &self,
+        refusal: Refusal,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+        token: Option<&str>,
+    ) -> Refusal {
+        let is_over_share = matches!(refusal, Refusal::OverShare(_));
+        let admitted = if is_over_share { Ok(()) } else { self.admit_anonymous(headers, peer) };
+        let refusal = admitted.map_or_else(Refusal::from, |()| refusal);
+        self.metrics.refused(refusal.reason());
+        if !matches!(refusal, Refusal::OverShare(_)) {
+            refusal.log(&self.lines, token);
+        }
+        refusal
+    }
+
+    /// A token in the cache is valid, wherever it comes from.
+    async fn verify_once(
+        &self,
+        generation: u64,
+        token: &str,
+        address: impl FnOnce() -> Address,
+    ) -> Result<Arc<Verified>, Refusal> {
         let hash = TokenHash::of(token);
         if let Some(verified) = self.cache.get(hash, generation, (self.clock)()) {
             return Ok(verified);
         }
         // Boxed: it is rare, and would make each request larger.
-        let verified = Arc::new(Box::pin(self.verify(token)).await?);
+        let verified = Arc::new(Box::pin(self.verify(token, address())).await?);
         let exp = verified.caller.exp;
         // Within the leeway it is verified each time.
         if (self.clock)() < exp {
@@ -141,7 +184,7 @@ impl JwtAuthenticator {
         Ok(verified)
     }
 
-    async fn verify(&self, token: &str) -> Result<Verified, Refusal> {
+    async fn verify(&self, token: &str, address: Address) -> Result<Verified, Refusal> {
         let unverified = Unverified::parse(token, &self.rules)?;
         let kid = unverified.kid();
         let mut version = self.keys.current();
@@ -149,16 +192,30 @@ impl JwtAuthenticator {
             version = self.keys.fetch_for(kid).await?;
         }
         let key = version.keys.find(kid).ok_or_else(|| self.unknown_key())?;
+        self.shares.may_verify(address)?;
         self.metrics.verifications.increment(1);
-        let caller = unverified.verify(key, &self.rules, (self.clock)())?;
-        let (keys, clock, forbidden) =
-            (Arc::clone(&self.keys), Arc::clone(&self.clock), Arc::clone(&self.forbidden));
-        Ok(Verified { caller, kid: kid.into(), version, keys, clock, forbidden })
+        let caller = unverified.verify(key, &self.rules, (self.clock)());
+        let caller = caller.inspect_err(|_| self.shares.count_unverified(address))?;
+        Ok(Verified {
+            kid: kid.into(),
+            version,
+            subject: self.shares.subject(caller.subject(), caller.customer().is_none()),
+            caller,
+            keys: Arc::clone(&self.keys),
+            clock: Arc::clone(&self.clock),
+            forbidden: Arc::clone(&self.forbidden),
+            shares: Arc::clone(&self.shares),
+        })
     }
 
     #[cfg(test)]
     pub(super) fn cache_len(&self) -> usize {
         self.cache.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn shares(&self) -> &FairShares {
+        &self.shares
     }
 
     /// The last key may have gone meanwhile.

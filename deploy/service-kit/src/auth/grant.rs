@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::verified::Verified;
 use super::{Caller, Right};
+use crate::http::in_flight;
 use crate::problem::Problem;
+use crate::shares::{Held, OverShare};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
@@ -63,6 +65,30 @@ impl Grant {
     #[must_use]
     pub fn scope(&self) -> Option<&'static str> {
         self.token.as_ref().map(|(_, scope)| *scope)
+    }
+
+    /// A stream of the caller's share, until what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`OverShare`] when the caller has too many.
+    pub fn stream(&self) -> Result<Held, OverShare> {
+        self.token
+            .as_ref()
+            .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.stream(verified.subject))
+    }
+
+    /// The request begins to wait: a wait of the caller's share, until what is returned is dropped. It no longer counts
+    /// as in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`OverShare`] when the caller has too many.
+    pub fn wait(&self, request: &HttpRequest) -> Result<Held, OverShare> {
+        in_flight::begin_wait(request);
+        self.token
+            .as_ref()
+            .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.wait(verified.subject))
     }
 
     /// Completes when the token is no longer valid: it has expired, or its key was withdrawn. A long response must end

@@ -1,31 +1,53 @@
 //! Runs before each handler.
 
-use actix_web::HttpMessage;
+use std::net::IpAddr;
+
 use actix_web::dev::ServiceRequest;
+use actix_web::{HttpMessage, HttpRequest};
 
 use super::refusal::Refusal;
 use super::{Access, Authenticator, Grant, access, local};
 use crate::problem::Problem;
 
-/// Checks the caller, and leaves its [`Grant`] for the handler. No byte of the body is read before.
+/// Checks the caller and its share, and leaves its [`Grant`] for the handler. No byte of the body is read before.
 pub(crate) async fn check(request: &ServiceRequest, access: Access) -> Result<(), Problem> {
-    let Access::Needs(rights) = access else { return Ok(()) };
-    let Some(authenticator) = request.app_data::<Authenticator>() else {
+    let authenticator = request.app_data::<Authenticator>();
+    let Access::Needs(rights) = access else { return check_open(authenticator, request.request()) };
+    let Some(authenticator) = authenticator else {
         tracing::error!("a resource that is not open has no authenticator");
         return Err(Problem::internal());
     };
-    let verified = authenticator.authenticate(request.headers()).await;
+    let verified = authenticator.authenticate(request.headers(), peer(request.request())).await;
     let grant = match verified.map_err(Refusal::problem)? {
         None => {
             local::check(request)?;
             Grant::unlimited()
         }
-        Some(verified) => access::grant(&verified, rights).ok_or_else(|| {
-            // For the audit line.
-            request.extensions_mut().insert(verified.caller.clone());
-            verified.forbidden.refuse(&verified.caller, rights)
-        })?,
+        Some(verified) => {
+            verified.shares.admit(verified.subject)?;
+            access::grant(&verified, rights).ok_or_else(|| {
+                // For the audit line.
+                request.extensions_mut().insert(verified.caller.clone());
+                verified.forbidden.refuse(&verified.caller, rights)
+            })?
+        }
     };
     request.extensions_mut().insert(grant);
     Ok(())
+}
+
+/// Checks the share of a request that needs no token. Without an authenticator there are none, nor at probes: to refuse
+/// them would end a healthy process.
+pub(crate) fn check_open(
+    authenticator: Option<&Authenticator>,
+    request: &HttpRequest,
+) -> Result<(), Problem> {
+    match authenticator {
+        None | Some(Authenticator::Off) => Ok(()),
+        Some(Authenticator::Jwt(jwt)) => Ok(jwt.admit_anonymous(request.headers(), peer(request))?),
+    }
+}
+
+fn peer(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|address| address.ip())
 }

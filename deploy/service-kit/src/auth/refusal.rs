@@ -8,6 +8,7 @@ use super::metrics::Reason;
 use super::token::{self, TokenError};
 use crate::overload::OncePerSecond;
 use crate::problem::{FieldError, Problem, UNAUTHENTICATED};
+use crate::shares::OverShare;
 
 /// The limiters of the log line, one for each reason: what anybody can cause must not hide what an operator must see.
 pub(super) struct Lines(BTreeMap<Reason, OncePerSecond>);
@@ -29,12 +30,15 @@ pub(super) enum Refusal {
     Bearer(#[from] BearerError),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(transparent)]
+    OverShare(#[from] OverShare),
 }
 
 impl Refusal {
     /// All 401 have the same body.
     pub(super) fn problem(self) -> Problem {
         let challenge = match self {
+            Self::OverShare(error) => return error.into(),
             Self::NoKeys => return Problem::unavailable("The keys that verify tokens are not known."),
             Self::Key(_) => return Problem::unavailable("The key of the token cannot be fetched now."),
             Self::Bearer(BearerError::Twice) => {
@@ -54,6 +58,7 @@ impl Refusal {
             Self::Bearer(BearerError::Twice) => Reason::TwoHeaders,
             Self::Bearer(BearerError::Malformed | BearerError::TooLong) => Reason::Malformed,
             Self::Token(error) => reason(error),
+            Self::OverShare(_) => Reason::TooManyRequests,
         }
     }
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::Caller;
 use super::forbidden::Forbidden;
 use super::keys::{KeyVersion, Keys};
+use crate::shares::{FairShares, Subject};
 
 /// The longest time between two reads of the system clock, which may be set.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
@@ -24,6 +25,8 @@ pub(super) struct Verified {
     pub(super) keys: Arc<Keys>,
     pub(super) clock: Clock,
     pub(super) forbidden: Arc<Forbidden>,
+    pub(super) shares: Arc<FairShares>,
+    pub(super) subject: Subject,
 }
 
 impl Verified {

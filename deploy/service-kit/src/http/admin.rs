@@ -13,7 +13,9 @@ use actix_web::web;
 
 use tokio_util::sync::CancellationToken;
 
+use super::cors::CorsOrigins;
 use super::descriptors::raise_limit;
+use super::in_flight::MaxInFlight;
 use super::probes;
 use super::{AdminConfig, BindError, ConnectionMetrics, Heartbeats, Limits, Listener, listen};
 use crate::health::Health;
@@ -65,6 +67,8 @@ impl Admin {
             limits: Limits { keep_alive: KEEP_ALIVE, ..Limits::with_stall_limit(STALL_LIMIT) },
             drain_limit_s: 0,
             metrics: ConnectionMetrics::register(registry, "admin"),
+            cors: CorsOrigins::default(),
+            in_flight: MaxInFlight::register(registry, "admin", MAX_CONNECTIONS),
             closing: CancellationToken::new(),
             heartbeats: Heartbeats::default(),
         };
@@ -139,13 +143,16 @@ mod tests {
     #[test]
     fn a_listener_that_cannot_start_says_why() {
         let no_socket = OwnedFd::from(File::open("/dev/null").unwrap());
+        let registry = Registry::new(&[]).unwrap();
         let listener = Listener {
             socket: TcpListener::from(no_socket),
             workers: 1,
             max_connections: MAX_CONNECTIONS,
             limits: Limits::with_stall_limit(STALL_LIMIT),
             drain_limit_s: 0,
-            metrics: ConnectionMetrics::register(&Registry::new(&[]).unwrap(), "test"),
+            metrics: ConnectionMetrics::register(&registry, "test"),
+            cors: CorsOrigins::default(),
+            in_flight: MaxInFlight::register(&registry, "test", MAX_CONNECTIONS),
             closing: CancellationToken::new(),
             heartbeats: Heartbeats::default(),
         };

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::cors::CorsOrigins;
 use crate::config::{self, ConfigError, Vars, in_range};
+use crate::openapi::ApiDocs;
+use crate::shares::SharesConfig;
 
 /// Limit of delay and drain together. The end of the process itself takes about another second.
 const LONGEST_STOP: Duration = Duration::from_secs(24);
@@ -36,6 +39,20 @@ pub struct HttpConfig {
     /// `HTTP_WORKERS`: threads that serve HTTP, 1 to 256. Default 2.
     #[serde(default = "default_workers")]
     pub http_workers: usize,
+    /// `HTTP_MAX_IN_FLIGHT`: requests of one thread that have no response yet, 1 to 1 000 000; further ones get a 503.
+    /// Those that wait, and streams, have other limits. Default 1 024.
+    #[serde(default = "default_max_in_flight")]
+    http_max_in_flight: usize,
+    /// `CORS_ORIGINS`: origins of other pages that may use the API, separated by commas. Default none.
+    cors_origins: Option<String>,
+    /// `API_DOCS`: `on` serves `/openapi.json` and `/docs/`. Default `off`.
+    #[serde(default)]
+    api_docs: ApiDocs,
+    #[serde(skip)]
+    cors: CorsOrigins,
+    /// The `RATE_LIMIT_*` variables and `TRUSTED_PROXIES`.
+    #[serde(skip)]
+    shares: SharesConfig,
 }
 
 /// The address of probes and metrics.
@@ -64,6 +81,10 @@ const fn default_shutdown_delay_ms() -> u32 {
     5_000
 }
 
+const fn default_max_in_flight() -> usize {
+    1_024
+}
+
 const fn default_workers() -> usize {
     2
 }
@@ -76,10 +97,14 @@ impl HttpConfig {
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         check_address("BIND_ADDRESS", vars)?;
-        let config: Self = config::read("", vars)?;
+        check_api_docs(vars)?;
+        let mut config: Self = config::read("", vars)?;
+        config.cors = CorsOrigins::parse(config.cors_origins.as_deref())?;
+        config.shares = SharesConfig::from_vars(vars)?;
         in_range("HTTP_STALL_LIMIT_MS", &config.http_stall_limit_ms, &(100..=600_000))?;
         in_range("HTTP_MAX_CONNECTIONS", &config.http_max_connections, &(256..=1_000_000))?;
         in_range("SHUTDOWN_DELAY_MS", &config.shutdown_delay_ms, &(0..=20_000))?;
+        in_range("HTTP_MAX_IN_FLIGHT", &config.http_max_in_flight, &(1..=1_000_000))?;
         in_range("HTTP_WORKERS", &config.http_workers, &(1..=256))?;
         Ok(config)
     }
@@ -91,6 +116,29 @@ impl HttpConfig {
 
     pub(super) fn address(&self, default_port: u16) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.port.unwrap_or(default_port))
+    }
+
+    pub(crate) fn shares(&self) -> &SharesConfig {
+        &self.shares
+    }
+
+    /// At least this many requests may be in flight, whatever `HTTP_MAX_IN_FLIGHT` is.
+    #[must_use]
+    pub fn with_in_flight_at_least(mut self, requests: usize) -> Self {
+        self.http_max_in_flight = self.http_max_in_flight.max(requests);
+        self
+    }
+
+    pub(super) fn cors_origins(&self) -> &CorsOrigins {
+        &self.cors
+    }
+
+    pub(super) fn api_docs(&self) -> ApiDocs {
+        self.api_docs
+    }
+
+    pub(super) fn max_in_flight(&self) -> usize {
+        self.http_max_in_flight
     }
 
     pub(super) fn max_connections(&self) -> usize {
@@ -140,6 +188,16 @@ fn check_address(variable: &'static str, vars: &Vars) -> Result<(), ConfigError>
     }
 }
 
+/// serde's message for another word does not name the variable.
+fn check_api_docs(vars: &Vars) -> Result<(), ConfigError> {
+    let variable = "API_DOCS";
+    let value = vars.iter().find(|(name, _)| name == variable).map(|(_, value)| value.as_str());
+    match value {
+        None | Some("on" | "off") => Ok(()),
+        Some(_) => Err(ConfigError::Invalid { variable, reason: "must be `on` or `off`".to_owned() }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +213,9 @@ mod tests {
             ("PORT", "65536"),
             ("HTTP_WORKERS", "0"),
             ("HTTP_WORKERS", "257"),
+            ("HTTP_MAX_IN_FLIGHT", "0"),
+            ("API_DOCS", "yes"),
+            ("CORS_ORIGINS", "*"),
             ("HTTP_STALL_LIMIT_MS", "99"),
             ("HTTP_MAX_CONNECTIONS", "255"),
             ("HTTP_MAX_CONNECTIONS", "many"),

@@ -6,12 +6,15 @@ use std::rc::Rc;
 use tokio::time::Instant;
 
 use super::connection_metrics::{ConnectionMetrics, Cut, OpenConnection};
+use super::in_flight::Permit;
 use super::limits::Limits;
 
 /// Shared by the stream and its requests, all on one thread.
 pub(super) struct Connection {
     phase: Cell<Phase>,
     body: Cell<Body>,
+    /// The current request counts as in flight.
+    permit: Cell<Option<Permit>>,
     limits: Limits,
     open: OpenConnection,
 }
@@ -46,7 +49,8 @@ pub(super) enum Body {
 impl Connection {
     pub(super) fn start(limits: Limits, metrics: &ConnectionMetrics) -> Rc<Self> {
         let phase = Cell::new(Phase::New { since: Instant::now() });
-        Rc::new(Self { phase, body: Cell::new(Body::None), limits, open: metrics.open_connection() })
+        let (body, permit, open) = (Cell::new(Body::None), Cell::default(), metrics.open_connection());
+        Rc::new(Self { phase, body, permit, limits, open })
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -73,6 +77,16 @@ impl Connection {
     pub(super) fn begin_request(&self, body: Body) {
         self.set(Phase::Request);
         self.set_body(body);
+    }
+
+    /// The current request counts as in flight until its work ends, or the connection.
+    pub(super) fn begin_work(&self, permit: Permit) {
+        self.permit.set(Some(permit));
+    }
+
+    /// The current request no longer counts as in flight.
+    pub(super) fn end_work(&self) {
+        self.permit.take();
     }
 
     /// The server has the whole response.

@@ -15,7 +15,9 @@ use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Body, Connection};
+use super::in_flight::InFlight;
 use super::refusal::requests_websocket;
+use crate::problem::Problem;
 
 /// A request in progress.
 pub(super) struct Exchange {
@@ -56,12 +58,22 @@ impl Exchange {
         (exchange, request)
     }
 
+    /// Counts the request as in flight until [`Self::end`].
+    pub(super) fn begin_work(&self, in_flight: &InFlight) -> Result<(), Problem> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        connection.begin_work(in_flight.enter()?);
+        Ok(())
+    }
+
     /// Marks the connection to be closed after the response if it must not be reused.
     pub(super) fn end(
         self,
         mut response: Response<BoxBody>,
         closing: &CancellationToken,
     ) -> Response<ResponseBody> {
+        if let Some(connection) = &self.connection {
+            connection.end_work();
+        }
         let is_body_unread = self.chunked_body.is_some_and(|read| !read.get());
         let is_endless = matches!(response.body().size(), BodySize::Stream);
         // HTTP/1.0 has no chunks: the stream ends with the connection.

@@ -5,24 +5,29 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_http::body::{BoxBody, EitherBody};
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
 use actix_server::Server;
 use actix_service::{ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
-use actix_web::dev::{AppConfig, Service};
+use actix_web::dev::{AppConfig, Service, ServiceResponse};
+use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, ResponseError, web};
+use actix_web::{App, HttpRequest, HttpResponse, ResponseError, web};
 use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::connection_metrics::ConnectionMetrics;
+use super::cors::{self, CorsOrigins};
 use super::exchange::{Exchange, ResponseBody};
 use super::heartbeat::Heartbeats;
+use super::in_flight::{InFlight, MaxInFlight};
 use super::limits::Limits;
 use super::refusal::refusal;
 use super::shared_stream::SharedStream;
 use super::stream::TimedStream;
+use crate::auth::guard as auth_guard;
 use crate::problem::Problem;
 use crate::request_id;
 
@@ -43,6 +48,8 @@ pub(super) struct Listener {
     /// How long requests in flight may take after the stop, in seconds.
     pub(super) drain_limit_s: u64,
     pub(super) metrics: ConnectionMetrics,
+    pub(super) in_flight: MaxInFlight,
+    pub(super) cors: CorsOrigins,
     /// Once it is cancelled, each response ends its connection.
     pub(super) closing: CancellationToken,
     pub(super) heartbeats: Heartbeats,
@@ -64,8 +71,8 @@ impl Listener {
     where
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
-        let Self { socket, workers, max_connections, limits, drain_limit_s, metrics, closing, heartbeats } =
-            self;
+        let Self { socket, workers, max_connections, limits, drain_limit_s, .. } = self;
+        let Self { metrics, in_flight, cors, closing, heartbeats, .. } = self;
         let address = socket.local_addr()?;
         let builder = Server::build()
             .workers(workers)
@@ -90,7 +97,7 @@ impl Listener {
                     data.insert(stream.connection());
                 })
                 // One token per thread: a token is a lock.
-                .finish(request_service(routes.clone(), closing.child_token()));
+                .finish(request_service(routes.clone(), closing.child_token(), in_flight.clone(), &cors));
             let serve_connection = apply_fn_factory(http, |connection: Accepted, http| {
                 let stream = connection.0.clone();
                 close_after(Service::<Accepted>::call(http, connection), stream)
@@ -118,35 +125,41 @@ fn accept_service(
 fn request_service<F>(
     routes: F,
     closing: CancellationToken,
+    max_in_flight: MaxInFlight,
+    cors: &CorsOrigins,
 ) -> impl ServiceFactory<
     Request,
     Config = (),
     Response = Response<ResponseBody>,
     Error = actix_web::Error,
     InitError = (),
->
+> + use<F>
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let app = App::new().configure(routes).default_service(web::to(no_such_resource));
+    let in_flight = InFlight::new(max_in_flight);
+    let app = App::new().wrap(cors.middleware()).configure(routes).default_service(web::to(no_such_resource));
     apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
         let (exchange, mut request): (Exchange, Request) = Exchange::begin(request);
         let request_id = request_id::assign(&mut request);
         let closing = closing.clone();
-        let handling = match refusal(&request) {
-            Some(problem) => Err(problem),
-            None => Ok(Service::<Request>::call(app, request)),
-        };
+        let refused = refusal(&request).map_or_else(|| exchange.begin_work(&in_flight), Err);
+        let handling = refused.map(|()| Service::<Request>::call(app, request));
         async move {
             let response = match handling {
-                Ok(handling) => handling.await.map_or_else(|error| error.error_response(), Into::into),
+                Ok(handling) => handling.await.map_or_else(|error| error.error_response(), unwrap_cors),
                 Err(problem) => problem.error_response(),
             };
             let mut response = exchange.end(Response::from(response), &closing);
             response.headers_mut().insert(request_id::X_REQUEST_ID.clone(), request_id);
+            response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             Ok(response)
         }
     })
+}
+
+fn unwrap_cors(response: ServiceResponse<EitherBody<EitherBody<BoxBody>>>) -> HttpResponse {
+    response.map_body(|_, body| cors::unwrap(body)).into()
 }
 
 /// Closes `stream` when the server has finished with it.
@@ -163,7 +176,8 @@ async fn close_after(
     ended
 }
 
-async fn no_such_resource() -> Result<&'static str, Problem> {
+async fn no_such_resource(request: HttpRequest) -> Result<&'static str, Problem> {
+    auth_guard::check_open(request.app_data(), &request)?;
     Err(Problem::no_such_resource())
 }
 

@@ -1,7 +1,9 @@
 //! Tests of the whole listener with a raw client.
 
+mod cors;
 mod cut_metrics;
 mod framing;
+mod in_flight;
 mod late;
 mod order;
 mod refused;
@@ -18,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::cors::CorsOrigins;
 use super::*;
 use crate::auth::Access;
 use crate::metrics::Registry;
@@ -70,6 +73,15 @@ fn routes(app: &mut web::ServiceConfig) {
 }
 
 fn start_with(heartbeats: Heartbeats, routes: fn(&mut web::ServiceConfig)) -> TestServer {
+    start_listener(heartbeats, routes, None, 100)
+}
+
+fn start_listener(
+    heartbeats: Heartbeats,
+    routes: fn(&mut web::ServiceConfig),
+    origin: Option<&str>,
+    max_in_flight: usize,
+) -> TestServer {
     let socket = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = socket.local_addr().unwrap();
     let closing = CancellationToken::new();
@@ -81,6 +93,8 @@ fn start_with(heartbeats: Heartbeats, routes: fn(&mut web::ServiceConfig)) -> Te
         limits: LIMITS,
         drain_limit_s: 15,
         metrics: ConnectionMetrics::register(&registry, "test"),
+        cors: CorsOrigins::parse(origin).unwrap(),
+        in_flight: MaxInFlight::register(&registry, "test", max_in_flight),
         closing: closing.clone(),
         heartbeats,
     };

@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi, PathItem, RefOr, Required, Response};
 
 use super::response;
 use crate::auth::{Access, Right};
-use crate::problem::{INSUFFICIENT_SCOPE, NOT_LOCAL, ProblemType, UNAUTHENTICATED};
+use crate::problem::{INSUFFICIENT_SCOPE, NOT_LOCAL, ProblemType, TOO_MANY_REQUESTS, UNAUTHENTICATED};
 
 /// The name of the security scheme.
 const SCHEME: &str = "token";
@@ -19,7 +19,8 @@ const SCHEME_DESCRIPTION: &str = "An access token: a JWT of the configured issue
 const REQUEST_ID: &str = "X-Request-Id";
 
 /// The document with the bearer scheme, and for each of `operations` (path and access) its `security`, its responses
-/// 401 and 403, and `X-Request-Id`. A path that is not listed gets the right that nobody has, as an undeclared route.
+/// 401, 403 and 429, and `X-Request-Id`. A path that is not listed gets the right that nobody has, as an undeclared
+/// route.
 #[must_use]
 pub fn secured(mut document: OpenApi, operations: &[(&str, Access)]) -> OpenApi {
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
@@ -30,6 +31,8 @@ pub fn secured(mut document: OpenApi, operations: &[(&str, Access)]) -> OpenApi 
         let access = listed.map_or(Access::Needs(&[]), |(_, access)| *access);
         for operation in methods(item) {
             add_access(operation, access);
+            let over_share = response(TOO_MANY_REQUESTS.status, &[TOO_MANY_REQUESTS]);
+            operation.responses.responses.insert(TOO_MANY_REQUESTS.status.to_string(), RefOr::T(over_share));
             add_request_id(operation);
         }
     }

@@ -13,6 +13,13 @@ pub struct ProblemType {
     pub when: &'static str,
 }
 
+impl ProblemType {
+    /// Whether the same request may succeed soon.
+    pub(crate) const fn is_transient(&self) -> bool {
+        matches!(self.status, 429 | 503)
+    }
+}
+
 /// 404: no route has this path.
 pub const NO_SUCH_RESOURCE: ProblemType = ProblemType {
     status: 404,
@@ -77,6 +84,15 @@ pub const NOT_LOCAL: ProblemType = ProblemType {
     title: "Not from this machine",
     when: "The service runs with `AUTH=off`, which is for programs on its machine only: `Host` must be `localhost` or \
         a loopback address, and the request must not be from a web page of another site.",
+};
+
+/// 429: the caller is over its share.
+pub const TOO_MANY_REQUESTS: ProblemType = ProblemType {
+    status: 429,
+    slug: "too-many-requests",
+    title: "Too many requests",
+    when: "The caller is over its share: requests a second, or streams or waits at once. Nothing was done; send the \
+        same request again after `Retry-After`, and fewer of them.",
 };
 
 /// 503: nothing was done, and the same request may succeed in a second.

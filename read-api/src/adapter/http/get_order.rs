@@ -71,7 +71,7 @@ pub(super) async fn handle<Q: OrderQueries>(
         order
     } else {
         let wanted = WantedVersion { order_id, version: min_version, customer_id };
-        let reached = version_wait.reach(wanted, wait.unwrap_or_default());
+        let reached = version_wait.reach(wanted, wait.unwrap_or_default(), || grant.wait(&request));
         until_ended(grant.ended(), min_version, reached).await?
     };
     Ok(respond(&request, &order, wait))

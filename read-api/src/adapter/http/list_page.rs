@@ -49,7 +49,8 @@ pub(super) async fn respond<Q: OrderQueries>(
             }
             let read = async || queries.page_at(list.clone(), wanted.clone()).await;
             // On the heap: most requests have no `after`, and their future stays small.
-            let reached = version_wait.read_at(&wanted, wait.unwrap_or_default(), read);
+            let limit = wait.unwrap_or_default();
+            let reached = version_wait.read_at(&wanted, limit, || grant.wait(request), read);
             Box::pin(until_ended(grant.ended(), wanted.version, reached)).await?
         }
     };

@@ -119,6 +119,7 @@ impl From<WaitError> for Problem {
             WaitError::Behind { min_version } => PROJECTION_BEHIND
                 .with(format!("The read side does not have version {min_version} of the order yet.")),
             WaitError::Query(error) => error.into(),
+            WaitError::OverShare(error) => error.into(),
             WaitError::TooMany => {
                 static REFUSED: OncePerSecond = OncePerSecond::new();
                 if let Some(times) = REFUSED.count() {

@@ -71,6 +71,7 @@ pub(super) async fn handle<W: OrderWatch>(
 ) -> Result<HttpResponse, Problem> {
     let customer_id = customer_id::from_path(&request, &grant, customer_id.into_inner())?;
     let last = last_event_id(&request, &query)?;
+    let held = grant.stream()?;
     let subscription = live.subscribe(customer_id, last).await?;
     let updates =
         stream::unfold(subscription.updates, async |mut updates| Some((updates.recv().await?, updates)));
@@ -83,7 +84,11 @@ pub(super) async fn handle<W: OrderWatch>(
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(NO_BUFFERING)
-        .streaming(bytes.map(Ok::<_, Infallible>)))
+        .streaming(bytes.map(move |bytes| {
+            // Until the stream ends.
+            let _held = &held;
+            Ok::<_, Infallible>(bytes)
+        })))
 }
 
 /// The point to resume from. An id that cannot be parsed, such as one of another version of this service, is ignored:

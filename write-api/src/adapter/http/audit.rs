@@ -19,7 +19,7 @@ use super::REPLAYED;
 /// The command was dropped while it ran, because it panicked or the process has ended. It may have been stored.
 const ABANDONED: &str = "abandoned";
 
-/// The lines of commands without a valid token: one a second.
+/// The lines of commands without a valid token, and of those over a share: one a second.
 static ANONYMOUS: OncePerSecond = OncePerSecond::new();
 
 /// The lines of callers whose token does not allow the command: one a second for each subject.
@@ -139,7 +139,7 @@ pub(super) struct Line<'a> {
 #[derive(Clone, Copy)]
 enum Allowed {
     Yes,
-    /// There was no valid token.
+    /// There was no valid token, or its subject is over its share.
     Anonymous,
     /// The token does not allow it.
     No,

@@ -154,6 +154,7 @@ impl Api {
             ("PORT", "0".to_owned()),
             ("ADMIN_PORT", "0".to_owned()),
             ("AUTH", "off".to_owned()),
+            ("API_DOCS", "on".to_owned()),
             ("HTTP_WORKERS", "1".to_owned()),
             ("SHUTDOWN_DELAY_MS", "0".to_owned()),
         ];

@@ -12,7 +12,7 @@ use crate::http::HttpConfig;
 
 /// The subject of the caller, or why it is refused.
 async fn authenticate(process: &Process, headers: &HeaderMap) -> Result<String, Refusal> {
-    let verified = process.jwt.authenticate(headers).await?;
+    let verified = process.jwt.authenticate(headers, None).await?;
     Ok(verified.caller.subject().to_owned())
 }
 
@@ -161,7 +161,7 @@ async fn auth_off_needs_a_loopback_address() {
         let (authenticator, enabled) = start(&off, address).unwrap();
         assert!(matches!(authenticator, Authenticator::Off));
         assert_eq!(enabled, 0);
-        assert!(authenticator.authenticate(&HeaderMap::new()).await.unwrap().is_none());
+        assert!(authenticator.authenticate(&HeaderMap::new(), None).await.unwrap().is_none());
     }
     for address in ["0.0.0.0", "::", "192.168.0.1", "2001:db8::1"] {
         let error = start(&off, address).err().unwrap().to_string();

@@ -5,6 +5,7 @@ mod key_server;
 mod log;
 mod refusals;
 mod served;
+mod shares;
 mod streams;
 
 use std::fmt::Debug;
@@ -32,6 +33,7 @@ use super::{AuthConfig, JwtAuthenticator};
 use crate::config::Vars;
 use crate::health::Health;
 use crate::metrics::Registry;
+use crate::shares::{FairShares, SharesConfig};
 
 /// The key as a document must not have it.
 pub(super) fn private_jwk(key: &TestKey) -> Value {
@@ -121,6 +123,10 @@ struct Process {
 
 impl Process {
     fn start(source: Source) -> Self {
+        Self::start_with(source, &SharesConfig::default())
+    }
+
+    fn start_with(source: Source, shares: &SharesConfig) -> Self {
         let vars = [
             ("AUTH", "jwt"),
             ("AUTH_JWKS_FILE", "/given"),
@@ -136,7 +142,8 @@ impl Process {
             let now = Arc::clone(&now);
             Arc::new(move || at(now.load(Ordering::Relaxed)))
         };
-        let (jwt, keeper) = JwtAuthenticator::new(rules, source, clock, &health, &registry);
+        let shares = FairShares::new(shares, &registry);
+        let (jwt, keeper) = JwtAuthenticator::new(rules, source, shares, clock, &health, &registry);
         let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run()));
         Self { jwt: Arc::new(jwt), health, registry, now, _keeper: keeper }
     }

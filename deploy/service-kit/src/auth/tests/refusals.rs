@@ -71,7 +71,7 @@ async fn what_a_caller_may_not_do_is_counted_and_logged_with_subject_and_scopes_
             "customer_id": "alice",
         });
         let token = key.sign(&json!({"alg": "EdDSA", "kid": "key"}).to_string(), &claims.to_string());
-        let verified = process.jwt.authenticate(&bearer(&token)).await.unwrap();
+        let verified = process.jwt.authenticate(&bearer(&token), None).await.unwrap();
         grant(&verified, &[Right::Own("read")]).unwrap()
     };
     grant(&start().await, "first").await.require("bob", &[any]).unwrap_err();

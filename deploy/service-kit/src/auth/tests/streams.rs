@@ -14,7 +14,7 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 const A_WHILE: Duration = Duration::from_millis(1_500);
 
 async fn open(process: &Process, token: &str) -> impl Future<Output = ()> + Send + 'static + use<> {
-    let verified = process.jwt.authenticate(&bearer(token)).await.unwrap();
+    let verified = process.jwt.authenticate(&bearer(token), None).await.unwrap();
     grant(&verified, &[Right::Any("read")]).unwrap().ended()
 }
 
@@ -39,7 +39,7 @@ async fn a_stream_ends_when_its_key_is_replaced_and_not_when_another_key_comes_o
     let mut stream = tokio::spawn(open(&process, &token_of(&key, "alice", START + 3_600)).await);
     let other = tokio::spawn(open(&process, &token_of(&second, "bob", START + 3_600)).await);
     server.set(Reply::Document(document(&[&key, &third])));
-    process.jwt.authenticate(&bearer(&token_of(&third, "carol", START + 60))).await.unwrap();
+    process.jwt.authenticate(&bearer(&token_of(&third, "carol", START + 60)), None).await.unwrap();
     timeout(SOON, other).await.expect("the stream ends").unwrap();
     assert!(timeout(A_WHILE, &mut stream).await.is_err(), "its key is still there");
     stream.abort();

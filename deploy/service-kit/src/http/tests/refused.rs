@@ -76,3 +76,15 @@ async fn a_head_has_32_kib_at_most() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_head_has_96_fields_at_most() {
+    let server = start();
+    // With `host` and `connection`.
+    for (further, status) in [(94, "200"), (95, "431")] {
+        let fields = "x: y\r\n".repeat(further);
+        let head = format!("GET /text HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n");
+        let (response, _) = talk(server.address, &[&head], false).await.unwrap();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{further}: {response}");
+    }
+}

@@ -1,0 +1,163 @@
+//! The `RATE_LIMIT_*` variables and `TRUSTED_PROXIES`.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::client_address::TrustedProxies;
+use crate::config::{self, ConfigError, Vars, in_range};
+
+/// From one request to more than a process can serve.
+const RANGE: RangeInclusive<u32> = 1..=1_000_000;
+
+/// The shares of callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharesConfig {
+    /// Of the subject of a customer's token, and of an address without a valid token.
+    pub(super) customer: ShareConfig,
+    /// Of a service: the subject of a token without a customer claim.
+    pub(super) service: ShareConfig,
+    /// `TRUSTED_PROXIES`: addresses and networks of proxies whose `X-Forwarded-For` counts. Default none.
+    pub(super) trusted_proxies: TrustedProxies,
+}
+
+/// What one caller may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShareConfig {
+    pub(super) per_s: NonZeroU32,
+    pub(super) burst: NonZeroU32,
+    pub(super) streams: u32,
+    pub(super) waits: u32,
+}
+
+/// As they are read. Each is between 1 and 1 000 000.
+#[derive(Deserialize)]
+#[serde(default)]
+struct RawConfig {
+    /// Requests a second.
+    rate_limit_per_s: u32,
+    /// Requests at once after a pause.
+    rate_limit_burst: u32,
+    /// Streams at once.
+    rate_limit_streams: u32,
+    /// Requests that wait at once.
+    rate_limit_waits: u32,
+    // The same for a service.
+    rate_limit_service_per_s: u32,
+    rate_limit_service_burst: u32,
+    rate_limit_service_streams: u32,
+    rate_limit_service_waits: u32,
+    trusted_proxies: Option<String>,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self {
+            rate_limit_per_s: 100,
+            rate_limit_burst: 200,
+            rate_limit_streams: 20,
+            rate_limit_waits: 20,
+            rate_limit_service_per_s: 5_000,
+            rate_limit_service_burst: 10_000,
+            rate_limit_service_streams: 1_000,
+            rate_limit_service_waits: 1_000,
+            trusted_proxies: None,
+        }
+    }
+}
+
+impl RawConfig {
+    fn customer(&self) -> ShareConfig {
+        ShareConfig {
+            per_s: at_least_one(self.rate_limit_per_s),
+            burst: at_least_one(self.rate_limit_burst),
+            streams: self.rate_limit_streams,
+            waits: self.rate_limit_waits,
+        }
+    }
+
+    fn service(&self) -> ShareConfig {
+        ShareConfig {
+            per_s: at_least_one(self.rate_limit_service_per_s),
+            burst: at_least_one(self.rate_limit_service_burst),
+            streams: self.rate_limit_service_streams,
+            waits: self.rate_limit_service_waits,
+        }
+    }
+}
+
+/// The range of each variable excludes zero.
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+}
+
+impl Default for SharesConfig {
+    fn default() -> Self {
+        let raw = RawConfig::default();
+        Self { customer: raw.customer(), service: raw.service(), trusted_proxies: TrustedProxies::default() }
+    }
+}
+
+impl SharesConfig {
+    /// Reads and checks all variables.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the variable.
+    pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
+        let raw: RawConfig = config::read("", vars)?;
+        in_range("RATE_LIMIT_PER_S", &raw.rate_limit_per_s, &RANGE)?;
+        in_range("RATE_LIMIT_BURST", &raw.rate_limit_burst, &RANGE)?;
+        in_range("RATE_LIMIT_STREAMS", &raw.rate_limit_streams, &RANGE)?;
+        in_range("RATE_LIMIT_WAITS", &raw.rate_limit_waits, &RANGE)?;
+        in_range("RATE_LIMIT_SERVICE_PER_S", &raw.rate_limit_service_per_s, &RANGE)?;
+        in_range("RATE_LIMIT_SERVICE_BURST", &raw.rate_limit_service_burst, &RANGE)?;
+        in_range("RATE_LIMIT_SERVICE_STREAMS", &raw.rate_limit_service_streams, &RANGE)?;
+        in_range("RATE_LIMIT_SERVICE_WAITS", &raw.rate_limit_service_waits, &RANGE)?;
+        let trusted_proxies = trusted_proxies(raw.trusted_proxies.as_deref())?;
+        Ok(Self { customer: raw.customer(), service: raw.service(), trusted_proxies })
+    }
+}
+
+fn trusted_proxies(value: Option<&str>) -> Result<TrustedProxies, ConfigError> {
+    let nets = value.into_iter().flat_map(|list| list.split(',')).map(|item| net(item.trim()));
+    Ok(TrustedProxies(nets.collect::<Result<_, _>>()?))
+}
+
+fn net(item: &str) -> Result<IpNet, ConfigError> {
+    let variable = "TRUSTED_PROXIES";
+    let net = item.parse::<IpAddr>().map(IpNet::from).or_else(|_| item.parse());
+    let Ok(net): Result<IpNet, _> = net else {
+        let reason = format!("must be a list of addresses and networks such as 10.0.0.0/8, not {item:?}");
+        return Err(ConfigError::Invalid { variable, reason });
+    };
+    if net.prefix_len() == 0 {
+        let reason = format!("must not be {item}: every client could then choose its address");
+        return Err(ConfigError::Invalid { variable, reason });
+    }
+    Ok(net)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, value: &str) -> Result<SharesConfig, String> {
+        let vars = vec![(name.to_owned(), value.to_owned())];
+        SharesConfig::from_vars(&vars).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        let nets = read("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1,2001:db8::/32,::1").unwrap();
+        let nets: Vec<_> = nets.trusted_proxies.0.iter().map(ToString::to_string).collect();
+        assert_eq!(nets, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "::1/128"]);
+        for bad in ["", "proxy.example", "10.0.0.0/33", "10.0.0.1,", "0.0.0.0/0", "::/0"] {
+            let error = read("TRUSTED_PROXIES", bad).unwrap_err();
+            assert!(error.starts_with("TRUSTED_PROXIES must "), "{bad}: {error}");
+        }
+    }
+}

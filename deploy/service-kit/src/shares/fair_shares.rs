@@ -1,0 +1,142 @@
+//! Which share a request counts for.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+
+use actix_web::http::header::HeaderMap;
+use governor::clock::MonotonicClock;
+
+use super::client_address::{TrustedProxies, network};
+use super::config::{ShareConfig, SharesConfig};
+use super::over_share::{OverShare, Refused, Share};
+use super::rate::Rate;
+use super::slots::{Held, Slots};
+use crate::metrics::Registry;
+use crate::overload::OncePerSecond;
+
+/// The shares of the callers of one process.
+pub(crate) struct FairShares {
+    customers: Caller,
+    services: Caller,
+    /// Requests without a valid token.
+    addresses: Rate,
+    /// Tokens that did not pass the check of their signature and claims.
+    signatures: Rate,
+    trusted_proxies: TrustedProxies,
+    /// Its keys are secret: nobody can choose subjects or addresses that count as another one.
+    hasher: RandomState,
+    refused: Refused,
+    line: OncePerSecond,
+}
+
+/// The shares of one kind of caller.
+struct Caller {
+    rate: Rate,
+    streams: Slots,
+    waits: Slots,
+    config: ShareConfig,
+}
+
+/// The subject of a valid token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Subject {
+    key: u64,
+    is_service: bool,
+}
+
+/// An address from which requests come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address(u64);
+
+impl FairShares {
+    pub(crate) fn new(config: &SharesConfig, registry: &Registry) -> Self {
+        let rate = || Rate::new(config.customer.per_s, config.customer.burst, MonotonicClock);
+        Self {
+            customers: Caller::new(config.customer),
+            services: Caller::new(config.service),
+            addresses: rate(),
+            signatures: rate(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            hasher: RandomState::new(),
+            refused: Refused::register(registry),
+            line: OncePerSecond::new(),
+        }
+    }
+
+    /// A service is a subject whose token belongs to no customer.
+    pub(crate) fn subject(&self, subject: &str, is_service: bool) -> Subject {
+        Subject { key: self.hasher.hash_one(subject), is_service }
+    }
+
+    /// Where a request comes from.
+    pub(crate) fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Address {
+        let client = peer.map(|peer| network(self.trusted_proxies.client(peer, headers)));
+        Address(self.hasher.hash_one(client))
+    }
+
+    /// Counts a request with a valid token.
+    pub(crate) fn admit(&self, subject: Subject) -> Result<(), OverShare> {
+        let share = if subject.is_service { Share::Service } else { Share::Subject };
+        self.check(self.caller(subject).rate.admits(subject.key), share)
+    }
+
+    /// Counts a request without a valid token.
+    pub(crate) fn admit_anonymous(&self, Address(key): Address) -> Result<(), OverShare> {
+        self.check(self.addresses.admits(key), Share::Address)
+    }
+
+    /// Whether the signature of a token from there may be checked. Those that pass do not count.
+    pub(crate) fn may_verify(&self, Address(key): Address) -> Result<(), OverShare> {
+        self.check(self.signatures.would_admit(key), Share::Signatures)
+    }
+
+    /// Counts a token that did not pass its check.
+    pub(crate) fn count_unverified(&self, Address(key): Address) {
+        self.signatures.admits(key);
+    }
+
+    /// A stream of the subject.
+    pub(crate) fn stream(&self, subject: Subject) -> Result<Held, OverShare> {
+        let caller = self.caller(subject);
+        self.held(caller.streams.hold(subject.key, caller.config.streams), Share::Streams)
+    }
+
+    /// A request of the subject that waits.
+    pub(crate) fn wait(&self, subject: Subject) -> Result<Held, OverShare> {
+        let caller = self.caller(subject);
+        self.held(caller.waits.hold(subject.key, caller.config.waits), Share::Waits)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn states(&self) -> usize {
+        self.addresses.keys() + self.signatures.keys()
+    }
+
+    fn caller(&self, subject: Subject) -> &Caller {
+        if subject.is_service { &self.services } else { &self.customers }
+    }
+
+    fn held(&self, held: Option<Held>, share: Share) -> Result<Held, OverShare> {
+        held.ok_or_else(|| self.refuse(share))
+    }
+
+    fn check(&self, is_admitted: bool, share: Share) -> Result<(), OverShare> {
+        if is_admitted { Ok(()) } else { Err(self.refuse(share)) }
+    }
+
+    /// Counts a refusal, and logs it if a line is due.
+    fn refuse(&self, share: Share) -> OverShare {
+        self.refused.count(share);
+        if let Some(times) = self.line.count() {
+            tracing::info!(times, reason = share.label(), "a caller is over its share");
+        }
+        OverShare(share)
+    }
+}
+
+impl Caller {
+    fn new(config: ShareConfig) -> Self {
+        let rate = Rate::new(config.per_s, config.burst, MonotonicClock);
+        Self { rate, streams: Slots::default(), waits: Slots::default(), config }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a caller gets that is over its share.
+
+use metrics::{Counter, counter};
+
+use crate::metrics::Registry;
+use crate::problem::{Problem, TOO_MANY_REQUESTS};
+
+/// What there was too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Requests of one customer's subject.
+    Subject,
+    /// Requests of one service.
+    Service,
+    /// Requests without a valid token from one address.
+    Address,
+    /// Tokens from one address whose signature is wrong.
+    Signatures,
+    /// Streams of one subject.
+    Streams,
+    /// Waits of one subject.
+    Waits,
+}
+
+/// A caller is over its share. Nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.detail())]
+pub struct OverShare(pub(super) Share);
+
+impl Share {
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::Subject, "subject"),
+        (Self::Service, "service"),
+        (Self::Address, "address"),
+        (Self::Signatures, "signatures"),
+        (Self::Streams, "streams"),
+        (Self::Waits, "waits"),
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        Self::ALL.iter().find(|(share, _)| *share == self).map_or("", |(_, label)| label)
+    }
+
+    const fn detail(self) -> &'static str {
+        match self {
+            Self::Subject | Self::Service => "The subject of the token sends too many requests.",
+            Self::Address => "Too many requests without a valid token come from this address.",
+            Self::Signatures => {
+                "Too many tokens that are not valid come from this address, so this one was not checked."
+            }
+            Self::Streams => "The subject of the token has too many streams open.",
+            Self::Waits => "Too many requests of the token's subject are waiting.",
+        }
+    }
+}
+
+impl From<OverShare> for Problem {
+    fn from(error: OverShare) -> Self {
+        TOO_MANY_REQUESTS.with(error.to_string())
+    }
+}
+
+/// How often callers were over their share.
+pub(super) struct Refused([(Share, Counter); 6]);
+
+impl Refused {
+    pub(super) fn register(registry: &Registry) -> Self {
+        let counter = |label| counter!("orders_rate_limited_total", "reason" => label);
+        Self(registry.register(|| Share::ALL.map(|(share, label)| (share, counter(label)))))
+    }
+
+    pub(super) fn count(&self, refused: Share) {
+        for (_, counter) in self.0.iter().filter(|(share, _)| *share == refused) {
+            counter.increment(1);
+        }
+    }
+}
