@@ -45,12 +45,12 @@ const STATE: &str = "
 async fn an_owner_with_createrole_only_goes_up_and_down_and_up_again() -> Result<()> {
     let owned = Owned::create().await?;
     let all = migrate::up(&owned.url()).await?.len();
-    let owner = text(
+    let owners = text(
         &owned.superuser,
         "SELECT string_agg(DISTINCT relowner::regrole::text, ' ') FROM pg_class
         WHERE relnamespace = 'public'::regnamespace",
     );
-    assert_eq!(owner.await?, "orders_owner");
+    assert_eq!(owners.await?, "orders_owner");
     let full = text(&owned.superuser, STATE).await?;
     assert_eq!(full.matches("orders_read_api").count(), 4, "settings and members: {full}");
     migrate::down(&owned.url(), 2).await?;
