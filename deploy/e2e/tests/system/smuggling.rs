@@ -37,7 +37,8 @@ fn request(part: &str, version: &str) -> String {
     let order = r#"{"customer_id": "mallory", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 450}]}"#;
     let length = order.len();
     let hidden = format!(
-        "POST /orders HTTP/1.1\r\nhost: x\r\n{HIDDEN}: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{order}"
+        "POST /orders HTTP/1.1\r\nhost: x\r\n{HIDDEN}: x\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{order}"
     );
     format!("POST /orders HTTP/{version}\r\nhost: x\r\n{part}\r\n\r\n0\r\n\r\n{hidden}")
 }
