@@ -153,7 +153,8 @@ impl JwtAuthenticator {
         let caller = unverified.verify(key, &self.rules, (self.clock)())?;
         let (keys, clock, forbidden) =
             (Arc::clone(&self.keys), Arc::clone(&self.clock), Arc::clone(&self.forbidden));
-        Ok(Verified { caller, kid: kid.into(), version, keys, clock, forbidden })
+        let algorithm = unverified.algorithm();
+        Ok(Verified { caller, kid: kid.into(), algorithm, version, keys, clock, forbidden })
     }
 
     #[cfg(test)]
