@@ -15,6 +15,7 @@ use super::cache::{Cache, TokenHash};
 use super::config::KeySource;
 use super::forbidden::Forbidden;
 use super::keys::{Keeper, Keys, Reports, Source};
+use super::local::Local;
 use super::metrics::{Metrics, Reason, register_enabled};
 use super::refusal::{Lines, Refusal};
 use super::token::{Rules, TokenError, Unverified};
@@ -32,8 +33,8 @@ const NO_KEYS: &str = "The keys that verify access tokens are not known.";
 /// Verifies the tokens of callers.
 #[derive(Clone)]
 pub enum Authenticator {
-    /// `AUTH=off`: nobody needs a token.
-    Off,
+    /// `AUTH=off`: nobody on this machine needs a token.
+    Off(Arc<Local>),
     /// `AUTH=jwt`.
     Jwt(Arc<JwtAuthenticator>),
 }
@@ -72,7 +73,8 @@ impl Authenticator {
                     format!("must not be `off` with BIND_ADDRESS={address}: other machines can reach it");
                 return Err(ConfigError::Invalid { variable: "AUTH", reason });
             }
-            return Ok((Self::Off, keep_warning().boxed()));
+            let local = Local::new(Metrics::register(registry).counter(Reason::NotLocal));
+            return Ok((Self::Off(Arc::new(local)), keep_warning().boxed()));
         };
         let source = match &trusted.keys {
             KeySource::Url(url) => Source::url(url.clone()),
@@ -80,14 +82,6 @@ impl Authenticator {
         };
         let (jwt, keeper) = JwtAuthenticator::new(rules, source, Arc::new(Utc::now), health, registry);
         Ok((Self::Jwt(Arc::new(jwt)), keeper.run().boxed()))
-    }
-
-    /// The caller; `None` with `AUTH=off`. Waits only if the key of the token must be fetched.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Arc<Verified>>, Refusal> {
-        match self {
-            Self::Off => Ok(None),
-            Self::Jwt(jwt) => jwt.authenticate(headers).await.map(Some),
-        }
     }
 }
 
@@ -113,6 +107,7 @@ impl JwtAuthenticator {
         (jwt, keeper)
     }
 
+    /// The caller. Waits only if the key of the token must be fetched.
     pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Verified>, Refusal> {
         let token = bearer::token(headers);
         let verified = match (self.keys.generation(), token) {

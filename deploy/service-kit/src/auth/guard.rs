@@ -4,7 +4,7 @@ use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
 
 use super::refusal::Refusal;
-use super::{Access, Authenticator, Grant, access, local};
+use super::{Access, Authenticator, Grant, access};
 use crate::problem::Problem;
 
 /// Checks the caller, and leaves its [`Grant`] for the handler. No byte of the body is read before.
@@ -14,17 +14,19 @@ pub(crate) async fn check(request: &ServiceRequest, access: Access) -> Result<()
         tracing::error!("a resource that is not open has no authenticator");
         return Err(Problem::internal());
     };
-    let verified = authenticator.authenticate(request.headers()).await;
-    let grant = match verified.map_err(Refusal::problem)? {
-        None => {
-            local::check(request)?;
+    let grant = match authenticator {
+        Authenticator::Off(local) => {
+            local.check(request)?;
             Grant::unlimited()
         }
-        Some(verified) => access::grant(&verified, rights).ok_or_else(|| {
-            // For the audit line.
-            request.extensions_mut().insert(verified.caller.clone());
-            verified.forbidden.refuse(&verified.caller, rights)
-        })?,
+        Authenticator::Jwt(jwt) => {
+            let verified = jwt.authenticate(request.headers()).await.map_err(Refusal::problem)?;
+            access::grant(&verified, rights).ok_or_else(|| {
+                // For the audit line.
+                request.extensions_mut().insert(verified.caller.clone());
+                verified.forbidden.refuse(&verified.caller, rights)
+            })?
+        }
     };
     request.extensions_mut().insert(grant);
     Ok(())

@@ -24,10 +24,11 @@ pub(super) enum Reason {
     Expired,
     NotYetValid,
     InsufficientScope,
+    NotLocal,
 }
 
 impl Reason {
-    pub(super) const ALL: [(Self, &'static str); 15] = [
+    pub(super) const ALL: [(Self, &'static str); 16] = [
         (Self::NoKeys, "no_keys"),
         (Self::KeyUnavailable, "key_unavailable"),
         (Self::NoToken, "no_token"),
@@ -43,6 +44,7 @@ impl Reason {
         (Self::Expired, "expired"),
         (Self::NotYetValid, "not_yet_valid"),
         (Self::InsufficientScope, "insufficient_scope"),
+        (Self::NotLocal, "not_local"),
     ];
 }
 
