@@ -52,7 +52,7 @@ pub(crate) struct LeftOut {
 pub(crate) enum KeySetError {
     /// It cannot be read.
     #[error("the key set {0}")]
-    Json(#[from] JsonError),
+    Json(JsonError),
     /// It has no array `keys`.
     #[error("the key set has no array `keys`")]
     NoKeys,
@@ -68,7 +68,7 @@ impl KeySet {
     ///
     /// [`KeySetError`] if the document is no key set. A key that cannot be used is not an error.
     pub(crate) fn parse(document: &[u8], algorithms: &[Algorithm]) -> Result<Parsed, KeySetError> {
-        let set = strict_json::object(document)?;
+        let set = strict_json::object(document).map_err(KeySetError::Json)?;
         let Some(Value::Array(jwks)) = set.get("keys") else { return Err(KeySetError::NoKeys) };
         if jwks.len() > MAX_KEYS {
             return Err(KeySetError::TooMany(jwks.len()));

@@ -227,6 +227,7 @@ fn what_is_no_key_set_is_refused() {
         (r#"{"keys":null}"#, KeySetError::NoKeys),
     ] {
         assert_eq!(KeySet::parse(document.as_bytes(), &ALL), Err(error), "{document}");
+        assert!(std::error::Error::source(&error).is_none(), "{error} says it already");
     }
     let empty = parse(&[]);
     assert!(empty.keys.is_empty() && empty.left_out.is_empty() && empty.withdrawn.is_empty());
