@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(15);
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Arguments of the browser. `--no-sandbox` is added for root, whom the sandbox refuses.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless=new",
     "--disable-gpu",
     "--disable-quic",
@@ -31,6 +31,7 @@ const FLAGS: [&str; 10] = [
     "--disable-dev-shm-usage",
     "--window-size=1100,800",
     "--lang=en-US",
+    "--host-resolver-rules=MAP elsewhere.test 127.0.0.1",
 ];
 
 /// How often the driver is started. It takes a free IPv4 port, then needs the same IPv6 port, and exits if another

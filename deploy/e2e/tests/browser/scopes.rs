@@ -5,7 +5,7 @@ use serde_json::json;
 use testkit::tokens::{AUDIENCE, ISSUER, Role};
 
 use crate::accessibility::{LOOKS, obstacles};
-use crate::scene::id;
+use crate::scene::{Scene, id};
 use crate::secured::{FIRST, Secured};
 
 const ALL_OF_ALICE: &str = "This token does not allow the orders of all customers. Needed: orders:read:any. This token \
@@ -72,6 +72,23 @@ async fn a_token_that_allows_no_reading_says_so_for_an_order_too() -> Result<()>
     browser.until_texts("#detail-status", &["paid"]).await?;
     assert_eq!(browser.texts(".access").await?, [""; 0]);
     secured.logs_only(&[401, 403]).await
+}
+
+#[tokio::test]
+async fn a_refusal_without_tokens_is_no_matter_of_a_token() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    let browser = &scene.browser;
+    // A name that only this browser resolves.
+    let elsewhere = scene.url.replace("127.0.0.1", "elsewhere.test");
+    assert_ne!(elsewhere, scene.url);
+    let says_why =
+        |id: &str| format!("return document.getElementById('{id}').innerText.includes('with `AUTH=off`')");
+    browser.open(&format!("{elsewhere}/#customer=alice")).await?;
+    browser.until(&says_why("problem")).await?;
+    browser.open(&format!("{elsewhere}/#order={}", id(45))).await?;
+    browser.until(&says_why("detail-problem")).await?;
+    assert_eq!(browser.texts(".access, #token").await?, [""; 0]);
+    Ok(())
 }
 
 #[tokio::test]

@@ -26,6 +26,28 @@ async fn without_authentication_no_token_is_asked_for() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_token_in_the_search_field_does_not_get_into_the_address() -> Result<()> {
+    let Some(scene) = Scene::create().await? else { return Ok(()) };
+    let browser = &scene.browser;
+    let keys = tempfile::tempdir()?;
+    let token = TokenIssuer::new(keys.path())?.token_of(Role::Dashboard)?;
+    scene.open("").await?;
+    browser.until_texts("#state", &["not watching"]).await?;
+    let why = "return document.getElementById('search-text').validationMessage.includes('an access token')";
+    for text in [token.clone(), format!("Bearer {token}")] {
+        browser.fill("#search-text", &text).await?;
+        browser.press("\u{E007}").await?;
+        browser.until(why).await?;
+        browser.until("return !location.href.includes('eyJ')").await?;
+    }
+    browser.fill("#search-text", "alice").await?;
+    browser.press("\u{E007}").await?;
+    browser.until_texts("#state", &["live"]).await?;
+    browser.until("return !performance.getEntries().some(({ name }) => name.includes('eyJ'))").await?;
+    scene.is_quiet().await
+}
+
+#[tokio::test]
 async fn without_a_token_the_page_asks_for_one_and_sends_nothing_meanwhile() -> Result<()> {
     let Some(secured) = Secured::create().await? else { return Ok(()) };
     let browser = &secured.scene.browser;

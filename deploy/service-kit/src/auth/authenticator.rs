@@ -16,6 +16,7 @@ use super::cache::{Cache, TokenHash};
 use super::config::KeySource;
 use super::forbidden::Forbidden;
 use super::keys::{Keeper, Keys, Reports, Source};
+use super::local::Local;
 use super::metrics::{Metrics, Reason, register_enabled};
 use super::refusal::{Lines, Refusal};
 use super::token::{Rules, TokenError, Unverified};
@@ -34,8 +35,8 @@ const NO_KEYS: &str = "The keys that verify access tokens are not known.";
 /// Verifies the tokens of callers.
 #[derive(Clone)]
 pub enum Authenticator {
-    /// `AUTH=off`: nobody needs a token.
-    Off,
+    /// `AUTH=off`: nobody on this machine needs a token.
+    Off(Arc<Local>),
     /// `AUTH=jwt`.
     Jwt(Arc<JwtAuthenticator>),
 }
@@ -75,7 +76,8 @@ impl Authenticator {
                     format!("must not be `off` with BIND_ADDRESS={address}: other machines can reach it");
                 return Err(ConfigError::Invalid { variable: "AUTH", reason });
             }
-            return Ok((Self::Off, keep_warning().boxed()));
+            let local = Local::new(Metrics::register(registry).counter(Reason::NotLocal));
+            return Ok((Self::Off(Arc::new(local)), keep_warning().boxed()));
         };
         let source = match &trusted.keys {
             KeySource::Url(url) => Source::url(url.clone()),
@@ -85,18 +87,6 @@ impl Authenticator {
         let clock = Arc::new(Utc::now);
         let (jwt, keeper) = JwtAuthenticator::new(rules, source, shares, clock, health, registry);
         Ok((Self::Jwt(Arc::new(jwt)), keeper.run().boxed()))
-    }
-
-    /// The caller; `None` with `AUTH=off`. Waits only if the key of the token must be fetched.
-    pub(super) async fn authenticate(
-        &self,
-        headers: &HeaderMap,
-        peer: Option<IpAddr>,
-    ) -> Result<Option<Arc<Verified>>, Refusal> {
-        match self {
-            Self::Off => Ok(None),
-            Self::Jwt(jwt) => jwt.authenticate(headers, peer).await.map(Some),
-        }
     }
 }
 
@@ -123,7 +113,8 @@ impl JwtAuthenticator {
         (jwt, keeper)
     }
 
-    /// The caller. A request without a valid token counts for the address that it comes from.
+    /// The caller. A request without a valid token counts for the address that it comes from. Waits only if the key of
+    /// the token must be fetched.
     pub(super) async fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -198,6 +189,7 @@ impl JwtAuthenticator {
         let caller = caller.inspect_err(|_| self.shares.count_unverified(address))?;
         Ok(Verified {
             kid: kid.into(),
+            algorithm: unverified.algorithm(),
             version,
             subject: self.shares.subject(caller.subject(), caller.customer().is_none()),
             caller,

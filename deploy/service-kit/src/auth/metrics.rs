@@ -25,10 +25,11 @@ pub(super) enum Reason {
     NotYetValid,
     InsufficientScope,
     TooManyRequests,
+    NotLocal,
 }
 
 impl Reason {
-    pub(super) const ALL: [(Self, &'static str); 16] = [
+    pub(super) const ALL: [(Self, &'static str); 17] = [
         (Self::NoKeys, "no_keys"),
         (Self::KeyUnavailable, "key_unavailable"),
         (Self::NoToken, "no_token"),
@@ -45,6 +46,7 @@ impl Reason {
         (Self::NotYetValid, "not_yet_valid"),
         (Self::InsufficientScope, "insufficient_scope"),
         (Self::TooManyRequests, "too_many_requests"),
+        (Self::NotLocal, "not_local"),
     ];
 }
 

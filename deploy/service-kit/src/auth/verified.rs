@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jsonwebtoken::Algorithm;
 
 use super::Caller;
 use super::forbidden::Forbidden;
@@ -20,6 +21,8 @@ pub(super) type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 pub(super) struct Verified {
     pub(super) caller: Caller,
     pub(super) kid: Box<str>,
+    /// That of its signature.
+    pub(super) algorithm: Algorithm,
     /// The keys that verified it.
     pub(super) version: Arc<KeyVersion>,
     pub(super) keys: Arc<Keys>,
@@ -46,6 +49,8 @@ impl Verified {
     }
 
     fn has_its_key(&self) -> bool {
-        self.keys.current().keys.find(&self.kid) == self.version.keys.find(&self.kid)
+        let now = self.keys.current();
+        let keys = now.keys.find(&self.kid).zip(self.version.keys.find(&self.kid));
+        keys.is_some_and(|(key, used)| key.is_same_key(used) && key.fits(self.algorithm))
     }
 }

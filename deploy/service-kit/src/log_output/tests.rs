@@ -105,6 +105,20 @@ fn half_of_the_queue_is_only_for_records_and_what_did_not_fit_is_counted() {
     assert_eq!(warning.matches("lines=").count(), 1);
 }
 
+#[test]
+fn lines_count_until_they_are_written() {
+    let queue = Queue::new(1000);
+    queue.push(&[b'x'; 600], Priority::High);
+    assert_eq!(queue.take().len(), 600);
+    assert!(queue.is_failing(), "more than half is being written");
+    let start = Instant::now();
+    queue.flush(Duration::from_millis(50));
+    assert!(start.elapsed() >= Duration::from_millis(50), "the end of the process waits for it");
+    queue.push(&[b'y'; 500], Priority::High);
+    queue.wrote_all();
+    assert!(!queue.is_failing(), "there was no room for more");
+}
+
 /// Blocks in each write until told to go on.
 struct Blocked(mpsc::Receiver<()>);
 

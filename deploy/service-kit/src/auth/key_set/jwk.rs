@@ -31,6 +31,9 @@ pub(crate) enum Unusable {
     /// Which key signed is not clear.
     #[error("a different or private key has the same `kid`")]
     AmbiguousKid,
+    /// Everybody who can read the document can sign with it, too.
+    #[error("its private key is in the document")]
+    Published,
     /// `use` or `key_ops` excludes verifying.
     #[error("it is not for verifying signatures")]
     NotForVerifying,
@@ -63,8 +66,13 @@ impl Key {
     }
 
     /// Whether both are one key, whatever it is for.
-    pub(super) fn is_same_key(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_key(&self, other: &Self) -> bool {
         (&self.kid, &self.public) == (&other.kid, &other.public)
+    }
+
+    /// Whether this is its public key.
+    pub(super) fn has(&self, public: &PublicKey) -> bool {
+        self.public == *public
     }
 
     /// Verifies the algorithms of `same` too, which is the same key.
@@ -94,9 +102,18 @@ pub(super) fn kid(jwk: &Value) -> Option<&str> {
     text::bounded(jwk.get("kid")?)
 }
 
+/// The public key of a private one, if it is complete.
+pub(super) fn public_of_private(jwk: &Value) -> Option<PublicKey> {
+    PublicKey::parse(jwk.as_object().filter(|members| is_private(members))?).ok()
+}
+
+fn is_private(members: &Map<String, Value>) -> bool {
+    ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"].iter().any(|name| members.contains_key(*name))
+}
+
 pub(super) fn parse(jwk: &Value, configured: &[Algorithm]) -> Result<Key, Unusable> {
     let members = jwk.as_object().ok_or(Unusable::NotAnObject)?;
-    if ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"].iter().any(|name| members.contains_key(*name)) {
+    if is_private(members) {
         return Err(Unusable::Private);
     }
     let kid = kid(jwk).ok_or(Unusable::NoKid)?;

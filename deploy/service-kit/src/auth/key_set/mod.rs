@@ -11,6 +11,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 pub(crate) use self::jwk::{Key, Unusable};
+use self::public_key::PublicKey;
 use super::strict_json::{self, JsonError};
 use super::text;
 
@@ -33,6 +34,8 @@ pub(crate) struct Parsed {
     /// The `kid`s that the document names, and only for keys that must not be used. Keys of an older document with
     /// these names must not be used any longer.
     pub(crate) withdrawn: BTreeSet<Box<str>>,
+    /// The keys whose private part it has. They must not be used any longer either, whatever their `kid` was.
+    pub(crate) published: Vec<PublicKey>,
 }
 
 /// A key that must not be used.
@@ -49,7 +52,7 @@ pub(crate) struct LeftOut {
 pub(crate) enum KeySetError {
     /// It cannot be read.
     #[error("the key set {0}")]
-    Json(#[from] JsonError),
+    Json(JsonError),
     /// It has no array `keys`.
     #[error("the key set has no array `keys`")]
     NoKeys,
@@ -65,18 +68,21 @@ impl KeySet {
     ///
     /// [`KeySetError`] if the document is no key set. A key that cannot be used is not an error.
     pub(crate) fn parse(document: &[u8], algorithms: &[Algorithm]) -> Result<Parsed, KeySetError> {
-        let set = strict_json::object(document)?;
+        let set = strict_json::object(document).map_err(KeySetError::Json)?;
         let Some(Value::Array(jwks)) = set.get("keys") else { return Err(KeySetError::NoKeys) };
         if jwks.len() > MAX_KEYS {
             return Err(KeySetError::TooMany(jwks.len()));
         }
         let entries: Vec<_> = jwks.iter().map(|jwk| (jwk::kid(jwk), jwk::parse(jwk, algorithms))).collect();
         let ambiguous = ambiguous(&entries);
+        let published: Vec<_> = jwks.iter().filter_map(jwk::public_of_private).collect();
         let (mut keys, mut left_out) = (BTreeMap::new(), Vec::new());
         let mut named: BTreeSet<Box<str>> = BTreeSet::new();
         for (kid, parsed) in entries {
-            let unique = parsed.and_then(|key| {
-                if ambiguous.contains(key.kid()) { Err(Unusable::AmbiguousKid) } else { Ok(key) }
+            let unique = parsed.and_then(|key| match key {
+                key if ambiguous.contains(key.kid()) => Err(Unusable::AmbiguousKid),
+                key if published.iter().any(|public| key.has(public)) => Err(Unusable::Published),
+                key => Ok(key),
             });
             named.extend(kid.map(Into::into));
             match unique {
@@ -85,7 +91,7 @@ impl KeySet {
             }
         }
         named.retain(|kid| !keys.contains_key(kid));
-        Ok(Parsed { keys: Self { keys }, left_out, withdrawn: named })
+        Ok(Parsed { keys: Self { keys }, left_out, withdrawn: named, published })
     }
 
     /// The key with this `kid`.
@@ -93,9 +99,9 @@ impl KeySet {
         self.keys.get(kid)
     }
 
-    /// Removes the keys with these `kid`s.
-    pub(crate) fn remove(&mut self, kids: &BTreeSet<Box<str>>) {
-        self.keys.retain(|kid, _| !kids.contains(kid));
+    /// Removes the keys with these `kid`s, and these keys.
+    pub(crate) fn remove(&mut self, kids: &BTreeSet<Box<str>>, published: &[PublicKey]) {
+        self.keys.retain(|kid, key| !kids.contains(kid) && !published.iter().any(|public| key.has(public)));
     }
 
     /// How many keys there are.

@@ -16,7 +16,7 @@ const UNCOMPRESSED: u8 = 4;
 
 /// A public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PublicKey {
+pub(crate) enum PublicKey {
     /// Modulus and exponent, without leading zeros.
     Rsa { n: Vec<u8>, e: Vec<u8> },
     /// A point, not compressed.

@@ -132,7 +132,7 @@ impl Keeper {
     }
 
     fn use_document(&self, document: &[u8], warned: &mut Vec<LeftOut>) -> Result<(), RefreshError> {
-        let Parsed { keys, left_out, withdrawn } = KeySet::parse(document, &self.algorithms)?;
+        let Parsed { keys, left_out, withdrawn, published } = KeySet::parse(document, &self.algorithms)?;
         if *warned != left_out {
             for LeftOut { kid, why } in &left_out {
                 tracing::warn!(kid, %why, "a key for access tokens is left out");
@@ -142,7 +142,7 @@ impl Keeper {
         if keys.is_empty() {
             // Only a key that the issuer no longer stands for goes.
             let mut kept = self.keys.current().keys.clone();
-            kept.remove(&withdrawn);
+            kept.remove(&withdrawn, &published);
             self.replace(kept);
             return Err(RefreshError::NoUsableKey);
         }

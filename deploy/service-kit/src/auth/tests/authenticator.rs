@@ -1,6 +1,7 @@
 //! Tokens, keys and the cache together.
 
 use actix_web::http::header::HeaderMap;
+use actix_web::test::TestRequest;
 
 use super::super::Authenticator;
 use super::super::bearer::BearerError;
@@ -8,6 +9,7 @@ use super::super::keys::KeyUnavailable;
 use super::super::refusal::Refusal;
 use super::super::token::TokenError;
 use super::*;
+use crate::config::ConfigError;
 use crate::http::HttpConfig;
 
 /// The subject of the caller, or why it is refused.
@@ -153,15 +155,16 @@ async fn auth_off_needs_a_loopback_address() {
         let config = AuthConfig::from_vars(&vars(auth)).unwrap();
         let http = HttpConfig::from_vars(&vars(&[("BIND_ADDRESS", address)])).unwrap();
         let registry = Registry::new(&[]).unwrap();
-        let started = Authenticator::start(&config, &http, &health(), &registry);
-        started.map(|(authenticator, _)| (authenticator, metric::<u64>(&registry, "orders_auth_enabled")))
+        let started = Authenticator::start(&config, &http, &health(), &registry)?;
+        assert_eq!(metric::<u64>(&registry, r#"orders_auth_refused_total{reason="not_local"}"#), 0);
+        Ok::<_, ConfigError>((started.0, metric::<u64>(&registry, "orders_auth_enabled")))
     };
     let off = [("AUTH", "off")];
     for address in ["127.0.0.1", "127.8.8.8", "::1"] {
         let (authenticator, enabled) = start(&off, address).unwrap();
-        assert!(matches!(authenticator, Authenticator::Off));
+        let Authenticator::Off(local) = authenticator else { panic!("{address}") };
         assert_eq!(enabled, 0);
-        assert!(authenticator.authenticate(&HeaderMap::new(), None).await.unwrap().is_none());
+        assert!(local.check(&TestRequest::default().to_srv_request()).is_ok());
     }
     for address in ["0.0.0.0", "::", "192.168.0.1", "2001:db8::1"] {
         let error = start(&off, address).err().unwrap().to_string();

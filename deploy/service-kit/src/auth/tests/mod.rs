@@ -132,6 +132,7 @@ impl Process {
             ("AUTH_JWKS_FILE", "/given"),
             ("AUTH_ISSUER", "https://issuer.test"),
             ("AUTH_AUDIENCE", "orders"),
+            ("AUTH_ALGORITHMS", "RS256,PS256,ES256,EdDSA"),
         ];
         let vars: Vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let config = AuthConfig::from_vars(&vars).unwrap();

@@ -46,6 +46,36 @@ async fn a_stream_ends_when_its_key_is_replaced_and_not_when_another_key_comes_o
 }
 
 #[tokio::test]
+async fn a_stream_goes_on_while_its_key_has_the_algorithm_of_its_token() {
+    let (loses, gains, third) = (TestKey::rsa("loses"), TestKey::rsa("gains"), TestKey::ed25519("third"));
+    let entry = |key: &TestKey, alg: &str| {
+        let mut jwk = key.jwk();
+        jwk["alg"] = alg.into();
+        jwk
+    };
+    let reply = |keys: &[Value]| Reply::Document(json!({ "keys": keys }).to_string());
+    let [rs256, ps256] = ["RS256", "PS256"].map(|alg| entry(&loses, alg));
+    let server = KeyServer::start(reply(&[rs256.clone(), ps256, entry(&gains, "RS256")])).await;
+    let process = Process::ready(server.source()).await;
+    let token = |key: &TestKey, alg: &str| {
+        let claims = json!({
+            "iss": "https://issuer.test", "aud": "orders", "sub": alg, "exp": START + 3_600, "scope": "read",
+        });
+        key.sign(&json!({"alg": alg, "kid": key.kid}).to_string(), &claims.to_string())
+    };
+    let mut stays = tokio::spawn(open(&process, &token(&loses, "RS256")).await);
+    let ends = tokio::spawn(open(&process, &token(&loses, "PS256")).await);
+    let mut stays_too = tokio::spawn(open(&process, &token(&gains, "RS256")).await);
+    server.set(reply(&[rs256, entry(&gains, "RS256"), entry(&gains, "PS256"), third.jwk()]));
+    process.jwt.authenticate(&bearer(&token_of(&third, "carol", START + 60)), None).await.unwrap();
+    timeout(SOON, ends).await.expect("the stream ends").unwrap();
+    assert!(timeout(A_WHILE, &mut stays).await.is_err(), "its algorithm is still there");
+    assert!(timeout(A_WHILE, &mut stays_too).await.is_err(), "the key has one algorithm more");
+    stays.abort();
+    stays_too.abort();
+}
+
+#[tokio::test]
 async fn with_auth_off_a_stream_never_ends() {
     let grant = super::super::Grant::unlimited();
     assert!(timeout(A_MOMENT, grant.ended()).await.is_err());

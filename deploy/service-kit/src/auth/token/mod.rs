@@ -60,6 +60,11 @@ impl<'t> Unverified<'t> {
         &self.kid
     }
 
+    /// That of its signature.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// Checks the signature, and then the claims.
     ///
     /// # Errors

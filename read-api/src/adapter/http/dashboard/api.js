@@ -7,12 +7,13 @@ export const SILENCE_LIMIT = 12_000;
 
 export class Problem extends Error {
   // `scopes`: one of them is needed.
-  constructor(status, { title, detail, errors = [] }, scopes = []) {
+  constructor(status, { type, title, detail, errors = [] }, scopes = []) {
     // A single error is already in the detail.
     const all = errors.map((error) => `${error.parameter ?? error.header ?? ""} ${error.detail}.`);
     super([detail ?? title, ...(errors.length > 1 ? all : [])].join(" "));
     this.isUnauthenticated = status === 401;
-    this.isForbidden = status === 403;
+    // There are other 403: without tokens, a request from elsewhere is refused.
+    this.isForbidden = status === 403 && String(type).endsWith("/insufficient-scope");
     this.scopes = scopes;
     this.isMissing = status === 404;
     // A retry cannot succeed. Timeouts (408), too many requests (429) and errors of the server are temporary.

@@ -3,6 +3,7 @@
 import { shown } from "./list.js";
 import { byId, showText } from "./text.js";
 import { zone } from "./time.js";
+import { isTokenLike } from "./token.js";
 import { fragmentOf, isList, orderFragment, orderIdFrom, viewFrom } from "./view.js";
 
 const boxes = [...document.querySelectorAll("#statuses input")];
@@ -11,6 +12,7 @@ const days = { from: byId("from"), to: byId("to") };
 // Shows the filter of this view.
 export function openFilter(view) {
   byId("search-text").value = view.customer;
+  byId("search-text").setCustomValidity("");
   boxes.forEach((box) => (box.checked = view.statuses.includes(box.value)));
   for (const [name, field] of Object.entries(days)) {
     // Setting a value moves the cursor to its first part, and the user may be typing in another.
@@ -35,6 +37,11 @@ function filter() {
 
 // `open` gets the fragment to be opened.
 export function watchFilter(open) {
+  // The address of the page is kept in the history of the browser, and is copied.
+  byId("search-text").addEventListener("input", ({ target }) => {
+    const isToken = isTokenLike(target.value);
+    target.setCustomValidity(isToken ? "This is an access token, not a customer or an order id." : "");
+  });
   byId("search").addEventListener("submit", (event) => {
     event.preventDefault();
     const text = byId("search-text").value.trim();

@@ -33,6 +33,9 @@ export function tokenFrom(text) {
   return /^[\w.~+/-]+=*$/.test(found) ? found : null;
 }
 
+// Whether a text begins like a JWT. A field may have cut it.
+export const isTokenLike = (text) => /^eyJ[\w-]{16,}/.test(tokenFrom(text) ?? "");
+
 // What a token says, to explain a refusal; only the server verifies it. `null` if it cannot be read. Without the claim
 // `scope` or `customer_id` that member is `null`: the server may take it from another claim.
 export function claimsOf(token) {

@@ -158,6 +158,28 @@ fn one_key_in_several_entries_verifies_the_algorithms_of_all() {
 }
 
 #[test]
+fn a_key_whose_private_part_is_in_the_document_is_left_out_whatever_its_kid_is() {
+    for key in [&RSA, &P256, &P384, &ED25519] {
+        let private = with(key.jwk(), "d", base64("x"));
+        for private in
+            [with(private.clone(), "kid", "z"), with(private.clone(), "use", "enc"), without(private, "kid")]
+        {
+            for jwks in [[named("b", key), private.clone()], [private.clone(), named("b", key)]] {
+                let parsed = parse(&jwks);
+                assert_eq!((parsed.keys.len(), parsed.left_out.len()), (0, 2), "{private}");
+                assert!(
+                    parsed.left_out.iter().any(|left_out| left_out.why == Unusable::Published),
+                    "{private}"
+                );
+                assert!(kids(&parsed.withdrawn).contains(&"b"), "{private}");
+            }
+        }
+        let another = with(named("z", &TestKey::rsa("c")), "d", base64("x"));
+        assert_eq!(parse(&[named("b", key), another]).keys.len(), 1);
+    }
+}
+
+#[test]
 fn a_key_that_must_not_be_used_is_withdrawn() {
     let mut old = parse(&[named("a", &RSA), named("b", &P256), named("c", &ED25519)]).keys;
     let new = parse(&[
@@ -167,8 +189,11 @@ fn a_key_that_must_not_be_used_is_withdrawn() {
     ]);
     assert!(new.keys.is_empty());
     assert_eq!(kids(&new.withdrawn), ["a", "b", "z"]);
-    old.remove(&new.withdrawn);
+    old.remove(&new.withdrawn, &new.published);
     assert_eq!((old.len(), old.find("c").is_some()), (1, true));
+    let new = parse(&[with(named("z", &ED25519), "d", "x")]);
+    old.remove(&new.withdrawn, &new.published);
+    assert!(old.is_empty(), "its private part is known");
 }
 
 #[test]
@@ -202,6 +227,7 @@ fn what_is_no_key_set_is_refused() {
         (r#"{"keys":null}"#, KeySetError::NoKeys),
     ] {
         assert_eq!(KeySet::parse(document.as_bytes(), &ALL), Err(error), "{document}");
+        assert!(std::error::Error::source(&error).is_none(), "{error} says it already");
     }
     let empty = parse(&[]);
     assert!(empty.keys.is_empty() && empty.left_out.is_empty() && empty.withdrawn.is_empty());
