@@ -54,7 +54,7 @@ const LONG_LIVED_SHARE: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration is wrong.
-    #[error(transparent)]
+    #[error("the configuration is wrong")]
     Config(#[from] service_kit::config::ConfigError),
     /// An address cannot be listened on, or there are too few file descriptors.
     #[error(transparent)]

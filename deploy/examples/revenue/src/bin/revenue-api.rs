@@ -1,13 +1,14 @@
 //! `revenue-api`: serves revenue by month, and orders by SKU.
 
-use revenue::api::{self, Config};
-use service_kit::config::{self, Vars};
-use service_kit::{shutdown, telemetry};
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    let vars = config::vars_of_process();
-    let _flush = telemetry::init(&vars)?;
-    run(&vars)
+use revenue::api::{self, Config};
+use service_kit::config::Vars;
+use service_kit::process::{self, Report};
+use service_kit::shutdown;
+
+fn main() -> ExitCode {
+    process::run(Report::Log, |vars| run(vars).map(|()| ExitCode::SUCCESS))
 }
 
 #[actix_web::main]
