@@ -172,7 +172,7 @@ fn the_table_has_the_defaults_of_the_code() -> Result<()> {
 /// The variables that appear in the code, in checks and in errors.
 fn variables_in(dir: &Path, found: &mut BTreeSet<String>) -> Result<()> {
     let name = Regex::new(
-        r#"(?:(?:variable|value|file): |(?:in_range|check_address|value|claim|text)\(|let variable = )"([A-Z][A-Z_]+)""#,
+        r#"(?:(?:variable|value|file): |(?:in_range|check_address|value|claim|text)\(|variable = )"([A-Z][A-Z_]+)""#,
     )?;
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
