@@ -131,7 +131,7 @@ async fn use_everything(scene: &mut Scene, server: &TlsServer) -> Result<()> {
     })
     .await?;
     scene.read(ServiceKind::ReadApi, &format!("{list}?limit=1&cursor={SKU}"), &token).await?;
-    scene.read(ServiceKind::ReadApi, &format!("{list}?{KEY}={REASON}"), &token).await?;
+    scene.read(ServiceKind::ReadApi, &format!("{list}?status={KEY}&limit={REASON}"), &token).await?;
     scene.read(ServiceKind::ReadApi, &format!("/orders/{id}"), &token).await?;
     scene.read(ServiceKind::Projector, "/events?limit=1000", &token).await?;
     scene.read(ServiceKind::Projector, &format!("/events?after={SKU}"), &token).await?;
