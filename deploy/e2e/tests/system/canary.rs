@@ -23,7 +23,7 @@ const REASON: &str = "canary reason 60af";
 const TRACKING: &str = "CANARYTRACKING1204";
 const BAD_TOKEN: &str = "canary.token.ab19";
 
-/// What a request was answered with, if it is a problem.
+/// The services, and the problem documents of their responses.
 struct Scene {
     services: Vec<Service>,
     client: Client,
@@ -62,7 +62,7 @@ impl Scene {
     async fn place(&mut self, key: &str) -> Result<String> {
         let body = json!({"customer_id": CUSTOMER, "items": [{"sku": SKU, "quantity": 1, "price_cents": 5}]});
         let placed = self.post("/orders", Some(key), &body).await?;
-        Ok(placed["order_id"].as_str().context("no order")?.to_owned())
+        Ok(placed.pointer("/order_id").and_then(Value::as_str).context("no order")?.to_owned())
     }
 }
 
