@@ -81,7 +81,7 @@ pub struct Projector {
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
     /// The configuration is wrong.
-    #[error(transparent)]
+    #[error("the configuration is wrong")]
     Config(#[from] ConfigError),
     /// A listener cannot start, or there are too few file descriptors.
     #[error(transparent)]

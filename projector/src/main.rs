@@ -1,20 +1,20 @@
 //! `projector`: applies the events of the outbox to the read models.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use projector::ReadModels;
 use projector::cli::{self, Cli};
-use service_kit::config::{self, Vars};
-use service_kit::telemetry;
+use service_kit::config::Vars;
+use service_kit::process;
 
 /// Events consist of many small strings, which mimalloc allocates faster than the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    let vars = config::vars_of_process();
-    let _flush = telemetry::init(&vars)?;
-    run(cli, &vars)
+    process::run(cli.report(), |vars| run(cli, vars).map(|()| ExitCode::SUCCESS))
 }
 
 #[tokio::main]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde::Deserialize;
 use service_kit::auth::AuthConfig;
 use service_kit::config::{self, ConfigError, Vars, in_range};
 use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
 use service_kit::http::{AdminConfig, HttpConfig};
+use service_kit::secret_file::SecretVariable;
 
 use crate::cursor::CursorKeys;
 
@@ -25,18 +25,21 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The `READINESS_*` variables.
     pub health: HealthConfig,
-    /// `CURSOR_KEY`: the secret that signs page cursors, 32 characters or more. Required: with a random key per
-    /// process, replicas would reject each other's cursors. `CURSOR_KEY_PREVIOUS`: optional, same rules; cursors
-    /// signed with it are accepted too, so that the key can be replaced.
+    /// `CURSOR_KEY` or `CURSOR_KEY_FILE`: the secret that signs page cursors, 32 characters or more. Required: with a
+    /// random key per process, replicas would reject each other's cursors. `CURSOR_KEY_PREVIOUS` or
+    /// `CURSOR_KEY_PREVIOUS_FILE`: optional, same rules; cursors signed with it are accepted too, so that the key can
+    /// be replaced.
     pub cursor_keys: CursorKeys,
     /// `LIVE_POLL_MS`: pause between two polls for changes while there are streams; 10 to 2 000. Default 100.
     pub live_poll: Duration,
 }
 
+const KEY: SecretVariable = SecretVariable { value: "CURSOR_KEY", file: "CURSOR_KEY_FILE" };
+const PREVIOUS_KEY: SecretVariable =
+    SecretVariable { value: "CURSOR_KEY_PREVIOUS", file: "CURSOR_KEY_PREVIOUS_FILE" };
+
 #[derive(Deserialize)]
 struct RawConfig {
-    cursor_key: SecretString,
-    cursor_key_previous: Option<SecretString>,
     #[serde(default = "default_live_poll_ms")]
     live_poll_ms: u64,
 }
@@ -65,7 +68,7 @@ impl Config {
             admin,
             auth,
             health,
-            cursor_keys: CursorKeys::new(&raw.cursor_key, raw.cursor_key_previous.as_ref())?,
+            cursor_keys: CursorKeys::new(&KEY.read_required(vars)?, PREVIOUS_KEY.read(vars)?.as_ref())?,
             live_poll: Duration::from_millis(raw.live_poll_ms),
         })
     }

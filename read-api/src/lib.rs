@@ -54,7 +54,7 @@ const LONG_LIVED_SHARE: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration is wrong.
-    #[error(transparent)]
+    #[error("the configuration is wrong")]
     Config(#[from] service_kit::config::ConfigError),
     /// An address cannot be listened on, or there are too few file descriptors.
     #[error(transparent)]
@@ -108,6 +108,9 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let stop = Stop::new(stop);
     let tasks = CriticalTasks::new(stop.begun.clone());
     let health = Health::new(config.health, stop.begun.clone());
+    let registry = Registry::new(&[])?;
+    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
+    tasks.spawn("access token keys", keeping_keys);
     let Pools { shared, dedicated, watch, check } = Pools::open(config, &health)?;
     let checker = Checker::new(check, NEEDS);
     tasks.spawn("database check", checker.keep_checking(health.clone(), true));
@@ -116,15 +119,12 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let max_long_lived = clients.connections() / LONG_LIVED_SHARE;
     tracing::info!(streams.max = max_long_lived, waits.max = max_long_lived, "limits of streams and waits");
     let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), max_long_lived, &tasks));
-    let registry = Registry::new(&[])?;
     let report = Report::register(&registry);
     let end = stop.drain.clone();
     let live = Live::start_with_report(watch, config.live_poll, max_long_lived, report, end, &tasks);
     let live = web::Data::new(live);
     let cursor_keys = web::Data::new(config.cursor_keys.clone());
 
-    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
-    tasks.spawn("access token keys", keeping_keys);
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
     let admin = Admin::start(&config.admin, default_ports::READ_API_ADMIN, &health, &registry, metrics)?;

@@ -1,9 +1,12 @@
 //! `read-api`: serves customers' recent orders.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use read_api::Config;
-use service_kit::config::{self, Vars};
-use service_kit::{shutdown, telemetry};
+use service_kit::config::Vars;
+use service_kit::process::{self, Report};
+use service_kit::shutdown;
 
 // mimalloc: a list consists of many small strings, which it allocates faster than the system's allocator.
 #[global_allocator]
@@ -14,11 +17,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(version)]
 struct Cli {}
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let Cli {} = Cli::parse();
-    let vars = config::vars_of_process();
-    let _flush = telemetry::init(&vars)?;
-    run(&vars)
+    process::run(Report::Log, |vars| run(vars).map(|()| ExitCode::SUCCESS))
 }
 
 #[actix_web::main]

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use service_kit::config::Vars;
 use service_kit::database::DatabaseConfig;
+use service_kit::process::Report;
 use service_kit::shutdown;
 use uuid::Uuid;
 
@@ -59,6 +60,17 @@ struct RepublishArgs {
     /// Pause while the outbox holds more events than this.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..=10_000_000))]
     max_backlog: i64,
+}
+
+impl Cli {
+    /// Where a failure is reported: that of a command is for the person who runs it.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        match self.command {
+            None | Some(Command::Serve) => Report::Log,
+            Some(Command::Republish(_)) => Report::Terminal,
+        }
+    }
 }
 
 /// Runs the command.

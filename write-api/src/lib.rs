@@ -64,7 +64,7 @@ const CHECK_CONNECTIONS: usize = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error(transparent)]
+    #[error("the configuration is wrong")]
     Config(#[from] service_kit::config::ConfigError),
     #[error(transparent)]
     Bind(#[from] BindError),

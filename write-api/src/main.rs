@@ -1,19 +1,19 @@
 //! `write-api`: accepts orders over HTTP, and republishes them.
 
+use std::process::ExitCode;
+
 use clap::Parser;
-use service_kit::config::{self, Vars};
-use service_kit::telemetry;
+use service_kit::config::Vars;
+use service_kit::process;
 use write_api::cli::{self, Cli};
 
 /// An order consists of many small strings, which mimalloc allocates with less CPU time than the system allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    let vars = config::vars_of_process();
-    let _flush = telemetry::init(&vars)?;
-    run(cli, &vars)
+    process::run(cli.report(), |vars| run(cli, vars).map(|()| ExitCode::SUCCESS))
 }
 
 #[actix_web::main]

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
 use testkit::services::{ServiceBinaries, ServiceKind};
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,12 +55,15 @@ struct Cli {
     /// Also write the figures to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Use the server of this URL instead of a private one.
+    /// Use the server of the URL in this file instead of a private one.
     ///
     /// The measurements use a new database, which is removed at the end; the services' roles stay. The user must be
     /// able to create databases and roles, to SET ROLE to them, to CHECKPOINT, and to read all settings. `latency`,
     /// `poison`, `locked`, `listeners`, `webhook` and `feed` need `track_commit_timestamp`.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
+    /// Refused: every user of the machine can read arguments.
+    #[arg(long, hide = true)]
     database_url: Option<String>,
     /// Only check that everything works, with a hundredth of the rows and short times. The figures mean nothing and are
     /// not judged.
@@ -107,19 +110,30 @@ const EARLIER: [ServiceKind; 2] = [ServiceKind::WriteApi, ServiceKind::ReadApi];
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
+    let url = existing_server(&cli)?;
     // The result of an earlier run must not be mistaken for this one.
     write_json(&cli, &[])?;
     let binaries = ServiceBinaries::build_all(&BINARIES).await?;
     let earlier = cli.earlier.clone().map(|dir| ServiceBinaries::in_dir(dir, &EARLIER)).transpose()?;
     // From here on, an interrupt must clean up.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stage = Stage::start(binaries, cli.database_url.as_deref()).await?.with_earlier(earlier);
+    let stage = Stage::start(binaries, url.as_deref()).await?.with_earlier(earlier);
     let done = tokio::select! {
         done = measure(&stage, &cli) => done,
         _ = interrupt.recv() => Err(anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow!("terminated")),
     };
     both(done, stage.end().await)
+}
+
+fn existing_server(cli: &Cli) -> Result<Option<String>> {
+    ensure!(
+        cli.database_url.is_none(),
+        "--database-url is not accepted, because every user of the machine can read arguments: use --database-url-file"
+    );
+    let Some(file) = &cli.database_url_file else { return Ok(None) };
+    let url = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    Ok(Some(url.trim_end().to_owned()))
 }
 
 fn exit_code(figures: &[Figure], could_not_judge: bool) -> ExitCode {

@@ -88,8 +88,11 @@ async fn the_database_of_the_url_is_untouched_and_the_benchmarks_own_is_removed(
         VALUES (gen_random_uuid(), 'alice', 1, 'placed', now(), 1, 'SKU', 1)";
     session.execute(insert, &[]).await?;
 
-    let url = database.superuser_url();
-    let output = tokio::task::spawn_blocking(move || bench(&["read", "--database-url", &url])).await??;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, database.superuser_url())?;
+    let path = file.path().to_str().context("a path")?.to_owned();
+    let output =
+        tokio::task::spawn_blocking(move || bench(&["read", "--database-url-file", &path])).await??;
     ensure!(output.status.success(), "{}", stderr(&output));
     let rows: i64 = session.query_one("SELECT count(*) FROM order_summary", &[]).await?.get(0);
     assert_eq!(rows, 1);

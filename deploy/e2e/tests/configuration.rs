@@ -119,7 +119,9 @@ impl Row {
             let others = REQUIRED.iter().filter(|(variable, _)| *variable != name);
             let error =
                 read(&others.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
-            ensure!(error == Err(format!("{name} is not set")), "{process} without {name}: {error:?}");
+            let words = [format!("{name} is not set"), format!("{name} (or {name}_FILE) is not set")];
+            let is_named = error.as_ref().is_err_and(|error| words.contains(error));
+            ensure!(is_named, "{process} without {name}: {error:?}");
         } else if self.default != "unset" {
             let explicit = self.read(read, Some(&self.default));
             ensure!(explicit.is_ok(), "{process} with {name}={}: {explicit:?}", self.default);
@@ -170,7 +172,7 @@ fn the_table_has_the_defaults_of_the_code() -> Result<()> {
 /// The variables that appear in the code, in checks and in errors.
 fn variables_in(dir: &Path, found: &mut BTreeSet<String>) -> Result<()> {
     let name = Regex::new(
-        r#"(?:in_range\(|variable: |check_address\(|value\(|claim\(|text\(|let variable = )"([A-Z][A-Z_]+)""#,
+        r#"(?:(?:variable|value|file): |(?:in_range|check_address|value|claim|text)\(|variable = )"([A-Z][A-Z_]+)""#,
     )?;
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();

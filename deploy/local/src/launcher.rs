@@ -12,6 +12,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use secrecy::ExposeSecret;
+use service_kit::config::{ConfigError, vars_of_process};
+use service_kit::database;
 use tokio_util::sync::CancellationToken;
 
 use self::callers::Callers;
@@ -48,7 +51,7 @@ pub struct Options {
     /// Keep the data of the private PostgreSQL in this directory for the next start.
     ///
     /// Without it, the data is removed at the end. The logs are removed in any case.
-    #[arg(long, value_name = "DIR", conflicts_with = "database_url")]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Add the example of a read model of your own, deploy/examples/revenue.
     ///
@@ -65,11 +68,8 @@ pub struct Options {
     /// Do not build; start the binaries beside this one.
     #[arg(long)]
     no_build: bool,
-    /// Use this server instead of a private one.
-    ///
-    /// Its user applies the migrations, and must be able to SET ROLE to the roles of the services. The orders of the
-    /// demonstration stay there.
-    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    /// Refused: every user of the machine can read arguments.
+    #[arg(long, hide = true)]
     database_url: Option<String>,
 }
 
@@ -93,10 +93,11 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<()> {
 }
 
 async fn launch(options: Options) -> Result<(System, Database, Callers)> {
+    let existing = existing_server(&options)?;
     let ports = Ports::check(options.write_port, options.read_port, options.feed_port, options.admin_port)?;
     let kinds: &[_] = if options.examples { &ServiceKind::WITH_EXAMPLES } else { &ServiceKind::ALL };
     let binaries = binaries(options.no_build, kinds).await?;
-    let database = database(options.database_url, options.data_dir, options.examples).await?;
+    let database = database(existing, options.data_dir, options.examples).await?;
     let callers = if options.auth { Callers::with_tokens(database.scratch_dir())? } else { Callers::Anyone };
     let system = match System::start(kinds, &binaries, &database, &ports, &callers.variables()).await {
         Ok(system) => system,
@@ -118,6 +119,19 @@ async fn launch(options: Options) -> Result<(System, Database, Callers)> {
         revenue.show().await?;
     }
     Ok((system, database, callers))
+}
+
+/// The URL of the server to use instead of a private one.
+fn existing_server(options: &Options) -> Result<Option<String>> {
+    if options.database_url.is_some() {
+        return Err(ConfigError::as_argument("--database-url", "DATABASE_URL").into());
+    }
+    let vars = vars_of_process();
+    if !database::is_url_set(&vars)? {
+        return Ok(None);
+    }
+    ensure!(options.data_dir.is_none(), "--data-dir is for a private server: unset DATABASE_URL");
+    Ok(Some(database::url_of(&vars)?.expose_secret().to_owned()))
 }
 
 /// Returns an error when PostgreSQL or a service ends.

@@ -6,6 +6,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Starts a private PostgreSQL and the three services, places a few orders, and runs until Ctrl-C.
+///
+/// With `DATABASE_URL`, or the file that `DATABASE_URL_FILE` names, it uses the server of this URL instead of a
+/// private one. Its user applies the migrations, and must be able to SET ROLE to the roles of the services. The orders
+/// of the demonstration stay there.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {

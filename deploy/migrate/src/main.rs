@@ -6,14 +6,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use migrate::{Addition, MigrateError, Report, Step};
+use secrecy::ExposeSecret;
+use service_kit::config::{ConfigError, Vars};
+use service_kit::{database, process};
 
 /// Applies or reverts the migrations of this build, or migrations of your own.
+///
+/// `DATABASE_URL`, or the file that `DATABASE_URL_FILE` names, has the URL of the database, with a role that owns the
+/// tables and may create roles.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// URL of the database, with a role that owns the tables and may create roles.
-    #[arg(long, env, hide_env_values = true)]
-    database_url: String,
+    /// Refused: every user of the machine can read arguments.
+    #[arg(long, hide = true)]
+    database_url: Option<String>,
     /// Instead of the migrations of this build, those in this folder. They run after those of this build.
     #[arg(long, value_name = "DIR", requires = "schema")]
     folder: Option<PathBuf>,
@@ -79,32 +85,36 @@ impl Migrations {
     }
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let _flush = service_kit::telemetry::init(&service_kit::config::vars_of_process())?;
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    run(cli)
+    process::run(process::Report::Log, |vars| run(cli, vars))
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let Cli { database_url: url, folder, schema, command } = cli;
+async fn run(cli: Cli, vars: &Vars) -> anyhow::Result<ExitCode> {
+    let Cli { database_url, folder, schema, command } = cli;
+    if database_url.is_some() {
+        return Err(ConfigError::as_argument("--database-url", "DATABASE_URL").into());
+    }
+    let url = database::url_of(vars)?;
+    let url = url.expose_secret();
     let migrations = match folder.zip(schema) {
         Some((folder, schema)) => Migrations::Addition(Addition::new(&schema, &folder)?),
         None => Migrations::Product,
     };
     match command.unwrap_or(Command::Up) {
-        Command::Up => report("applied", &migrations.up(&url).await?, "nothing to apply"),
+        Command::Up => report("applied", &migrations.up(url).await?, "nothing to apply"),
         Command::Down { steps } => {
-            report("reverted", &migrations.down(&url, steps).await?, "nothing to revert");
+            report("reverted", &migrations.down(url, steps).await?, "nothing to revert");
         }
         Command::Status => {
-            let pending = migrations.pending(&url).await?;
+            let pending = migrations.pending(url).await?;
             anyhow::ensure!(pending.is_empty(), "pending: {}", pending.join(", "));
             tracing::info!("no migration is pending");
         }
         Command::Doctor { json } => {
             anyhow::ensure!(migrations.is_product(), "doctor is without --folder and --schema");
-            let report = migrate::doctor(&url).await?;
+            let report = migrate::doctor(url).await?;
             print_report(&report, json)?;
             if report.has_errors() {
                 return Ok(ExitCode::FAILURE);

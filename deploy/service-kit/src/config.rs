@@ -30,6 +30,17 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// A secret was given as an argument, which is not an option any more.
+    #[must_use]
+    pub fn as_argument(option: &str, variable: &str) -> Self {
+        Self::Malformed(format!(
+            "{option} is not accepted, because every user of the machine can read arguments: set {variable}, or \
+             {variable}_FILE to the path of a file that only you can read"
+        ))
+    }
+}
+
 /// The variables of this process. Skips those that are not UTF-8, which no setting needs.
 #[must_use]
 pub fn vars_of_process() -> Vars {

@@ -7,6 +7,7 @@
 //! | `config` | the `DATABASE_*` variables |
 //! | `url` | which `DATABASE_URL` is accepted |
 //! | `target` | where a connection leads, and how it is opened |
+//! | `targets` | reads the URL again for each connection, if it comes from a file |
 //! | `tls` | verifies the server, and says why it is refused |
 //! | `connect` | opens a session and checks its settings |
 //! | `pooling` | detects a pooler that assigns a session per transaction |
@@ -32,6 +33,7 @@ mod session_validity;
 pub mod statement;
 mod statement_limit;
 mod target;
+mod targets;
 mod tls;
 mod url;
 
@@ -54,7 +56,7 @@ use self::session::Lease;
 pub use self::session::Session;
 use self::session_validity::Validity;
 pub use self::statement_limit::{NoAnswer, StatementLimit};
-pub use self::target::{Wire, connect};
+pub use self::target::{Wire, connect, is_url_set, url_of};
 pub use self::tls::{TlsError, TlsFileError};
 pub use self::url::read_url;
 use crate::health::Health;

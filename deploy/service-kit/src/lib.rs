@@ -17,8 +17,10 @@
 //! | [`openapi`] | the OpenAPI document, and a page to read it |
 //! | [`preference`] | `Prefer: wait=<seconds>` |
 //! | [`problem`] | RFC 9457 problem documents |
+//! | [`process`] | runs a process, and reports its failure |
 //! | [`request_id`] | `X-Request-Id` |
 //! | [`resource`] | resources with 405 for wrong methods, and a tracing span |
+//! | [`secret_file`] | secrets from a variable or a file |
 //! | [`shares`] | how much one caller may use |
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
 //! | [`stored_time`] | reads any `timestamptz` |
@@ -42,11 +44,12 @@ pub mod overload;
 pub mod preference;
 #[cfg(feature = "web")]
 pub mod problem;
+pub mod process;
 #[cfg(feature = "web")]
 pub mod request_id;
 #[cfg(feature = "web")]
 pub mod resource;
-mod secret_file;
+pub mod secret_file;
 #[cfg(feature = "web")]
 pub mod shares;
 pub mod shutdown;

@@ -1,12 +1,186 @@
-//! Files with secrets.
+//! Secrets: the value of a variable, or a file that another variable names.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use crate::config::{ConfigError, Vars};
+
+/// Longer files are not read: they hold something else.
+const MAX_BYTES: u64 = 64 << 10;
 
 const READABLE_BY_OTHERS: u32 = 0o004;
+
+/// The variable of a secret, and the one that names a file instead.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretVariable {
+    /// Such as `CURSOR_KEY`.
+    pub value: &'static str,
+    /// Such as `CURSOR_KEY_FILE`.
+    pub file: &'static str,
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// From the environment.
+    Value(SecretString),
+    /// From this file.
+    File(PathBuf),
+}
+
+/// Why a file with a secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// It cannot be read.
+    #[error("names a file that cannot be read: {0}")]
+    Read(#[source] io::Error),
+    /// It has nothing in it, or too much.
+    #[error("names a file that is empty, larger than 64 KiB, or not text")]
+    Content,
+    /// Other users of the machine can read it.
+    #[error(
+        "names a file that every user can read: chmod o-r, or in Kubernetes defaultMode: 0440 with an fsGroup"
+    )]
+    WorldReadable,
+}
+
+impl SecretVariable {
+    /// Where the secret comes from, if it is set.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if both variables are set.
+    pub fn source(self, vars: &Vars) -> Result<Option<SecretSource>, ConfigError> {
+        let value = |name: &str| vars.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+        match (value(self.value), value(self.file)) {
+            (Some(_), Some(_)) => {
+                let reason = format!("and {} are both set: set exactly one of them", self.file);
+                Err(ConfigError::Invalid { variable: self.value, reason })
+            }
+            (Some(value), None) => Ok(Some(SecretSource::Value(value.into()))),
+            (None, Some(file)) => Ok(Some(SecretSource::File(file.into()))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The secret, if it is set.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if both variables are set, or if the file cannot be used or every user can read it.
+    pub fn read(self, vars: &Vars) -> Result<Option<SecretString>, ConfigError> {
+        let source = self.source(vars)?;
+        source.map(|source| self.read_at_start(&source)).transpose()
+    }
+
+    /// As [`Self::read`], for a secret without which the process does not start.
+    ///
+    /// # Errors
+    ///
+    /// Also if neither variable is set.
+    pub fn read_required(self, vars: &Vars) -> Result<SecretString, ConfigError> {
+        self.read(vars)?.ok_or_else(|| self.missing())
+    }
+
+    pub(crate) fn missing(self) -> ConfigError {
+        ConfigError::Missing { variable: format!("{} (or {})", self.value, self.file) }
+    }
+
+    /// Reads the secret, and refuses a file that every user can read.
+    pub(crate) fn read_at_start(self, source: &SecretSource) -> Result<SecretString, ConfigError> {
+        let read = match source {
+            SecretSource::Value(value) => return Ok(value.clone()),
+            SecretSource::File(file) => refuse_if_world_readable(file).and_then(|()| read(file)),
+        };
+        read.map_err(|error| ConfigError::Invalid { variable: self.file, reason: error.to_string() })
+    }
+}
+
+fn refuse_if_world_readable(file: &Path) -> Result<(), SecretFileError> {
+    if is_world_readable(file).map_err(SecretFileError::Read)? {
+        return Err(SecretFileError::WorldReadable);
+    }
+    Ok(())
+}
+
+/// The text of the file, without the end of its last line.
+pub(crate) fn read(file: &Path) -> Result<SecretString, SecretFileError> {
+    let size = std::fs::metadata(file).map_err(SecretFileError::Read)?.len();
+    if size > MAX_BYTES {
+        return Err(SecretFileError::Content);
+    }
+    let text = std::fs::read(file).map_err(SecretFileError::Read)?;
+    let text = String::from_utf8(text).map_err(|_| SecretFileError::Content)?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err(SecretFileError::Content);
+    }
+    Ok(line.into())
+}
 
 /// Whether every user of the machine can read this file.
 pub(crate) fn is_world_readable(file: &Path) -> io::Result<bool> {
     Ok(std::fs::metadata(file)?.permissions().mode() & READABLE_BY_OTHERS != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    const KEY: SecretVariable = SecretVariable { value: "KEY", file: "KEY_FILE" };
+
+    fn read_key(vars: &[(&str, &str)]) -> Result<Option<String>, String> {
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let read = KEY.read(&vars).map_err(|error| error.to_string())?;
+        Ok(read.map(|secret| secret.expose_secret().to_owned()))
+    }
+
+    fn file(text: &[u8], mode: u32) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        file
+    }
+
+    fn error(file: &tempfile::NamedTempFile) -> String {
+        read_key(&[("KEY_FILE", file.path().to_str().unwrap())]).unwrap_err()
+    }
+
+    #[test]
+    fn a_secret_is_the_value_or_the_file_without_its_last_line_end() {
+        assert_eq!(read_key(&[]), Ok(None));
+        assert_eq!(read_key(&[("KEY", " hunter2\n")]), Ok(Some(" hunter2\n".to_owned())));
+        for text in ["hunter2 ", "hunter2 \n", "hunter2 \r\n"] {
+            let file = file(text.as_bytes(), 0o640);
+            let read = read_key(&[("KEY_FILE", file.path().to_str().unwrap())]);
+            assert_eq!(read, Ok(Some("hunter2 ".to_owned())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn both_variables_are_refused() {
+        let error = read_key(&[("KEY", "hunter2"), ("KEY_FILE", "/key")]).unwrap_err();
+        assert_eq!(error, "KEY and KEY_FILE are both set: set exactly one of them");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
+        let open = error(&file(b"hunter2", 0o604));
+        assert!(open.starts_with("KEY_FILE names a file that every user can read: chmod o-r"), "{open}");
+        let large = vec![b'x'; 65_537];
+        for text in [b"".as_slice(), b"\n", b"hunter2\xff", &large] {
+            let error = error(&file(text, 0o600));
+            assert_eq!(error, "KEY_FILE names a file that is empty, larger than 64 KiB, or not text");
+        }
+        let missing = read_key(&[("KEY_FILE", "/no/such/file")]).unwrap_err();
+        assert!(missing.starts_with("KEY_FILE names a file that cannot be read: No such file"), "{missing}");
+    }
 }

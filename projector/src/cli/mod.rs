@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use service_kit::config::Vars;
 use service_kit::database::DatabaseConfig;
+use service_kit::process::Report;
 use service_kit::shutdown;
 
 use self::log::LogCommand;
@@ -45,6 +46,17 @@ enum Command {
     /// Send events to other systems: add, test, pause or remove webhook endpoints.
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
+}
+
+impl Cli {
+    /// Where a failure is reported: that of a command is for the person who runs it.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        match self.command {
+            None | Some(Command::Serve) => Report::Log,
+            Some(_) => Report::Terminal,
+        }
+    }
 }
 
 /// Runs the command, in a program with these read models. It ends quietly when nobody reads its output any more.

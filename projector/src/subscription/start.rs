@@ -17,7 +17,7 @@ pub(crate) const CONNECTIONS_EACH: usize = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database cannot be used as configured.
-    #[error(transparent)]
+    #[error("the configuration is wrong")]
     Config(#[from] ConfigError),
     /// Each name is that of a subscription.
     #[error("there are two read models named {0}")]

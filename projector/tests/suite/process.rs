@@ -144,7 +144,13 @@ async fn a_scraper_that_keeps_its_connection_does_not_delay_the_stop() -> Result
 fn a_bad_configuration_ends_it_at_once_and_names_the_variable() -> Result<()> {
     let vars = [("DATABASE_URL", "postgres://orders_projector@localhost/orders"), ("WORKERS", "none")];
     let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert!(line["error"].as_str().is_some_and(|error| error.contains("WORKERS")), "{line}");
+    assert_eq!((output.status.code(), output.stderr), (Some(78), vec![]));
+    // A command is for a person.
+    let output = Command::new(PROGRAM).arg("parked").arg("list").env_clear().stdin(Stdio::null()).output()?;
     let error = String::from_utf8(output.stderr)?;
-    assert!(!output.status.success() && error.contains("WORKERS"), "{error}");
+    assert!(error.starts_with("Error: DATABASE_URL (or DATABASE_URL_FILE) is not set"), "{error}");
+    assert_eq!((output.status.code(), output.stdout), (Some(78), vec![]));
     Ok(())
 }

@@ -73,6 +73,12 @@ async fn a_bad_configuration_ends_the_process_at_once_with_an_error_that_names_t
         (vec![url, ("CURSOR_KEY", "too short")], "CURSOR_KEY"),
         (vec![url, key, ("CURSOR_KEY_PREVIOUS", "too short")], "CURSOR_KEY_PREVIOUS must have"),
         (vec![url, key, ("CURSOR_KEY_PREVIOUS", key.1)], "CURSOR_KEY_PREVIOUS must differ"),
+        (vec![url, key, ("CURSOR_KEY_FILE", "/key")], "CURSOR_KEY and CURSOR_KEY_FILE are both set"),
+        (vec![url, ("CURSOR_KEY_FILE", "/no/such/file")], "CURSOR_KEY_FILE names a file that cannot be read"),
+        (
+            vec![url, key, ("CURSOR_KEY_PREVIOUS_FILE", "/etc/passwd")],
+            "CURSOR_KEY_PREVIOUS_FILE names a file that every user can read",
+        ),
         (vec![url, key, ("AUTH", "on")], "AUTH must be"),
         (vec![url, key, ("BIND_ADDRESS", "0.0.0.0")], "AUTH must not be `off`"),
         (vec![url, key, ("PORT", "-1")], "PORT"),
@@ -83,13 +89,13 @@ async fn a_bad_configuration_ends_the_process_at_once_with_an_error_that_names_t
         let mut program = Command::new(env!("CARGO_BIN_EXE_read-api"));
         program.env_clear().env("AUTH", "off").envs(vars).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(SOON, program.output()).await.context(named)??;
-        let stderr = String::from_utf8(output.stderr)?;
-        assert!(!output.status.success() && stderr.contains(named), "{named}: {stderr}");
         let log = String::from_utf8(output.stdout)?;
-        assert!(!log.contains("has died"), "{named}: {log}");
+        let line: serde_json::Value = serde_json::from_str(&log).with_context(|| log.clone())?;
+        assert!(line["error"].as_str().is_some_and(|error| error.contains(named)), "{named}: {line}");
+        assert_eq!((output.status.code(), output.stderr), (Some(78), vec![]), "{named}");
         assert!(
-            !stderr.contains("too short") && !stderr.contains("a secret"),
-            "secrets do not belong in logs: {stderr}"
+            !log.contains("too short") && !log.contains("a secret"),
+            "secrets do not belong in logs: {log}"
         );
     }
     Ok(())

@@ -22,7 +22,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_write-api");
 fn an_invalid_configuration_ends_the_process_at_once_and_names_the_variable() -> Result<()> {
     let good = ("DATABASE_URL", "postgres://orders_write_api@localhost/orders");
     for (variable, vars) in [
-        ("DATABASE_URL", vec![]),
+        ("DATABASE_URL (or DATABASE_URL_FILE) is not set", vec![]),
+        ("DATABASE_URL and DATABASE_URL_FILE are both set", vec![good, ("DATABASE_URL_FILE", "/url")]),
+        ("DATABASE_URL_FILE names a file that cannot be read", vec![("DATABASE_URL_FILE", "/no/such/file")]),
+        ("DATABASE_URL has no sslmode", vec![("DATABASE_URL", "postgres://app@db.example/orders")]),
         ("DATABASE_URL", vec![("DATABASE_URL", "nonsense")]),
         ("DATABASE_POOL_SIZE", vec![good, ("DATABASE_POOL_SIZE", "0")]),
         ("PORT", vec![good, ("PORT", "http")]),
@@ -35,10 +38,11 @@ fn an_invalid_configuration_ends_the_process_at_once_and_names_the_variable() ->
         ("LOG_FORMAT", vec![good, ("LOG_FORMAT", "xml")]),
     ] {
         let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
-        let said = String::from_utf8(output.stderr)?;
-        assert!(!output.status.success() && said.contains(variable), "{variable}: {said}");
         let log = String::from_utf8(output.stdout)?;
-        assert!(!log.contains("has died"), "{variable}: {log}");
+        let line: serde_json::Value = serde_json::from_str(&log).context(log)?;
+        let error = line["error"].as_str().context("no error")?;
+        assert_eq!((output.status.code(), line["level"].as_str()), (Some(78), Some("ERROR")), "{line}");
+        assert!(error.contains(variable) && output.stderr.is_empty(), "{variable}: {error}");
     }
     Ok(())
 }

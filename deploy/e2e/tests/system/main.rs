@@ -1,6 +1,7 @@
 //! The real services together.
 
 mod authorisation;
+mod canary;
 mod descriptors;
 mod documents;
 mod end_to_end;

@@ -41,7 +41,7 @@ fn a_wrong_file_stops_the_start_and_the_error_names_its_parameter() -> Result<()
         (format!("sslrootcert={key}"), "sslrootcert is a file without a usable certificate in PEM format"),
         (format!("sslrootcert={ca}&sslcert={missing}&sslkey={key}"), "sslcert cannot be read: No such file"),
         (format!("sslrootcert={ca}&sslcert={ca}&sslkey={missing}"), "sslkey cannot be read: No such file"),
-        (format!("sslrootcert={ca}&sslcert={ca}&sslkey={ca}"), "sslkey is a file that every user can read"),
+        (format!("sslrootcert={ca}&sslcert={ca}&sslkey={ca}"), "sslkey is a file without a usable key"),
         (format!("sslrootcert={ca}&sslcert={ca}&sslkey={open}"), "sslkey is a file that every user can read"),
     ] {
         let error = start(&parameters).err().context("it starts")?;

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod files;
+mod password;
 mod processes;
 mod refused;
 mod scene;

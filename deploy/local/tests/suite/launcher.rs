@@ -247,3 +247,12 @@ async fn help_names_every_option_and_no_secret() -> Result<()> {
     assert!(!said.contains("hunter2"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_url_as_an_argument_is_refused_and_the_error_says_what_to_do() -> Result<()> {
+    let output = Command::new(PROGRAM).args(["--database-url", "postgres://u:hunter2@h/d"]).output().await?;
+    let said = text(&output);
+    assert!(!output.status.success() && said.contains("set DATABASE_URL, or DATABASE_URL_FILE"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    Ok(())
+}

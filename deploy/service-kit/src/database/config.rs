@@ -13,9 +13,11 @@ use super::pooling::Pooling;
 use super::session_validity::Validity;
 use super::settings::Settings;
 use super::target::Target;
+use super::targets::Targets;
 use super::url::Parsed;
 use super::{Database, Limits, Pool, url};
 use crate::config::{self, ConfigError, Vars, in_range};
+use crate::secret_file::{SecretSource, SecretVariable};
 
 /// A connection is closed when keepalives get no reply, or sent data no acknowledgement, for this long.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
@@ -31,8 +33,10 @@ const SILENCE_GRACE: Duration = Duration::from_millis(500);
 /// The `DATABASE_*` variables.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DatabaseConfig {
-    /// `DATABASE_URL`: `postgres://user:password@host:port/database`. Required.
-    url: SecretString,
+    /// `DATABASE_URL`: `postgres://user:password@host:port/database`, or `DATABASE_URL_FILE`: a file with it, which is
+    /// read again for each new connection. Exactly one of them is required.
+    #[serde(skip, default = "no_source")]
+    source: SecretSource,
     /// `DATABASE_POOL_SIZE`: connections of this process, 1 to 500. Default 8.
     #[serde(default = "default_pool_size")]
     pool_size: usize,
@@ -56,6 +60,13 @@ pub struct DatabaseConfig {
     validity: Arc<Validity>,
     #[serde(skip)]
     pooling: Arc<Pooling>,
+}
+
+/// Where [`DatabaseConfig`] and tools find the URL.
+pub(super) const URL: SecretVariable = SecretVariable { value: "DATABASE_URL", file: "DATABASE_URL_FILE" };
+
+fn no_source() -> SecretSource {
+    SecretSource::Value(SecretString::default())
 }
 
 const fn default_pool_size() -> usize {
@@ -85,7 +96,8 @@ impl DatabaseConfig {
     ///
     /// [`ConfigError`], which names the variable and never shows the URL.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        let config: Self = config::read("DATABASE_", vars)?;
+        let mut config: Self = config::read("DATABASE_", vars)?;
+        config.source = URL.source(vars)?.ok_or_else(|| URL.missing())?;
         in_range("DATABASE_POOL_SIZE", &config.pool_size, &(1..=500))?;
         in_range("DATABASE_POOL_WAIT_MS", &config.pool_wait_ms, &(1..=60_000))?;
         in_range("DATABASE_CONNECT_TIMEOUT_MS", &config.connect_timeout_ms, &(1..=60_000))?;
@@ -167,9 +179,13 @@ impl DatabaseConfig {
         })
     }
 
+    pub(super) fn source(&self) -> &SecretSource {
+        &self.source
+    }
+
     fn pool(&self, process: &str, limits: Limits) -> Result<Pool, ConfigError> {
-        let target = self.target(process)?;
-        let connector = Connector::new(target, Arc::clone(&self.validity), Arc::clone(&self.pooling));
+        let targets = Targets::new(self.clone(), process, self.target(process)?);
+        let connector = Connector::new(targets, Arc::clone(&self.validity), Arc::clone(&self.pooling));
         Pool::builder(connector)
             .max_size(self.pool_size)
             .runtime(Runtime::Tokio1)
@@ -180,7 +196,11 @@ impl DatabaseConfig {
     }
 
     fn target(&self, process: &str) -> Result<Target, ConfigError> {
-        let Parsed { mut config, kind, tls } = url::parse(self.url.expose_secret())?;
+        self.target_at(URL.read_at_start(&self.source)?.expose_secret(), process)
+    }
+
+    pub(super) fn target_at(&self, url: &str, process: &str) -> Result<Target, ConfigError> {
+        let Parsed { mut config, kind, tls } = url::parse(url)?;
         let options = config.get_options().unwrap_or_default().to_owned();
         let own = [
             format!("statement_timeout={}", self.statement_timeout_ms),
@@ -218,11 +238,12 @@ mod tests {
         DatabaseConfig::from_vars(&vars)
     }
 
-    const URL: (&str, &str) = ("DATABASE_URL", "postgres://app:hunter2@localhost/orders");
+    const GOOD: (&str, &str) = ("DATABASE_URL", "postgres://app:hunter2@localhost/orders");
 
     #[test]
     fn every_variable_is_checked_and_named() {
-        assert_eq!(config(&[]).unwrap_err().to_string(), "DATABASE_URL is not set");
+        let missing = config(&[]).unwrap_err().to_string();
+        assert_eq!(missing, "DATABASE_URL (or DATABASE_URL_FILE) is not set");
         for (variable, value) in [
             ("DATABASE_POOL_SIZE", "0"),
             ("DATABASE_POOL_SIZE", "-1"),
@@ -231,7 +252,7 @@ mod tests {
             ("DATABASE_STATEMENT_TIMEOUT_MS", "0"),
             ("DATABASE_LOCK_TIMEOUT_MS", ""),
         ] {
-            let error = config(&[URL, (variable, value)]).unwrap_err().to_string();
+            let error = config(&[GOOD, (variable, value)]).unwrap_err().to_string();
             assert!(error.contains(variable), "{variable}={value:?}: {error}");
         }
     }
@@ -246,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_password_does_not_show_in_debug_output() {
-        assert!(!format!("{:?}", config(&[URL]).unwrap()).contains("hunter2"));
+        assert!(!format!("{:?}", config(&[GOOD]).unwrap()).contains("hunter2"));
     }
 
     #[test]

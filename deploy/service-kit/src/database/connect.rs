@@ -20,12 +20,13 @@ use super::pooling::Pooling;
 use super::session_validity::Validity;
 use super::settings::LostSetting;
 use super::target::{Target, Wire};
+use super::targets::Targets;
 use super::tls::{TlsError, TlsFileError};
 use crate::config::ConfigError;
 
 /// Opens the connections of a pool.
 pub(super) struct Connector {
-    target: Target,
+    targets: Targets,
     validity: Arc<Validity>,
     pooling: Arc<Pooling>,
     /// Set when a pooler refuses the startup options, as `PgBouncer` does. The settings are then only set afterwards.
@@ -89,8 +90,8 @@ pub enum ConnectError {
 }
 
 impl Connector {
-    pub(super) fn new(target: Target, validity: Arc<Validity>, pooling: Arc<Pooling>) -> Self {
-        Self { target, validity, pooling, omits_options: AtomicBool::new(false) }
+    pub(super) fn new(targets: Targets, validity: Arc<Validity>, pooling: Arc<Pooling>) -> Self {
+        Self { targets, validity, pooling, omits_options: AtomicBool::new(false) }
     }
 
     /// Opens a connection whose session has all settings. Boxed, because this large future would otherwise be part of
@@ -101,13 +102,15 @@ impl Connector {
 
     async fn open_now(&self) -> Result<PooledConnection, ConnectError> {
         let opened = Instant::now();
-        let (client, mut wire) = self.dial().await?;
-        let set = query(&client, &mut wire, &self.target.settings.set()).await?;
+        let target = self.targets.next().await;
+        let settings = &target.settings;
+        let (client, mut wire) = self.dial_to(&target).await?;
+        let set = query(&client, &mut wire, &settings.set()).await?;
         // Without a second connection, a pooler in transaction mode would run the check in the same session by chance.
         let other = self.pooling.begin_second(self, &Backend::from_row(&set)).await?;
-        let shown = query(&client, &mut wire, &self.target.settings.show()).await;
+        let shown = query(&client, &mut wire, &settings.show()).await;
         self.pooling.end_second(other, &set, &shown).await?;
-        self.target.settings.compare(&set, &shown?)?;
+        settings.compare(&set, &shown?)?;
         let driver = tokio::spawn(async move {
             if let Err(error) = wire.await {
                 tracing::debug!(
@@ -133,12 +136,17 @@ impl Connector {
 
     /// Connects, with the settings as startup options unless a pooler refuses them.
     pub(super) async fn dial(&self) -> Result<(Client, Wire), ConnectError> {
+        let target = self.targets.next().await;
+        self.dial_to(&target).await
+    }
+
+    async fn dial_to(&self, target: &Target) -> Result<(Client, Wire), ConnectError> {
         if self.omits_options.load(Ordering::Relaxed) {
-            return self.target.dial_without_options().await;
+            return target.dial_without_options().await;
         }
-        match self.target.dial().await {
+        match target.dial().await {
             Err(ConnectError::Open(error)) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
-                let dialled = self.target.dial_without_options().await?;
+                let dialled = target.dial_without_options().await?;
                 self.omits_options.store(true, Ordering::Relaxed);
                 Ok(dialled)
             }

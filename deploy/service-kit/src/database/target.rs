@@ -3,13 +3,15 @@
 use std::error::Error;
 use std::io;
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::{Client, Connection, Socket};
 
+use super::config::URL;
 use super::connect::ConnectError;
 use super::settings::Settings;
 use super::tls::{self, Stream, Tls, TlsError};
 use super::url;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Vars};
 use crate::telemetry::chain;
 
 /// The connection behind a [`Client`]: it must be polled.
@@ -27,9 +29,7 @@ impl Target {
     /// Reads the files of the URL, so that a wrong one stops the start.
     pub(super) fn check_files(&self) -> Result<(), ConfigError> {
         let Some(tls) = &self.tls else { return Ok(()) };
-        tls.read_files()
-            .map(drop)
-            .map_err(|error| url::invalid(format!("has a wrong file: {}", chain(&error))))
+        tls.check().map_err(|error| url::invalid(format!("has a wrong file: {}", chain(&error))))
     }
 
     /// Connects, with the settings as startup options.
@@ -41,6 +41,26 @@ impl Target {
     pub(super) async fn dial_without_options(&self) -> Result<(Client, Wire), ConnectError> {
         dial(&url::without_options(&self.config), self.tls.as_ref()).await
     }
+}
+
+/// The URL of `DATABASE_URL`, or of the file of `DATABASE_URL_FILE`, for tools. It is checked.
+///
+/// # Errors
+///
+/// [`ConfigError`], which names the variable and never shows the URL.
+pub fn url_of(vars: &Vars) -> Result<SecretString, ConfigError> {
+    let url = URL.read_required(vars)?;
+    url::parse(url.expose_secret())?;
+    Ok(url)
+}
+
+/// Whether the URL is set, in one way or the other.
+///
+/// # Errors
+///
+/// [`ConfigError`] if both variables are set.
+pub fn is_url_set(vars: &Vars) -> Result<bool, ConfigError> {
+    URL.source(vars).map(|source| source.is_some())
 }
 
 /// Opens one connection without a pool, for tools. It follows the same rules for TLS as all processes.

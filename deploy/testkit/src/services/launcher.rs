@@ -11,6 +11,6 @@ pub fn launcher_on_free_ports(program: impl AsRef<OsStr>) -> Command {
     for port in ["--write-port", "--read-port", "--feed-port", "--admin-port"] {
         command.args([port, "0"]);
     }
-    command.env_remove("DATABASE_URL").stdin(Stdio::null());
+    command.env_remove("DATABASE_URL").env_remove("DATABASE_URL_FILE").stdin(Stdio::null());
     command
 }

@@ -77,7 +77,7 @@ impl Config {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration is wrong.
-    #[error(transparent)]
+    #[error("the configuration is wrong")]
     Config(#[from] ConfigError),
     /// An address cannot be listened on, or there are too few file descriptors.
     #[error(transparent)]

@@ -1,20 +1,21 @@
 //! `revenue-api`: serves revenue by month, and orders by SKU.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use revenue::api::{self, Config};
-use service_kit::config::{self, Vars};
-use service_kit::{shutdown, telemetry};
+use service_kit::config::Vars;
+use service_kit::process::{self, Report};
+use service_kit::shutdown;
 
 /// Serves revenue over HTTP. Environment variables configure it; deploy/README.md lists them.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {}
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let Cli {} = Cli::parse();
-    let vars = config::vars_of_process();
-    let _flush = telemetry::init(&vars)?;
-    run(&vars)
+    process::run(Report::Log, |vars| run(vars).map(|()| ExitCode::SUCCESS))
 }
 
 #[actix_web::main]

@@ -81,14 +81,24 @@ impl Tls {
     /// Reads the files. A renewed certificate is therefore in use with the next connection.
     pub(super) async fn connector(&self) -> Result<MakeRustlsConnect, TlsFileError> {
         let tls = self.clone();
-        let read = tokio::task::spawn_blocking(move || tls.read_files());
+        let read = tokio::task::spawn_blocking(move || tls.read());
         read.await.unwrap_or_else(|ended| {
             Err(TlsFileError::Read { parameter: "sslrootcert", source: io::Error::other(ended) })
         })
     }
 
-    /// As [`Self::connector`], on this thread.
-    pub(super) fn read_files(&self) -> Result<MakeRustlsConnect, TlsFileError> {
+    /// Reads the files on this thread, and refuses a key that every user can read.
+    pub(super) fn check(&self) -> Result<(), TlsFileError> {
+        self.read()?;
+        let Some(files) = &self.client else { return Ok(()) };
+        let is_open = secret_file::is_world_readable(&files.key);
+        if is_open.map_err(|source| TlsFileError::Read { parameter: "sslkey", source })? {
+            return Err(TlsFileError::WorldReadable);
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> Result<MakeRustlsConnect, TlsFileError> {
         let builder = builder(self.roots.read()?)?;
         let mut config = match &self.client {
             None => builder.with_no_client_auth(),
@@ -144,10 +154,6 @@ impl ClientFiles {
     fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsFileError> {
         let chain = certificates("sslcert", &self.certificate)?;
         let key = read("sslkey", &self.key)?;
-        let is_open = secret_file::is_world_readable(&self.key);
-        if is_open.map_err(|source| TlsFileError::Read { parameter: "sslkey", source })? {
-            return Err(TlsFileError::WorldReadable);
-        }
         let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| content("sslkey", "key"))?;
         Ok((chain, key))
     }

@@ -66,7 +66,7 @@ impl<'a> ObjectReader<'a> {
         let Some(value) = self.fields.get(name) else { return };
         match T::deserialize(value) {
             Ok(value) => drop(faults.check(&self.pointer_to(name), check(value))),
-            Err(error) => faults.add(&self.pointer_to(name), &error.to_string()),
+            Err(error) => faults.add(&self.pointer_to(name), &without_text(&error.to_string())),
         }
     }
 
@@ -92,6 +92,16 @@ impl<'a> ObjectReader<'a> {
     fn pointer_to(&self, name: &str) -> String {
         format!("{}/{name}", self.pointer)
     }
+}
+
+/// serde shows the string that has the wrong type. It may be personal data, which a problem never repeats.
+fn without_text(error: &str) -> String {
+    let parts = error.split_once("string \"").and_then(|(before, rest)| {
+        let (_text, expected) = rest.rsplit_once("\", expected ")?;
+        Some((before, expected))
+    });
+    parts
+        .map_or_else(|| error.to_owned(), |(before, expected)| format!("{before}string, expected {expected}"))
 }
 
 /// A name as a part of a JSON pointer (RFC 6901, 3).

@@ -1,0 +1,189 @@
+//! Secrets and personal data appear in no log, no metric and no problem document.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use testkit::certificates::{Authority, Validity};
+use testkit::postgres::TlsServer;
+use testkit::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::tokens::TokenIssuer;
+use testkit::wait;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+const PASSWORD: &str = "canary-password-91c2";
+const CURSOR_KEY: &str = "canary-cursor-key-of-thirty-two-characters";
+const CUSTOMER: &str = "canary-customer-5e1f";
+const SKU: &str = "CANARY-SKU-77D0";
+const KEY: &str = "canary-idempotency-key-3b8a";
+const REASON: &str = "canary reason 60af";
+const TRACKING: &str = "CANARYTRACKING1204";
+const BAD_TOKEN: &str = "canary.token.ab19";
+
+/// The services, and the problem documents of their responses.
+struct Scene {
+    services: Vec<Service>,
+    client: Client,
+    token: String,
+    problems: Vec<String>,
+}
+
+impl Scene {
+    fn url(&self, kind: ServiceKind, path: &str) -> Result<String> {
+        let service = self.services.iter().find(|service| service.kind() == kind).context("not started")?;
+        Ok(format!("{}{path}", service.url()))
+    }
+
+    async fn send(&mut self, request: RequestBuilder) -> Result<Value> {
+        let response = request.send().await?;
+        let (status, text) = (response.status(), response.text().await?);
+        if status.is_success() {
+            return Ok(serde_json::from_str(&text).unwrap_or_default());
+        }
+        self.problems.push(text);
+        Ok(Value::Null)
+    }
+
+    async fn post(&mut self, path: &str, key: Option<&str>, body: &Value) -> Result<Value> {
+        let url = self.url(ServiceKind::WriteApi, path)?;
+        let request = self.client.request(Method::POST, url).bearer_auth(&self.token).json(body);
+        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        self.send(request).await
+    }
+
+    async fn read(&mut self, kind: ServiceKind, path: &str, token: &str) -> Result<Value> {
+        let request = self.client.get(self.url(kind, path)?).bearer_auth(token);
+        self.send(request).await
+    }
+
+    async fn place(&mut self, key: &str) -> Result<String> {
+        let body = json!({"customer_id": CUSTOMER, "items": [{"sku": SKU, "quantity": 1, "price_cents": 5}]});
+        let placed = self.post("/orders", Some(key), &body).await?;
+        Ok(placed.pointer("/order_id").and_then(Value::as_str).context("no order")?.to_owned())
+    }
+}
+
+async fn start(server: &TlsServer, issuer: &TokenIssuer, logs: &std::path::Path) -> Result<Vec<Service>> {
+    let binaries = ServiceBinaries::built().await?;
+    let mut services = Vec::new();
+    for kind in ServiceKind::ALL {
+        let role = kind.role();
+        server.execute(&format!("ALTER ROLE {role} PASSWORD '{PASSWORD}'")).await?;
+        let variables = issuer.variables();
+        let mut variables: Vec<_> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        variables.extend([("RUST_LOG", "trace,actix_http=trace"), ("CURSOR_KEY", CURSOR_KEY)]);
+        let url = format!("postgres://{role}:{PASSWORD}@127.0.0.1:{}/postgres", server.port());
+        let mut service = Service::start_with(&variables, kind, &binaries.program(kind), &url, 0, logs)?;
+        service.wait_until_ready().await?;
+        services.push(service);
+    }
+    Ok(services)
+}
+
+/// Each of the values, in responses of every kind.
+async fn use_everything(scene: &mut Scene, server: &TlsServer) -> Result<()> {
+    let (write, token) = (ServiceKind::WriteApi, scene.token.clone());
+    let id = scene.place(KEY).await?;
+    let other = json!({"customer_id": CUSTOMER, "items": [{"sku": SKU, "quantity": 2, "price_cents": 5}]});
+    scene.post("/orders", Some(KEY), &other).await?;
+    let item = json!({"sku": SKU.repeat(40), "quantity": 0, "price_cents": SKU});
+    let invalid = json!({"customer_id": CUSTOMER, "items": [item]});
+    scene.post("/orders", Some(KEY), &invalid).await?;
+    scene.post("/orders", Some(&KEY.repeat(40)), &other).await?;
+    scene.post(&format!("/orders/{id}/pay"), None, &json!({})).await?;
+    scene
+        .post(&format!("/orders/{id}/ship"), None, &json!({"carrier": "DHL", "tracking_number": TRACKING}))
+        .await?;
+    scene
+        .post(&format!("/orders/{id}/ship"), None, &json!({"carrier": "UPS", "tracking_number": TRACKING}))
+        .await?;
+    scene.post(&format!("/orders/{id}/cancel"), None, &json!({"reason": REASON})).await?;
+    let cancelled = scene.place("another key").await?;
+    scene.post(&format!("/orders/{cancelled}/cancel"), None, &json!({"reason": REASON.repeat(99)})).await?;
+    scene.post(&format!("/orders/{cancelled}/cancel"), None, &json!({"reason": REASON})).await?;
+    // PostgreSQL refuses a row.
+    let refused = scene.place("a third key").await?;
+    server
+        .execute("ALTER TABLE orders ADD CONSTRAINT canary CHECK (cancel_reason IS NULL) NOT VALID")
+        .await?;
+    server
+        .execute("ALTER TABLE order_summary ADD CONSTRAINT canary CHECK (total_cents <> 7) NOT VALID")
+        .await?;
+    scene.post(&format!("/orders/{refused}/cancel"), None, &json!({"reason": REASON})).await?;
+    let parked = json!({"customer_id": CUSTOMER, "items": [{"sku": SKU, "quantity": 1, "price_cents": 7}]});
+    scene.post("/orders", Some("a fourth key"), &parked).await?;
+    for bad in [BAD_TOKEN, &token.replace('.', ".x")] {
+        let url = scene.url(write, "/orders")?;
+        scene.send(scene.client.post(url).bearer_auth(bad).json(&other)).await?;
+        scene.read(ServiceKind::ReadApi, &format!("/customers/{CUSTOMER}/orders"), bad).await?;
+    }
+    let list = format!("/customers/{CUSTOMER}/orders");
+    wait::until("the read model", LIMIT, async || {
+        let request =
+            scene.client.get(scene.url(ServiceKind::ReadApi, &list).map_err(|error| error.to_string())?);
+        let response = request.bearer_auth(&token).send().await.map_err(|error| error.to_string())?;
+        let text = response.text().await.map_err(|error| error.to_string())?;
+        if text.contains("cancelled") && text.contains("shipped") { Ok(()) } else { Err(text) }
+    })
+    .await?;
+    scene.read(ServiceKind::ReadApi, &format!("{list}?limit=1&cursor={SKU}"), &token).await?;
+    scene.read(ServiceKind::ReadApi, &format!("{list}?status={KEY}&limit={REASON}"), &token).await?;
+    scene.read(ServiceKind::ReadApi, &format!("/orders/{id}"), &token).await?;
+    scene.read(ServiceKind::Projector, "/events?limit=1000", &token).await?;
+    scene.read(ServiceKind::Projector, &format!("/events?after={SKU}"), &token).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> Result<()> {
+    let (ca, logs) = (Authority::new("a CA")?, tempfile::tempdir()?);
+    let server = TlsServer::start(&ca.issue(&["db.test"], Validity::Now)?, &ca.certificate())?;
+    server.execute("ALTER SYSTEM SET log_error_verbosity = 'terse'").await?;
+    server.execute("SELECT pg_reload_conf()").await?;
+    migrate::up(&server.server().superuser_url("postgres")).await?;
+    let issuer = TokenIssuer::new(logs.path())?;
+    let scopes = [
+        "orders:place",
+        "orders:pay",
+        "orders:fulfil",
+        "orders:cancel:any",
+        "orders:read:any",
+        "events:read",
+    ];
+    let token = issuer.token("a-service", &scopes, None)?;
+    let services = start(&server, &issuer, logs.path()).await?;
+    let mut scene = Scene { services, client: Client::new(), token: token.clone(), problems: Vec::new() };
+    use_everything(&mut scene, &server).await?;
+    ensure!(scene.problems.len() >= 12, "too few problems: {:?}", scene.problems);
+
+    let mut all = vec![("a problem", scene.problems.join("\n"))];
+    for service in &scene.services {
+        let metrics =
+            scene.client.get(format!("{}/metrics", service.admin_url())).send().await?.text().await?;
+        all.push(("a metric", metrics));
+    }
+    let names: Vec<_> = scene.services.iter().map(|service| service.kind().name()).collect();
+    for service in scene.services {
+        service.stop()?;
+    }
+    for name in names {
+        let log = fs::read_to_string(logs.path().join(format!("{name}.log")))?;
+        ensure!(log.contains("\"TRACE\""), "{name} does not log at trace");
+        all.push((name, log));
+    }
+    let log = fs::read_to_string(server.server().log())?;
+    ensure!(log.contains("violates check constraint"), "PostgreSQL refused no row: {log}");
+    all.push(("the log of PostgreSQL", log));
+    let signature = token.rsplit('.').next().context("no signature")?;
+    for (place, text) in &all {
+        for canary in [PASSWORD, CURSOR_KEY, CUSTOMER, SKU, KEY, REASON, TRACKING, BAD_TOKEN, signature] {
+            let line = text.lines().find(|line| line.contains(canary));
+            assert_eq!(line, None, "{canary} is in {place}");
+        }
+    }
+    Ok(())
+}

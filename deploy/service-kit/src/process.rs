@@ -1,0 +1,83 @@
+//! Runs a process: its log, the line about its failure, and its exit status.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use chrono::{SecondsFormat, Utc};
+use serde::Serialize;
+
+use crate::config::{self, ConfigError, Vars};
+use crate::telemetry::{self, chain};
+
+/// Exit status if the configuration is wrong, so that starting again is useless: `EX_CONFIG` of sysexits.h.
+const WRONG_CONFIGURATION: u8 = 78;
+
+/// Where a failure is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// In the log, as one line of JSON, whatever `RUST_LOG` and `LOG_FORMAT` say.
+    Log,
+    /// On standard error, for a person.
+    Terminal,
+}
+
+/// Starts the log, runs `work` with the variables of this process, and reports its failure. Returns the exit status.
+pub fn run(report: Report, work: impl FnOnce(&Vars) -> anyhow::Result<ExitCode>) -> ExitCode {
+    let vars = config::vars_of_process();
+    let done = telemetry::init(&vars).map_err(anyhow::Error::from).and_then(|flush| {
+        let done = work(&vars);
+        // What is left of the log comes before the line about a failure.
+        drop(flush);
+        done
+    });
+    done.unwrap_or_else(|error| fail(report, &error))
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'a str,
+    message: &'a str,
+    error: &'a str,
+    target: &'a str,
+}
+
+fn fail(report: Report, error: &anyhow::Error) -> ExitCode {
+    let is_configuration = error.chain().any(<dyn Error>::is::<ConfigError>);
+    let text = chain(error.as_ref());
+    // Nobody may read it; the exit status says the rest.
+    let _nobody_reads = match report {
+        Report::Log => {
+            let line = Line {
+                timestamp: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+                level: "ERROR",
+                message: if is_configuration { "the configuration is wrong" } else { "the process failed" },
+                error: &text,
+                target: module_path!(),
+            };
+            serde_json::to_string(&line)
+                .map_err(io::Error::from)
+                .and_then(|line| writeln!(io::stdout(), "{line}"))
+        }
+        Report::Terminal => writeln!(io::stderr(), "Error: {text}"),
+    };
+    if is_configuration { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn only_a_wrong_configuration_has_its_own_status() {
+        let wrong = || anyhow::Error::from(ConfigError::Missing { variable: "X".to_owned() });
+        let status = |error: &anyhow::Error| format!("{:?}", fail(Report::Terminal, error));
+        let expected = format!("{:?}", ExitCode::from(78));
+        assert_eq!(status(&wrong()), expected);
+        assert_eq!(status(&Err::<(), _>(wrong()).context("outer").unwrap_err()), expected);
+        assert_eq!(status(&anyhow::anyhow!("other")), format!("{:?}", ExitCode::FAILURE));
+    }
+}
