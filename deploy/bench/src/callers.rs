@@ -22,9 +22,7 @@ impl Issuer {
 
     /// With these variables, a service demands the tokens, and no caller is over its share.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
-        let shares = ["RATE_LIMIT_SERVICE_PER_S", "RATE_LIMIT_SERVICE_BURST"];
-        let unlimited = shares.map(|name| (name.to_owned(), "1000000".to_owned()));
-        self.issuer.variables().into_iter().chain(unlimited).collect()
+        self.issuer.variables_without_shares()
     }
 
     /// A token for each of that many callers, valid for an hour.

@@ -16,7 +16,8 @@ const WRONG_CONFIGURATION: u8 = 78;
 /// Where a failure is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Report {
-    /// In the log, as one line of JSON, whatever `RUST_LOG` and `LOG_FORMAT` say.
+    /// In the log, as one line of JSON, whatever `RUST_LOG` and `LOG_FORMAT` say; on standard error if nobody reads the
+    /// log.
     Log,
     /// On standard error, for a person.
     Terminal,
@@ -46,7 +47,7 @@ struct Line<'a> {
 fn fail(report: Report, error: &anyhow::Error) -> ExitCode {
     let is_configuration = error.chain().any(<dyn Error>::is::<ConfigError>);
     let text = chain(error.as_ref());
-    // Nobody may read it; the exit status says the rest.
+    // Nobody may read either; the exit status says the rest.
     let _nobody_reads = match report {
         Report::Log => {
             let line = Line {
@@ -56,9 +57,9 @@ fn fail(report: Report, error: &anyhow::Error) -> ExitCode {
                 error: &text,
                 target: module_path!(),
             };
-            serde_json::to_string(&line)
-                .map_err(io::Error::from)
-                .and_then(|line| writeln!(io::stdout(), "{line}"))
+            serde_json::to_string(&line).map_err(io::Error::from).and_then(|line| {
+                writeln!(io::stdout(), "{line}").or_else(|_| writeln!(io::stderr(), "{line}"))
+            })
         }
         Report::Terminal => writeln!(io::stderr(), "Error: {text}"),
     };

@@ -81,6 +81,15 @@ impl TokenIssuer {
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
+    /// The same, and no caller or address is over its share.
+    #[must_use]
+    pub fn variables_without_shares(&self) -> Vec<(String, String)> {
+        let names = ["PER_S", "BURST", "STREAMS", "WAITS"];
+        let names =
+            names.iter().flat_map(|name| ["", "SERVICE_"].map(|kind| format!("RATE_LIMIT_{kind}{name}")));
+        self.variables().into_iter().chain(names.map(|name| (name, "1000000".to_owned()))).collect()
+    }
+
     /// A token that is valid for an hour; with `customer`, a token of that customer.
     pub fn token(
         &self,

@@ -90,7 +90,8 @@ async fn a_bad_configuration_ends_the_process_at_once_with_an_error_that_names_t
         program.env_clear().env("AUTH", "off").envs(vars).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(SOON, program.output()).await.context(named)??;
         let log = String::from_utf8(output.stdout)?;
-        let line: serde_json::Value = serde_json::from_str(&log).with_context(|| log.clone())?;
+        assert!(!log.contains("has died"), "{named}: {log}");
+        let line: serde_json::Value = serde_json::from_str(log.lines().last().context("no line")?)?;
         assert!(line["error"].as_str().is_some_and(|error| error.contains(named)), "{named}: {line}");
         assert_eq!((output.status.code(), output.stderr), (Some(78), vec![]), "{named}");
         assert!(

@@ -49,7 +49,7 @@ impl Shop {
         let log = StatementLog::start(&server, "orders_write_api").await?;
         let key_set = tempfile::tempdir()?;
         let issuer = TokenIssuer::new(key_set.path())?;
-        let vars = issuer.variables();
+        let vars = issuer.variables_without_shares();
         let vars: Vec<_> = vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let api = Replica::start(&server.url("orders_write_api", "postgres"), &vars)?;
         api.until_ready_is(StatusCode::OK).await?;

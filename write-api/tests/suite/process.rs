@@ -39,7 +39,8 @@ fn an_invalid_configuration_ends_the_process_at_once_and_names_the_variable() ->
     ] {
         let output = Command::new(PROGRAM).env_clear().envs(vars).stdin(Stdio::null()).output()?;
         let log = String::from_utf8(output.stdout)?;
-        let line: serde_json::Value = serde_json::from_str(&log).context(log)?;
+        assert!(!log.contains("has died"), "{variable}: {log}");
+        let line: serde_json::Value = serde_json::from_str(log.lines().last().context("no line")?)?;
         let error = line["error"].as_str().context("no error")?;
         assert_eq!((output.status.code(), line["level"].as_str()), (Some(78), Some("ERROR")), "{line}");
         assert!(error.contains(variable) && output.stderr.is_empty(), "{variable}: {error}");

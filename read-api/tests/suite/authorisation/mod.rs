@@ -29,7 +29,7 @@ impl Guarded {
     fn start(database_url: &str, vars: &[(&str, &str)]) -> Result<Self> {
         let key_set = tempfile::tempdir()?;
         let issuer = TokenIssuer::new(key_set.path())?;
-        let auth = issuer.variables();
+        let auth = issuer.variables_without_shares();
         let vars: Vec<_> = auth
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))

@@ -112,7 +112,7 @@ async fn the_document_has_the_resources_and_their_limits() -> Result<()> {
     for path in paths {
         let responses = &document["paths"][path]["get"]["responses"];
         let statuses: Vec<_> = responses.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
-        assert_eq!(statuses, ["200", "400", "401", "403", "408", "431", "500", "503"], "{path}");
+        assert_eq!(statuses, ["200", "400", "401", "403", "408", "429", "431", "500", "503"], "{path}");
         let parameters = document["paths"][path]["get"]["parameters"].as_array().cloned().unwrap_or_default();
         let limit = parameters.iter().find(|parameter| parameter["name"] == "limit");
         assert_eq!(limit.map(|limit| &limit["schema"]["maximum"]), Some(&json!(1_000)), "{path}");
