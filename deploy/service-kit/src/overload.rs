@@ -59,6 +59,7 @@ impl Default for OncePerSecondEach {
 
 impl OncePerSecondEach {
     /// Counts the event. If a line is due, returns the number of events since the last line of this limiter.
+    #[must_use]
     pub fn count(&self, subject: &str) -> Option<u64> {
         self.limiter(subject)?.count()
     }

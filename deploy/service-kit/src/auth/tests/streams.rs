@@ -57,15 +57,15 @@ async fn a_stream_goes_on_while_its_key_has_the_algorithm_of_its_token() {
     let [rs256, ps256] = ["RS256", "PS256"].map(|alg| entry(&loses, alg));
     let server = KeyServer::start(reply(&[rs256.clone(), ps256, entry(&gains, "RS256")])).await;
     let process = Process::ready(server.source()).await;
-    let open = async |key: &TestKey, alg: &str| {
+    let token = |key: &TestKey, alg: &str| {
         let claims = json!({
             "iss": "https://issuer.test", "aud": "orders", "sub": alg, "exp": START + 3_600, "scope": "read",
         });
-        let token = key.sign(&json!({"alg": alg, "kid": key.kid}).to_string(), &claims.to_string());
-        tokio::spawn(open(&process, &token).await)
+        key.sign(&json!({"alg": alg, "kid": key.kid}).to_string(), &claims.to_string())
     };
-    let (mut stays, ends, mut stays_too) =
-        (open(&loses, "RS256").await, open(&loses, "PS256").await, open(&gains, "RS256").await);
+    let mut stays = tokio::spawn(open(&process, &token(&loses, "RS256")).await);
+    let ends = tokio::spawn(open(&process, &token(&loses, "PS256")).await);
+    let mut stays_too = tokio::spawn(open(&process, &token(&gains, "RS256")).await);
     server.set(reply(&[rs256, entry(&gains, "RS256"), entry(&gains, "PS256"), third.jwk()]));
     process.jwt.authenticate(&bearer(&token_of(&third, "carol", START + 60))).await.unwrap();
     timeout(SOON, ends).await.expect("the stream ends").unwrap();
