@@ -20,6 +20,11 @@ const RULES: &str = "local   all all                    trust\n\
                      hostssl all scram 127.0.0.1/32     scram-sha-256\n\
                      host    all all 127.0.0.1/32       password\n";
 
+/// Those that a PostgreSQL without TLS knows.
+const RULES_IN_CLEAR: &str = "local all all                   trust\n\
+                              host  all postgres 127.0.0.1/32 trust\n\
+                              host  all all 127.0.0.1/32      password\n";
+
 /// A throwaway server that accepts connections with and without TLS at 127.0.0.1.
 #[derive(Debug)]
 pub struct TlsServer {
@@ -54,6 +59,20 @@ impl TlsServer {
             ])
         })?;
         Ok(Self { server, file, user })
+    }
+
+    /// One that never offers TLS, and works with a PostgreSQL that was built without. Otherwise as [`Self::start`].
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`]; nothing is left running.
+    pub fn start_without_tls() -> Result<Self, ServerError> {
+        let server = PrivateServer::start_on_tcp_with(|layout| {
+            let written = fs::write(layout.data_dir.join("pg_hba.conf"), RULES_IN_CLEAR);
+            written.map_err(prepare("the server's rules"))?;
+            Ok(Vec::new())
+        })?;
+        Ok(Self { server, file: PathBuf::new(), user: None })
     }
 
     /// Replaces its certificate, as after a renewal. The server uses it for connections a moment later.
