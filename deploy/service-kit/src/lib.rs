@@ -58,3 +58,5 @@ pub mod stored_time;
 #[cfg(feature = "web")]
 pub mod tasks;
 pub mod telemetry;
+#[cfg(test)]
+mod test_log;

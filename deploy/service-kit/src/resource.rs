@@ -90,33 +90,15 @@ async fn in_a_span(
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, HttpResponse};
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::test_log::Log;
 
     #[actix_web::test]
     async fn a_log_line_has_the_request_id_and_the_pattern_but_not_the_path() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let (log, _guard) = Log::of_this_thread();
         let get = web::route().to(|| async {
             tracing::info!("here");
             HttpResponse::NoContent().finish()
@@ -138,7 +120,7 @@ mod tests {
         let request = TestRequest::get().uri("/things/secret").insert_header(("x-request-id", "an-id"));
         call_service(&app, request.to_request()).await;
         call_service(&app, TestRequest::post().uri("/things/secret/use").to_request()).await;
-        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let log = log.text();
         assert!(
             log.contains(r#""http.method":"GET","http.route":"/things/{id}","request.id":"an-id""#),
             "{log}"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use testkit::postgres::TlsServer;
+use testkit::postgres::PasswordServer;
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::tokens::TokenIssuer;
 use testkit::wait;
@@ -65,7 +65,11 @@ impl Scene {
     }
 }
 
-async fn start(server: &TlsServer, issuer: &TokenIssuer, logs: &std::path::Path) -> Result<Vec<Service>> {
+async fn start(
+    server: &PasswordServer,
+    issuer: &TokenIssuer,
+    logs: &std::path::Path,
+) -> Result<Vec<Service>> {
     let binaries = ServiceBinaries::built().await?;
     let mut services = Vec::new();
     for kind in ServiceKind::ALL {
@@ -84,7 +88,7 @@ async fn start(server: &TlsServer, issuer: &TokenIssuer, logs: &std::path::Path)
 }
 
 /// Each of the values, in responses of every kind.
-async fn use_everything(scene: &mut Scene, server: &TlsServer) -> Result<()> {
+async fn use_everything(scene: &mut Scene, server: &PasswordServer) -> Result<()> {
     let (write, token) = (ServiceKind::WriteApi, scene.token.clone());
     let id = scene.place(KEY).await?;
     let other = json!({"customer_id": CUSTOMER, "items": [{"sku": SKU, "quantity": 2, "price_cents": 5}]});
@@ -140,7 +144,7 @@ async fn use_everything(scene: &mut Scene, server: &TlsServer) -> Result<()> {
 #[tokio::test]
 async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> Result<()> {
     let logs = tempfile::tempdir()?;
-    let server = TlsServer::start_without_tls()?;
+    let server = PasswordServer::start_without_tls()?;
     server.execute("ALTER SYSTEM SET log_error_verbosity = 'terse'").await?;
     server.execute("SELECT pg_reload_conf()").await?;
     migrate::up(&server.server().superuser_url("postgres")).await?;

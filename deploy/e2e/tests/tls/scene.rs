@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use service_kit::database::{ConnectError, Wire, connect};
 use service_kit::telemetry::chain;
 use testkit::certificates::{Authority, Identity, Validity};
-use testkit::postgres::TlsServer;
+use testkit::postgres::PasswordServer;
 use testkit::wait;
 use tokio_postgres::Client;
 
@@ -19,7 +19,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// A server whose certificate is for [`HOST`], at 127.0.0.1. Everything ends with this value.
 pub(crate) struct Scene {
     pub(crate) ca: Authority,
-    pub(crate) server: TlsServer,
+    pub(crate) server: PasswordServer,
     dir: tempfile::TempDir,
 }
 
@@ -28,7 +28,7 @@ impl Scene {
     #[expect(clippy::print_stderr, reason = "cargo shows it beside the name of the test")]
     pub(crate) async fn start() -> Result<Option<Self>> {
         let (ca, dir) = (Authority::new("the CA")?, tempfile::tempdir()?);
-        let server = match TlsServer::start(&ca.issue(&[HOST], Validity::Now)?, &ca.certificate()) {
+        let server = match PasswordServer::start(&ca.issue(&[HOST], Validity::Now)?, &ca.certificate()) {
             Err(error) if chain(&error).contains("SSL is not supported by this build") => {
                 let missing = "this PostgreSQL has no TLS: install Debian's package `postgresql`";
                 ensure!(std::env::var_os("REQUIRE_TLS").is_none(), missing);

@@ -5,19 +5,19 @@ mod binaries;
 mod error;
 mod layout;
 mod options;
+mod password_server;
 mod scratch;
 mod server;
 mod shared;
-mod tls_server;
 
 pub use binaries::{Binaries, BinariesError};
 pub use error::ServerError;
 pub use options::{ServerOptions, Tuning};
+pub use password_server::PasswordServer;
 pub use scratch::open_to_the_servers_user;
 pub(crate) use scratch::{Scratch, private_dir, server_user};
 pub use server::PrivateServer;
 pub(crate) use shared::{SharedServer, lock, shared_server};
-pub use tls_server::TlsServer;
 
 /// The superuser of a private server.
 pub(crate) const SUPERUSER: &str = "postgres";

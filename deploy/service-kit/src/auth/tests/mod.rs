@@ -2,7 +2,6 @@
 
 mod authenticator;
 mod key_server;
-mod log;
 mod refusals;
 mod served;
 mod shares;
@@ -24,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::key_server::{KeyServer, Reply};
-pub(super) use self::log::Log;
 use super::keys::Source;
 pub(super) use super::test_keys::TestKey;
 use super::token::Rules;
@@ -34,6 +32,7 @@ use crate::config::Vars;
 use crate::health::Health;
 use crate::metrics::Registry;
 use crate::shares::{FairShares, SharesConfig};
+pub(super) use crate::test_log::Log;
 
 /// The key as a document must not have it.
 pub(super) fn private_jwk(key: &TestKey) -> Value {

@@ -1,30 +1,30 @@
-//! What a thread logs.
+//! What a test logs.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
 
-/// What this thread logs.
+/// The lines of a subscriber that writes to it.
 #[derive(Clone, Default)]
-pub(in crate::auth) struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Until the guard is dropped.
-    pub(in crate::auth) fn of_this_thread() -> (Self, DefaultGuard) {
+    /// What this thread logs until the guard is dropped.
+    pub(crate) fn of_this_thread() -> (Self, DefaultGuard) {
         let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
         (log, tracing::subscriber::set_default(subscriber))
     }
 
     /// Another thread may have disabled a line for all. Call this after the line's first use.
-    pub(in crate::auth) fn enable_lines(&self) {
+    pub(crate) fn enable_lines(&self) {
         tracing::callsite::rebuild_interest_cache();
         self.0.lock().unwrap().clear();
     }
 
-    pub(in crate::auth) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -36,5 +36,13 @@ impl Write for Log {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
     }
 }

@@ -1,4 +1,4 @@
-//! A server with TLS.
+//! A server that asks for passwords, with or without TLS.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -25,18 +25,18 @@ const RULES_IN_CLEAR: &str = "local all all                   trust\n\
                               host  all postgres 127.0.0.1/32 trust\n\
                               host  all all 127.0.0.1/32      password\n";
 
-/// A throwaway server that accepts connections with and without TLS at 127.0.0.1.
+/// A throwaway server at 127.0.0.1 that asks for passwords.
 #[derive(Debug)]
-pub struct TlsServer {
+pub struct PasswordServer {
     server: PrivateServer,
     /// The server's certificate and key.
     file: PathBuf,
     user: Option<(Uid, Gid)>,
 }
 
-impl TlsServer {
-    /// With this certificate; `client_ca` issues those of clients. Blocks, and is bound to the calling thread, as
-    /// [`PrivateServer::start`].
+impl PasswordServer {
+    /// With and without TLS, with this certificate; `client_ca` issues those of clients. Blocks, and is bound to the
+    /// calling thread, as [`PrivateServer::start`].
     ///
     /// # Errors
     ///
