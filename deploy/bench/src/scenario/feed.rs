@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use testkit::services::ServiceKind;
 use testkit::wait;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::arrivals::Arrivals;
@@ -16,6 +17,8 @@ use crate::steady::SteadyOrders;
 
 const ORDERS: SteadyOrders = SteadyOrders { per_second: 50, after: 0, every_hundredth: 1 };
 const LIMIT: Duration = Duration::from_mins(1);
+/// Until the client asks again after a failure.
+const RETRY: Duration = Duration::from_millis(100);
 
 pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     let projector = stage.service(ServiceKind::Projector, &[]).await?;
@@ -28,7 +31,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
         let written = u64::from(ORDERS.write(stage, plan.time).await?);
         wait::until("all events from the feed", LIMIT, async || match arrivals.events() {
             arrived if arrived >= written => Ok(()),
-            arrived => Err(format!("{arrived} of {written}")),
+            arrived => Err(format!("{arrived} of {written}, {}", client.last_failure())),
         })
         .await?;
         let delays = arrivals.delays(stage).await?;
@@ -44,7 +47,10 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 }
 
 /// Asks for events again and again until dropped.
-struct Client(AbortHandle);
+struct Client {
+    poll: AbortHandle,
+    last_failure: watch::Receiver<String>,
+}
 
 impl Client {
     /// For the events that are logged from now on.
@@ -52,23 +58,36 @@ impl Client {
         let (http, arrivals) = (stage.http.clone(), arrivals.clone());
         let events = format!("{projector_url}/events");
         let mut checkpoint = page(&http, &events, "now", 0).await?.1;
+        let (failed, last_failure) = watch::channel("no request failed".to_owned());
         let poll = async move {
-            // Ends with the first failure: then events are missing, and the scenario fails.
-            while let Ok((page, next)) = page(&http, &events, &checkpoint, 20).await {
-                let logged = page.get("events").and_then(Value::as_array);
-                for event in logged.into_iter().flatten().filter_map(|event| event.get("data")) {
-                    let _noted = arrivals.note(0, event);
+            loop {
+                match page(&http, &events, &checkpoint, 20).await {
+                    Ok((page, next)) => {
+                        let logged = page.get("events").and_then(Value::as_array);
+                        for event in logged.into_iter().flatten().filter_map(|event| event.get("data")) {
+                            let _noted = arrivals.note(0, event);
+                        }
+                        checkpoint = next;
+                    }
+                    // As a client of the feed does: reading while the tables are emptied can be a deadlock, so a 503.
+                    Err(error) => {
+                        failed.send_replace(format!("{error:#}"));
+                        tokio::time::sleep(RETRY).await;
+                    }
                 }
-                checkpoint = next;
             }
         };
-        Ok(Self(tokio::spawn(poll).abort_handle()))
+        Ok(Self { poll: tokio::spawn(poll).abort_handle(), last_failure })
+    }
+
+    fn last_failure(&self) -> String {
+        self.last_failure.borrow().clone()
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.0.abort();
+        self.poll.abort();
     }
 }
 
