@@ -20,8 +20,13 @@ impl Issuer {
         Ok(Self { issuer: TokenIssuer::new(dir.path())?, _dir: dir })
     }
 
-    /// With these variables, a service demands the tokens, and no caller is over its share.
+    /// With these variables, a service demands the tokens, and each caller has its share.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        self.issuer.variables()
+    }
+
+    /// The same with shares that nobody uses up.
+    pub(crate) fn variables_without_shares(&self) -> Vec<(String, String)> {
         self.issuer.variables_without_shares()
     }
 

@@ -45,7 +45,7 @@ async fn compare(stage: &Stage, plan: Plan, load: Load, issuer: &Issuer) -> Resu
         variants.extend(earlier.as_mut());
         round(stage, plan, load, variants).await?;
     }
-    let [rate, cpu] = cached.against(&off, "AUTH=jwt, 100 callers (reference: AUTH=off)");
+    let [rate, cpu] = cached.against(&off, "AUTH=jwt, 100 callers with shares (reference: AUTH=off)");
     let mut figures = vec![rate.with(Target::RatioAtLeast(0.95)), cpu];
     figures.extend(uncached.against(&off, "AUTH=jwt, uncached tokens (reference: AUTH=off)"));
     if let Some(earlier) = &earlier {

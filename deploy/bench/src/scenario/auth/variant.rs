@@ -54,16 +54,18 @@ impl Variant {
         }
     }
 
-    /// That many callers with tokens, each of which is verified once.
+    /// That many callers with tokens, each of which is verified once, and with shares, of which each uses a part.
     pub(super) fn cached(load: Load, issuer: &Issuer, callers: u32) -> Result<Self> {
         let (variables, mut tokens) = (issuer.variables(), issuer.tokens(callers + 1)?);
         let checker = tokens.pop();
         Ok(Self { verifies: Verifies::Once, variables, tokens, checker, ..Self::open(load, false) })
     }
 
-    /// The same with more callers than the cache keeps.
+    /// The same with more callers than the cache keeps. All verifications together count as one address, so this has no
+    /// shares.
     pub(super) fn uncached(load: Load, issuer: &Issuer, callers: u32) -> Result<Self> {
-        Ok(Self { verifies: Verifies::EachTime, ..Self::cached(load, issuer, callers)? })
+        let variables = issuer.variables_without_shares();
+        Ok(Self { verifies: Verifies::EachTime, variables, ..Self::cached(load, issuer, callers)? })
     }
 
     /// Starts a process, checks its responses, and warms it up.
