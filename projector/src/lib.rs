@@ -188,10 +188,6 @@ impl Projector {
         }
         let webhook_databases = webhooks::Databases::open(&config.database)?;
         webhooks::start(&mut workers, webhook_databases, &config.webhooks, &registry, pace);
-        let upkeep = stop.clone().run_until_cancelled_owned(registry.run_upkeep());
-        workers.spawn(async move {
-            upkeep.await;
-        });
         tracing::info!(workers = config.workers, batch_max = config.batch_max, "projector started");
         Ok(Self { workers, server, stop })
     }

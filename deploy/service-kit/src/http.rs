@@ -15,6 +15,7 @@
 //! | [`heartbeat`] | whether the threads still run |
 //! | [`listener`] | combines the parts |
 //! | [`probes`] | `/livez` and `/readyz` |
+//! | [`request_metrics`] | how long requests take |
 //! | [`refusal`] | requests that are refused before they reach a handler |
 //! | [`shared_stream`] | closes a connection after the server |
 //! | [`connection_metrics`] | metrics of connections |
@@ -35,6 +36,7 @@ mod listener;
 mod probes;
 mod read_quota;
 mod refusal;
+pub(crate) mod request_metrics;
 mod shared_stream;
 mod stream;
 #[cfg(test)]
@@ -56,6 +58,7 @@ pub use self::heartbeat::Heartbeats;
 use self::in_flight::MaxInFlight;
 use self::limits::Limits;
 use self::listener::{Listener, listen};
+use self::request_metrics::RequestMetrics;
 use crate::auth::Authenticator;
 use crate::shutdown::Stop;
 
@@ -130,6 +133,7 @@ where
         limits: Limits::with_stall_limit(config.stall_limit()),
         drain_limit_s: config.drain_limit_s(),
         metrics: ConnectionMetrics::register(admin.registry(), "api"),
+        requests: Some(RequestMetrics::register(admin.registry())),
         cors: config.cors_origins().clone(),
         in_flight: MaxInFlight::register(admin.registry(), "api", config.max_in_flight()),
         closing: stop.begun.clone(),

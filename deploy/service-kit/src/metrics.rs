@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::auth::Access;
+use crate::http::request_metrics;
 use crate::resource::get_resource;
 
 /// Why a [`Registry`] could not be created.
 pub use metrics_exporter_prometheus::BuildError as RegistryError;
+
+const BUILD_INFO: &str = "orders_build_info";
 
 /// How often histogram samples move into their buckets. Without this, memory grows until the next scrape.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -21,21 +25,31 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 pub struct Registry {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
+    process: metrics_process::Collector,
 }
 
 impl Registry {
-    /// An empty registry. `buckets` has the upper bounds of the buckets of each histogram.
+    /// A registry with metrics of the process and of HTTP requests. `buckets` has the upper bounds of
+    /// the buckets of each further histogram.
     ///
     /// # Errors
     ///
     /// [`RegistryError`] when a histogram has no buckets.
     pub fn new(buckets: &[(&str, &[f64])]) -> Result<Self, RegistryError> {
+        let http = (request_metrics::DURATION, request_metrics::DURATION_BUCKETS);
         let mut builder = PrometheusBuilder::new();
-        for (histogram, bounds) in buckets {
+        for (histogram, bounds) in buckets.iter().chain([&http]) {
             builder = builder.set_buckets_for_metric(Matcher::Full((*histogram).to_owned()), bounds)?;
         }
         let recorder = builder.build_recorder();
-        Ok(Self { handle: recorder.handle(), recorder: Arc::new(recorder) })
+        let (handle, process) = (recorder.handle(), metrics_process::Collector::default());
+        let registry = Self { handle, recorder: Arc::new(recorder), process };
+        registry.register(|| {
+            registry.process.describe();
+            describe_gauge!(BUILD_INFO, "Always 1. Its label is the version of the program.");
+            gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        });
+        Ok(registry)
     }
 
     /// Runs `register`, whose `counter!`, `gauge!` and `histogram!` belong to this registry. The handles that they
@@ -45,7 +59,7 @@ impl Registry {
     }
 
     /// Keeps the histograms small. Runs until dropped.
-    pub async fn run_upkeep(self) {
+    pub(crate) async fn run_upkeep(self) {
         let mut tick = tokio::time::interval(UPKEEP_EVERY);
         loop {
             tick.tick().await;
@@ -60,9 +74,10 @@ impl Registry {
         config.service(get_resource("/metrics", Access::Open, get));
     }
 
-    /// The current values of all metrics.
+    /// The current values of all metrics, and of the process.
     #[must_use]
     pub fn response(&self) -> HttpResponse {
+        self.register(|| self.process.collect());
         HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(self.handle.render())
     }
 }
@@ -84,6 +99,7 @@ mod tests {
         for line in ["events 3", "lag_bucket{le=\"0.1\"} 0", "lag_bucket{le=\"1\"} 1", "lag_count 1"] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
         }
-        assert!(body(&other).await.unwrap().is_empty());
+        let other = String::from_utf8(body(&other).await.unwrap().to_vec()).unwrap();
+        assert!(!other.contains("events") && !other.contains("lag"), "{other}");
     }
 }

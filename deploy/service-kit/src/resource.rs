@@ -1,6 +1,8 @@
 //! Resources that return 405 for wrong methods. Log lines of a handler belong to a span with the request's method and
 //! the resource's path pattern, never with the values in the path.
 
+use std::rc::Rc;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::guard::Guard;
@@ -9,6 +11,7 @@ use actix_web::{Error, Resource, Route, guard, web};
 use tracing::Instrument;
 
 use crate::auth::{Access, guard as auth_guard};
+use crate::http::request_metrics::{self, PathPattern};
 use crate::problem::Problem;
 use crate::request_id;
 
@@ -52,7 +55,7 @@ fn resource<M: Guard + 'static>(
     > + use<M>,
 > {
     web::resource(path)
-        .app_data(Declared { path: path.to_owned(), access })
+        .app_data(Declared { route: PathPattern::new(path), access })
         .route(route.guard(methods))
         .default_service(web::to(move || async move { Err::<&str, _>(Problem::method_not_allowed(allow)) }))
         .wrap(from_fn(in_a_span))
@@ -60,7 +63,7 @@ fn resource<M: Guard + 'static>(
 
 /// What a resource is registered with.
 struct Declared {
-    path: String,
+    route: Rc<PathPattern>,
     access: Access,
 }
 
@@ -71,11 +74,14 @@ async fn in_a_span(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let declared = request.app_data::<Declared>();
-    let route = declared.map(|declared| declared.path.as_str());
+    let route = declared.map(|declared| &declared.route);
+    if let Some(route) = route {
+        request_metrics::set_route(request.request(), route);
+    }
     let span = tracing::info_span!(
         "request",
         http.method = request.method().as_str(),
-        http.route = route,
+        http.route = route.map(|route| route.as_str()),
         request.id = request_id::of(request.headers())
     );
     // Without a declaration, nobody is allowed.

@@ -67,6 +67,7 @@ impl Admin {
             limits: Limits { keep_alive: KEEP_ALIVE, ..Limits::with_stall_limit(STALL_LIMIT) },
             drain_limit_s: 0,
             metrics: ConnectionMetrics::register(registry, "admin"),
+            requests: None,
             cors: CorsOrigins::default(),
             in_flight: MaxInFlight::register(registry, "admin", MAX_CONNECTIONS),
             closing: CancellationToken::new(),
@@ -74,7 +75,7 @@ impl Admin {
         };
         let heartbeats = Heartbeats::default();
         let (health, api_heartbeats) = (health.clone(), heartbeats.clone());
-        let server = serve_on_a_thread(listener, move |app| {
+        let server = serve_on_a_thread(listener, registry.clone().run_upkeep(), move |app| {
             probes::routes(app, &health, &api_heartbeats);
             metrics(app);
         });
@@ -106,7 +107,12 @@ impl Drop for Admin {
     }
 }
 
-fn serve_on_a_thread<F>(listener: Listener, routes: F) -> io::Result<ServerHandle>
+/// `upkeep` runs on the same thread.
+fn serve_on_a_thread<F>(
+    listener: Listener,
+    upkeep: impl Future<Output = ()> + Send + 'static,
+    routes: F,
+) -> io::Result<ServerHandle>
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
@@ -115,6 +121,7 @@ where
     let (started, start) = mpsc::channel();
     let serve = move || {
         System::with_tokio_rt(|| runtime).block_on(async move {
+            actix_web::rt::spawn(upkeep);
             let server = match listener.serve(routes) {
                 Ok(server) => server,
                 Err(error) => {
@@ -151,12 +158,13 @@ mod tests {
             limits: Limits::with_stall_limit(STALL_LIMIT),
             drain_limit_s: 0,
             metrics: ConnectionMetrics::register(&registry, "test"),
+            requests: None,
             cors: CorsOrigins::default(),
             in_flight: MaxInFlight::register(&registry, "test", MAX_CONNECTIONS),
             closing: CancellationToken::new(),
             heartbeats: Heartbeats::default(),
         };
-        let error = serve_on_a_thread(listener, |_| {}).map(|_| ()).unwrap_err();
+        let error = serve_on_a_thread(listener, std::future::ready(()), |_| {}).map(|_| ()).unwrap_err();
         assert!(
             error.to_string().contains("not a socket") || error.to_string().contains("non-socket"),
             "{error}"

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::connection_metrics::{ConnectionMetrics, Cut, OpenConnection};
 use super::in_flight::Permit;
 use super::limits::Limits;
+use super::request_metrics::PathPattern;
 
 /// Shared by the stream and its requests, all on one thread.
 pub(super) struct Connection {
@@ -15,6 +16,8 @@ pub(super) struct Connection {
     body: Cell<Body>,
     /// The current request counts as in flight.
     permit: Cell<Option<Permit>>,
+    /// The resource of the current request.
+    route: Cell<Option<Rc<PathPattern>>>,
     limits: Limits,
     open: OpenConnection,
 }
@@ -49,8 +52,8 @@ pub(super) enum Body {
 impl Connection {
     pub(super) fn start(limits: Limits, metrics: &ConnectionMetrics) -> Rc<Self> {
         let phase = Cell::new(Phase::New { since: Instant::now() });
-        let (body, permit, open) = (Cell::new(Body::None), Cell::default(), metrics.open_connection());
-        Rc::new(Self { phase, body, permit, limits, open })
+        let (body, open) = (Cell::new(Body::None), metrics.open_connection());
+        Rc::new(Self { phase, body, permit: Cell::default(), route: Cell::default(), limits, open })
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -87,6 +90,16 @@ impl Connection {
     /// The current request no longer counts as in flight.
     pub(super) fn end_work(&self) {
         self.permit.take();
+    }
+
+    /// The current request belongs to this resource.
+    pub(super) fn set_route(&self, route: Rc<PathPattern>) {
+        self.route.set(Some(route));
+    }
+
+    /// The resource of the current request, which has a response now.
+    pub(super) fn take_route(&self) -> Option<Rc<PathPattern>> {
+        self.route.take()
     }
 
     /// The server has the whole response.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::PayloadError;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Body, Connection};
 use super::in_flight::InFlight;
 use super::refusal::requests_websocket;
+use super::request_metrics::ThreadMetrics;
 use crate::problem::Problem;
 
 /// A request in progress.
@@ -24,7 +26,8 @@ pub(super) struct Exchange {
     connection: Option<Rc<Connection>>,
     /// For a chunked body: whether the handler has read all of it. The server would otherwise read on until its end.
     chunked_body: Option<Rc<Cell<bool>>>,
-    is_head: bool,
+    method: Method,
+    began: Instant,
     is_http_10: bool,
     /// The client offers another protocol, as Java's client does with h2c. The server closes such a connection without
     /// announcing it.
@@ -44,7 +47,8 @@ impl Exchange {
         let mut exchange = Self {
             connection,
             chunked_body: None,
-            is_head: *request.method() == Method::HEAD,
+            method: request.method().clone(),
+            began: Instant::now(),
             is_http_10: request.version() < Version::HTTP_11,
             is_upgrade: request.head().connection_type() == ConnectionType::Upgrade,
         };
@@ -70,10 +74,16 @@ impl Exchange {
         self,
         mut response: Response<BoxBody>,
         closing: &CancellationToken,
+        metrics: Option<&ThreadMetrics>,
     ) -> Response<ResponseBody> {
-        if let Some(connection) = &self.connection {
+        let route = self.connection.as_ref().and_then(|connection| {
             connection.end_work();
+            connection.take_route()
+        });
+        if let Some(metrics) = metrics {
+            metrics.record(route.as_ref(), &self.method, response.status(), self.began.elapsed());
         }
+        let is_head = self.method == Method::HEAD;
         let is_body_unread = self.chunked_body.is_some_and(|read| !read.get());
         let is_endless = matches!(response.body().size(), BodySize::Stream);
         // HTTP/1.0 has no chunks: the stream ends with the connection.
@@ -81,10 +91,10 @@ impl Exchange {
         if ends_by_closing {
             response.head_mut().no_chunking(true);
         }
-        if self.is_head || self.is_upgrade || is_body_unread || ends_by_closing || closing.is_cancelled() {
+        if is_head || self.is_upgrade || is_body_unread || ends_by_closing || closing.is_cancelled() {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
-        let (is_head, connection) = (self.is_head, self.connection);
+        let connection = self.connection;
         response.map_body(|_, body| ResponseBody { body, is_head, is_body_unread, connection })
     }
 }

@@ -3,6 +3,7 @@
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::body::{BoxBody, EitherBody};
@@ -25,6 +26,7 @@ use super::heartbeat::Heartbeats;
 use super::in_flight::{InFlight, MaxInFlight};
 use super::limits::Limits;
 use super::refusal::refusal;
+use super::request_metrics::RequestMetrics;
 use super::shared_stream::SharedStream;
 use super::stream::TimedStream;
 use crate::auth::guard as auth_guard;
@@ -48,6 +50,8 @@ pub(super) struct Listener {
     /// How long requests in flight may take after the stop, in seconds.
     pub(super) drain_limit_s: u64,
     pub(super) metrics: ConnectionMetrics,
+    /// `None` if its requests are not measured.
+    pub(super) requests: Option<RequestMetrics>,
     pub(super) in_flight: MaxInFlight,
     pub(super) cors: CorsOrigins,
     /// Once it is cancelled, each response ends its connection.
@@ -72,7 +76,7 @@ impl Listener {
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
         let Self { socket, workers, max_connections, limits, drain_limit_s, .. } = self;
-        let Self { metrics, in_flight, cors, closing, heartbeats, .. } = self;
+        let Self { metrics, requests, in_flight, cors, closing, heartbeats, .. } = self;
         let address = socket.local_addr()?;
         let builder = Server::build()
             .workers(workers)
@@ -97,7 +101,13 @@ impl Listener {
                     data.insert(stream.connection());
                 })
                 // One token per thread: a token is a lock.
-                .finish(request_service(routes.clone(), closing.child_token(), in_flight.clone(), &cors));
+                .finish(request_service(
+                    routes.clone(),
+                    closing.child_token(),
+                    in_flight.clone(),
+                    requests.clone(),
+                    &cors,
+                ));
             let serve_connection = apply_fn_factory(http, |connection: Accepted, http| {
                 let stream = connection.0.clone();
                 close_after(Service::<Accepted>::call(http, connection), stream)
@@ -126,6 +136,7 @@ fn request_service<F>(
     routes: F,
     closing: CancellationToken,
     max_in_flight: MaxInFlight,
+    metrics: Option<RequestMetrics>,
     cors: &CorsOrigins,
 ) -> impl ServiceFactory<
     Request,
@@ -137,12 +148,13 @@ fn request_service<F>(
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let in_flight = InFlight::new(max_in_flight);
+    let (in_flight, metrics) =
+        (InFlight::new(max_in_flight), metrics.map(|metrics| Rc::new(metrics.on_this_thread())));
     let app = App::new().wrap(cors.middleware()).configure(routes).default_service(web::to(no_such_resource));
     apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
         let (exchange, mut request): (Exchange, Request) = Exchange::begin(request);
         let request_id = request_id::assign(&mut request);
-        let closing = closing.clone();
+        let (closing, metrics) = (closing.clone(), metrics.clone());
         let refused = refusal(&request).map_or_else(|| exchange.begin_work(&in_flight), Err);
         let handling = refused.map(|()| Service::<Request>::call(app, request));
         async move {
@@ -150,7 +162,7 @@ where
                 Ok(handling) => handling.await.map_or_else(|error| error.error_response(), unwrap_cors),
                 Err(problem) => problem.error_response(),
             };
-            let mut response = exchange.end(Response::from(response), &closing);
+            let mut response = exchange.end(Response::from(response), &closing, metrics.as_deref());
             response.headers_mut().insert(request_id::X_REQUEST_ID.clone(), request_id);
             response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             Ok(response)

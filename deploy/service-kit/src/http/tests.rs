@@ -8,6 +8,7 @@ mod late;
 mod order;
 mod refused;
 mod request_ids;
+mod request_metrics;
 mod stop;
 mod upgrade;
 
@@ -93,6 +94,7 @@ fn start_listener(
         limits: LIMITS,
         drain_limit_s: 15,
         metrics: ConnectionMetrics::register(&registry, "test"),
+        requests: Some(RequestMetrics::register(&registry)),
         cors: CorsOrigins::parse(origin).unwrap(),
         in_flight: MaxInFlight::register(&registry, "test", max_in_flight),
         closing: closing.clone(),
