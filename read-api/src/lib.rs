@@ -6,6 +6,7 @@
 //! | [`port`] | the queries that are needed |
 //! | [`live`] | streams: a customer's changed orders, each in its newest state |
 //! | [`version_wait`] | waiting until a client can read its own write |
+//! | `occupancy` | how many of them there are |
 //! | [`cursor`] | signed positions in lists |
 //! | [`adapter::http`] | routes and problem documents |
 //! | [`adapter::postgres`] | the queries in SQL |
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web;
 use service_kit::auth::Authenticator;
+use service_kit::config::ConfigError;
 use service_kit::database::{Checker, Database};
 use service_kit::default_ports;
 use service_kit::health::Health;
@@ -31,6 +33,7 @@ mod config;
 pub mod cursor;
 pub mod live;
 pub mod model;
+mod occupancy;
 pub mod port;
 pub mod version_wait;
 
@@ -55,7 +58,7 @@ const LONG_LIVED_SHARE: usize = 4;
 pub enum StartError {
     /// The configuration is wrong.
     #[error("the configuration is wrong")]
-    Config(#[from] service_kit::config::ConfigError),
+    Config(#[from] ConfigError),
     /// An address cannot be listened on, or there are too few file descriptors.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -83,16 +86,19 @@ impl Pools {
         config.database.pool_size() + dedicated + WATCH_CONNECTIONS + CHECK_CONNECTIONS
     }
 
-    fn open(config: &Config, health: &Health) -> Result<Self, StartError> {
+    fn open(config: &Config, health: &Health, registry: &Registry) -> Result<Self, StartError> {
         let database = config.database.clone().with_settings(BY_KEY_ONLY);
-        let open = |connections| database.clone().with_pool_size(connections).open("read-api");
-        let dedicated =
-            (0..config.http.http_workers).map(|_| Ok(open(DEDICATED_CONNECTIONS)?.reporting_to(health)));
+        let open = |connections, name: &str| {
+            let pool = database.clone().with_pool_size(connections).open("read-api")?;
+            Ok::<_, ConfigError>(pool.measured(registry, name))
+        };
+        let dedicated = (0..config.http.http_workers)
+            .map(|worker| Ok(open(DEDICATED_CONNECTIONS, &format!("quick-{worker}"))?.reporting_to(health)));
         Ok(Self {
             dedicated: dedicated.collect::<Result<_, StartError>>()?,
-            watch: open(WATCH_CONNECTIONS)?,
-            check: open(CHECK_CONNECTIONS)?,
-            shared: database.open("read-api")?.reporting_to(health),
+            watch: open(WATCH_CONNECTIONS, "watch")?,
+            check: open(CHECK_CONNECTIONS, "check")?,
+            shared: open(config.database.pool_size(), "slow")?.reporting_to(health),
         })
     }
 }
@@ -111,7 +117,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let registry = Registry::new(&[])?;
     let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
     tasks.spawn("access token keys", keeping_keys);
-    let Pools { shared, dedicated, watch, check } = Pools::open(config, &health)?;
+    let Pools { shared, dedicated, watch, check } = Pools::open(config, &health, &registry)?;
     let checker = Checker::new(check, NEEDS);
     tasks.spawn("database check", checker.keep_checking(health.clone(), true));
 
@@ -122,6 +128,8 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let report = Report::register(&registry);
     let end = stop.drain.clone();
     let live = Live::start_with_report(watch, config.live_poll, max_long_lived, report, end, &tasks);
+    live.observe(&registry);
+    version_wait.observe(&registry);
     let live = web::Data::new(live);
     let cursor_keys = web::Data::new(config.cursor_keys.clone());
 

@@ -16,6 +16,7 @@ mod subscriber;
 use std::sync::Arc;
 use std::time::Duration;
 
+use service_kit::metrics::Registry;
 use service_kit::tasks::CriticalTasks;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ use self::report::Reason;
 pub use self::report::Report;
 use self::subscriber::Subscriber;
 use crate::model::{ReadPosition, ResumePoint};
+use crate::occupancy;
 use crate::port::{OrderWatch, QueryError};
 
 /// The number of orders in a snapshot; the same as on the first page of a list.
@@ -69,6 +71,7 @@ pub struct Live<W> {
     watch: Arc<W>,
     subscribers: mpsc::Sender<Subscriber>,
     slots: Arc<Semaphore>,
+    max_streams: usize,
     budget: QueueBudget,
     report: Arc<Report>,
 }
@@ -117,7 +120,19 @@ impl<W: OrderWatch> Live<W> {
         tasks.spawn("live feed", async move {
             end.run_until_cancelled(feed.run()).await;
         });
-        Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)), budget, report }
+        Self { watch, subscribers, slots: Arc::new(Semaphore::new(max_streams)), max_streams, budget, report }
+    }
+
+    /// Shows in each scrape how many streams are open.
+    pub fn observe(&self, registry: &Registry) {
+        let description = "Open live streams.";
+        occupancy::observe(
+            registry,
+            "orders_live_streams",
+            description,
+            Arc::clone(&self.slots),
+            self.max_streams,
+        );
     }
 
     /// Opens a stream of this customer's changes: from `last` on if the changes since then can be listed, otherwise

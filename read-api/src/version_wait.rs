@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use service_kit::metrics::Registry;
 use service_kit::shares::{Held, OverShare};
 use service_kit::tasks::CriticalTasks;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::model::{OrderDetail, WantedVersion};
+use crate::occupancy;
 use crate::port::{OrderWatch, QueryError};
 
 /// The minimum pause between two polls. Projecting an event takes about as long.
@@ -46,7 +48,8 @@ pub enum WaitError {
 /// Polls for all waiting requests with one query, and not at all while no request waits.
 pub struct VersionWait {
     waiters: Arc<Waiters>,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
+    max_waiters: usize,
 }
 
 #[derive(Default)]
@@ -74,7 +77,19 @@ impl VersionWait {
     pub fn start<W: OrderWatch>(watch: Arc<W>, max_waiters: usize, tasks: &CriticalTasks) -> Self {
         let waiters = Arc::new(Waiters::default());
         tasks.spawn("version wait", poll(watch, Arc::clone(&waiters)));
-        Self { waiters, slots: Semaphore::new(max_waiters) }
+        Self { waiters, slots: Arc::new(Semaphore::new(max_waiters)), max_waiters }
+    }
+
+    /// Shows in each scrape how many requests wait.
+    pub fn observe(&self, registry: &Registry) {
+        let description = "Requests that wait for a version of an order.";
+        occupancy::observe(
+            registry,
+            "orders_version_waits",
+            description,
+            Arc::clone(&self.slots),
+            self.max_waiters,
+        );
     }
 
     /// Returns the order as soon as it has the wanted version or a later one; waits up to `limit`, in the share that

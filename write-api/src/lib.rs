@@ -41,7 +41,7 @@ pub mod port;
 pub use config::Config;
 
 use crate::adapter::http;
-use crate::adapter::postgres::{Limits, NEEDS, PgOrderWriter};
+use crate::adapter::postgres::{BUCKETS, Limits, NEEDS, PgOrderWriter};
 use crate::budget::Budget;
 
 /// Session settings. Every statement of this process finds its rows by key, so a plan that was made while the table was
@@ -102,8 +102,10 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
         tasks_to_end.fail("log");
     });
     tasks.spawn("memory", memory::return_freed(budget.clone()));
-    let writer = Arc::new(PgOrderWriter::start(commits, database.open("write-api")?, limits, &tasks));
-    let registry = Registry::new(&[])?;
+    let registry = Registry::new(&BUCKETS)?;
+    let commits = commits.measured(&registry, "commits");
+    let database = database.open("write-api")?.measured(&registry, "other");
+    let writer = Arc::new(PgOrderWriter::start(commits, database, limits, &tasks, &registry));
     let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
     tasks.spawn("access token keys", keeping_keys);
     let metrics = registry.clone();

@@ -10,6 +10,7 @@
 //! | `targets` | reads the URL again for each connection, if it comes from a file |
 //! | `tls` | verifies the server, and says why it is refused |
 //! | `connect` | opens a session and checks its settings |
+//! | `pool_metrics` | metrics of one pool |
 //! | `pooling` | detects a pooler that assigns a session per transaction |
 //! | `session` | a session in use: closed unless it is given back |
 //! | `statement_limit` | a limit on each statement of a transaction |
@@ -23,6 +24,8 @@ mod backend;
 mod check;
 mod config;
 mod connect;
+#[cfg(feature = "web")]
+mod pool_metrics;
 mod pooling;
 mod session;
 mod settings;
@@ -60,6 +63,11 @@ pub use self::target::{Wire, connect, is_url_set, url_of};
 pub use self::tls::{TlsError, TlsFileError};
 pub use self::url::read_url;
 use crate::health::Health;
+#[cfg(feature = "web")]
+use crate::metrics::Registry;
+
+/// Counts a connection that the pool could not provide.
+type CountFailure = dyn Fn(&PoolError) + Send + Sync;
 
 type Pool = deadpool::managed::Pool<Connector>;
 
@@ -80,6 +88,7 @@ pub struct Database {
     pooling: Arc<Pooling>,
     limits: Limits,
     health: Option<Health>,
+    count_failure: Option<Arc<CountFailure>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +129,15 @@ impl Database {
     #[must_use]
     pub fn reporting_to(mut self, health: &Health) -> Self {
         self.health = Some(health.clone());
+        self
+    }
+
+    /// Shows this pool in the metrics of `registry`, under `name`.
+    #[cfg(feature = "web")]
+    #[must_use]
+    pub fn measured(mut self, registry: &Registry, name: &str) -> Self {
+        let metrics = pool_metrics::PoolMetrics::register(registry, name, &self.pool);
+        self.count_failure = Some(Arc::new(move |error| metrics.count(error)));
         self
     }
 
@@ -184,7 +202,7 @@ impl Database {
 
     /// A connection that is not suspect.
     async fn lease(&self) -> Result<Lease, PoolError> {
-        let mut lease = Lease::new(self.pool.get().await?);
+        let mut lease = Lease::new(self.pool.get().await.inspect_err(|error| self.count(error))?);
         if self.validity.is_suspect(lease.opened()) {
             self.reopen(&mut lease).await?;
         }
@@ -201,6 +219,13 @@ impl Database {
     /// Opens a connection outside the pool.
     async fn open(&self) -> Result<PooledConnection, PoolError> {
         let opened = tokio::time::timeout(self.limits.connect_timeout, self.pool.manager().open()).await;
-        opened.map_err(|_| PoolError::Timeout(TimeoutType::Create))?.map_err(PoolError::Backend)
+        let opened = opened.map_err(|_| PoolError::Timeout(TimeoutType::Create));
+        opened.and_then(|opened| opened.map_err(PoolError::Backend)).inspect_err(|error| self.count(error))
+    }
+
+    fn count(&self, error: &PoolError) {
+        if let Some(count) = &self.count_failure {
+            count(error);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The metrics of a process, served at `/metrics` in the text format of Prometheus.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
@@ -26,7 +26,11 @@ pub struct Registry {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
     process: metrics_process::Collector,
+    observations: Arc<Mutex<Vec<Observation>>>,
 }
+
+/// Sets gauges.
+type Observation = Box<dyn Fn() + Send + Sync>;
 
 impl Registry {
     /// A registry with metrics of the process and of HTTP requests. `buckets` has the upper bounds of
@@ -43,7 +47,7 @@ impl Registry {
         }
         let recorder = builder.build_recorder();
         let (handle, process) = (recorder.handle(), metrics_process::Collector::default());
-        let registry = Self { handle, recorder: Arc::new(recorder), process };
+        let registry = Self { handle, recorder: Arc::new(recorder), process, observations: Arc::default() };
         registry.register(|| {
             registry.process.describe();
             describe_gauge!(BUILD_INFO, "Always 1. Its label is the version of the program.");
@@ -56,6 +60,11 @@ impl Registry {
     /// return can be used anywhere.
     pub fn register<T>(&self, register: impl FnOnce() -> T) -> T {
         metrics::with_local_recorder(&*self.recorder, register)
+    }
+
+    /// Runs `observe` before each scrape, to set gauges. It must not block.
+    pub fn before_each_scrape(&self, observe: impl Fn() + Send + Sync + 'static) {
+        self.observations.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(observe));
     }
 
     /// Keeps the histograms small. Runs until dropped.
@@ -78,8 +87,22 @@ impl Registry {
     #[must_use]
     pub fn response(&self) -> HttpResponse {
         self.register(|| self.process.collect());
+        for observe in self.observations.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            observe();
+        }
         HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(self.handle.render())
     }
+}
+
+/// The nearest number that a metric can have.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::as_conversions,
+    reason = "a metric may be off by a part in 2^53"
+)]
+pub fn rounded(count: usize) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]

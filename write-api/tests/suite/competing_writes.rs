@@ -7,6 +7,7 @@ use chrono::Utc;
 use reqwest::StatusCode;
 use serde_json::json;
 use service_kit::database::DatabaseConfig;
+use service_kit::metrics::Registry;
 use service_kit::tasks::CriticalTasks;
 use testkit::fault_proxy::{FaultProxy, Wire};
 use tokio_util::sync::CancellationToken;
@@ -88,7 +89,7 @@ async fn an_identical_row_of_another_caller_is_not_mistaken_for_ones_own() -> Re
         let limits =
             Limits { write_queue: 16, budget: Budget::new(1 << 24), write_deadline: Duration::from_secs(5) };
         let tasks = CriticalTasks::new(CancellationToken::new());
-        let writer = PgOrderWriter::start(database.clone(), database, limits, &tasks);
+        let writer = PgOrderWriter::start(database.clone(), database, limits, &tasks, &Registry::new(&[])?);
 
         let now = Utc::now();
         let (placed, event) = some_order(now)?;

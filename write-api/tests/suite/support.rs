@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use service_kit::database::{Database, DatabaseConfig};
+use service_kit::metrics::Registry;
 use service_kit::tasks::CriticalTasks;
 use shared_events::OrderEvent;
 use testkit::fault_proxy::FaultProxy;
@@ -145,7 +146,8 @@ impl SingleSessionWriter {
         let budget = Budget::new(1 << 24);
         let limits =
             Limits { write_queue: 16, budget: budget.clone(), write_deadline: Duration::from_secs(5) };
-        let writer = PgOrderWriter::start(database.clone(), database.clone(), limits, tasks);
+        let writer =
+            PgOrderWriter::start(database.clone(), database.clone(), limits, tasks, &Registry::new(&[])?);
         Ok(Self { test_database, database, writer, budget })
     }
 }

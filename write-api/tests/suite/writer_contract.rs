@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use service_kit::database::DatabaseConfig;
+use service_kit::metrics::Registry;
 use service_kit::tasks::CriticalTasks;
 use shared_events::OrderEvent;
 use testkit::test_database::TestDatabase;
@@ -85,6 +86,7 @@ impl InPostgres {
                 opened,
                 limits,
                 &CriticalTasks::new(CancellationToken::new()),
+                &Registry::new(&[])?,
             ),
             database,
         })

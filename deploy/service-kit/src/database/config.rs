@@ -176,6 +176,7 @@ impl DatabaseConfig {
             pooling: Arc::clone(&self.pooling),
             limits,
             health: None,
+            count_failure: None,
         })
     }
 

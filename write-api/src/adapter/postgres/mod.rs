@@ -8,4 +8,4 @@ mod writer;
 
 pub use needs::NEEDS;
 pub use republish_source::PgRepublishSource;
-pub use writer::{Limits, PgOrderWriter};
+pub use writer::{BUCKETS, Limits, PgOrderWriter};

@@ -8,6 +8,7 @@ mod batch;
 mod batch_bytes;
 mod batcher;
 mod find;
+mod metrics;
 mod pending_write;
 mod queue;
 mod resolve;
@@ -22,12 +23,15 @@ use diesel::OptionalExtension;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use service_kit::database::Database;
+use service_kit::metrics::Registry;
 use service_kit::tasks::CriticalTasks;
 use shared_events::OrderEvent;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use self::find::Find;
+pub use self::metrics::BUCKETS;
+use self::metrics::WriteMetrics;
 use self::pending_write::PendingWrite;
 use self::resolve::Resolver;
 use self::save_batch::SaveRow;
@@ -54,6 +58,7 @@ pub struct PgOrderWriter {
     slots: Arc<Semaphore>,
     budget: Budget,
     write_deadline: Duration,
+    metrics: Arc<WriteMetrics>,
 }
 
 /// The memory of a write besides its row and its order: the request, its task, and its slot in the queue.
@@ -77,19 +82,27 @@ impl PgOrderWriter {
     /// Outside a tokio runtime. It starts the batcher's task, which ends once the writer is dropped and its queue is
     /// empty.
     #[must_use]
-    pub fn start(commits: Database, database: Database, limits: Limits, tasks: &CriticalTasks) -> Self {
+    pub fn start(
+        commits: Database,
+        database: Database,
+        limits: Limits,
+        tasks: &CriticalTasks,
+        registry: &Registry,
+    ) -> Self {
+        let metrics = Arc::new(WriteMetrics::register(registry));
         // The slots and the budget bound it.
         let (queue, receiver) = mpsc::unbounded_channel();
         let resolver = Arc::new(Resolver::new(database.clone()));
-        let batcher = batcher::run(receiver, commits, resolver, limits.budget.max_batch());
+        let batcher =
+            batcher::run(receiver, commits, resolver, limits.budget.max_batch(), Arc::clone(&metrics));
         tasks.spawn("group commit", batcher);
         let slots = Arc::new(Semaphore::new(limits.write_queue));
-        Self { database, queue, slots, budget: limits.budget, write_deadline: limits.write_deadline }
+        WriteMetrics::observe(registry, Arc::clone(&slots), limits.write_queue, limits.budget.clone());
+        Self { database, queue, slots, budget: limits.budget, write_deadline: limits.write_deadline, metrics }
     }
-}
 
-impl OrderWriter for PgOrderWriter {
-    async fn save(&self, order: &Order, event: OrderEvent) -> Result<SaveResult, WriteError> {
+    /// Queues the write, and waits for its outcome.
+    async fn enqueue(&self, order: &Order, event: OrderEvent) -> Result<SaveResult, WriteError> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| WriteError::Busy)?;
         let busy = |OverBudget| WriteError::Busy;
         let mut share = self.budget.share();
@@ -111,6 +124,7 @@ impl OrderWriter for PgOrderWriter {
             reply,
             slot: Some(slot),
             share,
+            metrics: Arc::clone(&self.metrics),
         };
         self.queue.send(write).map_err(|_closed| WriteError::Unavailable(BatcherGone.into()))?;
         match tokio::time::timeout_at(deadline.into(), replied).await {
@@ -120,6 +134,14 @@ impl OrderWriter for PgOrderWriter {
             }
             Err(elapsed) => Err(WriteError::OutcomeUnknown(elapsed.into())),
         }
+    }
+}
+
+impl OrderWriter for PgOrderWriter {
+    async fn save(&self, order: &Order, event: OrderEvent) -> Result<SaveResult, WriteError> {
+        let result = self.enqueue(order, event).await;
+        self.metrics.replied(&result);
+        result
     }
 
     async fn find(&self, order_id: Uuid, owner: Option<&CustomerId>) -> Result<Option<Order>, WriteError> {

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::batch::ExecutedBatch;
 use super::batch_bytes::BatchBytes;
+use super::metrics::WriteMetrics;
 use super::pending_write::PendingWrite;
 use super::queue::WriteQueue;
 use super::resolve::Resolver;
@@ -28,6 +29,7 @@ pub(super) async fn run(
     commits: Database,
     resolver: Arc<Resolver>,
     max_bytes: usize,
+    metrics: Arc<WriteMetrics>,
 ) {
     let mut queue = WriteQueue::default();
     let mut batch_bytes = BatchBytes::new(max_bytes);
@@ -45,6 +47,7 @@ pub(super) async fn run(
         let batch = queue.next_batch(batch_bytes.limit());
         let versions: HashMap<_, _> =
             batch.iter().map(|write| (write.row.order_id, write.row.version)).collect();
+        let writes = batch.len();
         let bytes = batch.iter().map(|write| write.row.bytes()).sum();
         let replying = async {
             // Yield once so that the connection's task sends this batch: PostgreSQL works while the previous batch gets
@@ -54,6 +57,9 @@ pub(super) async fn run(
         };
         let ((executed, elapsed), ()) = tokio::join!(biased; execute(&commits, batch), replying);
         batch_bytes.record(bytes, elapsed);
+        if writes > 0 {
+            metrics.executed(writes, elapsed);
+        }
         unreplied = Unreplied { executed: Some(executed), competing: queue.remove_competing(&versions) };
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::metrics::WriteMetrics;
 use super::save_batch::SaveRow;
 use crate::budget::Share;
 use crate::port::{SaveResult, WriteError};
@@ -26,6 +27,7 @@ pub(super) struct PendingWrite {
     pub(super) slot: Option<OwnedSemaphorePermit>,
     /// The memory of the write, held even if its caller is gone.
     pub(super) share: Share,
+    pub(super) metrics: Arc<WriteMetrics>,
 }
 
 impl PendingWrite {
@@ -43,6 +45,9 @@ impl PendingWrite {
 
     /// Replies to the caller. If the caller is gone, the write is stored all the same.
     pub(super) fn reply(self, result: Result<SaveResult, WriteError>) {
+        if self.outcome_unknown {
+            self.metrics.resolved(&result);
+        }
         let Self { reply, row, share, .. } = self;
         // Release the memory first: the caller's next request must find it free.
         drop((row, share));

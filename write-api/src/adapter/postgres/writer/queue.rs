@@ -96,8 +96,10 @@ mod tests {
     use std::time::Instant;
 
     use chrono::Utc;
+    use service_kit::metrics::Registry;
     use tokio::sync::oneshot;
 
+    use super::super::metrics::WriteMetrics;
     use super::super::save_batch::SaveRow;
     use super::*;
     use crate::budget::Budget;
@@ -123,6 +125,7 @@ mod tests {
             reply: oneshot::channel().0,
             slot: None,
             share: Budget::new(MAX_BYTES).share(),
+            metrics: Arc::new(WriteMetrics::register(&Registry::new(&[]).unwrap())),
         }
     }
 
