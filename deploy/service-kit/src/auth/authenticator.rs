@@ -8,7 +8,6 @@ use actix_web::http::header::HeaderMap;
 use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use metrics::{counter, gauge};
 
 use super::AuthConfig;
 use super::bearer;
@@ -17,7 +16,7 @@ use super::config::KeySource;
 use super::forbidden::Forbidden;
 use super::keys::{Keeper, Keys, Reports, Source};
 use super::local::Local;
-use super::metrics::{Metrics, Reason, register_enabled};
+use super::metrics::{self, Metrics, Reason, register_enabled};
 use super::refusal::{Lines, Refusal};
 use super::token::{Rules, TokenError, Unverified};
 use super::verified::{Clock, Verified};
@@ -99,11 +98,8 @@ impl JwtAuthenticator {
         health: &Health,
         registry: &Registry,
     ) -> (Self, Keeper) {
-        let reports = registry.register(|| Reports {
-            has_keys: health.add_condition(NO_KEYS),
-            age_seconds: gauge!("orders_auth_keys_age_seconds"),
-            fetch_failures: counter!("orders_auth_key_fetch_failures_total"),
-        });
+        let (age_seconds, fetch_failures) = metrics::of_keys(registry);
+        let reports = Reports { has_keys: health.add_condition(NO_KEYS), age_seconds, fetch_failures };
         let cache = Arc::new(Cache::new());
         let stale = Arc::clone(&cache);
         let (keeper, keys) = Keeper::new(source, rules.algorithms().into(), reports, move || stale.clear());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metrics::{Counter, counter, gauge};
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
 use crate::metrics::Registry;
 
@@ -59,11 +59,21 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn register(registry: &Registry) -> Self {
-        registry.register(|| Self {
-            refused: Reason::ALL
-                .map(|(reason, label)| (reason, counter!("orders_auth_refused_total", "reason" => label)))
-                .into(),
-            verifications: counter!("orders_auth_verifications_total"),
+        registry.register(|| {
+            describe_counter!(
+                "orders_auth_refused_total",
+                "Requests refused with 401, 403, 429 or 503, by reason."
+            );
+            describe_counter!(
+                "orders_auth_verifications_total",
+                "Tokens verified: they were not in the cache."
+            );
+            Self {
+                refused: Reason::ALL
+                    .map(|(reason, label)| (reason, counter!("orders_auth_refused_total", "reason" => label)))
+                    .into(),
+                verifications: counter!("orders_auth_verifications_total"),
+            }
         })
     }
 
@@ -77,7 +87,23 @@ impl Metrics {
     }
 }
 
+/// The age of the keys, and how often they could not be fetched.
+pub(super) fn of_keys(registry: &Registry) -> (Gauge, Counter) {
+    registry.register(|| {
+        describe_gauge!("orders_auth_keys_age_seconds", Unit::Seconds, "Age of the keys that verify tokens.");
+        describe_counter!("orders_auth_key_fetch_failures_total", "Attempts to fetch the keys that failed.");
+        (gauge!("orders_auth_keys_age_seconds"), counter!("orders_auth_key_fetch_failures_total"))
+    })
+}
+
 /// Says whether callers need a token.
 pub(super) fn register_enabled(registry: &Registry, is_enabled: bool) {
-    registry.register(|| gauge!("orders_auth_enabled")).set(if is_enabled { 1.0 } else { 0.0 });
+    let enabled = registry.register(|| {
+        describe_gauge!(
+            "orders_auth_enabled",
+            "Whether callers need a token: 1 with AUTH=jwt, 0 with AUTH=off."
+        );
+        gauge!("orders_auth_enabled")
+    });
+    enabled.set(if is_enabled { 1.0 } else { 0.0 });
 }

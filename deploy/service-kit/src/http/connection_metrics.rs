@@ -1,6 +1,6 @@
 //! Metrics of connections.
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 use crate::metrics::Registry;
 
@@ -34,6 +34,14 @@ pub(super) struct OpenConnection(ConnectionMetrics);
 impl ConnectionMetrics {
     pub(super) fn register(registry: &Registry, listener: &'static str) -> Self {
         let cut = |reason| counter!("orders_http_connections_cut_total", "listener" => listener, "reason" => reason);
+        registry.register(|| {
+            describe_gauge!("orders_http_connections_open", "Open connections of clients.");
+            describe_counter!("orders_http_connections_total", "Accepted connections of clients.");
+            describe_counter!(
+                "orders_http_connections_cut_total",
+                "Connections that this process has ended, by reason."
+            );
+        });
         registry.register(|| Self {
             open: gauge!("orders_http_connections_open", "listener" => listener),
             accepted: counter!("orders_http_connections_total", "listener" => listener),

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use actix_web::HttpRequest;
-use metrics::{Counter, counter};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 use super::connection::Connection;
 use crate::metrics::Registry;
@@ -16,6 +16,7 @@ use crate::problem::Problem;
 pub(super) struct MaxInFlight {
     max: usize,
     refused: Counter,
+    now: Gauge,
 }
 
 /// The requests in flight of one thread.
@@ -26,12 +27,28 @@ pub(super) struct InFlight {
 }
 
 /// A request in flight, until this is dropped.
-pub(super) struct Permit(Rc<Cell<usize>>);
+pub(super) struct Permit {
+    count: Rc<Cell<usize>>,
+    now: Gauge,
+}
 
 impl MaxInFlight {
     pub(super) fn register(registry: &Registry, listener: &'static str, max: usize) -> Self {
-        let refused = || counter!("orders_http_in_flight_refused_total", "listener" => listener);
-        Self { max, refused: registry.register(refused) }
+        registry.register(|| {
+            describe_counter!(
+                "orders_http_in_flight_refused_total",
+                "Requests refused because HTTP_MAX_IN_FLIGHT of the thread had no response yet."
+            );
+            describe_gauge!(
+                "orders_http_in_flight_requests",
+                "Requests without a response, besides those that wait and streams."
+            );
+            Self {
+                max,
+                refused: counter!("orders_http_in_flight_refused_total", "listener" => listener),
+                now: gauge!("orders_http_in_flight_requests", "listener" => listener),
+            }
+        })
     }
 }
 
@@ -45,7 +62,8 @@ impl InFlight {
         static REFUSED: OncePerSecond = OncePerSecond::new();
         if self.count.get() < self.limit.max {
             self.count.set(self.count.get() + 1);
-            return Ok(Permit(Rc::clone(&self.count)));
+            self.limit.now.increment(1.0);
+            return Ok(Permit { count: Rc::clone(&self.count), now: self.limit.now.clone() });
         }
         self.limit.refused.increment(1);
         if let Some(times) = REFUSED.count() {
@@ -57,7 +75,8 @@ impl InFlight {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.count.set(self.count.get().saturating_sub(1));
+        self.now.decrement(1.0);
     }
 }
 

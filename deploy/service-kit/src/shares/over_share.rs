@@ -1,6 +1,6 @@
 //! What a caller gets that is over its share.
 
-use metrics::{Counter, counter};
+use metrics::{Counter, counter, describe_counter};
 
 use crate::metrics::Registry;
 use crate::problem::{Problem, TOO_MANY_REQUESTS};
@@ -66,6 +66,12 @@ pub(super) struct Refused([(Share, Counter); 6]);
 impl Refused {
     pub(super) fn register(registry: &Registry) -> Self {
         let counter = |label| counter!("orders_rate_limited_total", "reason" => label);
+        registry.register(|| {
+            describe_counter!(
+                "orders_rate_limited_total",
+                "Requests refused with 429, by the share that was used up."
+            );
+        });
         Self(registry.register(|| Share::ALL.map(|(share, label)| (share, counter(label)))))
     }
 
