@@ -123,12 +123,13 @@ impl Projector {
                 + config.feed.connections,
         )?;
         let phases = Stop::new(stop.clone());
-        let database = database::open_for_batches(&config.database, "projector")?;
+        let registry = Registry::new(&metrics::BUCKETS)?;
+        let database =
+            database::open_for_batches(&config.database, "projector")?.measured(&registry, "batches");
         // An idle worker pauses between two batches.
         let health = Health::with_grace(config.health.grace() + config.poll_max, stop.clone());
         let lone = database::open(&config.database.clone().with_pool_size(CHECK_CONNECTIONS), "projector")?;
-        let checker = Checker::new(lone, database::NEEDS);
-        let registry = Registry::new(&metrics::BUCKETS)?;
+        let checker = Checker::new(lone.measured(&registry, "check"), database::NEEDS);
         let metrics = Metrics::register(&registry);
         let event_log = EventLog::default();
         let runner = Arc::new(
@@ -147,7 +148,7 @@ impl Projector {
         // Only batches make it ready: a committed batch proves more than a check.
         workers.spawn(checker.keep_checking(health.clone(), false));
         let log_database = config.database.clone().with_pool_size(EVENT_LOG_CONNECTIONS);
-        let log_database = database::open(&log_database, "projector")?;
+        let log_database = database::open(&log_database, "projector")?.measured(&registry, "event-log");
         let low_water_mark = runner.shared_low_water_mark();
         let log = (event_log.clone(), Arc::clone(&low_water_mark));
         let drain = phases.drain.clone();
@@ -183,10 +184,12 @@ impl Projector {
             poll_max: config.poll_max,
             stop: stop.clone(),
         };
-        for task in subscription::read_model_tasks(&config.database, subscribed, config.parked, &pace)? {
+        for task in
+            subscription::read_model_tasks(&config.database, subscribed, config.parked, &pace, &registry)?
+        {
             workers.spawn(task.run());
         }
-        let webhook_databases = webhooks::Databases::open(&config.database)?;
+        let webhook_databases = webhooks::Databases::open(&config.database, &registry)?;
         webhooks::start(&mut workers, webhook_databases, &config.webhooks, &registry, pace);
         tracing::info!(workers = config.workers, batch_max = config.batch_max, "projector started");
         Ok(Self { workers, server, stop })

@@ -100,7 +100,7 @@ pub(crate) fn routes(
     drain: CancellationToken,
 ) -> Result<impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static, ConfigError> {
     let database = database.clone().with_own_validity().with_pool_size(config.connections);
-    let database = database::open(&database, "projector")?;
+    let database = database::open(&database, "projector")?.measured(registry, "feed");
     let FeedMetrics { reads, waiting, counters } = FeedMetrics::register(registry);
     let waiters = config.waiters.min(clients.connections() / WAITERS_SHARE);
     tracing::info!(waits.max = waiters, budget.bytes = config.budget_bytes, "limits of the feed");

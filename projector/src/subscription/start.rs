@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use service_kit::config::ConfigError;
 use service_kit::database::DatabaseConfig;
+use service_kit::metrics::Registry;
 
 use super::task::{Pace, Task};
 use crate::database;
@@ -30,15 +31,16 @@ pub(crate) fn read_model_tasks(
     read_models: Vec<Box<dyn Projection>>,
     retry_policy: RetryPolicy,
     pace: &Pace,
+    registry: &Registry,
 ) -> Result<Vec<Task>, StartError> {
     let mut names = BTreeSet::new();
     if let Some(twice) = read_models.iter().map(|model| model.name()).find(|name| !names.insert(*name)) {
         return Err(StartError::Duplicate(twice));
     }
     let config = config.clone().with_pool_size(CONNECTIONS_EACH);
-    let task = |model| {
+    let task = |model: Box<dyn Projection>| {
         let config = config.clone().with_own_validity();
-        let database = database::open_for_batches(&config, "projector")?;
+        let database = database::open_for_batches(&config, "projector")?.measured(registry, model.name());
         Ok(Task::read_model(database, model, retry_policy, pace.clone()))
     };
     read_models.into_iter().map(task).collect()

@@ -2,6 +2,7 @@
 
 use service_kit::config::ConfigError;
 use service_kit::database::{Database, DatabaseConfig};
+use service_kit::metrics::Registry;
 
 use crate::database;
 
@@ -22,13 +23,14 @@ pub(crate) struct Databases {
 }
 
 impl Databases {
-    pub(crate) fn open(config: &DatabaseConfig) -> Result<Self, ConfigError> {
+    pub(crate) fn open(config: &DatabaseConfig, registry: &Registry) -> Result<Self, ConfigError> {
         let config = config.clone().with_own_validity();
         let of_size = |size| config.clone().with_pool_size(size);
         Ok(Self {
-            senders: database::open(&of_size(OF_SENDERS), "projector")?,
+            senders: database::open(&of_size(OF_SENDERS), "projector")?.measured(registry, "webhook-senders"),
             // A lock that is held for longer is not waited for: others would wait too.
-            feeders: database::open_for_batches(&of_size(OF_FEEDERS), "projector")?,
+            feeders: database::open_for_batches(&of_size(OF_FEEDERS), "projector")?
+                .measured(registry, "webhook-feeders"),
         })
     }
 }

@@ -12,6 +12,7 @@ mod frozen;
 mod haproxy;
 mod issuer;
 mod log_levels;
+mod metrics;
 mod mixed_versions;
 mod nginx;
 mod pipelining;
