@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
 use testkit::database::add_examples;
-use testkit::services::{Service, ServiceBinaries, ServiceKind};
+use testkit::services::{Operator, Service, ServiceBinaries, ServiceKind};
 use testkit::test_database::TestDatabase;
 use testkit::tokens::TokenIssuer;
 use testkit::wait;
@@ -43,6 +43,10 @@ impl Scene {
         let binaries = ServiceBinaries::build_all(&PROCESSES.map(|(kind, _)| kind)).await?;
         let (database, dir) = (TestDatabase::create().await?, tempfile::tempdir()?);
         add_examples(&database.superuser_url()).await?;
+        let operator =
+            Operator::new(binaries.program(ServiceKind::RevenueProjector), database.url("orders_projector"));
+        // Nothing listens there, so that failures are counted too.
+        operator.json(&["webhooks", "add", "--url", "https://hooks.example:1/"]).await?;
         let issuer = TokenIssuer::new(dir.path())?;
         let variables = issuer.variables();
         let variables: Vec<_> =
