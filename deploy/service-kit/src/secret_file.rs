@@ -1,6 +1,7 @@
 //! Secrets: the value of a variable, or a file that another variable names.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -93,38 +94,52 @@ impl SecretVariable {
     pub(crate) fn read_at_start(self, source: &SecretSource) -> Result<SecretString, ConfigError> {
         let read = match source {
             SecretSource::Value(value) => return Ok(value.clone()),
-            SecretSource::File(file) => refuse_if_world_readable(file).and_then(|()| read(file)),
+            SecretSource::File(file) => read_private(file),
         };
         read.map_err(|error| ConfigError::Invalid { variable: self.file, reason: error.to_string() })
     }
 }
 
-fn refuse_if_world_readable(file: &Path) -> Result<(), SecretFileError> {
-    if is_world_readable(file).map_err(SecretFileError::Read)? {
-        return Err(SecretFileError::WorldReadable);
-    }
-    Ok(())
+fn read_private(file: &Path) -> Result<SecretString, SecretFileError> {
+    let (secret, is_world_readable) = read(file)?;
+    if is_world_readable { Err(SecretFileError::WorldReadable) } else { Ok(secret) }
 }
 
-/// The text of the file, without the end of its last line.
-pub(crate) fn read(file: &Path) -> Result<SecretString, SecretFileError> {
-    let size = std::fs::metadata(file).map_err(SecretFileError::Read)?.len();
-    if size > MAX_BYTES {
-        return Err(SecretFileError::Content);
-    }
-    let text = std::fs::read(file).map_err(SecretFileError::Read)?;
-    let text = String::from_utf8(text).map_err(|_| SecretFileError::Content)?;
+/// The text of the file, without the end of its last line, and whether every user of the machine can read it.
+pub(crate) fn read(file: &Path) -> Result<(SecretString, bool), SecretFileError> {
+    let Contents { bytes, is_world_readable } = read_up_to(MAX_BYTES, file).map_err(|error| {
+        let is_too_large = error.kind() == io::ErrorKind::FileTooLarge;
+        if is_too_large { SecretFileError::Content } else { SecretFileError::Read(error) }
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| SecretFileError::Content)?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
         return Err(SecretFileError::Content);
     }
-    Ok(line.into())
+    Ok((line.into(), is_world_readable))
 }
 
-/// Whether every user of the machine can read this file.
-pub(crate) fn is_world_readable(file: &Path) -> io::Result<bool> {
-    Ok(std::fs::metadata(file)?.permissions().mode() & READABLE_BY_OTHERS != 0)
+/// What is in a file, and who can read it.
+pub(crate) struct Contents {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) is_world_readable: bool,
+}
+
+/// Reads a regular file of at most `max` bytes. To wait for the writer of a pipe could last for ever, and a device may
+/// have no end.
+pub(crate) fn read_up_to(max: u64, file: &Path) -> io::Result<Contents> {
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let file = File::open(file)?;
+    let is_world_readable = file.metadata()?.permissions().mode() & READABLE_BY_OTHERS != 0;
+    let mut bytes = Vec::new();
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= max) {
+        return Ok(Contents { bytes, is_world_readable });
+    }
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")))
 }
 
 #[cfg(test)]
@@ -182,5 +197,19 @@ mod tests {
         }
         let missing = read_key(&[("KEY_FILE", "/no/such/file")]).unwrap_err();
         assert!(missing.starts_with("KEY_FILE names a file that cannot be read: No such file"), "{missing}");
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_refused_and_never_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for file in [pipe.as_path(), dir.path(), Path::new("/dev/zero")] {
+            let error = read_key(&[("KEY_FILE", file.to_str().unwrap())]).unwrap_err();
+            assert_eq!(error, "KEY_FILE names a file that cannot be read: not a regular file", "{file:?}");
+            assert!(read_up_to(9, file).is_err());
+        }
+        assert!(read_up_to(7, file(b"hunter2", 0o600).path()).is_ok());
+        assert!(read_up_to(6, file(b"hunter2", 0o600).path()).is_err());
     }
 }

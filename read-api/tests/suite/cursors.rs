@@ -1,5 +1,8 @@
 //! Cursors (I8): valid for their own list, on every replica, and while the key is replaced.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -50,11 +53,22 @@ async fn during_a_key_replacement_in_three_steps_no_replica_rejects_a_cursor() -
     let api = Api::start().await?;
     api.insert(&[(1, "alice", 0), (2, "alice", 1)]).await?;
     let (old, new) = ("the key that is to be replaced, in use", "the key that is to take its place, then");
-    let vars = |current, previous: Option<&'static str>| {
-        let previous = previous.map(|key| ("CURSOR_KEY_PREVIOUS", key));
-        [("CURSOR_KEY", current)].into_iter().chain(previous).collect::<Vec<_>>()
+    let dir = tempfile::tempdir()?;
+    let file = |name: &str, key: &str| -> Result<String> {
+        let file = dir.path().join(name);
+        fs::write(&file, format!("{key}\n"))?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        Ok(file.to_str().context("a path")?.to_owned())
     };
-    let steps = [vars(old, None), vars(old, Some(new)), vars(new, Some(old)), vars(new, None)];
+    let (old_file, new_file) = (file("old", old)?, file("new", new)?);
+    // Some replicas have the keys in files.
+    let steps = [
+        vec![("CURSOR_KEY", old)],
+        vec![("CURSOR_KEY_FILE", old_file.as_str()), ("CURSOR_KEY_PREVIOUS_FILE", new_file.as_str())],
+        vec![("CURSOR_KEY", new), ("CURSOR_KEY_PREVIOUS", old)],
+        vec![("CURSOR_KEY_FILE", new_file.as_str()), ("CURSOR_KEY_PREVIOUS_FILE", old_file.as_str())],
+        vec![("CURSOR_KEY", new)],
+    ];
     for step in steps.windows(2) {
         let start = |vars: &Vec<_>| Replica::start(&api.database.url("orders_read_api"), vars);
         let replicas: Vec<_> = step.iter().map(start).collect::<Result<_>>()?;

@@ -137,15 +137,19 @@ async fn tables_of_another_schema_are_named() -> Result<()> {
             "CREATE SCHEMA mine;
              GRANT USAGE ON SCHEMA mine TO orders_read;
              CREATE TABLE mine.order_summary (LIKE order_summary);
-             GRANT SELECT ON mine.order_summary TO orders_read",
+             GRANT SELECT ON mine.order_summary TO orders_read;
+             CREATE SCHEMA bare;
+             GRANT USAGE ON SCHEMA bare TO orders_read",
         )
         .await?;
     let replica = Replica::start(&database.url("orders_read_api"), &[])?;
     replica.until_ready_is(StatusCode::OK).await?;
     drop(replica);
-    for (path, named) in
-        [("mine, public", "order_summary of schema mine, and not of public"), ("other, public", "")]
-    {
+    for (path, named) in [
+        ("mine, public", "order_summary of schema mine, and not of public"),
+        ("bare, public", "of schema public, and not of bare"),
+        ("other, public", ""),
+    ] {
         session.batch_execute(&format!("ALTER DATABASE {name} SET search_path = {path}")).await?;
         let replica = Replica::start(&database.url("orders_read_api"), &[])?;
         if named.is_empty() {

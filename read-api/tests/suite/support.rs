@@ -47,7 +47,10 @@ impl Replica {
             ("API_DOCS", "on"),
             ("SHUTDOWN_DELAY_MS", "0"),
         ];
-        let common = common.iter().filter(|(name, _)| vars.iter().all(|(other, _)| name != other));
+        // `NAME_FILE` overrides `NAME` too.
+        let is_given =
+            |name: &str| vars.iter().any(|(other, _)| other.strip_suffix("_FILE").unwrap_or(other) == name);
+        let common = common.iter().filter(|(name, _)| !is_given(name));
         let vars = common.chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let stop = CancellationToken::new();
         let server = read_api::bind(&Config::from_vars(&vars.collect())?, stop.clone())?;

@@ -244,6 +244,33 @@ async fn a_full_queue_gives_503_at_once_and_accepted_writes_are_stored() -> Resu
 }
 
 #[tokio::test]
+async fn a_lower_limit_of_requests_in_flight_leaves_no_part_of_the_queue_unused() -> Result<()> {
+    let vars = [
+        ("WRITE_QUEUE", "8"),
+        ("HTTP_MAX_IN_FLIGHT", "1"),
+        ("HTTP_WORKERS", "1"),
+        ("DATABASE_LOCK_TIMEOUT_MS", "3500"),
+    ];
+    let api = Api::start_with(&vars).await?;
+    let mut session = api.database.connect().await?;
+    let watcher = api.database.connect().await?;
+    let lock = session.transaction().await?;
+    lock.batch_execute("LOCK TABLE orders IN EXCLUSIVE MODE").await?;
+    let orders: Vec<_> = (0..4).map(|number| order_of(&format!("customer {number}"))).collect();
+    let released = async {
+        wait_for_blocked(&watcher, 1).await?;
+        lock.rollback().await?;
+        anyhow::Ok(())
+    };
+    let (responses, released) = tokio::join!(join_all(orders.iter().map(|order| api.place(order))), released);
+    released?;
+    for response in responses {
+        assert_eq!(response?.status(), StatusCode::CREATED);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_client_that_disconnects_leaves_nothing_half_done() -> Result<()> {
     let api = Api::start().await?;
     let mut session = api.database.connect().await?;

@@ -198,6 +198,12 @@ async fn one_subject_cannot_take_all_waits() -> Result<()> {
     let of_bob = tokio::time::timeout(Duration::from_millis(500), scene.wait_for_an_order(&bob)).await;
     assert!(of_bob.is_err(), "it waits: {of_bob:?}");
     assert!(scene.metric(r#"orders_rate_limited_total{reason="waits"}"#).await? >= 1);
+    wait::until("the share of a wait that ended", Duration::from_secs(30), || async {
+        let status = tokio::time::timeout(Duration::from_millis(500), of_alice()).await;
+        // It waits.
+        if status.is_err() { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await?;
     Ok(())
 }
 

@@ -26,19 +26,20 @@ CROSS JOIN LATERAL (VALUES
     ('REPLICATION', rolreplication), ('BYPASSRLS', rolbypassrls),
     ('LOGIN', rolcanlogin AND rolname IN (SELECT group_role FROM known))
 ) AS attributes (attribute, is_set)
-WHERE is_set
+-- What is wrong with the group of a role is found at the group.
+WHERE is_set AND (rolname = name OR rolname <> group_role)
 UNION ALL
 SELECT 'error', format('role %s can do what %s can do', name, rolname), format('REVOKE %I FROM %I', rolname, name)
 FROM reached JOIN pg_roles USING (oid)
 WHERE rolname NOT IN (name, group_role) AND (
-    rolname ~ '^pg_' OR rolname IN (SELECT name FROM ours) OR EXISTS (SELECT FROM pg_class WHERE relowner = oid)
+    rolname ~ '^pg_' OR rolname IN (SELECT name FROM ours) OR EXISTS (SELECT FROM pg_class WHERE relowner = reached.oid)
 )
 UNION ALL
 SELECT 'warning', format('role %s is a member of %s', name, rolname),
     format('If it need not be: REVOKE %I FROM %I', rolname, name)
 FROM reached JOIN pg_roles USING (oid)
 WHERE rolname NOT IN (name, group_role) AND NOT (
-    rolname ~ '^pg_' OR rolname IN (SELECT name FROM ours) OR EXISTS (SELECT FROM pg_class WHERE relowner = oid)
+    rolname ~ '^pg_' OR rolname IN (SELECT name FROM ours) OR EXISTS (SELECT FROM pg_class WHERE relowner = reached.oid)
 )
 UNION ALL
 SELECT 'error', format('role %s owns %s: it can change and read everything in it', rolname, object),

@@ -1,8 +1,11 @@
 //! `migrate doctor`: one thing is broken at a time, and is found with its remedy.
 
 mod cases;
+mod grants_and_settings;
 #[path = "../owned/mod.rs"]
 mod owned;
+mod rights_and_roles;
+mod server;
 
 use std::process::Command;
 
@@ -54,6 +57,31 @@ async fn a_missing_role() -> Result<()> {
     Ok(())
 }
 
+/// Rights that a role has through another one are named with it.
+#[tokio::test]
+async fn rights_by_membership() -> Result<()> {
+    let owned = healthy().await?;
+    let boss = "CREATE ROLE boss CREATEDB; GRANT boss TO orders_read_api_b";
+    let report = found_after(&owned, boss, "DROP ROLE boss").await?;
+    let found: Vec<_> =
+        report.findings.iter().map(|one| (one.finding.as_str(), one.remedy.as_str())).collect();
+    let expected = [
+        ("role orders_read_api_b has CREATEDB, as a member of boss", "REVOKE boss FROM orders_read_api_b"),
+        (
+            "role orders_read_api_b is a member of boss",
+            "If it need not be: REVOKE boss FROM orders_read_api_b",
+        ),
+    ];
+    assert_eq!(found, expected, "{report}");
+
+    let owner = "GRANT orders_owner TO orders_projector";
+    let report = found_after(&owned, owner, "REVOKE orders_owner FROM orders_projector").await?;
+    let is_it =
+        |one: &migrate::Finding| one.finding == "role orders_projector can do what orders_owner can do";
+    assert!(report.has_errors() && report.findings.iter().any(is_it), "{report}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn partitions_of_the_event_log() -> Result<()> {
     let owned = healthy().await?;
@@ -71,17 +99,6 @@ async fn partitions_of_the_event_log() -> Result<()> {
     let found = report.findings.iter().any(|one| one.finding.contains("1 partitions that have expired"));
     assert!(found && !report.has_errors(), "{report}");
     assert_eq!(found_after(&owned, "SELECT", "SELECT").await?.findings, []);
-    Ok(())
-}
-
-#[tokio::test]
-async fn replication_and_prepared_transactions() -> Result<()> {
-    let owned = healthy().await?;
-    let slot = "SELECT pg_create_physical_replication_slot('away')";
-    let report = found_after(&owned, slot, "SELECT pg_drop_replication_slot('away')").await?;
-    let found: Vec<_> = report.findings.iter().map(|one| (one.check, one.level)).collect();
-    assert_eq!(found, [("server", Level::Warning), ("server", Level::Hint)], "{report}");
-    assert!(report.findings[0].remedy.contains("pg_drop_replication_slot('away')"), "{report}");
     Ok(())
 }
 

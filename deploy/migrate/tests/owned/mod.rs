@@ -29,7 +29,7 @@ impl Owned {
 
     /// For migrations: its session becomes the owner.
     pub(crate) fn url(&self) -> String {
-        format!("{}?options=-c%20role%3Dorders_owner", self.server.url("orders_migrate", "orders"))
+        url_at(&self.server)
     }
 
     #[allow(dead_code, reason = "only some of the tests log in as a process")]
@@ -38,7 +38,11 @@ impl Owned {
     }
 }
 
-async fn connect(url: &str) -> Result<Client> {
+pub(crate) fn url_at(server: &PrivateServer) -> String {
+    format!("{}?options=-c%20role%3Dorders_owner", server.url("orders_migrate", "orders"))
+}
+
+pub(crate) async fn connect(url: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use diesel::ConnectionError;
@@ -63,6 +63,9 @@ pub enum ConnectError {
     /// The server cannot be reached, or refuses the connection.
     #[error("cannot connect")]
     Open(#[source] tokio_postgres::Error),
+    /// There is a server, or something on the way to it, that says nothing.
+    #[error("the server did not answer within {} s", .0.as_secs())]
+    NoAnswer(Duration),
     /// The server is read-only, and the process writes.
     #[error("the server is read-only: it is a standby, or default_transaction_read_only is on")]
     ReadOnly,

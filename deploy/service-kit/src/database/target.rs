@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::{Client, Connection, Socket};
@@ -16,6 +17,9 @@ use crate::telemetry::chain;
 
 /// The connection behind a [`Client`]: it must be polled.
 pub type Wire = Connection<Socket, Stream>;
+
+/// Longest wait of a tool for a connection, from the first packet to the login. The pool has a limit of its own.
+const TOOLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a connection leads, and the settings of its session.
 #[derive(Debug, Clone)]
@@ -63,14 +67,16 @@ pub fn is_url_set(vars: &Vars) -> Result<bool, ConfigError> {
     URL.source(vars).map(|source| source.is_some())
 }
 
-/// Opens one connection without a pool, for tools. It follows the same rules for TLS as all processes.
+/// Opens one connection without a pool, for tools. It follows the same rules for TLS as all processes, and fails after
+/// ten seconds.
 ///
 /// # Errors
 ///
 /// [`ConnectError`]; no error shows the URL.
 pub async fn connect(url: &str) -> Result<(Client, Wire), ConnectError> {
     let parsed = url::parse(url)?;
-    dial(&parsed.config, parsed.tls.as_ref()).await
+    let dialled = dial(&parsed.config, parsed.tls.as_ref());
+    tokio::time::timeout(TOOLS_LIMIT, dialled).await.map_err(|_| ConnectError::NoAnswer(TOOLS_LIMIT))?
 }
 
 /// A server that is not the one of the URL gets no password: TLS comes first.
@@ -91,5 +97,19 @@ fn from_open(error: tokio_postgres::Error) -> ConnectError {
     match TlsError::from_open(error) {
         Ok(error) => ConnectError::Tls(error),
         Err(error) => ConnectError::Open(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tool_does_not_wait_for_ever_for_a_server_that_never_answers() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://app@127.0.0.1:{}/orders", silent.local_addr().unwrap().port());
+        let connected = tokio::time::timeout(Duration::from_mins(1), connect(&url)).await.expect("a limit");
+        let error = connected.err().expect("no server").to_string();
+        assert_eq!(error, "the server did not answer within 10 s");
     }
 }

@@ -35,12 +35,9 @@ impl Targets {
     }
 
     async fn read(&self, file: PathBuf) -> Result<Target, String> {
-        let read = tokio::task::spawn_blocking(move || {
-            let is_open = secret_file::is_world_readable(&file).unwrap_or_default();
-            (secret_file::read(&file), is_open)
-        });
-        let (url, is_open) = read.await.map_err(|ended| ended.to_string())?;
-        let url = url.map_err(|error| error.to_string())?;
+        let read = tokio::task::spawn_blocking(move || secret_file::read(&file));
+        let read = read.await.map_err(|ended| ended.to_string())?;
+        let (url, is_open) = read.map_err(|error| error.to_string())?;
         if is_open {
             warn("chmod o-r", "every user can read the file of DATABASE_URL_FILE");
         }

@@ -6,5 +6,6 @@ mod gap_free;
 mod holes;
 mod openapi;
 mod reading;
+mod shares;
 mod support;
 mod waiting;

@@ -149,7 +149,11 @@ impl Process {
     }
 
     async fn ready(source: Source) -> Self {
-        let process = Self::start(source);
+        Self::ready_with(source, &SharesConfig::default()).await
+    }
+
+    async fn ready_with(source: Source, shares: &SharesConfig) -> Self {
+        let process = Self::start_with(source, shares);
         until("ready", || process.health.ready().is_ok()).await;
         process
     }

@@ -2,22 +2,33 @@
 
 use std::net::SocketAddr;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use super::super::{Access, Authenticator, Grant, Right};
 use super::*;
 use crate::http::{Admin, AdminConfig, HttpConfig, Served, bind};
-use crate::resource::post_resource;
+use crate::problem::Problem;
+use crate::resource::{get_resource, post_resource};
 use crate::shutdown::Stop;
 
-/// Runs `test` with a server that has one resource for the scope `read` and one for `write`.
+/// What the server may have in flight. Some tests send two requests at once.
+const MAX_IN_FLIGHT: usize = 2;
+
+/// Requests that need not wait any longer.
+static RELEASED: Semaphore = Semaphore::const_new(0);
+
+/// Runs `test` with a server that has a resource for the scope `read`, one for `write`, one at which requests wait, and
+/// one for all.
 async fn with_server<F: Future<Output = ()>>(process: &Process, test: impl FnOnce(SocketAddr) -> F) {
     let vars = |vars: &[(&str, &str)]| -> Vars {
         vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
-    let http = vars(&[("PORT", "0"), ("SHUTDOWN_DELAY_MS", "0"), ("HTTP_WORKERS", "1")]);
+    let in_flight = MAX_IN_FLIGHT.to_string();
+    let http = [("PORT", "0"), ("SHUTDOWN_DELAY_MS", "0"), ("HTTP_WORKERS", "1")];
+    let http = vars(&[&http[..], &[("HTTP_MAX_IN_FLIGHT", &in_flight)]].concat());
     let http = HttpConfig::from_vars(&http).unwrap();
     let admin = AdminConfig::from_vars(&vars(&[("ADMIN_PORT", "0")])).unwrap();
     let admin = Admin::start(&admin, 0, &process.health, &process.registry, |_| {}).unwrap();
@@ -29,10 +40,22 @@ async fn with_server<F: Future<Output = ()>>(process: &Process, test: impl FnOnc
         };
         let read = Access::Needs(&[Right::Any("read")]);
         let write = Access::Needs(&[Right::Any("write"), Right::Own("write:own")]);
+        let wait = |request: HttpRequest, grant: Grant| async move {
+            let _held = grant.wait(&request)?;
+            // Never closed.
+            RELEASED.acquire().await.unwrap().forget();
+            Ok::<_, Problem>(HttpResponse::Ok().finish())
+        };
+        let open = || async { HttpResponse::Ok().finish() };
         app.service(post_resource("/read", read, web::route().to(handler))).service(post_resource(
             "/write",
             write,
             web::route().to(handler),
+        ));
+        app.service(get_resource("/wait", read, web::route().to(wait))).service(get_resource(
+            "/open",
+            Access::Open,
+            web::route().to(open),
         ));
     };
     let connections = Served::plan(&http, 0).unwrap();
@@ -126,6 +149,80 @@ async fn without_keys_every_resource_that_is_not_open_is_a_503() {
             assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
             assert!(response.contains("/problems/unavailable"), "{response}");
         }
+    })
+    .await;
+}
+
+/// Sends a request that has no body, and does not wait for the response.
+async fn send(address: SocketAddr, path: &str, headers: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn status(address: SocketAddr, path: &str, headers: &str) -> String {
+    let mut response = String::new();
+    send(address, path, headers).await.read_to_string(&mut response).await.unwrap();
+    response.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[actix_web::test]
+async fn requests_that_wait_count_in_their_share_only_and_give_it_back() {
+    let key = TestKey::ed25519("key");
+    let waits = MAX_IN_FLIGHT + 2;
+    let vars = vec![("RATE_LIMIT_SERVICE_WAITS".to_owned(), waits.to_string())];
+    let process = Process::ready_with(
+        KeyFile::new(&document(&[&key])).source(),
+        &SharesConfig::from_vars(&vars).unwrap(),
+    )
+    .await;
+    let [alice, bob] =
+        ["alice", "bob"].map(|name| format!("{}\r\n", authorization(&token_of(&key, name, START + 60))));
+    with_server(&process, async |address| {
+        let mut waiting = Vec::new();
+        for _ in 0..waits {
+            waiting.push(send(address, "/wait", &alice).await);
+        }
+        // One that waits gets no response.
+        let over = async || {
+            let refused = status(address, "/wait", &alice);
+            tokio::time::timeout(Duration::from_secs(1), refused).await.ok()
+        };
+        let start = std::time::Instant::now();
+        while over().await.as_deref() != Some("429") {
+            assert!(start.elapsed() < Duration::from_secs(30), "never beyond the share");
+        }
+        assert_eq!(status(address, "/open", "").await, "200", "those that wait are not in flight");
+        let of_bob = tokio::time::timeout(Duration::from_millis(500), status(address, "/wait", &bob)).await;
+        assert!(of_bob.is_err(), "another subject waits: {of_bob:?}");
+        RELEASED.add_permits(1);
+        while over().await.is_some() {
+            assert!(start.elapsed() < Duration::from_secs(30), "never given back");
+        }
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_needs_no_token_counts_for_the_address_that_it_comes_from() {
+    let key = TestKey::ed25519("key");
+    let vars = [("RATE_LIMIT_PER_S", "1"), ("RATE_LIMIT_BURST", "5")];
+    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let process = Process::ready_with(
+        KeyFile::new(&document(&[&key])).source(),
+        &SharesConfig::from_vars(&vars).unwrap(),
+    )
+    .await;
+    with_server(&process, async |address| {
+        for path in ["/open", "/no-such-resource"] {
+            let start = std::time::Instant::now();
+            while status(address, path, "").await != "429" {
+                assert!(start.elapsed() < Duration::from_secs(30), "{path} has no share");
+            }
+        }
+        let token = format!("{}\r\n", authorization(&token_of(&key, "alice", START + 60)));
+        assert_eq!(status(address, "/read", &token).await, "405", "a valid token has a share of its own");
     })
     .await;
 }

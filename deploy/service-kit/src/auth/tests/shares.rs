@@ -16,10 +16,7 @@ fn shares() -> SharesConfig {
 }
 
 async fn process(key: &TestKey) -> Process {
-    let file = KeyFile::new(&document(&[key]));
-    let process = Process::start_with(file.source(), &shares());
-    until("ready", || process.health.ready().is_ok()).await;
-    process
+    Process::ready_with(KeyFile::new(&document(&[key])).source(), &shares()).await
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -95,6 +92,38 @@ async fn a_subject_has_one_share_for_all_of_its_tokens_and_takes_nothing_of_othe
     assert_eq!(refused(&process, |_| service.clone(), 20 * BURST, "192.0.2.1").await, 0);
     assert!(process.metric(r#"orders_rate_limited_total{reason="subject"}"#) > 80);
     assert_eq!(process.metric(r#"orders_rate_limited_total{reason="service"}"#), 0);
+}
+
+#[tokio::test]
+async fn streams_and_waits_have_shares_of_their_own_for_customers_and_services_and_are_given_back() {
+    let vars = [("STREAMS", "1"), ("WAITS", "2"), ("SERVICE_STREAMS", "3"), ("SERVICE_WAITS", "4")];
+    let vars: Vars = vars.map(|(name, value)| (format!("RATE_LIMIT_{name}"), value.to_owned())).into();
+    let key = TestKey::ed25519("key");
+    let source = KeyFile::new(&document(&[&key])).source();
+    let process = Process::start_with(source, &SharesConfig::from_vars(&vars).unwrap());
+    let shares = process.jwt.shares();
+    let mut held = Vec::new();
+    for (is_service, streams, waits) in [(false, 1, 2), (true, 3, 4)] {
+        let subject = shares.subject("alice", is_service);
+        let begun: Vec<_> = (0..10).filter_map(|_| shares.stream(subject).ok()).collect();
+        let waiting: Vec<_> = (0..10).filter_map(|_| shares.wait(subject).ok()).collect();
+        assert_eq!((begun.len(), waiting.len()), (streams, waits), "of a service: {is_service}");
+        held.push((subject, begun, waiting));
+    }
+    for (subject, mut begun, mut waiting) in held {
+        assert!(shares.stream(subject).is_err() && shares.wait(subject).is_err());
+        drop((begun.pop(), waiting.pop()));
+        begun.extend(shares.stream(subject));
+        waiting.extend(shares.wait(subject));
+        assert!(
+            shares.stream(subject).is_err() && shares.wait(subject).is_err(),
+            "one of each was given back"
+        );
+    }
+    for (reason, refused) in [("streams", 20), ("waits", 18)] {
+        let metric = format!("orders_rate_limited_total{{reason=\"{reason}\"}}");
+        assert_eq!(process.metric(&metric), refused, "{reason}");
+    }
 }
 
 #[tokio::test]

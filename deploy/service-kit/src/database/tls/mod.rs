@@ -15,13 +15,16 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use self::failure::TlsError;
-use crate::secret_file;
+use crate::secret_file::{self, Contents};
 
 /// The stream of a connection, with TLS or without.
 pub(super) type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 /// The protocol that libpq names in the handshake; `sslnegotiation=direct` requires it.
 const ALPN: &[u8] = b"postgresql";
+
+/// A system's file with all CAs has some hundred kilobytes.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// How connections verify the server, and with which certificate they log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,11 +94,8 @@ impl Tls {
     pub(super) fn check(&self) -> Result<(), TlsFileError> {
         self.read()?;
         let Some(files) = &self.client else { return Ok(()) };
-        let is_open = secret_file::is_world_readable(&files.key);
-        if is_open.map_err(|source| TlsFileError::Read { parameter: "sslkey", source })? {
-            return Err(TlsFileError::WorldReadable);
-        }
-        Ok(())
+        let key = read("sslkey", &files.key)?;
+        if key.is_world_readable { Err(TlsFileError::WorldReadable) } else { Ok(()) }
     }
 
     fn read(&self) -> Result<MakeRustlsConnect, TlsFileError> {
@@ -154,7 +154,7 @@ impl ClientFiles {
     fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsFileError> {
         let chain = certificates("sslcert", &self.certificate)?;
         let key = read("sslkey", &self.key)?;
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| content("sslkey", "key"))?;
+        let key = PrivateKeyDer::from_pem_slice(&key.bytes).map_err(|_| content("sslkey", "key"))?;
         Ok((chain, key))
     }
 }
@@ -162,12 +162,12 @@ impl ClientFiles {
 /// The certificates of a file, at least one.
 fn certificates(parameter: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
     let text = read(parameter, file)?;
-    let all: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
+    let all: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text.bytes).collect();
     all.ok().filter(|all| !all.is_empty()).ok_or_else(|| content(parameter, "certificate"))
 }
 
-fn read(parameter: &'static str, file: &Path) -> Result<Vec<u8>, TlsFileError> {
-    std::fs::read(file).map_err(|source| TlsFileError::Read { parameter, source })
+fn read(parameter: &'static str, file: &Path) -> Result<Contents, TlsFileError> {
+    secret_file::read_up_to(MAX_BYTES, file).map_err(|source| TlsFileError::Read { parameter, source })
 }
 
 fn content(parameter: &'static str, kind: &'static str) -> TlsFileError {

@@ -61,6 +61,10 @@ impl Parameters {
         // A connection string cannot have our parameters, and the driver has read its mode.
         let mode_of_string = config.get_ssl_mode();
         config.ssl_mode(SslMode::Disable);
+        // The driver connects to the address then, where no socket vouches for the server.
+        if has_socket && !config.get_hostaddrs().is_empty() {
+            return Err("has hostaddr for a socket: name a host with it, or the socket only".to_owned());
+        }
         match self.mode {
             None if mode_of_string == SslMode::Require => {
                 Err(format!("must be a URL for TLS, postgres://…: {WRITE}"))
@@ -228,5 +232,19 @@ mod tests {
         assert!(mixed.starts_with("DATABASE_URL asks for TLS, which a socket does not have"), "{mixed}");
         let string = error("host=db.example user=app sslmode=require");
         assert!(string.starts_with("DATABASE_URL must be a URL for TLS"), "{string}");
+    }
+
+    #[test]
+    fn an_address_for_a_socket_is_refused_because_the_driver_would_connect_to_it_without_tls() {
+        for mode in ["", "&sslmode=disable", "&sslmode=require&sslrootcert=system"] {
+            for host in ["%2Frun", "%2Frun,db.example"] {
+                let error = error(&format!("postgres://app@{host}/orders?hostaddr=10.0.0.1{mode}"));
+                assert!(
+                    error.starts_with("DATABASE_URL has hostaddr for a socket"),
+                    "{host} {mode}: {error}"
+                );
+            }
+        }
+        assert!(error("host=/run hostaddr=127.0.0.1").starts_with("DATABASE_URL has hostaddr for a socket"));
     }
 }
