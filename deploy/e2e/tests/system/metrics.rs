@@ -136,7 +136,6 @@ async fn the_reference_lists_exactly_the_metrics_of_the_real_processes() -> Resu
 
 /// Conventional names, types and units, and a help text for each.
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "cargo shows it beside the name of the test")]
 async fn promtool_has_nothing_to_say() -> Result<()> {
     if Command::new("promtool").arg("--version").output().is_err() {
         let missing = "no promtool: install Debian's package `prometheus`";
