@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod lost_replies;
 mod memory;
+mod metrics;
 mod mixed_writers;
 mod older_orders;
 mod openapi;
