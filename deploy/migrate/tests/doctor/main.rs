@@ -2,6 +2,7 @@
 
 mod cases;
 mod grants_and_settings;
+mod loopholes;
 #[path = "../owned/mod.rs"]
 mod owned;
 mod rights_and_roles;
@@ -74,8 +75,8 @@ async fn rights_by_membership() -> Result<()> {
     ];
     assert_eq!(found, expected, "{report}");
 
-    let owner = "GRANT orders_owner TO orders_projector";
-    let report = found_after(&owned, owner, "REVOKE orders_owner FROM orders_projector").await?;
+    let member = "GRANT orders_owner TO orders_projector";
+    let report = found_after(&owned, member, "REVOKE orders_owner FROM orders_projector").await?;
     let is_it =
         |one: &migrate::Finding| one.finding == "role orders_projector can do what orders_owner can do";
     assert!(report.has_errors() && report.findings.iter().any(is_it), "{report}");
