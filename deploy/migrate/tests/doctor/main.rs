@@ -89,6 +89,9 @@ async fn partitions_of_the_event_log() -> Result<()> {
     let partition = "to_char((now() AT TIME ZONE 'UTC')::date + 1, '\"event_log_\"YYYYMMDD')";
     let drop = format!("DO $$ BEGIN EXECUTE 'DROP TABLE ' || {partition}; END $$");
     owned.superuser.batch_execute(&drop).await?;
+    let off = "UPDATE event_log_state SET retention_days = 0";
+    let report = found_after(&owned, off, "UPDATE event_log_state SET retention_days = 7").await?;
+    assert_eq!(report.findings, [], "a log that is off needs no partitions");
     let report = found_after(&owned, "SELECT", "SELECT create_event_log_partitions()").await?;
     let found: Vec<_> = report.findings.iter().map(|one| (one.check, one.level)).collect();
     assert_eq!(found, [("event_log", Level::Error)], "{report}");
