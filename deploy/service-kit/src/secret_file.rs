@@ -100,7 +100,12 @@ impl SecretVariable {
     }
 }
 
-fn read_private(file: &Path) -> Result<SecretString, SecretFileError> {
+/// The text of the file, without the end of its last line.
+///
+/// # Errors
+///
+/// [`SecretFileError`], also if every user can read the file.
+pub fn read_private(file: &Path) -> Result<SecretString, SecretFileError> {
     let (secret, is_world_readable) = read(file)?;
     if is_world_readable { Err(SecretFileError::WorldReadable) } else { Ok(secret) }
 }
@@ -111,13 +116,31 @@ pub(crate) fn read(file: &Path) -> Result<(SecretString, bool), SecretFileError>
         let is_too_large = error.kind() == io::ErrorKind::FileTooLarge;
         if is_too_large { SecretFileError::Content } else { SecretFileError::Read(error) }
     })?;
+    Ok((last_line_end_removed(bytes)?, is_world_readable))
+}
+
+/// The same of standard input or another stream, up to its end.
+///
+/// # Errors
+///
+/// [`SecretFileError`]
+pub fn read_stream(stream: impl Read) -> Result<SecretString, SecretFileError> {
+    let mut bytes = Vec::new();
+    stream.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(SecretFileError::Read)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_BYTES) {
+        return last_line_end_removed(bytes);
+    }
+    Err(SecretFileError::Content)
+}
+
+fn last_line_end_removed(bytes: Vec<u8>) -> Result<SecretString, SecretFileError> {
     let text = String::from_utf8(bytes).map_err(|_| SecretFileError::Content)?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
         return Err(SecretFileError::Content);
     }
-    Ok((line.into(), is_world_readable))
+    Ok(line.into())
 }
 
 /// What is in a file, and who can read it.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use tokio_postgres::{Client, NoTls};
 
+use crate::certificates::Identity;
 use crate::fault_proxy::FaultProxy;
 use crate::pgbouncer::{PgBouncer, PoolMode};
 use crate::postgres::{SUPERUSER, ServerError, SharedServer, lock, shared_server, socket_url};
@@ -110,6 +111,33 @@ impl TestDatabase {
             poolers.push((pooler, url));
         }
         Ok(poolers)
+    }
+
+    /// Behind a `PgBouncer` in session mode that demands TLS and this password of the roles: each common configuration,
+    /// with its port at 127.0.0.1. None if the program is not installed.
+    ///
+    /// # Errors
+    ///
+    /// As [`PgBouncer::start`].
+    pub fn behind_pgbouncer_with_tls(
+        &self,
+        roles: &[&str],
+        password: &str,
+        identity: &Identity,
+    ) -> io::Result<Vec<PgBouncer>> {
+        let configurations = PoolMode::Session.configurations().into_iter();
+        let server = &self.server.socket_dir;
+        configurations
+            .filter_map(|lines| {
+                PgBouncer::start_with_tls(server, roles, password, &lines, identity).transpose()
+            })
+            .collect()
+    }
+
+    /// The name of the database.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A session of `role`.

@@ -5,6 +5,7 @@
 //! secret only. So this file uses `hmac`, and tests let that crate verify the result.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +15,9 @@ use sha2::Sha256;
 
 /// What a printed secret starts with.
 const PREFIX: &str = "whsec_";
-/// The specification asks for 24 to 64 bytes.
+/// The specification asks for this many bytes.
+const ALLOWED_BYTES: RangeInclusive<usize> = 24..=64;
+/// Of a new secret.
 const BYTES: usize = 32;
 
 /// A secret of an endpoint. `Debug` does not show it.
@@ -26,7 +29,21 @@ pub struct Secret(SecretSlice<u8>);
 #[error("no random numbers for a secret")]
 pub struct NoRandomness(#[source] getrandom::Error);
 
+/// A text is no secret. The message does not repeat it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "must be whsec_ and the Base64 of 24 to 64 bytes, on one line"
+)]
+pub struct NotASecret;
+
 impl Secret {
+    /// The secret that a receiver is configured with, as [`Self::text`] returns it.
+    pub fn parse(text: &str) -> Result<Self, NotASecret> {
+        let base64 = text.strip_prefix(PREFIX).ok_or(NotASecret)?;
+        let bytes = BASE64_STANDARD.decode(base64).map_err(|_| NotASecret)?;
+        if ALLOWED_BYTES.contains(&bytes.len()) { Ok(Self::from_bytes(bytes)) } else { Err(NotASecret) }
+    }
+
     /// A new random secret.
     pub fn generate() -> Result<Self, NoRandomness> {
         let mut bytes = vec![0; BYTES];
@@ -88,6 +105,22 @@ mod tests {
             sign(&[secret], "msg_1", 1_795_000_000, br#"{"type":"order_paid"}"#),
             "v1,QL1rl3kiasaGihtnFSWV9MdBihuvAQqCl6CRJ4YNLvY="
         );
+    }
+
+    #[test]
+    fn a_text_of_24_to_64_bytes_is_a_secret_and_an_error_does_not_repeat_it() {
+        for length in [24, 32, 64] {
+            let secret = Secret::from_bytes(vec![7; length]);
+            assert_eq!(Secret::parse(&secret.text()).unwrap().bytes(), secret.bytes());
+        }
+        let (short, long) = (Secret::from_bytes(vec![7; 23]), Secret::from_bytes(vec![7; 65]));
+        let good = Secret::from_bytes(vec![7; 32]).text();
+        let bare = good.strip_prefix(PREFIX).unwrap();
+        let others = ["", PREFIX, bare, &format!(" {good}"), &format!("{good}\n"), &good.replace('=', "")];
+        for text in others.into_iter().chain([short.text().as_str(), long.text().as_str()]) {
+            let error = Secret::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("must be whsec_ and the Base64 of 24 to 64 bytes"), "{text}: {error}");
+        }
     }
 
     #[test]

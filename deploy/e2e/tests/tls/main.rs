@@ -3,6 +3,7 @@
 mod accepted;
 mod files;
 mod password;
+mod poolers;
 mod processes;
 mod refused;
 mod scene;

@@ -26,7 +26,8 @@ object (kind, name, owner, acl, is_column, col) AS (
     FROM pg_database WHERE datname = current_database()
 ),
 actual AS (
-    SELECT format('%s%s ON %s %s TO %s', privilege_type, col, kind, name, coalesce(rolname, 'PUBLIC')) AS line
+    SELECT format('%s%s ON %s %s TO %s', privilege_type, col, kind, name, coalesce(rolname, 'PUBLIC')) AS line,
+        is_grantable
     FROM object
     CROSS JOIN LATERAL aclexplode(acl)
     LEFT JOIN pg_roles ON pg_roles.oid = grantee
@@ -51,6 +52,35 @@ FROM expected WHERE line NOT IN (SELECT line FROM actual)
 UNION ALL
 SELECT 'error', 'not needed: ' || line, 'REVOKE ' || regexp_replace(line, ' TO ([^ ]+)$', ' FROM \1')
 FROM actual WHERE line NOT IN (SELECT line FROM expected)
+UNION ALL
+SELECT 'error', 'can be passed on: ' || line,
+    'REVOKE GRANT OPTION FOR ' || regexp_replace(line, ' TO ([^ ]+)$', ' FROM \1')
+FROM actual WHERE is_grantable
+UNION ALL
+SELECT 'error', format('role %s can use %s, which only the projector may', rolname, name),
+    format('REVOKE ALL ON %s FROM %I', name, rolname)
+FROM object
+CROSS JOIN LATERAL aclexplode(acl)
+JOIN pg_roles ON pg_roles.oid = grantee
+WHERE name = 'webhook_secrets' AND grantee <> owner AND rolname !~ '^orders_(write|projection|read)$'
+    AND rolname !~ '^orders_(write_api|projector|read_api)(_b)?$'
+UNION ALL
+SELECT 'error', format('row security is enabled for %s, which hides its rows from the processes', oid::regclass),
+    format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', oid::regclass)
+FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relrowsecurity
+UNION ALL
+SELECT DISTINCT 'warning', format(
+        '%s has privileges on each table that %s makes, such as partitions of the event log',
+        coalesce(rolname, 'PUBLIC'), defaclrole::regrole
+    ),
+    format('ALTER DEFAULT PRIVILEGES FOR ROLE %s%s REVOKE ALL ON TABLES FROM %s', defaclrole::regrole,
+        CASE WHEN defaclnamespace <> 0 THEN format(' IN SCHEMA %s', defaclnamespace::regnamespace) END,
+        coalesce(quote_ident(rolname), 'PUBLIC'))
+FROM pg_default_acl
+CROSS JOIN LATERAL aclexplode(defaclacl)
+LEFT JOIN pg_roles ON pg_roles.oid = grantee
+WHERE defaclobjtype = 'r' AND defaclnamespace IN (0, current_schema()::regnamespace)
+    AND (grantee = 0 OR rolname ~ '^orders_(write(_api|_api_b)?|projection|projector(_b)?|read(_api|_api_b)?)$')
 UNION ALL
 SELECT 'warning', format('role %s has privileges of its own on %s, which its second role does not have', rolname, name),
     'Grant them to its group: orders_write, orders_projection or orders_read.'

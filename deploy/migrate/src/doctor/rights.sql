@@ -42,6 +42,13 @@ WHERE rolname NOT IN (name, group_role) AND NOT (
     rolname ~ '^pg_' OR rolname IN (SELECT name FROM ours) OR EXISTS (SELECT FROM pg_class WHERE relowner = reached.oid)
 )
 UNION ALL
+SELECT 'error', format('role %s can make other roles members of %s', name, roleid::regrole),
+    format('REVOKE ADMIN OPTION FOR %s FROM %I', roleid::regrole, name)
+FROM ours
+JOIN pg_roles ON rolname = name
+JOIN pg_auth_members ON member = pg_roles.oid
+WHERE admin_option
+UNION ALL
 SELECT 'error', format('role %s owns %s: it can change and read everything in it', rolname, object),
     format('ALTER %s OWNER TO another role: that of the migrations', object)
 FROM pg_roles

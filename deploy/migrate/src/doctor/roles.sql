@@ -20,21 +20,35 @@ UNION ALL
 SELECT 'error', format('role %s cannot log in', login), format('ALTER ROLE %I LOGIN', login)
 FROM present JOIN pg_roles ON rolname = login WHERE NOT rolcanlogin
 UNION ALL
+SELECT 'error', format('role %s may have no connection', login), format('ALTER ROLE %I CONNECTION LIMIT -1', login)
+FROM present JOIN pg_roles ON rolname = login WHERE rolconnlimit = 0
+UNION ALL
+SELECT 'warning', format('the password of role %s has expired', login),
+    format('Set a new one, and ALTER ROLE %I VALID UNTIL ''infinity''', login)
+FROM present JOIN pg_roles ON rolname = login WHERE rolvaliduntil <= now()
+UNION ALL
 SELECT 'error', format('role %s does not have the privileges of %s', login, group_role),
     format('GRANT %I TO %I, ALTER ROLE %I INHERIT', group_role, login, login)
     || CASE WHEN current_setting('server_version_num')::integer >= 160000
         THEN format(', GRANT %I TO %I WITH INHERIT TRUE', group_role, login) ELSE '' END
 FROM present WHERE NOT pg_has_role(login, group_role, 'USAGE')
 UNION ALL
-SELECT 'warning', format('role %s has the privileges of %s', rolname, group_role),
-    format('If it need not have them: REVOKE %I FROM %I', group_role, rolname)
-FROM (SELECT DISTINCT group_role FROM present) AS one
-JOIN pg_auth_members ON roleid = group_role::regrole
+SELECT 'warning', format('role %s has the privileges of %s', rolname, name),
+    format('If it need not have them: REVOKE %I FROM %I', name, rolname)
+FROM (SELECT group_role FROM present UNION SELECT login FROM present) AS ours (name)
+JOIN pg_auth_members ON roleid = name::regrole
 JOIN pg_roles ON pg_roles.oid = member
 WHERE rolname NOT IN (SELECT login FROM known) AND NOT rolsuper
     -- The owner may administer the roles, and members of the owner can become it.
     AND NOT EXISTS (SELECT FROM history WHERE pg_has_role(member, relowner, 'MEMBER'))
-    AND pg_has_role(member, roleid, 'USAGE')
+    -- Inherited, or with SET ROLE.
+    AND (
+        pg_has_role(member, roleid, 'USAGE')
+        OR pg_has_role(
+            member, roleid,
+            CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END
+        )
+    )
 UNION ALL
 SELECT 'warning', format('the tables belong to the superuser %s, and functions run as it', rolname),
     'Give them to a role without superuser: migrations/README.md shows how.'

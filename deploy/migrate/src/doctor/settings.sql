@@ -30,6 +30,8 @@ WHERE EXISTS (SELECT FROM pg_roles WHERE rolname = login) AND NOT EXISTS (
     SELECT FROM found
     WHERE role = login AND found.name = needed.name
         AND (needed.value <> 'on' OR found.value IN ('on', 'true', 'yes', '1'))
+        -- No limit.
+        AND found.value !~ '^0+ *[a-z]*$'
 )
 UNION ALL
 SELECT 'error',
@@ -40,3 +42,19 @@ SELECT 'error',
         CASE WHEN role <> '' AND is_of_database THEN format(' IN DATABASE %I', current_database()) ELSE '' END, name
     )
 FROM found WHERE name IN ('search_path', 'role', 'session_authorization')
+UNION ALL
+-- A role may set most of these itself, and they outlast a change of its password.
+SELECT level, format('role %s sets %s to %s: %s', role, name, value, effect),
+    format(
+        'ALTER ROLE %I%s RESET %I', role,
+        CASE WHEN is_of_database THEN format(' IN DATABASE %I', current_database()) ELSE '' END, name
+    )
+FROM found
+JOIN (VALUES
+    ('synchronous_commit', '^off$', 'warning', 'orders are acknowledged before they are on disk'),
+    ('default_transaction_isolation', '^(?!read committed$)', 'error', 'the processes rely on read committed'),
+    ('default_transaction_read_only', '^(on|true|yes|1)$', 'error', 'its process has to write'),
+    ('log_error_verbosity', '^(?!terse$)', 'warning', 'the server logs rows that a constraint refuses'),
+    ('log_statement', '^(mod|all)$', 'warning', 'the server logs what its statements contain')
+) AS harmful (name, pattern, level, effect) USING (name)
+WHERE role <> '' AND value ~ pattern AND NOT (name = 'default_transaction_read_only' AND role ~ '^orders_read_api')

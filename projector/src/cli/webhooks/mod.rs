@@ -1,5 +1,6 @@
 //! `projector webhooks`: where events are sent, and what became of them.
 
+mod given_secret;
 mod print;
 mod send_test;
 
@@ -9,15 +10,16 @@ use futures_util::FutureExt;
 use serde_json::json;
 use service_kit::database::Database;
 
+use self::given_secret::{Chosen, SecretArgs};
 use super::print::{print_json, print_line};
 use crate::webhooks::WebhookConfig;
 use crate::webhooks::endpoint::{ENDPOINTS_MAX, Kinds, parse_url};
 use crate::webhooks::operator::{self, Added};
-use crate::webhooks::signature::Secret;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WebhooksCommand {
-    /// Send events to a URL from now on. Prints the secret with which they are signed; it is never shown again.
+    /// Send events to a URL from now on. Prints the secret with which they are signed, if it is a new one; it is
+    /// never shown again.
     Add(AddArgs),
     /// List the endpoints, one line each.
     List(ListArgs),
@@ -29,7 +31,7 @@ pub(super) enum WebhooksCommand {
     Resume(EndpointArgs),
     /// Send a signed test message now, and report the status and the latency.
     Test(EndpointArgs),
-    /// Sign with a new secret, which is printed, and for a time with the previous one too.
+    /// Sign with another secret, which is printed if it is a new one, and for a time with the previous one too.
     RotateSecret(RotateArgs),
     /// Remove an endpoint for good, with all that waits for it.
     Remove(EndpointArgs),
@@ -43,6 +45,8 @@ pub(super) struct AddArgs {
     /// A kind of event to send, such as `order_paid`; repeat it for more. All but `order_republished` by default.
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<String>,
+    #[command(flatten)]
+    secret: SecretArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -83,6 +87,8 @@ pub(super) struct RotateArgs {
     /// For how many hours messages carry a signature of the previous secret too.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(i64).range(0..=720))]
     keep_previous_hours: i64,
+    #[command(flatten)]
+    secret: SecretArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -136,8 +142,7 @@ fn unknown(id: i64) -> anyhow::Error {
 async fn add(database: &Database, config: &WebhookConfig, args: AddArgs) -> Result<()> {
     let url = parse_url(&args.url, config.allow_private).map_err(|error| anyhow!("--url {error}"))?;
     let kinds = Kinds::new(args.kinds).map_err(|error| anyhow!("--kind {error}"))?;
-    let secret = Secret::generate()?;
-    let text = secret.text();
+    let Chosen { secret, new_text } = args.secret.choose()?;
     let added = database
         .run(move |connection| async move { operator::add(connection, &url, &kinds, &secret).await }.boxed());
     let id = match added.await.context("the endpoint was not added")? {
@@ -147,12 +152,13 @@ async fn add(database: &Database, config: &WebhookConfig, args: AddArgs) -> Resu
             bail!("events are not logged: set for how many days with `projector log retention`")
         }
     };
-    let printed = if args.json {
-        print_json(&json!({ "id": id, "secret": text }))
-    } else {
-        print_line(&format!("{id} added; its secret, which is not shown again:\n{text}"))
-    };
-    printed.with_context(|| secret_lost(id))
+    match new_text {
+        None if args.json => print_json(&json!({ "id": id })),
+        None => print_line(&format!("{id} added, with the secret that was given")),
+        Some(text) if args.json => print_new(id, &text),
+        Some(text) => print_line(&format!("{id} added; its secret, which is not shown again:\n{text}"))
+            .with_context(|| secret_lost(id)),
+    }
 }
 
 async fn list(database: &Database, args: &ListArgs) -> Result<()> {
@@ -182,22 +188,28 @@ async fn show(database: &Database, args: &ShowArgs) -> Result<()> {
 }
 
 async fn rotate_secret(database: &Database, args: &RotateArgs) -> Result<()> {
-    let (id, hours, secret) = (args.id, args.keep_previous_hours, Secret::generate()?);
-    let text = secret.text();
+    let (id, hours) = (args.id, args.keep_previous_hours);
+    let Chosen { secret, new_text } = args.secret.choose()?;
     let rotated = database.run(move |connection| {
         async move { operator::rotate_secret(connection, id, &secret, hours).await }.boxed()
     });
     if !rotated.await.context("the secret was not replaced")? {
         return Err(unknown(id));
     }
-    let printed = if args.json {
-        print_json(&json!({ "id": id, "secret": text }))
-    } else {
-        print_line(&format!(
-            "the new secret of {id}, which is not shown again; the previous one signs too for {hours} hours:\n{text}"
-        ))
-    };
-    printed.with_context(|| secret_lost(id))
+    let both = format!("the previous one signs too for {hours} hours");
+    match new_text {
+        None if args.json => print_json(&json!({ "id": id })),
+        None => print_line(&format!("the secret of {id} is now the one that was given; {both}")),
+        Some(text) if args.json => print_new(id, &text),
+        Some(text) => {
+            print_line(&format!("the new secret of {id}, which is not shown again; {both}:\n{text}"))
+                .with_context(|| secret_lost(id))
+        }
+    }
+}
+
+fn print_new(id: i64, secret: &str) -> Result<()> {
+    print_json(&json!({ "id": id, "secret": secret })).with_context(|| secret_lost(id))
 }
 
 fn secret_lost(id: i64) -> String {

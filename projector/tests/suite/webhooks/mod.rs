@@ -9,6 +9,7 @@ mod failing;
 mod failover;
 mod feeding;
 mod floors;
+mod given_secret;
 mod giving_up;
 mod healthy;
 mod holds;
