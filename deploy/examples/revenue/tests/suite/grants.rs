@@ -26,22 +26,35 @@ async fn privileges(scene: &Scene, role: &str, schemas: &[&str]) -> Result<Vec<S
 async fn the_read_service_can_read_its_two_views_and_nothing_else() -> Result<()> {
     let scene = Scene::create().await?;
     let views = ["SELECT revenue.by_month", "SELECT revenue.by_sku"];
-    assert_eq!(privileges(&scene, "orders_revenue", &[]).await?, views);
-    let session = scene.database.connect_as("orders_revenue").await?;
-    session.query("SELECT FROM revenue.by_month, revenue.by_sku", &[]).await?;
-    for refused in [
-        "SELECT FROM revenue_1.orders",
-        "SELECT FROM revenue_1.by_month",
-        "SELECT FROM public.order_summary",
-        "SELECT FROM public.event_log",
-        "DELETE FROM revenue.by_month",
-        "SELECT revenue.show('revenue_1')",
-        "CREATE TABLE public.mine (id int)",
-        "CREATE TABLE revenue.mine (id int)",
-    ] {
-        let error = session.batch_execute(refused).await.expect_err(refused);
-        let message = error.as_db_error().map(|error| error.message().to_owned()).unwrap_or_default();
-        assert!(message.contains("permission denied"), "{refused}: {message}");
+    for role in ["orders_revenue", "orders_revenue_b"] {
+        assert_eq!(privileges(&scene, role, &[]).await?, views);
+        let session = scene.database.connect_as(role).await?;
+        session.query("SELECT FROM revenue.by_month, revenue.by_sku", &[]).await?;
+        for (setting, expected) in [
+            ("statement_timeout", "1min"),
+            ("lock_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "1min"),
+            ("default_transaction_read_only", "on"),
+        ] {
+            let row = session.query_one(&format!("SHOW {setting}"), &[]).await?;
+            assert_eq!(row.get::<_, &str>(0), expected, "{role}: {setting}");
+        }
+        // Read-only is a default, which a session may change: it is the grants that refuse.
+        session.batch_execute("SET default_transaction_read_only = off").await?;
+        for refused in [
+            "SELECT FROM revenue_1.orders",
+            "SELECT FROM revenue_1.by_month",
+            "SELECT FROM public.order_summary",
+            "SELECT FROM public.event_log",
+            "DELETE FROM revenue.by_month",
+            "SELECT revenue.show('revenue_1')",
+            "CREATE TABLE public.mine (id int)",
+            "CREATE TABLE revenue.mine (id int)",
+        ] {
+            let error = session.batch_execute(refused).await.expect_err(refused);
+            let message = error.as_db_error().map(|error| error.message().to_owned()).unwrap_or_default();
+            assert!(message.contains("permission denied"), "{refused}: {message}");
+        }
     }
     Ok(())
 }
