@@ -31,9 +31,7 @@ pub struct NoRandomness(#[source] getrandom::Error);
 
 /// A text is no secret. The message does not repeat it.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "must be whsec_ and the Base64 of 24 to 64 bytes, on one line"
-)]
+#[error("must be whsec_ and the Base64 of 24 to 64 bytes, on one line")]
 pub struct NotASecret;
 
 impl Secret {

@@ -11,6 +11,8 @@ use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::tokens::TokenIssuer;
 use testkit::wait;
 
+use super::canary_receiver::{Receiver, add_endpoint};
+
 const LIMIT: Duration = Duration::from_secs(30);
 
 const PASSWORD: &str = "canary-password-91c2";
@@ -20,6 +22,8 @@ const SKU: &str = "CANARY-SKU-77D0";
 const KEY: &str = "canary-idempotency-key-3b8a";
 const REASON: &str = "canary reason 60af";
 const TRACKING: &str = "CANARYTRACKING1204";
+const SIGNING: &str = "whsec_Y2FuYXJ5LXNpZ25pbmctc2VjcmV0LTAx";
+const URL_KEY: &str = "canary-url-key-d4f2";
 const BAD_TOKEN: &str = "canary.token.ab19";
 
 /// The services, and the problem documents of their responses.
@@ -78,7 +82,11 @@ async fn start(
         let variables = issuer.variables();
         let mut variables: Vec<_> =
             variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        variables.extend([("RUST_LOG", "trace,actix_http=trace"), ("CURSOR_KEY", CURSOR_KEY)]);
+        variables.extend([
+            ("RUST_LOG", "trace,actix_http=trace"),
+            ("CURSOR_KEY", CURSOR_KEY),
+            ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        ]);
         let url = format!("postgres://{role}:{PASSWORD}@127.0.0.1:{}/postgres", server.port());
         let mut service = Service::start_with(&variables, kind, &binaries.program(kind), &url, 0, logs)?;
         service.wait_until_ready().await?;
@@ -141,6 +149,36 @@ async fn use_everything(scene: &mut Scene, server: &PasswordServer) -> Result<()
     Ok(())
 }
 
+/// A customer's own token: its subject is the customer. It opens a stream, which has one of the orders.
+async fn follow_own_orders(scene: &Scene, token: &str) -> Result<()> {
+    let url = scene.url(ServiceKind::ReadApi, &format!("/customers/{CUSTOMER}/orders/stream"))?;
+    let mut response = scene.client.get(url).bearer_auth(token).send().await?.error_for_status()?;
+    let mut text = String::new();
+    let read = async {
+        while !text.contains("cancelled") {
+            let chunk = response.chunk().await?.context("the stream ended")?;
+            text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LIMIT, read).await.context("no order in the stream")?
+}
+
+/// One event is parked, one endpoint has accepted what another has refused.
+async fn until_all_has_happened(server: &PasswordServer, receiver: &Receiver) -> Result<()> {
+    wait::until("a parked event", LIMIT, async || {
+        let check = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM parked_events), 'nothing is parked'; END $$";
+        server.execute(check).await.map_err(|error| error.to_string())
+    })
+    .await?;
+    wait::until("a delivered and a refused message", LIMIT, async || {
+        let (accepted, refused) = (receiver.count("/accepted"), receiver.count("/refused"));
+        if accepted > 2 && refused > 0 { Ok(()) } else { Err(format!("{accepted}, {refused}")) }
+    })
+    .await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> Result<()> {
     let logs = tempfile::tempdir()?;
@@ -159,8 +197,16 @@ async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> R
     ];
     let token = issuer.token("a-service", &scopes, None)?;
     let services = start(&server, &issuer, logs.path()).await?;
+    let receiver = Receiver::start().await?;
+    let url = format!("postgres://orders_projector:{PASSWORD}@127.0.0.1:{}/postgres", server.port());
+    for path in ["accepted", "refused"] {
+        add_endpoint(&url, &format!("{}/{path}?key={URL_KEY}", receiver.url()), SIGNING).await?;
+    }
+    let own_token = issuer.token(CUSTOMER, &["orders:read"], Some(CUSTOMER))?;
     let mut scene = Scene { services, client: Client::new(), token: token.clone(), problems: Vec::new() };
     use_everything(&mut scene, &server).await?;
+    follow_own_orders(&scene, &own_token).await?;
+    until_all_has_happened(&server, &receiver).await?;
     ensure!(scene.problems.len() >= 12, "too few problems: {:?}", scene.problems);
 
     let mut all = vec![("a problem", scene.problems.join("\n"))];
@@ -182,8 +228,14 @@ async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> R
     ensure!(log.contains("violates check constraint"), "PostgreSQL refused no row: {log}");
     all.push(("the log of PostgreSQL", log));
     let signature = token.rsplit('.').next().context("no signature")?;
+    let own_signature = own_token.rsplit('.').next().context("no signature")?;
+    let signatures = receiver.signatures();
+    ensure!(!signatures.is_empty(), "no message is signed");
+    let mut canaries = vec![PASSWORD, CURSOR_KEY, CUSTOMER, SKU, KEY, REASON, TRACKING, BAD_TOKEN, signature];
+    canaries.extend([own_signature, SIGNING, &SIGNING[6..], "canary-signing-secret-01", URL_KEY]);
+    canaries.extend(signatures.iter().map(String::as_str));
     for (place, text) in &all {
-        for canary in [PASSWORD, CURSOR_KEY, CUSTOMER, SKU, KEY, REASON, TRACKING, BAD_TOKEN, signature] {
+        for canary in canaries.iter().copied() {
             let line = text.lines().find(|line| line.contains(canary));
             assert_eq!(line, None, "{canary} is in {place}");
         }

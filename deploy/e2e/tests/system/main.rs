@@ -2,6 +2,7 @@
 
 mod authorisation;
 mod canary;
+mod canary_receiver;
 mod descriptors;
 mod documents;
 mod end_to_end;

@@ -3,14 +3,14 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::documents::{block, replaced};
 use crate::proxy::{Proxy, find, free_ports};
 use crate::support::System;
 
-/// The documented upstream and location, for write-api and again for read-api.
-fn documented(system: &System) -> Result<[(String, String); 2]> {
+/// The documented upstream and location, for a write-api and again for a read-api at these URLs.
+fn documented(write: &str, read: &str) -> Result<[(String, String); 2]> {
     let text = block("deploy/README.md", "upstream write_api {")?;
     let (upstream, location) = text.split_once("\n\n").context("no location")?;
     let lines = |name: &str, url: &str| {
@@ -19,7 +19,7 @@ fn documented(system: &System) -> Result<[(String, String); 2]> {
         anyhow::Ok((name_in(&upstream)?, name_in(location)?))
     };
     // The names are what the services get as `Host`: without tokens they serve their machine only.
-    Ok([lines("write.localhost", system.write.url())?, lines("read.localhost", system.read.url())?])
+    Ok([lines("write.localhost", write)?, lines("read.localhost", read)?])
 }
 
 fn config(dir: &std::path::Path, backends: &[(String, String); 2], url: &str, ports: [u16; 3]) -> String {
@@ -66,7 +66,7 @@ async fn with_the_documented_lines_every_documented_request_works() -> Result<()
     let _projector = system.start_projector().await?;
     let [write, read, plain] = free_ports()?;
     let arguments = ["-e", "stderr", "-c"];
-    let backends = documented(&system)?;
+    let backends = documented(system.write.url(), system.read.url())?;
     let ports = [write, read, plain];
     let config = |dir: &std::path::Path| config(dir, &backends, system.write.url(), ports);
     let _nginx = Proxy::start(&program, &arguments, plain, config).await?;
@@ -92,5 +92,31 @@ async fn with_the_documented_lines_every_documented_request_works() -> Result<()
     let with_length = pay.replace("connection", "content-length: 0\r\nconnection");
     let replayed = raw(plain, &with_length, "\"version\":2").await?;
     assert!(replayed.starts_with("HTTP/1.1 200"), "a length helps too: {replayed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_the_documented_lines_a_client_cannot_choose_its_address() -> Result<()> {
+    let Some(program) = find("nginx")? else { return Ok(()) };
+    let backend = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", backend.local_addr()?);
+    let ports = free_ports()?;
+    let [write, _, plain] = ports;
+    let backends = documented(&url, &url)?;
+    let config = |dir: &std::path::Path| config(dir, &backends, &url, ports);
+    let _nginx = Proxy::start(&program, &["-e", "stderr", "-c"], plain, config).await?;
+
+    let forged = "x-forwarded-for: 192.0.2.1\r\nx-forwarded-for: 192.0.2.2\r\n";
+    let request = format!("GET /orders HTTP/1.1\r\nhost: localhost\r\n{forged}connection: close\r\n\r\n");
+    let client = tokio::spawn(async move { raw(write, &request, "204").await });
+    let accepting = tokio::time::timeout(std::time::Duration::from_secs(30), backend.accept());
+    let (mut connection, _) = accepting.await.context("nginx has sent nothing")??;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && connection.read_buf(&mut head).await? > 0 {}
+    connection.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await?;
+    client.await??;
+    let head = String::from_utf8(head)?.to_lowercase();
+    let addresses: Vec<_> = head.lines().filter(|line| line.starts_with("x-forwarded-for:")).collect();
+    assert_eq!(addresses, ["x-forwarded-for: 127.0.0.1"], "{head}");
     Ok(())
 }

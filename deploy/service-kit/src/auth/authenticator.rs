@@ -176,6 +176,7 @@ impl JwtAuthenticator {
         let kid = unverified.kid();
         let mut version = self.keys.current();
         if version.keys.find(kid).is_none() {
+            let _held = self.shares.key_wait(address)?;
             version = self.keys.fetch_for(kid).await?;
         }
         let key = version.keys.find(kid).ok_or_else(|| self.unknown_key())?;

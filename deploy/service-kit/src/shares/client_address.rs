@@ -22,14 +22,16 @@ impl TrustedProxies {
     /// proxy. What stands left of that, the client can have written.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let lines: Vec<_> = if self.trusts(client) {
-            headers.get_all(X_FORWARDED_FOR).filter_map(|line| line.to_str().ok()).collect()
-        } else {
+        if !self.trusts(client) {
             return client;
-        };
-        let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        }
+        let lines: Vec<_> = headers.get_all(X_FORWARDED_FOR).collect();
+        // As bytes: to skip a line that is not text would let the client hide the hops that proxies added to it.
+        let hops = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         for hop in hops.take(MAX_HOPS) {
-            let Some(address) = parse(hop.trim()) else { break };
+            let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| parse(hop.trim())) else {
+                break;
+            };
             client = address;
             if !self.trusts(client) {
                 break;
@@ -73,14 +75,14 @@ mod tests {
         let trusted = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.1/32"].map(|net| net.parse().unwrap());
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         TrustedProxies(trusted.into()).client(peer.parse().unwrap(), &headers).to_string()
     }
 
     #[test]
     fn the_right_most_untrusted_address_counts_and_only_behind_a_trusted_proxy() {
-        let cases: [(&str, &[&str], &str); 16] = [
+        let cases: [(&str, &[&str], &str); 19] = [
             ("203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
@@ -92,6 +94,10 @@ mod tests {
             ("10.0.0.1", &["1.2.3.4, unknown"], "10.0.0.1"),
             ("10.0.0.1", &["1.2.3.4, _hidden, 10.2.2.2"], "10.2.2.2"),
             ("10.0.0.1", &[""], "10.0.0.1"),
+            // Not even if a part of the line is not text.
+            ("10.0.0.1", &["6.6.6.6", "é, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["6.6.6.6", "é"], "10.0.0.1"),
+            ("10.0.0.1", &["6.6.6.6", "1.2.3.4é, 10.2.2.2"], "10.2.2.2"),
             ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
             ("10.0.0.1", &["[2a00::1]:4711"], "2a00::1"),
             ("10.0.0.1", &["[2a00::1]"], "2a00::1"),

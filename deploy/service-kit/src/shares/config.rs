@@ -13,6 +13,9 @@ use crate::config::{self, ConfigError, Vars, in_range};
 /// From one request to more than a process can serve.
 const RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
+/// The bits before an IPv4 address that is written as one of IPv6.
+const IPV4_MAPPED_BITS: u8 = 96;
+
 /// The shares of callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharesConfig {
@@ -129,8 +132,8 @@ fn trusted_proxies(value: Option<&str>) -> Result<TrustedProxies, ConfigError> {
 
 fn net(item: &str) -> Result<IpNet, ConfigError> {
     let variable = "TRUSTED_PROXIES";
-    let net = item.parse::<IpAddr>().map(IpNet::from).or_else(|_| item.parse());
-    let Ok(net): Result<IpNet, _> = net else {
+    let net: Result<IpNet, _> = item.parse::<IpAddr>().map(IpNet::from).or_else(|_| item.parse());
+    let Ok(net) = net.map(canonical) else {
         let reason = format!("must be a list of addresses and networks such as 10.0.0.0/8, not {item:?}");
         return Err(ConfigError::Invalid { variable, reason });
     };
@@ -139,6 +142,17 @@ fn net(item: &str) -> Result<IpNet, ConfigError> {
         return Err(ConfigError::Invalid { variable, reason });
     }
     Ok(net)
+}
+
+/// The network of IPv4 addresses, if it is written as one of IPv6: peers are compared as IPv4.
+fn canonical(net: IpNet) -> IpNet {
+    let bits = net.prefix_len().checked_sub(IPV4_MAPPED_BITS);
+    match (net.addr().to_canonical(), bits) {
+        (address @ IpAddr::V4(_), Some(bits)) if net.addr().is_ipv6() => {
+            IpNet::new(address, bits).unwrap_or(net)
+        }
+        _ => net,
+    }
 }
 
 #[cfg(test)]
@@ -152,10 +166,18 @@ mod tests {
 
     #[test]
     fn trusted_proxies_are_addresses_and_networks() {
-        let nets = read("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1,2001:db8::/32,::1").unwrap();
+        let nets = read(
+            "TRUSTED_PROXIES",
+            "10.0.0.0/8, 192.0.2.1,2001:db8::/32,::1,::ffff:10.0.0.0/104,::ffff:192.0.2.2",
+        )
+        .unwrap();
         let nets: Vec<_> = nets.trusted_proxies.0.iter().map(ToString::to_string).collect();
-        assert_eq!(nets, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "::1/128"]);
-        for bad in ["", "proxy.example", "10.0.0.0/33", "10.0.0.1,", "0.0.0.0/0", "::/0"] {
+        assert_eq!(
+            nets,
+            ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "::1/128", "10.0.0.0/8", "192.0.2.2/32"]
+        );
+        for bad in ["", "proxy.example", "10.0.0.0/33", "10.0.0.1,", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"]
+        {
             let error = read("TRUSTED_PROXIES", bad).unwrap_err();
             assert!(error.starts_with("TRUSTED_PROXIES must "), "{bad}: {error}");
         }

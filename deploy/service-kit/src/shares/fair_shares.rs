@@ -22,6 +22,10 @@ pub(crate) struct FairShares {
     addresses: Rate,
     /// Tokens that did not pass the check of their signature and claims.
     signatures: Rate,
+    /// Tokens that wait for their key.
+    key_waits: Slots,
+    /// Most of them from one address.
+    key_waits_max: u32,
     trusted_proxies: TrustedProxies,
     /// Its keys are secret: nobody can choose subjects or addresses that count as another one.
     hasher: RandomState,
@@ -56,6 +60,8 @@ impl FairShares {
             services: Caller::new(config.service),
             addresses: rate(),
             signatures: rate(),
+            key_waits: Slots::default(),
+            key_waits_max: config.customer.burst.get(),
             trusted_proxies: config.trusted_proxies.clone(),
             hasher: RandomState::new(),
             refused: Refused::register(registry),
@@ -93,6 +99,11 @@ impl FairShares {
     /// Counts a token that did not pass its check.
     pub(crate) fn count_unverified(&self, Address(key): Address) {
         self.signatures.admits(key);
+    }
+
+    /// A token from there waits for its key, which is not known yet.
+    pub(crate) fn key_wait(&self, Address(key): Address) -> Result<Held, OverShare> {
+        self.held(self.key_waits.hold(key, self.key_waits_max), Share::Keys)
     }
 
     /// A stream of the subject.

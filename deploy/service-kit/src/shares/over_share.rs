@@ -16,6 +16,8 @@ pub(crate) enum Share {
     Address,
     /// Tokens from one address whose signature is wrong.
     Signatures,
+    /// Tokens from one address that wait for their key.
+    Keys,
     /// Streams of one subject.
     Streams,
     /// Waits of one subject.
@@ -28,11 +30,12 @@ pub(crate) enum Share {
 pub struct OverShare(pub(super) Share);
 
 impl Share {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Subject, "subject"),
         (Self::Service, "service"),
         (Self::Address, "address"),
         (Self::Signatures, "signatures"),
+        (Self::Keys, "keys"),
         (Self::Streams, "streams"),
         (Self::Waits, "waits"),
     ];
@@ -48,6 +51,7 @@ impl Share {
             Self::Signatures => {
                 "Too many tokens that are not valid come from this address, so this one was not checked."
             }
+            Self::Keys => "Too many tokens from this address wait for their key.",
             Self::Streams => "The subject of the token has too many streams open.",
             Self::Waits => "Too many requests of the token's subject are waiting.",
         }
@@ -61,7 +65,7 @@ impl From<OverShare> for Problem {
 }
 
 /// How often callers were over their share.
-pub(super) struct Refused([(Share, Counter); 6]);
+pub(super) struct Refused([(Share, Counter); 7]);
 
 impl Refused {
     pub(super) fn register(registry: &Registry) -> Self {

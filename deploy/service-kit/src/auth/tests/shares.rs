@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use futures_util::FutureExt;
+
 use super::super::metrics::Reason;
 use super::super::refusal::Refusal;
 use super::*;
@@ -124,6 +126,30 @@ async fn streams_and_waits_have_shares_of_their_own_for_customers_and_services_a
         let metric = format!("orders_rate_limited_total{{reason=\"{reason}\"}}");
         assert_eq!(process.metric(&metric), refused, "{reason}");
     }
+}
+
+#[tokio::test]
+async fn one_address_leaves_others_their_waits_for_a_new_key() {
+    let (old, new) = (TestKey::ed25519("old"), TestKey::ed25519("new"));
+    let server = KeyServer::start(Reply::Document(document(&[&old]))).await;
+    let process = Process::start_with(server.source(), &shares());
+    until("ready", || process.health.ready().is_ok()).await;
+    server.set(Reply::Held(document(&[&old, &new])));
+
+    // More than may wait in all.
+    let unknown = token_of(&TestKey::ed25519("unknown"), "mallory", START + 60);
+    let mut flood: Vec<_> = (0..2_000).map(|_| Box::pin(call(&process, &unknown, "192.0.2.1"))).collect();
+    let over = flood.iter_mut().filter_map(FutureExt::now_or_never);
+    assert_eq!(over.filter(|outcome| *outcome == Err(Reason::TooManyRequests)).count(), 2_000 - BURST);
+    let token = token_of(&new, "alice", START + 60);
+    let mut waiting = Box::pin(call(&process, &token, "192.0.2.2"));
+    assert_eq!((&mut waiting).now_or_never(), None, "it waits for the fetch");
+    server.release();
+    assert_eq!(waiting.await, Ok(()));
+    assert_eq!(process.metric(r#"orders_rate_limited_total{reason="keys"}"#), 2_000 - 50);
+
+    drop(flood);
+    assert_eq!(call(&process, &token, "192.0.2.1").await, Ok(()), "nothing is held for ever");
 }
 
 #[tokio::test]

@@ -1,0 +1,94 @@
+//! Endpoints of webhooks for the canary test, and who receives their messages.
+
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Result, ensure};
+use testkit::services::{ServiceBinaries, ServiceKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+/// Keeps the head of each message; it refuses those for `/refused`. It ends when dropped.
+pub(super) struct Receiver {
+    url: String,
+    heads: Arc<Mutex<Vec<String>>>,
+    task: AbortHandle,
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Receiver {
+    pub(super) async fn start() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&heads);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(respond(stream, Arc::clone(&kept)));
+            }
+        });
+        Ok(Self { url, heads, task: task.abort_handle() })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many messages have arrived for this path.
+    pub(super) fn count(&self, path: &str) -> usize {
+        self.heads().iter().filter(|head| head.starts_with(&format!("POST {path}?"))).count()
+    }
+
+    /// The signatures of all messages.
+    pub(super) fn signatures(&self) -> Vec<String> {
+        let heads = self.heads();
+        let lines = heads.iter().flat_map(|head| head.lines());
+        lines.filter_map(|line| line.strip_prefix("webhook-signature: v1,")).map(str::to_owned).collect()
+    }
+}
+
+/// Reads one message, and closes the connection.
+async fn respond(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) -> Result<()> {
+    let mut bytes = Vec::new();
+    let head = loop {
+        ensure!(stream.read_buf(&mut bytes).await? > 0, "the connection ended");
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.unwrap_or("0").parse()?;
+        if body.len() >= length {
+            break head.to_owned();
+        }
+    };
+    let status = if head.starts_with("POST /refused") { "500 Refused" } else { "200 OK" };
+    heads.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    Ok(stream.write_all(response.as_bytes()).await?)
+}
+
+/// `projector webhooks add`, with the secret on standard input. Nothing that it prints or logs shows the secret.
+pub(super) async fn add_endpoint(database_url: &str, url: &str, secret: &str) -> Result<()> {
+    let program = ServiceBinaries::built().await?.program(ServiceKind::Projector).to_owned();
+    let mut command = Command::new(program);
+    command.args(["webhooks", "add", "--secret-file", "-", "--url", url]);
+    command.env_clear().env("DATABASE_URL", database_url).env("WEBHOOK_ALLOW_PRIVATE", "true");
+    command.env("RUST_LOG", "trace").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        std::io::Write::write_all(&mut input, secret.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "{output:?}");
+    ensure!(!format!("{output:?}").contains(&secret[6..]), "it shows the secret");
+    Ok(())
+}
