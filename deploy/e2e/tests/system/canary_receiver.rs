@@ -78,7 +78,7 @@ async fn respond(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) -> Resul
 
 /// `projector webhooks add`, with the secret on standard input. Nothing that it prints or logs shows the secret.
 pub(super) async fn add_endpoint(database_url: &str, url: &str, secret: &str) -> Result<()> {
-    let program = ServiceBinaries::built().await?.program(ServiceKind::Projector).to_owned();
+    let program = ServiceBinaries::built().await?.program(ServiceKind::Projector);
     let mut command = Command::new(program);
     command.args(["webhooks", "add", "--secret-file", "-", "--url", url]);
     command.env_clear().env("DATABASE_URL", database_url).env("WEBHOOK_ALLOW_PRIVATE", "true");
