@@ -5,12 +5,16 @@ import { currentToken, isTokenNeeded, refuseToken } from "./token.js";
 // Milliseconds without data after which a connection counts as dead. The server sends a heartbeat every 5 seconds.
 export const SILENCE_LIMIT = 12_000;
 
+// The server counts all requests of a caller, so other pages may have sent them.
+const TOO_MANY = "Too many requests at once. The page tries again by itself. Closing other pages of orders helps.";
+
 export class Problem extends Error {
   // `scopes`: one of them is needed.
   constructor(status, { type, title, detail, errors = [] }, scopes = []) {
     // A single error is already in the detail.
     const all = errors.map((error) => `${error.parameter ?? error.header ?? ""} ${error.detail}.`);
-    super([detail ?? title, ...(errors.length > 1 ? all : [])].join(" "));
+    const text = [detail ?? title, ...(errors.length > 1 ? all : [])].join(" ");
+    super(status === 429 ? TOO_MANY : text);
     this.isUnauthenticated = status === 401;
     // There are other 403: without tokens, a request from elsewhere is refused.
     this.isForbidden = status === 403 && String(type).endsWith("/insufficient-scope");
