@@ -7,6 +7,7 @@ mod failure;
 mod golden;
 mod group_commit;
 mod idempotency;
+mod large_bodies;
 mod lifecycle;
 mod limits;
 mod lost_replies;

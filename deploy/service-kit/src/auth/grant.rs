@@ -91,6 +91,18 @@ impl Grant {
             .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.wait(verified.subject))
     }
 
+    /// A large body of this request arrives: it counts for the share of its caller until what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`OverShare`] when the caller already sends too many.
+    pub fn large_body(request: &HttpRequest) -> Result<Held, OverShare> {
+        match request.extensions().get::<Self>().and_then(|grant| grant.token.as_ref()) {
+            Some((verified, _)) => verified.shares.large_body(verified.subject),
+            None => Ok(Held::uncounted()),
+        }
+    }
+
     /// Completes when the token is no longer valid: it has expired, or its key was withdrawn. A long response must end
     /// then. Never completes with `AUTH=off`.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {

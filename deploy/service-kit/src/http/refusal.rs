@@ -32,7 +32,9 @@ pub(super) static TOO_LARGE: LazyLock<Vec<u8>> =
 
 fn bare_response(status: &str, problem: ProblemType) -> Vec<u8> {
     let body = serde_json::to_string(&problem.with(problem.when)).unwrap_or_default();
-    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+    );
     let length = body.len();
     format!("{head}content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()

@@ -14,10 +14,15 @@ use super::slots::{Held, Slots};
 use crate::metrics::Registry;
 use crate::overload::OncePerSecond;
 
+/// How many large bodies of one customer's subject may arrive at once: else slow ones would take the memory for all.
+const LARGE_BODIES: u32 = 4;
+
 /// The shares of the callers of one process.
 pub(crate) struct FairShares {
     customers: Caller,
     services: Caller,
+    /// Large bodies of customers.
+    bodies: Slots,
     /// Requests without a valid token.
     addresses: Rate,
     /// Tokens that did not pass the check of their signature and claims.
@@ -58,6 +63,7 @@ impl FairShares {
         Self {
             customers: Caller::new(config.customer),
             services: Caller::new(config.service),
+            bodies: Slots::default(),
             addresses: rate(),
             signatures: rate(),
             key_waits: Slots::default(),
@@ -116,6 +122,14 @@ impl FairShares {
     pub(crate) fn wait(&self, subject: Subject) -> Result<Held, OverShare> {
         let caller = self.caller(subject);
         self.held(caller.waits.hold(subject.key, caller.config.waits), Share::Waits)
+    }
+
+    /// A large body of the subject arrives. Services have no limit: they send for many customers.
+    pub(crate) fn large_body(&self, subject: Subject) -> Result<Held, OverShare> {
+        if subject.is_service {
+            return Ok(Held::uncounted());
+        }
+        self.held(self.bodies.hold(subject.key, LARGE_BODIES), Share::Bodies)
     }
 
     #[cfg(test)]

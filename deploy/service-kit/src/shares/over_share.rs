@@ -22,6 +22,8 @@ pub(crate) enum Share {
     Streams,
     /// Waits of one subject.
     Waits,
+    /// Large bodies of one customer's subject.
+    Bodies,
 }
 
 /// A caller is over its share. Nothing was done.
@@ -30,7 +32,7 @@ pub(crate) enum Share {
 pub struct OverShare(pub(super) Share);
 
 impl Share {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::Subject, "subject"),
         (Self::Service, "service"),
         (Self::Address, "address"),
@@ -38,6 +40,7 @@ impl Share {
         (Self::Keys, "keys"),
         (Self::Streams, "streams"),
         (Self::Waits, "waits"),
+        (Self::Bodies, "bodies"),
     ];
 
     pub(super) fn label(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Share {
             Self::Keys => "Too many tokens from this address wait for their key.",
             Self::Streams => "The subject of the token has too many streams open.",
             Self::Waits => "Too many requests of the token's subject are waiting.",
+            Self::Bodies => "The subject of the token sends too many large bodies at once.",
         }
     }
 }
@@ -65,7 +69,7 @@ impl From<OverShare> for Problem {
 }
 
 /// How often callers were over their share.
-pub(super) struct Refused([(Share, Counter); 7]);
+pub(super) struct Refused([(Share, Counter); 8]);
 
 impl Refused {
     pub(super) fn register(registry: &Registry) -> Self {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
+use service_kit::auth::Grant;
 use service_kit::problem::Problem;
 
 use super::super::problems;
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, SMALL_MAX, Share};
 
 /// The largest body that is accepted.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -34,17 +35,24 @@ pub(super) async fn read(
     }
     let budget = request.app_data::<Budget>().ok_or_else(Problem::internal)?;
     let payload = payload.await.map_err(|_broken| incomplete())?;
-    tokio::time::timeout(ARRIVAL_LIMIT, collect(payload, budget.share()))
+    tokio::time::timeout(ARRIVAL_LIMIT, collect(request, payload, budget.share()))
         .await
         .map_err(|_elapsed| problems::BODY_TOO_SLOW.with(problems::BODY_TOO_SLOW.when))?
 }
 
-async fn collect(mut payload: web::Payload, mut share: Share) -> Result<Vec<u8>, Problem> {
-    let mut body = Vec::new();
+async fn collect(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    mut share: Share,
+) -> Result<Vec<u8>, Problem> {
+    let (mut body, mut large) = (Vec::new(), None);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_broken| incomplete())?;
         if body.len() + chunk.len() > MAX_BYTES {
             return Err(too_large());
+        }
+        if large.is_none() && body.len() + chunk.len() > SMALL_MAX {
+            large = Some(Grant::large_body(request)?);
         }
         if share.grow(chunk.len() * MAX_GROWTH).is_err() {
             // The client can read this response while it is still sending: the server reads and discards the rest.
