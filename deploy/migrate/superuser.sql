@@ -1,7 +1,8 @@
 -- Optional: what only a superuser can do for the database of the orders. Apply the migrations first; run it again after
 -- you have restored the database from a dump.
 --
---   psql -v ON_ERROR_STOP=1 -f deploy/migrate/superuser.sql postgres://postgres@db.example/orders
+--   psql -v ON_ERROR_STOP=1 -f deploy/migrate/superuser.sql \
+--       'postgres://postgres@db.example/orders?sslmode=verify-full&sslrootcert=/etc/ca.pem'
 --
 -- By default, every role that may connect can also make large objects, write messages into the WAL, and take advisory
 -- locks, with which it could hold up the upkeep of the event log. After this, only the owner of the tables can.
