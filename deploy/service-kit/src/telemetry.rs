@@ -14,7 +14,8 @@ pub const DEFAULT_LOG_FORMAT: &str = "json";
 
 /// Starts logging: JSON, one object per line, or text with `LOG_FORMAT=text`. `RUST_LOG` is the filter, `info` by
 /// default. Errors of the HTTP server about malformed requests are only logged if `RUST_LOG` names `actix_http`,
-/// because clients could fill the log with them.
+/// because clients could fill the log with them. What the database driver logs below INFO is never logged, whatever
+/// `RUST_LOG` says: it has the parameters of all statements, and so personal data and secrets.
 ///
 /// The caller drops [`Flush`] as the last thing in the process, after its runtime has ended: that writes the last
 /// lines.
@@ -42,9 +43,15 @@ pub fn init(vars: &Vars) -> Result<Flush, ConfigError> {
     Ok(log_output::start())
 }
 
+/// Its debug lines have the bytes of each parameter.
+const DRIVER: &str = "tokio_postgres";
+
 fn filter(directives: &str) -> Result<EnvFilter, ConfigError> {
     let muted = if directives.contains("actix_http") { "" } else { ",actix_http=off" };
-    EnvFilter::try_new(format!("{directives}{muted}")).map_err(|error| ConfigError::Invalid {
+    // Without those that would let the driver say more.
+    let directives = directives.split(',').filter(|directive| !directive.contains(DRIVER));
+    let directives = directives.collect::<Vec<_>>().join(",");
+    EnvFilter::try_new(format!("{directives}{muted},{DRIVER}=info")).map_err(|error| ConfigError::Invalid {
         variable: "RUST_LOG",
         reason: format!("is not a filter: {error}"),
     })
@@ -84,6 +91,17 @@ mod tests {
         for (directives, expected) in [("info", "actix_http=off"), ("actix_http=debug", "actix_http=debug")] {
             let filter = filter(directives).unwrap().to_string();
             assert!(filter.contains(expected), "{directives}: {filter}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_statements_are_never_logged() {
+        for directives in
+            ["trace", "tokio_postgres=trace", "info,tokio_postgres::query=trace,my=debug", "[a]=trace"]
+        {
+            let filter = filter(directives).unwrap().to_string();
+            let driver: Vec<_> = filter.split(',').filter(|part| part.contains("tokio_postgres")).collect();
+            assert_eq!(driver, ["tokio_postgres=info"], "{directives}: {filter}");
         }
     }
 

@@ -236,7 +236,10 @@ async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> R
     canaries.extend(signatures.iter().map(String::as_str));
     for (place, text) in &all {
         for canary in canaries.iter().copied() {
-            let line = text.lines().find(|line| line.contains(canary));
+            // As the driver logs a parameter.
+            let bytes: Vec<_> = canary.bytes().map(|byte| byte.to_string()).collect();
+            let bytes = bytes.join(", ");
+            let line = text.lines().find(|line| line.contains(canary) || line.contains(&bytes));
             assert_eq!(line, None, "{canary} is in {place}");
         }
     }
