@@ -66,7 +66,7 @@ impl<'a> ObjectReader<'a> {
         let Some(value) = self.fields.get(name) else { return };
         match T::deserialize(value) {
             Ok(value) => drop(faults.check(&self.pointer_to(name), check(value))),
-            Err(error) => faults.add(&self.pointer_to(name), &without_text(&error.to_string())),
+            Err(error) => faults.add(&self.pointer_to(name), &without_value(&error.to_string())),
         }
     }
 
@@ -94,17 +94,36 @@ impl<'a> ObjectReader<'a> {
     }
 }
 
-/// serde shows the string that has the wrong type. It may be personal data, which a problem never repeats.
-fn without_text(error: &str) -> String {
-    let parts = error.split_once("string \"").and_then(|(before, rest)| {
-        let (_text, expected) = rest.rsplit_once("\", expected ")?;
-        Some((before, expected))
-    });
-    parts
-        .map_or_else(|| error.to_owned(), |(before, expected)| format!("{before}string, expected {expected}"))
+/// serde shows the value that has the wrong type, in quotation marks or backquotes. It may be personal data, which a
+/// problem never repeats.
+fn without_value(error: &str) -> String {
+    let Some((found, expected)) = error.rsplit_once(", expected ") else { return error.to_owned() };
+    let (kind, _value) = found.split_once(['"', '`']).unwrap_or((found, ""));
+    format!("{}, expected {expected}", kind.trim_end())
 }
 
 /// A name as a part of a JSON pointer (RFC 6901, 3).
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_repeated() {
+        fn error<T: DeserializeOwned>(value: &str) -> String {
+            let value: Value = serde_json::from_str(value).unwrap();
+            without_value(&T::deserialize(&value).err().unwrap().to_string())
+        }
+        for (value, kind) in [("4711", "integer"), ("47.5", "floating point"), ("true", "boolean")] {
+            assert_eq!(error::<String>(value), format!("invalid type: {kind}, expected a string"));
+        }
+        for text in [r#""secret""#, r#""a, expected \"b`""#] {
+            assert_eq!(error::<u8>(text), "invalid type: string, expected u8");
+        }
+        assert_eq!(error::<u8>("4711"), "invalid value: integer, expected u8");
+        assert_eq!(error::<Vec<u8>>("{}"), "invalid type: map, expected a sequence");
+    }
 }
