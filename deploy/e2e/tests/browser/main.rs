@@ -8,6 +8,7 @@ mod browser;
 mod connection;
 mod copying;
 mod days;
+mod documents;
 mod event_source;
 mod lists;
 mod old_data;
