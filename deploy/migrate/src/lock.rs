@@ -89,7 +89,8 @@ fn wait_for_earlier_releases(worker: &mut BlockingConnection, start: Instant) ->
         if try_advisory_lock(worker).map_err(MigrateError::Prepare)? {
             return Ok(());
         }
-        if !is_migrating {
+        // Asked again: it may have taken the lock just now. Asked before too, it may have ended just now.
+        if !is_migrating && !self::is_migrating(worker).map_err(MigrateError::Prepare)? {
             tracing::warn!("a session that cannot migrate holds the advisory lock of migrators: ignored");
             return Ok(());
         }
