@@ -48,7 +48,12 @@ impl Apis {
         for (kind, [port, admin_port]) in kinds.into_iter().zip(free_ports::<8>()?.as_chunks::<2>().0) {
             let admin = admin_port.to_string();
             // All callers have one address here, and share the machine with other tests.
-            let patient = [("RATE_LIMIT_BURST", "10000"), ("DATABASE_POOL_WAIT_MS", "20000")];
+            let patient = [
+                ("RATE_LIMIT_BURST", "10000"),
+                ("DATABASE_POOL_WAIT_MS", "20000"),
+                ("DATABASE_CONNECT_TIMEOUT_MS", "20000"),
+                ("DATABASE_STATEMENT_TIMEOUT_MS", "20000"),
+            ];
             let variables = [&issuer.variables()[..], &[("ADMIN_PORT", &admin)], &patient].concat();
             let (program, url) = (binaries.program(kind), database.url(kind.role()));
             services.push(Service::start_with(&variables, kind, &program, &url, *port, logs.path())?);
