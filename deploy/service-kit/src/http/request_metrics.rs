@@ -16,7 +16,7 @@ pub(crate) const DURATION: &str = "http_server_request_duration_seconds";
 pub(crate) const DURATION_BUCKETS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// The methods that are told apart. Clients may send any text.
+/// Methods with a label of their own. Clients may send any text.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 const OTHER_METHOD: &str = "_OTHER";
 

@@ -49,7 +49,7 @@ impl WriteMetrics {
     /// Metrics that `registry` exports.
     pub(super) fn register(registry: &Registry) -> Self {
         registry.register(|| {
-            describe_counter!(RESULTS, "Writes by what their caller was told.");
+            describe_counter!(RESULTS, "Writes by the result that their caller got.");
             describe_counter!(
                 UNKNOWN,
                 "Writes that may have been stored when the connection was lost, by what was found out then; `unknown` \
