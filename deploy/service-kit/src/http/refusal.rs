@@ -39,3 +39,19 @@ fn bare_response(status: &str, problem: ProblemType) -> Vec<u8> {
     format!("{head}content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They do not pass the code that adds headers to other responses.
+    #[test]
+    fn a_bare_response_is_not_stored_and_its_type_is_not_guessed() {
+        for response in [&*TOO_SLOW, &*TOO_LARGE] {
+            let response = String::from_utf8(response.clone()).unwrap();
+            for header in ["cache-control: no-store\r\n", "x-content-type-options: nosniff\r\n"] {
+                assert!(response.contains(header), "{header:?} is not in {response}");
+            }
+        }
+    }
+}
