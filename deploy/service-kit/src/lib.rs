@@ -31,6 +31,7 @@ pub mod auth;
 pub mod config;
 pub mod database;
 pub mod default_ports;
+mod files;
 pub mod health;
 #[cfg(feature = "web")]
 pub mod http;

@@ -1,18 +1,15 @@
 //! Secrets: the value of a variable, or a file that another variable names.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
 use crate::config::{ConfigError, Vars};
+use crate::files::{self, Contents};
 
 /// Longer files are not read: they hold something else.
 const MAX_BYTES: u64 = 64 << 10;
-
-const READABLE_BY_OTHERS: u32 = 0o004;
 
 /// The variable of a secret, and the one that names a file instead.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +109,7 @@ pub fn read_private(file: &Path) -> Result<SecretString, SecretFileError> {
 
 /// The text of the file, without the end of its last line, and whether every user of the machine can read it.
 pub(crate) fn read(file: &Path) -> Result<(SecretString, bool), SecretFileError> {
-    let Contents { bytes, is_world_readable } = read_up_to(MAX_BYTES, file).map_err(|error| {
+    let Contents { bytes, is_world_readable } = files::read_up_to(MAX_BYTES, file).map_err(|error| {
         let is_too_large = error.kind() == io::ErrorKind::FileTooLarge;
         if is_too_large { SecretFileError::Content } else { SecretFileError::Read(error) }
     })?;
@@ -143,31 +140,10 @@ fn last_line_end_removed(bytes: Vec<u8>) -> Result<SecretString, SecretFileError
     Ok(line.into())
 }
 
-/// What is in a file, and who can read it.
-pub(crate) struct Contents {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) is_world_readable: bool,
-}
-
-/// Reads a regular file of at most `max` bytes. To wait for the writer of a pipe could last for ever, and a device may
-/// have no end.
-pub(crate) fn read_up_to(max: u64, file: &Path) -> io::Result<Contents> {
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let file = File::open(file)?;
-    let is_world_readable = file.metadata()?.permissions().mode() & READABLE_BY_OTHERS != 0;
-    let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= max) {
-        return Ok(Contents { bytes, is_world_readable });
-    }
-    Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use secrecy::ExposeSecret;
 
@@ -230,9 +206,9 @@ mod tests {
         for file in [pipe.as_path(), dir.path(), Path::new("/dev/zero")] {
             let error = read_key(&[("KEY_FILE", file.to_str().unwrap())]).unwrap_err();
             assert_eq!(error, "KEY_FILE names a file that cannot be read: not a regular file", "{file:?}");
-            assert!(read_up_to(9, file).is_err());
+            assert!(files::read_up_to(9, file).is_err());
         }
-        assert!(read_up_to(7, file(b"hunter2", 0o600).path()).is_ok());
-        assert!(read_up_to(6, file(b"hunter2", 0o600).path()).is_err());
+        assert!(files::read_up_to(7, file(b"hunter2", 0o600).path()).is_ok());
+        assert!(files::read_up_to(6, file(b"hunter2", 0o600).path()).is_err());
     }
 }

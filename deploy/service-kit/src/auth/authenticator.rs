@@ -80,7 +80,7 @@ impl Authenticator {
         };
         let source = match &trusted.keys {
             KeySource::Url(url) => Source::url(url.clone()),
-            KeySource::File(path) => Source::File(path.clone()),
+            KeySource::File(path) => Source::file(path),
         };
         let shares = FairShares::new(http.shares(), registry);
         let clock = Arc::new(Utc::now);

@@ -1,13 +1,13 @@
 //! Where the key set comes from.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
 
 use super::client::Client;
+use crate::files::{self, Turns};
 
 /// The longest time for one fetch: name, connection, TLS, request and response together.
 pub(super) const FETCH_LIMIT: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ pub(in crate::auth) enum Source {
     /// `AUTH_JWKS_URL`.
     Url(Box<Client>),
     /// `AUTH_JWKS_FILE`.
-    File(PathBuf),
+    File { path: PathBuf, turns: Turns },
 }
 
 /// Why there is no new document.
@@ -49,11 +49,16 @@ impl Source {
         Self::Url(Box::new(Client::new(url)))
     }
 
+    /// Reads `path` at each fetch.
+    pub(in crate::auth) fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File { path: path.into(), turns: Turns::default() }
+    }
+
     /// The name for log lines.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Url(client) => client.public_url(),
-            Self::File(path) => path.display().to_string(),
+            Self::File { path, .. } => path.display().to_string(),
         }
     }
 
@@ -67,22 +72,19 @@ impl Source {
     async fn fetch_without_time_limit(&self) -> Result<Vec<u8>, FetchError> {
         match self {
             Self::Url(client) => client.fetch(DOCUMENT_MAX).await,
-            Self::File(path) => {
+            Self::File { path, turns } => {
                 let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || read_file(&path, DOCUMENT_MAX));
-                read.await.map_err(io::Error::other)?
+                turns.run(move || read_file(&path, DOCUMENT_MAX)).await?
             }
         }
     }
 }
 
 fn read_file(path: &Path, max: usize) -> Result<Vec<u8>, FetchError> {
-    // Opening a pipe would wait for its writer.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file").into());
+    let read = files::read_up_to(u64::try_from(max).unwrap_or(u64::MAX), path);
+    match read {
+        Ok(contents) => Ok(contents.bytes),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(FetchError::TooLarge(max)),
+        Err(error) => Err(error.into()),
     }
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    if bytes.len() > max { Err(FetchError::TooLarge(max)) } else { Ok(bytes) }
 }

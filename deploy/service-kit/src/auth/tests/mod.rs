@@ -72,7 +72,7 @@ impl KeyFile {
     }
 
     pub(super) fn source(&self) -> Source {
-        Source::File(self.path())
+        Source::file(self.path())
     }
 
     /// In one step: a reader never sees a part of it.

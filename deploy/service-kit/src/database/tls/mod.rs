@@ -4,7 +4,7 @@ mod failure;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
@@ -15,7 +15,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use self::failure::TlsError;
-use crate::secret_file::{self, Contents};
+use crate::files::{self, Contents, Turns};
 
 /// The stream of a connection, with TLS or without.
 pub(super) type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -83,11 +83,11 @@ pub enum TlsFileError {
 impl Tls {
     /// Reads the files. A renewed certificate is therefore in use with the next connection.
     pub(super) async fn connector(&self) -> Result<MakeRustlsConnect, TlsFileError> {
+        /// Of all pools: their files lie in the same few places.
+        static TURNS: LazyLock<Turns> = LazyLock::new(Turns::default);
         let tls = self.clone();
-        let read = tokio::task::spawn_blocking(move || tls.read());
-        read.await.unwrap_or_else(|ended| {
-            Err(TlsFileError::Read { parameter: "sslrootcert", source: io::Error::other(ended) })
-        })
+        let read = TURNS.run(move || tls.read()).await;
+        read.unwrap_or_else(|source| Err(TlsFileError::Read { parameter: "sslrootcert", source }))
     }
 
     /// Reads the files on this thread, and refuses a key that every user can read.
@@ -167,7 +167,7 @@ fn certificates(parameter: &'static str, file: &Path) -> Result<Vec<CertificateD
 }
 
 fn read(parameter: &'static str, file: &Path) -> Result<Contents, TlsFileError> {
-    secret_file::read_up_to(MAX_BYTES, file).map_err(|source| TlsFileError::Read { parameter, source })
+    files::read_up_to(MAX_BYTES, file).map_err(|source| TlsFileError::Read { parameter, source })
 }
 
 fn content(parameter: &'static str, kind: &'static str) -> TlsFileError {

@@ -103,7 +103,7 @@ async fn a_file_that_is_a_pipe_is_not_waited_for() {
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     // Both ends, so that a reader ends with the test.
     let _pipe = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    let fetched = Source::File(path).fetch().await;
+    let fetched = Source::file(path).fetch().await;
     assert!(matches!(fetched, Err(FetchError::File(_))), "{fetched:?}");
 }
 

@@ -54,7 +54,7 @@ fn each_pause_has_a_random_number_of_its_own() {
         age_seconds: gauge!("age"),
         fetch_failures: counter!("failures"),
     });
-    let (keeper, _) = Keeper::new(Source::File("/nowhere".into()), Vec::new(), reports, || ());
+    let (keeper, _) = Keeper::new(Source::file("/nowhere"), Vec::new(), reports, || ());
     let numbers: Vec<_> = (0..100).map(|_| (keeper.random)()).collect();
     assert!(numbers.iter().all(|number| (0.0..=1.0).contains(number)), "{numbers:?}");
     assert!(numbers.iter().any(|number| *number < 0.5) && numbers.iter().any(|number| *number > 0.5));
