@@ -145,6 +145,11 @@ fn examine(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
     Ok(findings)
 }
 
+/// The rights of the roles that stop the migrator.
+pub(crate) fn excessive_rights(connection: &mut BlockingConnection) -> QueryResult<Report> {
+    Ok(Report { findings: run(connection, RIGHTS)? }.only_errors())
+}
+
 #[derive(diesel::QueryableByName)]
 struct Row {
     #[diesel(sql_type = Text)]

@@ -5,26 +5,26 @@
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::sql_types::Text;
-use diesel::{ConnectionError, QueryResult, RunQueryDsl};
+use diesel::{QueryResult, RunQueryDsl};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use service_kit::database::ConnectError;
 use tokio::runtime::Handle;
 
 pub use self::doctor::{Finding, Level, Report, doctor};
+pub use self::error::MigrateError;
 use self::lock::Lock;
 use self::source::Source;
 pub use self::source::{Addition, SchemaNameError};
 
 mod doctor;
+mod error;
 mod lock;
 mod source;
 
@@ -49,49 +49,8 @@ pub struct Step {
     pub took: Duration,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
-    /// The database cannot store all text.
-    #[error(
-        "the database has the encoding {0}, but only UTF8 can store every order: create it anew with ENCODING 'UTF8'"
-    )]
-    Encoding(String),
-    #[error(transparent)]
-    Url(#[from] service_kit::config::ConfigError),
-    #[error("cannot connect to the database")]
-    Connect(#[from] ConnectError),
-    #[error("the connection cannot be used")]
-    Use(#[source] ConnectionError),
-    #[error("cannot prepare the session")]
-    Prepare(#[source] diesel::result::Error),
-    /// Another migrator ran for longer than ten minutes.
-    #[error("another migrator is still running")]
-    AlreadyRunning,
-    /// Its connection ended.
-    #[error("the lock of this migrator was lost: run it again")]
-    LockLost(#[source] diesel::result::Error),
-    #[error("cannot examine the database")]
-    Examine(#[source] diesel::result::Error),
-    #[error("cannot determine the applied migrations")]
-    History(#[source] BoxedError),
-    /// A migration failed. Either it was rolled back, or the next run does that first. Earlier migrations stay applied.
-    #[error("migration {name} failed")]
-    Step {
-        name: String,
-        #[source]
-        source: BoxedError,
-    },
-    #[error("the migrations in {} cannot be read", folder.display())]
-    Folder {
-        folder: PathBuf,
-        #[source]
-        source: BoxedError,
-    },
-    #[error("the migration task did not finish")]
-    Task(#[source] tokio::task::JoinError),
-}
-
-/// Applies all pending migrations in order, and returns them.
+/// Applies all pending migrations in order, and returns them. Stops before the first one, also if none is pending, if
+/// the role of a process has more rights than its process may have.
 ///
 /// # Errors
 ///
@@ -103,6 +62,7 @@ pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
 async fn up_of(source: Source, database_url: &str) -> Result<Vec<Step>, MigrateError> {
     blocking(database_url, move |connection, lock| {
         require_utf8(connection)?;
+        refuse_excessive_rights(connection)?;
         source.enter(connection).map_err(MigrateError::Prepare)?;
         drop_unfinished_indexes(connection).map_err(MigrateError::Prepare)?;
         let pending = connection.pending_migrations(source).map_err(MigrateError::History)?;
@@ -179,6 +139,11 @@ fn connect(database_url: &str) -> Result<BlockingConnection, MigrateError> {
         .batch_execute("SET application_name = 'migrate'; SET client_min_messages = warning")
         .map_err(MigrateError::Prepare)?;
     Ok(connection)
+}
+
+fn refuse_excessive_rights(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
+    let report = doctor::excessive_rights(connection).map_err(MigrateError::Prepare)?;
+    if report.findings.is_empty() { Ok(()) } else { Err(MigrateError::Rights(report)) }
 }
 
 fn require_utf8(connection: &mut BlockingConnection) -> Result<(), MigrateError> {

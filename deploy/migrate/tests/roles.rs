@@ -71,49 +71,6 @@ async fn version(owned: &Owned) -> Result<i32> {
     Ok(text(&owned.superuser, "SHOW server_version_num").await?.parse()?)
 }
 
-async fn check_that_it_stops(owned: &Owned, give: &str, take: &str, expected: &str) -> Result<()> {
-    migrate::down(&owned.url(), 2).await?;
-    owned.superuser.batch_execute(give).await?;
-    let said = refused(owned, GROUPS).await?;
-    assert!(said.contains(expected) && said.contains("more rights"), "{give}: {said}");
-    owned.superuser.batch_execute(take).await?;
-    migrate::up(&owned.url()).await.with_context(|| give.to_owned())?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_role_with_more_rights_stops_the_migration_which_says_what_to_do() -> Result<()> {
-    let owned = Owned::create().await?;
-    migrate::up(&owned.url()).await?;
-    for (role, attribute) in [
-        ("orders_write_api", "SUPERUSER"),
-        ("orders_projector", "BYPASSRLS"),
-        ("orders_read_api", "CREATEROLE"),
-        ("orders_read_api", "CREATEDB"),
-        ("orders_write_api", "REPLICATION"),
-    ] {
-        let take = format!("ALTER ROLE {role} NO{attribute}");
-        check_that_it_stops(&owned, &format!("ALTER ROLE {role} {attribute}"), &take, &take).await?;
-    }
-    let (give, take) =
-        ("GRANT pg_read_all_data TO orders_read_api", "REVOKE pg_read_all_data FROM orders_read_api");
-    check_that_it_stops(&owned, give, take, "Revoke the role pg_read_all_data").await?;
-    let give = "CREATE ROLE dba SUPERUSER; GRANT dba TO orders_write_api";
-    check_that_it_stops(&owned, give, "DROP ROLE dba", "as a member of dba").await?;
-    // Since version 16, the owner is a member of the roles that it creates, so none can be a member of it.
-    if version(&owned).await? < 160_000 {
-        let (give, take) =
-            ("GRANT orders_owner TO orders_projector", "REVOKE orders_owner FROM orders_projector");
-        check_that_it_stops(&owned, give, take, "Revoke the role orders_owner").await?;
-    }
-
-    migrate::down(&owned.url(), 2).await?;
-    owned.superuser.batch_execute("CREATE ROLE orders_read LOGIN").await?;
-    let said = refused(&owned, GROUPS).await?;
-    assert!(said.contains("ALTER ROLE orders_read NOLOGIN"), "{said}");
-    Ok(())
-}
-
 #[tokio::test]
 async fn roles_of_another_creator_and_roles_that_do_not_inherit_are_reported() -> Result<()> {
     let owned = Owned::create().await?;

@@ -1,0 +1,60 @@
+//! Why the migrator stops.
+
+use std::path::PathBuf;
+
+use diesel::ConnectionError;
+use service_kit::config::ConfigError;
+use service_kit::database::ConnectError;
+
+use crate::{BoxedError, Report};
+
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database cannot store all text.
+    #[error(
+        "the database has the encoding {0}, but only UTF8 can store every order: create it anew with ENCODING 'UTF8'"
+    )]
+    Encoding(String),
+    #[error(transparent)]
+    Url(#[from] ConfigError),
+    #[error("cannot connect to the database")]
+    Connect(#[from] ConnectError),
+    #[error("the connection cannot be used")]
+    Use(#[source] ConnectionError),
+    #[error("cannot prepare the session")]
+    Prepare(#[source] diesel::result::Error),
+    /// Another migrator ran for longer than ten minutes.
+    #[error("another migrator is still running")]
+    AlreadyRunning,
+    /// Its connection ended.
+    #[error("the lock of this migrator was lost: run it again")]
+    LockLost(#[source] diesel::result::Error),
+    #[error("cannot examine the database")]
+    Examine(#[source] diesel::result::Error),
+    /// Before any migration: what a role may do beyond its grants would make them worthless.
+    #[error("a role has more rights than its process may have: {}. Then run this again", listed(.0))]
+    Rights(Report),
+    #[error("cannot determine the applied migrations")]
+    History(#[source] BoxedError),
+    /// A migration failed. Either it was rolled back, or the next run does that first. Earlier migrations stay applied.
+    #[error("migration {name} failed")]
+    Step {
+        name: String,
+        #[source]
+        source: BoxedError,
+    },
+    #[error("the migrations in {} cannot be read", folder.display())]
+    Folder {
+        folder: PathBuf,
+        #[source]
+        source: BoxedError,
+    },
+    #[error("the migration task did not finish")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// Each finding with its remedy, in one line.
+fn listed(report: &Report) -> String {
+    let each = report.findings.iter().map(|one| format!("{} (remedy: {})", one.finding, one.remedy));
+    each.collect::<Vec<_>>().join("; ")
+}
