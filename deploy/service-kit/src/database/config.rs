@@ -13,7 +13,7 @@ use super::pooling::Pooling;
 use super::session_validity::Validity;
 use super::settings::Settings;
 use super::target::Target;
-use super::targets::Targets;
+use super::targets::{Targets, UrlReads};
 use super::url::Parsed;
 use super::{Database, Limits, Pool, url};
 use crate::config::{self, ConfigError, Vars, in_range};
@@ -60,6 +60,8 @@ pub struct DatabaseConfig {
     validity: Arc<Validity>,
     #[serde(skip)]
     pooling: Arc<Pooling>,
+    #[serde(skip)]
+    url_reads: UrlReads,
 }
 
 /// Where [`DatabaseConfig`] and tools find the URL.
@@ -182,6 +184,15 @@ impl DatabaseConfig {
 
     pub(super) fn source(&self) -> &SecretSource {
         &self.source
+    }
+
+    pub(super) fn url_reads(&self) -> &UrlReads {
+        &self.url_reads
+    }
+
+    /// Longest wait for the file of the URL: it leaves time to connect with the last URL.
+    pub(super) fn url_read_limit(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms) / 2
     }
 
     fn pool(&self, process: &str, limits: Limits) -> Result<Pool, ConfigError> {

@@ -36,6 +36,25 @@ impl Target {
         tls.check().map_err(|error| url::invalid(format!("has a wrong file: {}", chain(&error))))
     }
 
+    /// Which part of `new` one pool must not change: its connections would lead to two databases, or lose TLS. A
+    /// password, the files of TLS and the other login role of a pair may change.
+    pub(super) fn change_that_needs_a_restart(&self, new: &Self) -> Option<&'static str> {
+        let (old, config) = (&self.config, &new.config);
+        let is_same_host =
+            old.get_hosts() == config.get_hosts() && old.get_hostaddrs() == config.get_hostaddrs();
+        [
+            ("host", is_same_host),
+            ("port", ports(old) == ports(config)),
+            ("database", database(old) == database(config)),
+            ("user", pair(old.get_user()) == pair(config.get_user())),
+            // They may name another schema.
+            ("options", old.get_options() == config.get_options()),
+            ("sslmode", self.tls.is_none() || new.tls.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(part, is_allowed)| (!is_allowed).then_some(part))
+    }
+
     /// Connects, with the settings as startup options.
     pub(super) async fn dial(&self) -> Result<(Client, Wire), ConnectError> {
         dial(&self.config, self.tls.as_ref()).await
@@ -45,6 +64,19 @@ impl Target {
     pub(super) async fn dial_without_options(&self) -> Result<(Client, Wire), ConnectError> {
         dial(&url::without_options(&self.config), self.tls.as_ref()).await
     }
+}
+
+fn ports(config: &tokio_postgres::Config) -> &[u16] {
+    if config.get_ports().is_empty() { &[5432] } else { config.get_ports() }
+}
+
+fn database(config: &tokio_postgres::Config) -> Option<&str> {
+    config.get_dbname().or(config.get_user())
+}
+
+/// A process has two login roles with the same rights, of which the second one ends with `_b`.
+fn pair(user: Option<&str>) -> Option<&str> {
+    user.map(|user| user.strip_suffix("_b").unwrap_or(user))
 }
 
 /// The URL of `DATABASE_URL`, or of the file of `DATABASE_URL_FILE`, for tools. It is checked.
