@@ -153,13 +153,14 @@ impl Projector {
         let log = (event_log.clone(), Arc::clone(&low_water_mark));
         let drain = phases.drain.clone();
         let routes = feed::routes(config.feed, &config.database, log, &registry, clients, drain)?;
+        let http_config = config.http.clone().with_half_of_long_lived(config.feed.waiters_of(clients));
         let (authenticator, keeping_keys) =
-            Authenticator::start(&config.auth, &config.http, &health, &registry)?;
+            Authenticator::start(&config.auth, &http_config, &health, &registry)?;
         // Callers are verified until the drain.
         let drain = phases.drain.clone();
         workers.spawn(async move { drain.run_until_cancelled(keeping_keys).await.unwrap_or_default() });
         let server = service_kit::http::bind(
-            &config.http,
+            &http_config,
             default_ports::PROJECTOR,
             clients,
             admin,

@@ -111,19 +111,20 @@ impl Pools {
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartError> {
     let clients = Served::plan(&config.http, Pools::connections(config))?;
+    let max_long_lived = clients.connections() / LONG_LIVED_SHARE;
+    tracing::info!(streams.max = max_long_lived, waits.max = max_long_lived, "limits of streams and waits");
+    let http_config = config.http.clone().with_half_of_long_lived(max_long_lived);
     let stop = Stop::new(stop);
     let tasks = CriticalTasks::new(stop.begun.clone());
     let health = Health::new(config.health, stop.begun.clone());
     let registry = Registry::new(&[])?;
-    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
+    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &http_config, &health, &registry)?;
     tasks.spawn("access token keys", keeping_keys);
     let Pools { shared, dedicated, watch, check } = Pools::open(config, &health, &registry)?;
     let checker = Checker::new(check, NEEDS);
     tasks.spawn("database check", checker.keep_checking(health.clone(), true));
 
     let watch = Arc::new(PgOrderWatch::new(watch));
-    let max_long_lived = clients.connections() / LONG_LIVED_SHARE;
-    tracing::info!(streams.max = max_long_lived, waits.max = max_long_lived, "limits of streams and waits");
     let version_wait = web::Data::new(VersionWait::start(Arc::clone(&watch), max_long_lived, &tasks));
     let report = Report::register(&registry);
     let end = stop.drain.clone();
@@ -149,7 +150,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
             .configure(http::routes::<PgOrderQueries, PgOrderWatch>);
     };
     let server = service_kit::http::bind(
-        &config.http,
+        &http_config,
         default_ports::READ_API,
         clients,
         admin,

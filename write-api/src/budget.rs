@@ -63,6 +63,12 @@ impl Budget {
         self.0.max_batch
     }
 
+    /// The most bytes that the large bodies of one caller may hold: half of what all large shares may.
+    #[must_use]
+    pub fn max_large_of_one_caller(&self) -> usize {
+        self.0.limit_for_large / 2
+    }
+
     /// A counter that changes each time that a large share is reserved or grows.
     #[must_use]
     pub fn large_reservations(&self) -> usize {
@@ -106,6 +112,11 @@ impl Share {
         }
         self.bytes = grown;
         Ok(())
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -168,6 +179,11 @@ mod tests {
         drop(first);
         grows.grow(1).unwrap();
         assert_eq!(budget.held(), SMALL_MAX + 1);
+    }
+
+    #[test]
+    fn one_caller_leaves_half_of_the_bytes_of_large_shares_to_others() {
+        assert_eq!(Budget::new(BYTES).max_large_of_one_caller(), LIMIT_FOR_LARGE / 2);
     }
 
     #[test]

@@ -2,6 +2,10 @@
 
 use serde::Deserialize;
 use service_kit::config::{self, ConfigError, Vars, in_range};
+use service_kit::http::Served;
+
+/// Requests that wait last long: half of the client connections stay free for others.
+const WAITERS_SHARE: usize = 2;
 
 /// The `FEED_*` variables.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -12,7 +16,7 @@ pub struct FeedConfig {
     /// `FEED_WAITERS`: requests that may wait for events at once, 1 to 100 000, and at most half of the client
     /// connections. Default 1 000.
     #[serde(default = "default_waiters")]
-    pub(super) waiters: usize,
+    waiters: usize,
     /// `FEED_BUDGET_BYTES`: memory for events that are being read and sent, 16 777 216 to 68 719 476 736. Default
     /// 67 108 864.
     #[serde(default = "default_budget_bytes")]
@@ -43,6 +47,11 @@ impl FeedConfig {
         in_range("FEED_WAITERS", &config.waiters, &(1..=100_000))?;
         in_range("FEED_BUDGET_BYTES", &config.budget_bytes, &(16 << 20..=64 << 30))?;
         Ok(config)
+    }
+
+    /// How many requests may wait for events at once.
+    pub(crate) fn waiters_of(self, clients: Served) -> usize {
+        self.waiters.min(clients.connections() / WAITERS_SHARE)
     }
 }
 

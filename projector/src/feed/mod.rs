@@ -62,9 +62,6 @@ const READ: Access = Access::Needs(&[Right::Any("events:read")]);
 /// The longest wait, in seconds. Longer preferences count as this.
 const MAX_WAIT_S: u64 = 30;
 
-/// Requests that wait last long: half of the client connections stay free for others.
-const WAITERS_SHARE: usize = 2;
-
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -102,7 +99,7 @@ pub(crate) fn routes(
     let database = database.clone().with_own_validity().with_pool_size(config.connections);
     let database = database::open(&database, "projector")?.measured(registry, "feed");
     let FeedMetrics { reads, waiting, counters } = FeedMetrics::register(registry);
-    let waiters = config.waiters.min(clients.connections() / WAITERS_SHARE);
+    let waiters = config.waiters_of(clients);
     tracing::info!(waits.max = waiters, budget.bytes = config.budget_bytes, "limits of the feed");
     let budget = Arc::new(Budget::new(config.budget_bytes));
     let feed = web::Data::new(Feed {

@@ -7,7 +7,7 @@ use super::verified::Verified;
 use super::{Caller, Right};
 use crate::http::in_flight;
 use crate::problem::Problem;
-use crate::shares::{Held, OverShare};
+use crate::shares::{Held, LargeBody, OverShare};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
@@ -91,15 +91,16 @@ impl Grant {
             .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.wait(verified.subject))
     }
 
-    /// A large body of this request arrives: it counts for the share of its caller until what is returned is dropped.
+    /// A large body of this request arrives, and takes `bytes` of the `max_bytes` that all large bodies of its caller
+    /// may take. It counts for the share of the caller until what is returned is dropped.
     ///
     /// # Errors
     ///
     /// [`OverShare`] when the caller already sends too many.
-    pub fn large_body(request: &HttpRequest) -> Result<Held, OverShare> {
+    pub fn large_body(request: &HttpRequest, bytes: usize, max_bytes: usize) -> Result<LargeBody, OverShare> {
         match request.extensions().get::<Self>().and_then(|grant| grant.token.as_ref()) {
-            Some((verified, _)) => verified.shares.large_body(verified.subject),
-            None => Ok(Held::uncounted()),
+            Some((verified, _)) => verified.shares.large_body(verified.subject, bytes, max_bytes),
+            None => Ok(LargeBody::uncounted()),
         }
     }
 

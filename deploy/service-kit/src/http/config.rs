@@ -129,6 +129,14 @@ impl HttpConfig {
         self
     }
 
+    /// One subject may have half of `total` streams at most, and half of as many waits, whatever the `RATE_LIMIT_*`
+    /// variables say. Logs what this leaves.
+    #[must_use]
+    pub fn with_half_of_long_lived(mut self, total: usize) -> Self {
+        self.shares.leave_half_of(total);
+        self
+    }
+
     pub(super) fn cors_origins(&self) -> &CorsOrigins {
         &self.cors
     }

@@ -123,6 +123,29 @@ impl SharesConfig {
         let trusted_proxies = trusted_proxies(raw.trusted_proxies.as_deref())?;
         Ok(Self { customer: raw.customer(), service: raw.service(), trusted_proxies })
     }
+
+    /// Of `total` streams, and as many waits, one subject may have half at most, whatever the variables say. Logs what
+    /// this leaves.
+    pub(crate) fn leave_half_of(&mut self, total: usize) {
+        let half = u32::try_from(total / 2).unwrap_or(u32::MAX).max(1);
+        let Self { customer, service, .. } = self;
+        for share in [&mut *customer, service] {
+            *share = share.with_at_most(half);
+        }
+        tracing::info!(
+            customer.streams = customer.streams,
+            customer.waits = customer.waits,
+            service.streams = service.streams,
+            service.waits = service.waits,
+            "limits of streams and waits of one subject"
+        );
+    }
+}
+
+impl ShareConfig {
+    fn with_at_most(self, long_lived: u32) -> Self {
+        Self { streams: self.streams.min(long_lived), waits: self.waits.min(long_lived), ..self }
+    }
 }
 
 fn trusted_proxies(value: Option<&str>) -> Result<TrustedProxies, ConfigError> {
@@ -162,6 +185,19 @@ mod tests {
     fn read(name: &str, value: &str) -> Result<SharesConfig, String> {
         let vars = vec![(name.to_owned(), value.to_owned())];
         SharesConfig::from_vars(&vars).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_subject_has_half_of_all_streams_and_waits_at_most() {
+        let limits = |total| {
+            let mut shares = SharesConfig::default();
+            shares.leave_half_of(total);
+            [shares.customer, shares.service].map(|share| [share.streams, share.waits])
+        };
+        assert_eq!(limits(2_048), [[20, 20], [1_000, 1_000]]);
+        assert_eq!(limits(64), [[20, 20], [32, 32]]);
+        assert_eq!(limits(31), [[15, 15], [15, 15]]);
+        assert_eq!(limits(1), [[1, 1], [1, 1]], "or it could have none");
     }
 
     #[test]

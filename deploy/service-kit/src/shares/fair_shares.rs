@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
 use governor::clock::MonotonicClock;
@@ -14,8 +15,9 @@ use super::slots::{Held, Slots};
 use crate::metrics::Registry;
 use crate::overload::OncePerSecond;
 
-/// How many large bodies of one customer's subject may arrive at once: else slow ones would take the memory for all.
-const LARGE_BODIES: u32 = 4;
+/// How many large bodies of one customer's subject may arrive at once. A service sends for many customers, so for it
+/// only the bytes count.
+const LARGE_BODIES: usize = 4;
 
 /// The shares of the callers of one process.
 pub(crate) struct FairShares {
@@ -23,6 +25,8 @@ pub(crate) struct FairShares {
     services: Caller,
     /// Large bodies of customers.
     bodies: Slots,
+    /// The bytes of all large bodies of a subject.
+    body_bytes: Slots,
     /// Requests without a valid token.
     addresses: Rate,
     /// Tokens that did not pass the check of their signature and claims.
@@ -30,7 +34,7 @@ pub(crate) struct FairShares {
     /// Tokens that wait for their key.
     key_waits: Slots,
     /// Most of them from one address.
-    key_waits_max: u32,
+    key_waits_max: usize,
     trusted_proxies: TrustedProxies,
     /// Its keys are secret: nobody can choose subjects or addresses that count as another one.
     hasher: RandomState,
@@ -44,6 +48,17 @@ struct Caller {
     streams: Slots,
     waits: Slots,
     config: ShareConfig,
+}
+
+/// A large body that counts for its caller until this is dropped.
+#[must_use = "dropping it releases what is held"]
+pub struct LargeBody(Option<CountedBody>);
+
+struct CountedBody {
+    shares: Arc<FairShares>,
+    _body: Held,
+    bytes: Held,
+    max_bytes: usize,
 }
 
 /// The subject of a valid token.
@@ -64,10 +79,11 @@ impl FairShares {
             customers: Caller::new(config.customer),
             services: Caller::new(config.service),
             bodies: Slots::default(),
+            body_bytes: Slots::default(),
             addresses: rate(),
             signatures: rate(),
             key_waits: Slots::default(),
-            key_waits_max: config.customer.burst.get(),
+            key_waits_max: count(config.customer.burst.get()),
             trusted_proxies: config.trusted_proxies.clone(),
             hasher: RandomState::new(),
             refused: Refused::register(registry),
@@ -109,27 +125,35 @@ impl FairShares {
 
     /// A token from there waits for its key, which is not known yet.
     pub(crate) fn key_wait(&self, Address(key): Address) -> Result<Held, OverShare> {
-        self.held(self.key_waits.hold(key, self.key_waits_max), Share::Keys)
+        self.held(self.key_waits.hold(key, 1, self.key_waits_max), Share::Keys)
     }
 
     /// A stream of the subject.
     pub(crate) fn stream(&self, subject: Subject) -> Result<Held, OverShare> {
         let caller = self.caller(subject);
-        self.held(caller.streams.hold(subject.key, caller.config.streams), Share::Streams)
+        self.held(caller.streams.hold(subject.key, 1, count(caller.config.streams)), Share::Streams)
     }
 
     /// A request of the subject that waits.
     pub(crate) fn wait(&self, subject: Subject) -> Result<Held, OverShare> {
         let caller = self.caller(subject);
-        self.held(caller.waits.hold(subject.key, caller.config.waits), Share::Waits)
+        self.held(caller.waits.hold(subject.key, 1, count(caller.config.waits)), Share::Waits)
     }
 
-    /// A large body of the subject arrives. Services have no limit: they send for many customers.
-    pub(crate) fn large_body(&self, subject: Subject) -> Result<Held, OverShare> {
-        if subject.is_service {
-            return Ok(Held::uncounted());
-        }
-        self.held(self.bodies.hold(subject.key, LARGE_BODIES), Share::Bodies)
+    /// A large body of the subject arrives, and takes `bytes` of the `max_bytes` that all of its large bodies may take.
+    pub(crate) fn large_body(
+        self: &Arc<Self>,
+        subject: Subject,
+        bytes: usize,
+        max_bytes: usize,
+    ) -> Result<LargeBody, OverShare> {
+        let body = if subject.is_service {
+            Held::uncounted()
+        } else {
+            self.held(self.bodies.hold(subject.key, 1, LARGE_BODIES), Share::Bodies)?
+        };
+        let bytes = self.held(self.body_bytes.hold(subject.key, bytes, max_bytes), Share::Bodies)?;
+        Ok(LargeBody(Some(CountedBody { shares: Arc::clone(self), _body: body, bytes, max_bytes })))
     }
 
     #[cfg(test)]
@@ -157,6 +181,28 @@ impl FairShares {
         }
         OverShare(share)
     }
+}
+
+impl LargeBody {
+    /// Counts for nobody.
+    pub(crate) const fn uncounted() -> Self {
+        Self(None)
+    }
+
+    /// The body takes `more` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`OverShare`] when the large bodies of its subject would then take too many.
+    pub fn grow(&mut self, more: usize) -> Result<(), OverShare> {
+        let Self(Some(CountedBody { shares, bytes, max_bytes, .. })) = self else { return Ok(()) };
+        shares.check(bytes.grow(more, *max_bytes), Share::Bodies)
+    }
+}
+
+/// Saturates: more than there can be is no limit.
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 impl Caller {

@@ -9,7 +9,7 @@
 //! | `fair_shares` | which share a request counts for |
 //! | `rate` | requests a second, for each key |
 //! | `bounded_store` | the state of the rates, in bounded memory |
-//! | `slots` | streams and waits at once, for each key |
+//! | `slots` | what each key holds at once: streams, waits, bodies, bytes |
 //! | `client_address` | where a request comes from, also behind proxies |
 //! | `over_share` | what a caller gets that is over its share |
 //!
@@ -27,6 +27,7 @@ mod rate;
 mod slots;
 
 pub use self::config::SharesConfig;
+pub use self::fair_shares::LargeBody;
 pub(crate) use self::fair_shares::{Address, FairShares, Subject};
 pub use self::over_share::OverShare;
 pub use self::slots::Held;

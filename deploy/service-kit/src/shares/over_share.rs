@@ -22,7 +22,7 @@ pub(crate) enum Share {
     Streams,
     /// Waits of one subject.
     Waits,
-    /// Large bodies of one customer's subject.
+    /// Large bodies of one subject.
     Bodies,
 }
 

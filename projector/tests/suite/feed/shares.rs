@@ -12,11 +12,21 @@ use crate::support::Scene;
 
 #[tokio::test]
 async fn one_service_cannot_take_all_waits_and_gives_back_what_it_had() -> Result<()> {
+    two_waits_of_one_service("RATE_LIMIT_SERVICE_WAITS", "2").await
+}
+
+#[tokio::test]
+async fn half_of_all_waits_is_for_others_than_one_service() -> Result<()> {
+    two_waits_of_one_service("FEED_WAITERS", "4").await
+}
+
+/// With this variable, a service may have two requests that wait.
+async fn two_waits_of_one_service(name: &str, value: &str) -> Result<()> {
     let scene = Scene::create().await?;
     let key_set = tempfile::tempdir()?;
     let issuer = TokenIssuer::new(key_set.path())?;
     let mut variables = issuer.variables();
-    variables.push(("RATE_LIMIT_SERVICE_WAITS".to_owned(), "2".to_owned()));
+    variables.push((name.to_owned(), value.to_owned()));
     let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let feed = Feed::start(&scene, &variables)?;
     readiness::until_ready_is(&format!("http://{}", feed.admin), StatusCode::OK).await?;

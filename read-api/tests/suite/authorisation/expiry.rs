@@ -85,13 +85,16 @@ async fn a_request_that_waits_for_a_version_ends_when_its_token_expires() -> Res
 #[tokio::test]
 async fn a_stream_whose_token_has_expired_makes_room_for_another() -> Result<()> {
     let database = TestDatabase::create().await?;
-    // A quarter of the connections is for streams.
+    // A quarter of the connections is for streams, and half of these is for one subject.
     let api = Guarded::start(&database.url("orders_read_api"), &[LEEWAY, ("HTTP_MAX_CONNECTIONS", "256")])?;
     api.replica.until_ready_is(StatusCode::OK).await?;
-    let lasting = api.token_of(Role::Customer("alice"))?;
-    let (token, expires) = short(&api, Role::Customer("alice"))?;
-    let streams = try_join_all((0..64).map(|_| open(&api, &token))).await?;
-    assert_eq!(streams.iter().filter(|stream| stream.status() == StatusCode::OK).count(), 64);
+    let lasting = api.token_of(Role::Support)?;
+    let (of_alice, expires) = short(&api, Role::Customer("alice"))?;
+    let (of_dashboard, _) = short(&api, Role::Dashboard)?;
+    let opening = (0..33).flat_map(|_| [open(&api, &of_alice), open(&api, &of_dashboard)]);
+    let streams = try_join_all(opening).await?;
+    let with = |status| streams.iter().filter(|stream| stream.status() == status).count();
+    assert_eq!([StatusCode::OK, StatusCode::TOO_MANY_REQUESTS].map(with), [64, 2]);
     assert_eq!(open(&api, &lasting).await?.status(), StatusCode::SERVICE_UNAVAILABLE);
     wait::until("room for a stream", A_LONG_TIME, || async {
         let status = open(&api, &lasting).await.map_err(|error| error.to_string())?.status();

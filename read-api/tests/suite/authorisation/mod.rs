@@ -5,6 +5,7 @@ mod another_customers_order;
 mod expiry;
 mod scopes;
 mod shared_statement;
+mod shares;
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;

@@ -8,9 +8,10 @@ use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
 use service_kit::auth::Grant;
 use service_kit::problem::Problem;
+use service_kit::shares::LargeBody;
 
 use super::super::problems;
-use crate::budget::{Budget, SMALL_MAX, Share};
+use crate::budget::{Budget, SMALL_MAX};
 
 /// The largest body that is accepted.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -35,7 +36,7 @@ pub(super) async fn read(
     }
     let budget = request.app_data::<Budget>().ok_or_else(Problem::internal)?;
     let payload = payload.await.map_err(|_broken| incomplete())?;
-    tokio::time::timeout(ARRIVAL_LIMIT, collect(request, payload, budget.share()))
+    tokio::time::timeout(ARRIVAL_LIMIT, collect(request, payload, budget))
         .await
         .map_err(|_elapsed| problems::BODY_TOO_SLOW.with(problems::BODY_TOO_SLOW.when))?
 }
@@ -43,18 +44,22 @@ pub(super) async fn read(
 async fn collect(
     request: &HttpRequest,
     mut payload: web::Payload,
-    mut share: Share,
+    budget: &Budget,
 ) -> Result<Vec<u8>, Problem> {
-    let (mut body, mut large) = (Vec::new(), None);
+    let (mut body, mut share, mut large) = (Vec::new(), budget.share(), None::<LargeBody>);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_broken| incomplete())?;
         if body.len() + chunk.len() > MAX_BYTES {
             return Err(too_large());
         }
-        if large.is_none() && body.len() + chunk.len() > SMALL_MAX {
-            large = Some(Grant::large_body(request)?);
+        let more = chunk.len() * MAX_GROWTH;
+        let bytes = share.bytes() + more;
+        if let Some(large) = &mut large {
+            large.grow(more)?;
+        } else if bytes > SMALL_MAX {
+            large = Some(Grant::large_body(request, bytes, budget.max_large_of_one_caller())?);
         }
-        if share.grow(chunk.len() * MAX_GROWTH).is_err() {
+        if share.grow(more).is_err() {
             // The client can read this response while it is still sending: the server reads and discards the rest.
             return Err(problems::busy());
         }
