@@ -2,8 +2,10 @@
 
 mod owned;
 
-use anyhow::{Context, Result, ensure};
-use migrate::MigrateError;
+use anyhow::{Context, Result, anyhow, ensure};
+use diesel::migration::{Migration, MigrationSource};
+use diesel::pg::Pg;
+use migrate::{MIGRATIONS, MigrateError};
 use tokio_postgres::Client;
 
 use self::owned::Owned;
@@ -22,7 +24,8 @@ async fn text(session: &Client, query: &str) -> Result<String> {
     Ok(session.query_one(query, &[]).await?.get(0))
 }
 
-/// All privileges in the database, on it, and all members of the roles.
+/// All privileges in the database and on it, what roles get on later tables, their settings, and who is a member of them
+/// with which options.
 const STATE: &str = "
     SELECT concat_ws(E'\\n',
         (SELECT string_agg(relname || ' ' || acls, E'\\n' ORDER BY relname) FROM pg_class
@@ -30,20 +33,38 @@ const STATE: &str = "
                 SELECT string_agg(acl::text, ' ' ORDER BY acl::text) FROM unnest(relacl) AS acl
             ) AS a (acls)
             WHERE relacl IS NOT NULL AND relnamespace = 'public'::regnamespace),
-        (SELECT string_agg(attname || ' ' || attacl::text, E'\\n' ORDER BY attname) FROM pg_attribute
-            WHERE attacl IS NOT NULL AND attrelid::regclass::text IN ('outbox', 'waiting_events')),
+        (SELECT string_agg(attname || ' ' || attacl::text, E'\\n' ORDER BY attrelid::regclass::text, attname)
+            FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+            WHERE attacl IS NOT NULL AND relnamespace = 'public'::regnamespace),
         (SELECT string_agg(proname || ' ' || proacl::text, E'\\n' ORDER BY proname) FROM pg_proc
             WHERE pronamespace = 'public'::regnamespace),
         (SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'),
-        (SELECT string_agg(setrole::regrole || ' ' || setconfig::text, E'\\n' ORDER BY setrole::regrole::text)
-            FROM pg_db_role_setting WHERE setrole <> 0),
-        (SELECT string_agg(roleid::regrole || ' ' || member::regrole, E'\\n'
-                ORDER BY roleid::regrole::text, member::regrole::text)
-            FROM pg_auth_members WHERE roleid::regrole::text IN ('orders_write', 'orders_projection', 'orders_read')))";
+        (SELECT 'database ' || string_agg(acl::text, ' ' ORDER BY acl::text)
+            FROM pg_database, unnest(coalesce(datacl, acldefault('d', datdba))) AS acl
+            WHERE datname = current_database()),
+        (SELECT string_agg(concat_ws(' ', 'later', defaclobjtype, defaclacl), E'\\n' ORDER BY defaclobjtype)
+            FROM pg_default_acl),
+        (SELECT string_agg(setdatabase || ' ' || setrole::regrole || ' ' || setconfig::text, E'\\n'
+                ORDER BY setdatabase, setrole::regrole::text)
+            FROM pg_db_role_setting),
+        -- Without oids: those of roles that were created again are others.
+        (SELECT string_agg(
+                roleid::regrole || ' ' || member::regrole || ' ' || grantor::regrole
+                || (to_jsonb(m) - ARRAY['oid', 'roleid', 'member', 'grantor']), E'\\n'
+                ORDER BY roleid::regrole::text, member::regrole::text, grantor::regrole::text)
+            FROM pg_auth_members AS m WHERE roleid::regrole::text ~ '^orders_'))";
+
+/// Reverts the migrations since this one, and it.
+async fn revert_to_before(owned: &Owned, migration: &str) -> Result<usize> {
+    let known: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().map_err(|error| anyhow!("{error}"))?;
+    let steps = known.iter().filter(|one| one.name().to_string().as_str() >= migration).count();
+    Ok(migrate::down(&owned.url(), steps).await?.len())
+}
 
 #[tokio::test]
 async fn an_owner_with_createrole_only_goes_up_and_down_and_up_again() -> Result<()> {
     let owned = Owned::create().await?;
+    let empty = text(&owned.superuser, STATE).await?;
     let all = migrate::up(&owned.url()).await?.len();
     let owners = text(
         &owned.superuser,
@@ -52,16 +73,24 @@ async fn an_owner_with_createrole_only_goes_up_and_down_and_up_again() -> Result
     );
     assert_eq!(owners.await?, "orders_owner");
     let full = text(&owned.superuser, STATE).await?;
-    assert_eq!(full.matches("orders_read_api").count(), 4, "settings and members: {full}");
-    migrate::down(&owned.url(), 2).await?;
+    let (settings, connect) =
+        ("orders_read_api_b {statement_timeout=60s,", "orders_read_api_b=c/orders_owner");
+    assert!(
+        [settings, connect, "orders_read orders_read_api_b "].iter().all(|part| full.contains(part)),
+        "{full}"
+    );
+    let reverted = revert_to_before(&owned, GROUPS).await?;
     let before = text(&owned.superuser, STATE).await?;
     assert!(before.contains("orders_write_api") && !before.contains("_b"), "{before}");
     migrate::up(&owned.url()).await?;
-    migrate::down(&owned.url(), 2).await?;
+    revert_to_before(&owned, GROUPS).await?;
     assert_eq!(text(&owned.superuser, STATE).await?, before);
-    assert_eq!(migrate::down(&owned.url(), all).await?.len(), all - 2);
+    assert_eq!(migrate::down(&owned.url(), all).await?.len(), all - reverted);
     let roles = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^orders'";
     assert_eq!(text(&owned.superuser, roles).await?, "orders_migrate orders_owner");
+    // Who logs in to become the owner keeps the right to connect.
+    let after = text(&owned.superuser, STATE).await?;
+    assert_eq!(after.replace(" orders_migrate=c/orders_owner", ""), empty);
     assert_eq!(migrate::up(&owned.url()).await?.len(), all);
     assert_eq!(text(&owned.superuser, STATE).await?, full);
     Ok(())
@@ -84,7 +113,7 @@ async fn roles_of_another_creator_and_roles_that_do_not_inherit_are_reported() -
         owned.superuser.batch_execute("GRANT orders_read_api TO orders_owner WITH ADMIN OPTION").await?;
     }
     migrate::up(&owned.url()).await?;
-    migrate::down(&owned.url(), 2).await?;
+    revert_to_before(&owned, GROUPS).await?;
     owned.superuser.batch_execute("ALTER ROLE orders_read_api NOINHERIT").await?;
     let said = refused(&owned, GROUPS).await?;
     assert!(said.contains("ALTER ROLE orders_read_api INHERIT"), "{said}");
@@ -96,7 +125,7 @@ async fn each_login_has_its_settings_and_what_an_operator_has_changed_stays() ->
     let owned = Owned::create().await?;
     migrate::up(&owned.url()).await?;
     owned.superuser.batch_execute("ALTER ROLE orders_projector SET statement_timeout = '7s'").await?;
-    migrate::down(&owned.url(), 1).await?;
+    revert_to_before(&owned, PUBLIC).await?;
     migrate::up(&owned.url()).await?;
     for role in ["orders_write_api", "orders_projector", "orders_read_api"] {
         for role in [role.to_owned(), format!("{role}_b")] {
@@ -120,7 +149,7 @@ async fn each_login_has_its_settings_and_what_an_operator_has_changed_stays() ->
 async fn roles_of_ones_own_keep_what_they_need_and_others_lose_the_database() -> Result<()> {
     let owned = Owned::create().await?;
     migrate::up(&owned.url()).await?;
-    migrate::down(&owned.url(), 1).await?;
+    revert_to_before(&owned, PUBLIC).await?;
     owned
         .superuser
         .batch_execute(
@@ -149,7 +178,7 @@ async fn tables_of_a_superuser_get_another_owner_as_documented() -> Result<()> {
     let roles: Vec<_> =
         report.findings.iter().filter(|one| one.check == "roles").map(|one| &one.finding).collect();
     assert!(!report.has_errors() && roles.len() == 2, "large objects and statistics: {report}");
-    migrate::down(&owned.url(), 2).await?;
+    revert_to_before(&owned, GROUPS).await?;
     migrate::up(&owned.url()).await?;
     owned.connect_as("orders_write_api_b").await?.query("SELECT FROM orders", &[]).await?;
     assert_eq!(migrate::down(&owned.url(), usize::MAX).await?.len(), all);
