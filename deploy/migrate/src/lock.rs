@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationConnection;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Bool, Nullable};
 use diesel::{QueryResult, RunQueryDsl};
 
 use crate::{BlockingConnection, MigrateError, connect};
@@ -84,18 +84,15 @@ fn try_lock(holder: &mut BlockingConnection) -> QueryResult<bool> {
 /// Migrators of earlier releases know the advisory lock only: takes it too, so that they wait, and waits for one that
 /// has it. A session that could not migrate is not waited for: every role can take the lock, perhaps to stop others.
 fn wait_for_earlier_releases(worker: &mut BlockingConnection, start: Instant) -> Result<(), MigrateError> {
-    loop {
-        let is_migrating = is_migrating(worker).map_err(MigrateError::Prepare)?;
-        if try_advisory_lock(worker).map_err(MigrateError::Prepare)? {
-            return Ok(());
-        }
-        // Asked again: it may have taken the lock just now. Asked before too, it may have ended just now.
-        if !is_migrating && !self::is_migrating(worker).map_err(MigrateError::Prepare)? {
+    while !try_advisory_lock(worker).map_err(MigrateError::Prepare)? {
+        // None: it has just been released, and a migrator may take it.
+        if may_holder_migrate(worker).map_err(MigrateError::Prepare)? == Some(false) {
             tracing::warn!("a session that cannot migrate holds the advisory lock of migrators: ignored");
             return Ok(());
         }
         pause(start)?;
     }
+    Ok(())
 }
 
 fn try_advisory_lock(worker: &mut BlockingConnection) -> QueryResult<bool> {
@@ -103,15 +100,15 @@ fn try_advisory_lock(worker: &mut BlockingConnection) -> QueryResult<bool> {
     diesel::select(lock).get_result(worker)
 }
 
-/// Whether a session with the rights of a migrator holds the advisory lock, or has just held it.
-fn is_migrating(worker: &mut BlockingConnection) -> QueryResult<bool> {
-    let others = diesel::dsl::sql::<Bool>(
-        "EXISTS (
-            SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
-            WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND datname = current_database()
-                AND database = datid AND objsubid = 1 AND classid::bigint << 32 | objid::bigint = ",
+/// Whether the session that holds the advisory lock has the rights of a migrator. None if no session holds it.
+fn may_holder_migrate(worker: &mut BlockingConnection) -> QueryResult<Option<bool>> {
+    let holder = diesel::dsl::sql::<Nullable<Bool>>(
+        "(SELECT bool_or(has_table_privilege(usesysid, '__diesel_schema_migrations', 'INSERT'))
+            FROM pg_locks JOIN pg_stat_activity USING (pid)
+            WHERE locktype = 'advisory' AND granted AND datname = current_database() AND database = datid
+                AND objsubid = 1 AND classid::bigint << 32 | objid::bigint = ",
     )
     .bind::<BigInt, _>(ADVISORY_LOCK)
-    .sql(" AND has_table_privilege(usesysid, '__diesel_schema_migrations', 'INSERT'))");
-    diesel::select(others).get_result(worker)
+    .sql(")");
+    diesel::select(holder).get_result(worker)
 }

@@ -1,5 +1,7 @@
 //! One migrator at a time, also beside those of earlier releases; and no other role can stop one.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,15 +24,18 @@ async fn check_that_it_waits_for(database: &TestDatabase, holder: Client, watche
     let url = database.superuser_url();
     let before = applied(watcher).await?;
     let reverting = tokio::spawn(async move { migrate::down(&url, 1).await });
-    // Both connections of the migrator: it has tried at least once.
-    let arrived =
-        "SELECT count(*) FILTER (WHERE query ~ 'advisory|has_table_privilege') FROM pg_stat_activity
-                   WHERE datname = current_database() AND application_name = 'migrate'";
-    let arrived = wait::until("the migrator to wait", LIMIT, || async {
-        let found = watcher.query_one(arrived, &[]).await.map_err(|error| error.to_string())?;
-        if found.get::<_, i64>(0) > 0 { Ok(()) } else { Err("not there".to_owned()) }
-    });
-    arrived.await?;
+    // Several attempts: it has not gone on after the first one.
+    let attempts = "SELECT query_start::text FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name = 'migrate'
+                        AND query ~ 'pg_try_advisory_lock|LOCK TABLE|has_table_privilege'";
+    let seen = RefCell::new(BTreeSet::new());
+    wait::until("the migrator to try again and again", LIMIT, async || {
+        let found = watcher.query(attempts, &[]).await.map_err(|error| error.to_string())?;
+        let mut seen = seen.borrow_mut();
+        seen.extend(found.iter().map(|row| row.get::<_, String>(0)));
+        if seen.len() > 4 { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await?;
     assert_eq!(applied(watcher).await?, before, "it has begun");
     drop(holder);
     assert_eq!(tokio::time::timeout(LIMIT, reverting).await???.len(), 1);
