@@ -2,6 +2,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`access_log`] | one line for each request |
 //! | [`admin`] | the listener for probes and metrics |
 //! | [`config`] | the variables |
 //! | [`connection`], [`limits`] | the phase of a connection and its deadline |
@@ -20,6 +21,7 @@
 //! | [`shared_stream`] | closes a connection after the server |
 //! | [`connection_metrics`] | metrics of connections |
 
+pub(crate) mod access_log;
 mod admin;
 mod chunks_end;
 mod config;
@@ -134,6 +136,7 @@ where
         drain_limit_s: config.drain_limit_s(),
         metrics: ConnectionMetrics::register(admin.registry(), "api"),
         requests: Some(RequestMetrics::register(admin.registry())),
+        access_log: config.access_log(),
         cors: config.cors_origins().clone(),
         in_flight: MaxInFlight::register(admin.registry(), "api", config.max_in_flight()),
         closing: stop.begun.clone(),

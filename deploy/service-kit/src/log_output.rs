@@ -13,7 +13,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
 use self::queue::{Priority, Queue};
@@ -54,24 +56,58 @@ pub async fn watch(can_be_written: Condition) {
     }
 }
 
-/// Writes `line` as one line of JSON, whatever `RUST_LOG` and `LOG_FORMAT` say.
-pub fn record(line: &impl Serialize) {
-    add(line, Priority::High);
+/// Writes one line of JSON with these fields, whatever `RUST_LOG` and `LOG_FORMAT` say.
+pub fn record(target: &'static str, message: &'static str, fields: &impl Serialize) {
+    add(Level::INFO, target, message, fields, Priority::High);
 }
 
 /// The same for what was refused while the log [is failing](is_failing): it is dropped first, as other lines of the
 /// log are.
-pub fn record_refusal(line: &impl Serialize) {
-    add(line, Priority::Low);
+pub fn record_refusal(target: &'static str, message: &'static str, fields: &impl Serialize) {
+    add(Level::INFO, target, message, fields, Priority::Low);
 }
 
-fn add(line: &impl Serialize, priority: Priority) {
+/// The same for a line of which there are many. They have little room, so that they never leave none for others.
+pub(crate) fn record_access(
+    level: Level,
+    target: &'static str,
+    message: &'static str,
+    fields: &impl Serialize,
+) {
+    add(level, target, message, fields, Priority::Lowest);
+}
+
+/// The first fields are those of every line of the log.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    #[serde(serialize_with = "micros")]
+    timestamp: DateTime<Utc>,
+    level: &'static str,
+    target: &'static str,
+    message: &'static str,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+/// Formatted at once: chrono's `Serialize` writes it in many small pieces.
+fn micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+fn add(
+    level: Level,
+    target: &'static str,
+    message: &'static str,
+    fields: &impl Serialize,
+    priority: Priority,
+) {
     if !IS_OPEN.load(Ordering::Relaxed) {
         return;
     }
+    let line = Line { timestamp: Utc::now(), level: level.as_str(), target, message, fields };
     let mut bytes = Vec::with_capacity(512);
     // Never fails: JSON can represent the line, and a vector takes all bytes.
-    let _cannot_fail = serde_json::to_writer(&mut bytes, line);
+    let _cannot_fail = serde_json::to_writer(&mut bytes, &line);
     bytes.push(b'\n');
     QUEUE.push(&bytes, priority);
 }

@@ -152,6 +152,7 @@ fn response(status: u16, types: &[ProblemType]) -> Response {
 fn schema(status: u16, types: &[ProblemType]) -> RefOr<Schema> {
     let kinds = types.iter().map(|problem| format!("/problems/{}", problem.slug));
     let text = || Object::with_type(Type::String);
+    let text_of = |description| ObjectBuilder::from(text()).description(Some(description));
     let error = ObjectBuilder::new()
         .description(Some(
             "One invalid field, named by `pointer` (JSON pointer into the body), `parameter` or `header`.",
@@ -176,6 +177,12 @@ fn schema(status: u16, types: &[ProblemType]) -> RefOr<Schema> {
             ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).enum_values(Some([status])),
         )
         .property("detail", text())
+        .property(
+            "instance",
+            text_of(
+                "`/requests/` and the `X-Request-Id` of the response, percent-encoded: names the request.",
+            ),
+        )
         .property("errors", ArrayBuilder::new().items(error))
         .required("type")
         .required("title")

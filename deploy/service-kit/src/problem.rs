@@ -10,6 +10,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -139,6 +140,20 @@ impl Problem {
         self
     }
 
+    /// Its document for the request with this id, which `instance` names.
+    pub(crate) fn document(&self, request_id: &str) -> String {
+        /// The characters of a path's segment that are never escaped (RFC 3986, section 2.3).
+        const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+        #[derive(Serialize)]
+        struct Document<'a> {
+            #[serde(flatten)]
+            problem: &'a Problem,
+            instance: String,
+        }
+        let instance = format!("/requests/{}", utf8_percent_encode(request_id, ESCAPED));
+        serde_json::to_string(&Document { problem: self, instance }).unwrap_or_default()
+    }
+
     /// Adds the invalid fields, [`MAX_ERRORS`] at most.
     #[must_use]
     pub fn at(mut self, mut errors: Vec<FieldError>) -> Self {
@@ -196,6 +211,15 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn the_document_of_a_request_names_it_in_a_path_of_one_segment() {
+        let problem = Problem::internal();
+        let mut document: Value = serde_json::from_str(&problem.document("a-1._~/?#%\"\\")).unwrap();
+        let instance = document.as_object_mut().unwrap().remove("instance").unwrap();
+        assert_eq!(instance, "/requests/a-1._~%2F%3F%23%25%22%5C");
+        assert_eq!(document, serde_json::to_value(&problem).unwrap());
     }
 
     #[test]

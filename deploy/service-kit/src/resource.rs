@@ -80,7 +80,7 @@ async fn in_a_span(
     }
     let span = tracing::info_span!(
         "request",
-        http.method = request.method().as_str(),
+        http.request.method = request.method().as_str(),
         http.route = route.map(|route| route.as_str()),
         request.id = request_id::of(request.headers())
     );
@@ -128,10 +128,10 @@ mod tests {
         call_service(&app, TestRequest::post().uri("/things/secret/use").to_request()).await;
         let log = log.text();
         assert!(
-            log.contains(r#""http.method":"GET","http.route":"/things/{id}","request.id":"an-id""#),
+            log.contains(r#""http.request.method":"GET","http.route":"/things/{id}","request.id":"an-id""#),
             "{log}"
         );
-        assert!(log.contains(r#""http.method":"POST","http.route":"/things/{id}/use""#), "{log}");
+        assert!(log.contains(r#""http.request.method":"POST","http.route":"/things/{id}/use""#), "{log}");
         assert!(!log.contains("secret"), "{log}");
     }
 }

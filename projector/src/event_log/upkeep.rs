@@ -63,14 +63,14 @@ impl Upkeep {
         loop {
             if Instant::now() >= next_round {
                 next_round = Instant::now() + ROUND_EVERY;
-                warn(self.create_partitions().await, "partitions of the event log cannot be made");
-                warn(self.drop_partition().await, "expired partitions of the event log cannot be dropped");
-                warn(self.publish_settled().await, "settled ids cannot be published");
-                warn(self.remove_settled().await, "settled ids cannot be removed");
+                warn(self.create_partitions().await, "make partitions");
+                warn(self.drop_partition().await, "drop an expired partition");
+                warn(self.publish_settled().await, "publish settled ids");
+                warn(self.remove_settled().await, "remove settled ids");
             }
             let hole = self.log.hole();
             if hole.was_reported_within(HOLE_EVERY).await {
-                warn(self.settle().await, "settled ids cannot be published; readers wait at a hole");
+                warn(self.settle().await, "publish settled ids, for which readers wait");
                 hole.log_if_old();
                 tokio::time::sleep(PUBLISH_EVERY).await;
             }
@@ -120,7 +120,12 @@ fn warn(result: Result<(), DatabaseError>, what: &'static str) {
     if let Err(error) = result
         && let Some(times) = FAILED.count()
     {
-        tracing::warn!(times, error = chain(&error), "{what}");
+        tracing::warn!(
+            times,
+            what,
+            error = chain(&error),
+            "the event log is not kept up; this is tried again"
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! The real services together.
 
+mod access_log;
 mod authorisation;
 mod canary;
 mod canary_receiver;

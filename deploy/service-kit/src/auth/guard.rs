@@ -7,6 +7,7 @@ use actix_web::{HttpMessage, HttpRequest};
 
 use super::refusal::Refusal;
 use super::{Access, Authenticator, Grant, access};
+use crate::http::access_log;
 use crate::problem::Problem;
 
 /// Checks the caller and its share, and leaves its [`Grant`] for the handler. No byte of the body is read before.
@@ -25,6 +26,7 @@ pub(crate) async fn check(request: &ServiceRequest, access: Access) -> Result<()
         Authenticator::Jwt(jwt) => {
             let verified = jwt.authenticate(request.headers(), peer(request.request())).await;
             let verified = verified.map_err(Refusal::problem)?;
+            access_log::set_subject(request.request(), &verified.caller.subject);
             verified.shares.admit(verified.subject)?;
             access::grant(&verified, rights).ok_or_else(|| {
                 // For the audit line.

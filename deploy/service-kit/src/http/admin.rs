@@ -13,6 +13,7 @@ use actix_web::web;
 
 use tokio_util::sync::CancellationToken;
 
+use super::access_log::AccessLog;
 use super::cors::CorsOrigins;
 use super::descriptors::raise_limit;
 use super::in_flight::MaxInFlight;
@@ -68,6 +69,7 @@ impl Admin {
             drain_limit_s: 0,
             metrics: ConnectionMetrics::register(registry, "admin"),
             requests: None,
+            access_log: AccessLog::Probes,
             cors: CorsOrigins::default(),
             in_flight: MaxInFlight::register(registry, "admin", MAX_CONNECTIONS),
             closing: CancellationToken::new(),
@@ -159,6 +161,7 @@ mod tests {
             drain_limit_s: 0,
             metrics: ConnectionMetrics::register(&registry, "test"),
             requests: None,
+            access_log: AccessLog::Probes,
             cors: CorsOrigins::default(),
             in_flight: MaxInFlight::register(&registry, "test", MAX_CONNECTIONS),
             closing: CancellationToken::new(),

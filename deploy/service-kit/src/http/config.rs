@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::access_log::AccessLog;
 use super::cors::CorsOrigins;
 use crate::config::{self, ConfigError, Vars, in_range};
 use crate::openapi::ApiDocs;
@@ -48,6 +49,9 @@ pub struct HttpConfig {
     /// `API_DOCS`: `on` serves `/openapi.json` and `/docs/`. Default `off`.
     #[serde(default)]
     api_docs: ApiDocs,
+    /// `ACCESS_LOG`: `all` requests have a line in the log, those that end in `errors`, or none (`off`). Default `all`.
+    #[serde(default)]
+    access_log: AccessLog,
     #[serde(skip)]
     cors: CorsOrigins,
     /// The `RATE_LIMIT_*` variables and `TRUSTED_PROXIES`.
@@ -97,7 +101,8 @@ impl HttpConfig {
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         check_address("BIND_ADDRESS", vars)?;
-        check_api_docs(vars)?;
+        check_word("API_DOCS", &["on", "off"], vars)?;
+        check_word("ACCESS_LOG", &["off", "errors", "all"], vars)?;
         let mut config: Self = config::read("", vars)?;
         config.cors = CorsOrigins::parse(config.cors_origins.as_deref())?;
         config.shares = SharesConfig::from_vars(vars)?;
@@ -139,6 +144,10 @@ impl HttpConfig {
 
     pub(super) fn cors_origins(&self) -> &CorsOrigins {
         &self.cors
+    }
+
+    pub(super) fn access_log(&self) -> AccessLog {
+        self.access_log
     }
 
     pub(super) fn api_docs(&self) -> ApiDocs {
@@ -197,13 +206,13 @@ fn check_address(variable: &'static str, vars: &Vars) -> Result<(), ConfigError>
 }
 
 /// serde's message for another word does not name the variable.
-fn check_api_docs(vars: &Vars) -> Result<(), ConfigError> {
-    let variable = "API_DOCS";
+fn check_word(variable: &'static str, words: &[&str], vars: &Vars) -> Result<(), ConfigError> {
     let value = vars.iter().find(|(name, _)| name == variable).map(|(_, value)| value.as_str());
-    match value {
-        None | Some("on" | "off") => Ok(()),
-        Some(_) => Err(ConfigError::Invalid { variable, reason: "must be `on` or `off`".to_owned() }),
+    if value.is_none_or(|value| words.contains(&value)) {
+        return Ok(());
     }
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    Err(ConfigError::Invalid { variable, reason: format!("must be {}", quoted.join(" or ")) })
 }
 
 #[cfg(test)]
@@ -223,6 +232,8 @@ mod tests {
             ("HTTP_WORKERS", "257"),
             ("HTTP_MAX_IN_FLIGHT", "0"),
             ("API_DOCS", "yes"),
+            ("ACCESS_LOG", "ALL"),
+            ("ACCESS_LOG", "probes"),
             ("CORS_ORIGINS", "*"),
             ("HTTP_STALL_LIMIT_MS", "99"),
             ("HTTP_MAX_CONNECTIONS", "255"),

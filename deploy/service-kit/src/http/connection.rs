@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -18,6 +19,8 @@ pub(super) struct Connection {
     permit: Cell<Option<Permit>>,
     /// The resource of the current request.
     route: Cell<Option<Rc<PathPattern>>>,
+    /// The caller of the current request.
+    subject: Cell<Option<Arc<str>>>,
     limits: Limits,
     open: OpenConnection,
 }
@@ -52,8 +55,15 @@ pub(super) enum Body {
 impl Connection {
     pub(super) fn start(limits: Limits, metrics: &ConnectionMetrics) -> Rc<Self> {
         let phase = Cell::new(Phase::New { since: Instant::now() });
-        let (body, open) = (Cell::new(Body::None), metrics.open_connection());
-        Rc::new(Self { phase, body, permit: Cell::default(), route: Cell::default(), limits, open })
+        Rc::new(Self {
+            phase,
+            body: Cell::new(Body::None),
+            permit: Cell::default(),
+            route: Cell::default(),
+            subject: Cell::default(),
+            limits,
+            open: metrics.open_connection(),
+        })
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -100,6 +110,16 @@ impl Connection {
     /// The resource of the current request, which has a response now.
     pub(super) fn take_route(&self) -> Option<Rc<PathPattern>> {
         self.route.take()
+    }
+
+    /// The current request is from this caller.
+    pub(super) fn set_subject(&self, subject: Arc<str>) {
+        self.subject.set(Some(subject));
+    }
+
+    /// The caller of the current request, which has a response now. `None` without a valid token.
+    pub(super) fn take_subject(&self) -> Option<Arc<str>> {
+        self.subject.take()
     }
 
     /// The server has the whole response.

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::PayloadError;
@@ -15,6 +14,7 @@ use actix_web::web::Bytes;
 use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
 
+use super::access_log::{AccessLog, Entry};
 use super::connection::{Body, Connection};
 use super::in_flight::InFlight;
 use super::refusal::requests_websocket;
@@ -26,8 +26,7 @@ pub(super) struct Exchange {
     connection: Option<Rc<Connection>>,
     /// For a chunked body: whether the handler has read all of it. The server would otherwise read on until its end.
     chunked_body: Option<Rc<Cell<bool>>>,
-    method: Method,
-    began: Instant,
+    entry: Entry,
     is_http_10: bool,
     /// The client offers another protocol, as Java's client does with h2c. The server closes such a connection without
     /// announcing it.
@@ -35,7 +34,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn begin(mut request: Request) -> (Self, Request) {
+    /// `request` has the id `request_id`.
+    pub(super) fn begin(mut request: Request, log: AccessLog, request_id: HeaderValue) -> (Self, Request) {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
         let body = body_of(&mut request);
         if let Some(connection) = &connection {
@@ -47,8 +47,7 @@ impl Exchange {
         let mut exchange = Self {
             connection,
             chunked_body: None,
-            method: request.method().clone(),
-            began: Instant::now(),
+            entry: Entry::begin(log, &request, request_id),
             is_http_10: request.version() < Version::HTTP_11,
             is_upgrade: request.head().connection_type() == ConnectionType::Upgrade,
         };
@@ -76,14 +75,15 @@ impl Exchange {
         closing: &CancellationToken,
         metrics: Option<&ThreadMetrics>,
     ) -> Response<ResponseBody> {
-        let route = self.connection.as_ref().and_then(|connection| {
+        let mut entry = self.entry;
+        if let Some(connection) = &self.connection {
             connection.end_work();
-            connection.take_route()
-        });
-        if let Some(metrics) = metrics {
-            metrics.record(route.as_ref(), &self.method, response.status(), self.began.elapsed());
         }
-        let is_head = self.method == Method::HEAD;
+        entry.respond(response.status(), self.connection.as_deref());
+        if let Some(metrics) = metrics {
+            metrics.record(entry.route(), entry.method(), response.status(), entry.elapsed());
+        }
+        let is_head = *entry.method() == Method::HEAD;
         let is_body_unread = self.chunked_body.is_some_and(|read| !read.get());
         let is_endless = matches!(response.body().size(), BodySize::Stream);
         // HTTP/1.0 has no chunks: the stream ends with the connection.
@@ -95,7 +95,7 @@ impl Exchange {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         let connection = self.connection;
-        response.map_body(|_, body| ResponseBody { body, is_head, is_body_unread, connection })
+        response.map_body(|_, body| ResponseBody { body, is_head, is_body_unread, connection, entry })
     }
 }
 
@@ -157,6 +157,7 @@ pub(super) struct ResponseBody {
     is_head: bool,
     is_body_unread: bool,
     connection: Option<Rc<Connection>>,
+    entry: Entry,
 }
 
 impl MessageBody for ResponseBody {
@@ -168,7 +169,14 @@ impl MessageBody for ResponseBody {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
-        if this.is_head { Poll::Ready(None) } else { Pin::new(&mut this.body).poll_next(cx) }
+        if this.is_head {
+            return Poll::Ready(None);
+        }
+        let next = ready!(Pin::new(&mut this.body).poll_next(cx));
+        if let Some(Ok(part)) = &next {
+            this.entry.sent(part.len());
+        }
+        Poll::Ready(next)
     }
 }
 
@@ -197,7 +205,8 @@ mod tests {
         request.headers_mut().append(FORWARDED, value(16..19));
         request.headers_mut().append(HOST, value(20..25));
         assert!(!buffer.is_unique());
-        let (_, request) = Exchange::begin(request);
+        let id = HeaderValue::from_static("an-id");
+        let (_, request) = Exchange::begin(request, AccessLog::Off, id);
         assert!(buffer.is_unique(), "a part of the buffer is still held");
         assert_eq!(request.uri(), "/orders?a=b");
         assert!(request.headers().get_all(FORWARDED).eq(["one", "two"]));

@@ -14,10 +14,11 @@ use actix_service::{ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_serv
 use actix_web::dev::{AppConfig, Service, ServiceResponse};
 use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
+use super::access_log::AccessLog;
 use super::connection::Connection;
 use super::connection_metrics::ConnectionMetrics;
 use super::cors::{self, CorsOrigins};
@@ -52,6 +53,7 @@ pub(super) struct Listener {
     pub(super) metrics: ConnectionMetrics,
     /// `None` if its requests are not measured.
     pub(super) requests: Option<RequestMetrics>,
+    pub(super) access_log: AccessLog,
     pub(super) in_flight: MaxInFlight,
     pub(super) cors: CorsOrigins,
     /// Once it is cancelled, each response ends its connection.
@@ -76,7 +78,7 @@ impl Listener {
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
         let Self { socket, workers, max_connections, limits, drain_limit_s, .. } = self;
-        let Self { metrics, requests, in_flight, cors, closing, heartbeats, .. } = self;
+        let Self { metrics, requests, access_log, in_flight, cors, closing, heartbeats, .. } = self;
         let address = socket.local_addr()?;
         let builder = Server::build()
             .workers(workers)
@@ -106,6 +108,7 @@ impl Listener {
                     closing.child_token(),
                     in_flight.clone(),
                     requests.clone(),
+                    access_log,
                     &cors,
                 ));
             let serve_connection = apply_fn_factory(http, |connection: Accepted, http| {
@@ -137,6 +140,7 @@ fn request_service<F>(
     closing: CancellationToken,
     max_in_flight: MaxInFlight,
     metrics: Option<RequestMetrics>,
+    access_log: AccessLog,
     cors: &CorsOrigins,
 ) -> impl ServiceFactory<
     Request,
@@ -152,22 +156,33 @@ where
         (InFlight::new(max_in_flight), metrics.map(|metrics| Rc::new(metrics.on_this_thread())));
     let app = App::new().wrap(cors.middleware()).configure(routes).default_service(web::to(no_such_resource));
     apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
-        let (exchange, mut request): (Exchange, Request) = Exchange::begin(request);
+        let mut request: Request = request;
         let request_id = request_id::assign(&mut request);
+        let (exchange, request) = Exchange::begin(request, access_log, request_id.clone());
         let (closing, metrics) = (closing.clone(), metrics.clone());
         let refused = refusal(&request).map_or_else(|| exchange.begin_work(&in_flight), Err);
         let handling = refused.map(|()| Service::<Request>::call(app, request));
         async move {
             let response = match handling {
-                Ok(handling) => handling.await.map_or_else(|error| error.error_response(), unwrap_cors),
-                Err(problem) => problem.error_response(),
+                Ok(handling) => handling.await.map_or_else(HttpResponse::from_error, unwrap_cors),
+                Err(problem) => HttpResponse::from_error(problem),
             };
-            let mut response = exchange.end(Response::from(response), &closing, metrics.as_deref());
+            let response = Response::from(with_instance(response, &request_id));
+            let mut response = exchange.end(response, &closing, metrics.as_deref());
             response.headers_mut().insert(request_id::X_REQUEST_ID.clone(), request_id);
             response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             Ok(response)
         }
     })
+}
+
+/// A problem document names the request.
+fn with_instance(response: HttpResponse, request_id: &HeaderValue) -> HttpResponse {
+    let problem = response.error().and_then(|error| error.as_error::<Problem>());
+    match problem.map(|problem| problem.document(request_id.to_str().unwrap_or_default())) {
+        Some(document) => response.set_body(BoxBody::new(document)),
+        None => response,
+    }
 }
 
 fn unwrap_cors(response: ServiceResponse<EitherBody<EitherBody<BoxBody>>>) -> HttpResponse {

@@ -16,7 +16,7 @@ pub(crate) const DURATION: &str = "http_server_request_duration_seconds";
 pub(crate) const DURATION_BUCKETS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// Methods with a label of their own. Clients may send any text.
+/// Methods with a label of their own.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 const OTHER_METHOD: &str = "_OTHER";
 
@@ -106,6 +106,7 @@ impl ThreadMetrics {
     }
 }
 
-fn label(method: &Method) -> &'static str {
+/// The name of a method, or `_OTHER`: clients may send any text.
+pub(super) fn label(method: &Method) -> &'static str {
     METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER_METHOD)
 }

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::access_log::AccessLog;
 use super::cors::CorsOrigins;
 use super::*;
 use crate::auth::Access;
@@ -95,6 +96,7 @@ fn start_listener(
         drain_limit_s: 15,
         metrics: ConnectionMetrics::register(&registry, "test"),
         requests: Some(RequestMetrics::register(&registry)),
+        access_log: AccessLog::Off,
         cors: CorsOrigins::parse(origin).unwrap(),
         in_flight: MaxInFlight::register(&registry, "test", max_in_flight),
         closing: closing.clone(),

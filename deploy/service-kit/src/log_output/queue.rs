@@ -16,6 +16,8 @@ const GATHER: Duration = Duration::from_millis(5);
 /// What is dropped first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
+    /// May use an eighth of the queue.
+    Lowest,
     /// May use half of the queue.
     Low,
     /// May use all of it.
@@ -76,6 +78,7 @@ impl Queue {
 
     fn room(&self, priority: Priority) -> usize {
         match priority {
+            Priority::Lowest => self.capacity / 8,
             Priority::Low => self.capacity / 2,
             Priority::High => self.capacity,
         }

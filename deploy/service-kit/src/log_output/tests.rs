@@ -106,6 +106,18 @@ fn half_of_the_queue_is_only_for_records_and_what_did_not_fit_is_counted() {
 }
 
 #[test]
+fn any_number_of_access_lines_leaves_room_for_others_and_refuses_no_command() {
+    let queue = Queue::new(1000);
+    for _ in 0..100 {
+        queue.push(&[b'x'; 50], Priority::Lowest);
+    }
+    assert!(!queue.is_failing());
+    queue.push(&[b'y'; 350], Priority::Low);
+    let lines = queue.take();
+    assert_eq!(lines, [[b'x'; 100].as_slice(), &[b'y'; 350]].concat());
+}
+
+#[test]
 fn lines_count_until_they_are_written() {
     let queue = Queue::new(1000);
     queue.push(&[b'x'; 600], Priority::High);

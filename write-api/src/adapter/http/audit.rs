@@ -6,8 +6,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::{Error, HttpMessage, HttpRequest};
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use service_kit::auth::{self, Caller, Grant};
 use service_kit::overload::{OncePerSecond, OncePerSecondEach};
 use service_kit::problem::Problem;
@@ -15,6 +14,9 @@ use service_kit::{log_output, request_id};
 use uuid::Uuid;
 
 use super::REPLAYED;
+
+const TARGET: &str = "audit";
+const MESSAGE: &str = "command";
 
 /// The command was dropped while it ran, because it panicked or the process has ended. It may have been stored.
 const ABANDONED: &str = "abandoned";
@@ -105,14 +107,9 @@ struct Command<L: Fn(&Line<'_>)> {
     log: L,
 }
 
-/// One command. The first fields are those of every line of the log.
+/// One command.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Line<'a> {
-    #[serde(serialize_with = "micros")]
-    timestamp: DateTime<Utc>,
-    level: &'static str,
-    target: &'static str,
-    message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,11 +142,6 @@ enum Allowed {
     No,
 }
 
-/// Formatted at once: chrono's `Serialize` writes it in many small pieces.
-fn micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
-}
-
 /// Adds it to the log. Anybody can send commands without a token, and everybody with one those that it does not allow:
 /// if each had a line, they could fill the log, and so stop the commands of others.
 pub(super) fn write(line: &Line<'_>) {
@@ -162,7 +154,11 @@ pub(super) fn write(line: &Line<'_>) {
         return;
     }
     let line = &Line { times, ..*line };
-    if line.is_unrecorded { log_output::record_refusal(line) } else { log_output::record(line) }
+    if line.is_unrecorded {
+        log_output::record_refusal(TARGET, MESSAGE, line);
+    } else {
+        log_output::record(TARGET, MESSAGE, line);
+    }
 }
 
 impl<L: Fn(&Line<'_>)> Drop for Command<L> {
@@ -178,10 +174,6 @@ impl<L: Fn(&Line<'_>)> Drop for Command<L> {
         let customer = customer.map(auth::escaped);
         let in_path = || Uuid::try_parse(request.match_info().get("order_id")?).ok();
         log(&Line {
-            timestamp: Utc::now(),
-            level: "INFO",
-            target: "audit",
-            message: "command",
             subject: subject.as_deref(),
             scope: grant.and_then(Grant::scope),
             customer: customer.as_deref(),

@@ -38,7 +38,10 @@ async fn every_response_has_the_id_of_its_request() {
         let head = if request.contains("upgrade") { head } else { format!("{head}connection: close\r\n") };
         let (response, _) = talk(server.address, &[&format!("{head}\r\n")], false).await.unwrap();
         assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {response}");
-        assert_eq!(ids(&response).0, ["the-clients"], "{request}: {response}");
+        let (ids, body) = ids(&response);
+        assert_eq!(ids, ["the-clients"], "{request}: {response}");
+        let names_the_request = body.contains(r#""instance":"/requests/the-clients""#);
+        assert_eq!(names_the_request, status != "200", "{request}: {response}");
     }
 }
 

@@ -1,0 +1,149 @@
+//! One line in the log for each request: what was requested by whom, and how it ended.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_http::Request;
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
+use actix_web::http::{Method, StatusCode};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::connection::Connection;
+use super::request_metrics::{self, PathPattern};
+use crate::{auth, log_output};
+
+const TARGET: &str = "access";
+const MESSAGE: &str = "request";
+
+/// `ACCESS_LOG`: which requests have a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AccessLog {
+    /// None.
+    Off,
+    /// Those with a status of 400 and above, and those without a response.
+    Errors,
+    #[default]
+    All,
+    /// All, at DEBUG: for the listener of probes and metrics.
+    #[serde(skip)]
+    Probes,
+}
+
+impl AccessLog {
+    fn has_a_line(self, status: Option<StatusCode>) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Errors => status.is_none_or(|status| status.is_client_error() || status.is_server_error()),
+            Self::All => true,
+            Self::Probes => tracing::enabled!(target: TARGET, tracing::Level::DEBUG),
+        }
+    }
+}
+
+/// The caller of this request is `subject`.
+pub(crate) fn set_subject(request: &HttpRequest, subject: &Arc<str>) {
+    if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+        connection.set_subject(Arc::clone(subject));
+    }
+}
+
+/// A request. Its line is written when this value is dropped: after the last part of the response.
+pub(super) struct Entry {
+    log: AccessLog,
+    began: Instant,
+    method: Method,
+    request_id: HeaderValue,
+    route: Option<Rc<PathPattern>>,
+    subject: Option<Arc<str>>,
+    /// `None` until there is a response.
+    status: Option<StatusCode>,
+    /// Of the response's body.
+    bytes: u64,
+}
+
+impl Entry {
+    pub(super) fn begin(log: AccessLog, request: &Request, request_id: HeaderValue) -> Self {
+        let (method, began) = (request.method().clone(), Instant::now());
+        Self { log, began, method, request_id, route: None, subject: None, status: None, bytes: 0 }
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(super) fn route(&self) -> Option<&Rc<PathPattern>> {
+        self.route.as_ref()
+    }
+
+    /// The request has a response.
+    pub(super) fn respond(&mut self, status: StatusCode, connection: Option<&Connection>) {
+        self.status = Some(status);
+        if let Some(connection) = connection {
+            (self.route, self.subject) = (connection.take_route(), connection.take_subject());
+        }
+    }
+
+    /// Another part of the response's body.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes.try_into().unwrap_or(u64::MAX));
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.log.has_a_line(self.status) {
+            return;
+        }
+        let subject = self.subject.as_deref().map(auth::escaped);
+        let line = Line {
+            method: request_metrics::label(&self.method),
+            route: self.route.as_ref().map(|route| route.as_str()),
+            status: self.status.map(|status| status.as_u16()),
+            duration: self.elapsed(),
+            bytes: self.bytes,
+            subject: subject.as_deref(),
+            request_id: self.request_id.to_str().unwrap_or_default(),
+        };
+        let level = if self.log == AccessLog::Probes { tracing::Level::DEBUG } else { tracing::Level::INFO };
+        log_output::record_access(level, TARGET, MESSAGE, &line);
+    }
+}
+
+/// The names are those of OpenTelemetry's conventions where it has one.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "http.request.method")]
+    method: &'a str,
+    /// Missing if no resource has this path, or the request has no response.
+    #[serde(rename = "http.route", skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    /// Missing if the client was gone before there was a response.
+    #[serde(rename = "http.response.status_code", skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// To the last part of the response, in seconds.
+    #[serde(rename = "http.server.request.duration", serialize_with = "seconds")]
+    duration: Duration,
+    /// What the server took of the body: a client that hung up got less.
+    #[serde(rename = "http.response.body.size")]
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(rename = "request.id")]
+    request_id: &'a str,
+}
+
+/// With microseconds: more digits would only be longer.
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(Duration::from_micros(micros(*duration)).as_secs_f64())
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros().try_into().unwrap_or(u64::MAX)
+}
