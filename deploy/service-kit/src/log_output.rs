@@ -68,12 +68,7 @@ pub fn record_refusal(target: &'static str, message: &'static str, fields: &impl
 }
 
 /// The same for a line of which there are many. They have little room, so that they never leave none for others.
-pub(crate) fn record_access(
-    level: Level,
-    target: &'static str,
-    message: &'static str,
-    fields: &impl Serialize,
-) {
+pub fn record_access(level: Level, target: &'static str, message: &'static str, fields: &impl Serialize) {
     add(level, target, message, fields, Priority::Lowest);
 }
 
