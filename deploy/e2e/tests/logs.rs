@@ -75,7 +75,8 @@ fn message(arguments: &str) -> Result<String> {
     let found = literal.captures(arguments).with_context(|| format!("{arguments:?} has no message"))?;
     let message = Regex::new(r"\\\n\s*")?.replace_all(&found[1], "").into_owned();
     // A value in the message would make each line another one.
-    if message.contains('{') { bail!("{message:?} has a value") } else { Ok(message) }
+    anyhow::ensure!(!message.contains('{'), "{message:?} has a value");
+    Ok(message)
 }
 
 fn messages(source: &str) -> Result<BTreeSet<Entry>> {
