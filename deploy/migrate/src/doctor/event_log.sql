@@ -27,4 +27,4 @@ UNION ALL
 SELECT 'warning', format('the index %s is not finished: it slows writes, and no query uses it', indexrelid::regclass),
     'migrate up'
 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-WHERE NOT indisvalid AND relnamespace = current_schema()::regnamespace
+WHERE NOT indisvalid AND relnamespace = quote_ident(current_schema())::regnamespace

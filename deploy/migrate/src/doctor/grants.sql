@@ -10,14 +10,15 @@ WITH expected AS (
 ),
 object (kind, name, owner, acl, is_column, col) AS (
     SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass::text, relowner, relacl, false, ''
-    FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+    FROM pg_class
+    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
     UNION ALL
     SELECT 'TABLE', attrelid::regclass::text, relowner, attacl, true, format(' (%I)', attname)
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-    WHERE relnamespace = current_schema()::regnamespace AND NOT attisdropped
+    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND NOT attisdropped
     UNION ALL
     SELECT 'FUNCTION', oid::regprocedure::text, proowner, coalesce(proacl, acldefault('f', proowner)), false, ''
-    FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+    FROM pg_proc WHERE pronamespace = quote_ident(current_schema())::regnamespace
     UNION ALL
     SELECT 'SCHEMA', quote_ident(nspname), nspowner, coalesce(nspacl, acldefault('n', nspowner)), false, ''
     FROM pg_namespace WHERE nspname = current_schema()
@@ -67,7 +68,7 @@ WHERE name = 'webhook_secrets' AND grantee <> owner AND rolname !~ '^orders_(wri
 UNION ALL
 SELECT 'error', format('row security is enabled for %s, which hides its rows from the processes', oid::regclass),
     format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', oid::regclass)
-FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relrowsecurity
+FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relrowsecurity
 UNION ALL
 SELECT DISTINCT 'warning', format(
         '%s has privileges on each table that %s makes, such as partitions of the event log',
@@ -79,7 +80,7 @@ SELECT DISTINCT 'warning', format(
 FROM pg_default_acl
 CROSS JOIN LATERAL aclexplode(defaclacl)
 LEFT JOIN pg_roles ON pg_roles.oid = grantee
-WHERE defaclobjtype = 'r' AND defaclnamespace IN (0, current_schema()::regnamespace)
+WHERE defaclobjtype = 'r' AND defaclnamespace IN (0, quote_ident(current_schema())::regnamespace)
     AND (grantee = 0 OR rolname ~ '^orders_(write(_api|_api_b)?|projection|projector(_b)?|read(_api|_api_b)?)$')
 UNION ALL
 SELECT 'warning', format('role %s has privileges of its own on %s, which its second role does not have', rolname, name),

@@ -62,9 +62,10 @@ SELECT 'error', format('%s belongs to %s, not to the owner of the migrations', n
     format('ALTER %s OWNER TO %s', name, (SELECT relowner::regrole FROM history))
 FROM (
     SELECT 'TABLE ' || oid::regclass, pg_class.relowner FROM pg_class
-    WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p')
     UNION ALL
-    SELECT 'FUNCTION ' || oid::regprocedure, proowner FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+    SELECT 'FUNCTION ' || oid::regprocedure, proowner FROM pg_proc
+    WHERE pronamespace = quote_ident(current_schema())::regnamespace
 ) AS object (name, owner)
 WHERE owner <> (SELECT relowner FROM history)
     AND owner::regrole::text NOT IN (SELECT login FROM known UNION SELECT group_role FROM known)
