@@ -2,18 +2,17 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use projector::ReadModels;
 use projector::cli::{self, Cli};
 use service_kit::config::Vars;
-use service_kit::process;
+use service_kit::{arguments, process};
 
 /// Events consist of many small strings, which mimalloc allocates faster than the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = arguments::parse();
     process::run(cli.report(), |vars| run(cli, vars).map(|()| ExitCode::SUCCESS))
 }
 

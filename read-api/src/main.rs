@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use read_api::Config;
+use service_kit::arguments;
 use service_kit::config::Vars;
 use service_kit::process::{self, Report};
 use service_kit::shutdown;
@@ -18,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {}
 
 fn main() -> ExitCode {
-    let Cli {} = Cli::parse();
+    let Cli {} = arguments::parse();
     process::run(Report::Log, |vars| run(vars).map(|()| ExitCode::SUCCESS))
 }
 

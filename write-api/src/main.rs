@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use service_kit::config::Vars;
-use service_kit::process;
+use service_kit::{arguments, process};
 use write_api::cli::{self, Cli};
 
 /// An order consists of many small strings, which mimalloc allocates with less CPU time than the system allocator.
@@ -12,7 +11,7 @@ use write_api::cli::{self, Cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = arguments::parse();
     process::run(cli.report(), |vars| run(cli, vars).map(|()| ExitCode::SUCCESS))
 }
 

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
+use service_kit::arguments;
 use testkit::services::{ServiceBinaries, ServiceKind};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -109,7 +110,7 @@ const EARLIER: [ServiceKind; 2] = [ServiceKind::WriteApi, ServiceKind::ReadApi];
 // Children are bound to the thread that starts them: the main thread, which lives as long as the process.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<ExitCode> {
-    let cli = Cli::parse();
+    let cli: Cli = arguments::parse();
     let url = existing_server(&cli)?;
     // The result of an earlier run must not be mistaken for this one.
     write_json(&cli, &[])?;

@@ -1,7 +1,11 @@
 //! `local`: the whole system on this machine, with one command.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use local::launcher::{self, Options};
+use service_kit::arguments;
+use service_kit::process::{self, Report};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +21,17 @@ struct Cli {
     options: Options,
 }
 
+fn main() -> ExitCode {
+    let cli: Cli = arguments::parse();
+    process::end(Report::Terminal, run(cli.options))
+}
+
 // Children are bound to the thread that starts them: the main thread, which lives as long as the process. The worker
 // thread handles signals while the main thread waits for PostgreSQL.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
-async fn main() -> anyhow::Result<()> {
-    let options = Cli::parse().options;
-    launcher::run(options, stop_on_signals()?).await
+async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    launcher::run(options, stop_on_signals()?).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The first signal cancels the token. The second ends the process at once, and the kernel ends its children.

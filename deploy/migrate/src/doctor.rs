@@ -103,13 +103,14 @@ impl fmt::Display for Report {
 /// [`MigrateError`] if it cannot be checked.
 pub async fn doctor(database_url: &str) -> Result<Report, MigrateError> {
     service_kit::database::read_url(database_url)?;
-    let mut findings: Vec<_> = pooler(database_url).await?.into_iter().collect();
     let url = database_url.to_owned();
     let in_database = tokio::task::spawn_blocking(move || {
         let mut connection = connect(&url)?;
         examine(&mut connection).map_err(MigrateError::Examine)
     });
-    findings.extend(in_database.await.map_err(MigrateError::Task)??);
+    // First: it says why it cannot connect, once. The pool would only log it.
+    let in_database = in_database.await.map_err(MigrateError::Task)??;
+    let mut findings: Vec<_> = pooler(database_url).await?.into_iter().chain(in_database).collect();
     // Stable: within a level, in the order of the checks.
     findings.sort_by_key(|finding| finding.level);
     Ok(Report { findings })

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use migrate::{Addition, MigrateError, Report, Step};
 use secrecy::ExposeSecret;
 use service_kit::config::{ConfigError, Vars};
-use service_kit::{database, process};
+use service_kit::{arguments, database, process};
 
 /// Applies or reverts the migrations of this build, or migrations of your own.
 ///
@@ -86,8 +86,12 @@ impl Migrations {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    process::run(process::Report::Log, |vars| run(cli, vars))
+    let cli: Cli = arguments::parse();
+    let report = match cli.command {
+        Some(Command::Doctor { .. }) => process::Report::Terminal,
+        _ => process::Report::Log,
+    };
+    process::run(report, |vars| run(cli, vars))
 }
 
 #[tokio::main(flavor = "current_thread")]

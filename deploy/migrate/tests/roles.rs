@@ -24,8 +24,8 @@ async fn text(session: &Client, query: &str) -> Result<String> {
     Ok(session.query_one(query, &[]).await?.get(0))
 }
 
-/// All privileges in the database and on it, what roles get on later tables, their settings, and who is a member of them
-/// with which options.
+/// All privileges in the database and on it, what roles get on later tables, their settings, and who is a member of
+/// them with which options.
 const STATE: &str = "
     SELECT concat_ws(E'\\n',
         (SELECT string_agg(relname || ' ' || acls, E'\\n' ORDER BY relname) FROM pg_class

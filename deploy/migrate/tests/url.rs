@@ -43,6 +43,20 @@ fn a_wrong_configuration_is_one_line_of_json_without_secrets() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_was_given_as_an_argument_is_never_repeated() -> Result<()> {
+    for arguments in
+        [vec![URL], vec!["up", URL], vec!["down", "--steps", URL], vec!["--url", URL], vec!["--url=hunter2"]]
+    {
+        let output = migrate(&arguments, &[])?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!((output.status.code(), output.stdout), (Some(2), vec![]), "{arguments:?}: {said}");
+        assert!(said.starts_with("error: ") && said.contains("Usage: migrate"), "{arguments:?}: {said}");
+        assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_url_may_be_in_a_file() -> Result<()> {
     let database = TestDatabase::create().await?;

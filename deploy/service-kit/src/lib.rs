@@ -4,6 +4,7 @@
 //!
 //! | Module | Gives |
 //! |---|---|
+//! | [`arguments`] | the arguments of a process; errors never repeat them |
 //! | [`auth`] | access tokens, and what each caller may do |
 //! | [`config`] | environment variables, read once; errors name the variable |
 //! | [`telemetry`] | structured logs |
@@ -26,6 +27,7 @@
 //! | [`stored_time`] | reads any `timestamptz` |
 //! | [`tasks`] | background tasks; the process ends if one dies |
 
+pub mod arguments;
 #[cfg(feature = "web")]
 pub mod auth;
 pub mod config;

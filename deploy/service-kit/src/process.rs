@@ -24,14 +24,25 @@ pub enum Report {
 }
 
 /// Starts the log, runs `work` with the variables of this process, and reports its failure. Returns the exit status.
+/// For a person, the log is on standard error, so that standard output has nothing but what the command prints.
 pub fn run(report: Report, work: impl FnOnce(&Vars) -> anyhow::Result<ExitCode>) -> ExitCode {
     let vars = config::vars_of_process();
-    let done = telemetry::init(&vars).map_err(anyhow::Error::from).and_then(|flush| {
+    let start = match report {
+        Report::Log => telemetry::init(&vars).map(Some),
+        Report::Terminal => telemetry::init_on_standard_error(&vars).map(|()| None),
+    };
+    let done = start.map_err(anyhow::Error::from).and_then(|flush| {
         let done = work(&vars);
         // What is left of the log comes before the line about a failure.
         drop(flush);
         done
     });
+    end(report, done)
+}
+
+/// Reports a failure, and returns the exit status.
+#[must_use]
+pub fn end(report: Report, done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| fail(report, &error))
 }
 
@@ -80,5 +91,22 @@ mod tests {
         assert_eq!(status(&wrong()), expected);
         assert_eq!(status(&Err::<(), _>(wrong()).context("outer").unwrap_err()), expected);
         assert_eq!(status(&anyhow::anyhow!("other")), format!("{:?}", ExitCode::FAILURE));
+    }
+
+    /// In a process of its own: this test again, with a variable.
+    #[test]
+    fn the_log_of_a_command_for_a_person_is_on_standard_error() {
+        if std::env::var_os("IS_COMMAND").is_some() {
+            let _status = run(Report::Terminal, |_| {
+                tracing::info!("a line of the log");
+                Ok(ExitCode::SUCCESS)
+            });
+            return;
+        }
+        let this = "process::tests::the_log_of_a_command_for_a_person_is_on_standard_error";
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = command.args([this, "--exact", "--nocapture"]).env("IS_COMMAND", "1").output().unwrap();
+        let has_line = |stream: &[u8]| String::from_utf8_lossy(stream).contains("a line of the log");
+        assert!(has_line(&output.stderr) && !has_line(&output.stdout), "{output:?}");
     }
 }

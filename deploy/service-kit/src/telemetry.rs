@@ -1,6 +1,7 @@
-//! Structured logs on standard output.
+//! Structured logs on standard output, or on standard error for commands that print something else.
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{ConfigError, Vars};
 use crate::log_output::{self, Flush, LogOutput};
@@ -24,11 +25,28 @@ pub const DEFAULT_LOG_FORMAT: &str = "json";
 ///
 /// [`ConfigError`] when `RUST_LOG` or `LOG_FORMAT` is invalid.
 pub fn init(vars: &Vars) -> Result<Flush, ConfigError> {
+    subscribe(vars, LogOutput)?;
+    Ok(log_output::start())
+}
+
+/// The same on standard error, for a command whose output others read.
+///
+/// # Errors
+///
+/// As [`init`].
+pub fn init_on_standard_error(vars: &Vars) -> Result<(), ConfigError> {
+    subscribe(vars, std::io::stderr)
+}
+
+fn subscribe<W>(vars: &Vars, writer: W) -> Result<(), ConfigError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let value = |name: &str| vars.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let filter = filter(value("RUST_LOG").unwrap_or(DEFAULT_RUST_LOG))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(LogOutput)
+        .with_writer(writer)
         // The writer of the log reports errors itself. The subscriber would panic if it cannot print them.
         .log_internal_errors(false);
     // In tests a subscriber may already be set; it stays.
@@ -40,7 +58,7 @@ pub fn init(vars: &Vars) -> Result<Flush, ConfigError> {
             return Err(ConfigError::Invalid { variable: "LOG_FORMAT", reason });
         }
     };
-    Ok(log_output::start())
+    Ok(())
 }
 
 /// Its debug lines have the bytes of each parameter.

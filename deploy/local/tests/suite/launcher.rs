@@ -249,10 +249,34 @@ async fn help_names_every_option_and_no_secret() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_url_as_an_argument_is_refused_and_the_error_says_what_to_do() -> Result<()> {
-    let output = Command::new(PROGRAM).args(["--database-url", "postgres://u:hunter2@h/d"]).output().await?;
-    let said = text(&output);
-    assert!(!output.status.success() && said.contains("set DATABASE_URL, or DATABASE_URL_FILE"), "{said}");
-    assert!(!said.contains("hunter2"), "{said}");
+async fn a_wrong_configuration_is_one_line_with_its_own_status() -> Result<()> {
+    for (arguments, vars, words) in [
+        (
+            vec!["--database-url", "postgres://u:hunter2@h/d"],
+            vec![],
+            "set DATABASE_URL, or DATABASE_URL_FILE",
+        ),
+        (vec![], vec![("DATABASE_URL", "postgres://u:hunter2@db.example/d")], "DATABASE_URL has no sslmode"),
+        (vec![], vec![("DATABASE_URL_FILE", "/missing/url")], "DATABASE_URL_FILE"),
+    ] {
+        let mut command = Command::new(PROGRAM);
+        let output = command.arg("--no-build").args(arguments).envs(vars).output().await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!((output.status.code(), said.lines().count()), (Some(78), 1), "{said}");
+        assert!(said.starts_with("Error: ") && said.contains(words) && !said.contains("hunter2"), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_argument_is_never_repeated() -> Result<()> {
+    for arguments in
+        [vec!["postgres://u:hunter2@h/d"], vec!["--write-port", "hunter2"], vec!["--url=hunter2"]]
+    {
+        let output = Command::new(PROGRAM).args(arguments).output().await?;
+        let said = text(&output);
+        assert!(output.status.code() == Some(2) && said.contains("Usage: local"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
     Ok(())
 }

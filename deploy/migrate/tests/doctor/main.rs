@@ -162,3 +162,25 @@ async fn the_command_prints_the_findings_and_its_exit_status_says_whether_one_is
     assert_eq!(report["findings"][0], first, "{report}");
     Ok(())
 }
+
+#[tokio::test]
+async fn nothing_but_the_findings_is_on_standard_output() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let run = |url: &str, level: &str| {
+        let vars = [("DATABASE_URL", url), ("RUST_LOG", level)];
+        Command::new(env!("CARGO_BIN_EXE_migrate")).args(["doctor", "--json"]).env_clear().envs(vars).output()
+    };
+    let output = run(&database.superuser_url(), "trace")?;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert!(report["findings"].is_array(), "{report}");
+
+    let missing = database.superuser_url().replace("/test_", "/missing_");
+    let output = run(&missing, "info")?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!((output.status.code(), output.stdout), (Some(1), vec![]), "{said}");
+    assert!(
+        said.starts_with("Error: cannot connect to the database: ") && said.lines().count() == 1,
+        "{said}"
+    );
+    Ok(())
+}

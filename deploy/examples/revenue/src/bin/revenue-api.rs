@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use revenue::api::{self, Config};
+use service_kit::arguments;
 use service_kit::config::Vars;
 use service_kit::process::{self, Report};
 use service_kit::shutdown;
@@ -14,7 +15,7 @@ use service_kit::shutdown;
 struct Cli {}
 
 fn main() -> ExitCode {
-    let Cli {} = Cli::parse();
+    let Cli {} = arguments::parse();
     process::run(Report::Log, |vars| run(vars).map(|()| ExitCode::SUCCESS))
 }
 
