@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use service_kit::auth::Authenticator;
-use service_kit::database::Checker;
+use service_kit::database::{Checker, Database};
 use service_kit::default_ports;
 use service_kit::health::Health;
 use service_kit::http::{Admin, BindError, Served};
@@ -72,40 +72,56 @@ pub enum StartError {
     Metrics(#[from] RegistryError),
 }
 
+/// The pools of database connections. Each use has its own, so that none can delay another.
+struct Pools {
+    commits: Database,
+    /// For lookups and the steps of orders.
+    other: Database,
+    check: Database,
+}
+
+impl Pools {
+    /// The number of connections of all pools.
+    fn connections(config: &Config) -> usize {
+        config.database.pool_size() + COMMIT_CONNECTIONS + CHECK_CONNECTIONS
+    }
+
+    fn open(config: &Config, health: &Health, registry: &Registry) -> Result<Self, StartError> {
+        let database = config.database.clone().with_settings(BY_KEY_ONLY).for_writes();
+        let open = |connections, name| {
+            let pool = database.clone().with_pool_size(connections).open("write-api")?;
+            Ok::<_, StartError>(pool.measured(registry, name))
+        };
+        Ok(Self {
+            commits: open(COMMIT_CONNECTIONS, "commits")?.reporting_to(health),
+            other: open(config.database.pool_size(), "other")?,
+            check: open(CHECK_CONNECTIONS, "check")?,
+        })
+    }
+}
+
 /// Wires the adapters and starts to listen. The database may still be down: `/readyz` reports it.
 ///
 /// # Panics
 ///
 /// Outside a tokio runtime.
 pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartError> {
-    let connections = config.database.pool_size() + COMMIT_CONNECTIONS + CHECK_CONNECTIONS;
-    let clients = Served::plan(&config.http, connections)?;
+    let clients = Served::plan(&config.http, Pools::connections(config))?;
     let stop = Stop::new(stop);
-    let database = config.database.clone().with_settings(BY_KEY_ONLY).for_writes();
     let tasks = CriticalTasks::new(stop.begun.clone());
     let health = Health::new(config.health, stop.begun.clone());
-    let checker = Checker::new(database.clone().with_pool_size(CHECK_CONNECTIONS).open("write-api")?, NEEDS);
-    tasks.spawn("database check", checker.keep_checking(health.clone(), true));
-    let commits =
-        database.clone().with_pool_size(COMMIT_CONNECTIONS).open("write-api")?.reporting_to(&health);
+    let registry = Registry::new(&BUCKETS)?;
+    let Pools { commits, other, check } = Pools::open(config, &health, &registry)?;
+    tasks.spawn("database check", Checker::new(check, NEEDS).keep_checking(health.clone(), true));
     let budget = Budget::new(config.write_budget_bytes);
     let limits = Limits {
         write_queue: config.write_queue,
         budget: budget.clone(),
         write_deadline: config.write_deadline,
     };
-    let tasks_to_end = tasks.clone();
-    let log_condition = health.add_condition("The log cannot be written.");
-    tasks.spawn("log", async move {
-        log_output::watch(log_condition).await;
-        // No command may go unrecorded, and this log cannot come back.
-        tasks_to_end.fail("log");
-    });
+    watch_log(&tasks, &health);
     tasks.spawn("memory", memory::return_freed(budget.clone()));
-    let registry = Registry::new(&BUCKETS)?;
-    let commits = commits.measured(&registry, "commits");
-    let database = database.open("write-api")?.measured(&registry, "other");
-    let writer = Arc::new(PgOrderWriter::start(commits, database, limits, &tasks, &registry));
+    let writer = Arc::new(PgOrderWriter::start(commits, other, limits, &tasks, &registry));
     let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
     tasks.spawn("access token keys", keeping_keys);
     let metrics = registry.clone();
@@ -113,20 +129,25 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     let admin = Admin::start(&config.admin, default_ports::WRITE_API_ADMIN, &health, &registry, metrics)?;
     let writer = web::Data::from(writer);
     let memory_tasks = tasks.clone();
+    let routes = move |app: &mut web::ServiceConfig| {
+        // The allocator keeps memory per thread, so each thread returns its own.
+        memory_tasks.spawn("memory", memory::return_freed(budget.clone()));
+        app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
+    };
     // The queue and its budget limit commands. A lower limit would leave a part of the queue unused.
     let http_config = config.http.clone().with_in_flight_at_least(config.write_queue);
-    let server = service_kit::http::bind(
-        &http_config,
-        default_ports::WRITE_API,
-        clients,
-        admin,
-        stop,
-        authenticator,
-        move |app| {
-            // The allocator keeps memory per thread, so each thread returns its own.
-            memory_tasks.spawn("memory", memory::return_freed(budget.clone()));
-            app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
-        },
-    )?;
+    let port = default_ports::WRITE_API;
+    let server = service_kit::http::bind(&http_config, port, clients, admin, stop, authenticator, routes)?;
     Ok(Service::new(server, tasks))
+}
+
+/// While the log cannot be written the process is not ready; it ends if the log cannot come back.
+fn watch_log(tasks: &CriticalTasks, health: &Health) {
+    let condition = health.add_condition("The log cannot be written.");
+    let tasks_to_end = tasks.clone();
+    tasks.spawn("log", async move {
+        log_output::watch(condition).await;
+        // No command may go unrecorded.
+        tasks_to_end.fail("log");
+    });
 }

@@ -16,6 +16,7 @@
 //! | [`heartbeat`] | whether the threads still run |
 //! | [`listener`] | combines the parts |
 //! | [`probes`] | `/livez` and `/readyz` |
+//! | [`request_path`] | the path of each request |
 //! | [`request_metrics`] | how long requests take |
 //! | [`refusal`] | requests that are refused before they reach a handler |
 //! | [`shared_stream`] | closes a connection after the server |
@@ -39,6 +40,7 @@ mod probes;
 mod read_quota;
 mod refusal;
 pub(crate) mod request_metrics;
+mod request_path;
 mod shared_stream;
 mod stream;
 #[cfg(test)]
@@ -138,6 +140,7 @@ where
         requests: Some(RequestMetrics::register(admin.registry())),
         access_log: config.access_log(),
         cors: config.cors_origins().clone(),
+        authenticator: Some(authenticator.clone()),
         in_flight: MaxInFlight::register(admin.registry(), "api", config.max_in_flight()),
         closing: stop.begun.clone(),
         heartbeats: admin.heartbeats().clone(),

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::Arc;
 
-use actix_web::http::header::{
-    CONTENT_SECURITY_POLICY, ContentEncoding, ContentType, LOCATION, REFERRER_POLICY,
-};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentEncoding, ContentType, LOCATION};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -85,7 +83,7 @@ fn asset(path: &str, page: &Arc<Config<'static>>) -> Result<HttpResponse, Proble
     if file.gzpipped {
         response.insert_header(ContentEncoding::Gzip);
     }
-    response.insert_header((CONTENT_SECURITY_POLICY, POLICY)).insert_header((REFERRER_POLICY, "no-referrer"));
+    response.insert_header((CONTENT_SECURITY_POLICY, POLICY));
     Ok(response.content_type(file.content_type).body(file.bytes.into_owned()))
 }
 

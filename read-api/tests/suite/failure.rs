@@ -91,7 +91,8 @@ async fn a_bad_configuration_ends_the_process_at_once_with_an_error_that_names_t
         let output = tokio::time::timeout(SOON, program.output()).await.context(named)??;
         let log = String::from_utf8(output.stdout)?;
         assert!(!log.contains("has died"), "{named}: {log}");
-        let line: serde_json::Value = serde_json::from_str(log.lines().last().context("no line")?)?;
+        let line: serde_json::Value = serde_json::from_str(log.trim_end()).context("not one line of JSON")?;
+        assert_eq!(log.lines().count(), 1, "{log}");
         assert!(line["error"].as_str().is_some_and(|error| error.contains(named)), "{named}: {line}");
         assert_eq!((output.status.code(), output.stderr), (Some(78), vec![]), "{named}");
         assert!(

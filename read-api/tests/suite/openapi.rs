@@ -82,3 +82,20 @@ async fn the_documented_length_of_a_customer_id_is_that_of_the_column() -> Resul
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     Ok(())
 }
+
+#[tokio::test]
+async fn no_browser_guesses_a_type_or_tells_where_it_comes_from() -> Result<()> {
+    let api = Api::start().await?;
+    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    for (path, status) in
+        [("/openapi.json", 200), ("/docs", 307), ("/docs/", 200), ("/docs/no-such-file", 404)]
+    {
+        let response = client.get(format!("{}{path}", api.url)).send().await?;
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        for (name, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
+            let values: Vec<_> = response.headers().get_all(name).iter().collect();
+            assert_eq!(values, [value], "{path}: {name}");
+        }
+    }
+    Ok(())
+}

@@ -69,12 +69,7 @@ impl Authenticator {
         let configured = config.trusted.as_ref().zip(Rules::from_config(config));
         register_enabled(registry, configured.is_some());
         let Some((trusted, rules)) = configured else {
-            let address = http.ip();
-            if !address.to_canonical().is_loopback() {
-                let reason =
-                    format!("must not be `off` with BIND_ADDRESS={address}: other machines can reach it");
-                return Err(ConfigError::Invalid { variable: "AUTH", reason });
-            }
+            config.check_address(http.ip())?;
             let local = Local::new(Metrics::register(registry).counter(Reason::NotLocal));
             return Ok((Self::Off(Arc::new(local)), keep_warning().boxed()));
         };

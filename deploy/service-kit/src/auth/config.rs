@@ -1,6 +1,7 @@
 //! The `AUTH*` variables.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::config::{self, ConfigError, Vars, in_range};
+use crate::http::HttpConfig;
 
 /// `HS*` would make the key set a secret, and `none` is no signature.
 const ALGORITHMS: [(&str, Algorithm); 5] = [
@@ -111,7 +113,17 @@ impl AuthConfig {
         if config.customer_claim == config.scope_claim {
             return invalid("AUTH_SCOPE_CLAIM", "must not be the claim of AUTH_CUSTOMER_CLAIM");
         }
+        // With the other variables, so that nothing has begun.
+        config.check_address(HttpConfig::from_vars(vars)?.ip())?;
         Ok(config)
+    }
+
+    /// Only programs on this machine may reach an API without tokens.
+    pub(super) fn check_address(&self, address: IpAddr) -> Result<(), ConfigError> {
+        if self.trusted.is_some() || address.to_canonical().is_loopback() {
+            return Ok(());
+        }
+        invalid("AUTH", format!("must not be `off` with BIND_ADDRESS={address}: other machines can reach it"))
     }
 }
 

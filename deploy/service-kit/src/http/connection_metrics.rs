@@ -13,6 +13,7 @@ pub(super) struct ConnectionMetrics {
     slow_head: Counter,
     large_head: Counter,
     unread_body: Counter,
+    malformed: Counter,
 }
 
 /// Why the server ended a connection.
@@ -22,8 +23,10 @@ pub(super) enum Cut {
     Idle,
     /// A head took too long.
     SlowHead,
-    /// A head is too large.
+    /// A head is too large, or has too many fields.
     LargeHead,
+    /// A head cannot be parsed.
+    Malformed,
     /// An unread body took too long.
     UnreadBody,
 }
@@ -49,6 +52,7 @@ impl ConnectionMetrics {
             slow_head: cut("slow_head"),
             large_head: cut("large_head"),
             unread_body: cut("unread_body"),
+            malformed: cut("malformed"),
         })
     }
 
@@ -65,6 +69,7 @@ impl OpenConnection {
         match reason {
             Cut::Idle => stats.idle.increment(1),
             Cut::LargeHead => stats.large_head.increment(1),
+            Cut::Malformed => stats.malformed.increment(1),
             Cut::SlowHead => stats.slow_head.increment(1),
             Cut::UnreadBody => stats.unread_body.increment(1),
         }

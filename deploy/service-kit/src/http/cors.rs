@@ -1,12 +1,17 @@
 //! Pages of other origins that may use the API.
 
-use actix_cors::Cors;
+use actix_cors::{Cors, CorsError};
 use actix_http::body::{BoxBody, EitherBody};
+use actix_http::{HttpMessage, Request};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
+use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::middleware::Condition;
+use actix_web::{Error, HttpResponse};
 use url::Url;
 
 use crate::config::ConfigError;
+use crate::problem::{FieldError, Problem};
 
 /// What pages may send, besides what every page may.
 const REQUEST_HEADERS: [&str; 8] = [
@@ -45,6 +50,14 @@ impl CorsOrigins {
         Ok(Self(origins.collect::<Result<_, _>>()?))
     }
 
+    /// Whether the middleware responds to this request itself: a page asks what it may send.
+    pub(super) fn is_preflight(&self, request: &Request) -> bool {
+        let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD);
+        !self.0.is_empty()
+            && request.method() == Method::OPTIONS
+            && method.is_some_and(|method| Method::from_bytes(method.as_bytes()).is_ok())
+    }
+
     /// Tokens are in a header, so cookies are never allowed.
     pub(super) fn middleware(&self) -> Condition<Cors> {
         let cors = Cors::default()
@@ -57,12 +70,29 @@ impl CorsOrigins {
     }
 }
 
-/// The body that the middleware has wrapped.
-pub(super) fn unwrap(body: EitherBody<EitherBody<BoxBody>>) -> BoxBody {
-    match body {
+/// The response that the middleware has wrapped. Where it refuses a preflight request, that is a problem.
+pub(super) fn response(response: ServiceResponse<EitherBody<EitherBody<BoxBody>>>) -> HttpResponse {
+    if let Some(refused) = response.response().error().and_then(Error::as_error::<CorsError>) {
+        return HttpResponse::from_error(problem(refused));
+    }
+    let unwrap = |_: &mut _, body| match body {
         EitherBody::Left { body: EitherBody::Left { body } | EitherBody::Right { body } }
         | EitherBody::Right { body } => body,
-    }
+    };
+    response.map_body(unwrap).into()
+}
+
+fn problem(refused: &CorsError) -> Problem {
+    let (header, detail) = match refused {
+        CorsError::MethodNotAllowed | CorsError::MissingRequestMethod | CorsError::BadRequestMethod => {
+            ("Access-Control-Request-Method", "must be a method that other pages may use")
+        }
+        CorsError::HeadersNotAllowed | CorsError::BadRequestHeaders => {
+            ("Access-Control-Request-Headers", "must name headers that other pages may send")
+        }
+        _ => ("Origin", "must be an origin whose pages may use this API"),
+    };
+    Problem::invalid_parameter(FieldError::header(header, detail))
 }
 
 fn origin(item: &str) -> Result<String, ConfigError> {

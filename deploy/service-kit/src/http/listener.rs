@@ -1,38 +1,32 @@
-//! A listener: its threads and limits, and the path of each connection and request.
+//! A listener: its threads and limits, and the path of each connection.
 
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::rc::Rc;
 use std::time::Duration;
 
-use actix_http::body::{BoxBody, EitherBody};
-use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
+use actix_http::error::{DispatchError, ParseError};
+use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_server::Server;
-use actix_service::{ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
-use actix_web::dev::{AppConfig, Service, ServiceResponse};
-use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_service::{ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service};
+use actix_web::dev::Service;
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use actix_web::web;
 use socket2::{Domain, Protocol as Transport, SockRef, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::access_log::AccessLog;
 use super::connection::Connection;
-use super::connection_metrics::ConnectionMetrics;
-use super::cors::{self, CorsOrigins};
-use super::exchange::{Exchange, ResponseBody};
+use super::connection_metrics::{ConnectionMetrics, Cut};
+use super::cors::CorsOrigins;
 use super::heartbeat::Heartbeats;
 use super::in_flight::{InFlight, MaxInFlight};
 use super::limits::Limits;
-use super::refusal::refusal;
 use super::request_metrics::RequestMetrics;
+use super::request_path::{RequestPath, request_services};
 use super::shared_stream::SharedStream;
 use super::stream::TimedStream;
-use crate::auth::guard as auth_guard;
-use crate::problem::Problem;
-use crate::request_id;
+use crate::auth::Authenticator;
 
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 1_024;
@@ -56,6 +50,8 @@ pub(super) struct Listener {
     pub(super) access_log: AccessLog,
     pub(super) in_flight: MaxInFlight,
     pub(super) cors: CorsOrigins,
+    /// `None` if everybody may use it.
+    pub(super) authenticator: Option<Authenticator>,
     /// Once it is cancelled, each response ends its connection.
     pub(super) closing: CancellationToken,
     pub(super) heartbeats: Heartbeats,
@@ -78,7 +74,9 @@ impl Listener {
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
         let Self { socket, workers, max_connections, limits, drain_limit_s, .. } = self;
-        let Self { metrics, requests, access_log, in_flight, cors, closing, heartbeats, .. } = self;
+        let Self {
+            metrics, requests, access_log, in_flight, cors, authenticator, closing, heartbeats, ..
+        } = self;
         let address = socket.local_addr()?;
         let builder = Server::build()
             .workers(workers)
@@ -89,6 +87,18 @@ impl Listener {
         let on_each_thread = move || {
             heartbeats.beat_on_this_thread();
             let draining = draining.clone();
+            let (service, expect) = request_services(
+                routes.clone(),
+                RequestPath {
+                    // One token per thread: a token is a lock.
+                    closing: closing.child_token(),
+                    in_flight: InFlight::new(in_flight.clone()),
+                    access_log,
+                    metrics: requests.clone().map(RequestMetrics::on_this_thread),
+                    cors: cors.clone(),
+                    authenticator: authenticator.clone(),
+                },
+            );
             // The stream has the deadlines: those of the server would set a timer for each request.
             let http = HttpService::build()
                 .graceful_shutdown_signal(move || {
@@ -102,15 +112,8 @@ impl Listener {
                 .on_connect_ext(|stream: &ClientStream, data| {
                     data.insert(stream.connection());
                 })
-                // One token per thread: a token is a lock.
-                .finish(request_service(
-                    routes.clone(),
-                    closing.child_token(),
-                    in_flight.clone(),
-                    requests.clone(),
-                    access_log,
-                    &cors,
-                ));
+                .expect(expect)
+                .finish(service);
             let serve_connection = apply_fn_factory(http, |connection: Accepted, http| {
                 let stream = connection.0.clone();
                 close_after(Service::<Accepted>::call(http, connection), stream)
@@ -134,67 +137,15 @@ fn accept_service(
     })
 }
 
-/// Routes each request within its [`Exchange`]. Every response has the id of its request.
-fn request_service<F>(
-    routes: F,
-    closing: CancellationToken,
-    max_in_flight: MaxInFlight,
-    metrics: Option<RequestMetrics>,
-    access_log: AccessLog,
-    cors: &CorsOrigins,
-) -> impl ServiceFactory<
-    Request,
-    Config = (),
-    Response = Response<ResponseBody>,
-    Error = actix_web::Error,
-    InitError = (),
-> + use<F>
-where
-    F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
-{
-    let (in_flight, metrics) =
-        (InFlight::new(max_in_flight), metrics.map(|metrics| Rc::new(metrics.on_this_thread())));
-    let app = App::new().wrap(cors.middleware()).configure(routes).default_service(web::to(no_such_resource));
-    apply_fn_factory(map_config(app, |()| AppConfig::default()), move |request, app| {
-        let mut request: Request = request;
-        let request_id = request_id::assign(&mut request);
-        let (exchange, request) = Exchange::begin(request, access_log, request_id.clone());
-        let (closing, metrics) = (closing.clone(), metrics.clone());
-        let refused = refusal(&request).map_or_else(|| exchange.begin_work(&in_flight), Err);
-        let handling = refused.map(|()| Service::<Request>::call(app, request));
-        async move {
-            let response = match handling {
-                Ok(handling) => handling.await.map_or_else(HttpResponse::from_error, unwrap_cors),
-                Err(problem) => HttpResponse::from_error(problem),
-            };
-            let response = Response::from(with_instance(response, &request_id));
-            let mut response = exchange.end(response, &closing, metrics.as_deref());
-            response.headers_mut().insert(request_id::X_REQUEST_ID.clone(), request_id);
-            response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            Ok(response)
-        }
-    })
-}
-
-/// A problem document names the request.
-fn with_instance(response: HttpResponse, request_id: &HeaderValue) -> HttpResponse {
-    let problem = response.error().and_then(|error| error.as_error::<Problem>());
-    match problem.map(|problem| problem.document(request_id.to_str().unwrap_or_default())) {
-        Some(document) => response.set_body(BoxBody::new(document)),
-        None => response,
-    }
-}
-
-fn unwrap_cors(response: ServiceResponse<EitherBody<EitherBody<BoxBody>>>) -> HttpResponse {
-    response.map_body(|_, body| cors::unwrap(body)).into()
-}
-
 /// Closes `stream` when the server has finished with it.
 async fn close_after(
     serving: impl Future<Output = Result<(), DispatchError>>,
     stream: ClientStream,
 ) -> Result<(), DispatchError> {
     let ended = serving.await;
+    if let Some(reason) = ended.as_ref().err().and_then(not_parsed) {
+        stream.connection().count_cut(reason);
+    }
     // The server responds to a malformed head or body and drops the stream. Without this close, a client that still
     // sends would lose the response.
     if matches!(ended, Ok(()) | Err(DispatchError::Parse(_))) {
@@ -203,9 +154,13 @@ async fn close_after(
     ended
 }
 
-async fn no_such_resource(request: HttpRequest) -> Result<&'static str, Problem> {
-    auth_guard::check_open(request.app_data(), &request)?;
-    Err(Problem::no_such_resource())
+/// Why the server could not parse a head, if that ended the connection.
+fn not_parsed(error: &DispatchError) -> Option<Cut> {
+    match error {
+        DispatchError::Parse(ParseError::TooLarge) => Some(Cut::LargeHead),
+        DispatchError::Parse(_) => Some(Cut::Malformed),
+        _ => None,
+    }
 }
 
 /// Without this limit the server waits forever to send the rest of a response.

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use actix_http::{HttpMessage, Request};
 use actix_web::http::header::UPGRADE;
 
+use super::request_path::SECURITY_HEADERS;
 use crate::problem::{FieldError, HEAD_TOO_LARGE, HEAD_TOO_SLOW, Problem, ProblemType};
 
 /// The problem with this request, if it must not reach a handler.
@@ -32,9 +33,10 @@ pub(super) static TOO_LARGE: LazyLock<Vec<u8>> =
 
 fn bare_response(status: &str, problem: ProblemType) -> Vec<u8> {
     let body = serde_json::to_string(&problem.with(problem.when)).unwrap_or_default();
-    let head = format!(
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
-    );
+    let mut head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\n");
+    for (name, value) in SECURITY_HEADERS {
+        head.extend([name.as_str(), ": ", value, "\r\n"]);
+    }
     let length = body.len();
     format!("{head}content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
@@ -49,8 +51,11 @@ mod tests {
     fn a_bare_response_is_not_stored_and_its_type_is_not_guessed() {
         for response in [&*TOO_SLOW, &*TOO_LARGE] {
             let response = String::from_utf8(response.clone()).unwrap();
-            for header in ["cache-control: no-store\r\n", "x-content-type-options: nosniff\r\n"] {
-                assert!(response.contains(header), "{header:?} is not in {response}");
+            for header in
+                ["cache-control: no-store", "x-content-type-options: nosniff", "referrer-policy: no-referrer"]
+            {
+                let header = format!("\r\n{header}\r\n");
+                assert!(response.contains(&header), "{header:?} is not in {response}");
             }
         }
     }

@@ -104,8 +104,12 @@ impl FairShares {
 
     /// Counts a request with a valid token.
     pub(crate) fn admit(&self, subject: Subject) -> Result<(), OverShare> {
-        let share = if subject.is_service { Share::Service } else { Share::Subject };
-        self.check(self.caller(subject).rate.admits(subject.key), share)
+        self.check(self.caller(subject).rate.admits(subject.key), subject.share())
+    }
+
+    /// Whether a request with a valid token would be admitted. Counts only a refusal.
+    pub(crate) fn may_admit(&self, subject: Subject) -> Result<(), OverShare> {
+        self.check(self.caller(subject).rate.would_admit(subject.key), subject.share())
     }
 
     /// Counts a request without a valid token.
@@ -180,6 +184,12 @@ impl FairShares {
             tracing::info!(times, reason = share.label(), "a caller is over its share");
         }
         OverShare(share)
+    }
+}
+
+impl Subject {
+    fn share(self) -> Share {
+        if self.is_service { Share::Service } else { Share::Subject }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The dashboard: a page for people who talk to customers. It uses only the public API.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
 use service_kit::auth::Access;
 use service_kit::resource::get_resource;
@@ -53,7 +53,6 @@ fn respond(content_type: &'static str, text: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, content_type))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
         // Page and scripts fit together only in one version of the binary.
         .insert_header((CACHE_CONTROL, "no-cache"))
         .body(text)

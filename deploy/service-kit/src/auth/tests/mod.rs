@@ -1,6 +1,8 @@
 //! Tests of authentication with real keys, and what they share.
 
+mod addresses;
 mod authenticator;
+mod expectation;
 mod key_server;
 mod refusals;
 mod served;

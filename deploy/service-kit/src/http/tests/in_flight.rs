@@ -12,6 +12,21 @@ const MAX_IN_FLIGHT: usize = 4;
 /// Requests that may end.
 static RELEASED: Semaphore = Semaphore::const_new(0);
 
+impl TestServer {
+    pub(super) async fn metrics(&self) -> String {
+        let metrics = actix_web::body::to_bytes(self.registry.response().into_body()).await.unwrap();
+        String::from_utf8(metrics.to_vec()).unwrap()
+    }
+
+    pub(super) async fn until_one_is_in_flight(&self) {
+        let start = Instant::now();
+        while !self.metrics().await.contains("orders_http_in_flight_requests{listener=\"test\"} 1\n") {
+            assert!(start.elapsed() < Duration::from_secs(30), "{}", self.metrics().await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 fn routes(app: &mut web::ServiceConfig) {
     let hang = || async {
         // Never closed.
@@ -75,9 +90,7 @@ async fn requests_beyond_the_maximum_get_503_until_others_end_and_streams_and_wa
     assert!(refused.contains("/problems/unavailable") && refused.contains("x-request-id: "), "{refused}");
     RELEASED.add_permits(1);
     until_text_is(&server, "200").await;
-    let metrics = server.registry.response().into_body();
-    let metrics = actix_web::body::to_bytes(metrics).await.unwrap();
-    let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+    let metrics = server.metrics().await;
     let refused = "orders_http_in_flight_refused_total{listener=\"test\"} ";
     let count = metrics.lines().find_map(|line| line.strip_prefix(refused)).unwrap();
     assert_ne!(count, "0");

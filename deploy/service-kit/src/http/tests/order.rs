@@ -96,3 +96,12 @@ async fn a_client_that_expects_100_continue_gets_it() {
     assert!(response.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK"), "{response}");
     assert!(response.contains("\r\n\r\n2 bytesHTTP/1.1 200 OK"), "{response}");
 }
+
+#[tokio::test]
+async fn a_client_with_a_large_unread_body_can_read_its_response() {
+    let server = start();
+    let body = "x".repeat(500_000);
+    let request = format!("POST /unread HTTP/1.1\r\nhost: x\r\ncontent-length: 600000\r\n\r\n{body}");
+    let (response, _) = talk(server.address, &[&request], true).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK") && response.ends_with("text"), "{response}");
+}
