@@ -11,6 +11,8 @@ pub(super) const DEFAULT_LIMIT: usize = 100;
 /// The highest `limit`.
 pub(super) const MAX_LIMIT: usize = 1_000;
 
+const NAMES: [&str; 3] = ["after", "limit", "kind"];
+
 /// Where a client starts to read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum After {
@@ -36,8 +38,11 @@ impl FeedQuery {
     pub(super) fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
         let (mut query, mut errors) = (Self::default(), Vec::new());
         for (name, value) in pairs {
-            if let Err(detail) = query.set(name, value) {
-                errors.push(FieldError::parameter(name, detail));
+            // Each once: all unknown parameters are the same error.
+            if let Err(error) = query.set(name, value)
+                && !errors.contains(&error)
+            {
+                errors.push(error);
             }
             if errors.len() == MAX_ERRORS {
                 break;
@@ -46,13 +51,14 @@ impl FeedQuery {
         if errors.is_empty() { Ok(query) } else { Err(Problem::invalid_parameters(errors)) }
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "after" => once(&mut self.after, after(value)?),
-            "limit" => once(&mut self.limit, limit(value)?),
+    fn set(&mut self, name: &str, value: &str) -> Result<(), FieldError> {
+        let set = match name {
+            "after" => once(&mut self.after, after(value)),
+            "limit" => once(&mut self.limit, limit(value)),
             "kind" => self.kinds.insert(value).map_err(|error| error.to_string()),
-            _ => Err("is not a parameter of this resource".to_owned()),
-        }
+            _ => return Err(FieldError::unknown_parameter(&NAMES)),
+        };
+        set.map_err(|detail| FieldError::parameter(name, detail))
     }
 
     pub(super) fn after(&self) -> After {
@@ -64,8 +70,8 @@ impl FeedQuery {
     }
 }
 
-fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
-    match slot.replace(value) {
+fn once<T>(slot: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
+    match slot.replace(value?) {
         None => Ok(()),
         Some(_) => Err("must be given once".to_owned()),
     }
@@ -117,7 +123,12 @@ mod tests {
         let problem = serde_json::to_value(parse(&wrong).unwrap_err()).unwrap();
         let errors = problem["errors"].as_array().unwrap();
         let named: Vec<_> = errors.iter().map(|error| error["parameter"].as_str().unwrap()).collect();
-        assert_eq!(named, wrong.map(|(name, _)| name));
+        assert_eq!(named, ["limit", "kind", "after", "?"]);
+        for name in NAMES {
+            assert!(errors[3]["detail"].as_str().unwrap().contains(name), "{problem}");
+            let error = FeedQuery::default().set(name, "").err();
+            assert_ne!(error, Some(FieldError::unknown_parameter(&NAMES)), "{name}");
+        }
         for name in ["after", "limit"] {
             let value = if name == "after" { "now" } else { "5" };
             let problem = parse(&[(name, value), (name, value)]).unwrap_err().to_string();

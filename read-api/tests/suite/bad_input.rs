@@ -21,8 +21,8 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
         ("/customers/alice/orders?limit=ten", "limit"),
         ("/customers/alice/orders?limit=", "limit"),
         ("/customers/alice/orders?limit=5&limit=6", "limit"),
-        ("/customers/alice/orders?Limit=5", "Limit"),
-        ("/customers/alice/orders?limit=5&page=2", "page"),
+        ("/customers/alice/orders?Limit=5", "?"),
+        ("/customers/alice/orders?limit=5&page=2", "?"),
         ("/customers/alice/orders?status=Paid", "status"),
         ("/customers/alice/orders?status=", "status"),
         ("/customers/alice/orders?status=paid,shipped", "status"),
@@ -47,35 +47,35 @@ async fn a_parameter_that_breaks_a_rule_is_400_and_named() -> Result<()> {
         ("/customers/alice/orders?after=00000000-0000-0000-0000-00000000000g:1", "after"),
         ("/customers/alice/orders?after=00000000-0000-0000-0000-000000000001:1:1", "after"),
         (after_twice, "after"),
-        ("/customers/alice/orders/stream?after=00000000-0000-0000-0000-000000000001:1", "after"),
+        ("/customers/alice/orders/stream?after=00000000-0000-0000-0000-000000000001:1", "?"),
         ("/customers/alice/orders?limit=%FF", "limit"),
         ("/customers/alice/orders?limit=%", "limit"),
         ("/customers/alice/orders?limit", "limit"),
         ("/customers/alice/orders?status=%zz", "status"),
         ("/customers/alice/orders?%6Cimit=0", "limit"),
-        ("/customers/alice/orders?%FF=1", "\u{fffd}"),
-        ("/customers/alice/orders?=1", ""),
+        ("/customers/alice/orders?%FF=1", "?"),
+        ("/customers/alice/orders?=1", "?"),
         ("/customers/%FF/orders", "customer_id"),
         ("/customers/%FF/orders/stream", "customer_id"),
-        ("/customers/alice/orders/stream?%FF", "\u{fffd}"),
+        ("/customers/alice/orders/stream?%FF", "?"),
         ("/orders/%FF", "order_id"),
         ("/customers/a%00b/orders", "customer_id"),
         ("/customers/a%0Ab/orders", "customer_id"),
         (&too_long, "customer_id"),
         ("/customers/a%00b/orders/stream", "customer_id"),
-        ("/customers/alice/orders/stream?limit=5", "limit"),
+        ("/customers/alice/orders/stream?limit=5", "?"),
         ("/customers/alice/orders/stream?last_event_id=1&last_event_id=1", "last_event_id"),
         ("/orders?limit=0", "limit"),
         ("/orders?status=lost", "status"),
         ("/orders?placed_from=2026-11-23", "placed_from"),
         ("/orders?placed_to=yesterday", "placed_to"),
         ("/orders?cursor=abc", "cursor"),
-        ("/orders?customer_id=alice", "customer_id"),
+        ("/orders?customer_id=alice", "?"),
         ("/orders?after=1:1", "after"),
         ("/orders/1", "order_id"),
         ("/orders/00000000-0000-0000-0000-00000000000g", "order_id"),
         ("/orders/%00", "order_id"),
-        ("/orders/00000000-0000-0000-0000-000000000001?min_verison=2", "min_verison"),
+        ("/orders/00000000-0000-0000-0000-000000000001?min_verison=2", "?"),
         ("/orders/00000000-0000-0000-0000-000000000001?min_version=0", "min_version"),
         ("/orders/00000000-0000-0000-0000-000000000001?min_version=99999999999", "min_version"),
         ("/orders/00000000-0000-0000-0000-000000000001?min_version=1&min_version=1", "min_version"),
@@ -97,8 +97,8 @@ async fn all_wrong_parameters_are_reported_together() -> Result<()> {
     let problem =
         problem(api.get("/customers/alice/orders?limit=0&status=new&placed_to=now&page=2").await?).await?;
     let named = problem["errors"].as_array().into_iter().flatten().map(|error| error["parameter"].clone());
-    assert_eq!(named.collect::<Vec<_>>(), ["limit", "status", "placed_to", "page"]);
-    assert_eq!(problem["detail"], "`limit`, `status`, `placed_to`, `page` are invalid; see `errors`.");
+    assert_eq!(named.collect::<Vec<_>>(), ["limit", "status", "placed_to", "?"]);
+    assert_eq!(problem["detail"], "`limit`, `status`, `placed_to`, `?` are invalid; see `errors`.");
     Ok(())
 }
 

@@ -192,7 +192,7 @@ async fn faults_of_structure_and_of_value_are_reported_together() -> Result<()> 
         "/order_id",
         "/customer_id",
         "/currency",
-        "/items/0/gift",
+        "/items/0/?",
         "/items/0/sku",
         "/items/0/quantity",
         "/items/1/sku",
@@ -235,9 +235,38 @@ async fn a_value_of_the_wrong_type_is_400_with_a_pointer_to_it() -> Result<()> {
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{pointer} = {value}");
         let problem = problem(response).await?;
         assert_eq!(problem["type"], "/problems/malformed-body");
-        assert_eq!(pointers(&problem), [pointer], "{problem}");
+        assert_eq!(pointers(&problem), [pointer.replace("surprise", "?")], "{problem}");
     }
     assert_eq!(api.stored().await?, (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_problem_repeats_neither_a_value_nor_an_unknown_name() -> Result<()> {
+    let api = Api::start().await?;
+    let secret = "4711088123";
+    let values = [
+        json!(format!("{secret}\n")),
+        json!(4_711_088_123_u64),
+        json!(4_711.088_123),
+        json!(-4_711_088_123_i64),
+    ];
+    for field in ["order_id", "customer_id", "currency", "items", "items/0/sku", "items/0/quantity"] {
+        for value in &values {
+            let body = with(&format!("/{field}"), value.clone());
+            let response = api.place(&body).await?;
+            assert!(response.status().is_client_error(), "{body}");
+            let text = response.text().await?;
+            assert!(!text.contains("4711"), "{body}: {text}");
+        }
+    }
+    for (pointer, fields) in [("", "order_id, customer_id"), ("/items/1", "sku, quantity, price_cents")] {
+        let body = with(&format!("{pointer}/{secret}"), json!(true));
+        let problem = problem_of(&api, &body).await?;
+        assert_eq!(pointers(&problem), [format!("{pointer}/?")], "{problem}");
+        let text = problem.to_string();
+        assert!(!text.contains("4711") && text.contains(fields), "{text}");
+    }
     Ok(())
 }
 

@@ -29,7 +29,7 @@ async fn a_wrong_parameter_is_named() -> Result<()> {
         ("limit=0".to_owned(), "limit"),
         ("limit=1001".to_owned(), "limit"),
         ("kind=order_lost".to_owned(), "kind"),
-        ("kinds=order_paid".to_owned(), "kinds"),
+        ("kinds=order_paid".to_owned(), "?"),
     ] {
         for seconds in [0, 1] {
             let problem = problem(feed.get(&query, seconds).await?, StatusCode::BAD_REQUEST).await?;

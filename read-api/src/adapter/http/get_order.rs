@@ -81,7 +81,7 @@ fn min_version(query: &[(String, String)]) -> Result<Option<i32>, Problem> {
     let mut min_version = None;
     for (name, value) in query {
         if name != "min_version" {
-            return Err(problems::unknown_parameter(name));
+            return Err(problems::unknown_parameter(&["min_version"]));
         }
         let number = digits(value).filter(|number| *number >= 1);
         let detail = || format!("must be a whole number from 1 to {}", i32::MAX);

@@ -20,6 +20,8 @@ pub(super) const EXAMPLE_AFTER: &str = "0193a0c0-5f6e-7c1a-9d7e-000000000003:2";
 /// The maximum number of orders on a page.
 pub(super) const MAX_LIMIT: u8 = 100;
 
+const NAMES: [&str; 6] = ["limit", "status", "placed_from", "placed_to", "cursor", "after"];
+
 /// The parameters of a list, checked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ListQuery {
@@ -35,8 +37,11 @@ impl ListQuery {
     pub(super) fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
         let (mut query, mut errors) = (Self::default(), Vec::new());
         for (name, value) in pairs {
-            if let Err(detail) = query.set(name, value) {
-                errors.push(FieldError::parameter(name, detail));
+            // Each once: all unknown parameters are the same error.
+            if let Err(error) = query.set(name, value)
+                && !errors.contains(&error)
+            {
+                errors.push(error);
             }
             if errors.len() == MAX_ERRORS {
                 break;
@@ -56,19 +61,19 @@ impl ListQuery {
         Ok(query)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "limit" => once(&mut self.limit, limit(value)?),
-            "status" => {
-                self.filter.statuses.insert(status(value)?);
-                Ok(())
-            }
-            "placed_from" => once(&mut self.filter.placed_from, time(value)?),
-            "placed_to" => once(&mut self.filter.placed_to, time(value)?),
-            "cursor" => once(&mut self.cursor, value.to_owned()),
-            "after" => once(&mut self.after, order_version(value)?),
-            _ => Err("is not a parameter of this resource".to_owned()),
-        }
+    fn set(&mut self, name: &str, value: &str) -> Result<(), FieldError> {
+        let set = match name {
+            "limit" => once(&mut self.limit, limit(value)),
+            "status" => status(value).map(|status| {
+                self.filter.statuses.insert(status);
+            }),
+            "placed_from" => once(&mut self.filter.placed_from, time(value)),
+            "placed_to" => once(&mut self.filter.placed_to, time(value)),
+            "cursor" => once(&mut self.cursor, Ok(value.to_owned())),
+            "after" => once(&mut self.after, order_version(value)),
+            _ => return Err(FieldError::unknown_parameter(&NAMES)),
+        };
+        set.map_err(|detail| FieldError::parameter(name, detail))
     }
 
     pub(super) fn limit(&self) -> u8 {
@@ -113,8 +118,8 @@ impl ListQuery {
     }
 }
 
-fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
-    match slot.replace(value) {
+fn once<T>(slot: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
+    match slot.replace(value?) {
         None => Ok(()),
         Some(_) => Err("must be given once".to_owned()),
     }
@@ -205,6 +210,12 @@ mod tests {
         let problem = serde_json::to_value(problem).unwrap();
         let named: Vec<_> =
             problem["errors"].as_array().unwrap().iter().map(|error| &error["parameter"]).collect();
-        assert_eq!(named, ["limit", "status", "placed_to", "sort"]);
+        assert_eq!(named, ["limit", "status", "placed_to", "?"]);
+        let detail = problem["errors"][3]["detail"].as_str().unwrap();
+        for name in NAMES {
+            assert!(detail.contains(name), "{detail}");
+            let error = ListQuery::default().set(name, "").err();
+            assert_ne!(error, Some(FieldError::unknown_parameter(&NAMES)), "{name}");
+        }
     }
 }

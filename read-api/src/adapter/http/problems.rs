@@ -78,8 +78,8 @@ pub(super) fn invalid_parameter(name: &str, detail: impl Into<String>) -> Proble
 }
 
 /// A misspelt parameter must not be ignored: the client would get the wrong list.
-pub(super) fn unknown_parameter(name: &str) -> Problem {
-    invalid_parameter(name, "is not a parameter of this resource")
+pub(super) fn unknown_parameter(known: &[&str]) -> Problem {
+    Problem::invalid_parameter(FieldError::unknown_parameter(known))
 }
 
 pub(super) fn no_such_order() -> Problem {

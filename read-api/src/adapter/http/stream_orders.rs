@@ -97,7 +97,7 @@ fn last_event_id(request: &HttpRequest, query: &[(String, String)]) -> Result<Op
     let mut last = None;
     for (name, value) in query {
         if name != "last_event_id" {
-            return Err(problems::unknown_parameter(name));
+            return Err(problems::unknown_parameter(&["last_event_id"]));
         }
         if last.replace(value.as_str()).is_some() {
             return Err(problems::invalid_parameter(name, "must be given once"));

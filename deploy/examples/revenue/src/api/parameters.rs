@@ -29,11 +29,10 @@ pub(super) struct MonthAndCurrency {
 impl Parameters<MonthAndCurrency> {
     /// `by`, `limit` and `after`. All wrong parameters are reported together.
     pub(super) fn of_revenue(pairs: &[(String, String)]) -> Result<Self, Problem> {
-        Self::parse(pairs, |query, name, value| match name {
+        Self::parse(pairs, &["by", "limit", "after"], |query, name, value| match name {
             "by" if value == "month" => once(&mut query.by, ()),
             "by" => Err("must be month".to_owned()),
-            "after" => once(&mut query.after, month_and_currency(value)?),
-            _ => Err(UNKNOWN.to_owned()),
+            _ => once(&mut query.after, month_and_currency(value)?),
         })
     }
 }
@@ -41,29 +40,32 @@ impl Parameters<MonthAndCurrency> {
 impl Parameters<String> {
     /// `limit` and `after`.
     pub(super) fn of_skus(pairs: &[(String, String)]) -> Result<Self, Problem> {
-        Self::parse(pairs, |query, name, value| match name {
-            "after" => once(&mut query.after, sku(value)?),
-            _ => Err(UNKNOWN.to_owned()),
-        })
+        Self::parse(pairs, &["limit", "after"], |query, _, value| once(&mut query.after, sku(value)?))
     }
 }
 
-const UNKNOWN: &str = "is not a parameter of this resource";
-
 impl<After> Parameters<After> {
+    /// `set` is called for the names of `known`, besides `limit`.
     fn parse(
         pairs: &[(String, String)],
+        known: &[&str],
         set: impl Fn(&mut Self, &str, &str) -> Result<(), String>,
     ) -> Result<Self, Problem> {
         let mut query = Self { by: None, limit: None, after: None };
         let mut errors = Vec::new();
         for (name, value) in pairs {
             let is_set = match name.as_str() {
-                "limit" => limit(value).and_then(|limit| once(&mut query.limit, limit)),
-                name => set(&mut query, name, value),
+                name if !known.contains(&name) => Err(FieldError::unknown_parameter(known)),
+                "limit" => limit(value)
+                    .and_then(|limit| once(&mut query.limit, limit))
+                    .map_err(|detail| FieldError::parameter(name, detail)),
+                name => set(&mut query, name, value).map_err(|detail| FieldError::parameter(name, detail)),
             };
-            if let Err(detail) = is_set {
-                errors.push(FieldError::parameter(name, detail));
+            // Each once: all unknown parameters are the same error.
+            if let Err(error) = is_set
+                && !errors.contains(&error)
+            {
+                errors.push(error);
             }
         }
         if errors.is_empty() { Ok(query) } else { Err(Problem::invalid_parameters(errors)) }
@@ -147,7 +149,7 @@ mod tests {
         let problem = serde_json::to_value(problem).unwrap();
         let named: Vec<_> =
             problem["errors"].as_array().unwrap().iter().map(|error| &error["parameter"]).collect();
-        assert_eq!(named, ["by", "limit", "after", "month"]);
+        assert_eq!(named, ["by", "limit", "after", "?"]);
         for limit in ["1001", "-1", "+1", "", "x", "99999999999999999999"] {
             assert!(Parameters::of_skus(&pairs(&[("limit", limit)])).is_err(), "{limit}");
         }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use service_kit::problem::FieldError;
 
 use super::Faults;
 
@@ -21,7 +22,7 @@ pub(in super::super) struct ObjectReader<'a> {
 }
 
 impl<'a> ObjectReader<'a> {
-    /// The object at `pointer`, or `None` and a fault. A field outside `known` is a fault too.
+    /// The object at `pointer`, or `None` and a fault. A field outside `known` is a fault too, one for all of them.
     pub(in super::super) fn new(
         pointer: String,
         value: &'a Value,
@@ -32,8 +33,8 @@ impl<'a> ObjectReader<'a> {
             faults.add(&pointer, "must be an object");
             return None;
         };
-        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            faults.add(&format!("{pointer}/{}", escaped(name)), "is not a field of this object");
+        if fields.keys().any(|name| !known.contains(&name.as_str())) {
+            faults.push(FieldError::unknown_field(&pointer, known));
         }
         Some(Self { fields, pointer })
     }
@@ -100,11 +101,6 @@ fn without_value(error: &str) -> String {
     let Some((found, expected)) = error.rsplit_once(", expected ") else { return error.to_owned() };
     let (kind, _value) = found.split_once(['"', '`']).unwrap_or((found, ""));
     format!("{}, expected {expected}", kind.trim_end())
-}
-
-/// A name as a part of a JSON pointer (RFC 6901, 3).
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

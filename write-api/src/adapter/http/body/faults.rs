@@ -9,7 +9,8 @@ use service_kit::problem::{FieldError, MAX_ERRORS};
 pub(in super::super) struct Faults(Vec<FieldError>);
 
 impl Faults {
-    fn push(&mut self, fault: FieldError) {
+    /// Adds a fault, unless there are [`MAX_ERRORS`].
+    pub(super) fn push(&mut self, fault: FieldError) {
         if self.0.len() < MAX_ERRORS {
             self.0.push(fault);
         }
