@@ -1,6 +1,5 @@
 //! One caller that sends too much takes nothing of the others, at a real read-api.
 
-use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,16 +9,13 @@ use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::test_database::TestDatabase;
 use testkit::tokens::{Role, TokenIssuer};
 use testkit::wait;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// Small, so that ten times as much is little for the machine.
 const PER_S: u64 = 20;
 
-/// Time that the machine may take by itself.
+/// Time that the machine may take by itself. So the test shows that no request of the other subject is refused or
+/// stalls; the `auth` benchmark is for what a request costs.
 const NOISE: Duration = Duration::from_millis(250);
-
-const MIB: u64 = 1024 * 1024;
 
 #[derive(Default)]
 struct Counts {
@@ -27,8 +23,8 @@ struct Counts {
     refused: AtomicU64,
 }
 
-struct Scene {
-    read: Service,
+pub(crate) struct Scene {
+    pub(crate) read: Service,
     issuer: TokenIssuer,
     client: Client,
     _database: TestDatabase,
@@ -36,7 +32,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start(vars: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) async fn start(vars: &[(&str, &str)]) -> Result<Self> {
         let kind = ServiceKind::ReadApi;
         let (database, dir) = (TestDatabase::create().await?, tempfile::tempdir()?);
         let issuer = TokenIssuer::new(dir.path())?;
@@ -50,12 +46,12 @@ impl Scene {
         Ok(Self { read, issuer, client: Client::new(), _database: database, _dir: dir })
     }
 
-    fn token(&self, customer: &str) -> Result<String> {
+    pub(crate) fn token(&self, customer: &str) -> Result<String> {
         Ok(self.issuer.token_of(Role::Customer(customer))?)
     }
 
     /// A request for the customer's own list or stream.
-    async fn get(&self, customer: &str, token: &str, path: &str) -> Result<Response> {
+    pub(crate) async fn get(&self, customer: &str, token: &str, path: &str) -> Result<Response> {
         let url = format!("{}/customers/{customer}/orders{path}", self.read.url());
         Ok(self.client.get(url).bearer_auth(token).send().await?)
     }
@@ -73,13 +69,7 @@ impl Scene {
         Ok(line.with_context(|| format!("no {name}"))?.parse()?)
     }
 
-    fn resident_bytes(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.read.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
-    }
-
-    /// The 99th percentile of this customer's requests, at half of its rate. None of them is refused.
+    /// The slowest of this customer's requests, at half of its rate. None of them is refused.
     async fn at_half_of_its_share(&self, customer: &str) -> Result<Duration> {
         let token = self.token(customer)?;
         let mut times = Vec::new();
@@ -124,7 +114,7 @@ impl Scene {
     }
 }
 
-fn is_at_most_double(alone: Duration, beside: Duration) -> bool {
+fn is_not_stalled(alone: Duration, beside: Duration) -> bool {
     beside <= 2 * alone.max(NOISE)
 }
 
@@ -137,7 +127,7 @@ async fn a_subject_at_ten_times_its_share_takes_nothing_from_another_at_half_of_
     let mut measured: Vec<[Duration; 2]> = Vec::new();
     let mut all_refused = 0;
     while measured.len() < 3
-        && !measured.last().is_some_and(|[alone, beside]| is_at_most_double(*alone, *beside))
+        && !measured.last().is_some_and(|[alone, beside]| is_not_stalled(*alone, *beside))
     {
         let alone = scene.at_half_of_its_share("bob").await?;
         let counts = Counts::default();
@@ -152,10 +142,7 @@ async fn a_subject_at_ten_times_its_share_takes_nothing_from_another_at_half_of_
         all_refused += refused;
         measured.push([alone, beside]);
     }
-    assert!(
-        measured.last().is_some_and(|[alone, beside]| is_at_most_double(*alone, *beside)),
-        "{measured:?}"
-    );
+    assert!(measured.last().is_some_and(|[alone, beside]| is_not_stalled(*alone, *beside)), "{measured:?}");
     assert!(scene.metric(r#"orders_rate_limited_total{reason="subject"}"#).await? >= all_refused);
     Ok(())
 }
@@ -204,41 +191,5 @@ async fn one_subject_cannot_take_all_waits() -> Result<()> {
         if status.is_err() { Ok(()) } else { Err(format!("{status:?}")) }
     })
     .await?;
-    Ok(())
-}
-
-/// Sends that many requests, each with another token from another address. Returns how many got a 401 and a 429.
-async fn send_bad_tokens(url: &str, connection: u32, requests: u32) -> Result<[usize; 2]> {
-    let (mut reader, mut writer) = TcpStream::connect(url.trim_start_matches("http://")).await?.into_split();
-    let sending = async {
-        for number in 0..requests {
-            let close = if number + 1 == requests { "connection: close\r\n" } else { "" };
-            let from = format!("x-forwarded-for: 198.{connection}.{}.{}", number / 250, number % 250);
-            let token = format!("authorization: Bearer e30.{connection}.{number}");
-            let request = format!("GET /orders HTTP/1.1\r\nhost: x\r\n{close}{from}\r\n{token}\r\n\r\n");
-            writer.write_all(request.as_bytes()).await?;
-        }
-        anyhow::Ok(())
-    };
-    let mut text = String::new();
-    let (sent, received) = tokio::join!(sending, reader.read_to_string(&mut text));
-    sent?;
-    received?;
-    Ok(["401", "429"].map(|status| text.matches(&format!("HTTP/1.1 {status}")).count()))
-}
-
-#[tokio::test]
-async fn random_bad_tokens_leave_the_memory_of_the_process_bounded() -> Result<()> {
-    let scene = Scene::start(&[("TRUSTED_PROXIES", "127.0.0.0/8")]).await?;
-    let token = scene.token("alice")?;
-    scene.get("alice", &token, "").await?.error_for_status()?;
-    send_bad_tokens(scene.read.url(), 99, 500).await?;
-    let before = scene.resident_bytes()?;
-    let url = scene.read.url();
-    let (one, other) = tokio::join!(send_bad_tokens(url, 1, 10_000), send_bad_tokens(url, 2, 10_000));
-    assert_eq!((one?, other?), ([10_000, 0], [10_000, 0]), "each address has a share of its own");
-    let grown = scene.resident_bytes()?.saturating_sub(before);
-    assert!(grown < 32 * MIB, "{} MiB", grown / MIB);
-    scene.get("alice", &token, "").await?.error_for_status()?;
     Ok(())
 }

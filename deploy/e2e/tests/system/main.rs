@@ -2,6 +2,7 @@
 
 mod access_log;
 mod authorisation;
+mod bad_tokens;
 mod canary;
 mod canary_receiver;
 mod descriptors;
