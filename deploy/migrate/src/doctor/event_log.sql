@@ -24,6 +24,12 @@ WHERE NOT EXISTS (
     WHERE tgrelid = 'outbox'::regclass AND tgname = 'log_deleted_events' AND tgenabled IN ('O', 'A')
 )
 UNION ALL
+SELECT DISTINCT 'error', format('a trigger of %s is disabled: references are not checked, or rows not logged',
+        tgrelid::regclass), format('ALTER TABLE %s ENABLE TRIGGER ALL', tgrelid::regclass)
+FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+WHERE relnamespace = quote_ident(current_schema())::regnamespace AND tgenabled NOT IN ('O', 'A')
+    AND tgname <> 'log_deleted_events'
+UNION ALL
 SELECT 'warning', format('the index %s is not finished: it slows writes, and no query uses it', indexrelid::regclass),
     'migrate up'
 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid

@@ -36,6 +36,21 @@ WHERE (name = 'log_statement' AND value IN ('mod', 'all'))
         )
     )
 UNION ALL
+-- Those of extensions: no rows of pg_settings until the extension is loaded.
+SELECT 'warning', format('%s is %s: the server logs what the statements contain, such as customers', name, value),
+    format('Set %s = %s.', name, safe)
+FROM (VALUES ('auto_explain.log_min_duration', '-1'), ('pgaudit.log_parameter', 'off')) AS logged (name, safe)
+CROSS JOIN LATERAL current_setting(name, true) AS value
+WHERE value NOT IN (safe, '')
+UNION ALL
+SELECT 'warning', 'ssl is off: what clients of other machines send and get, crosses the network in plaintext',
+    'Set ssl = on, with a certificate: docs/connect-to-postgresql.md says what the processes need of it.'
+FROM setting AS ssl, setting AS listen
+WHERE ssl.name = 'ssl' AND ssl.value = 'off' AND listen.name = 'listen_addresses' AND EXISTS (
+    SELECT FROM string_to_table(replace(listen.value, ' ', ''), ',') AS address
+    WHERE address !~ '^(|localhost|127[.].*|::1)$'
+)
+UNION ALL
 SELECT 'warning', 'password_encryption is md5, which is weak',
     'Set password_encryption = ''scram-sha-256'', and set the passwords again.'
 FROM setting WHERE name = 'password_encryption' AND value = 'md5'

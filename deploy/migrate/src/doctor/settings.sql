@@ -55,6 +55,9 @@ JOIN (VALUES
     ('default_transaction_isolation', '^(?!read committed$)', 'error', 'the processes rely on read committed'),
     ('default_transaction_read_only', '^(on|true|yes|1)$', 'error', 'its process has to write'),
     ('log_error_verbosity', '^(?!terse$)', 'warning', 'the server logs rows that a constraint refuses'),
-    ('log_statement', '^(mod|all)$', 'warning', 'the server logs what its statements contain')
+    ('log_statement', '^(mod|all)$', 'warning', 'the server logs what its statements contain'),
+    ('log_parameter_max_length_on_error', '^(?!0$)', 'warning', 'the server logs what its statements contain'),
+    ('auto_explain.log_min_duration', '^(?!-1$)', 'warning', 'the server logs what its statements contain'),
+    ('pgaudit.log_parameter', '^(on|true|yes|1)$', 'warning', 'the server logs what its statements contain')
 ) AS harmful (name, pattern, level, effect) USING (name)
 WHERE role <> '' AND value ~ pattern AND NOT (name = 'default_transaction_read_only' AND role ~ '^orders_read_api')

@@ -134,6 +134,30 @@ const BROKEN: &[Case] = &[
         "role orders_read_api sets log_statement to all",
         "ALTER ROLE orders_read_api RESET log_statement",
     ),
+    (
+        "ALTER ROLE orders_write_api SET log_parameter_max_length_on_error = 100",
+        "ALTER ROLE orders_write_api RESET log_parameter_max_length_on_error",
+        "settings",
+        Level::Warning,
+        "role orders_write_api sets log_parameter_max_length_on_error to 100",
+        "RESET log_parameter_max_length_on_error",
+    ),
+    (
+        "ALTER ROLE orders_write_api SET auto_explain.log_min_duration = 0",
+        "ALTER ROLE orders_write_api RESET auto_explain.log_min_duration",
+        "settings",
+        Level::Warning,
+        "role orders_write_api sets auto_explain.log_min_duration to 0",
+        "ALTER ROLE orders_write_api RESET",
+    ),
+    (
+        "ALTER ROLE orders_write_api SET pgaudit.log_parameter = on",
+        "ALTER ROLE orders_write_api RESET pgaudit.log_parameter",
+        "settings",
+        Level::Warning,
+        "role orders_write_api sets pgaudit.log_parameter to on",
+        "ALTER ROLE orders_write_api RESET",
+    ),
 ];
 
 #[tokio::test]

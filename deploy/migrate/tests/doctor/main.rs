@@ -84,6 +84,23 @@ async fn rights_by_membership() -> Result<()> {
     Ok(())
 }
 
+/// Who can become the owner may be a member of the groups. Who only inherits from one can use its privileges.
+#[tokio::test]
+async fn members_of_the_owner_are_exempt_and_those_that_inherit_are_not() -> Result<()> {
+    let owned = healthy().await?;
+    let (give, take) = ("GRANT orders_write TO orders_migrate", "REVOKE orders_write FROM orders_migrate");
+    assert_eq!(found_after(&owned, give, take).await?.findings, []);
+    let version =
+        owned.superuser.query_one("SELECT current_setting('server_version_num')::integer", &[]).await?;
+    if version.get::<_, i32>(0) >= 160_000 {
+        let give = "CREATE ROLE staff; GRANT orders_write TO staff WITH INHERIT TRUE, SET FALSE";
+        let report = found_after(&owned, give, "DROP ROLE staff").await?;
+        let found: Vec<_> = report.findings.iter().map(|one| one.finding.as_str()).collect();
+        assert_eq!(found, ["role staff has the privileges of orders_write"]);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn partitions_of_the_event_log() -> Result<()> {
     let owned = healthy().await?;

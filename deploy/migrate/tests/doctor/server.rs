@@ -117,6 +117,30 @@ const SERVER_MIGRATIONS_AND_EVENT_LOG: &[Case] = &[
         "the trigger log_deleted_events",
         "ENABLE TRIGGER",
     ),
+    (
+        "ALTER DATABASE orders SET auto_explain.log_min_duration = '100ms'",
+        "ALTER DATABASE orders RESET auto_explain.log_min_duration",
+        "server",
+        Level::Warning,
+        "auto_explain.log_min_duration is 100ms",
+        "Set auto_explain.log_min_duration = -1",
+    ),
+    (
+        "ALTER DATABASE orders SET pgaudit.log_parameter = on",
+        "ALTER DATABASE orders RESET pgaudit.log_parameter",
+        "server",
+        Level::Warning,
+        "pgaudit.log_parameter is on",
+        "Set pgaudit.log_parameter = off",
+    ),
+    (
+        "ALTER TABLE deliveries DISABLE TRIGGER ALL",
+        "ALTER TABLE deliveries ENABLE TRIGGER ALL",
+        "event_log",
+        Level::Error,
+        "a trigger of deliveries is disabled",
+        "ALTER TABLE deliveries ENABLE TRIGGER ALL",
+    ),
 ];
 
 #[tokio::test]
@@ -132,6 +156,12 @@ async fn replication() -> Result<()> {
     let found: Vec<_> = report.findings.iter().map(|one| (one.check, one.level)).collect();
     assert_eq!(found, [("server", Level::Warning), ("server", Level::Hint)], "{report}");
     assert!(report.findings[0].remedy.contains("pg_drop_replication_slot('away')"), "{report}");
+
+    // The session has a temporary one in use.
+    let slot = "SELECT pg_create_physical_replication_slot('mine', true, true)";
+    let report = found_after(&owned, slot, "SELECT pg_drop_replication_slot('mine')").await?;
+    let found: Vec<_> = report.findings.iter().map(|one| (one.check, one.level)).collect();
+    assert_eq!(found, [("server", Level::Hint)], "only that WAL has no limit: {report}");
 
     let standby = PrivateServer::start_standby_of(&owned.server)?;
     let url = url_at(&standby);
@@ -179,5 +209,14 @@ async fn an_old_server_and_an_old_prepared_transaction() -> Result<()> {
     assert!(findings.iter().any(is_it), "{findings:?}");
     assert!(!found_with(&session, "150000", "150000").await?.iter().any(is_it));
     session.batch_execute("ROLLBACK PREPARED 'left'").await?;
+
+    // Servers of tests listen on no address.
+    let is_ssl = |finding: &String| finding.starts_with("ssl is off: ");
+    for (addresses, is_found) in
+        [("*", true), ("localhost, 10.0.0.1", true), ("127.0.0.1,::1", false), ("", false)]
+    {
+        let found = found_with(&session, "listen.value,", &format!("'{addresses}',")).await?;
+        assert_eq!(found.iter().any(is_ssl), is_found, "{addresses}: {found:?}");
+    }
     Ok(())
 }
