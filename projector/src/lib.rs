@@ -12,6 +12,7 @@
 //! | [`feed`] | `GET /events`: the event log over HTTP |
 //! | [`waiting`] | events whose rows another session has locked |
 //! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
+//! | `audit` | whether acknowledged orders are lost |
 //! | [`admin`] | the probes and `/metrics` |
 //! | [`cli`] | `projector` runs the workers; `projector parked …` handles parked events |
 //! | [`metrics`] | what batches count |
@@ -35,6 +36,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub mod admin;
+mod audit;
 pub mod batch;
 mod budget;
 pub mod cli;
@@ -58,6 +60,7 @@ pub use parked::RetryPolicy;
 pub use read_models::{ReadModels, projections, read_models};
 
 use crate::admin::AdminEndpoints;
+use crate::audit::Audit;
 use crate::batch::BatchRunner;
 use crate::event_log::{EventLog, Upkeep};
 use crate::metrics::Metrics;
@@ -168,6 +171,8 @@ impl Projector {
             authenticator,
             routes,
         )?;
+        let audit = Audit::new(log_database.clone(), Arc::clone(&low_water_mark), &registry);
+        workers.spawn(audit.run(stop.clone()));
         let log_upkeep = Upkeep::new(log_database.clone(), event_log.clone(), low_water_mark, &registry);
         workers.spawn(log_upkeep.run(stop.clone()));
         // The feed serves until the drain.

@@ -125,11 +125,10 @@ impl<W: OrderWatch> Live<W> {
 
     /// Shows in each scrape how many streams are open.
     pub fn observe(&self, registry: &Registry) {
-        let description = "Open live streams.";
         occupancy::observe(
             registry,
-            "orders_live_streams",
-            description,
+            ("orders_live_streams", "Open live streams."),
+            ("orders_live_streams_max", "How many live streams may be open. Further ones are refused."),
             Arc::clone(&self.slots),
             self.max_streams,
         );

@@ -82,11 +82,13 @@ impl VersionWait {
 
     /// Shows in each scrape how many requests wait.
     pub fn observe(&self, registry: &Registry) {
-        let description = "Requests that wait for a version of an order.";
         occupancy::observe(
             registry,
-            "orders_version_waits",
-            description,
+            ("orders_version_waits", "Requests that wait for a version of an order."),
+            (
+                "orders_version_waits_max",
+                "How many requests may wait for a version. Further ones are refused.",
+            ),
             Arc::clone(&self.slots),
             self.max_waiters,
         );

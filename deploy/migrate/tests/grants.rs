@@ -81,6 +81,7 @@ async fn only_the_projector_sees_outbox_ids_and_transactions_and_the_servers_his
             "SELECT last_value FROM outbox_id_seq",
             "SELECT oldest_transaction_seconds()",
             "SELECT current_history()",
+            "SELECT find_lost_orders(gen_random_uuid(), 0, 1)",
             "SELECT create_event_log_partitions()",
             "SELECT drop_expired_event_log_partition()",
             "SELECT set_event_log_retention(7)",

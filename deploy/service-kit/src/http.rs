@@ -136,7 +136,7 @@ where
         max_connections: served.connections(),
         limits: Limits::with_stall_limit(config.stall_limit()),
         drain_limit_s: config.drain_limit_s(),
-        metrics: ConnectionMetrics::register(admin.registry(), "api"),
+        metrics: ConnectionMetrics::register(admin.registry(), "api", served.connections()),
         requests: Some(RequestMetrics::register(admin.registry())),
         access_log: config.access_log(),
         cors: config.cors_origins().clone(),

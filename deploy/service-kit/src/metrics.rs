@@ -9,12 +9,14 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 
 use crate::auth::Access;
 use crate::http::request_metrics;
+use crate::log_output;
 use crate::resource::get_resource;
 
 /// Why a [`Registry`] could not be created.
 pub use metrics_exporter_prometheus::BuildError as RegistryError;
 
 const BUILD_INFO: &str = "orders_build_info";
+const LOG_WRITABLE: &str = "orders_log_writable";
 
 /// How often histogram samples move into their buckets. Without this, memory grows until the next scrape.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -48,6 +50,16 @@ impl Registry {
         let recorder = builder.build_recorder();
         let (handle, process) = (recorder.handle(), metrics_process::Collector::default());
         let registry = Self { handle, recorder: Arc::new(recorder), process, observations: Arc::default() };
+        let log_writable = registry.register(|| {
+            describe_gauge!(
+                LOG_WRITABLE,
+                "1 if lines of the log can be written; otherwise 0: they are dropped, and write-api refuses commands."
+            );
+            gauge!(LOG_WRITABLE)
+        });
+        registry.before_each_scrape(move || {
+            log_writable.set(if log_output::is_failing() { 0.0 } else { 1.0 });
+        });
         registry.register(|| {
             registry.process.describe();
             describe_gauge!(BUILD_INFO, "Always 1. Its label is the version of the program.");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use diesel::sql_types::Integer;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
-use metrics::{Gauge, describe_gauge, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use service_kit::database::{Database, DatabaseError};
 use service_kit::metrics::Registry;
 use service_kit::overload::OncePerSecond;
@@ -30,6 +30,7 @@ pub(crate) struct Upkeep {
     log: EventLog,
     low_water_mark: Arc<LowWaterMark>,
     hole_age: Gauge,
+    failures: Counter,
 }
 
 static FAILED: OncePerSecond = OncePerSecond::new();
@@ -42,15 +43,19 @@ impl Upkeep {
         low_water_mark: Arc<LowWaterMark>,
         registry: &Registry,
     ) -> Self {
-        let hole_age = registry.register(|| {
+        let (hole_age, failures) = registry.register(|| {
             describe_gauge!(
                 "orders_event_log_hole_age_seconds",
                 "For how long subscriptions of this process have waited for a transaction that writes to the outbox; 0 \
                  if they do not wait."
             );
-            gauge!("orders_event_log_hole_age_seconds")
+            describe_counter!(
+                "orders_event_log_upkeep_failures_total",
+                "Failures to make or drop partitions of the event log, or to publish which positions are settled."
+            );
+            (gauge!("orders_event_log_hole_age_seconds"), counter!("orders_event_log_upkeep_failures_total"))
         });
-        Self { database, log, low_water_mark, hole_age }
+        Self { database, log, low_water_mark, hole_age, failures }
     }
 
     /// Runs until the stop signal.
@@ -63,14 +68,14 @@ impl Upkeep {
         loop {
             if Instant::now() >= next_round {
                 next_round = Instant::now() + ROUND_EVERY;
-                warn(self.create_partitions().await, "make partitions");
-                warn(self.drop_partition().await, "drop an expired partition");
-                warn(self.publish_settled().await, "publish settled ids");
-                warn(self.remove_settled().await, "remove settled ids");
+                self.report(self.create_partitions().await, "make partitions");
+                self.report(self.drop_partition().await, "drop an expired partition");
+                self.report(self.publish_settled().await, "publish settled ids");
+                self.report(self.remove_settled().await, "remove settled ids");
             }
             let hole = self.log.hole();
             if hole.was_reported_within(HOLE_EVERY).await {
-                warn(self.settle().await, "publish settled ids, for which readers wait");
+                self.report(self.settle().await, "publish settled ids, for which readers wait");
                 hole.log_if_old();
                 tokio::time::sleep(PUBLISH_EVERY).await;
             }
@@ -114,18 +119,18 @@ impl Upkeep {
         self.low_water_mark.advance_for_readers(&self.database).await?;
         self.publish_settled().await
     }
-}
 
-fn warn(result: Result<(), DatabaseError>, what: &'static str) {
-    if let Err(error) = result
-        && let Some(times) = FAILED.count()
-    {
-        tracing::warn!(
-            times,
-            what,
-            error = chain(&error),
-            "the event log is not kept up; this is tried again"
-        );
+    fn report(&self, result: Result<(), DatabaseError>, what: &'static str) {
+        let Err(error) = result else { return };
+        self.failures.increment(1);
+        if let Some(times) = FAILED.count() {
+            tracing::warn!(
+                times,
+                what,
+                error = chain(&error),
+                "the event log is not kept up; this is tried again"
+            );
+        }
     }
 }
 

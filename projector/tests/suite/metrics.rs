@@ -65,6 +65,8 @@ async fn metrics_report_applied_parked_and_waiting_events() -> Result<()> {
         ("orders_parked_events{state=\"retrying\"}", 2.0),
         ("orders_parked_events{state=\"waiting_for_operator\"}", 1.0),
         ("orders_database_up", 1.0),
+        ("orders_event_log_upkeep_failures_total", 0.0),
+        ("orders_log_writable", 1.0),
     ] {
         assert_eq!(metric(address, name).await?, expected, "{name}");
     }
@@ -99,5 +101,21 @@ async fn a_backlog_of_more_than_100000_events_is_estimated() -> Result<()> {
     assert_eq!(observed.backlog, 120_000);
     let observed = projector::admin::observation::observe(&mut connection, 119_000).await?;
     assert_eq!(observed.backlog, 1_001);
+    Ok(())
+}
+
+#[tokio::test]
+async fn failures_to_keep_the_event_log_in_order_are_counted() -> Result<()> {
+    let scene = Scene::create().await?;
+    let revoke = "REVOKE EXECUTE ON FUNCTION create_event_log_partitions() FROM orders_projection";
+    scene.session.batch_execute(revoke).await?;
+    let stop = CancellationToken::new();
+    let projector =
+        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+    until_metric(address, "orders_event_log_upkeep_failures_total", |failures| failures > 0.0).await?;
+    stop.cancel();
+    running.await??;
     Ok(())
 }

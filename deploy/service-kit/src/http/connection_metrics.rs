@@ -2,7 +2,7 @@
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
-use crate::metrics::Registry;
+use crate::metrics::{Registry, rounded};
 
 /// The metrics of one listener's connections.
 #[derive(Clone)]
@@ -35,10 +35,16 @@ pub(super) enum Cut {
 pub(super) struct OpenConnection(ConnectionMetrics);
 
 impl ConnectionMetrics {
-    pub(super) fn register(registry: &Registry, listener: &'static str) -> Self {
+    /// `max` connections are served at once.
+    pub(super) fn register(registry: &Registry, listener: &'static str, max: usize) -> Self {
         let cut = |reason| counter!("orders_http_connections_cut_total", "listener" => listener, "reason" => reason);
         registry.register(|| {
             describe_gauge!("orders_http_connections_open", "Open connections of clients.");
+            describe_gauge!(
+                "orders_http_connections_max",
+                "How many connections of clients are served at once. Further ones wait in the kernel."
+            );
+            gauge!("orders_http_connections_max", "listener" => listener).set(rounded(max));
             describe_counter!("orders_http_connections_total", "Accepted connections of clients.");
             describe_counter!(
                 "orders_http_connections_cut_total",

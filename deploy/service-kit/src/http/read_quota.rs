@@ -72,7 +72,7 @@ mod tests {
         let limit = Duration::from_mins(1);
         let limits =
             Limits { head: limit, unread_body: limit, keep_alive: limit, linger: limit, stall_limit: limit };
-        let metrics = ConnectionMetrics::register(&Registry::new(&[]).unwrap(), "test");
+        let metrics = ConnectionMetrics::register(&Registry::new(&[]).unwrap(), "test", 1);
         let (mut client, server) = tokio::io::duplex(1_000_000);
         let mut stream = TimedStream::new(server, Connection::start(limits, &metrics));
         let head = "POST / HTTP/1.1\r\ncontent-length: 200000\r\n\r\n";

@@ -95,7 +95,7 @@ fn start_listener(
         max_connections: 100,
         limits: LIMITS,
         drain_limit_s: 15,
-        metrics: ConnectionMetrics::register(&registry, "test"),
+        metrics: ConnectionMetrics::register(&registry, "test", 100),
         requests: Some(RequestMetrics::register(&registry)),
         access_log: AccessLog::Off,
         cors: CorsOrigins::parse(origin).unwrap(),

@@ -27,6 +27,10 @@ impl Drop for Killed {
 }
 
 pub(super) fn start(database: &TestDatabase, port: u16, log: Stdio) -> Result<Killed> {
+    start_at(database, port, 0, log)
+}
+
+fn start_at(database: &TestDatabase, port: u16, admin_port: u16, log: Stdio) -> Result<Killed> {
     let mut command = Command::new(PROGRAM);
     command
         .env("DATABASE_URL", database.url("orders_write_api"))
@@ -34,7 +38,7 @@ pub(super) fn start(database: &TestDatabase, port: u16, log: Stdio) -> Result<Ki
         .env("API_DOCS", "on")
         .env("BIND_ADDRESS", "127.0.0.1")
         .env("PORT", port.to_string())
-        .env("ADMIN_PORT", "0")
+        .env("ADMIN_PORT", admin_port.to_string())
         .env("SHUTDOWN_DELAY_MS", "0")
         .stdin(Stdio::null())
         .stdout(log)
@@ -50,9 +54,11 @@ async fn stored(database: &TestDatabase) -> Result<i64> {
 #[tokio::test]
 async fn while_the_disk_of_the_log_is_full_commands_are_refused() -> Result<()> {
     let database = TestDatabase::create().await?;
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let free = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    let [port, admin_port] = [free[0].local_addr()?.port(), free[1].local_addr()?.port()];
+    drop(free);
     let full = File::options().write(true).open("/dev/full")?;
-    let _api = start(&database, port, full.into())?;
+    let _api = start_at(&database, port, admin_port, full.into())?;
     let client = reqwest::Client::new();
     let url = format!("http://127.0.0.1:{port}/orders");
     let response = wait::until("a response", Duration::from_secs(20), || async {
@@ -64,6 +70,8 @@ async fn while_the_disk_of_the_log_is_full_commands_are_refused() -> Result<()> 
     assert_eq!(problem["type"], "/problems/unavailable");
     assert!(problem.to_string().contains("recorded"), "{problem}");
     assert_eq!(stored(&database).await?, 0);
+    let metrics = client.get(format!("http://127.0.0.1:{admin_port}/metrics")).send().await?.text().await?;
+    assert!(metrics.contains("\norders_log_writable 0\n"), "{metrics}");
     Ok(())
 }
 

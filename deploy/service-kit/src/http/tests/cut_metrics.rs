@@ -7,9 +7,13 @@ const REASONS: [&str; 5] = ["large_head", "malformed", "slow_head", "unread_body
 
 impl TestServer {
     async fn connections_cut(&self, reason: &str) -> u64 {
-        let metrics = self.metrics().await;
         let name = format!("orders_http_connections_cut_total{{listener=\"test\",reason=\"{reason}\"}} ");
-        let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        self.value(&name).await
+    }
+
+    async fn value(&self, name: &str) -> u64 {
+        let metrics = self.metrics().await;
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name));
         count.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().unwrap()
     }
 }
@@ -46,4 +50,11 @@ async fn a_connection_that_the_client_ends_is_not_counted_as_cut() {
     for reason in REASONS {
         assert_eq!(server.connections_cut(reason).await, 0, "{reason}");
     }
+}
+
+#[actix_web::test]
+async fn the_most_connections_are_shown_beside_those_that_are_open() {
+    let server = start();
+    assert_eq!(server.value("orders_http_connections_max{listener=\"test\"} ").await, 100);
+    assert_eq!(server.value("orders_http_connections_open{listener=\"test\"} ").await, 0);
 }

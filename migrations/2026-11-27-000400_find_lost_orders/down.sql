@@ -1,0 +1,1 @@
+DROP FUNCTION find_lost_orders(uuid, bigint, integer);
