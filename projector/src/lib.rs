@@ -10,6 +10,7 @@
 //! | [`subscription`] | the listeners of the event log, each at its own pace |
 //! | [`webhooks`] | sending events to endpoints of other systems |
 //! | [`feed`] | `GET /events`: the event log over HTTP |
+//! | `traces` | the spans of events whose requests are traced |
 //! | [`waiting`] | events whose rows another session has locked |
 //! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
 //! | `audit` | whether acknowledged orders are lost |
@@ -51,6 +52,7 @@ mod pause;
 pub mod projection;
 mod read_models;
 pub mod subscription;
+mod traces;
 pub mod waiting;
 pub mod webhooks;
 mod worker;

@@ -26,6 +26,7 @@
 //! | [`shutdown`] | SIGTERM and SIGINT as a cancellation token |
 //! | [`stored_time`] | reads any `timestamptz` |
 //! | [`tasks`] | background tasks; the process ends if one dies |
+//! | [`traces`] | what became of requests and events, sent to a collector |
 
 pub mod arguments;
 #[cfg(feature = "web")]
@@ -37,6 +38,8 @@ mod files;
 pub mod health;
 #[cfg(feature = "web")]
 pub mod http;
+#[cfg(feature = "web")]
+mod https;
 pub mod log_output;
 #[cfg(feature = "web")]
 pub mod metrics;
@@ -63,3 +66,5 @@ pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]
 mod test_log;
+#[cfg(feature = "web")]
+pub mod traces;

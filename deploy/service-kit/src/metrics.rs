@@ -11,6 +11,7 @@ use crate::auth::Access;
 use crate::http::request_metrics;
 use crate::log_output;
 use crate::resource::get_resource;
+use crate::traces;
 
 /// Why a [`Registry`] could not be created.
 pub use metrics_exporter_prometheus::BuildError as RegistryError;
@@ -65,6 +66,7 @@ impl Registry {
             describe_gauge!(BUILD_INFO, "Always 1. Its label is the version of the program.");
             gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
+        traces::observe(&registry);
         Ok(registry)
     }
 

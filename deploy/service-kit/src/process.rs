@@ -23,8 +23,8 @@ pub enum Report {
     Terminal,
 }
 
-/// Starts the log, runs `work` with the variables of this process, and reports its failure. Returns the exit status.
-/// For a person, the log is on standard error, so that standard output has nothing but what the command prints.
+/// Starts the log and traces, runs `work` with the variables of this process, and reports its failure. Returns the exit
+/// status. For a person, the log is on standard error, so that standard output has nothing but what the command prints.
 pub fn run(report: Report, work: impl FnOnce(&Vars) -> anyhow::Result<ExitCode>) -> ExitCode {
     let vars = config::vars_of_process();
     let start = match report {
@@ -32,7 +32,7 @@ pub fn run(report: Report, work: impl FnOnce(&Vars) -> anyhow::Result<ExitCode>)
         Report::Terminal => telemetry::init_on_standard_error(&vars).map(|()| None),
     };
     let done = start.map_err(anyhow::Error::from).and_then(|flush| {
-        let done = work(&vars);
+        let done = with_traces(&vars, work);
         // What is left of the log comes before the line about a failure.
         drop(flush);
         done
@@ -44,6 +44,20 @@ pub fn run(report: Report, work: impl FnOnce(&Vars) -> anyhow::Result<ExitCode>)
 #[must_use]
 pub fn end(report: Report, done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| fail(report, &error))
+}
+
+/// The last spans are sent when the work is done: its runtime must not wait for the collector.
+#[cfg(feature = "web")]
+fn with_traces<T>(vars: &Vars, work: impl FnOnce(&Vars) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let program = std::env::current_exe().ok();
+    let program = program.as_deref().and_then(std::path::Path::file_stem).and_then(std::ffi::OsStr::to_str);
+    let _export = crate::traces::start(vars, program.unwrap_or("orders"))?;
+    work(vars)
+}
+
+#[cfg(not(feature = "web"))]
+fn with_traces<T>(vars: &Vars, work: impl FnOnce(&Vars) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    work(vars)
 }
 
 #[derive(Serialize)]

@@ -14,6 +14,7 @@ use crate::auth::{Access, guard as auth_guard};
 use crate::http::request_metrics::{self, PathPattern};
 use crate::problem::Problem;
 use crate::request_id;
+use crate::traces::{self, RequestSpan};
 
 /// A resource for GET and HEAD; 405 for other methods.
 #[must_use]
@@ -78,20 +79,31 @@ async fn in_a_span(
     if let Some(route) = route {
         request_metrics::set_route(request.request(), route);
     }
+    let (method, route) = (request.method().as_str(), route.map(|route| route.as_str()));
+    let request_id = request_id::of(request.headers());
+    let traced = traces::begin_request(method, route, request_id, request.headers());
     let span = tracing::info_span!(
         "request",
-        http.request.method = request.method().as_str(),
-        http.route = route.map(|route| route.as_str()),
-        request.id = request_id::of(request.headers())
+        http.request.method = method,
+        http.route = route,
+        request.id = request_id,
+        trace_id = traced.as_ref().map(|traced| display(traced.trace_id())),
+        span_id = traced.as_ref().map(|traced| display(traced.span_id())),
     );
     // Without a declaration, nobody is allowed.
     let access = declared.map_or(Access::Needs(&[]), |declared| declared.access);
-    async move {
+    let handling = async move {
         auth_guard::check(&request, access).await?;
         next.call(request).await
+    };
+    let handled = RequestSpan::enclose(traced.as_ref(), handling.instrument(span)).await;
+    if let Some(traced) = traced {
+        traced.end(match &handled {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        });
     }
-    .instrument(span)
-    .await
+    handled
 }
 
 #[cfg(test)]

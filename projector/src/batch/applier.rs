@@ -1,5 +1,7 @@
 //! Applies the events of a source: repeats a batch that failed because of a lock or an event.
 
+use std::time::SystemTime;
+
 use service_kit::database::Database;
 
 use super::control::FreeSpace;
@@ -7,7 +9,7 @@ use super::deferred_constraints::DeferredConstraints;
 use super::error_class::ErrorClass;
 use super::skip_locked::SkipLocked;
 use super::source::{Batch, EventSource};
-use super::{BatchError, BatchOutcome};
+use super::{BatchError, BatchOutcome, traces};
 use crate::parked::RetryPolicy;
 use crate::projection::Projection;
 
@@ -66,7 +68,9 @@ impl Applier {
     ) -> Result<BatchOutcome, BatchError> {
         match self.run_with_fallbacks(source, limit).await {
             Ok(batch) => {
+                let committed = SystemTime::now();
                 source.committed(&self.database, &batch).await;
+                traces::committed(source, &batch, committed);
                 Ok(BatchOutcome::from(&batch))
             }
             Err(error) => {

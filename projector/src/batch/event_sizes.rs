@@ -53,6 +53,7 @@ mod tests {
             kind: String::new(),
             payload: "x".repeat(bytes_each),
             created_at: chrono::DateTime::default(),
+            traceparent: None,
             origin: Origin::Parked { attempts: 1 },
         };
         vec![event; count]

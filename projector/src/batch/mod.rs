@@ -16,6 +16,7 @@
 //! | `control` | proves that the events are at fault, not the database; `mask` hides their text |
 //! | `deferred_constraints` | checks deferred constraints before the commit |
 //! | `error_class` | event, lock or database: what an error is about |
+//! | `traces` | the spans of a batch |
 //! | `event_sizes` | how many bytes one batch claims |
 
 mod applier;
@@ -36,6 +37,7 @@ mod skip_locked;
 mod source;
 mod sources;
 mod steps;
+mod traces;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Where batches get their events, and what becomes of those.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
@@ -18,6 +18,11 @@ use crate::parked::DeadLetter;
 
 /// A source of events. `claim` and `finish` run in the transaction of the batch.
 pub(crate) trait EventSource: Send + Sync {
+    /// The subscription that its events are for; none if they are for the read models of the claim.
+    fn subscription(&self) -> Option<&str> {
+        None
+    }
+
     /// How large its batches are.
     fn sizing(&self) -> &Sizing;
 
@@ -69,6 +74,10 @@ impl From<Vec<ClaimedEvent>> for Claim {
 /// What a transaction does with the events that it claimed.
 pub(crate) struct Batch {
     pub(crate) claimed_at: Instant,
+    /// When the claim began,
+    pub(crate) began: SystemTime,
+    /// and when it ended.
+    pub(crate) claimed: SystemTime,
     /// Applied to every projection.
     pub(crate) applied: Vec<ClaimedEvent>,
     /// They cannot be decoded, or a projection refuses them.

@@ -1,6 +1,6 @@
 //! The steps of a batch, in one transaction: claim, decode, apply, park.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -46,9 +46,10 @@ impl Applier {
         mode: Mode,
     ) -> Result<Batch, BatchError> {
         let mut mode = Mode { check_deferred: self.deferred_constraints.exist(connection).await?, ..mode };
-        let claimed_at = Instant::now();
-        let claimed = claim(connection, source, limit, &mut mode).await?;
-        let (mut ready, mut parked) = self.decode_all(claimed);
+        let (claimed_at, began) = (Instant::now(), SystemTime::now());
+        let events_claimed = claim(connection, source, limit, &mut mode).await?;
+        let claimed = SystemTime::now();
+        let (mut ready, mut parked) = self.decode_all(events_claimed);
         let mut locked = self.take_locked(connection, &mut ready, mode).await?;
         let found = self.apply_ready(connection, &events(&ready), mode).await?;
         source.tried(ready.len(), found.refused.len());
@@ -57,7 +58,7 @@ impl Applier {
             refused.into_iter().map(|(event, reason)| DeadLetter::new(event, &reason, &self.retry_policy)),
         );
         let applied = ready.into_iter().map(|decoded| decoded.claimed).collect();
-        let batch = Batch { claimed_at, applied, parked, locked };
+        let batch = Batch { claimed_at, began, claimed, applied, parked, locked };
         source.finish(connection, &batch).await?;
         Ok(batch)
     }

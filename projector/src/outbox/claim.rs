@@ -1,7 +1,7 @@
 //! Claiming events from the outbox.
 
 use diesel::QueryResult;
-use diesel::sql_types::{BigInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 use service_kit::stored_time::StoredTime;
@@ -27,10 +27,10 @@ pub async fn claim(
     let rows: Vec<Row> = RunQueryDsl::load(claim, connection).await?;
     let mut claimed: Vec<_> = rows
         .into_iter()
-        .map(|(id, kind, payload, created_at, claimed_at)| {
+        .map(|(id, kind, payload, created_at, claimed_at, traceparent)| {
             let created_at = created_at.clamped();
             let age = (claimed_at.clamped() - created_at).to_std().unwrap_or_default();
-            ClaimedEvent { id, kind, payload, created_at, origin: Origin::Outbox { age } }
+            ClaimedEvent { id, kind, payload, created_at, traceparent, origin: Origin::Outbox { age } }
         })
         .collect();
     // RETURNING guarantees no order.
@@ -39,10 +39,10 @@ pub async fn claim(
 }
 
 /// Every value of every column can be read: one that cannot would fail the whole claim.
-type Row = (i64, String, String, StoredTime, StoredTime);
+type Row = (i64, String, String, StoredTime, StoredTime, Option<String>);
 
 statement! {
-    struct ClaimEvents = "claim_events.sql" -> (BigInt, Text, Text, Timestamptz, Timestamptz) {
+    struct ClaimEvents = "claim_events.sql" -> (BigInt, Text, Text, Timestamptz, Timestamptz, Nullable<Text>) {
         max_bytes: i64 as BigInt,
         max_bytes_of_part: i64 as BigInt,
         low_water_mark: i64 as BigInt,

@@ -36,4 +36,4 @@ WHERE ctid = ANY((
         ) AS measured
     ) AS claimed
 )::tid[])
-RETURNING id, kind, payload::text, created_at, statement_timestamp()
+RETURNING id, kind, payload::text, created_at, statement_timestamp(), traceparent

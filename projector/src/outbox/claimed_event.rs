@@ -25,6 +25,8 @@ pub struct ClaimedEvent {
     pub payload: String,
     /// When the transaction that wrote it began, within the years 1 to 9999.
     pub created_at: DateTime<Utc>,
+    /// The trace context of the request that wrote it, if its trace is recorded.
+    pub traceparent: Option<String>,
     /// Where it was claimed.
     pub origin: Origin,
 }

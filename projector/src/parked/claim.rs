@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::QueryResult;
-use diesel::sql_types::{BigInt, Integer, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 use service_kit::stored_time::StoredTime;
@@ -26,18 +26,19 @@ pub async fn claim(
 }
 
 /// Every value of every column can be read: one that cannot would fail the whole claim.
-pub(crate) type Row = (i64, String, String, StoredTime, i32);
-pub(crate) type ClaimTypes = (BigInt, Text, Text, Timestamptz, Integer);
+pub(crate) type Row = (i64, String, String, StoredTime, i32, Option<String>);
+pub(crate) type ClaimTypes = (BigInt, Text, Text, Timestamptz, Integer, Nullable<Text>);
 
 /// Claimed events, by id.
 pub(crate) fn claimed(rows: Vec<Row>) -> Vec<ClaimedEvent> {
     let mut claimed: Vec<_> = rows
         .into_iter()
-        .map(|(id, kind, payload, created_at, attempts)| ClaimedEvent {
+        .map(|(id, kind, payload, created_at, attempts, traceparent)| ClaimedEvent {
             id,
             kind,
             payload,
             created_at: created_at.clamped(),
+            traceparent,
             origin: Origin::Parked { attempts },
         })
         .collect();

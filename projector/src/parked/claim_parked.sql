@@ -6,7 +6,7 @@ WITH input AS MATERIALIZED (
         $2::bigint AS max_bytes,
         now() + $3 * interval '1 millisecond' AS latest
 )
-SELECT id, kind, payload::text, created_at, attempts
+SELECT id, kind, payload::text, created_at, attempts, traceparent
 FROM (
     SELECT *, sum(bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far
     FROM (
@@ -15,7 +15,7 @@ FROM (
         SELECT *, octet_length(payload::text) AS bytes
         FROM (
             SELECT * FROM (
-                SELECT id, kind, payload, created_at, attempts
+                SELECT id, kind, payload, created_at, attempts, traceparent
                 FROM parked_events
                 WHERE next_attempt_at <= now()
                 ORDER BY next_attempt_at, id
@@ -25,7 +25,7 @@ FROM (
             UNION ALL
             -- No pause lasts that long: the clock was ahead. Two searches in the index, as OR would read all between.
             SELECT * FROM (
-                SELECT id, kind, payload, created_at, attempts
+                SELECT id, kind, payload, created_at, attempts, traceparent
                 FROM parked_events
                 WHERE next_attempt_at > (SELECT latest FROM input)
                 ORDER BY next_attempt_at, id

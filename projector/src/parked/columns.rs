@@ -14,6 +14,7 @@ pub(crate) struct Columns<'a> {
     pub(crate) kind: Vec<&'a str>,
     pub(crate) payload: Vec<&'a str>,
     pub(crate) created_at: Vec<DateTime<Utc>>,
+    pub(crate) traceparent: Vec<Option<&'a str>>,
     pub(crate) attempts: Vec<i32>,
     pub(crate) error: Vec<&'a str>,
     pub(crate) retry_in_ms: Vec<Option<i64>>,
@@ -39,6 +40,7 @@ impl<'a> Columns<'a> {
         self.kind.push(&event.kind);
         self.payload.push(&event.payload);
         self.created_at.push(event.created_at);
+        self.traceparent.push(event.traceparent.as_deref());
         self.attempts.push(attempts);
         self.error.push(error);
         self.retry_in_ms

@@ -39,13 +39,15 @@ statement! {
         kind: Vec<&'a str> as Array<Text>,
         payload: Vec<&'a str> as Array<Text>,
         created_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        traceparent: Vec<Option<&'a str>> as Array<Nullable<Text>>,
     }
 }
 
 impl<'a> Park<'a> {
     fn new(events: &'a [DeadLetter]) -> Self {
-        let Columns { id, kind, payload, created_at, attempts, error, retry_in_ms } = Columns::of(events);
-        Self { id, attempts, error, retry_in_ms, kind, payload, created_at }
+        let Columns { id, kind, payload, created_at, traceparent, attempts, error, retry_in_ms } =
+            Columns::of(events);
+        Self { id, attempts, error, retry_in_ms, kind, payload, created_at, traceparent }
     }
 }
 

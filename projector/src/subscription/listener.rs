@@ -1,6 +1,6 @@
 //! The trait of listeners, and one batch of a listener.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use diesel::QueryResult;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -16,6 +16,7 @@ use super::steps::Steps;
 use super::store::{self, Move};
 use crate::batch::{BatchError, BatchOutcome};
 use crate::event_log::{LoggedEvent, ReadLimits};
+use crate::traces::{self, Times, TracedEvent};
 
 /// Something that listens to all events of the log, in its own subscription.
 ///
@@ -42,6 +43,11 @@ pub trait Listener: Send + Sync {
         limit: i64,
     ) -> BoxFuture<'a, QueryResult<i64>> {
         std::future::ready(Ok(limit)).boxed()
+    }
+
+    /// Whether it does anything with events of this kind.
+    fn wants(&self, _kind: &str) -> bool {
+        true
     }
 
     /// What [`Self::handle`] wrote is committed.
@@ -93,48 +99,70 @@ impl ListenerSteps {
     async fn next_batch(&self, limit: i64) -> Result<Progress, BatchError> {
         let handle_next: for<'c> fn(&'c Self, &'c mut AsyncPgConnection, i64) -> BoxFuture<'c, _> =
             |steps, connection, limit| steps.handle_next(connection, limit).boxed();
-        let progress = self.in_transaction(limit, handle_next).await?;
+        let began = SystemTime::now();
+        let (progress, traced) = self.in_transaction(limit, handle_next).await?;
         if matches!(progress, Progress::Handled(handled) if handled.events > 0) {
             self.listener.committed();
         }
+        self.record(&traced, began);
         Ok(progress)
     }
 
-    async fn handle_next(&self, connection: &mut AsyncPgConnection, limit: i64) -> QueryResult<Progress> {
+    fn traced(&self, events: &[LoggedEvent]) -> Vec<TracedEvent> {
+        let wanted = events.iter().filter(|event| self.listener.wants(&event.kind));
+        wanted.filter_map(|event| TracedEvent::logged(event, self.name())).collect()
+    }
+
+    fn record(&self, traced: &[TracedEvent], began: SystemTime) {
+        traces::record(traced, traced.len(), Times { began, claimed: began, ended: SystemTime::now() });
+    }
+
+    async fn handle_next(
+        &self,
+        connection: &mut AsyncPgConnection,
+        limit: i64,
+    ) -> QueryResult<(Progress, Vec<TracedEvent>)> {
         let Some(locked) = store::lock_one(connection, self.name()).await? else {
-            return Ok(Progress::NotClaimed);
+            return Ok((Progress::NotClaimed, Vec::new()));
         };
         // Counted after the lock: no other worker fills it at the same time.
         let room = self.listener.room(connection, limit).await?;
         if room <= 0 {
-            return Ok(Progress::Full);
+            return Ok((Progress::Full, Vec::new()));
         }
         let limits = ReadLimits { events: room.min(limit), bytes: self.batch_max_bytes };
         let claimed = read_next(connection, locked, limits).await?;
+        let mut traced = Vec::new();
         if let Claimed::Events { locked, read } = &claimed
             && let Some(last) = read.events.last()
         {
             self.listener.handle(connection, &read.events).await?;
             let moved = Move { from: locked, to: last.position };
             store::move_checkpoints(connection, &[moved], read.history).await?;
+            traced = self.traced(&read.events);
         }
-        Ok(Progress::new(claimed, 0))
+        Ok((Progress::new(claimed, 0), traced))
     }
 
     async fn next_skipped(&self) -> Result<BatchOutcome, BatchError> {
         let retry: for<'c> fn(&'c Self, &'c mut AsyncPgConnection, i64) -> BoxFuture<'c, _> =
             |steps, connection, _| steps.retry_skipped(connection).boxed();
-        let outcome = self.in_transaction(1, retry).await?;
+        let began = SystemTime::now();
+        let (outcome, traced) = self.in_transaction(1, retry).await?;
         if matches!(outcome, BatchOutcome::Committed { applied, .. } if applied > 0) {
             self.listener.committed();
         }
+        self.record(&traced, began);
         Ok(outcome)
     }
 
     /// Handles an event that an operator had skipped. If it fails again, it is left for an operator again.
-    async fn retry_skipped(&self, connection: &mut AsyncPgConnection) -> QueryResult<BatchOutcome> {
+    async fn retry_skipped(
+        &self,
+        connection: &mut AsyncPgConnection,
+    ) -> QueryResult<(BatchOutcome, Vec<TracedEvent>)> {
         let Some(SkippedEvent { id, event }) = parked::claim_skipped(connection, self.name()).await? else {
-            return Ok(BatchOutcome::Empty);
+            return Ok((BatchOutcome::Empty, Vec::new()));
         };
         let events = [event];
         let handled =
@@ -142,11 +170,11 @@ impl ListenerSteps {
         match handled.await {
             Ok(()) => {
                 parked::remove(connection, id).await?;
-                Ok(BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 })
+                Ok((BatchOutcome::Committed { applied: 1, parked: 0, waiting: 0 }, self.traced(&events)))
             }
             Err(error) => {
                 parked::leave_for_operator(connection, id, &chain(&error)).await?;
-                Ok(BatchOutcome::Committed { applied: 0, parked: 1, waiting: 0 })
+                Ok((BatchOutcome::Committed { applied: 0, parked: 1, waiting: 0 }, Vec::new()))
             }
         }
     }

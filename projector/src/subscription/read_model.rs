@@ -124,6 +124,10 @@ impl LogSource {
 }
 
 impl EventSource for LogSource {
+    fn subscription(&self) -> Option<&str> {
+        Some(self.name)
+    }
+
     fn sizing(&self) -> &Sizing {
         &self.sizing
     }
@@ -181,6 +185,7 @@ fn claimed_event(event: &LoggedEvent) -> ClaimedEvent {
         kind: event.kind.clone(),
         payload: event.payload.clone(),
         created_at: event.recorded_at,
+        traceparent: event.traceparent.clone(),
         origin: Origin::Log,
     }
 }

@@ -1,6 +1,6 @@
 -- claim_without_row
 -- Locks waiting events of a window whose orders have no visible row.
-SELECT id, kind, payload::text, created_at, statement_timestamp()
+SELECT id, kind, payload::text, created_at, statement_timestamp(), traceparent
 FROM (
     SELECT *, sum(bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far
     FROM (
@@ -8,7 +8,7 @@ FROM (
         -- measured once for each use of `bytes`.
         SELECT *, octet_length(payload::text) AS bytes
         FROM (
-            SELECT w.id, w.kind, w.payload, w.created_at
+            SELECT w.id, w.kind, w.payload, w.created_at, w.traceparent
             FROM waiting_events AS w
             WHERE w.id > $1 AND w.id <= $2
                 -- BETWEEN with ORDER BY can use only the primary key, even in a plan that was made while the table was

@@ -98,13 +98,13 @@ pub async fn is_any(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
 }
 
 /// Every value of every column can be read: one that cannot would fail the whole claim.
-type Row = (i64, String, String, StoredTime, StoredTime);
+type Row = (i64, String, String, StoredTime, StoredTime, Option<String>);
 
 fn claimed(rows: Vec<Row>) -> Vec<ClaimedEvent> {
-    let event = |(id, kind, payload, created_at, claimed_at): Row| {
+    let event = |(id, kind, payload, created_at, claimed_at, traceparent): Row| {
         let created_at = created_at.clamped();
         let age = (claimed_at.clamped() - created_at).to_std().unwrap_or_default();
-        ClaimedEvent { id, kind, payload, created_at, origin: Origin::Waiting { age } }
+        ClaimedEvent { id, kind, payload, created_at, traceparent, origin: Origin::Waiting { age } }
     };
     rows.into_iter().map(event).collect()
 }
@@ -119,6 +119,7 @@ statement! {
         kind: Vec<&'a str> as Array<Text>,
         payload: Vec<&'a str> as Array<Text>,
         created_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        traceparent: Vec<Option<&'a str>> as Array<Nullable<Text>>,
     }
 }
 
@@ -132,6 +133,7 @@ impl<'a> SetAsideStatement<'a> {
             rows.kind.push(&event.kind);
             rows.payload.push(&event.payload);
             rows.created_at.push(event.created_at);
+            rows.traceparent.push(event.traceparent.as_deref());
         }
         rows
     }
@@ -145,7 +147,7 @@ statement! {
 }
 
 statement! {
-    struct ClaimUnlocked = "claim_unlocked.sql" -> (BigInt, Text, Text, Timestamptz, Timestamptz) {
+    struct ClaimUnlocked = "claim_unlocked.sql" -> (BigInt, Text, Text, Timestamptz, Timestamptz, Nullable<Text>) {
         after: i64 as BigInt,
         up_to: i64 as BigInt,
         max_events: i64 as BigInt,
@@ -154,7 +156,7 @@ statement! {
 }
 
 statement! {
-    struct ClaimWithoutRow = "claim_without_row.sql" -> (BigInt, Text, Text, Timestamptz, Timestamptz) {
+    struct ClaimWithoutRow = "claim_without_row.sql" -> (BigInt, Text, Text, Timestamptz, Timestamptz, Nullable<Text>) {
         after: i64 as BigInt,
         up_to: i64 as BigInt,
         max_events: i64 as BigInt,

@@ -1,6 +1,6 @@
 -- set_aside
 -- Sets aside events that were claimed from the outbox.
-INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at)
+INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at, traceparent)
 SELECT
     -- An id that is taken becomes a negative one. BETWEEN with ORDER BY can use only the primary key. EXISTS, planned
     -- while the table was empty, would read the whole table for each batch.
@@ -15,5 +15,5 @@ SELECT
         THEN least(0, (SELECT min(id) FROM waiting_events)) - row_number() OVER ()
         ELSE id
     END,
-    order_id, version, kind, payload::json, created_at
-FROM unnest($1, $2, $3, $4, $5, $6) AS t (id, order_id, version, kind, payload, created_at)
+    order_id, version, kind, payload::json, created_at, traceparent
+FROM unnest($1, $2, $3, $4, $5, $6, $7) AS t (id, order_id, version, kind, payload, created_at, traceparent)

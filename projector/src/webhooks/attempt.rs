@@ -1,10 +1,11 @@
 //! One attempt to deliver an event.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
+use service_kit::traces::{Running, Step, TraceContext};
 
 use super::client::{Reply, SendError, WebhookClient};
 use super::delivery::{FinishedAttempt, Leased};
@@ -47,11 +48,16 @@ pub(crate) async fn send(
             return Attempt { finished, outcome: Outcome::Failed };
         }
     };
+    let context = leased.traceparent.as_deref().and_then(TraceContext::parse);
+    let span = context.as_ref().and_then(|context| begin(endpoint.id, &leased).child_of(context));
     // The payload is in the message now.
     drop(leased);
     let (reply, latency) = client.send(&endpoint.url, message).await;
     finished.latency = latency;
     let outcome = outcome(&reply);
+    if let Some(span) = span {
+        end(span, outcome, reply.as_ref().ok());
+    }
     match reply {
         Ok(reply) => {
             finished.status = Some(reply.status);
@@ -61,9 +67,30 @@ pub(crate) async fn send(
         Err(error) => finished.error = Some(storable(&chain(&error))),
     }
     if let Some(error) = &finished.error {
-        log_failure(endpoint.id, error);
+        log_failure(endpoint.id, error, context.as_ref());
     }
     Attempt { finished, outcome }
+}
+
+/// The attempt's span. Not the URL, which may contain a secret.
+fn begin(endpoint: i64, leased: &Leased) -> Step {
+    Step::new("webhook")
+        .client()
+        .with("http.request.method", "POST")
+        .with("orders.webhook.endpoint", endpoint)
+        .with("orders.webhook.attempt", i64::from(leased.failures) + 1)
+        .with("orders.event.kind", leased.kind.clone())
+        .with("orders.event.position", leased.position)
+}
+
+fn end(mut span: Running, outcome: Outcome, reply: Option<&Reply>) {
+    if let Some(reply) = reply {
+        span = span.with("http.response.status_code", i64::from(reply.status));
+    }
+    if outcome != Outcome::Delivered {
+        span = span.failed(outcome.name());
+    }
+    span.end_at(SystemTime::now());
 }
 
 fn outcome(reply: &Result<Reply, SendError>) -> Outcome {
@@ -77,12 +104,14 @@ fn outcome(reply: &Result<Reply, SendError>) -> Outcome {
 }
 
 /// INFO, because another system is at fault. Only the id of the endpoint: its URL may contain a secret.
-fn log_failure(endpoint: i64, error: &str) {
+fn log_failure(endpoint: i64, error: &str, context: Option<&TraceContext>) {
     static FAILED: OncePerSecond = OncePerSecond::new();
     if let Some(times) = FAILED.count() {
         tracing::info!(
             times,
             webhook.endpoint = endpoint,
+            trace_id = context.map(TraceContext::trace_id),
+            span_id = context.map(TraceContext::span_id),
             error,
             "a webhook was not delivered; it is tried again"
         );

@@ -34,6 +34,19 @@ pub(crate) enum Outcome {
     AddressRefused,
 }
 
+impl Outcome {
+    /// Its label.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::AddressRefused => "address_refused",
+        }
+    }
+}
+
 /// Makes the metrics of endpoints.
 #[derive(Clone)]
 pub(crate) struct WebhookMetrics {
@@ -65,13 +78,14 @@ impl WebhookMetrics {
     pub(crate) fn of_endpoint(&self, id: i64) -> EndpointMetrics {
         let id = id.to_string();
         self.registry.register(|| {
-            let attempts = |outcome| counter!(ATTEMPTS, "endpoint" => id.clone(), "outcome" => outcome);
+            let attempts =
+                |outcome: Outcome| counter!(ATTEMPTS, "endpoint" => id.clone(), "outcome" => outcome.name());
             EndpointMetrics {
-                delivered: attempts("delivered"),
-                refused: attempts("refused"),
-                timed_out: attempts("timed_out"),
-                failed: attempts("failed"),
-                address_refused: attempts("address_refused"),
+                delivered: attempts(Outcome::Delivered),
+                refused: attempts(Outcome::Refused),
+                timed_out: attempts(Outcome::TimedOut),
+                failed: attempts(Outcome::Failed),
+                address_refused: attempts(Outcome::AddressRefused),
                 parked: counter!(PARKED, "endpoint" => id.clone()),
                 latency: histogram!(LATENCY),
                 waiting: gauge!(WAITING, "endpoint" => id.clone()),

@@ -129,6 +129,7 @@ pub async fn skip_next(connection: &mut AsyncPgConnection, name: &str) -> Result
         kind: &event.kind,
         payload: &event.payload,
         recorded_at: event.recorded_at,
+        traceparent: event.traceparent.as_deref(),
     };
     let id = RunQueryDsl::get_result(park, connection).await?;
     queries::go_on_at(connection, &locked, event.position, bounds).await?;

@@ -1,7 +1,7 @@
 //! The statements of operators on `subscriptions`.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Integer, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use service_kit::statement;
@@ -138,6 +138,7 @@ statement! {
         pub(super) kind: &'a str as Text,
         pub(super) payload: &'a str as Text,
         pub(super) recorded_at: DateTime<Utc> as Timestamptz,
+        pub(super) traceparent: Option<&'a str> as Nullable<Text>,
     }
 }
 

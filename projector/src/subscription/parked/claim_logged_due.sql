@@ -7,7 +7,7 @@ WITH input AS MATERIALIZED (
         $3::bigint AS max_bytes,
         now() + $4 * interval '1 millisecond' AS latest
 )
-SELECT id, kind, payload::text, recorded_at, attempts
+SELECT id, kind, payload::text, recorded_at, attempts, traceparent
 FROM (
     SELECT *, sum(bytes) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_so_far
     FROM (
@@ -16,7 +16,7 @@ FROM (
         SELECT *, octet_length(payload::text) AS bytes
         FROM (
             SELECT * FROM (
-                SELECT id, kind, payload, recorded_at, attempts
+                SELECT id, kind, payload, recorded_at, attempts, traceparent
                 FROM subscription_parked
                 WHERE subscription = (SELECT subscription FROM input) AND next_attempt_at <= now()
                 ORDER BY next_attempt_at, id
@@ -26,7 +26,7 @@ FROM (
             UNION ALL
             -- No pause lasts that long: the clock was ahead. Two searches in the index, as OR would read all between.
             SELECT * FROM (
-                SELECT id, kind, payload, recorded_at, attempts
+                SELECT id, kind, payload, recorded_at, attempts, traceparent
                 FROM subscription_parked
                 WHERE subscription = (SELECT subscription FROM input) AND next_attempt_at > (SELECT latest FROM input)
                 ORDER BY next_attempt_at, id

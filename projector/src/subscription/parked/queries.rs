@@ -95,6 +95,7 @@ statement! {
         kind: Vec<&'a str> as Array<Text>,
         payload: Vec<&'a str> as Array<Text>,
         recorded_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        traceparent: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         attempts: Vec<i32> as Array<Integer>,
         error: Vec<&'a str> as Array<Text>,
         retry_in_ms: Vec<Option<i64>> as Array<Nullable<BigInt>>,
@@ -107,9 +108,17 @@ impl<'a> ParkLogged<'a> {
         for locked in &batch.locked {
             columns.push(&locked.claimed, 0, LOCKED, Some(LOCKED_RETRY_IN));
         }
-        let Columns { id: position, kind, payload, created_at: recorded_at, attempts, error, retry_in_ms } =
-            columns;
-        Self { subscription, position, kind, payload, recorded_at, attempts, error, retry_in_ms }
+        let Columns {
+            id: position,
+            kind,
+            payload,
+            created_at: recorded_at,
+            traceparent,
+            attempts,
+            error,
+            retry_in_ms,
+        } = columns;
+        Self { subscription, position, kind, payload, recorded_at, traceparent, attempts, error, retry_in_ms }
     }
 }
 

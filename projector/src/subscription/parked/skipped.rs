@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
@@ -31,9 +31,9 @@ pub(in crate::subscription) async fn claim_skipped(
     }
     let row: Option<Row> =
         RunQueryDsl::get_result(ClaimSkipped { subscription }, connection).await.optional()?;
-    Ok(row.map(|(id, position, kind, payload, recorded_at)| SkippedEvent {
+    Ok(row.map(|(id, position, kind, payload, recorded_at, traceparent)| SkippedEvent {
         id,
-        event: LoggedEvent { position, kind, payload, traceparent: None, recorded_at: recorded_at.clamped() },
+        event: LoggedEvent { position, kind, payload, traceparent, recorded_at: recorded_at.clamped() },
     }))
 }
 
@@ -64,10 +64,12 @@ pub(in crate::subscription) async fn leave_for_operator(
     RunQueryDsl::execute(LeaveForOperator { reason, id }, connection).await.map(drop)
 }
 
-type Row = (i64, i64, String, String, StoredTime);
+type Row = (i64, i64, String, String, StoredTime, Option<String>);
 
 statement! {
-    struct ClaimSkipped<'a> = "claim_skipped.sql" -> (BigInt, BigInt, Text, Text, Timestamptz) {
+    struct ClaimSkipped<'a> = "claim_skipped.sql" -> (
+        BigInt, BigInt, Text, Text, Timestamptz, Nullable<Text>,
+    ) {
         subscription: &'a str as Text,
     }
 }

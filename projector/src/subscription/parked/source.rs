@@ -22,6 +22,10 @@ pub(in crate::subscription) struct ParkedSource {
 }
 
 impl EventSource for ParkedSource {
+    fn subscription(&self) -> Option<&str> {
+        Some(self.name)
+    }
+
     fn sizing(&self) -> &Sizing {
         &self.sizing
     }

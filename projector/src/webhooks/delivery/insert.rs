@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
-use diesel::sql_types::{self, Array, BigInt, Text, Timestamptz};
+use diesel::sql_types::{self, Array, BigInt, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 use uuid::Uuid;
@@ -27,6 +27,8 @@ pub struct NewDelivery<'a> {
     pub occurred_at: DateTime<Utc>,
     /// When it was written to the event log.
     pub recorded_at: DateTime<Utc>,
+    /// The trace context of the request that wrote it, if its trace is recorded.
+    pub traceparent: Option<&'a str>,
 }
 
 /// Adds deliveries of each event to its endpoints, except those that wait already. Each payload is sent to the server
@@ -44,6 +46,7 @@ pub async fn insert(
         rows.payload.push(delivery.payload);
         rows.occurred_at.push(delivery.occurred_at);
         rows.recorded_at.push(delivery.recorded_at);
+        rows.traceparent.push(delivery.traceparent);
         rows.endpoints.push(array_literal(endpoints));
     }
     RunQueryDsl::execute(rows, connection).await.map(drop)
@@ -76,6 +79,7 @@ pub async fn park_unusable(
         rows.kind.push(&event.kind);
         rows.payload.push(&event.payload);
         rows.recorded_at.push(event.recorded_at);
+        rows.traceparent.push(event.traceparent.as_deref());
         rows.error.push(reason);
     }
     RunQueryDsl::execute(rows, connection).await.map(drop)
@@ -91,6 +95,7 @@ statement! {
         payload: Vec<&'a str> as Array<Text>,
         occurred_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
         recorded_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        traceparent: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         endpoints: Vec<String> as Array<Text>,
     }
 }
@@ -103,6 +108,7 @@ statement! {
         kind: Vec<&'a str> as Array<Text>,
         payload: Vec<&'a str> as Array<Text>,
         recorded_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        traceparent: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         error: Vec<&'a str> as Array<Text>,
     }
 }

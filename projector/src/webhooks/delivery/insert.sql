@@ -3,14 +3,14 @@
 -- is. One whose order has an earlier delivery that was refused waits as long as that does: so what is due can nearly
 -- always be sent.
 INSERT INTO deliveries (
-    endpoint, position, order_id, event_id, kind, payload, occurred_at, recorded_at, next_attempt_at
+    endpoint, position, order_id, event_id, kind, payload, occurred_at, recorded_at, traceparent, next_attempt_at
 )
 SELECT
-    wanted.endpoint, t.position, t.order_id, event_id, kind, payload::json, occurred_at, recorded_at,
+    wanted.endpoint, t.position, t.order_id, event_id, kind, payload::json, occurred_at, recorded_at, traceparent,
     -- Not `now()`: the transaction may have begun long ago.
     greatest(statement_timestamp(), refused.next_attempt_at)
-FROM unnest($1, $2::uuid[], $3, $4, $5, $6, $7, $8)
-    AS t (position, order_id, event_id, kind, payload, occurred_at, recorded_at, endpoints)
+FROM unnest($1, $2::uuid[], $3, $4, $5, $6, $7, $8, $9)
+    AS t (position, order_id, event_id, kind, payload, occurred_at, recorded_at, traceparent, endpoints)
 -- Not a join of two lists: its plan could compare each event with each endpoint.
 CROSS JOIN LATERAL unnest(endpoints::bigint[]) AS wanted (endpoint)
 LEFT JOIN LATERAL (

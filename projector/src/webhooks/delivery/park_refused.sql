@@ -37,11 +37,11 @@ WITH given_up AS (
         ) AS delivery
     ) AS refused
     WHERE deliveries.ctid = refused.ctid
-    RETURNING position, kind, payload, recorded_at, failures, error
+    RETURNING position, kind, payload, recorded_at, traceparent, failures, error
 )
 INSERT INTO subscription_parked (
-    subscription, position, kind, payload, recorded_at, attempts, error, next_attempt_at
+    subscription, position, kind, payload, recorded_at, traceparent, attempts, error, next_attempt_at
 )
-SELECT $7, position, kind, payload, recorded_at, failures + 1, error, NULL
+SELECT $7, position, kind, payload, recorded_at, traceparent, failures + 1, error, NULL
 FROM given_up
 RETURNING position

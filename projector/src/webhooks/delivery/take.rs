@@ -32,6 +32,8 @@ pub struct Leased {
     pub first_failed_at: Option<DateTime<Utc>>,
     /// The number of this lease.
     pub fence: i64,
+    /// The trace context of the request that wrote the event, if its trace is recorded.
+    pub traceparent: Option<String>,
 }
 
 /// How many deliveries are leased, and for how long.
@@ -118,11 +120,12 @@ async fn why_not(connection: &mut AsyncPgConnection, endpoint: i64) -> QueryResu
     Ok(if ready == Some(true) { Take::Locked } else { Take::NotNow })
 }
 
-type Row = (i64, Uuid, String, String, StoredTime, i32, Option<StoredTime>, i64);
+type Row = (i64, Uuid, String, String, StoredTime, i32, Option<StoredTime>, i64, Option<String>);
 
-fn leased((position, event_id, kind, payload, occurred_at, failures, first_failed_at, fence): Row) -> Leased {
+fn leased(row: Row) -> Leased {
+    let (position, event_id, kind, payload, occurred_at, failures, first_failed_at, fence, traceparent) = row;
     let (occurred_at, first_failed_at) = (occurred_at.clamped(), first_failed_at.map(StoredTime::clamped));
-    Leased { position, event_id, kind, payload, occurred_at, failures, first_failed_at, fence }
+    Leased { position, event_id, kind, payload, occurred_at, failures, first_failed_at, fence, traceparent }
 }
 
 statement! {
@@ -141,6 +144,7 @@ statement! {
     #[derive(Clone)]
     struct TakeDeliveries = "take.sql" -> (
         BigInt, sql_types::Uuid, Text, Text, Timestamptz, Integer, Nullable<Timestamptz>, BigInt,
+        Nullable<Text>,
     ) {
         endpoint: i64 as BigInt,
         floor: DateTime<Utc> as Timestamptz,

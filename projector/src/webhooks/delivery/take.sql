@@ -63,4 +63,4 @@ WHERE ctid = ANY(ARRAY(
     WHERE bytes_so_far <= (SELECT max_bytes FROM input) OR bytes_so_far = bytes
 )::tid[])
 RETURNING position, event_id, kind, payload::text, occurred_at, failures,
-    first_failed_at, fence
+    first_failed_at, fence, traceparent

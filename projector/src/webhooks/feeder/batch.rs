@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use diesel::QueryResult;
 use diesel::sql_types::BigInt;
@@ -17,7 +17,8 @@ use crate::outbox::low_water_mark::queries::ServerRun;
 use crate::subscription::claim::why_lost;
 use crate::subscription::store::{self, Locked, Move};
 use crate::subscription::{BatchError, Listener, skipped_due};
-use crate::webhooks::delivery::{self, Backlogs};
+use crate::traces::{self, Times, TracedEvent};
+use crate::webhooks::delivery::{self, Backlogs, NewDelivery};
 use crate::webhooks::endpoint::Endpoint;
 
 /// An endpoint near the tail of the log.
@@ -52,6 +53,8 @@ pub(super) struct Done {
     pub(super) stands: Vec<Stand>,
     /// The members that are to be fed alone.
     pub(super) alone: Vec<i64>,
+    /// The events of recorded traces that were given to members.
+    pub(super) traced: Vec<TracedEvent>,
     /// The server's run, if anything was read or done. If it is another one than before, nothing was done.
     pub(super) run: Option<ServerRun>,
 }
@@ -80,13 +83,17 @@ pub(super) async fn run(
 ) -> Result<Done, BatchError> {
     let mut session = database.session().await?;
     let each_statement = session.statement_limit();
+    let began = SystemTime::now();
     let transaction = session.transaction(async |connection| feed(connection, plan, involved).await);
     let done = each_statement.run(transaction).await.map_err(|_| BatchError::NoAnswer)?;
     match &done {
         Ok(_) => session.give_back(),
         Err(error) => session.give_back_after(error, Duration::ZERO),
     }
-    Ok(done?)
+    let done = done?;
+    let times = Times { began, claimed: began, ended: SystemTime::now() };
+    traces::record(&done.traced, done.events, times);
+    Ok(done)
 }
 
 async fn feed(
@@ -115,7 +122,8 @@ async fn feed(
         leave_skipped(connection, &mut taken).await?;
     }
     find_room(connection, plan, &mut taken, &read).await?;
-    let shares = insert(connection, plan, &taken, &read).await?;
+    let (shares, traced) = insert(connection, plan, &taken, &read).await?;
+    done.traced = traced;
     move_all(connection, plan, &taken, &shares, read.history, &mut done).await?;
     done.alone.extend(involved.iter().filter(|id| !taken.iter().any(|taken| taken.id == **id)));
     Ok(done)
@@ -194,7 +202,7 @@ async fn insert(
     plan: &Plan<'_>,
     taken: &[Taken<'_>],
     read: &LogRead,
-) -> QueryResult<Vec<Share>> {
+) -> QueryResult<(Vec<Share>, Vec<TracedEvent>)> {
     let candidates: Vec<_> = taken.iter().map(Taken::candidate).collect();
     let allotted = allot(&read.events, &candidates, usize::try_from(plan.limits.bytes).unwrap_or(usize::MAX));
     if !allotted.deliveries.is_empty() {
@@ -202,7 +210,15 @@ async fn insert(
             allotted.deliveries.iter().map(|(delivery, to)| (*delivery, to.as_slice())).collect();
         delivery::insert(connection, &rows).await?;
     }
-    Ok(allotted.shares)
+    let traced = allotted.deliveries.iter().flat_map(|(delivery, to)| traced(delivery, to)).collect();
+    Ok((allotted.shares, traced))
+}
+
+/// The delivery for each of its endpoints, if its trace is recorded.
+fn traced(delivery: &NewDelivery<'_>, to: &[i64]) -> Vec<TracedEvent> {
+    let NewDelivery { traceparent, position, kind, .. } = *delivery;
+    let fed = |id: &i64| TracedEvent::fed(traceparent, position, kind, Endpoint::subscription(*id));
+    if traceparent.is_none() { Vec::new() } else { to.iter().filter_map(fed).collect() }
 }
 
 async fn move_all(

@@ -31,6 +31,7 @@ pub(super) fn delivery(event: &LoggedEvent) -> Result<NewDelivery<'_>, String> {
         payload: &event.payload,
         occurred_at: StoredTime::from(keys.occurred_at).clamped(),
         recorded_at: event.recorded_at,
+        traceparent: event.traceparent.as_deref(),
     })
 }
 

@@ -74,6 +74,10 @@ impl Listener for Fed {
         async move { feed(connection, &endpoint, events).await }.boxed()
     }
 
+    fn wants(&self, kind: &str) -> bool {
+        self.endpoint().kinds.contain(kind)
+    }
+
     fn committed(&self) {
         self.wake.fed();
     }

@@ -74,6 +74,7 @@ pub(super) async fn deliver(
             payload: &encoded.payload,
             occurred_at: event.occurred_at,
             recorded_at: placed_at(),
+            traceparent: None,
         };
         delivery::insert(connection, &[(new, &[endpoint])]).await?;
     }

@@ -4,7 +4,7 @@
 WITH transaction AS MATERIALIZED (
     SELECT pg_current_xact_id() AS id
 )
-INSERT INTO outbox (kind, payload)
-SELECT e.kind, e.payload::json
-FROM transaction, unnest($1, $2) AS e (kind, payload)
+INSERT INTO outbox (kind, payload, traceparent)
+SELECT e.kind, e.payload::json, e.traceparent
+FROM transaction, unnest($1, $2, $3) AS e (kind, payload, traceparent)
 WHERE transaction.id IS NOT NULL

@@ -1,5 +1,6 @@
 //! Orders and their outbox in PostgreSQL.
 
+mod emit_trace;
 mod needs;
 mod republish_source;
 mod row;

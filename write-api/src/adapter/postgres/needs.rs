@@ -46,5 +46,6 @@ pub const NEEDS: Needs = Needs {
         ("orders", "cancelled_at", "UPDATE"),
         ("outbox", "kind", "INSERT"),
         ("outbox", "payload", "INSERT"),
+        ("outbox", "traceparent", "INSERT"),
     ],
 };

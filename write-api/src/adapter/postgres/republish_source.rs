@@ -1,7 +1,7 @@
 //! Reads stored orders page by page, and writes republished events to the outbox.
 
 use diesel::prelude::*;
-use diesel::sql_types::{self, Array, Text};
+use diesel::sql_types::{self, Array, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -10,6 +10,7 @@ use service_kit::statement;
 use shared_events::{EncodedEvent, OrderEvent};
 use uuid::Uuid;
 
+use super::emit_trace::EmitTrace;
 use super::row::OrderRow;
 use super::schema::{orders, outbox};
 use crate::domain::Order;
@@ -98,11 +99,14 @@ impl RepublishSource for PgRepublishSource {
     }
 
     async fn emit(&self, events: &[OrderEvent]) -> Result<(), RepublishSourceError> {
-        let events = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>();
-        let emit = Emit::new(events.map_err(|error| RepublishSourceError(error.into()))?);
+        let encoded = events.iter().map(OrderEvent::encode).collect::<Result<Vec<_>, _>>();
+        let trace = EmitTrace::begin(events);
+        let emit =
+            Emit::new(encoded.map_err(|error| RepublishSourceError(error.into()))?, trace.traceparents());
         let emitted =
-            self.database.write(|connection| RunQueryDsl::execute(emit.clone(), connection).boxed());
-        emitted.await.map(drop).map_err(|error| RepublishSourceError(error.into()))
+            self.database.write(|connection| RunQueryDsl::execute(emit.clone(), connection).boxed()).await;
+        trace.end(emitted.as_ref().err());
+        emitted.map(drop).map_err(|error| RepublishSourceError(error.into()))
     }
 
     async fn backlog_exceeds(&self, limit: i64) -> Result<bool, RepublishSourceError> {
@@ -129,12 +133,13 @@ statement! {
     struct Emit = "emit.sql" {
         kinds: Vec<&'static str> as Array<Text>,
         payloads: Vec<String> as Array<Text>,
+        traceparents: Vec<Option<String>> as Array<Nullable<Text>>,
     }
 }
 
 impl Emit {
-    fn new(events: Vec<EncodedEvent>) -> Self {
+    fn new(events: Vec<EncodedEvent>, traceparents: Vec<Option<String>>) -> Self {
         let (kinds, payloads) = events.into_iter().map(|event| (event.kind, event.payload)).unzip();
-        Self { kinds, payloads }
+        Self { kinds, payloads, traceparents }
     }
 }

@@ -14,6 +14,7 @@ mod queue;
 mod resolve;
 mod save_batch;
 mod shared_text;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ use futures_util::FutureExt;
 use service_kit::database::Database;
 use service_kit::metrics::Registry;
 use service_kit::tasks::CriticalTasks;
+use service_kit::traces::TraceContext;
 use shared_events::OrderEvent;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
@@ -35,6 +37,7 @@ use self::metrics::WriteMetrics;
 use self::pending_write::PendingWrite;
 use self::resolve::Resolver;
 use self::save_batch::SaveRow;
+use self::trace::WriteTrace;
 use super::row::OrderRow;
 use crate::budget::{Budget, OverBudget};
 use crate::domain::{CustomerId, Order, OrderLine};
@@ -108,7 +111,9 @@ impl PgOrderWriter {
         let mut share = self.budget.share();
         // The caller holds the order while it waits.
         share.grow(WRITE_BYTES + bytes_in_memory(order)).map_err(busy)?;
-        let row = SaveRow::new(order, &event).map_err(|error| WriteError::Refused(error.into()))?;
+        let context = TraceContext::current();
+        let row = SaveRow::new(order, &event, context.as_ref());
+        let row = row.map_err(|error| WriteError::Refused(error.into()))?;
         // The row holds the encoded event.
         drop(event);
         share.grow(row.bytes()).map_err(busy)?;
@@ -125,6 +130,7 @@ impl PgOrderWriter {
             slot: Some(slot),
             share,
             metrics: Arc::clone(&self.metrics),
+            trace: context.map(WriteTrace::queued),
         };
         self.queue.send(write).map_err(|_closed| WriteError::Unavailable(BatcherGone.into()))?;
         match tokio::time::timeout_at(deadline.into(), replied).await {

@@ -1,19 +1,18 @@
 //! Fetches the key set over HTTP: one request on a connection of its own. No redirects, proxies or cookies.
 
-use std::error::Error;
-
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, HOST, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tower_service::Service;
 use url::{Position, Url};
 
 use super::source::FetchError;
+use crate::https;
 
 /// Most bytes of a response's head.
 const HEAD_MAX: usize = 64 << 10;
@@ -28,16 +27,12 @@ pub(in crate::auth) struct Client {
 impl Client {
     /// Trusts the system's certificates.
     pub(super) fn new(url: Url) -> Self {
-        Self::with_tls(url, system_tls())
+        Self::with_tls(url, https::system_tls("the key set cannot be fetched over https"))
     }
 
     pub(super) fn with_tls(url: Url, tls: ClientConfig) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
         let is_plain = url.scheme() == "http";
-        let connector = if is_plain { connector.https_or_http() } else { connector.https_only() };
-        Self { url, connector: connector.enable_http1().wrap_connector(tcp) }
+        Self { url, connector: https::connector(tls, is_plain) }
     }
 
     /// The URL without user info and query, which may be secret.
@@ -93,20 +88,4 @@ where
         }
     }
     Ok(bytes)
-}
-
-/// Without the system's certificates each fetch fails, and says why.
-fn system_tls() -> ClientConfig {
-    match ClientConfig::builder().with_native_roots() {
-        Ok(config) => config.with_no_client_auth(),
-        Err(error) => {
-            let error: &(dyn Error + 'static) = &error;
-            let error = crate::telemetry::chain(error);
-            tracing::warn!(
-                error,
-                "the system has no CA certificates: the key set cannot be fetched over https"
-            );
-            ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
-    }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::pending_write::PendingWrite;
 use super::save_batch::SaveBatch;
+use super::trace::{BatchTrace, reason};
 use super::{refused, unavailable};
 use crate::port::SaveResult;
 
@@ -22,33 +23,48 @@ const MAX_FAILURES: u32 = 5;
 pub(super) struct ExecutedBatch {
     batch: Vec<PendingWrite>,
     saved: Result<Vec<Uuid>, DatabaseError>,
+    trace: Option<BatchTrace>,
 }
 
 impl ExecutedBatch {
     /// Stores the batch in one transaction.
     pub(super) async fn execute(database: &Database, batch: Vec<PendingWrite>) -> Self {
         if batch.is_empty() {
-            return Self { batch, saved: Ok(Vec::new()) };
+            return Self { batch, saved: Ok(Vec::new()), trace: None };
         }
+        let mut trace = BatchTrace::begin(&batch);
         let saved = database.write(|connection| {
             let statement = SaveBatch::new(batch.iter().map(|write| &write.row));
             RunQueryDsl::load::<Uuid>(statement, connection).boxed()
         });
         let saved = saved.await;
-        Self { batch, saved }
+        if let Some(trace) = &mut trace {
+            trace.executed();
+        }
+        Self { batch, saved, trace }
     }
 
     /// Replies to each write whose outcome is known. The others are returned, to be resolved.
     pub(super) fn reply(self) -> Vec<PendingWrite> {
-        let Self { batch, saved } = self;
-        match saved {
-            Ok(saved) => reply_saved(batch, &saved.into_iter().collect()),
-            Err(DatabaseError::Connect(error)) => fail_unsent(batch, error),
-            Err(DatabaseError::Statement(error)) => handle_rejection(batch, error),
-            // The whole batch was stored, or nothing.
-            Err(DatabaseError::Lost(_) | DatabaseError::NoAnswer) => {
-                batch.into_iter().map(|write| PendingWrite { outcome_unknown: true, ..write }).collect()
-            }
+        let Self { batch, saved, trace } = self;
+        let saved = saved.map(|saved| saved.into_iter().collect());
+        let outcome = trace.map(|trace| (trace, saved.as_ref().cloned().map_err(reason)));
+        let unresolved = reply_all(batch, saved);
+        if let Some((trace, outcome)) = outcome {
+            trace.record(&outcome);
+        }
+        unresolved
+    }
+}
+
+fn reply_all(batch: Vec<PendingWrite>, saved: Result<HashSet<Uuid>, DatabaseError>) -> Vec<PendingWrite> {
+    match saved {
+        Ok(saved) => reply_saved(batch, &saved),
+        Err(DatabaseError::Connect(error)) => fail_unsent(batch, error),
+        Err(DatabaseError::Statement(error)) => handle_rejection(batch, error),
+        // The whole batch was stored, or nothing.
+        Err(DatabaseError::Lost(_) | DatabaseError::NoAnswer) => {
+            batch.into_iter().map(|write| PendingWrite { outcome_unknown: true, ..write }).collect()
         }
     }
 }

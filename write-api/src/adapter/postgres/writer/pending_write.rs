@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::metrics::WriteMetrics;
 use super::save_batch::SaveRow;
+use super::trace::WriteTrace;
 use crate::budget::Share;
 use crate::port::{SaveResult, WriteError};
 
@@ -28,6 +29,8 @@ pub(super) struct PendingWrite {
     /// The memory of the write, held even if its caller is gone.
     pub(super) share: Share,
     pub(super) metrics: Arc<WriteMetrics>,
+    /// None if the trace of its request is not recorded.
+    pub(super) trace: Option<Arc<WriteTrace>>,
 }
 
 impl PendingWrite {

@@ -117,7 +117,7 @@ mod tests {
         let customer = CustomerId::new("customer".to_owned()).unwrap();
         let (order, event) = Order::place(Uuid::from_u128(id), customer, lines, None, Utc::now());
         PendingWrite {
-            row: SaveRow::new(&order, &event).unwrap(),
+            row: SaveRow::new(&order, &event, None).unwrap(),
             deadline: Instant::now(),
             outcome_unknown: false,
             failures: 0,
@@ -126,6 +126,7 @@ mod tests {
             slot: None,
             share: Budget::new(MAX_BYTES).share(),
             metrics: Arc::new(WriteMetrics::register(&Registry::new(&[]).unwrap())),
+            trace: None,
         }
     }
 

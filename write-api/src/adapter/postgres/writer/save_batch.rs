@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{self, Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use service_kit::statement;
+use service_kit::traces::TraceContext;
 use shared_events::OrderEvent;
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ pub(super) struct SaveRow {
     pub(super) attempt_id: i64,
     kind: &'static str,
     payload: SharedText,
+    /// Of the request, if its trace is recorded.
+    traceparent: Option<SharedText>,
     columns: Columns,
 }
 
@@ -64,7 +67,12 @@ pub(super) enum EncodeError {
 }
 
 impl SaveRow {
-    pub(super) fn new(order: &Order, event: &OrderEvent) -> Result<Self, EncodeError> {
+    /// The event belongs to the trace of `context`, if there is one.
+    pub(super) fn new(
+        order: &Order,
+        event: &OrderEvent,
+        context: Option<&TraceContext>,
+    ) -> Result<Self, EncodeError> {
         let event = event.encode()?;
         let columns = if order.version() == 1 {
             Columns::New(NewOrder::try_from(order)?)
@@ -77,6 +85,7 @@ impl SaveRow {
             attempt_id: fastrand::i64(..),
             kind: event.kind,
             payload: event.payload.into(),
+            traceparent: context.map(|context| context.to_traceparent().into()),
             columns,
         })
     }
@@ -89,7 +98,7 @@ impl SaveRow {
                 [step.carrier.as_ref(), step.tracking_number.as_ref(), step.cancel_reason.as_ref()]
             }
         };
-        let texts = texts.into_iter().flatten().chain([&self.payload]);
+        let texts = texts.into_iter().flatten().chain([&self.payload]).chain(&self.traceparent);
         size_of::<Self>() + texts.map(SharedText::bytes).sum::<usize>()
     }
 }
@@ -138,6 +147,7 @@ statement! {
         new_attempt_id: Vec<i64> as Array<BigInt>,
         new_kind: Vec<&'static str> as Array<Text>,
         new_payload: Vec<SharedText> as Array<Text>,
+        new_traceparent: Vec<Option<SharedText>> as Array<Nullable<Text>>,
         customer_id: Vec<SharedText> as Array<Text>,
         items: Vec<SharedText> as Array<Text>,
         currency: Vec<Option<SharedText>> as Array<Nullable<Text>>,
@@ -147,6 +157,7 @@ statement! {
         step_attempt_id: Vec<i64> as Array<BigInt>,
         step_kind: Vec<&'static str> as Array<Text>,
         step_payload: Vec<SharedText> as Array<Text>,
+        step_traceparent: Vec<Option<SharedText>> as Array<Nullable<Text>>,
         version: Vec<i32> as Array<Integer>,
         status: Vec<&'static str> as Array<Text>,
         updated_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
@@ -180,6 +191,7 @@ impl SaveBatch {
         self.new_attempt_id.push(row.attempt_id);
         self.new_kind.push(row.kind);
         self.new_payload.push(row.payload.clone());
+        self.new_traceparent.push(row.traceparent.clone());
         self.customer_id.push(new.customer_id.clone());
         self.items.push(new.items.clone());
         self.currency.push(new.currency.clone());
@@ -192,6 +204,7 @@ impl SaveBatch {
         self.step_attempt_id.push(row.attempt_id);
         self.step_kind.push(row.kind);
         self.step_payload.push(row.payload.clone());
+        self.step_traceparent.push(row.traceparent.clone());
         self.version.push(row.version);
         self.status.push(step.status);
         self.updated_at.push(step.updated_at);

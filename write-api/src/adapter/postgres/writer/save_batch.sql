@@ -3,14 +3,14 @@
 -- commit. New orders and steps have arrays of their own: unnesting a column costs time even where it is NULL.
 WITH new_order AS (
     SELECT *
-    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS t (
-        order_id, attempt_id, kind, payload, customer_id, items, currency, total_cents, placed_at
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS t (
+        order_id, attempt_id, kind, payload, traceparent, customer_id, items, currency, total_cents, placed_at
     )
 ),
 step AS (
     SELECT *
-    FROM unnest($10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) AS t (
-        order_id, attempt_id, kind, payload, version, status, updated_at,
+    FROM unnest($11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25) AS t (
+        order_id, attempt_id, kind, payload, traceparent, version, status, updated_at,
         carrier, tracking_number, cancel_reason, paid_at, shipped_at, delivered_at, cancelled_at
     )
 ),
@@ -68,12 +68,12 @@ saved AS (
 -- Only saved orders get an event. Reading `saved` makes the transaction get its xid before it allocates an outbox id;
 -- the projector's low-water mark relies on that. IS TRUE keeps the planner from turning the hashed subplan into a join.
 events AS (
-    INSERT INTO outbox (kind, payload)
-    SELECT kind, payload::json
+    INSERT INTO outbox (kind, payload, traceparent)
+    SELECT kind, payload::json, traceparent
     FROM (
-        SELECT order_id, kind, payload FROM new_order
+        SELECT order_id, kind, payload, traceparent FROM new_order
         UNION ALL
-        SELECT order_id, kind, payload FROM step
+        SELECT order_id, kind, payload, traceparent FROM step
     ) AS event
     WHERE (order_id IN (SELECT order_id FROM saved)) IS TRUE
 )
