@@ -18,6 +18,7 @@
 //! | [`statement_log`] | the statements that a server has executed |
 //! | [`column_changes`] | a changed type for each column |
 //! | [`readiness`] | waits for a readiness |
+//! | [`otlp`] | a collector of traces |
 //! | [`curl`] | whether there is `curl` |
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
@@ -29,6 +30,7 @@ pub mod database;
 pub mod fault_proxy;
 pub mod golden;
 pub mod load;
+pub mod otlp;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;

@@ -25,4 +25,5 @@ mod slow_clients;
 mod smuggling;
 mod stopping;
 mod support;
+mod traces;
 mod without_tokens;
