@@ -11,6 +11,7 @@ use actix_web::{Error, Resource, Route, guard, web};
 use tracing::Instrument;
 
 use crate::auth::{Access, guard as auth_guard};
+use crate::http::access_log;
 use crate::http::request_metrics::{self, PathPattern};
 use crate::problem::Problem;
 use crate::request_id;
@@ -82,13 +83,17 @@ async fn in_a_span(
     let (method, route) = (request.method().as_str(), route.map(|route| route.as_str()));
     let request_id = request_id::of(request.headers());
     let traced = traces::begin_request(method, route, request_id, request.headers());
+    let ids = traced.as_ref().map(RequestSpan::ids);
+    if let Some(ids) = ids {
+        access_log::set_trace(request.request(), ids);
+    }
     let span = tracing::info_span!(
         "request",
         http.request.method = method,
         http.route = route,
         request.id = request_id,
-        trace_id = traced.as_ref().map(|traced| display(traced.trace_id())),
-        span_id = traced.as_ref().map(|traced| display(traced.span_id())),
+        trace_id = ids.map(|ids| display(ids.trace_id)),
+        span_id = ids.map(|ids| display(ids.span_id)),
     );
     // Without a declaration, nobody is allowed.
     let access = declared.map_or(Access::Needs(&[]), |declared| declared.access);

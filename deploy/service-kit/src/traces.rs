@@ -37,7 +37,7 @@ pub use self::config::TracesConfig;
 pub use self::context::TraceContext;
 pub(crate) use self::export::observe;
 use self::export::{BoundedProcessor, CountingExporter};
-pub(crate) use self::request::{RequestSpan, begin_request};
+pub(crate) use self::request::{RequestSpan, TraceIds, begin_request};
 use self::sampler::FollowLinks;
 pub use self::step::{MAX_LINKS, Running, Step};
 use crate::config::{ConfigError, Vars};
@@ -100,14 +100,11 @@ fn provider(config: &TracesConfig, program: &str) -> Result<SdkTracerProvider, C
     let processor = BatchSpanProcessor::builder(CountingExporter::new(exporter)).with_batch_config(batches);
     Ok(SdkTracerProvider::builder()
         .with_sampler(FollowLinks(config.sampler.clone()))
-        .with_max_links_per_span(MAX_LINKS_OF_SPAN)
+        .with_max_links_per_span(u32::try_from(MAX_LINKS).unwrap_or(u32::MAX))
         .with_resource(resource(config, program))
         .with_span_processor(BoundedProcessor::new(processor.build(), config.queue))
         .build())
 }
-
-/// [`MAX_LINKS`], as the library has it.
-const MAX_LINKS_OF_SPAN: u32 = 128;
 
 fn resource(config: &TracesConfig, program: &str) -> Resource {
     let given = config.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));

@@ -104,17 +104,13 @@ impl ListenerSteps {
         if matches!(progress, Progress::Handled(handled) if handled.events > 0) {
             self.listener.committed();
         }
-        self.record(&traced, began);
+        record(&traced, began);
         Ok(progress)
     }
 
     fn traced(&self, events: &[LoggedEvent]) -> Vec<TracedEvent> {
         let wanted = events.iter().filter(|event| self.listener.wants(&event.kind));
         wanted.filter_map(|event| TracedEvent::logged(event, self.name())).collect()
-    }
-
-    fn record(&self, traced: &[TracedEvent], began: SystemTime) {
-        traces::record(traced, traced.len(), Times { began, claimed: began, ended: SystemTime::now() });
     }
 
     async fn handle_next(
@@ -152,7 +148,7 @@ impl ListenerSteps {
         if matches!(outcome, BatchOutcome::Committed { applied, .. } if applied > 0) {
             self.listener.committed();
         }
-        self.record(&traced, began);
+        record(&traced, began);
         Ok(outcome)
     }
 
@@ -178,4 +174,8 @@ impl ListenerSteps {
             }
         }
     }
+}
+
+fn record(traced: &[TracedEvent], began: SystemTime) {
+    traces::record(traced, traced.len(), Times { began, claimed: began, ended: SystemTime::now() });
 }

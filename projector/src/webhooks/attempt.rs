@@ -48,8 +48,8 @@ pub(crate) async fn send(
             return Attempt { finished, outcome: Outcome::Failed };
         }
     };
-    let context = leased.traceparent.as_deref().and_then(TraceContext::parse);
-    let span = context.as_ref().and_then(|context| begin(endpoint.id, &leased).child_of(context));
+    let trace = leased.traceparent.as_deref().and_then(TraceContext::parse);
+    let span = trace.as_ref().and_then(|trace| begin(endpoint.id, &leased).child_of(trace));
     // The payload is in the message now.
     drop(leased);
     let (reply, latency) = client.send(&endpoint.url, message).await;
@@ -67,7 +67,7 @@ pub(crate) async fn send(
         Err(error) => finished.error = Some(storable(&chain(&error))),
     }
     if let Some(error) = &finished.error {
-        log_failure(endpoint.id, error, context.as_ref());
+        log_failure(endpoint.id, error, trace.as_ref());
     }
     Attempt { finished, outcome }
 }
@@ -104,14 +104,14 @@ fn outcome(reply: &Result<Reply, SendError>) -> Outcome {
 }
 
 /// INFO, because another system is at fault. Only the id of the endpoint: its URL may contain a secret.
-fn log_failure(endpoint: i64, error: &str, context: Option<&TraceContext>) {
+fn log_failure(endpoint: i64, error: &str, trace: Option<&TraceContext>) {
     static FAILED: OncePerSecond = OncePerSecond::new();
     if let Some(times) = FAILED.count() {
         tracing::info!(
             times,
             webhook.endpoint = endpoint,
-            trace_id = context.map(TraceContext::trace_id),
-            span_id = context.map(TraceContext::span_id),
+            trace_id = trace.map(TraceContext::trace_id),
+            span_id = trace.map(TraceContext::span_id),
             error,
             "a webhook was not delivered; it is tried again"
         );

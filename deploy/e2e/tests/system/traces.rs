@@ -66,6 +66,8 @@ async fn a_placed_order_and_a_step_have_a_trace_from_the_request_to_the_webhook(
         ensure!(request.attributes.get("http.response.status_code").is_some_and(|code| code == status));
         let direct: Vec<_> = OF_AN_EVENT.into_iter().filter(|name| *name != "project").collect();
         ensure_below(&trace, request, &direct)?;
+        let line = scene.line("write-api", &[("message", "request"), ("trace_id", &request.trace)]).await?;
+        ensure!(line["span_id"] == request.id.as_str(), "{line}");
         let (commit, claim) = (named(&trace, "commit")?, named(&trace, "claim")?);
         ensure_below(&trace, claim, &["project"])?;
         ensure!(commit.attributes.get("order.id") == Some(&order), "{commit:#?}");
@@ -99,7 +101,7 @@ async fn a_parked_event_is_seen_to_fail_and_to_succeed_in_the_trace_of_its_reque
     ensure!(
         failed.is_error && failed.attributes.get("orders.event.outcome").is_some_and(|is| is == "parked")
     );
-    let line = scene.line_of_the_projector("events parked").await?;
+    let line = scene.line("revenue-projector", &[("message", "events parked")]).await?;
     for (field, expected) in [
         ("trace_id", Value::from(failed.trace.clone())),
         ("order.id", Value::from(order.clone())),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::connection::Connection;
 use super::request_metrics::{self, PathPattern};
+use crate::traces::TraceIds;
 use crate::{auth, log_output};
 
 const TARGET: &str = "access";
@@ -50,6 +51,13 @@ pub(crate) fn set_subject(request: &HttpRequest, subject: &Arc<str>) {
     }
 }
 
+/// This request is traced.
+pub(crate) fn set_trace(request: &HttpRequest, trace: TraceIds) {
+    if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+        connection.set_trace(trace);
+    }
+}
+
 /// A request. Its line is written when this value is dropped: after the last part of the response.
 pub(super) struct Entry {
     log: AccessLog,
@@ -58,6 +66,7 @@ pub(super) struct Entry {
     request_id: HeaderValue,
     route: Option<Rc<PathPattern>>,
     subject: Option<Arc<str>>,
+    trace: Option<TraceIds>,
     /// `None` until there is a response.
     status: Option<StatusCode>,
     /// Of the response's body.
@@ -67,7 +76,17 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn begin(log: AccessLog, request: &Request, request_id: HeaderValue) -> Self {
         let (method, began) = (request.method().clone(), Instant::now());
-        Self { log, began, method, request_id, route: None, subject: None, status: None, bytes: 0 }
+        Self {
+            log,
+            began,
+            method,
+            request_id,
+            route: None,
+            subject: None,
+            trace: None,
+            status: None,
+            bytes: 0,
+        }
     }
 
     pub(super) fn method(&self) -> &Method {
@@ -87,6 +106,7 @@ impl Entry {
         self.status = Some(status);
         if let Some(connection) = connection {
             (self.route, self.subject) = (connection.take_route(), connection.take_subject());
+            self.trace = connection.take_trace();
         }
     }
 
@@ -110,6 +130,8 @@ impl Drop for Entry {
             bytes: self.bytes,
             subject: subject.as_deref(),
             request_id: self.request_id.to_str().unwrap_or_default(),
+            trace_id: self.trace.map(|trace| trace.trace_id.to_string()),
+            span_id: self.trace.map(|trace| trace.span_id.to_string()),
         };
         let level = if self.log == AccessLog::Probes { tracing::Level::DEBUG } else { tracing::Level::INFO };
         log_output::record_access(level, TARGET, MESSAGE, &line);
@@ -137,6 +159,11 @@ struct Line<'a> {
     subject: Option<&'a str>,
     #[serde(rename = "request.id")]
     request_id: &'a str,
+    /// Missing if the request is not traced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<String>,
 }
 
 /// With microseconds: more digits would only be longer.

@@ -10,6 +10,7 @@ use super::connection_metrics::{ConnectionMetrics, Cut, OpenConnection};
 use super::in_flight::Permit;
 use super::limits::Limits;
 use super::request_metrics::PathPattern;
+use crate::traces::TraceIds;
 
 /// Shared by the stream and its requests, all on one thread.
 pub(super) struct Connection {
@@ -21,6 +22,8 @@ pub(super) struct Connection {
     route: Cell<Option<Rc<PathPattern>>>,
     /// The caller of the current request.
     subject: Cell<Option<Arc<str>>>,
+    /// The trace and the span of its request, if they are recorded.
+    trace: Cell<Option<TraceIds>>,
     limits: Limits,
     open: OpenConnection,
 }
@@ -61,6 +64,7 @@ impl Connection {
             permit: Cell::default(),
             route: Cell::default(),
             subject: Cell::default(),
+            trace: Cell::default(),
             limits,
             open: metrics.open_connection(),
         })
@@ -113,6 +117,15 @@ impl Connection {
     }
 
     /// The current request is from this caller.
+    pub(super) fn set_trace(&self, trace: TraceIds) {
+        self.trace.set(Some(trace));
+    }
+
+    /// The ids of the request, if it is traced.
+    pub(super) fn take_trace(&self) -> Option<TraceIds> {
+        self.trace.take()
+    }
+
     pub(super) fn set_subject(&self, subject: Arc<str>) {
         self.subject.set(Some(subject));
     }

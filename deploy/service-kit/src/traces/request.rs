@@ -13,6 +13,16 @@ use super::config::Incoming;
 use super::context::{Headers, extract};
 use super::{TRACES, Traces};
 
+/// Requests that are not traced: they ask how this process is.
+const NOT_TRACED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+/// The ids of a request's trace and span, as the log has them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TraceIds {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+}
+
 /// The span of a request whose trace is recorded.
 pub(crate) struct RequestSpan {
     context: Context,
@@ -26,6 +36,9 @@ pub(crate) fn begin_request(
     headers: &HeaderMap,
 ) -> Option<RequestSpan> {
     let Traces { tracer, incoming } = TRACES.get()?;
+    if route.is_some_and(|route| NOT_TRACED.contains(&route)) {
+        return None;
+    }
     let (mut parent, mut builder) = (Context::new(), SpanBuilder::from_name("request"));
     if let Some(caller) = caller(headers) {
         match incoming {
@@ -58,12 +71,9 @@ fn caller(headers: &HeaderMap) -> Option<SpanContext> {
 }
 
 impl RequestSpan {
-    pub(crate) fn trace_id(&self) -> TraceId {
-        self.context.span().span_context().trace_id()
-    }
-
-    pub(crate) fn span_id(&self) -> SpanId {
-        self.context.span().span_context().span_id()
+    pub(crate) fn ids(&self) -> TraceIds {
+        let span = self.context.span();
+        TraceIds { trace_id: span.span_context().trace_id(), span_id: span.span_context().span_id() }
     }
 
     /// Runs `work` so that [`TraceContext::current`](super::TraceContext::current) in it is `span`.

@@ -29,3 +29,38 @@ impl ShouldSample for FollowLinks {
         self.0.should_sample(Some(&parent), trace_id, name, span_kind, attributes, links)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceState};
+    use opentelemetry_sdk::trace::SamplingDecision;
+
+    use super::*;
+
+    fn decide(sampler: Sampler, kind: &SpanKind, flags: TraceFlags) -> SamplingDecision {
+        let linked = SpanContext::new(TraceId::from(7), SpanId::from(7), flags, true, TraceState::default());
+        let links = [Link::with_context(linked)];
+        let result = FollowLinks(sampler).should_sample(
+            Some(&Context::new()),
+            TraceId::from(u128::MAX),
+            "span",
+            kind,
+            &[],
+            &links,
+        );
+        result.decision
+    }
+
+    #[test]
+    fn a_batch_is_recorded_if_what_it_serves_is_and_a_request_is_not() {
+        use SamplingDecision::{Drop, RecordAndSample};
+        let by_parent = || Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+        let (sampled, not) = (TraceFlags::SAMPLED, TraceFlags::default());
+        assert_eq!(decide(by_parent(), &SpanKind::Client, sampled), RecordAndSample);
+        assert_eq!(decide(by_parent(), &SpanKind::Client, not), Drop);
+        assert_eq!(decide(by_parent(), &SpanKind::Server, sampled), Drop);
+        assert_eq!(decide(Sampler::AlwaysOff, &SpanKind::Client, sampled), Drop);
+        // By the id of the linked trace, which is low, and not by its own.
+        assert_eq!(decide(Sampler::TraceIdRatioBased(0.01), &SpanKind::Client, sampled), RecordAndSample);
+    }
+}

@@ -64,11 +64,13 @@ impl Step {
     }
 
     /// Begins it as a part of `parent`; none if it is not recorded.
+    #[must_use]
     pub fn child_of(self, parent: &TraceContext) -> Option<Running> {
         self.begin(&Context::new().with_remote_span_context(parent.span_context().clone()))
     }
 
     /// Begins it as a trace of its own; none if it is not recorded.
+    #[must_use]
     pub fn root(self) -> Option<Running> {
         self.begin(&Context::new())
     }
@@ -107,5 +109,23 @@ impl Running {
     /// It ended at that time.
     pub fn end_at(mut self, ended: SystemTime) {
         self.span.end_with_timestamp(ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_names_a_limited_number_of_those_that_it_serves() {
+        let context = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+        let step = Step::new("batch").serving(std::iter::repeat_n(&context, 2 * MAX_LINKS));
+        assert_eq!(step.builder.links.unwrap().len(), MAX_LINKS);
+    }
+
+    #[test]
+    fn nothing_is_recorded_before_traces_are_on() {
+        assert!(Step::new("step").root().is_none());
+        assert_eq!(TraceContext::current(), None);
     }
 }

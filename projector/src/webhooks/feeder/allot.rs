@@ -4,8 +4,10 @@ use std::cell::OnceCell;
 
 use super::event;
 use crate::event_log::LoggedEvent;
+use crate::traces::TracedEvent;
 use crate::webhooks::delivery::NewDelivery;
-use crate::webhooks::endpoint::Kinds;
+
+use crate::webhooks::endpoint::{Endpoint, Kinds};
 
 /// An endpoint that takes part in a batch.
 pub(super) struct Candidate<'a> {
@@ -49,6 +51,19 @@ pub(super) struct Share {
 pub(super) struct Allotted<'a> {
     pub(super) deliveries: Vec<(NewDelivery<'a>, Vec<i64>)>,
     pub(super) shares: Vec<Share>,
+}
+
+impl Allotted<'_> {
+    /// Each delivery to each of its endpoints whose trace is recorded.
+    pub(super) fn traced(&self) -> Vec<TracedEvent> {
+        let traced = self.deliveries.iter().filter(|(delivery, _)| delivery.traceparent.is_some());
+        let each = traced
+            .flat_map(|(delivery, to)| to.iter().map(move |id| (delivery, Endpoint::subscription(*id))));
+        each.filter_map(|(delivery, subscription)| {
+            TracedEvent::fed(delivery.traceparent, delivery.position, delivery.kind, subscription)
+        })
+        .collect()
+    }
 }
 
 /// Allots `events`, which are in order, to `candidates`. Each delivery counts with its payload; together they have at

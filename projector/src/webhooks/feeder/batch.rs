@@ -18,7 +18,7 @@ use crate::subscription::claim::why_lost;
 use crate::subscription::store::{self, Locked, Move};
 use crate::subscription::{BatchError, Listener, skipped_due};
 use crate::traces::{self, Times, TracedEvent};
-use crate::webhooks::delivery::{self, Backlogs, NewDelivery};
+use crate::webhooks::delivery::{self, Backlogs};
 use crate::webhooks::endpoint::Endpoint;
 
 /// An endpoint near the tail of the log.
@@ -210,15 +210,8 @@ async fn insert(
             allotted.deliveries.iter().map(|(delivery, to)| (*delivery, to.as_slice())).collect();
         delivery::insert(connection, &rows).await?;
     }
-    let traced = allotted.deliveries.iter().flat_map(|(delivery, to)| traced(delivery, to)).collect();
+    let traced = allotted.traced();
     Ok((allotted.shares, traced))
-}
-
-/// The delivery for each of its endpoints, if its trace is recorded.
-fn traced(delivery: &NewDelivery<'_>, to: &[i64]) -> Vec<TracedEvent> {
-    let NewDelivery { traceparent, position, kind, .. } = *delivery;
-    let fed = |id: &i64| TracedEvent::fed(traceparent, position, kind, Endpoint::subscription(*id));
-    if traceparent.is_none() { Vec::new() } else { to.iter().filter_map(fed).collect() }
 }
 
 async fn move_all(

@@ -77,13 +77,14 @@ impl Scene {
         Ok(())
     }
 
-    /// The log line of the projector with this message.
-    pub(super) async fn line_of_the_projector(&self, message: &str) -> Result<Value> {
-        let log = self.logs.path().join("revenue-projector.log");
+    /// The last line in the log of `service` that has these fields.
+    pub(super) async fn line(&self, service: &str, fields: &[(&str, &str)]) -> Result<Value> {
+        let log = self.logs.path().join(format!("{service}.log"));
         let line = wait::until("a log line", LIMIT, async || {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.filter(|line| line["message"] == message).next_back().ok_or("not there")
+            let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let has_all = |line: &Value| fields.iter().all(|(field, value)| line[*field] == *value);
+            lines.rfind(has_all).ok_or("not there")
         });
         Ok(line.await?)
     }
