@@ -44,7 +44,7 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Scenario: `write`, `drain`, `event-log`, `read`, `auth`, `latency`, `poison`, `locked`, `listeners`, `webhook`,
+    /// Scenario: `write`, `drain`, `event-log`, `read`, `auth`, `traces`, `latency`, `poison`, `locked`, `listeners`, `webhook`,
     /// `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
     scenario: Selection,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.

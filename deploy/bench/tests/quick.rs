@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::test_database::TestDatabase;
 
-const SCENARIOS: [&str; 15] = [
+const SCENARIOS: [&str; 16] = [
     "auth",
     "bloat",
     "catch-up",
@@ -21,6 +21,7 @@ const SCENARIOS: [&str; 15] = [
     "poison",
     "read",
     "scale",
+    "traces",
     "webhook",
     "write",
 ];

@@ -15,15 +15,19 @@ pub(crate) fn connector(tls: ClientConfig, is_plain_allowed: bool) -> HttpsConne
     connector.enable_http1().wrap_connector(tcp)
 }
 
-/// Trusts the system's certificates. If there are none, each connection fails, and the log has this `consequence`.
-pub(crate) fn system_tls(consequence: &str) -> ClientConfig {
+/// Trusts the system's certificates. If there are none, each connection fails; `warn` says so in the log.
+pub(crate) fn system_tls(warn: impl FnOnce(&str)) -> ClientConfig {
     match ClientConfig::builder().with_native_roots() {
         Ok(config) => config.with_no_client_auth(),
         Err(error) => {
             let error: &(dyn Error + 'static) = &error;
-            let error = crate::telemetry::chain(error);
-            tracing::warn!(error, consequence, "the system has no CA certificates");
-            ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+            warn(&crate::telemetry::chain(error));
+            no_tls()
         }
     }
+}
+
+/// Trusts nobody: for connections without TLS.
+pub(crate) fn no_tls() -> ClientConfig {
+    ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
 }

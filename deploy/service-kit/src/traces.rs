@@ -82,7 +82,7 @@ fn provider(config: &TracesConfig, program: &str) -> Result<SdkTracerProvider, C
         variable: "OTEL_EXPORTER_OTLP_ENDPOINT",
         reason: format!("cannot be used: {}", crate::telemetry::chain(error)),
     };
-    let client = CollectorClient::new(config.timeout).map_err(|error| failed(&error))?;
+    let client = CollectorClient::new(config.timeout, config.is_plain()).map_err(|error| failed(&error))?;
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(client)

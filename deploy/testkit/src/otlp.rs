@@ -23,6 +23,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub enum Mode {
     /// It keeps the spans.
     Accept,
+    /// It reads them and keeps nothing.
+    Discard,
     /// It responds with this status.
     Refuse(u16),
     /// It never responds.

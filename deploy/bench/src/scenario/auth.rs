@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use self::variant::Variant;
+pub(super) use self::variant::Variant;
 use super::read::{CUSTOMERS, ROWS};
 use super::write::check_stored;
 use crate::callers::Issuer;
@@ -17,7 +17,7 @@ use crate::stage::Stage;
 use crate::wrk::{Customers, Load};
 
 /// How many callers have a connection and a token.
-const CALLERS: u16 = 100;
+pub(super) const CALLERS: u16 = 100;
 
 /// Twice what the cache of verified tokens keeps.
 const UNCACHED: u32 = 20_000;
@@ -55,7 +55,7 @@ async fn compare(stage: &Stage, plan: Plan, load: Load, issuer: &Issuer) -> Resu
 }
 
 /// Starts a process of each, and measures them in turn, to and fro.
-async fn round(stage: &Stage, plan: Plan, load: Load, variants: Vec<&mut Variant>) -> Result<()> {
+pub(super) async fn round(stage: &Stage, plan: Plan, load: Load, variants: Vec<&mut Variant>) -> Result<()> {
     if let Load::PlaceOrders = load {
         stage.empty().await?;
     }

@@ -13,6 +13,7 @@ mod mixed;
 mod poison;
 mod read;
 mod scale;
+mod traces;
 mod webhook;
 mod write;
 
@@ -37,6 +38,8 @@ pub(crate) enum Scenario {
     Read,
     /// What access tokens cost.
     Auth,
+    /// What traces cost.
+    Traces,
     /// From commit to visible, and what waiting for events costs.
     Latency,
     /// Poison events among others.
@@ -60,12 +63,13 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Write,
         Self::Drain,
         Self::EventLog,
         Self::Read,
         Self::Auth,
+        Self::Traces,
         Self::Latency,
         Self::Poison,
         Self::Locked,
@@ -85,6 +89,7 @@ impl Scenario {
             Self::EventLog => "event-log",
             Self::Read => "read",
             Self::Auth => "auth",
+            Self::Traces => "traces",
             Self::Latency => "latency",
             Self::Poison => "poison",
             Self::Locked => "locked",
@@ -124,6 +129,7 @@ impl Scenario {
             Self::EventLog => event_log::measure(stage, plan).await,
             Self::Read => read::measure(stage, plan).await,
             Self::Auth => auth::measure(stage, plan).await,
+            Self::Traces => traces::measure(stage, plan).await,
             Self::Latency => latency::measure(stage, plan).await,
             Self::Poison => poison::measure(stage, plan).await,
             Self::Locked => locked::measure(stage, plan).await,

@@ -6,7 +6,6 @@ use super::event;
 use crate::event_log::LoggedEvent;
 use crate::traces::TracedEvent;
 use crate::webhooks::delivery::NewDelivery;
-
 use crate::webhooks::endpoint::{Endpoint, Kinds};
 
 /// An endpoint that takes part in a batch.

@@ -25,7 +25,7 @@ enum Verifies {
 }
 
 /// A service, and its figures of all rounds.
-pub(super) struct Variant {
+pub(in crate::scenario) struct Variant {
     load: Load,
     is_earlier: bool,
     verifies: Verifies,
@@ -35,13 +35,15 @@ pub(super) struct Variant {
     /// The token of who checks the responses.
     checker: Option<String>,
     per_second: Vec<f64>,
+    /// Of each slice.
+    p99_ms: Vec<f64>,
     /// CPU time of the process for a request, in microseconds.
     cpu_micros: Vec<f64>,
 }
 
 impl Variant {
     /// Nobody needs a token.
-    pub(super) fn open(load: Load, is_earlier: bool) -> Self {
+    pub(in crate::scenario) fn open(load: Load, is_earlier: bool) -> Self {
         Self {
             load,
             is_earlier,
@@ -50,8 +52,20 @@ impl Variant {
             tokens: Vec::new(),
             checker: None,
             per_second: Vec::new(),
+            p99_ms: Vec::new(),
             cpu_micros: Vec::new(),
         }
+    }
+
+    /// The same with these variables.
+    pub(in crate::scenario) fn with_variables(mut self, variables: &[(&str, &str)]) -> Self {
+        self.variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        self
+    }
+
+    /// The 99th percentile of each slice.
+    pub(in crate::scenario) fn p99_ms(&self) -> Vec<f64> {
+        self.p99_ms.clone()
     }
 
     /// That many callers with tokens, each of which is verified once, and with shares, of which each uses a part.
@@ -83,9 +97,11 @@ impl Variant {
                 check_responses(stage, service.url(), self.checker.as_deref(), customers).await?
             }
         };
+        let slices_before = self.p99_ms.len();
         let mut running = Running { variant: self, service, shortest, requests: 0, measured: Vec::new() };
         running.run().await?;
         running.measured.clear();
+        running.variant.p99_ms.truncate(slices_before);
         Ok(running)
     }
 
@@ -97,7 +113,7 @@ impl Variant {
     }
 
     /// Requests per second, and CPU time of a request, beside those of the reference.
-    pub(super) fn against(&self, reference: &Self, name: &str) -> [Figure; 2] {
+    pub(in crate::scenario) fn against(&self, reference: &Self, name: &str) -> [Figure; 2] {
         let (operation, rate_unit, cpu_unit) = match self.load {
             Load::PlaceOrders => ("write", "orders/s", "µs an order"),
             Load::ListOrders(_) => ("read", "lists/s", "µs a list"),
@@ -141,6 +157,7 @@ impl Running<'_> {
             self.shortest
         );
         self.requests += result.requests();
+        self.variant.p99_ms.push(result.p99_ms());
         self.measured.push((result.requests().try_into()?, cpu));
         Ok(())
     }

@@ -27,7 +27,13 @@ pub(in crate::auth) struct Client {
 impl Client {
     /// Trusts the system's certificates.
     pub(super) fn new(url: Url) -> Self {
-        Self::with_tls(url, https::system_tls("the key set cannot be fetched over https"))
+        let tls = https::system_tls(|error| {
+            tracing::warn!(
+                error,
+                "the system has no CA certificates: the key set cannot be fetched over https"
+            );
+        });
+        Self::with_tls(url, tls)
     }
 
     pub(super) fn with_tls(url: Url, tls: ClientConfig) -> Self {
