@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
-use service_kit::config::Vars;
+use service_kit::config::{ConfigError, Vars};
+use service_kit::traces::TracesConfig;
 use service_kit::{default_ports, telemetry};
 
 /// Reads the variables as the process does: the configuration as text, or the error.
@@ -14,18 +15,21 @@ type Read = fn(&Vars) -> Result<String, String>;
 
 /// The read service of the example reads what all processes read, and nothing else.
 const PROCESSES: [(&str, Read); 4] = [
-    ("write-api", |vars| text(write_api::Config::from_vars(vars))),
-    ("read-api", |vars| text(read_api::Config::from_vars(vars))),
-    ("projector", |vars| text(projector::Config::from_vars(vars))),
-    ("revenue-api", |vars| text(revenue::api::Config::from_vars(vars))),
+    ("write-api", |vars| text(write_api::Config::from_vars(vars), vars)),
+    ("read-api", |vars| text(read_api::Config::from_vars(vars), vars)),
+    ("projector", |vars| text(projector::Config::from_vars(vars), vars)),
+    ("revenue-api", |vars| text(revenue::api::Config::from_vars(vars), vars)),
 ];
 
-fn text<T: std::fmt::Debug>(config: Result<T, service_kit::config::ConfigError>) -> Result<String, String> {
-    config.map(|config| format!("{config:?}")).map_err(|error| error.to_string())
+/// All processes read the variables of traces beside their own.
+fn text<T: std::fmt::Debug>(config: Result<T, ConfigError>, vars: &Vars) -> Result<String, String> {
+    let both = config.and_then(|config| Ok((config, TracesConfig::from_vars(vars)?)));
+    both.map(|both| format!("{both:?}")).map_err(|error| error.to_string())
 }
 
-/// Required variables, which have no default.
-const REQUIRED: [(&str, &str); 3] = [
+/// Required variables, which have no default, and the one without which others of traces are not read.
+const REQUIRED: [(&str, &str); 4] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
     ("AUTH", "off"),
     ("DATABASE_URL", "postgres://app@localhost/orders"),
     ("CURSOR_KEY", "a key of at least thirty-two characters"),

@@ -29,17 +29,18 @@ const SUMMARY_IN_EUROS: &str =
     (gen_random_uuid(), 'c', 1, 'placed', now(), 1, 'sku', 1, 'EUR')";
 const SUMMARY: &str = "INSERT INTO order_summary VALUES
     (gen_random_uuid(), 'c', 1, 'placed', now(), 1, 'sku', 1, now())";
-const EVENT: &str = "INSERT INTO outbox (kind, payload, created_at) VALUES ('k', '{}', now())";
+const EVENT: &str = "INSERT INTO outbox (kind, payload, created_at, traceparent)
+    VALUES ('k', '{}', now(), repeat('t', 55))";
 const PARKED_AT: &str =
     "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, parked_at) VALUES
     (2, 'k', '{}', '2026-01-01', 1, 'e', now())";
 const RETRIED_AT: &str =
     "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at) VALUES
     (3, 'k', '{}', '2026-01-01', 1, 'e', now())";
-const WAITING: &str = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at) VALUES
-    (1, gen_random_uuid(), 1, 'k', '{}', now())";
-const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error) VALUES
-    (1, 'k', '{}', now(), 1, 'e')";
+const WAITING: &str = "INSERT INTO waiting_events (id, order_id, version, kind, payload, created_at,
+    traceparent) VALUES (1, gen_random_uuid(), 1, 'k', '{}', now(), repeat('t', 55))";
+const PARKED: &str = "INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, traceparent)
+    VALUES (1, 'k', '{}', now(), 1, 'e', repeat('t', 55))";
 const LOG_STATE: &str = "UPDATE event_log_state SET is_only = true, retention_days = 7";
 
 const SUBSCRIPTION: &str = "INSERT INTO subscriptions (name, state, failures, next_attempt_at, last_error)
@@ -49,15 +50,17 @@ const CHECKPOINT: &str =
     VALUES ('s', 1, 0, 1, now())";
 const SUBSCRIPTION_PARKED: &str =
     "INSERT INTO subscription_parked (subscription, position, kind, payload, recorded_at, attempts, error,
-    parked_at, next_attempt_at) VALUES ('s', 1, 'k', '{}', '2026-01-01', 0, 'e', '2026-01-02', '2026-01-03')";
+    parked_at, next_attempt_at, traceparent) VALUES
+    ('s', 1, 'k', '{}', '2026-01-01', 0, 'e', '2026-01-02', '2026-01-03', repeat('t', 55))";
 const ENDPOINT: &str =
     "INSERT INTO webhook_endpoints (slot, url, kinds, state, paused_reason, failures, failing_since) VALUES
     (1, 'https://a.example/', '{}', 'paused', 'gone', 3, now())";
 const SECRET: &str = "INSERT INTO webhook_secrets (endpoint, secret) VALUES
     ((SELECT max(id) FROM webhook_endpoints), repeat('s', 24)::bytea)";
-const DELIVERY: &str = "INSERT INTO deliveries (endpoint, position, order_id, event_id, kind, payload, occurred_at,
-    recorded_at, failures, first_failed_at) VALUES ((SELECT max(id) FROM webhook_endpoints), 1, gen_random_uuid(),
-    gen_random_uuid(), 'k', '{}', now(), now(), 3, now())";
+const DELIVERY: &str =
+    "INSERT INTO deliveries (endpoint, position, order_id, event_id, kind, payload, occurred_at,
+    recorded_at, failures, first_failed_at, traceparent) VALUES ((SELECT max(id) FROM webhook_endpoints), 1,
+    gen_random_uuid(), gen_random_uuid(), 'k', '{}', now(), now(), 3, now(), repeat('t', 55))";
 const ATTEMPT: &str = "INSERT INTO webhook_attempts (endpoint, position, event_id, latency_ms, error) VALUES
     ((SELECT max(id) FROM webhook_endpoints), 1, gen_random_uuid(), 1, 'refused')";
 
@@ -112,6 +115,11 @@ const BROKEN: [(&str, &str, &str, &str); 92] = [
     (SUMMARY, "'sku', 1", "'sku', 0", "order_summary_version_positive"),
     (EVENT, "'k'", "''", "outbox_kind_length"),
     (EVENT, "'k'", "repeat('k', 65)", "outbox_kind_length"),
+    (EVENT, "55", "54", "outbox_traceparent_length"),
+    (WAITING, "55", "56", "waiting_events_traceparent_length"),
+    (PARKED, "55", "0", "parked_events_traceparent_length"),
+    (SUBSCRIPTION_PARKED, "55", "54", "subscription_parked_traceparent_length"),
+    (DELIVERY, "55", "54", "deliveries_traceparent_length"),
     (EVENT, "now()", "'infinity'", "outbox_created_at_finite"),
     (EVENT, "now()", "'-infinity'", "outbox_created_at_finite"),
     (EVENT, "now()", "'290000-01-01'", "outbox_created_at_readable"),

@@ -119,7 +119,7 @@ async fn the_plans_of_the_hot_statements_match_the_golden_files_and_scan_no_tabl
     connection.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
     check(&mut connection, "claim_events", "1000, 1000, 1, 1000").await?;
     check(&mut connection, "claim_parked", "100, 1000, 120000").await?;
-    let columns = ["bigint", "int", "text", "bigint", "text", "text", "timestamptz"];
+    let columns = ["bigint", "int", "text", "bigint", "text", "text", "timestamptz", "text"];
     check(&mut connection, "park", &arrays(&columns)).await?;
     check(&mut connection, "park_again", &arrays(&columns[..4])).await?;
     queries::scan(&mut connection, 1..2, 1).await?;
@@ -136,7 +136,7 @@ async fn the_plans_of_the_hot_statements_match_the_golden_files_and_scan_no_tabl
     waiting::is_any(&mut connection).await?;
     check(&mut connection, "is_any_waiting", "").await?;
     waiting::set_aside(&mut connection, &[]).await?;
-    let columns = ["bigint", "uuid", "int", "text", "text", "timestamptz"];
+    let columns = ["bigint", "uuid", "int", "text", "text", "timestamptz", "text"];
     check(&mut connection, "set_aside", &arrays(&columns)).await?;
     waiting::remove(&mut connection, &[1]).await?;
     check(&mut connection, "remove_waiting", "ARRAY[]::bigint[]").await?;

@@ -60,8 +60,9 @@ async fn every_statement_finds_orders_by_key_even_with_a_plan_for_empty_tables()
     assert!(matches!(writer.save(&order, event).await?, SaveResult::Conflict(_)), "after a lookup");
     assert_eq!(writer.find(order.id(), None).await?, Some(order));
     let mut connection = database.session().await?;
-    let new_order = ["uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "timestamptz"];
-    let step = ["uuid", "bigint", "text", "text", "int", "text", "timestamptz"];
+    let new_order =
+        ["uuid", "bigint", "text", "text", "text", "text", "text", "text", "bigint", "timestamptz"];
+    let step = ["uuid", "bigint", "text", "text", "text", "int", "text", "timestamptz"];
     let facts = ["text", "text", "text", "timestamptz", "timestamptz", "timestamptz", "timestamptz"];
     let arrays = [&new_order[..], &step, &facts].concat();
     let arguments: Vec<_> = arrays.iter().map(|element| format!("ARRAY[]::{element}[]")).collect();

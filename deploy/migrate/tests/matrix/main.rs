@@ -105,7 +105,7 @@ async fn each_role_may_do_what_its_process_needs_and_nothing_else() -> Result<()
     check_that_the_second_role_is_like_the_first(&owned.superuser).await?;
     check_by_trying(&owned).await?;
     owned.connect_as("orders_projector").await?.batch_execute("SELECT create_event_log_partitions()").await?;
-    migrate::down(&owned.url(), 2).await?;
+    migrate::down(&owned.url(), 4).await?;
     migrate::up(&owned.url()).await?;
     Ok(())
 }

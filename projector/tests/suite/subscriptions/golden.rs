@@ -69,7 +69,7 @@ async fn the_plans_of_the_statements_on_subscriptions_match_the_golden_files_and
     check(&mut connection, "recover_subscriptions", "'{counts}'").await?;
     check(&mut connection, "is_any_logged_due", "'counts', 120000").await?;
     check(&mut connection, "claim_logged_due", "'counts', 100, 1000, 120000").await?;
-    let columns = ["bigint", "text", "text", "timestamptz", "int", "text", "bigint"];
+    let columns = ["bigint", "text", "text", "timestamptz", "text", "int", "text", "bigint"];
     check(&mut connection, "park_logged", &format!("'counts', {}", arrays(&columns))).await?;
     check(&mut connection, "park_logged_again", &arrays(&["bigint", "int", "text", "bigint"])).await?;
     check(&mut connection, "remove_logged", "ARRAY[]::bigint[]").await?;

@@ -44,7 +44,7 @@ async fn the_plans_of_deliveries_match_the_golden_files_and_scan_no_table() -> R
     check(&mut connection, "keep_endpoints", "ARRAY[1]").await?;
     check(&mut connection, "skipped_due", "ARRAY['webhook:1']").await?;
     check(&mut connection, "rooms", "ARRAY[1], ARRAY[now()], ARRAY[false], 1000, 10").await?;
-    let columns = ["bigint", "uuid", "uuid", "text", "text", "timestamptz", "timestamptz", "text"];
+    let columns = ["bigint", "uuid", "uuid", "text", "text", "timestamptz", "timestamptz", "text", "text"];
     check(&mut connection, "insert", &arrays(&columns)).await?;
     let keys = arrays(&["bigint", "uuid", "bigint"]);
     check(&mut connection, "remove_delivered", &format!("1, {keys}")).await?;
