@@ -44,8 +44,8 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Scenario: `write`, `drain`, `event-log`, `read`, `auth`, `traces`, `latency`, `poison`, `locked`, `listeners`, `webhook`,
-    /// `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
+    /// Scenario: `write`, `drain`, `event-log`, `read`, `auth`, `traces`, `latency`, `poison`, `locked`, `listeners`,
+    /// `webhook`, `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
     scenario: Selection,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]

@@ -65,7 +65,7 @@ const ATTEMPT: &str = "INSERT INTO webhook_attempts (endpoint, position, event_i
     ((SELECT max(id) FROM webhook_endpoints), 1, gen_random_uuid(), 1, 'refused')";
 
 /// A valid statement, a replacement in it, and the constraint that must refuse the result.
-const BROKEN: [(&str, &str, &str, &str); 92] = [
+const BROKEN: [(&str, &str, &str, &str); 97] = [
     (ORDER, "'c'", "''", "orders_customer_id_length"),
     (ORDER, "'c'", "repeat('c', 129)", "orders_customer_id_length"),
     (ORDER, "'c'", "'.'", "orders_customer_id_addressable"),

@@ -1,5 +1,5 @@
-//! The spans of republished events. Each event begins a trace of its own, so that the sampler decides how many of a long
-//! run are recorded. The statement that emits a page has one too, with links to them.
+//! The spans of republished events. Each event begins a trace of its own, so that the sampler decides how many of a
+//! long run are recorded. The statement that emits a page has one too, with links to them.
 
 use std::time::SystemTime;
 
