@@ -29,6 +29,7 @@ mod stories;
 mod storm;
 mod subscriptions;
 mod support;
+mod trace_contexts;
 mod uncommitted_rows;
 mod waiting_events;
 mod webhooks;

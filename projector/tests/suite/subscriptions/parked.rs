@@ -42,6 +42,7 @@ async fn scene(orders: u128) -> Result<Scene> {
     scene.subscribe("counts").await?;
     let events: Vec<_> = (1..=orders).map(|order| event(order, 1)).collect();
     scene.emit_all(&events).await?;
+    scene.trace_outbox().await?;
     scene.log_all().await?;
     Ok(scene)
 }
@@ -54,6 +55,7 @@ async fn what_one_read_model_refuses_is_parked_for_it_alone_and_tried_again_on_i
     let refuses = scene.steps_with_retries(Refuses(Counts("counts"), 2), AT_ONCE)?;
     let Progress::Handled(handled) = refuses.run_once(10).await? else { panic!("it must run") };
     assert_eq!((handled.events, handled.parked, handled.checkpoint), (3, 1, 3));
+    assert_eq!(scene.traced("subscription_parked").await?, 1);
     run_to_end(&scene.steps(Counts("other"))?, 10).await?;
     assert_eq!((scene.counted("counts").await?, scene.counted("other").await?), ((2, 2), (3, 3)));
     assert_eq!((scene.count("parked_events").await?, scene.count("order_summary").await?), (0, 3));

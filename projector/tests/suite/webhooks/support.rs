@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::receiver::Receiver;
 use crate::support::{Scene, event, placed_at};
+use crate::trace_contexts::CONTEXT;
 
 /// Longer than anything that a test waits for takes.
 pub(super) const LIMIT: Duration = Duration::from_mins(1);
@@ -74,7 +75,7 @@ pub(super) async fn deliver(
             payload: &encoded.payload,
             occurred_at: event.occurred_at,
             recorded_at: placed_at(),
-            traceparent: None,
+            traceparent: Some(CONTEXT),
         };
         delivery::insert(connection, &[(new, &[endpoint])]).await?;
     }

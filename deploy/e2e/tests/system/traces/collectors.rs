@@ -20,7 +20,8 @@ async fn check(collector: Collector, variables: &[(&str, &str)]) -> Result<()> {
     let variables: Vec<_> = SMALL.iter().chain(variables).copied().collect();
     let scene = Scene::with_collector(collector, &variables).await?;
     for number in 1..=50 {
-        scene.place("ada", number).await?;
+        // As long as a request may take anyway, and far less than the collector's limit.
+        tokio::time::timeout(LIMIT, scene.place("ada", number)).await??;
     }
     for service in [&scene.write, &scene.projector] {
         wait::until("spans that are dropped", LIMIT, async || match scene.metric(service, DROPPED).await {
@@ -56,7 +57,8 @@ async fn nobody_waits_for_a_dead_collector() -> Result<()> {
 
 #[tokio::test]
 async fn nobody_waits_for_a_collector_that_hangs() -> Result<()> {
-    check(Collector::start(Mode::Hang).await?, &[]).await
+    let patient = [("OTEL_EXPORTER_OTLP_TIMEOUT", "60000"), ("OTEL_BSP_EXPORT_TIMEOUT", "60000")];
+    check(Collector::start(Mode::Hang).await?, &patient).await
 }
 
 #[tokio::test]
