@@ -50,7 +50,7 @@ const OF_AN_EVENT: [&str; 7] = [
     "webhook",
 ];
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_placed_order_and_a_step_have_a_trace_from_the_request_to_the_webhook() -> Result<()> {
     let receiver = Receiver::start().await?;
     let scene = Scene::start(&[]).await?;
@@ -87,7 +87,7 @@ async fn a_placed_order_and_a_step_have_a_trace_from_the_request_to_the_webhook(
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_parked_event_is_seen_to_fail_and_to_succeed_in_the_trace_of_its_request() -> Result<()> {
     let scene = Scene::start(&[]).await?;
     let session = scene.database.connect().await?;
@@ -132,7 +132,7 @@ async fn a_parked_event_is_seen_to_fail_and_to_succeed_in_the_trace_of_its_reque
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_republished_order_begins_a_trace() -> Result<()> {
     let scene = Scene::start(&[("OTEL_TRACES_SAMPLER", "parentbased_always_off")]).await?;
     let order = scene.place("ada", 5).await?;
@@ -152,7 +152,7 @@ async fn a_republished_order_begins_a_trace() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_not_sampled_leaves_no_span_and_no_trace_context() -> Result<()> {
     let scene = Scene::start(&[("OTEL_TRACES_SAMPLER", "always_off")]).await?;
     scene.place("ada", 5).await?;
@@ -170,7 +170,7 @@ async fn a_request_that_is_not_sampled_leaves_no_span_and_no_trace_context() -> 
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_and_attributes_reach_the_collector() -> Result<()> {
     let scene = Scene::start(&[
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20a-secret"),

@@ -48,20 +48,20 @@ async fn check(collector: Collector, variables: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_for_a_dead_collector() -> Result<()> {
     // Nothing listens at the port of an HTTP server that was never there.
     let dead = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
     check(Collector::start(Mode::Accept).await?, &[dead]).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_for_a_collector_that_hangs() -> Result<()> {
     let patient = [("OTEL_EXPORTER_OTLP_TIMEOUT", "60000"), ("OTEL_BSP_EXPORT_TIMEOUT", "60000")];
     check(Collector::start(Mode::Hang).await?, &patient).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_for_a_collector_that_refuses() -> Result<()> {
     check(Collector::start(Mode::Refuse(503)).await?, &[]).await
 }

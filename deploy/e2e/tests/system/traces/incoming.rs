@@ -18,7 +18,7 @@ async fn place(scene: &Scene, flags: &str) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_is_not_trusted_gets_a_new_trace_with_a_link_to_its_own() -> Result<()> {
     let scene = Scene::start(&[]).await?;
     // Not sampled: this decides nothing here.
@@ -30,7 +30,7 @@ async fn a_caller_that_is_not_trusted_gets_a_new_trace_with_a_link_to_its_own() 
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_is_not_trusted_cannot_have_its_request_recorded() -> Result<()> {
     let scene = Scene::start(&[("OTEL_TRACES_SAMPLER", "parentbased_always_off")]).await?;
     place(&scene, "01").await?;
@@ -40,7 +40,7 @@ async fn a_caller_that_is_not_trusted_cannot_have_its_request_recorded() -> Resu
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trusted_caller_continues_its_trace_and_decides_whether_it_is_recorded() -> Result<()> {
     let trust = [("TRACE_INCOMING", "trust"), ("OTEL_TRACES_SAMPLER", "parentbased_always_on")];
     let scene = Scene::start(&trust).await?;
