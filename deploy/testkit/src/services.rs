@@ -96,10 +96,7 @@ impl Service {
             // Those of the person who runs this would be mixed with those given here.
             for (name, _) in std::env::vars_os() {
                 let name_bytes = name.as_encoded_bytes();
-                if [&b"AUTH_"[..], b"OTEL_", b"RATE_LIMIT_"]
-                    .iter()
-                    .any(|prefix| name_bytes.starts_with(prefix))
-                {
+                if [&b"AUTH_"[..], b"RATE_LIMIT_"].iter().any(|prefix| name_bytes.starts_with(prefix)) {
                     command.env_remove(name);
                 }
             }
