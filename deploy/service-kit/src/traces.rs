@@ -50,6 +50,8 @@ static TRACES: OnceLock<Traces> = OnceLock::new();
 struct Traces {
     tracer: SdkTracer,
     incoming: Incoming,
+    /// How many spans may wait.
+    queue: usize,
 }
 
 /// Whether this process records traces.
@@ -73,7 +75,7 @@ pub fn start(vars: &Vars, program: &str) -> Result<Option<Export>, ConfigError> 
     let provider = provider(&config, program)?;
     let tracer = provider.tracer("orders");
     // In tests traces may have begun already; they stay.
-    let _already_set = TRACES.set(Traces { tracer, incoming: config.incoming });
+    let _already_set = TRACES.set(Traces { tracer, incoming: config.incoming, queue: config.queue });
     Ok(Some(Export(provider)))
 }
 

@@ -45,10 +45,24 @@ impl Counts {
         has_room
     }
 
+    /// Whether a span would be dropped now. Counts that.
+    fn is_full(&self, max: usize) -> bool {
+        let is_full = self.queued.load(Ordering::Relaxed) >= max;
+        if is_full {
+            self.queue_full.fetch_add(1, Ordering::Relaxed);
+        }
+        is_full
+    }
+
     fn sent(&self, spans: usize, result: &OTelSdkResult) {
         let count = if result.is_ok() { &self.exported } else { &self.not_taken };
         count.fetch_add(u64::try_from(spans).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
+}
+
+/// Whether a queue of `max` spans is full. The span that would be dropped is counted: it need not be made.
+pub(super) fn is_full(max: usize) -> bool {
+    COUNTS.is_full(max)
 }
 
 const EXPORTED: &str = "orders_trace_spans_exported_total";
@@ -159,7 +173,9 @@ mod tests {
         let counts = Counts::new();
         assert!(counts.enter(2) && counts.enter(2) && !counts.enter(2));
         assert_eq!(counts.queue_full.load(Ordering::Relaxed), 1);
+        assert!(counts.is_full(2));
+        assert_eq!(counts.queue_full.load(Ordering::Relaxed), 2);
         counts.queued.fetch_sub(1, Ordering::Relaxed);
-        assert!(counts.enter(2));
+        assert!(!counts.is_full(2) && counts.enter(2));
     }
 }

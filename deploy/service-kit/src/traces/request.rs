@@ -35,7 +35,7 @@ pub(crate) fn begin_request(
     request_id: Option<&str>,
     headers: &HeaderMap,
 ) -> Option<RequestSpan> {
-    let Traces { tracer, incoming } = TRACES.get()?;
+    let Traces { tracer, incoming, .. } = TRACES.get()?;
     if route.is_some_and(|route| NOT_TRACED.contains(&route)) {
         return None;
     }

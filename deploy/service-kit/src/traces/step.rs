@@ -7,7 +7,8 @@ use opentelemetry::trace::{Link, Span as _, SpanBuilder, SpanKind, Status, Trace
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::trace::Span;
 
-use super::{TraceContext, tracer};
+use super::export::is_full;
+use super::{TRACES, TraceContext, tracer};
 
 /// Most spans that a batch names as those that it serves.
 pub const MAX_LINKS: usize = 128;
@@ -63,9 +64,12 @@ impl Step {
         self
     }
 
-    /// Begins it as a part of `parent`; none if it is not recorded.
+    /// Begins it as a part of `parent`; none if it is not recorded, or would be dropped.
     #[must_use]
     pub fn child_of(self, parent: &TraceContext) -> Option<Running> {
+        if is_full(TRACES.get()?.queue) {
+            return None;
+        }
         self.begin(&Context::new().with_remote_span_context(parent.span_context().clone()))
     }
 
