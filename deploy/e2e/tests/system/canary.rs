@@ -1,4 +1,4 @@
-//! Secrets and personal data appear in no log, no metric and no problem document.
+//! Secrets and personal data appear in no log, no metric, no span and no problem document.
 
 use std::fs;
 use std::time::Duration;
@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
+use testkit::otlp::{Collector, Mode};
 use testkit::postgres::PasswordServer;
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::tokens::TokenIssuer;
 use testkit::wait;
 
-use super::canary_receiver::{Receiver, add_endpoint};
+use super::canary_receiver::{Receiver, add_endpoint, until_all_has_happened};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -24,6 +25,7 @@ const REASON: &str = "canary reason 60af";
 const TRACKING: &str = "CANARYTRACKING1204";
 const SIGNING: &str = "whsec_Y2FuYXJ5LXNpZ25pbmctc2VjcmV0LTAx";
 const URL_KEY: &str = "canary-url-key-d4f2";
+const COLLECTOR_KEY: &str = "canary-collector-key-0c5d";
 const BAD_TOKEN: &str = "canary.token.ab19";
 
 /// The services, and the problem documents of their responses.
@@ -72,9 +74,11 @@ impl Scene {
 async fn start(
     server: &PasswordServer,
     issuer: &TokenIssuer,
+    collector: &Collector,
     logs: &std::path::Path,
 ) -> Result<Vec<Service>> {
     let binaries = ServiceBinaries::built().await?;
+    let header = format!("authorization={COLLECTOR_KEY}");
     let mut services = Vec::new();
     for kind in ServiceKind::ALL {
         let role = kind.role();
@@ -86,6 +90,8 @@ async fn start(
             ("RUST_LOG", "trace,actix_http=trace"),
             ("CURSOR_KEY", CURSOR_KEY),
             ("WEBHOOK_ALLOW_PRIVATE", "true"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()),
+            ("OTEL_EXPORTER_OTLP_HEADERS", &header),
         ]);
         let url = format!("postgres://{role}:{PASSWORD}@127.0.0.1:{}/postgres", server.port());
         let mut service = Service::start_with(&variables, kind, &binaries.program(kind), &url, 0, logs)?;
@@ -164,23 +170,8 @@ async fn follow_own_orders(scene: &Scene, token: &str) -> Result<()> {
     tokio::time::timeout(LIMIT, read).await.context("no order in the stream")?
 }
 
-/// One event is parked, one endpoint has accepted what another has refused.
-async fn until_all_has_happened(server: &PasswordServer, receiver: &Receiver) -> Result<()> {
-    wait::until("a parked event", LIMIT, async || {
-        let check = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM parked_events), 'nothing is parked'; END $$";
-        server.execute(check).await.map_err(|error| error.to_string())
-    })
-    .await?;
-    wait::until("a delivered and a refused message", LIMIT, async || {
-        let (accepted, refused) = (receiver.count("/accepted"), receiver.count("/refused"));
-        if accepted > 2 && refused > 0 { Ok(()) } else { Err(format!("{accepted}, {refused}")) }
-    })
-    .await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> Result<()> {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_a_span_or_a_problem() -> Result<()> {
     let logs = tempfile::tempdir()?;
     let server = PasswordServer::start_without_tls()?;
     server.execute("ALTER SYSTEM SET log_error_verbosity = 'terse'").await?;
@@ -196,7 +187,8 @@ async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> R
         "events:read",
     ];
     let token = issuer.token("a-service", &scopes, None)?;
-    let services = start(&server, &issuer, logs.path()).await?;
+    let collector = Collector::start(Mode::Accept).await?;
+    let services = start(&server, &issuer, &collector, logs.path()).await?;
     let receiver = Receiver::start().await?;
     let url = format!("postgres://orders_projector:{PASSWORD}@127.0.0.1:{}/postgres", server.port());
     for path in ["accepted", "refused"] {
@@ -224,6 +216,9 @@ async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> R
         ensure!(log.contains("\"TRACE\""), "{name} does not log at trace");
         all.push((name, log));
     }
+    let spans = format!("{:#?}", collector.spans());
+    ensure!(["commit", "project", "webhook"].iter().all(|name| spans.contains(name)), "{spans}");
+    all.push(("a span", spans));
     let log = fs::read_to_string(server.server().log())?;
     ensure!(log.contains("violates check constraint"), "PostgreSQL refused no row: {log}");
     all.push(("the log of PostgreSQL", log));
@@ -232,7 +227,14 @@ async fn no_secret_and_no_personal_data_is_in_a_log_a_metric_or_a_problem() -> R
     let signatures = receiver.signatures();
     ensure!(!signatures.is_empty(), "no message is signed");
     let mut canaries = vec![PASSWORD, CURSOR_KEY, CUSTOMER, SKU, KEY, REASON, TRACKING, BAD_TOKEN, signature];
-    canaries.extend([own_signature, SIGNING, &SIGNING[6..], "canary-signing-secret-01", URL_KEY]);
+    canaries.extend([
+        own_signature,
+        SIGNING,
+        &SIGNING[6..],
+        COLLECTOR_KEY,
+        "canary-signing-secret-01",
+        URL_KEY,
+    ]);
     canaries.extend(signatures.iter().map(String::as_str));
     for (place, text) in &all {
         for canary in canaries.iter().copied() {

@@ -2,12 +2,17 @@
 
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use testkit::postgres::PasswordServer;
 use testkit::services::{ServiceBinaries, ServiceKind};
+use testkit::wait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Keeps the head of each message; it refuses those for `/refused`. It ends when dropped.
 pub(super) struct Receiver {
@@ -90,5 +95,20 @@ pub(super) async fn add_endpoint(database_url: &str, url: &str, secret: &str) ->
     let output = child.wait_with_output()?;
     ensure!(output.status.success(), "{output:?}");
     ensure!(!format!("{output:?}").contains(&secret[6..]), "it shows the secret");
+    Ok(())
+}
+
+/// One event is parked, one endpoint has accepted what another has refused.
+pub(super) async fn until_all_has_happened(server: &PasswordServer, receiver: &Receiver) -> Result<()> {
+    wait::until("a parked event", LIMIT, async || {
+        let check = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM parked_events), 'nothing is parked'; END $$";
+        server.execute(check).await.map_err(|error| error.to_string())
+    })
+    .await?;
+    wait::until("a delivered and a refused message", LIMIT, async || {
+        let (accepted, refused) = (receiver.count("/accepted"), receiver.count("/refused"));
+        if accepted > 2 && refused > 0 { Ok(()) } else { Err(format!("{accepted}, {refused}")) }
+    })
+    .await?;
     Ok(())
 }
