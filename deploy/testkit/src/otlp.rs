@@ -10,10 +10,15 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1 as proto;
 use prost::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::certificates::Identity;
 use crate::wait::{self, TimedOut};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -63,15 +68,38 @@ pub struct Collector {
 
 impl Collector {
     pub async fn start(mode: Mode) -> io::Result<Self> {
+        Self::serve(mode, None).await
+    }
+
+    /// At `https://localhost`, with this certificate.
+    pub async fn start_with_tls(identity: &Identity) -> io::Result<Self> {
+        let read = |error| io::Error::new(io::ErrorKind::InvalidData, format!("{error:?}"));
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).map_err(read)?;
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).map_err(read)?;
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![certificate], key).map_err(io::Error::other)?;
+        Self::serve(Mode::Accept, Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn serve(mode: Mode, tls: Option<TlsAcceptor>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        let url = match tls {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        };
         let received = Arc::<Mutex<Received>>::default();
         let kept = Arc::clone(&received);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let kept = Arc::clone(&kept);
-                connections.spawn(async move { respond(stream, mode, &kept).await });
+                let (kept, tls) = (Arc::clone(&kept), tls.clone());
+                connections.spawn(async move {
+                    match tls {
+                        Some(tls) => respond(tls.accept(stream).await.ok()?, mode, &kept).await,
+                        None => respond(stream, mode, &kept).await,
+                    }
+                });
             }
         });
         Ok(Self { url, received, _task: AbortOnDropHandle::new(task) })
@@ -117,7 +145,11 @@ impl Collector {
     }
 }
 
-async fn respond(mut stream: TcpStream, mode: Mode, received: &Mutex<Received>) -> Option<()> {
+async fn respond(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    mode: Mode,
+    received: &Mutex<Received>,
+) -> Option<()> {
     let (head, body) = read(&mut stream).await?;
     if mode == Mode::Hang {
         return std::future::pending().await;
@@ -133,11 +165,12 @@ async fn respond(mut stream: TcpStream, mode: Mode, received: &Mutex<Received>) 
         received.heads.push(head);
     }
     let response = format!("HTTP/1.1 {status} Done\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    stream.write_all(response.as_bytes()).await.ok()
+    stream.write_all(response.as_bytes()).await.ok()?;
+    stream.shutdown().await.ok()
 }
 
 /// The head and the body of a request; none if the connection ends.
-async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {

@@ -6,6 +6,7 @@ mod scene;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use testkit::certificates::{Authority, Validity};
 use testkit::otlp::{Collector, Span};
 use testkit::services::{ServiceBinaries, ServiceKind};
 use testkit::wait;
@@ -183,5 +184,32 @@ async fn headers_and_attributes_reach_the_collector() -> Result<()> {
     let heads = scene.collector.heads();
     ensure!(heads.iter().all(|head| head.contains("POST /v1/traces ")), "{heads:?}");
     ensure!(heads.iter().all(|head| head.contains("authorization: Bearer a-secret")), "{heads:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_with_tls_must_have_a_certificate_that_is_trusted() -> Result<()> {
+    let authority = Authority::new("the collector's")?;
+    let identity = authority.issue(&["localhost"], Validity::Now)?;
+    let dir = tempfile::tempdir()?;
+    let roots = dir.path().join("roots.pem");
+    std::fs::write(&roots, authority.certificate())?;
+    let trusted = [("SSL_CERT_FILE", roots.to_str().context("no text")?)];
+    let scene = Scene::with_collector(Collector::start_with_tls(&identity).await?, &trusted).await?;
+    scene.place("ada", 5).await?;
+    scene.collector.trace(|span| span.name == "POST /orders", &["commit", "project"]).await?;
+
+    // The retries of an export end with its time.
+    let soon = [("OTEL_EXPORTER_OTLP_TIMEOUT", "500")];
+    let scene = Scene::with_collector(Collector::start_with_tls(&identity).await?, &soon).await?;
+    scene.place("ada", 5).await?;
+    wait::until("spans that are lost", LIMIT, async || {
+        match scene.metric(&scene.write, "orders_trace_spans_dropped_total").await {
+            Ok(Some(lost)) if lost > 0.0 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    ensure!(scene.collector.spans().is_empty(), "{:#?}", scene.collector.spans());
     Ok(())
 }
