@@ -6,6 +6,7 @@
 //! | [`database`] | the migrated database of the services, on a private or an existing server |
 //! | [`services`] | the three real services as child processes |
 //! | [`process`] | child processes that never outlive this one |
+//! | [`prometheus`] | scrapes services, and is asked |
 //! | [`wait`] | wait for a condition, with a deadline |
 //! | [`test_database`] | a database per test on one shared server |
 //! | [`golden`] | golden files, such as query plans |
@@ -34,6 +35,7 @@ pub mod otlp;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod readiness;
 pub mod recording_proxy;
 pub mod services;

@@ -1,5 +1,6 @@
 //! docs/metrics.md lists the metrics of the real processes, Prometheus' own tool accepts them, and callers add none.
 
+mod dashboard;
 mod scrape;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,6 +92,10 @@ impl Scene {
             let known = self.client.request(method, format!("{}{path}", service.url()));
             let status = known.bearer_auth(&token).header("x-request-id", name).send().await?.status();
             ensure!(status == StatusCode::UNAUTHORIZED, "{process}: {status}");
+            let other = self.issuer.token(name, &["events:read"], None)?;
+            let valid = self.client.get(format!("{}/{name}", service.url())).bearer_auth(&other);
+            let status = valid.send().await?.status();
+            ensure!(status == StatusCode::NOT_FOUND, "{process}: {status}");
             let method = Method::from_bytes(format!("M{name}").as_bytes())?;
             let unknown = self.client.request(method, format!("{}/{name}?{name}={name}", service.url()));
             let status = unknown.bearer_auth(&token).send().await?.status();
