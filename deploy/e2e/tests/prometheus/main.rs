@@ -5,6 +5,8 @@ mod metrics;
 mod promtool;
 mod query;
 mod rules;
+mod runbook;
+mod runbook_faults;
 
 use std::path::{Path, PathBuf};
 
