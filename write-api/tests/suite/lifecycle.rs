@@ -251,8 +251,8 @@ async fn a_body_that_breaks_a_rule_is_refused_with_a_pointer_and_changes_nothing
         ("ship", json!({"tracking_number": "\u{a0}JD01"}), 422, "/tracking_number"),
         ("cancel", json!({"reason": "r".repeat(501)}), 422, "/reason"),
         ("cancel", json!({"reason": " \u{2003} "}), 422, "/reason"),
-        ("cancel", json!({"why": "?"}), 400, "/why"),
-        ("deliver", json!({"to": "me"}), 400, "/to"),
+        ("cancel", json!({"why": "?"}), 400, "/?"),
+        ("deliver", json!({"to": "me"}), 400, "/?"),
     ] {
         let request = api.client.post(format!("{}/orders/{order_id}/{step}", api.url)).json(&body);
         let response = request.send().await?;

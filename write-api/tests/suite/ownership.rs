@@ -38,7 +38,8 @@ impl Seen {
             response.headers().iter().map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned())));
         let mut headers = headers.collect::<Result<Vec<_>>>()?;
         headers.retain(|(name, _)| name != "date" && name != "x-request-id");
-        Ok(Self { status, headers, body: response.text().await? })
+        let id = response.headers().get("x-request-id").context("no id")?.to_str()?.to_owned();
+        Ok(Self { status, headers, body: response.text().await?.replace(&id, "") })
     }
 }
 

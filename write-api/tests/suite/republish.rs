@@ -54,7 +54,7 @@ async fn every_order_is_republished_in_its_current_state() -> Result<()> {
     let ids = three_orders(&api, &session).await?;
     let output = republish(&api, &["--batch", "2"]).await?;
     assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8(output.stdout)?;
+    let said = String::from_utf8(output.stderr)?;
     assert!(said.contains("\"orders.republished\":3") && said.contains(&ids[2]), "{said}");
 
     let events = events(&session).await?;
@@ -204,8 +204,9 @@ async fn a_corrupt_order_is_logged_and_left_out_and_the_others_are_republished()
         .batch_execute(&format!("UPDATE orders SET total_cents = 1 WHERE order_id = '{}'", ids[1]))
         .await?;
     let output = republish(&api, &["--batch", "1"]).await?;
-    assert!(!output.status.success() && String::from_utf8(output.stderr)?.contains("1 orders were left out"));
-    assert!(String::from_utf8(output.stdout)?.contains(&ids[1]), "the log names it");
+    let said = String::from_utf8(output.stderr)?;
+    assert!(!output.status.success() && said.contains("1 orders were left out"), "{said}");
+    assert!(said.contains(&ids[1]), "the log names it: {said}");
     let republished: Vec<_> =
         events(&session).await?.iter().map(|event| event.order.order_id.to_string()).collect();
     assert_eq!(republished, [ids[0].clone(), ids[2].clone()]);
