@@ -117,8 +117,8 @@ async fn every_example_works_in_order_and_prints_what_the_document_shows() -> Re
 fn every_block_has_a_language_and_every_example_that_is_not_run_a_reason() -> Result<()> {
     for document in documents()? {
         for Block { language, line, .. } in blocks(&document.text) {
-            let is_tested =
-                ["sh", "text", "js", "python", "rust", "sql", "haproxy", "nginx"].contains(&language);
+            let is_tested = ["sh", "text", "js", "python", "rust", "sql", "haproxy", "nginx", "promql"]
+                .contains(&language);
             let has_reason = language.strip_prefix("sh norun: ").is_some_and(|reason| reason.len() > 10);
             assert!(is_tested || has_reason, "{}, line {line}: {language:?}", document.path);
         }
