@@ -25,6 +25,8 @@ pub struct Config {
     pub feed: FeedConfig,
     /// `ADMIN_ADDRESS`, `ADMIN_PORT` (default 9083): for the probes and metrics.
     pub admin: AdminConfig,
+    /// `ADMIN_ACTIONS`: `on` lets the operator's page retry, discard, pause and resume. Default `off`.
+    pub admin_actions: bool,
     /// The `AUTH*` variables.
     pub auth: AuthConfig,
     /// The `READINESS_*` variables.
@@ -50,6 +52,7 @@ pub struct Config {
 
 #[derive(Deserialize)]
 struct RawConfig {
+    admin_actions: Option<String>,
     #[serde(default = "default_workers")]
     workers: usize,
     #[serde(default = "default_batch_max")]
@@ -105,6 +108,14 @@ impl Config {
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         let raw: RawConfig = config::read("", vars)?;
+        let admin_actions = match raw.admin_actions.as_deref() {
+            None | Some("off") => false,
+            Some("on") => true,
+            Some(_) => {
+                let reason = "must be `on` or `off`".to_owned();
+                return Err(ConfigError::Invalid { variable: "ADMIN_ACTIONS", reason });
+            }
+        };
         in_range("WORKERS", &raw.workers, &(1..=64))?;
         in_range("BATCH_MAX", &raw.batch_max, &(1..=10_000))?;
         in_range("BATCH_MAX_BYTES", &raw.batch_max_bytes, &(1..=256 << 20))?;
@@ -126,6 +137,7 @@ impl Config {
             http: HttpConfig::from_vars(vars)?,
             feed: FeedConfig::from_vars(vars)?,
             admin: AdminConfig::from_vars(vars)?,
+            admin_actions,
             auth: AuthConfig::from_vars(vars)?,
             health: HealthConfig::from_vars(vars)?,
             workers: raw.workers,

@@ -14,7 +14,7 @@
 //! | [`waiting`] | events whose rows another session has locked |
 //! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
 //! | `audit` | whether acknowledged orders are lost |
-//! | [`admin`] | the probes and `/metrics` |
+//! | [`admin`] | the probes, `/metrics` and the operator's page |
 //! | [`cli`] | `projector` runs the workers; `projector parked …` handles parked events |
 //! | [`metrics`] | what batches count |
 //! | [`database`] | how the projector opens the database, and which privileges it needs |
@@ -147,6 +147,7 @@ impl Projector {
             runner: Arc::clone(&runner),
             health: health.clone(),
             registry: registry.clone(),
+            may_act: config.admin_actions,
         };
         let admin = endpoints.serve(&config.admin, default_ports::PROJECTOR_ADMIN)?;
         let mut workers = JoinSet::new();

@@ -1,7 +1,8 @@
-//! The probes and the metrics.
+//! The probes, the metrics and the operator's page.
 
 mod gauges;
 pub mod observation;
+mod operator_page;
 mod subscription_gauges;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use service_kit::telemetry::chain;
 use tokio::runtime::Handle;
 
 use self::gauges::Gauges;
+use self::operator_page::OperatorPage;
 use self::subscription_gauges::{EXPORTED_MAX, SubscriptionGauges};
 use crate::batch::BatchRunner;
 use crate::subscription::operator;
@@ -30,6 +32,8 @@ pub(crate) struct AdminEndpoints {
     pub(crate) runner: Arc<BatchRunner>,
     pub(crate) health: Health,
     pub(crate) registry: Registry,
+    /// Whether the operator's page may change something.
+    pub(crate) may_act: bool,
 }
 
 impl AdminEndpoints {
@@ -42,6 +46,7 @@ impl AdminEndpoints {
         // does.
         let runtime = Handle::current();
         let registry = self.registry.clone();
+        let page = OperatorPage::new(&self, runtime.clone());
         Admin::start(config, default_port, &health, &registry, move |app| {
             let (endpoints, gauges, runtime) = (self.clone(), gauges.clone(), runtime.clone());
             let of_subscriptions = of_subscriptions.clone();
@@ -57,6 +62,7 @@ impl AdminEndpoints {
                 }
             });
             app.service(get_resource("/metrics", Access::Open, get));
+            page.serve(app);
         })
     }
 

@@ -2,13 +2,15 @@
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use service_kit::database::Database;
 
 use super::print::{number_of, print_json, print_line};
-use crate::subscription::operator::{self, Moved, OperatorError, Skipped, SubscriptionStatus, To};
+use crate::subscription::operator::{
+    self, ChangeError, Moved, OperatorError, Skipped, SubscriptionStatus, To,
+};
 
 /// Most subscriptions in a list.
 const LIST_MAX: i64 = 10_000;
@@ -158,17 +160,16 @@ async fn change<T: Send>(
     work: impl for<'c> FnOnce(&'c mut AsyncPgConnection, &'c str) -> BoxFuture<'c, Result<T, OperatorError>>
     + Send,
 ) -> Result<T> {
-    let mut session = database.session().await.context("nothing was changed")?;
-    let each_statement = session.statement_limit();
-    let changing = session.transaction(async |connection| work(connection, name).await);
-    let changed = each_statement.run(changing).await;
-    let changed = changed.context("the outcome is unknown: the subscription may have been changed")?;
-    if changed.is_ok() {
-        session.give_back();
-    }
-    match changed {
-        Err(OperatorError::Database(error)) => Err(error).context("nothing was changed"),
-        other => Ok(other?),
+    match operator::change(database, name, work).await {
+        Err(ChangeError::NoConnection(error)) => Err(error).context("nothing was changed"),
+        Err(ChangeError::NoAnswer(error)) => {
+            Err(error).context("the outcome is unknown: the subscription may have been changed")
+        }
+        Err(ChangeError::Refused(OperatorError::Database(error))) => {
+            Err(error).context("nothing was changed")
+        }
+        Err(ChangeError::Refused(error)) => Err(error.into()),
+        Ok(done) => Ok(done),
     }
 }
 

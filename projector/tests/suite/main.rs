@@ -18,6 +18,7 @@ mod low_water_mark;
 mod metrics;
 mod odd_rows;
 mod older_projectors;
+mod operator_page;
 mod outage;
 mod parked_command;
 mod parking;

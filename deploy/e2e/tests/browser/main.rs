@@ -13,6 +13,7 @@ mod event_source;
 mod lists;
 mod old_data;
 mod old_links;
+mod operator_page;
 mod order;
 mod order_address;
 mod pointer;

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use actix_web::HttpRequest;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
@@ -29,7 +30,7 @@ impl Local {
     }
 
     pub(super) fn check(&self, request: &ServiceRequest) -> Result<(), Problem> {
-        if is_allowed(request) {
+        if is_from_this_machine(request.request()) {
             return Ok(());
         }
         self.refused.increment(1);
@@ -50,18 +51,19 @@ fn shown(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 /// Whether a request is neither for another host nor of a page of another site. A link from such a page is allowed: the
 /// page does not see the response.
-fn is_allowed(request: &ServiceRequest) -> bool {
+#[must_use]
+pub fn is_from_this_machine(request: &HttpRequest) -> bool {
     let headers = request.headers();
     // A target in absolute form names the host too, and has priority (RFC 9112, 3.2.2).
     let is_for_this_machine = request.uri().host().is_none_or(is_local_host)
         && headers.get_all(HOST).all(|host| is_local::<Authority>(host, Authority::host));
     // Old browsers send no `Sec-Fetch-Site`, but all send this for what is not GET or HEAD.
-    let is_from_this_machine =
+    let is_of_local_page =
         headers.get_all(ORIGIN).all(|origin| is_local::<Uri>(origin, |origin| origin.host().unwrap_or("")));
     let is_link =
         [Method::GET, Method::HEAD].contains(request.method()) && is(headers, &SEC_FETCH_MODE, "navigate");
     let is_cross_site = is(headers, &SEC_FETCH_SITE, "cross-site") && !is_link;
-    is_for_this_machine && is_from_this_machine && !is_cross_site
+    is_for_this_machine && is_of_local_page && !is_cross_site
 }
 
 fn is(headers: &HeaderMap, name: &HeaderName, value: &str) -> bool {
@@ -97,7 +99,7 @@ mod tests {
         let request = headers
             .iter()
             .fold(TestRequest::default().method(method), |request, header| request.append_header(*header));
-        is_allowed(&request.to_srv_request())
+        is_from_this_machine(request.to_srv_request().request())
     }
 
     #[test]
@@ -110,7 +112,7 @@ mod tests {
             ("http://localhost.evil.example/orders", false),
         ] {
             let request = TestRequest::get().uri(target).insert_header((HOST, "localhost"));
-            assert_eq!(is_allowed(&request.to_srv_request()), allowed, "{target}");
+            assert_eq!(is_from_this_machine(request.to_srv_request().request()), allowed, "{target}");
         }
     }
 

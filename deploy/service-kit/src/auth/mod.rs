@@ -52,5 +52,5 @@ pub use self::authenticator::{Authenticator, JwtAuthenticator};
 pub use self::caller::Caller;
 pub use self::config::AuthConfig;
 pub use self::grant::Grant;
-pub use self::local::Local;
+pub use self::local::{Local, is_from_this_machine};
 pub use self::text::escaped;
