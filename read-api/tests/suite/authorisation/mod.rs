@@ -82,6 +82,8 @@ impl Received {
             let name = line.split(':').next().unwrap_or_default();
             ["date", "x-request-id"].iter().any(|differing| name.eq_ignore_ascii_case(differing))
         };
+        let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).context("no id")?;
+        let body = body.replace(id, "");
         let mut head: Vec<_> = head.lines().filter(|line| !differs(line)).collect();
         // The server writes headers in any order.
         if let Some((_status, headers)) = head.split_first_mut() {
