@@ -48,6 +48,9 @@ impl TracedEvent {
         subscription: Option<&str>,
         outcome: Outcome,
     ) -> Option<Self> {
+        if !traces::are_on() {
+            return None;
+        }
         let source = match event.origin {
             Origin::Outbox { .. } => "outbox",
             Origin::Waiting { .. } => "waiting_events",

@@ -1,5 +1,5 @@
-//! The bounded queue in front of the collector. Whoever ends a span only adds it to the queue; if that is full, the
-//! span is dropped, and counted.
+//! The bounded queue in front of the collector. The code that ends a span only adds it to the queue; if that is
+//! full, the span is dropped, and counted.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -14,7 +14,9 @@ use service_kit::overload::OncePerSecond;
 use service_kit::problem::Problem;
 use service_kit::{log_output, request_id};
 
-use super::problems::{ACTIONS_OFF, INVALID_ACTION, NOT_FROM_THE_PAGE, OUTCOME_UNKNOWN, REFUSED, UNKNOWN};
+use super::problems::{
+    ACTIONS_OFF, INVALID_ACTION, NOT_FROM_THE_PAGE, OUTCOME_UNKNOWN, REFUSED, UNKNOWN, failed,
+};
 use super::{Inner, read};
 use crate::parked::operator::{self as parked_operator, Selection};
 use crate::subscription::operator::{self as subscription_operator, ChangeError, OperatorError};
@@ -189,10 +191,10 @@ async fn patiently<T>(
     loop {
         match database.run(&work).await {
             Ok(done) => return Ok(done),
-            Err(DatabaseError::Lost(_) | DatabaseError::NoAnswer) => {
-                return Err(OUTCOME_UNKNOWN.with(OUTCOME_UNKNOWN.when));
+            Err(error @ (DatabaseError::Lost(_) | DatabaseError::NoAnswer)) => {
+                return Err(failed(&error, OUTCOME_UNKNOWN.with(OUTCOME_UNKNOWN.when)));
             }
-            Err(_) if start.elapsed() > LOCK_LIMIT => return Err(busy()),
+            Err(error) if start.elapsed() > LOCK_LIMIT => return Err(failed(&error, busy())),
             Err(_) => tokio::time::sleep(LOCK_PAUSE).await,
         }
     }
@@ -214,12 +216,14 @@ async fn change(database: &Database, name: &str, pauses: bool) -> Result<(), Pro
         };
         match changed {
             Ok(()) => return Ok(()),
-            Err(ChangeError::NoAnswer(_)) => return Err(OUTCOME_UNKNOWN.with(OUTCOME_UNKNOWN.when)),
+            Err(error @ ChangeError::NoAnswer(_)) => {
+                return Err(failed(&error, OUTCOME_UNKNOWN.with(OUTCOME_UNKNOWN.when)));
+            }
             Err(ChangeError::Refused(OperatorError::Unknown(_))) => return Err(UNKNOWN.with(UNKNOWN.when)),
             Err(ChangeError::Refused(error)) if !matches!(error, OperatorError::Database(_)) => {
                 return Err(REFUSED.with(error.to_string()));
             }
-            Err(_) if start.elapsed() > LOCK_LIMIT => return Err(busy()),
+            Err(error) if start.elapsed() > LOCK_LIMIT => return Err(failed(&error, busy())),
             Err(_) => tokio::time::sleep(LOCK_PAUSE).await,
         }
     }

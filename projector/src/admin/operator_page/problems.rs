@@ -69,3 +69,12 @@ pub(super) fn unavailable(error: &DatabaseError) -> Problem {
     }
     Problem::unavailable("The database cannot be queried now.")
 }
+
+/// What the page shows when an action failed, for which the log has the cause.
+pub(super) fn failed(error: &(dyn std::error::Error + 'static), problem: Problem) -> Problem {
+    static FAILED: OncePerSecond = OncePerSecond::new();
+    if let Some(times) = FAILED.count() {
+        tracing::warn!(times, error = chain(error), "an action of the operator's page failed");
+    }
+    problem
+}
