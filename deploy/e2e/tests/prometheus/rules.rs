@@ -40,6 +40,7 @@ struct TestFile {
 #[derive(Deserialize)]
 struct Test {
     input_series: Vec<Series>,
+    #[serde(default)]
     alert_rule_test: Vec<Case>,
 }
 
