@@ -35,4 +35,10 @@ impl Issuer {
         let token = |number| Ok(self.issuer.token(&format!("caller-{number}"), &SCOPES, None)?);
         (1..=callers).map(token).collect()
     }
+
+    /// A token of this customer, who may read its own orders. Its share is that of a customer.
+    pub(crate) fn customer_token(&self, number: u32) -> Result<String> {
+        let customer = format!("customer-{number}");
+        Ok(self.issuer.token(&customer, &["orders:read"], Some(&customer))?)
+    }
 }

@@ -44,8 +44,8 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Scenario: `write`, `drain`, `event-log`, `read`, `auth`, `traces`, `latency`, `poison`, `locked`, `listeners`,
-    /// `webhook`, `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
+    /// Scenario: `write`, `drain`, `event-log`, `read`, `auth`, `shares`, `logs`, `traces`, `latency`, `poison`,
+    /// `locked`, `listeners`, `webhook`, `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
     scenario: Selection,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -70,7 +70,7 @@ struct Cli {
     /// not judged.
     #[arg(long)]
     quick: bool,
-    /// `auth`: also compare with the services of an earlier commit, whose release binaries are in this directory.
+    /// `auth`, `logs`: also compare with the services of an earlier commit, whose release binaries are in this directory.
     #[arg(long, value_name = "DIR")]
     earlier: Option<PathBuf>,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use reqwest::Url;
 use testkit::database::Database;
 use testkit::postgres::{ServerOptions, Tuning};
 use testkit::services::{Operator, Service, ServiceBinaries, ServiceKind};
@@ -97,6 +98,19 @@ impl Stage {
         let mut service = Service::start_with(variables, kind, &program, &url, 0, self.database.log_dir())?;
         service.wait_until_ready().await?;
         Ok(service)
+    }
+
+    /// The address with which a service reaches the database in clear, if it uses TLS otherwise.
+    pub(crate) fn url_in_clear(&self, kind: ServiceKind) -> Result<Option<String>> {
+        let mut url = Url::parse(&self.database.url_for(kind.role())?)?;
+        let is_of_tls = |name: &str| ["sslmode", "sslrootcert"].contains(&name);
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        if !pairs.iter().any(|(name, mode)| name == "sslmode" && mode != "disable") {
+            return Ok(None);
+        }
+        let others = pairs.iter().filter(|(name, _)| !is_of_tls(name));
+        url.query_pairs_mut().clear().extend_pairs(others).append_pair("sslmode", "disable");
+        Ok(Some(url.into()))
     }
 
     /// The commands of the projector.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use testkit::services::ServiceKind;
 
 use crate::program;
 
@@ -154,6 +155,14 @@ pub(crate) async fn run_with_tokens(
 }
 
 impl Load {
+    /// The service that gets it.
+    pub(crate) fn service(self) -> ServiceKind {
+        match self {
+            Self::PlaceOrders => ServiceKind::WriteApi,
+            Self::ListOrders(_) => ServiceKind::ReadApi,
+        }
+    }
+
     fn script(self) -> &'static str {
         match self {
             Self::PlaceOrders => PLACE_ORDERS,

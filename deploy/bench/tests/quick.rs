@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::test_database::TestDatabase;
 
-const SCENARIOS: [&str; 16] = [
+const SCENARIOS: [&str; 18] = [
     "auth",
     "bloat",
     "catch-up",
@@ -17,10 +17,12 @@ const SCENARIOS: [&str; 16] = [
     "latency",
     "listeners",
     "locked",
+    "logs",
     "mixed",
     "poison",
     "read",
     "scale",
+    "shares",
     "traces",
     "webhook",
     "write",

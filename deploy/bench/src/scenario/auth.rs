@@ -1,4 +1,5 @@
-//! What access tokens cost: the same load with `AUTH=jwt` and with `AUTH=off`.
+//! What access tokens cost: the same load with `AUTH=jwt` and with `AUTH=off`; and what TLS
+//! to PostgreSQL costs, where a server with TLS is given.
 
 mod variant;
 
@@ -39,15 +40,20 @@ async fn compare(stage: &Stage, plan: Plan, load: Load, issuer: &Issuer) -> Resu
     let mut off = Variant::open(load, false);
     let mut cached = Variant::cached(load, issuer, CALLERS.into())?;
     let mut uncached = Variant::uncached(load, issuer, UNCACHED)?;
+    let in_clear = |url: String| Variant::open(load, false).with_variables(&[("DATABASE_URL", &url)]);
+    let mut clear = stage.url_in_clear(load.service())?.map(in_clear);
     let mut earlier = stage.has_earlier().then(|| Variant::open(load, true));
     for _ in 0..plan.rounds {
         let mut variants = vec![&mut off, &mut cached, &mut uncached];
-        variants.extend(earlier.as_mut());
+        variants.extend(clear.iter_mut().chain(earlier.as_mut()));
         round(stage, plan, load, variants).await?;
     }
     let [rate, cpu] = cached.against(&off, "AUTH=jwt, 100 callers with shares (reference: AUTH=off)");
     let mut figures = vec![rate.with(Target::RatioAtLeast(0.95)), cpu];
     figures.extend(uncached.against(&off, "AUTH=jwt, uncached tokens (reference: AUTH=off)"));
+    if let Some(clear) = &clear {
+        figures.extend(off.against(clear, "TLS to PostgreSQL (reference: in clear)"));
+    }
     if let Some(earlier) = &earlier {
         figures.extend(off.against(earlier, "AUTH=off (reference: the earlier commit)"));
     }

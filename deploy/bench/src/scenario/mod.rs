@@ -9,10 +9,12 @@ mod feed;
 mod latency;
 mod listeners;
 mod locked;
+mod logs;
 mod mixed;
 mod poison;
 mod read;
 mod scale;
+mod shares;
 mod traces;
 mod webhook;
 mod write;
@@ -38,6 +40,10 @@ pub(crate) enum Scenario {
     Read,
     /// What access tokens cost.
     Auth,
+    /// What one caller over its share costs another.
+    Shares,
+    /// What metrics and access lines cost.
+    Logs,
     /// What traces cost.
     Traces,
     /// From commit to visible, and what waiting for events costs.
@@ -63,12 +69,14 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Write,
         Self::Drain,
         Self::EventLog,
         Self::Read,
         Self::Auth,
+        Self::Shares,
+        Self::Logs,
         Self::Traces,
         Self::Latency,
         Self::Poison,
@@ -89,6 +97,8 @@ impl Scenario {
             Self::EventLog => "event-log",
             Self::Read => "read",
             Self::Auth => "auth",
+            Self::Shares => "shares",
+            Self::Logs => "logs",
             Self::Traces => "traces",
             Self::Latency => "latency",
             Self::Poison => "poison",
@@ -129,6 +139,8 @@ impl Scenario {
             Self::EventLog => event_log::measure(stage, plan).await,
             Self::Read => read::measure(stage, plan).await,
             Self::Auth => auth::measure(stage, plan).await,
+            Self::Shares => shares::measure(stage, plan).await,
+            Self::Logs => logs::measure(stage, plan).await,
             Self::Traces => traces::measure(stage, plan).await,
             Self::Latency => latency::measure(stage, plan).await,
             Self::Poison => poison::measure(stage, plan).await,

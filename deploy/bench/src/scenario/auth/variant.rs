@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testkit::services::{Service, ServiceKind};
+use testkit::services::Service;
 
 use super::{CALLERS, SLICE};
 use crate::callers::Issuer;
@@ -30,6 +30,8 @@ pub(in crate::scenario) struct Variant {
     is_earlier: bool,
     verifies: Verifies,
     variables: Vec<(String, String)>,
+    /// Requests per second; 0 for as many as possible.
+    paced_at: u32,
     /// The next one first.
     tokens: Vec<String>,
     /// The token of who checks the responses.
@@ -49,6 +51,7 @@ impl Variant {
             is_earlier,
             verifies: Verifies::Never,
             variables: Vec::new(),
+            paced_at: 0,
             tokens: Vec::new(),
             checker: None,
             per_second: Vec::new(),
@@ -61,6 +64,11 @@ impl Variant {
     pub(in crate::scenario) fn with_variables(mut self, variables: &[(&str, &str)]) -> Self {
         self.variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         self
+    }
+
+    /// The same with this many requests per second, instead of as many as possible.
+    pub(in crate::scenario) fn at(self, per_second: u32) -> Self {
+        Self { paced_at: per_second, ..self }
     }
 
     /// The 99th percentile of each slice.
@@ -84,7 +92,7 @@ impl Variant {
 
     /// Starts a process, checks its responses, and warms it up.
     pub(super) async fn start<'a>(&'a mut self, stage: &Stage) -> Result<Running<'a>> {
-        let kind = self.kind();
+        let kind = self.load.service();
         let service = if self.is_earlier {
             stage.earlier_service(kind).await?
         } else {
@@ -105,20 +113,13 @@ impl Variant {
         Ok(running)
     }
 
-    fn kind(&self) -> ServiceKind {
-        match self.load {
-            Load::PlaceOrders => ServiceKind::WriteApi,
-            Load::ListOrders(_) => ServiceKind::ReadApi,
-        }
-    }
-
     /// Requests per second, and CPU time of a request, beside those of the reference.
     pub(in crate::scenario) fn against(&self, reference: &Self, name: &str) -> [Figure; 2] {
         let (operation, rate_unit, cpu_unit) = match self.load {
             Load::PlaceOrders => ("write", "orders/s", "µs an order"),
             Load::ListOrders(_) => ("read", "lists/s", "µs a list"),
         };
-        let cpu_name = format!("{operation}, {name}: CPU of {}", self.kind().name());
+        let cpu_name = format!("{operation}, {name}: CPU of {}", self.load.service().name());
         [
             Figure::new(format!("{operation}, {name}"), rate_unit, self.per_second.clone())
                 .with_reference(reference.per_second.clone()),
@@ -142,9 +143,9 @@ pub(super) struct Running<'a> {
 impl Running<'_> {
     /// Measures it for a slice.
     pub(super) async fn run(&mut self) -> Result<()> {
-        let Variant { load, tokens, .. } = &mut *self.variant;
+        let Variant { load, tokens, paced_at, .. } = &mut *self.variant;
         let before = cpu_time(&self.service)?;
-        let pace = Pace::max_rate(CALLERS, SLICE);
+        let pace = Pace::at(*paced_at, CALLERS, SLICE);
         let result = wrk::run_with_tokens(*load, tokens, pace, self.service.url()).await?;
         let cpu = cpu_time(&self.service)?.saturating_sub(before);
         if let Some(next) = usize::try_from(result.requests())?.checked_rem(tokens.len()) {
