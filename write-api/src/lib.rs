@@ -122,7 +122,9 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
     watch_log(&tasks, &health);
     tasks.spawn("memory", memory::return_freed(budget.clone()));
     let writer = Arc::new(PgOrderWriter::start(commits, other, limits, &tasks, &registry));
-    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &config.http, &health, &registry)?;
+    // The queue and its budget limit commands. A lower limit would leave a part of the queue unused.
+    let http_config = config.http.clone().with_in_flight_at_least(config.write_queue);
+    let (authenticator, keeping_keys) = Authenticator::start(&config.auth, &http_config, &health, &registry)?;
     tasks.spawn("access token keys", keeping_keys);
     let metrics = registry.clone();
     let metrics = move |app: &mut web::ServiceConfig| metrics.routes(app);
@@ -134,8 +136,6 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
         memory_tasks.spawn("memory", memory::return_freed(budget.clone()));
         app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
     };
-    // The queue and its budget limit commands. A lower limit would leave a part of the queue unused.
-    let http_config = config.http.clone().with_in_flight_at_least(config.write_queue);
     let port = default_ports::WRITE_API;
     let server = service_kit::http::bind(&http_config, port, clients, admin, stop, authenticator, routes)?;
     Ok(Service::new(server, tasks))

@@ -117,6 +117,36 @@ async fn a_customer_sends_four_large_bodies_at_once_and_others_theirs() -> Resul
 }
 
 #[tokio::test]
+async fn slow_small_bodies_of_one_service_leave_half_of_the_requests_in_flight_for_others() -> Result<()> {
+    let vars = [("HTTP_WORKERS", "1"), ("HTTP_MAX_IN_FLIGHT", "16"), ("WRITE_QUEUE", "16")];
+    let scene = Scene::start(&vars).await?;
+    let Scene { api, issuer, address, .. } = &scene;
+    let address = *address;
+    let [slow, other] = ["slow", "other"].map(|name| issuer.token(name, &["orders:place"], None));
+    let (slow, other) = (slow?, other?);
+    let mut bodies = JoinSet::new();
+    for _ in 0..14 {
+        let slow = slow.clone();
+        bodies.spawn(async move { head_after(address, "/orders", &slow, [7_900, 8_000]).await });
+    }
+    for _ in 0..6 {
+        let refused = bodies.join_next().await.context("no response")???;
+        assert_eq!(status(&refused)?, 429, "{refused}");
+        assert!(refused.contains("\r\nretry-after: "), "{refused}");
+    }
+    // The other eight have not arrived yet.
+    let order = api.client.post(format!("{}/orders", api.url)).bearer_auth(&other).json(&large_order());
+    assert_eq!(order.send().await?.status(), StatusCode::CREATED);
+    while let Some(held) = bodies.join_next().await {
+        let held = held??;
+        assert_eq!(status(&held)?, 408, "{held}");
+    }
+    let metrics = api.probe("/metrics").await?.text().await?;
+    assert!(metrics.contains("orders_rate_limited_total{reason=\"arrivals\"} 6\n"), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_service_holds_half_of_the_memory_for_large_bodies_and_anothers_large_order_is_stored()
 -> Result<()> {
     const BODY: usize = 1024 * 1024;

@@ -91,6 +91,19 @@ impl Grant {
             .map_or(Ok(Held::uncounted()), |(verified, _)| verified.shares.wait(verified.subject))
     }
 
+    /// The body of this request has not arrived yet. It counts for the share of the caller until what is returned is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`OverShare`] when too many bodies of the caller have not arrived.
+    pub fn arrival(request: &HttpRequest) -> Result<Held, OverShare> {
+        match request.extensions().get::<Self>().and_then(|grant| grant.token.as_ref()) {
+            Some((verified, _)) => verified.shares.arrival(verified.subject),
+            None => Ok(Held::uncounted()),
+        }
+    }
+
     /// A large body of this request arrives, and takes `bytes` of the `max_bytes` that all large bodies of its caller
     /// may take. It counts for the share of the caller until what is returned is dropped.
     ///

@@ -110,6 +110,7 @@ impl HttpConfig {
         in_range("HTTP_MAX_CONNECTIONS", &config.http_max_connections, &(256..=1_000_000))?;
         in_range("SHUTDOWN_DELAY_MS", &config.shutdown_delay_ms, &(0..=20_000))?;
         in_range("HTTP_MAX_IN_FLIGHT", &config.http_max_in_flight, &(1..=1_000_000))?;
+        config.shares.leave_half_of_in_flight(config.http_max_in_flight);
         in_range("HTTP_WORKERS", &config.http_workers, &(1..=256))?;
         Ok(config)
     }
@@ -131,6 +132,7 @@ impl HttpConfig {
     #[must_use]
     pub fn with_in_flight_at_least(mut self, requests: usize) -> Self {
         self.http_max_in_flight = self.http_max_in_flight.max(requests);
+        self.shares.leave_half_of_in_flight(self.http_max_in_flight);
         self
     }
 

@@ -23,6 +23,8 @@ pub struct SharesConfig {
     pub(super) customer: ShareConfig,
     /// Of a service: the subject of a token without a customer claim.
     pub(super) service: ShareConfig,
+    /// Bodies of one subject that have not arrived yet, at once.
+    pub(super) arrivals: usize,
     /// `TRUSTED_PROXIES`: addresses and networks of proxies whose `X-Forwarded-For` counts. Default none.
     pub(super) trusted_proxies: TrustedProxies,
 }
@@ -100,7 +102,12 @@ fn at_least_one(number: u32) -> NonZeroU32 {
 impl Default for SharesConfig {
     fn default() -> Self {
         let raw = RawConfig::default();
-        Self { customer: raw.customer(), service: raw.service(), trusted_proxies: TrustedProxies::default() }
+        Self {
+            customer: raw.customer(),
+            service: raw.service(),
+            arrivals: usize::MAX,
+            trusted_proxies: TrustedProxies::default(),
+        }
     }
 }
 
@@ -121,7 +128,14 @@ impl SharesConfig {
         in_range("RATE_LIMIT_SERVICE_STREAMS", &raw.rate_limit_service_streams, &RANGE)?;
         in_range("RATE_LIMIT_SERVICE_WAITS", &raw.rate_limit_service_waits, &RANGE)?;
         let trusted_proxies = trusted_proxies(raw.trusted_proxies.as_deref())?;
-        Ok(Self { customer: raw.customer(), service: raw.service(), trusted_proxies })
+        let Self { arrivals, .. } = Self::default();
+        Ok(Self { customer: raw.customer(), service: raw.service(), arrivals, trusted_proxies })
+    }
+
+    /// Of the `in_flight` requests of a thread, those whose body has not arrived yet may be half at most, of one subject.
+    /// All connections of a subject may be the same thread's, so this is the limit of the process.
+    pub(crate) fn leave_half_of_in_flight(&mut self, in_flight: usize) {
+        self.arrivals = (in_flight / 2).max(1);
     }
 
     /// Of `total` streams, and as many waits, one subject may have half at most, whatever the variables say. Logs what

@@ -27,6 +27,9 @@ pub(crate) struct FairShares {
     bodies: Slots,
     /// The bytes of all large bodies of a subject.
     body_bytes: Slots,
+    /// Bodies of a subject that have not arrived yet, and how many there may be.
+    arrivals: Slots,
+    arrivals_max: usize,
     /// Requests without a valid token.
     addresses: Rate,
     /// Tokens that did not pass the check of their signature and claims.
@@ -80,6 +83,8 @@ impl FairShares {
             services: Caller::new(config.service),
             bodies: Slots::default(),
             body_bytes: Slots::default(),
+            arrivals: Slots::default(),
+            arrivals_max: config.arrivals,
             addresses: rate(),
             signatures: rate(),
             key_waits: Slots::default(),
@@ -142,6 +147,11 @@ impl FairShares {
     pub(crate) fn wait(&self, subject: Subject) -> Result<Held, OverShare> {
         let caller = self.caller(subject);
         self.held(caller.waits.hold(subject.key, 1, count(caller.config.waits)), Share::Waits)
+    }
+
+    /// A body of the subject has not arrived yet. Its request is in flight: all of one subject leave room for others.
+    pub(crate) fn arrival(&self, subject: Subject) -> Result<Held, OverShare> {
+        self.held(self.arrivals.hold(subject.key, 1, self.arrivals_max), Share::Arrivals)
     }
 
     /// A large body of the subject arrives, and takes `bytes` of the `max_bytes` that all of its large bodies may take.

@@ -24,6 +24,8 @@ pub(crate) enum Share {
     Waits,
     /// Large bodies of one subject.
     Bodies,
+    /// Bodies of one subject that have not arrived yet.
+    Arrivals,
 }
 
 /// A caller is over its share. Nothing was done.
@@ -32,7 +34,7 @@ pub(crate) enum Share {
 pub struct OverShare(pub(super) Share);
 
 impl Share {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Subject, "subject"),
         (Self::Service, "service"),
         (Self::Address, "address"),
@@ -41,6 +43,7 @@ impl Share {
         (Self::Streams, "streams"),
         (Self::Waits, "waits"),
         (Self::Bodies, "bodies"),
+        (Self::Arrivals, "arrivals"),
     ];
 
     pub(super) fn label(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Share {
             Self::Streams => "The subject of the token has too many streams open.",
             Self::Waits => "Too many requests of the token's subject are waiting.",
             Self::Bodies => "The subject of the token sends too many large bodies at once.",
+            Self::Arrivals => "Too many bodies from the subject of the token have not arrived yet.",
         }
     }
 }
@@ -69,7 +73,7 @@ impl From<OverShare> for Problem {
 }
 
 /// How often callers were over their share.
-pub(super) struct Refused([(Share, Counter); 8]);
+pub(super) struct Refused([(Share, Counter); 9]);
 
 impl Refused {
     pub(super) fn register(registry: &Registry) -> Self {

@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
+use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, web};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use service_kit::auth::Grant;
 use service_kit::problem::Problem;
-use service_kit::shares::LargeBody;
+use service_kit::shares::{Held, LargeBody};
 
 use super::super::problems;
 use crate::budget::{Budget, SMALL_MAX};
@@ -47,7 +48,8 @@ async fn collect(
     budget: &Budget,
 ) -> Result<Vec<u8>, Problem> {
     let (mut body, mut share, mut large) = (Vec::new(), budget.share(), None::<LargeBody>);
-    while let Some(chunk) = payload.next().await {
+    let mut arrival = None::<Held>;
+    while let Some(chunk) = next(request, &mut payload, &mut arrival).await? {
         let chunk = chunk.map_err(|_broken| incomplete())?;
         if body.len() + chunk.len() > MAX_BYTES {
             return Err(too_large());
@@ -69,6 +71,21 @@ async fn collect(
         body.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(body)
+}
+
+/// The next part. A body of which a part must be awaited counts as one that has not arrived, until its end.
+async fn next(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    arrival: &mut Option<Held>,
+) -> Result<Option<Result<web::Bytes, PayloadError>>, Problem> {
+    if let Some(next) = payload.next().now_or_never() {
+        return Ok(next);
+    }
+    if arrival.is_none() {
+        *arrival = Some(Grant::arrival(request)?);
+    }
+    Ok(payload.next().await)
 }
 
 fn too_large() -> Problem {
