@@ -19,9 +19,10 @@ const SERVER: Check = Check { name: "server", query: include_str!("doctor/server
 const RIGHTS: Check = Check { name: "rights", query: include_str!("doctor/rights.sql") };
 
 /// Those that need all migrations.
-const AFTER_MIGRATIONS: [Check; 4] = [
+const AFTER_MIGRATIONS: [Check; 5] = [
     Check { name: "roles", query: include_str!("doctor/roles.sql") },
     Check { name: "grants", query: include_str!("doctor/grants.sql") },
+    Check { name: "elsewhere", query: include_str!("doctor/elsewhere.sql") },
     Check { name: "settings", query: include_str!("doctor/settings.sql") },
     Check { name: "event_log", query: include_str!("doctor/event_log.sql") },
 ];
@@ -48,7 +49,8 @@ pub enum Level {
 /// Something to be repaired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which check found it: `pooler`, `server`, `migrations`, `rights`, `roles`, `grants`, `settings` or `event_log`.
+    /// Which check found it: `pooler`, `server`, `migrations`, `rights`, `roles`, `grants`, `elsewhere`,
+    /// `settings` or `event_log`.
     pub check: &'static str,
     pub level: Level,
     pub finding: String,

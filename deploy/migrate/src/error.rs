@@ -1,5 +1,6 @@
 //! Why the migrator stops.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use diesel::ConnectionError;
@@ -37,9 +38,10 @@ pub enum MigrateError {
     #[error("cannot determine the applied migrations")]
     History(#[source] BoxedError),
     /// A migration failed. Either it was rolled back, or the next run does that first. Earlier migrations stay applied.
-    #[error("migration {name} failed")]
+    #[error("migration {name} failed{blockers}")]
     Step {
         name: String,
+        blockers: Blockers,
         #[source]
         source: BoxedError,
     },
@@ -51,6 +53,21 @@ pub enum MigrateError {
     },
     #[error("the migration task did not finish")]
     Task(#[source] tokio::task::JoinError),
+}
+
+/// Sessions that hold the locks for which a migration waited in vain.
+#[derive(Debug)]
+pub struct Blockers(pub(crate) Vec<String>);
+
+impl fmt::Display for Blockers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(sessions) = self;
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        let sessions = sessions.join(", ");
+        write!(f, " (a transaction that lasts holds its locks: {sessions}; end it, and run this again)")
+    }
 }
 
 /// Each finding with its remedy, in one line.

@@ -15,14 +15,17 @@ use diesel::{QueryResult, RunQueryDsl};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use service_kit::telemetry::chain;
 use tokio::runtime::Handle;
 
 pub use self::doctor::{Finding, Level, Report, doctor};
+use self::error::Blockers;
 pub use self::error::MigrateError;
 use self::lock::Lock;
 use self::source::Source;
 pub use self::source::{Addition, SchemaNameError};
 
+mod blockers;
 mod doctor;
 mod error;
 mod lock;
@@ -37,6 +40,9 @@ const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Longest wait of CREATE or DROP INDEX CONCURRENTLY for transactions to end. Nothing waits behind it.
 const CONCURRENT_LIMIT: Duration = Duration::from_mins(5);
+
+/// What PostgreSQL says after either of them.
+const LOCK_TIMEOUT: &str = "due to lock timeout";
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 type BlockingConnection = AsyncConnectionWrapper<AsyncPgConnection>;
@@ -195,6 +201,12 @@ fn revert(
     timed(connection, migration, |connection| connection.revert_migration(migration).map(drop))
 }
 
+/// Who holds the locks, if the migration waited in vain for one.
+fn blockers_of(connection: &mut BlockingConnection, error: &BoxedError) -> Blockers {
+    let waited = chain(error.as_ref()).contains(LOCK_TIMEOUT);
+    Blockers(if waited { blockers::find(connection).unwrap_or_default() } else { Vec::new() })
+}
+
 fn timed(
     connection: &mut BlockingConnection,
     migration: &dyn Migration<Pg>,
@@ -207,6 +219,6 @@ fn timed(
     let start = Instant::now();
     match run(connection) {
         Ok(()) => Ok(Step { name, took: start.elapsed() }),
-        Err(source) => Err(MigrateError::Step { name, source }),
+        Err(source) => Err(MigrateError::Step { name, blockers: blockers_of(connection, &source), source }),
     }
 }

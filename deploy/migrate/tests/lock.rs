@@ -74,7 +74,7 @@ async fn a_migrator_of_an_earlier_release_waits_for_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_role_of_a_process_cannot_stop_it() -> Result<()> {
+async fn the_role_of_a_process_cannot_take_its_lock() -> Result<()> {
     let database = TestDatabase::create().await?;
     for role in ["orders_write_api", "orders_projector", "orders_read_api"] {
         let session = database.connect_as(role).await?;
@@ -88,6 +88,26 @@ async fn the_role_of_a_process_cannot_stop_it() -> Result<()> {
         tokio::time::timeout(LIMIT, migrate::up(&url)).await.context(role)??;
         session.batch_execute("SELECT pg_advisory_unlock_all()").await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_names_the_session_whose_transaction_keeps_it_from_a_table() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let [idle, busy] = [database.connect_as("orders_write_api").await?, database.connect().await?];
+    idle.batch_execute("BEGIN; SELECT id FROM outbox").await?;
+    // It has locks too, but none that lasts.
+    let working = tokio::spawn(async move {
+        while busy.batch_execute("SELECT FROM outbox, pg_sleep(0.01)").await.is_ok() {}
+    });
+    let url = database.superuser_url();
+    let error = migrate::down(&url, 1).await.err().context("it did not wait")?;
+    working.abort();
+    let pid: i32 = idle.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+    let expected = format!("holds its locks: session {pid} of role orders_write_api (); end it");
+    assert!(error.to_string().contains(&expected), "{error}");
+    idle.batch_execute("ROLLBACK").await?;
+    assert_eq!(migrate::down(&url, 1).await?.len(), 1);
     Ok(())
 }
 

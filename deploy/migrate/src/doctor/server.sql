@@ -18,6 +18,11 @@ SELECT 'error',
     format('ALTER DATABASE %I RESET default_transaction_isolation, or set it in postgresql.conf.', current_database())
 FROM setting WHERE name = 'default_transaction_isolation' AND value <> 'read committed'
 UNION ALL
+SELECT 'error', format('session_replication_role is %s: no trigger runs, so events are lost', value),
+    format('Run as a superuser: ALTER DATABASE %I RESET session_replication_role, or ALTER SYSTEM RESET it.',
+        current_database())
+FROM setting WHERE name = 'session_replication_role' AND value <> 'origin'
+UNION ALL
 SELECT 'warning',
     'log_error_verbosity is not terse: the server logs the whole row, with its customer, when a constraint refuses it',
     format('Run as a superuser: ALTER DATABASE %I SET log_error_verbosity = terse', current_database())
@@ -32,7 +37,8 @@ WHERE (name = 'log_statement' AND value IN ('mod', 'all'))
         name = 'log_parameter_max_length' AND value <> '0'
         AND EXISTS (
             SELECT FROM setting AS logged
-            WHERE logged.name IN ('log_min_duration_statement', 'log_min_duration_sample') AND logged.value <> '-1'
+            WHERE (logged.name IN ('log_min_duration_statement', 'log_min_duration_sample') AND logged.value <> '-1')
+                OR (logged.name = 'log_transaction_sample_rate' AND logged.value <> '0')
         )
     )
 UNION ALL

@@ -58,6 +58,14 @@ JOIN (VALUES
     ('log_statement', '^(mod|all)$', 'warning', 'the server logs what its statements contain'),
     ('log_parameter_max_length_on_error', '^(?!0$)', 'warning', 'the server logs what its statements contain'),
     ('auto_explain.log_min_duration', '^(?!-1$)', 'warning', 'the server logs what its statements contain'),
+    ('session_replication_role', '^(?!origin$)', 'error', 'no trigger runs, so events are lost'),
+    ('log_min_duration_statement', '^(?!-1$)', 'warning', 'the server logs what its statements contain'),
+    ('log_min_duration_sample', '^(?!-1$)', 'warning', 'the server logs what its statements contain'),
+    ('log_transaction_sample_rate', '[1-9]', 'warning', 'the server logs what its statements contain'),
     ('pgaudit.log_parameter', '^(on|true|yes|1)$', 'warning', 'the server logs what its statements contain')
 ) AS harmful (name, pattern, level, effect) USING (name)
 WHERE role <> '' AND value ~ pattern AND NOT (name = 'default_transaction_read_only' AND role ~ '^orders_read_api')
+    -- Otherwise they log statements without their values.
+    AND (
+        name !~ '^log_(min_duration|transaction)' OR current_setting('log_parameter_max_length') <> '0'
+    )

@@ -158,11 +158,8 @@ impl JwtAuthenticator {
         }
         // Boxed: it is rare, and would make each request larger.
         let verified = Arc::new(Box::pin(self.verify(token, address())).await?);
-        let exp = verified.caller.exp;
-        // Within the leeway it is verified each time.
-        if (self.clock)() < exp {
-            self.cache.insert(hash, verified.version.generation, exp, Arc::clone(&verified));
-        }
+        let expires = verified.caller.expires;
+        self.cache.insert(hash, verified.version.generation, expires, Arc::clone(&verified));
         Ok(verified)
     }
 

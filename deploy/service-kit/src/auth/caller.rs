@@ -12,9 +12,7 @@ pub struct Caller {
     pub(super) customer: Option<Arc<str>>,
     /// Separated by spaces: in one piece, a token of many short scopes takes no more memory than its text.
     pub(super) scopes: Arc<str>,
-    /// The claim `exp`.
-    pub(super) exp: DateTime<Utc>,
-    /// From when on the token is refused: `exp` plus `AUTH_LEEWAY_S`.
+    /// From when on the token is refused: the claim `exp` plus `AUTH_LEEWAY_S`.
     pub(super) expires: DateTime<Utc>,
 }
 

@@ -32,8 +32,7 @@ pub(super) struct Target {
 impl Target {
     /// Reads the files of the URL, so that a wrong one stops the start.
     pub(super) fn check_files(&self) -> Result<(), ConfigError> {
-        let Some(tls) = &self.tls else { return Ok(()) };
-        tls.check().map_err(|error| url::invalid(format!("has a wrong file: {}", chain(&error))))
+        check_files(self.tls.as_ref())
     }
 
     /// Which part of `new` one pool must not change: its connections would lead to two databases, or lose TLS. A
@@ -66,6 +65,11 @@ impl Target {
     }
 }
 
+fn check_files(tls: Option<&Tls>) -> Result<(), ConfigError> {
+    let Some(tls) = tls else { return Ok(()) };
+    tls.check().map_err(|error| url::invalid(format!("has a wrong file: {}", chain(&error))))
+}
+
 fn ports(config: &tokio_postgres::Config) -> &[u16] {
     if config.get_ports().is_empty() { &[5432] } else { config.get_ports() }
 }
@@ -79,14 +83,14 @@ fn pair(user: Option<&str>) -> Option<&str> {
     user.map(|user| user.strip_suffix("_b").unwrap_or(user))
 }
 
-/// The URL of `DATABASE_URL`, or of the file of `DATABASE_URL_FILE`, for tools. It is checked.
+/// The URL of `DATABASE_URL`, or of the file of `DATABASE_URL_FILE`, for tools. It is checked, and so are its files.
 ///
 /// # Errors
 ///
 /// [`ConfigError`], which names the variable and never shows the URL.
 pub fn url_of(vars: &Vars) -> Result<SecretString, ConfigError> {
     let url = URL.read_required(vars)?;
-    url::parse(url.expose_secret())?;
+    check_files(url::parse(url.expose_secret())?.tls.as_ref())?;
     Ok(url)
 }
 

@@ -16,6 +16,10 @@ const RANGE: RangeInclusive<u32> = 1..=1_000_000;
 /// The bits before an IPv4 address that is written as one of IPv6.
 const IPV4_MAPPED_BITS: u8 = 96;
 
+/// Networks of proxies are not larger, and a few that are would be everybody.
+const SHORTEST_PREFIX_V4: u8 = 8;
+const SHORTEST_PREFIX_V6: u8 = 16;
+
 /// The shares of callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharesConfig {
@@ -174,8 +178,9 @@ fn net(item: &str) -> Result<IpNet, ConfigError> {
         let reason = format!("must be a list of addresses and networks such as 10.0.0.0/8, not {item:?}");
         return Err(ConfigError::Invalid { variable, reason });
     };
-    if net.prefix_len() == 0 {
-        let reason = format!("must not be {item}: every client could then choose its address");
+    let shortest = if net.addr().is_ipv4() { SHORTEST_PREFIX_V4 } else { SHORTEST_PREFIX_V6 };
+    if net.prefix_len() < shortest {
+        let reason = format!("must not be as large as {item}: clients in it could choose their address");
         return Err(ConfigError::Invalid { variable, reason });
     }
     Ok(net)
@@ -226,8 +231,9 @@ mod tests {
             nets,
             ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "::1/128", "10.0.0.0/8", "192.0.2.2/32"]
         );
-        for bad in ["", "proxy.example", "10.0.0.0/33", "10.0.0.1,", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"]
-        {
+        let large =
+            ["0.0.0.0/0", "0.0.0.0/1,128.0.0.0/1", "10.0.0.0/7", "::/0", "2000::/15", "::ffff:0.0.0.0/96"];
+        for bad in ["", "proxy.example", "10.0.0.0/33", "10.0.0.1,"].into_iter().chain(large) {
             let error = read("TRUSTED_PROXIES", bad).unwrap_err();
             assert!(error.starts_with("TRUSTED_PROXIES must "), "{bad}: {error}");
         }

@@ -17,12 +17,12 @@ type Claims = Map<String, Value>;
 pub(super) fn check(claims: &Claims, rules: &Rules, now: DateTime<Utc>) -> Result<Caller, TokenError> {
     issuer(claims, rules)?;
     audience(claims, rules)?;
-    let exp = times(claims, rules.leeway, now)?;
+    let expires = times(claims, rules.leeway, now)?;
     let subject = required(claims, "sub", Claim::Subject)?;
     let customer =
         claims.get(&*rules.customer_claim).map(|value| name(value, Claim::Customer)).transpose()?;
     let scopes = claims.get(&*rules.scope_claim).map(scopes).transpose()?.unwrap_or_default();
-    Ok(Caller { subject: name(subject, Claim::Subject)?, customer, scopes, exp, expires: exp + rules.leeway })
+    Ok(Caller { subject: name(subject, Claim::Subject)?, customer, scopes, expires })
 }
 
 fn issuer(claims: &Claims, rules: &Rules) -> Result<(), TokenError> {
@@ -37,13 +37,13 @@ fn audience(claims: &Claims, rules: &Rules) -> Result<(), TokenError> {
     if audiences.contains(&&*rules.audience) { Ok(()) } else { Err(TokenError::Audience) }
 }
 
-/// `exp`, if the token is valid now.
+/// From when on the token is refused, if it is valid now.
 fn times(claims: &Claims, leeway: TimeDelta, now: DateTime<Utc>) -> Result<DateTime<Utc>, TokenError> {
     let optional = |name, claim| claims.get(name).map(|value| time(value, claim)).transpose();
-    let expires = time(required(claims, "exp", Claim::Expiry)?, Claim::Expiry)?;
+    let expires = time(required(claims, "exp", Claim::Expiry)?, Claim::Expiry)? + leeway;
     let not_before = optional("nbf", Claim::NotBefore)?;
     optional("iat", Claim::IssuedAt)?;
-    if now >= expires + leeway {
+    if now >= expires {
         return Err(TokenError::Expired);
     }
     if not_before.is_some_and(|not_before| not_before > now + leeway) {
