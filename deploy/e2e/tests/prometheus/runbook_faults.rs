@@ -1,14 +1,20 @@
-//! The commands of `docs/runbook.md`, run on a system in which the fault was made.
+//! The commands of `docs/runbook.md`, run in real systems in which the fault was made. Prometheus scrapes these: the
+//! alert's own expression is true while there is the fault, and neither before it nor after the remedy.
 
-use std::process::Stdio;
+mod alert;
+mod background;
+mod database;
+mod events;
+mod label_values;
+mod receiver;
+mod scene;
+mod webhooks;
+
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::json;
-use testkit::services::{Service, ServiceBinaries, ServiceKind};
-use testkit::test_database::TestDatabase;
-use testkit::wait;
+use anyhow::{Context, Result};
 
+use self::scene::Scene;
 use crate::repository;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -26,111 +32,31 @@ fn commands(alert: &str, part: &str) -> Result<String> {
     Ok(block.split_once('\n').context("an empty block")?.1.to_owned())
 }
 
-struct Scene {
-    binaries: &'static ServiceBinaries,
-    database: TestDatabase,
-    logs: tempfile::TempDir,
+/// The commands, with what the first look has shown in place of the example.
+fn commands_with(alert: &str, part: &str, example: &str, shown: &str) -> Result<String> {
+    let commands = commands(alert, part)?;
+    anyhow::ensure!(commands.contains(example), "no {example} in {commands}");
+    Ok(commands.replace(example, shown))
 }
 
-impl Scene {
-    async fn start() -> Result<Self> {
-        let binaries = ServiceBinaries::built().await?;
-        Ok(Self { binaries, database: TestDatabase::create().await?, logs: tempfile::tempdir()? })
-    }
-
-    async fn service(&self, kind: ServiceKind) -> Result<Service> {
-        let (program, url) = (self.binaries.program(kind), self.database.url(kind.role()));
-        let variables = [("PARKED_ATTEMPTS", "1")];
-        let mut service = Service::start_with(&variables, kind, &program, &url, 0, self.logs.path())?;
-        service.wait_until_ready().await?;
-        Ok(service)
-    }
-
-    /// Stores an order, and so an event.
-    async fn place(&self) -> Result<()> {
-        let write = self.service(ServiceKind::WriteApi).await?;
-        let order = json!({"customer_id": "ada", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 5}]});
-        let placed = reqwest::Client::new().post(format!("{}/orders", write.url())).json(&order).send();
-        placed.await?.error_for_status()?;
-        Ok(())
-    }
-
-    async fn run(&self, commands: &str, projector: &str) -> Result<String> {
-        let program = self.binaries.program(ServiceKind::Projector);
-        let dir = program.parent().context("no directory")?.display().to_string();
-        let path = format!("{dir}:{}", std::env::var("PATH")?);
-        let mut shell = tokio::process::Command::new("sh");
-        shell.args(["-c", commands]).env("PATH", path).env("PROJECTOR", projector).env("RUST_LOG", "off");
-        shell.env("DATABASE_URL", self.database.url("orders_projector"));
-        shell.env("ADMIN_URL", self.database.superuser_url()).stdin(Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(LIMIT, shell.output()).await??;
-        Ok(String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?)
-    }
-
-    /// Waits until the commands print all of this.
-    async fn shows(&self, commands: &str, projector: &str, expected: &[&str]) -> Result<String> {
-        let shown = wait::until("the output of the commands", LIMIT, async || {
-            let printed = self.run(commands, projector).await.map_err(|error| format!("{error:#}"))?;
-            if expected.iter().all(|text| printed.contains(text)) { Ok(printed) } else { Err(printed) }
-        });
-        Ok(shown.await?)
-    }
-}
-
+/// One system for faults that pass without a trace.
 #[tokio::test]
-async fn parked_events_are_shown_and_retried() -> Result<()> {
-    const ALERT: &str = "OrdersParkedEvents";
-    let scene = Scene::start().await?;
-    scene.place().await?;
-    let session = scene.database.connect().await?;
-    session.batch_execute("UPDATE outbox SET kind = 'order_gift_wrapped'").await?;
-    let projector = scene.service(ServiceKind::Projector).await?;
-    let url = projector.admin_url();
-    scene.shows(&commands(ALERT, LOOK)?, url, &["order_gift_wrapped", "left for an operator"]).await?;
-    // In place of a build that knows the kind.
-    session.batch_execute("UPDATE parked_events SET kind = 'order_placed'").await?;
-    let said = scene.run(&commands(ALERT, REMEDY)?, url).await?;
-    ensure!(said.contains("1 parked event will be retried now"), "{said}");
-    scene.shows(&commands(ALERT, WORKED)?, url, &["no event is parked"]).await?;
+async fn faults_of_the_projector_and_of_receivers_are_shown_and_remedied() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    events::a_backlog_behind_a_locked_table(&scene).await.context("a backlog")?;
+    events::parked_events(&scene).await.context("parked events")?;
+    events::the_projector_is_down(&mut scene).await.context("the projector is down")?;
+    webhooks::an_endpoint_is_dead(&scene).await.context("a dead endpoint")?;
     Ok(())
 }
 
+/// A system of its own: these faults concern the whole server.
 #[tokio::test]
-async fn a_backlog_behind_a_locked_table_is_explained_and_removed() -> Result<()> {
-    const ALERT: &str = "OrdersBacklog";
+async fn faults_of_the_database_are_shown_and_remedied() -> Result<()> {
     let scene = Scene::start().await?;
-    scene.place().await?;
-    let session = scene.database.connect().await?;
-    session.batch_execute("BEGIN; LOCK TABLE order_summary").await?;
-    let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-    let program = scene.binaries.program(ServiceKind::Projector);
-    // It is not ready while no batch succeeds.
-    let url = scene.database.url("orders_projector");
-    let projector = Service::start(ServiceKind::Projector, &program, &url, 0, scene.logs.path())?;
-    let pid_text = pid.to_string();
-    scene.shows(&commands(ALERT, LOOK)?, "", &[&pid_text, "AccessExclusiveLock", "order_summary"]).await?;
-    scene.run(&commands(ALERT, REMEDY)?.replace("12345", &pid_text), "").await?;
-    drop(projector);
-    let projector = scene.service(ServiceKind::Projector).await?;
-    let gone = "orders_outbox_backlog_events 0";
-    scene.shows(&commands(ALERT, WORKED)?, projector.admin_url(), &[gone]).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_long_transaction_is_found_and_ended() -> Result<()> {
-    const ALERT: &str = "OrdersOldestTransaction";
-    let scene = Scene::start().await?;
-    let session = scene.database.connect().await?;
-    session.batch_execute("BEGIN; SELECT count(*) FROM order_summary").await?;
-    let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-    scene.shows(&commands(ALERT, LOOK)?, "", &[&pid.to_string(), "idle in transaction"]).await?;
-    let remedy = commands(ALERT, REMEDY)?;
-    ensure!(remedy.contains("10 minutes"), "{remedy}");
-    scene.run(&remedy.replace("10 minutes", "0 minutes"), "").await?;
-    wait::until("the end of the session", LIMIT, async || {
-        if session.is_closed() { Ok(()) } else { Err("it is open") }
-    })
-    .await?;
+    database::a_long_transaction(&scene).await.context("a long transaction")?;
+    database::read_only_by_a_setting(&scene).await.context("a read-only server")?;
+    label_values::rules_and_dashboard_match_values_that_occur(&scene).await.context("values of labels")?;
+    database::a_standby(scene).await.context("a standby")?;
     Ok(())
 }
