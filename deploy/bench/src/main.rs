@@ -70,7 +70,7 @@ struct Cli {
     /// not judged.
     #[arg(long)]
     quick: bool,
-    /// `auth`, `logs`: also compare with the services of an earlier commit, whose release binaries are in this directory.
+    /// `auth`, `logs`: also compare with services of an earlier commit, whose release binaries are in this directory.
     #[arg(long, value_name = "DIR")]
     earlier: Option<PathBuf>,
     #[command(flatten)]

@@ -136,7 +136,7 @@ impl SharesConfig {
         Ok(Self { customer: raw.customer(), service: raw.service(), arrivals, trusted_proxies })
     }
 
-    /// Of the `in_flight` requests of a thread, those whose body has not arrived yet may be half at most, of one subject.
+    /// Of the `in_flight` requests of a thread, half at most may be of one subject whose bodies have not arrived yet.
     /// All connections of a subject may be the same thread's, so this is the limit of the process.
     pub(crate) fn leave_half_of_in_flight(&mut self, in_flight: usize) {
         self.arrivals = (in_flight / 2).max(1);
