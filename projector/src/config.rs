@@ -9,6 +9,7 @@ use service_kit::database::DatabaseConfig;
 use service_kit::health::HealthConfig;
 use service_kit::http::{AdminConfig, HttpConfig};
 
+use crate::audit::AuditConfig;
 use crate::batch::DEFAULT_BATCH_MAX_BYTES;
 use crate::feed::config::FeedConfig;
 use crate::parked::RetryPolicy;
@@ -48,6 +49,8 @@ pub struct Config {
     pub parked: RetryPolicy,
     /// The `WEBHOOK_*` variables.
     pub webhooks: WebhookConfig,
+    /// The `AUDIT_*` variables.
+    pub audit: AuditConfig,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +153,7 @@ impl Config {
                 retry_max: Duration::from_millis(raw.parked_retry_max_ms),
             },
             webhooks: WebhookConfig::from_vars(vars)?,
+            audit: AuditConfig::from_vars(vars)?,
         })
     }
 }

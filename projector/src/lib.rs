@@ -17,6 +17,7 @@
 //! | [`admin`] | the probes, `/metrics` and the operator's page |
 //! | [`cli`] | `projector` runs the workers; `projector parked …` handles parked events |
 //! | [`metrics`] | what batches count |
+//! | [`event_fields`] | what lines of the log say of an event |
 //! | [`database`] | how the projector opens the database, and which privileges it needs |
 //!
 //! Any number of workers and processes may run at once: `SKIP LOCKED` divides the events among them, and versions make
@@ -43,6 +44,7 @@ mod budget;
 pub mod cli;
 mod config;
 pub mod database;
+pub mod event_fields;
 pub mod event_log;
 pub mod feed;
 pub mod metrics;
@@ -174,7 +176,7 @@ impl Projector {
             authenticator,
             routes,
         )?;
-        let audit = Audit::new(log_database.clone(), Arc::clone(&low_water_mark), &registry);
+        let audit = Audit::new(config.audit, log_database.clone(), Arc::clone(&low_water_mark), &registry);
         workers.spawn(audit.run(stop.clone()));
         let log_upkeep = Upkeep::new(log_database.clone(), event_log.clone(), low_water_mark, &registry);
         workers.spawn(log_upkeep.run(stop.clone()));

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
+#[path = "logs/fields.rs"]
+mod fields;
+
 const DOCUMENT: &str = "docs/logs.md";
 
 /// The sections of the document, and where the messages of each are.

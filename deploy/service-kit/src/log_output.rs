@@ -3,6 +3,7 @@
 //! One thread writes; all others only add lines to a queue of bounded size, so none of them ever waits for the reader
 //! of the log. A service that must record what it does stops doing it while [`is_failing`].
 
+mod metrics;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use serde::{Serialize, Serializer};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
+pub(crate) use self::metrics::observe;
 use self::queue::{Priority, Queue};
 use self::writer::{StandardOutput, Writer};
 use crate::health::Condition;

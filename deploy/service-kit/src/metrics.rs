@@ -17,7 +17,6 @@ use crate::traces;
 pub use metrics_exporter_prometheus::BuildError as RegistryError;
 
 const BUILD_INFO: &str = "orders_build_info";
-const LOG_WRITABLE: &str = "orders_log_writable";
 
 /// How often histogram samples move into their buckets. Without this, memory grows until the next scrape.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -51,21 +50,12 @@ impl Registry {
         let recorder = builder.build_recorder();
         let (handle, process) = (recorder.handle(), metrics_process::Collector::default());
         let registry = Self { handle, recorder: Arc::new(recorder), process, observations: Arc::default() };
-        let log_writable = registry.register(|| {
-            describe_gauge!(
-                LOG_WRITABLE,
-                "1 if lines of the log can be written; otherwise 0: they are dropped, and write-api refuses commands."
-            );
-            gauge!(LOG_WRITABLE)
-        });
-        registry.before_each_scrape(move || {
-            log_writable.set(if log_output::is_failing() { 0.0 } else { 1.0 });
-        });
         registry.register(|| {
             registry.process.describe();
             describe_gauge!(BUILD_INFO, "Always 1. Its label is the version of the program.");
             gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
+        log_output::observe(&registry);
         traces::observe(&registry);
         Ok(registry)
     }

@@ -1,10 +1,12 @@
 //! Whether acknowledged orders are lost. A page of orders at a time, round and round: each must be in the read
 //! model with its newest version, or on its way there, and each summary must have its order.
 
+mod pace;
+
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
@@ -18,11 +20,10 @@ use service_kit::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use self::pace::AuditConfig;
+use self::pace::{PAGE_EVERY, Pace};
 use crate::outbox::LowWaterMark;
 
-/// A page takes some milliseconds of one connection: 200 rows of `orders` and of `order_summary`, by key.
-const PAGE: i32 = 200;
-const PAGE_EVERY: Duration = Duration::from_secs(1);
 /// Ids that are remembered at most.
 const LOST_MAX: usize = 10_000;
 
@@ -34,6 +35,8 @@ const PAGES: &str = "orders_audit_pages_total";
 pub(crate) struct Audit {
     database: Database,
     low_water_mark: Arc<LowWaterMark>,
+    /// None if this process audits nothing.
+    pace: Option<Pace>,
     /// The last order of the page before.
     after: Uuid,
     /// The orders that were found lost, and not found since.
@@ -43,16 +46,23 @@ pub(crate) struct Audit {
     pages: Counter,
 }
 
-/// What the function says of a page: its last id, its orders, and those that are lost.
-type Page = (Option<Uuid>, Option<i32>, Vec<Uuid>);
+/// What the function says of a page: its last id, its orders, and those that are lost with their versions.
+type Page = (Option<Uuid>, Option<i32>, Vec<Uuid>, Vec<i32>);
 
 impl Audit {
-    pub(crate) fn new(database: Database, low_water_mark: Arc<LowWaterMark>, registry: &Registry) -> Self {
+    pub(crate) fn new(
+        config: AuditConfig,
+        database: Database,
+        low_water_mark: Arc<LowWaterMark>,
+        registry: &Registry,
+    ) -> Self {
+        let pace = config.pace();
         registry.register(|| {
             describe_gauge!(
                 LOST,
                 "Acknowledged orders that are lost: neither in the read model with their newest version nor on their \
-                 way there, or there without their order. Found by a check of some orders a second; up to 10000."
+                 way there, or there without their order. Found by a check of some orders a second; up to 10000. NaN with \
+                 AUDIT_ORDERS_PER_S=0."
             );
             describe_counter!(CHECKED, "Orders that were checked for being lost.");
             describe_counter!(
@@ -60,19 +70,24 @@ impl Audit {
                 "Pages of orders that were checked for being lost. None while more than 5000 events are not projected."
             );
             let lost_now = gauge!(LOST);
-            lost_now.set(0.0);
+            lost_now.set(if pace.is_some() { 0.0 } else { f64::NAN });
             let (checked, pages) = (counter!(CHECKED), counter!(PAGES));
             let (after, lost) = (Uuid::new_v4(), BTreeSet::new());
-            Self { database, low_water_mark, after, lost, lost_now, checked, pages }
+            Self { database, low_water_mark, pace, after, lost, lost_now, checked, pages }
         })
     }
 
     /// Runs until the stop signal.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let Some(mut pace) = self.pace.take() else { return stop.cancelled().await };
         let checking = async {
+            let mut pause = PAGE_EVERY;
             loop {
-                tokio::time::sleep(PAGE_EVERY).await;
-                if let Err(error) = self.check_page().await {
+                tokio::time::sleep(pause).await;
+                let began = Instant::now();
+                let checked = self.check_page(pace.page()).await;
+                pause = pace.queried(began.elapsed(), checked.is_ok());
+                if let Err(error) = checked {
                     static FAILED: OncePerSecond = OncePerSecond::new();
                     if let Some(times) = FAILED.count() {
                         tracing::warn!(
@@ -87,36 +102,35 @@ impl Audit {
         stop.run_until_cancelled(checking).await;
     }
 
-    async fn check_page(&mut self) -> Result<(), DatabaseError> {
-        let find =
-            FindLostOrders { after: self.after, low_water_mark: self.low_water_mark.get(), most: PAGE };
+    async fn check_page(&mut self, most: i32) -> Result<(), DatabaseError> {
+        let find = FindLostOrders { after: self.after, low_water_mark: self.low_water_mark.get(), most };
         let page = self.database.read(|connection| {
             async move { RunQueryDsl::get_result::<Page>(find, connection).await }.boxed()
         });
         // Without a last id, too much is on its way to say anything.
-        let (Some(up_to), checked, lost) = page.await? else { return Ok(()) };
+        let (Some(up_to), checked, lost, versions) = page.await? else { return Ok(()) };
         self.pages.increment(1);
         self.checked.increment(u64::try_from(checked.unwrap_or_default()).unwrap_or_default());
-        self.remember(up_to, &lost);
+        self.remember(up_to, &lost, &versions);
         self.after = if up_to == Uuid::max() { Uuid::nil() } else { up_to };
         Ok(())
     }
 
-    /// Of the ids of this page, these are lost.
-    fn remember(&mut self, up_to: Uuid, lost: &[Uuid]) {
+    /// Of the ids of this page, these are lost. The log has no trace of them: their events are gone.
+    fn remember(&mut self, up_to: Uuid, lost: &[Uuid], versions: &[i32]) {
         static NEW: OncePerSecond = OncePerSecond::new();
         let before: Vec<_> = self.lost.range((Excluded(self.after), Included(up_to))).copied().collect();
         for id in &before {
             self.lost.remove(id);
         }
-        for id in lost {
+        for (id, version) in lost.iter().zip(versions) {
             if self.lost.len() < LOST_MAX {
                 self.lost.insert(*id);
             }
             if !before.contains(id)
                 && let Some(times) = NEW.count()
             {
-                tracing::error!(times, order.id = %id, "an acknowledged order is lost");
+                tracing::error!(times, order.id = %id, order.version = version, "an acknowledged order is lost");
             }
         }
         self.lost_now.set(rounded(self.lost.len()));
@@ -125,7 +139,9 @@ impl Audit {
 
 statement! {
     #[derive(Debug, Clone, Copy)]
-    struct FindLostOrders = "find_lost_orders.sql" -> (Nullable<SqlUuid>, Nullable<Integer>, Array<SqlUuid>) {
+    struct FindLostOrders = "find_lost_orders.sql" -> (
+        Nullable<SqlUuid>, Nullable<Integer>, Array<SqlUuid>, Array<Integer>
+    ) {
         after: Uuid as SqlUuid,
         low_water_mark: i64 as BigInt,
         most: i32 as Integer,

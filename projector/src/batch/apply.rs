@@ -6,22 +6,23 @@ use diesel_async::AsyncPgConnection;
 use shared_events::OrderEvent;
 
 use super::applier::{Applier, Mode};
+use super::decode::{DecodedEvent, events};
 use super::error_class::{ErrorClass, classify};
 use super::search::Found;
 use super::{BatchError, deferred_constraints};
 
 impl Applier {
-    /// Applies `events` all at once, or in parts that show which events are refused or locked.
+    /// Applies the events all at once, or in parts that show which events are refused or locked.
     pub(super) async fn apply_ready(
         &self,
         connection: &mut AsyncPgConnection,
-        events: &[&OrderEvent],
+        ready: &[DecodedEvent],
         mode: Mode,
     ) -> Result<Found, BatchError> {
         match mode.part {
-            _ if events.is_empty() => Ok(Found::default()),
-            None => self.apply(connection, events, mode).await.map(|()| Found::default()),
-            Some(part) => self.isolate(connection, events, part, mode).await,
+            _ if ready.is_empty() => Ok(Found::default()),
+            None => self.apply(connection, &events(ready), mode).await.map(|()| Found::default()),
+            Some(part) => self.isolate(connection, ready, part, mode).await,
         }
     }
 

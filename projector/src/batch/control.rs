@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::BatchError;
 use super::applier::{Applier, Mode};
 use super::mask::{mask, mask_items};
+use crate::event_fields::EventFields;
 
 /// What is needed of refused events to make controls as large as the largest of them.
 ///
@@ -29,8 +30,6 @@ pub(super) struct Refused {
     /// The longest text of each fact, and the longest items.
     facts: OrderFacts,
     is_any_unexplained: bool,
-    /// Order id and version of the first one, for the log.
-    first: Option<(Uuid, i32)>,
 }
 
 /// A refused control rolls back each batch until an operator acts.
@@ -40,7 +39,6 @@ impl Refused {
     /// `event` was refused with this error.
     pub(super) fn add(&mut self, event: &OrderEvent, error: &BatchError) {
         let OrderEvent { order, facts, .. } = event;
-        self.first.get_or_insert((order.order_id, order.version));
         if is_kind_known(error) {
             return;
         }
@@ -150,11 +148,12 @@ fn orders_that_need_pages() -> Vec<OrderEvent> {
 }
 
 impl Applier {
-    /// Proves that the `refused` events are at fault.
+    /// Proves that the `refused` events are at fault, of which `first` is one.
     pub(super) async fn check_with_controls(
         &self,
         connection: &mut AsyncPgConnection,
         refused: Refused,
+        first: &EventFields,
         mode: Mode,
     ) -> Result<(), BatchError> {
         if refused.is_any_unexplained() && !self.free_space.is_proven() {
@@ -164,15 +163,14 @@ impl Applier {
                 // A constraint across orders, such as one order per customer. It proves nothing about free space.
                 Err(error) if is_kind_known(&error) => {}
                 Err(error) => {
-                    log_refused_control(&refused, "hundreds of orders that need new pages", &error);
+                    log_refused_control(first, "hundreds of orders that need new pages", &error);
                     return Err(error);
                 }
             }
         }
-        let first = Refused { first: refused.first, ..Refused::default() };
         let controls = refused.controls();
         let tried = self.apply_control(connection, &controls.iter().collect::<Vec<_>>(), mode).await;
-        tried.inspect_err(|error| log_refused_control(&first, "an order with texts as long", error))
+        tried.inspect_err(|error| log_refused_control(first, "an order with texts as long", error))
     }
 
     /// Applies `control`, and rolls it back. Success proves that the connection, the tables and the privileges work.
@@ -195,12 +193,14 @@ impl Applier {
     }
 }
 
-fn log_refused_control(refused: &Refused, control: &'static str, error: &BatchError) {
-    let (Some(batches), Some((order_id, version))) = (CONTROL_REFUSED.count(), refused.first) else { return };
+fn log_refused_control(first: &EventFields, control: &'static str, error: &BatchError) {
+    let Some(batches) = CONTROL_REFUSED.count() else { return };
     tracing::error!(
         batches,
-        %order_id,
-        version,
+        order.id = first.order_id(),
+        order.version = first.version(),
+        trace_id = first.trace_id(),
+        span_id = first.span_id(),
         control,
         error = chain(error),
         "an event was refused, and so was its control; the batch is rolled back and tried again"

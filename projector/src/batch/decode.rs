@@ -4,6 +4,7 @@ use service_kit::telemetry::chain;
 use shared_events::{OrderEvent, UndecodableEvent};
 
 use super::applier::Applier;
+use crate::event_fields::EventFields;
 use crate::outbox::ClaimedEvent;
 use crate::parked::DeadLetter;
 
@@ -11,6 +12,12 @@ use crate::parked::DeadLetter;
 pub(crate) struct DecodedEvent {
     pub(crate) claimed: ClaimedEvent,
     pub(crate) event: OrderEvent,
+}
+
+impl DecodedEvent {
+    pub(super) fn fields(&self) -> EventFields {
+        EventFields::of(&self.claimed.payload, self.claimed.traceparent.as_deref())
+    }
 }
 
 /// The events as projections get them.

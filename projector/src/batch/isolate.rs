@@ -11,19 +11,21 @@ use shared_events::OrderEvent;
 use super::BatchError;
 use super::applier::{Applier, Mode};
 use super::control::Refused;
+use super::decode::{DecodedEvent, events};
 use super::error_class::ErrorClass;
 use super::savepoints::Savepoints;
 use super::search::{Found, Part, Search};
 
 impl Applier {
-    /// Applies `events` in parts of size `part`, and in smaller ones where that fails.
+    /// Applies events in parts of size `part`, and in smaller ones where that fails.
     pub(super) async fn isolate(
         &self,
         connection: &mut AsyncPgConnection,
-        events: &[&OrderEvent],
+        ready: &[DecodedEvent],
         part: usize,
         mode: Mode,
     ) -> Result<Found, BatchError> {
+        let events = events(ready);
         let savepoints = Savepoints::begin(connection).await?;
         let hints = self.hints(connection).await?;
         let mut search = Search::new(events.len(), part, savepoints, hints);
@@ -49,8 +51,9 @@ impl Applier {
                 Err((_, error)) => self.part_is_refused(connection, &mut search, part, some, &error).await?,
             }
         }
-        if !search.found.refused.is_empty() {
-            self.check_with_controls(connection, search.refused, mode).await?;
+        if let Some((first, _)) = search.found.refused.first_key_value() {
+            let first = ready.get(*first).map(DecodedEvent::fields).unwrap_or_default();
+            self.check_with_controls(connection, search.refused, &first, mode).await?;
         }
         Ok(search.found)
     }

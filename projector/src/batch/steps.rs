@@ -7,7 +7,6 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use super::BatchError;
 use super::applier::{Applier, Mode};
-use super::decode::events;
 use super::source::{Batch, EventSource};
 use crate::outbox::{ClaimLimits, ClaimedEvent};
 use crate::parked::DeadLetter;
@@ -51,7 +50,7 @@ impl Applier {
         let claimed = SystemTime::now();
         let (mut ready, mut parked) = self.decode_all(events_claimed);
         let mut locked = self.take_locked(connection, &mut ready, mode).await?;
-        let found = self.apply_ready(connection, &events(&ready), mode).await?;
+        let found = self.apply_ready(connection, &ready, mode).await?;
         source.tried(ready.len(), found.refused.len());
         let refused = found.take_out_of(&mut ready, &mut locked);
         parked.extend(

@@ -1,7 +1,7 @@
 //! What the feed counts.
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
-use service_kit::metrics::Registry;
+use service_kit::metrics::{Registry, rounded};
 
 /// The metrics of the feed.
 pub(super) struct FeedMetrics {
@@ -18,7 +18,8 @@ pub(super) struct Counters {
 }
 
 impl FeedMetrics {
-    pub(super) fn register(registry: &Registry) -> Self {
+    /// `waiters` requests may wait.
+    pub(super) fn register(registry: &Registry, waiters: usize) -> Self {
         registry.register(|| {
             describe_counter!("orders_feed_events_total", "Events sent to clients of the feed.");
             describe_counter!(
@@ -33,6 +34,11 @@ impl FeedMetrics {
             describe_gauge!("orders_feed_waiting", "Requests that wait for events now.");
             let waiting = gauge!("orders_feed_waiting");
             waiting.set(0.0);
+            describe_gauge!(
+                "orders_feed_waiting_max",
+                "How many requests may wait for events. Further ones are refused."
+            );
+            gauge!("orders_feed_waiting_max").set(rounded(waiters));
             Self {
                 reads: counter!("orders_feed_reads_total"),
                 waiting,

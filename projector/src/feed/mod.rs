@@ -98,8 +98,8 @@ pub(crate) fn routes(
 ) -> Result<impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static, ConfigError> {
     let database = database.clone().with_own_validity().with_pool_size(config.connections);
     let database = database::open(&database, "projector")?.measured(registry, "feed");
-    let FeedMetrics { reads, waiting, counters } = FeedMetrics::register(registry);
     let waiters = config.waiters_of(clients);
+    let FeedMetrics { reads, waiting, counters } = FeedMetrics::register(registry, waiters);
     tracing::info!(waits.max = waiters, budget.bytes = config.budget_bytes, "limits of the feed");
     let budget = Arc::new(Budget::new(config.budget_bytes));
     let feed = web::Data::new(Feed {

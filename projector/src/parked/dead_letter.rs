@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use service_kit::traces::TraceContext;
-use uuid::Uuid;
-
 use super::RetryPolicy;
+use crate::event_fields::EventFields;
 use crate::outbox::{ClaimedEvent, Origin};
 
 /// Most characters of a reason that are stored.
@@ -59,8 +56,7 @@ impl DeadLetter {
 /// Logs one line a batch, so that many refused events do not flood the log. None is the subscription of the claim.
 pub(crate) fn log(subscription: Option<&str>, parked: &[DeadLetter]) {
     let Some(first) = parked.first() else { return };
-    let (order, context) = (OrderKey::of(&first.event), first.event.traceparent.as_deref());
-    let context = context.and_then(TraceContext::parse);
+    let fields = EventFields::of(&first.event.payload, first.event.traceparent.as_deref());
     let ids: Vec<_> = parked.iter().take(LOGGED_IDS).map(DeadLetter::id).collect();
     tracing::error!(
         subscription,
@@ -70,30 +66,12 @@ pub(crate) fn log(subscription: Option<&str>, parked: &[DeadLetter]) {
         first.attempts = first.attempts,
         first.retry_in_s = first.retry_in.map(|retry_in| retry_in.as_secs()),
         first.reason = first.reason,
-        order.id = order.id.map(display),
-        order.version = order.version,
-        trace_id = context.as_ref().map(TraceContext::trace_id),
-        span_id = context.as_ref().map(TraceContext::span_id),
+        order.id = fields.order_id(),
+        order.version = fields.version(),
+        trace_id = fields.trace_id(),
+        span_id = fields.span_id(),
         "events parked"
     );
-}
-
-/// The order of an event, as far as its payload says so.
-#[derive(Default, Deserialize)]
-struct OrderKey {
-    #[serde(rename = "order_id")]
-    id: Option<Uuid>,
-    version: Option<i32>,
-}
-
-impl OrderKey {
-    fn of(event: &ClaimedEvent) -> Self {
-        #[derive(Deserialize)]
-        struct Payload {
-            order: OrderKey,
-        }
-        serde_json::from_str(&event.payload).map_or_else(|_| Self::default(), |Payload { order }| order)
-    }
 }
 
 /// A reason may contain text of the event, with characters that cannot be stored or shown on one line.

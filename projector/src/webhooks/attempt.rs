@@ -12,6 +12,7 @@ use super::delivery::{FinishedAttempt, Leased};
 use super::endpoint::Endpoint;
 use super::message::{Content, Message};
 use super::metrics::Outcome;
+use crate::event_fields::EventFields;
 
 /// Most characters of an error that are stored.
 const ERROR_MAX: usize = 500;
@@ -39,6 +40,7 @@ pub(crate) async fn send(
         retry_after: None,
         latency: Duration::ZERO,
         error: None,
+        fields: EventFields::of(&leased.payload, leased.traceparent.as_deref()),
     };
     let content = Content { kind: &leased.kind, occurred_at: leased.occurred_at, payload: &leased.payload };
     let message = match Message::new(leased.event_id.to_string(), content, &endpoint.secrets, now) {
@@ -67,7 +69,7 @@ pub(crate) async fn send(
         Err(error) => finished.error = Some(storable(&chain(&error))),
     }
     if let Some(error) = &finished.error {
-        log_failure(endpoint.id, error, trace.as_ref());
+        log_failure(endpoint.id, error, &finished.fields);
     }
     Attempt { finished, outcome }
 }
@@ -104,14 +106,16 @@ fn outcome(reply: &Result<Reply, SendError>) -> Outcome {
 }
 
 /// INFO, because another system is at fault. Only the id of the endpoint: its URL may contain a secret.
-fn log_failure(endpoint: i64, error: &str, trace: Option<&TraceContext>) {
+fn log_failure(endpoint: i64, error: &str, fields: &EventFields) {
     static FAILED: OncePerSecond = OncePerSecond::new();
     if let Some(times) = FAILED.count() {
         tracing::info!(
             times,
             webhook.endpoint = endpoint,
-            trace_id = trace.map(TraceContext::trace_id),
-            span_id = trace.map(TraceContext::span_id),
+            order.id = fields.order_id(),
+            order.version = fields.version(),
+            trace_id = fields.trace_id(),
+            span_id = fields.span_id(),
             error,
             "a webhook was not delivered; it is tried again"
         );

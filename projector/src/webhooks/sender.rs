@@ -162,15 +162,15 @@ impl Sender {
                 .boxed()
         });
         let recorded = recorded.await?;
-        self.finished.clear();
+        let finished = std::mem::take(&mut self.finished);
         if recorded.state.is_some() {
             self.failures.recorded();
         }
-        self.report(id, &recorded, is_crowded);
+        self.report(id, &recorded, &finished, is_crowded);
         Ok(())
     }
 
-    fn report(&self, id: i64, recorded: &Finished, is_crowded: bool) {
+    fn report(&self, id: i64, recorded: &Finished, finished: &[FinishedAttempt], is_crowded: bool) {
         if let Some(EndpointState::Paused(reason)) = recorded.state
             && reason != PausedReason::Operator
         {
@@ -180,12 +180,18 @@ impl Sender {
                 "webhook endpoint paused: nothing more is sent to it"
             );
         }
-        if !recorded.parked.is_empty() {
+        if let Some(first) = recorded.parked.first() {
+            let first = finished.iter().find(|attempt| attempt.position == *first);
+            let fields = first.map(|attempt| attempt.fields.clone()).unwrap_or_default();
             self.metrics.parked(recorded.parked.len());
             tracing::error!(
                 webhook.endpoint = id,
                 webhook.crowded = is_crowded,
                 event.positions = ?recorded.parked,
+                order.id = fields.order_id(),
+                order.version = fields.version(),
+                trace_id = fields.trace_id(),
+                span_id = fields.span_id(),
                 "events parked that a webhook endpoint has refused for too long"
             );
         }

@@ -76,6 +76,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::event_fields::EventFields;
 
     fn attempt(error: Option<&str>, first_failed_at: Option<DateTime<Utc>>) -> FinishedAttempt {
         FinishedAttempt {
@@ -88,6 +89,7 @@ mod tests {
             retry_after: None,
             latency: Duration::ZERO,
             error: error.map(str::to_owned),
+            fields: EventFields::default(),
         }
     }
 

@@ -1,25 +1,42 @@
 //! The projector finds acknowledged orders that are lost.
 
-use anyhow::Result;
-use projector::{Config, Projector};
+use std::net::SocketAddr;
+
+use anyhow::{Result, ensure};
+use projector::{Config, Projector, ProjectorError};
+use testkit::golden::Golden;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::metrics::until_metric;
-use crate::support::{Scene, event, order_id};
+use crate::metrics::{metric, until_metric};
+use crate::support::{Scene, drain, event, order_id};
+
+const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
 
 const LOST: &str = "orders_audit_lost_orders";
+const CHECKED: &str = "orders_audit_orders_checked_total";
+const PAGES: &str = "orders_audit_pages_total";
+
+type Running = JoinHandle<Result<(), ProjectorError>>;
 
 #[derive(Debug, PartialEq, Eq)]
 struct Page {
     up_to: Option<Uuid>,
     checked: i32,
     lost: Vec<Uuid>,
+    versions: Vec<i32>,
 }
 
-/// A page up to this order, of so many, of which these are lost.
+/// A page up to this order, of so many, of which these are lost, each with its first version.
 fn page(up_to: Uuid, checked: i32, lost: &[u128]) -> Page {
-    Page { up_to: Some(up_to), checked, lost: lost.iter().map(|number| order_id(*number)).collect() }
+    let versions = lost.iter().map(|_| 1).collect();
+    Page {
+        up_to: Some(up_to),
+        checked,
+        lost: lost.iter().map(|number| order_id(*number)).collect(),
+        versions,
+    }
 }
 
 impl Scene {
@@ -37,14 +54,14 @@ impl Scene {
     /// The end of a page of `most` orders, how many it has, and those that are lost, as the projector's role sees it.
     async fn find_lost(&self, after: Uuid, most: i32) -> Result<Page> {
         let session = self.database.connect_as("orders_projector").await?;
-        let find = "SELECT last::text, checked, array_to_string(lost, ' ')
+        let find = "SELECT last::text, checked, array_to_string(lost, ' '), versions
                     FROM find_lost_orders($1::text::uuid, 0, $2)";
         let row = session.query_one(find, &[&after.to_string(), &most]).await?;
         let up_to: Option<&str> = row.get(0);
         let lost = row.get::<_, Option<&str>>(2).unwrap_or_default();
-        let mut lost = lost.split_whitespace().map(Uuid::parse_str).collect::<Result<Vec<_>, _>>()?;
-        lost.sort();
-        Ok(Page { up_to: up_to.map(Uuid::parse_str).transpose()?, checked: row.get(1), lost })
+        let lost = lost.split_whitespace().map(Uuid::parse_str).collect::<Result<Vec<_>, _>>()?;
+        let (checked, versions) = (row.get(1), row.get::<_, Option<Vec<i32>>>(3).unwrap_or_default());
+        Ok(Page { up_to: up_to.map(Uuid::parse_str).transpose()?, checked, lost, versions })
     }
 
     /// The event of this order moves from the outbox to another table.
@@ -104,6 +121,79 @@ async fn pages_follow_one_another_and_nothing_is_said_while_too_much_is_not_proj
 }
 
 #[tokio::test]
+async fn a_lost_order_has_its_version_and_a_summary_without_an_order_that_of_the_summary() -> Result<()> {
+    let scene = Scene::create().await?;
+    for (order, version) in [(1, 1), (3, 2), (5, 1)] {
+        scene.store_order(order, version).await?;
+    }
+    scene.emit([event(1, 1), event(2, 3), event(3, 1)]).await?;
+    drain(scene.worker(10)?.as_ref()).await?;
+    let found = scene.find_lost(Uuid::nil(), 10).await?;
+    let expected = (vec![order_id(2), order_id(3), order_id(5)], vec![3, 2, 1]);
+    assert_eq!((found.lost, found.versions), expected);
+    Ok(())
+}
+
+/// What the server says of the statements within the function, as its operators would see it.
+#[tokio::test]
+async fn the_function_searches_by_key_and_reads_a_page_once() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene.store_order(1, 1).await?;
+    let explain = "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0;
+                   SET auto_explain.log_nested_statements = on; SET auto_explain.log_level = notice;
+                   SET plan_cache_mode = force_generic_plan;
+                   SELECT * FROM find_lost_orders('00000000-0000-0000-0000-000000000000', 1, 200)";
+    let output = scene.database.program("psql").args(["-X", "-q", "-c", explain]).output()?;
+    let text = String::from_utf8(output.stderr)?;
+    ensure!(output.status.success(), "{text}");
+    let is_of_plan = |line: &&str| {
+        let condition = ["Index Cond: ", "Filter: ", "Join Filter: ", "Sort Key: ", "One-Time Filter: "];
+        line.contains("  (cost=") || condition.iter().any(|name| line.trim_start().starts_with(name))
+    };
+    let without_cost = |line: &str| line.split("  (cost=").next().unwrap_or_default().to_owned();
+    let plan: Vec<_> = text.lines().filter(is_of_plan).map(without_cost).collect();
+    for node in ["Seq Scan", "Hash Join", "Merge Join", "Bitmap"] {
+        assert!(!plan.iter().any(|line| line.contains(node)), "{node}: {plan:#?}");
+    }
+    let reads = plan.iter().filter(|line| line.contains("using orders_pkey")).count();
+    assert_eq!(reads, 2, "a page, and the orders of its summaries: {plan:#?}");
+    let major: String = scene.session.query_one("SHOW server_version_num", &[]).await?.get(0);
+    Ok(GOLDEN.compare_plan("find_lost_orders.plan", &plan.join("\n"), major.parse::<i32>()? / 10_000)?)
+}
+
+/// A projector that runs until it is stopped.
+async fn run_with(scene: &Scene, orders_per_s: &str) -> Result<(SocketAddr, CancellationToken, Running)> {
+    let mut vars = scene.vars();
+    vars.push(("AUDIT_ORDERS_PER_S".to_owned(), orders_per_s.to_owned()));
+    let stop = CancellationToken::new();
+    let projector = Projector::start(&Config::from_vars(&vars)?, projector::projections(), stop.clone())?;
+    Ok((projector.address(), stop, tokio::spawn(projector.run())))
+}
+
+#[tokio::test]
+async fn its_rate_is_configured_and_zero_switches_it_off() -> Result<()> {
+    let scene = Scene::create().await?;
+    for order in 1..=9 {
+        scene.store_order(order, 1).await?;
+    }
+    let (address, stop, running) = run_with(&scene, "2").await?;
+    until_metric(address, PAGES, |pages| pages >= 2.0).await?;
+    let checked = metric(address, CHECKED).await?;
+    assert!(checked <= 2.0 * metric(address, PAGES).await?, "{checked}");
+    stop.cancel();
+    running.await??;
+
+    let (address, stop, running) = run_with(&scene, "0").await?;
+    scene.emit([event(10, 1)]).await?;
+    until_metric(address, "orders_projector_events_applied_total", |events| events == 1.0).await?;
+    assert!(metric(address, LOST).await?.is_nan(), "nothing is known");
+    assert_eq!(metric(address, PAGES).await?, 0.0);
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_gauge_counts_lost_orders_until_they_are_repaired() -> Result<()> {
     let scene = Scene::create().await?;
     // The first is complete. The second version of the next and the third order have no event, the fourth no order.
@@ -117,7 +207,7 @@ async fn the_gauge_counts_lost_orders_until_they_are_repaired() -> Result<()> {
     let address = projector.address();
     let running = tokio::spawn(projector.run());
     until_metric(address, LOST, |lost| lost == 3.0).await?;
-    until_metric(address, "orders_audit_orders_checked_total", |checked| checked >= 3.0).await?;
+    until_metric(address, CHECKED, |checked| checked >= 3.0).await?;
 
     scene.emit([event(2, 2), event(3, 1)]).await?;
     until_metric(address, LOST, |lost| lost == 1.0).await?;

@@ -19,6 +19,7 @@ mod metrics;
 mod odd_rows;
 mod older_projectors;
 mod operator_page;
+mod operator_page_limits;
 mod outage;
 mod parked_command;
 mod parking;

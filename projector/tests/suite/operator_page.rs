@@ -12,27 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::Scene;
 
-struct Page {
-    scene: Scene,
-    address: SocketAddr,
+pub(crate) struct Page {
+    pub(crate) scene: Scene,
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<Result<(), projector::ProjectorError>>,
 }
 
 impl Page {
-    /// Three events are left for an operator, and one subscription and one webhook endpoint run.
-    async fn open(actions: Option<&str>) -> Result<Self> {
+    /// With [`prepare`]d tables.
+    pub(crate) async fn open(actions: Option<&str>) -> Result<Self> {
         let scene = Scene::create().await?;
-        let rows = r#"INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at)
-            SELECT id, 'order_gift_wrapped',
-                '{"order": {"order_id": "an-order", "version": 7}, "ribbon": "secret-red"}',
-                now(), 12, 'the kind is not known', NULL
-            FROM generate_series(1, 3) AS id;
-            INSERT INTO subscriptions (name) VALUES ('statistics');
-            INSERT INTO subscription_checkpoints (subscription, generation, checkpoint, history)
-            VALUES ('statistics', 1, 0, 0);
-            INSERT INTO webhook_endpoints (slot, url, kinds) VALUES (1, 'https://receiver.example/hook-secret', '{}')"#;
-        scene.session.batch_execute(rows).await?;
+        prepare(&scene).await?;
         let mut vars = scene.vars();
         vars.extend(actions.map(|value| ("ADMIN_ACTIONS".to_owned(), value.to_owned())));
         let stop = CancellationToken::new();
@@ -41,7 +32,7 @@ impl Page {
         Ok(Self { scene, address, stop, running: tokio::spawn(projector.run()) })
     }
 
-    async fn close(self) -> Result<()> {
+    pub(crate) async fn close(self) -> Result<()> {
         self.stop.cancel();
         Ok(self.running.await??)
     }
@@ -72,8 +63,22 @@ impl Page {
     }
 }
 
+/// Three events are left for an operator, and one subscription and one webhook endpoint run.
+pub(crate) async fn prepare(scene: &Scene) -> Result<()> {
+    let rows = r#"INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at)
+        SELECT id, 'order_gift_wrapped',
+            '{"order": {"order_id": "an-order", "version": 7}, "ribbon": "secret-red"}',
+            now(), 12, 'the kind is not known', NULL
+        FROM generate_series(1, 3) AS id;
+        INSERT INTO subscriptions (name) VALUES ('statistics');
+        INSERT INTO subscription_checkpoints (subscription, generation, checkpoint, history)
+        VALUES ('statistics', 1, 0, 0);
+        INSERT INTO webhook_endpoints (slot, url, kinds) VALUES (1, 'https://receiver.example/hook-secret', '{}')"#;
+    Ok(scene.session.batch_execute(rows).await?)
+}
+
 /// The status and the type of a problem.
-async fn problem(response: Response) -> Result<(u16, String)> {
+pub(crate) async fn problem(response: Response) -> Result<(u16, String)> {
     let status = response.status().as_u16();
     let text = response.text().await?;
     let document: Value = serde_json::from_str(&text).with_context(|| text.clone())?;

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, RequestBuilder};
@@ -175,13 +175,24 @@ async fn the_line_of_a_stream_follows_its_end() -> Result<()> {
     let scene = Scene::start(&[]).await?;
     let stream = scene.get(ServiceKind::ReadApi, "/customers/ada/orders/stream", "stream")?;
     let mut response = stream.bearer_auth(&scene.token).send().await?.error_for_status()?;
-    let first = response.chunk().await?.context("no part")?;
-    assert_eq!(scene.lines()?.len(), 0);
+    let (opened, mut received) = (Instant::now(), Vec::new());
+    received.extend(response.chunk().await?.context("no part")?);
+    let order = json!({"customer_id": "ada", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 5}]});
+    let place = scene.request(ServiceKind::WriteApi, Method::POST, "/orders", "placed")?.json(&order);
+    place.bearer_auth(&scene.token).send().await?.error_for_status()?;
+    while !String::from_utf8_lossy(&received).contains("TEA") {
+        received.extend(response.chunk().await?.context("the stream has ended")?);
+    }
+    let lines = scene.lines()?;
+    assert!(lines.iter().all(|(_, line)| line["request.id"] != "stream"), "{lines:?}");
+    let open_for = opened.elapsed().as_secs_f64();
     drop(response);
     let (_, line) = scene.line("stream").await?;
     assert_eq!(line["http.response.status_code"], 200);
     let bytes = line["http.response.body.size"].as_u64().context("no size")?;
-    assert!(bytes >= first.len().try_into()?, "{line}");
+    assert!(bytes >= received.len().try_into()?, "{line}");
+    let duration = line["http.server.request.duration"].as_f64().context("no duration")?;
+    assert!(duration >= open_for, "open for {open_for} s: {line}");
     Ok(())
 }
 

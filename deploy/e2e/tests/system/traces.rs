@@ -2,6 +2,7 @@
 
 mod collectors;
 mod incoming;
+mod lines;
 mod scene;
 
 use anyhow::{Context, Result, ensure};

@@ -24,6 +24,28 @@ pub(super) enum Priority {
     High,
 }
 
+/// How many lines were dropped, by what they are about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Dropped {
+    /// Requests.
+    pub(super) access: u64,
+    /// Anything else.
+    pub(super) other: u64,
+    /// Commands.
+    pub(super) records: u64,
+}
+
+impl Dropped {
+    fn count(&mut self, priority: Priority) {
+        let lines = match priority {
+            Priority::Lowest => &mut self.access,
+            Priority::Low => &mut self.other,
+            Priority::High => &mut self.records,
+        };
+        *lines = lines.saturating_add(1);
+    }
+}
+
 pub(super) struct Queue {
     capacity: usize,
     state: Mutex<State>,
@@ -43,8 +65,10 @@ struct State {
     writing: usize,
     writing_since: Option<Instant>,
     has_failed: bool,
-    /// Lines for which there was no room.
+    /// Lines for which there was no room, since the last line that said so.
     dropped: u64,
+    /// All of them.
+    dropped_so_far: Dropped,
     /// The writer must be woken.
     is_idle: bool,
 }
@@ -89,6 +113,7 @@ impl Queue {
         let mut state = self.state();
         if state.size().saturating_add(line.len()) > self.room(priority) {
             state.dropped = state.dropped.saturating_add(1);
+            state.dropped_so_far.count(priority);
             return;
         }
         state.since.get_or_insert_with(Instant::now);
@@ -105,6 +130,10 @@ impl Queue {
         state.has_failed
             || state.size() > self.room(Priority::Low)
             || state.oldest().is_some_and(|oldest| oldest.elapsed() > STALLED)
+    }
+
+    pub(super) fn dropped(&self) -> Dropped {
+        self.state().dropped_so_far
     }
 
     /// All lines, as soon as there are any. They count until [`Self::wrote_all`].

@@ -6,20 +6,21 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use actix_web::{HttpRequest, web};
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use service_kit::database::{Database, DatabaseError};
+use service_kit::database::Database;
 use service_kit::overload::OncePerSecond;
 use service_kit::problem::Problem;
 use service_kit::{log_output, request_id};
 
-use super::problems::{
-    ACTIONS_OFF, INVALID_ACTION, NOT_FROM_THE_PAGE, OUTCOME_UNKNOWN, REFUSED, UNKNOWN, failed,
-};
+use super::failure::Failure;
+use super::problems::{ACTIONS_OFF, INVALID_ACTION, NOT_FROM_THE_PAGE, UNKNOWN};
 use super::{Inner, read};
 use crate::parked::operator::{self as parked_operator, Selection};
-use crate::subscription::operator::{self as subscription_operator, ChangeError, OperatorError};
+use crate::subscription::operator::{self as subscription_operator, OperatorError};
 use crate::webhooks::operator as webhook_operator;
 
 const BODY_MAX: usize = 4 << 10;
@@ -156,79 +157,73 @@ async fn run(inner: &Inner, action: Action) -> Result<(), Problem> {
     let is_found = match action {
         Action::RetryParked { subscription, id } => {
             let owner = read::owner(inner, subscription.as_deref()).await?;
-            let retry = patiently(database, move |c| {
+            let retry = patiently(|| {
                 let owner = owner.clone();
-                async move { parked_operator::make_due(c, &owner, &Selection::Ids(vec![id])).await }.boxed()
+                statement(database, move |c| {
+                    async move { parked_operator::make_due(c, &owner, &Selection::Ids(vec![id])).await }
+                        .boxed()
+                })
             });
             !retry.await?.is_empty()
         }
         Action::DiscardParked { subscription, id } => {
             let owner = read::owner(inner, subscription.as_deref()).await?;
-            let discard = patiently(database, move |c| {
+            let discard = patiently(|| {
                 let owner = owner.clone();
-                async move { parked_operator::discard(c, &owner, &Selection::Ids(vec![id])).await }.boxed()
+                statement(database, move |c| {
+                    async move { parked_operator::discard(c, &owner, &Selection::Ids(vec![id])).await }
+                        .boxed()
+                })
             });
             !discard.await?.is_empty()
         }
         Action::PauseWebhook { id } => {
-            patiently(database, move |c| webhook_operator::pause(c, id).boxed()).await?
+            patiently(|| statement(database, move |c| webhook_operator::pause(c, id).boxed())).await?
         }
         Action::ResumeWebhook { id } => {
-            patiently(database, move |c| webhook_operator::resume(c, id).boxed()).await?
+            patiently(|| statement(database, move |c| webhook_operator::resume(c, id).boxed())).await?
         }
-        Action::PauseSubscription { name } => return change(database, &name, true).await,
-        Action::ResumeSubscription { name } => return change(database, &name, false).await,
+        Action::PauseSubscription { name } => {
+            patiently(|| change(database, &name, |c, name| subscription_operator::pause(c, name).boxed()))
+                .await?;
+            true
+        }
+        Action::ResumeSubscription { name } => {
+            patiently(|| change(database, &name, |c, name| subscription_operator::resume(c, name).boxed()))
+                .await?;
+            true
+        }
     };
     is_found.then_some(()).ok_or_else(|| UNKNOWN.with(UNKNOWN.when))
 }
 
-/// Runs one statement, again while another session holds a lock.
-async fn patiently<T>(
-    database: &Database,
-    work: impl for<'c> Fn(&'c mut diesel_async::AsyncPgConnection) -> BoxFuture<'c, diesel::QueryResult<T>>,
-) -> Result<T, Problem> {
+/// One statement.
+fn statement<'a, T: Send + 'a>(
+    database: &'a Database,
+    work: impl for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, Failure>> {
+    async move { Ok(database.run(work).await?) }.boxed()
+}
+
+/// One transaction that changes a subscription.
+fn change<'a>(
+    database: &'a Database,
+    name: &'a str,
+    work: impl for<'c> FnOnce(&'c mut AsyncPgConnection, &'c str) -> BoxFuture<'c, Result<(), OperatorError>>
+    + Send
+    + 'a,
+) -> BoxFuture<'a, Result<(), Failure>> {
+    async move { Ok(subscription_operator::change(database, name, work).await?) }.boxed()
+}
+
+/// Tries again while another session holds a lock, or no connection is free.
+async fn patiently<'a, T>(attempt: impl Fn() -> BoxFuture<'a, Result<T, Failure>>) -> Result<T, Problem> {
     let start = Instant::now();
     loop {
-        match database.run(&work).await {
+        match attempt().await {
             Ok(done) => return Ok(done),
-            Err(error @ (DatabaseError::Lost(_) | DatabaseError::NoAnswer)) => {
-                return Err(failed(&error, OUTCOME_UNKNOWN.with(OUTCOME_UNKNOWN.when)));
-            }
-            Err(error) if start.elapsed() > LOCK_LIMIT => return Err(failed(&error, busy())),
+            Err(failure) if failure.is_final() || start.elapsed() > LOCK_LIMIT => return Err(failure.into()),
             Err(_) => tokio::time::sleep(LOCK_PAUSE).await,
         }
     }
-}
-
-async fn change(database: &Database, name: &str, pauses: bool) -> Result<(), Problem> {
-    let start = Instant::now();
-    loop {
-        let changed = if pauses {
-            let pause = subscription_operator::change(database, name, |c, name| {
-                subscription_operator::pause(c, name).boxed()
-            });
-            pause.await
-        } else {
-            let resume = subscription_operator::change(database, name, |c, name| {
-                subscription_operator::resume(c, name).boxed()
-            });
-            resume.await
-        };
-        match changed {
-            Ok(()) => return Ok(()),
-            Err(error @ ChangeError::NoAnswer(_)) => {
-                return Err(failed(&error, OUTCOME_UNKNOWN.with(OUTCOME_UNKNOWN.when)));
-            }
-            Err(ChangeError::Refused(OperatorError::Unknown(_))) => return Err(UNKNOWN.with(UNKNOWN.when)),
-            Err(ChangeError::Refused(error)) if !matches!(error, OperatorError::Database(_)) => {
-                return Err(REFUSED.with(error.to_string()));
-            }
-            Err(error) if start.elapsed() > LOCK_LIMIT => return Err(failed(&error, busy())),
-            Err(_) => tokio::time::sleep(LOCK_PAUSE).await,
-        }
-    }
-}
-
-fn busy() -> Problem {
-    Problem::unavailable("The database is busy or not reachable. Nothing was done. Try again.")
 }

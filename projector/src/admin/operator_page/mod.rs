@@ -6,9 +6,11 @@
 //! | `shared` | results that all open pages share |
 //! | `read` | what the page shows |
 //! | `act` | what it changes, each with a line in the log |
+//! | `failure` | … and why that failed |
 //! | `problems` | why a request is refused |
 
 mod act;
+mod failure;
 mod files;
 mod problems;
 mod read;

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use service_kit::problem::Problem;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// For how long a result is used again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The most results that are kept.
+/// The most results that are kept: further queries wait until one of them is no longer used.
 const KEPT_MAX: usize = 16;
 
 type Body = Result<Arc<str>, Problem>;
 
-/// At most one query runs at a time, and at most one a second for the same key.
+/// At most one query runs at a time. In a second at most one runs for the same key, and [`KEPT_MAX`] for all keys.
 pub(super) struct Shared<K>(Mutex<BTreeMap<K, (Instant, Body)>>);
 
 impl<K> Default for Shared<K> {
@@ -33,11 +34,15 @@ impl<K: Ord> Shared<K> {
         {
             return body.clone();
         }
-        let body = query.await.map(Arc::from);
         kept.retain(|_, (at, _)| at.elapsed() < FRESH);
-        if kept.len() < KEPT_MAX {
-            kept.insert(key, (Instant::now(), body.clone()));
+        if kept.len() >= KEPT_MAX
+            && let Some(oldest) = kept.values().map(|(at, _)| *at).min()
+        {
+            tokio::time::sleep_until(oldest + FRESH).await;
+            kept.retain(|_, (at, _)| at.elapsed() < FRESH);
         }
+        let body = query.await.map(Arc::from);
+        kept.insert(key, (Instant::now(), body.clone()));
         body
     }
 
@@ -70,7 +75,10 @@ mod tests {
         assert_eq!(get(1).await.as_deref(), Ok("1"));
         shared.forget().await;
         assert_eq!(get(0).await.as_deref(), Ok("2"));
-        join_all((0..200).map(get)).await;
+        let start = Instant::now();
+        join_all((0..40).map(get)).await;
+        // 16 at once, 16 a second later, and the rest after another one.
+        assert!(start.elapsed() > FRESH + FRESH / 2, "{:?}", start.elapsed());
         assert!(shared.0.lock().await.len() <= KEPT_MAX);
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::super::retry::DeliveryPolicy;
 use super::health::{self, EndpointState};
 use super::results;
+use crate::event_fields::EventFields;
 
 /// What became of one request.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct FinishedAttempt {
     pub latency: Duration,
     /// Why it failed; none if the receiver accepted it.
     pub error: Option<String>,
+    /// What the log says of the event.
+    pub fields: EventFields,
 }
 
 impl FinishedAttempt {

@@ -11,6 +11,7 @@ use service_kit::statement;
 use tokio::sync::watch;
 
 use super::event;
+use crate::event_fields::EventFields;
 use crate::event_log::LoggedEvent;
 use crate::subscription::Listener;
 use crate::webhooks::delivery::{self, Backlogs, Unusable};
@@ -116,9 +117,25 @@ async fn feed(
         delivery::insert(connection, &deliveries).await?;
     }
     if !unusable.is_empty() {
-        let positions: Vec<_> = unusable.iter().map(|unusable| unusable.event.position).collect();
-        tracing::error!(webhook.endpoint = endpoint.id, event.positions = ?positions, "events parked: they have no id");
+        log_unusable(endpoint.id, &unusable);
         delivery::park_unusable(connection, endpoint.id, &unusable).await?;
     }
     Ok(())
+}
+
+/// One line a batch: about the first of them.
+fn log_unusable(endpoint: i64, unusable: &[Unusable<'_>]) {
+    let positions: Vec<_> = unusable.iter().map(|unusable| unusable.event.position).collect();
+    let first = unusable.first().map(|first| first.event);
+    let fields = first.map(|event| EventFields::of(&event.payload, event.traceparent.as_deref()));
+    let fields = fields.unwrap_or_default();
+    tracing::error!(
+        webhook.endpoint = endpoint,
+        event.positions = ?positions,
+        order.id = fields.order_id(),
+        order.version = fields.version(),
+        trace_id = fields.trace_id(),
+        span_id = fields.span_id(),
+        "events parked: they have no id"
+    );
 }

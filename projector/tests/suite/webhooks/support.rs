@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use chrono::Utc;
 use diesel_async::AsyncPgConnection;
+use projector::event_fields::EventFields;
 use projector::webhooks::delivery::{
     self, Backlogs, Finished, FinishedAttempt, Leased, Limits, NewDelivery, Streak, Take,
 };
@@ -119,6 +120,7 @@ pub(super) fn finished(leased: &Leased, status: u16) -> FinishedAttempt {
         retry_after: None,
         latency: Duration::from_millis(3),
         error: (status >= 300).then(|| format!("status {status}")),
+        fields: EventFields::default(),
     }
 }
 
