@@ -13,7 +13,7 @@
 //! | `traces` | the spans of events whose requests are traced |
 //! | [`waiting`] | events whose rows another session has locked |
 //! | [`parked`] | dead letters: parking, the retry policy, the operator's queries |
-//! | `audit` | whether acknowledged orders are lost |
+//! | [`audit`] | whether acknowledged orders are lost |
 //! | [`admin`] | the probes, `/metrics` and the operator's page |
 //! | [`cli`] | `projector` runs the workers; `projector parked …` handles parked events |
 //! | [`metrics`] | what batches count |
@@ -38,7 +38,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub mod admin;
-mod audit;
+pub mod audit;
 pub mod batch;
 mod budget;
 pub mod cli;

@@ -3,6 +3,7 @@
 //! One thread writes; all others only add lines to a queue of bounded size, so none of them ever waits for the reader
 //! of the log. A service that must record what it does stops doing it while [`is_failing`].
 
+#[cfg(feature = "web")]
 mod metrics;
 mod queue;
 #[cfg(test)]
@@ -19,7 +20,9 @@ use serde::{Serialize, Serializer};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
+#[cfg(feature = "web")]
 pub(crate) use self::metrics::observe;
+pub use self::queue::Dropped;
 use self::queue::{Priority, Queue};
 use self::writer::{StandardOutput, Writer};
 use crate::health::Condition;
@@ -46,6 +49,12 @@ static IS_OPEN: AtomicBool = AtomicBool::new(false);
 #[must_use]
 pub fn is_failing() -> bool {
     QUEUE.is_failing()
+}
+
+/// How many lines this process has lost.
+#[must_use]
+pub fn dropped() -> Dropped {
+    QUEUE.dropped()
 }
 
 /// Keeps `can_be_written` until nobody can read the log any more: the other end of the pipe is closed.

@@ -152,8 +152,11 @@ async fn the_function_searches_by_key_and_reads_a_page_once() -> Result<()> {
     };
     let without_cost = |line: &str| line.split("  (cost=").next().unwrap_or_default().to_owned();
     let plan: Vec<_> = text.lines().filter(is_of_plan).map(without_cost).collect();
+    // These two tables are read only after their rows were counted, up to 5000.
+    let is_small = |line: &String| line.ends_with("on waiting_events") || line.ends_with("on parked_events");
     for node in ["Seq Scan", "Hash Join", "Merge Join", "Bitmap"] {
-        assert!(!plan.iter().any(|line| line.contains(node)), "{node}: {plan:#?}");
+        let bad = plan.iter().find(|line| line.contains(node) && !is_small(line));
+        assert_eq!(bad, None, "{plan:#?}");
     }
     let reads = plan.iter().filter(|line| line.contains("using orders_pkey")).count();
     assert_eq!(reads, 2, "a page, and the orders of its summaries: {plan:#?}");

@@ -2,7 +2,7 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use super::QUEUE;
+use super::{dropped, is_failing};
 use crate::metrics::Registry;
 
 const WRITABLE: &str = "orders_log_writable";
@@ -20,12 +20,12 @@ pub(crate) fn observe(registry: &Registry) {
             "Lines of the log that are lost, because it could not be written fast enough: about requests (`access`), \
              about commands (`audit`), and all others (`log`)."
         );
-        let dropped = |kind: &'static str| counter!(DROPPED, "kind" => kind);
-        (gauge!(WRITABLE), dropped("access"), dropped("log"), dropped("audit"))
+        let of = |kind: &'static str| counter!(DROPPED, "kind" => kind);
+        (gauge!(WRITABLE), of("access"), of("log"), of("audit"))
     });
     registry.before_each_scrape(move || {
-        writable.set(if QUEUE.is_failing() { 0.0 } else { 1.0 });
-        let dropped = QUEUE.dropped();
+        writable.set(if is_failing() { 0.0 } else { 1.0 });
+        let dropped = dropped();
         access.absolute(dropped.access);
         other.absolute(dropped.other);
         records.absolute(dropped.records);
@@ -36,8 +36,8 @@ pub(crate) fn observe(registry: &Registry) {
 mod tests {
     use actix_web::body::to_bytes;
 
-    use super::super::CAPACITY;
     use super::super::queue::Priority;
+    use super::super::{CAPACITY, QUEUE};
     use super::*;
 
     #[actix_web::test]

@@ -26,13 +26,13 @@ pub(super) enum Priority {
 
 /// How many lines were dropped, by what they are about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Dropped {
+pub struct Dropped {
     /// Requests.
-    pub(super) access: u64,
+    pub access: u64,
     /// Anything else.
-    pub(super) other: u64,
+    pub other: u64,
     /// Commands.
-    pub(super) records: u64,
+    pub records: u64,
 }
 
 impl Dropped {
