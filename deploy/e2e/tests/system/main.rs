@@ -4,7 +4,6 @@ mod access_log;
 mod authorisation;
 mod bad_tokens;
 mod canary;
-mod canary_receiver;
 mod descriptors;
 mod documents;
 mod end_to_end;

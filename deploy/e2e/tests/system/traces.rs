@@ -13,7 +13,7 @@ use testkit::services::{ServiceBinaries, ServiceKind};
 use testkit::wait;
 
 use self::scene::{LIMIT, Scene};
-use crate::canary_receiver::Receiver;
+use crate::canary::receiver::Receiver;
 
 /// The span with this name.
 fn named<'a>(trace: &'a [Span], name: &str) -> Result<&'a Span> {

@@ -14,8 +14,9 @@ use tokio::task::AbortHandle;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Keeps the head of each message; it refuses those for `/refused`. It ends when dropped.
-pub(super) struct Receiver {
+/// Keeps the head of each message. It refuses those for `/refused`, and shipped orders for `/mixed`. It ends when
+/// dropped.
+pub(crate) struct Receiver {
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
     task: AbortHandle,
@@ -28,7 +29,7 @@ impl Drop for Receiver {
 }
 
 impl Receiver {
-    pub(super) async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -41,7 +42,7 @@ impl Receiver {
         Ok(Self { url, heads, task: task.abort_handle() })
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
@@ -50,12 +51,12 @@ impl Receiver {
     }
 
     /// How many messages have arrived for this path.
-    pub(super) fn count(&self, path: &str) -> usize {
+    pub(crate) fn count(&self, path: &str) -> usize {
         self.heads().iter().filter(|head| head.starts_with(&format!("POST {path}?"))).count()
     }
 
     /// The signatures of all messages.
-    pub(super) fn signatures(&self) -> Vec<String> {
+    pub(crate) fn signatures(&self) -> Vec<String> {
         let heads = self.heads();
         let lines = heads.iter().flat_map(|head| head.lines());
         lines.filter_map(|line| line.strip_prefix("webhook-signature: v1,")).map(str::to_owned).collect()
@@ -65,24 +66,25 @@ impl Receiver {
 /// Reads one message, and closes the connection.
 async fn respond(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) -> Result<()> {
     let mut bytes = Vec::new();
-    let head = loop {
+    let (head, is_refused) = loop {
         ensure!(stream.read_buf(&mut bytes).await? > 0, "the connection ended");
         let text = String::from_utf8_lossy(&bytes);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.unwrap_or("0").parse()?;
         if body.len() >= length {
-            break head.to_owned();
+            let is_shipped = head.starts_with("POST /mixed") && body.contains("order_shipped");
+            break (head.to_owned(), is_shipped || head.starts_with("POST /refused"));
         }
     };
-    let status = if head.starts_with("POST /refused") { "500 Refused" } else { "200 OK" };
+    let status = if is_refused { "500 Refused" } else { "200 OK" };
     heads.lock().unwrap_or_else(PoisonError::into_inner).push(head);
     let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     Ok(stream.write_all(response.as_bytes()).await?)
 }
 
 /// `projector webhooks add`, with the secret on standard input. Nothing that it prints or logs shows the secret.
-pub(super) async fn add_endpoint(database_url: &str, url: &str, secret: &str) -> Result<()> {
+pub(crate) async fn add_endpoint(database_url: &str, url: &str, secret: &str) -> Result<()> {
     let program = ServiceBinaries::built().await?.program(ServiceKind::Projector);
     let mut command = Command::new(program);
     command.args(["webhooks", "add", "--secret-file", "-", "--url", url]);
@@ -98,8 +100,8 @@ pub(super) async fn add_endpoint(database_url: &str, url: &str, secret: &str) ->
     Ok(())
 }
 
-/// One event is parked, one endpoint has accepted what another has refused.
-pub(super) async fn until_all_has_happened(server: &PasswordServer, receiver: &Receiver) -> Result<()> {
+/// One event is parked, one endpoint has accepted what another has refused, and a delivery has been given up.
+pub(crate) async fn until_all_has_happened(server: &PasswordServer, receiver: &Receiver) -> Result<()> {
     wait::until("a parked event", LIMIT, async || {
         let check = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM parked_events), 'nothing is parked'; END $$";
         server.execute(check).await.map_err(|error| error.to_string())
@@ -108,6 +110,26 @@ pub(super) async fn until_all_has_happened(server: &PasswordServer, receiver: &R
     wait::until("a delivered and a refused message", LIMIT, async || {
         let (accepted, refused) = (receiver.count("/accepted"), receiver.count("/refused"));
         if accepted > 2 && refused > 0 { Ok(()) } else { Err(format!("{accepted}, {refused}")) }
+    })
+    .await?;
+    give_up_a_delivery(server).await
+}
+
+/// As if it had been refused for days, while others succeed.
+async fn give_up_a_delivery(server: &PasswordServer) -> Result<()> {
+    // Not while it is leased: its result would no longer count.
+    const AGE: &str = "
+        UPDATE deliveries
+        SET first_failed_at = now() - interval '73 hours', failures = 50, next_attempt_at = now()
+        WHERE failures > 0 AND next_attempt_at > now() AND leased_until IS NULL;
+        UPDATE webhook_endpoints
+        SET failures = 0, failing_since = NULL, hold_until = '-infinity', recovered_at = '-infinity'";
+    const CHECK: &str =
+        "DO $$ BEGIN ASSERT EXISTS (SELECT FROM subscription_parked), 'nothing is parked'; END $$";
+    wait::until("a parked delivery", LIMIT, async || {
+        server.execute(AGE).await.map_err(|error| error.to_string())?;
+        // Of its own: it would undo the changes.
+        server.execute(CHECK).await.map_err(|error| error.to_string())
     })
     .await?;
     Ok(())
