@@ -31,13 +31,16 @@ impl Scene {
     ) -> Result<Self> {
         let services = start(server, issuer, collector, logs).await?;
         // No response takes as long: a stream that should have been refused.
-        let client = Client::builder().timeout(Duration::from_secs(60)).build()?;
+        let client = Client::builder().timeout(Duration::from_mins(1)).build()?;
         Ok(Self { services, client, token: service_token(issuer)?, problems: Vec::new() })
     }
 
+    pub(super) fn service(&self, kind: ServiceKind) -> Result<&Service> {
+        self.services.iter().find(|service| service.kind() == kind).context("not started")
+    }
+
     pub(super) fn url(&self, kind: ServiceKind, path: &str) -> Result<String> {
-        let service = self.services.iter().find(|service| service.kind() == kind).context("not started")?;
-        Ok(format!("{}{path}", service.url()))
+        Ok(format!("{}{path}", self.service(kind)?.url()))
     }
 
     pub(super) async fn send(&mut self, request: RequestBuilder) -> Result<Value> {
