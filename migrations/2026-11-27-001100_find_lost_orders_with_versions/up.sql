@@ -1,6 +1,6 @@
--- Replaces the function of 2026-11-27-000400: it reads a page of orders once instead of twice, and also returns the
--- version of each lost order, for the log: that in `orders`, or that of a summary without its order. Binaries that name
--- the three columns before keep working.
+-- Replaces the function of 2026-11-27-000400: it reads a page of orders once instead of twice, searches the outbox by
+-- key in any session, and also returns the version of each lost order, for the log: that in `orders`, or that of a
+-- summary without its order. Binaries that name the three columns before keep working.
 --
 -- `last` is NULL if more than 5000 events are not projected: nothing is said then, because all of them might have to
 -- be read.
@@ -20,6 +20,9 @@ CREATE FUNCTION :"schema".find_lost_orders(
     SET search_path = pg_catalog, pg_temp
     -- By key, whatever the statistics say.
     SET enable_seqscan = off
+    SET enable_bitmapscan = off
+    -- It would compile the two scans of small tables that have no alternative.
+    SET jit = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off
     AS $$

@@ -61,8 +61,8 @@ impl Audit {
             describe_gauge!(
                 LOST,
                 "Acknowledged orders that are lost: neither in the read model with their newest version nor on their \
-                 way there, or there without their order. Found by a check of some orders a second; up to 10000. NaN with \
-                 AUDIT_ORDERS_PER_S=0."
+                 way there, or there without their order. Found by a check of some orders a second; up to 10000. NaN \
+                 with AUDIT_ORDERS_PER_S=0."
             );
             describe_counter!(CHECKED, "Orders that were checked for being lost.");
             describe_counter!(

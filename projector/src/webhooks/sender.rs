@@ -162,15 +162,15 @@ impl Sender {
                 .boxed()
         });
         let recorded = recorded.await?;
-        let finished = std::mem::take(&mut self.finished);
+        self.report(id, &recorded, is_crowded);
+        self.finished.clear();
         if recorded.state.is_some() {
             self.failures.recorded();
         }
-        self.report(id, &recorded, &finished, is_crowded);
         Ok(())
     }
 
-    fn report(&self, id: i64, recorded: &Finished, finished: &[FinishedAttempt], is_crowded: bool) {
+    fn report(&self, id: i64, recorded: &Finished, is_crowded: bool) {
         if let Some(EndpointState::Paused(reason)) = recorded.state
             && reason != PausedReason::Operator
         {
@@ -181,9 +181,9 @@ impl Sender {
             );
         }
         if let Some(first) = recorded.parked.first() {
-            let first = finished.iter().find(|attempt| attempt.position == *first);
-            let fields = first.map(|attempt| attempt.fields.clone()).unwrap_or_default();
             self.metrics.parked(recorded.parked.len());
+            let first = self.finished.iter().find(|attempt| attempt.position == *first);
+            let fields = first.map(|attempt| attempt.fields.clone()).unwrap_or_default();
             tracing::error!(
                 webhook.endpoint = id,
                 webhook.crowded = is_crowded,
