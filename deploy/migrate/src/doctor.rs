@@ -5,11 +5,12 @@ use std::fmt;
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Array, Bool, Text};
 use diesel::{QueryResult, RunQueryDsl};
 use serde::Serialize;
 use service_kit::database::{ConnectError, DatabaseConfig, PoolError};
 
+use crate::roles::Roles;
 use crate::{BlockingConnection, MIGRATIONS, MigrateError, connect};
 
 /// What the migrations grant.
@@ -139,7 +140,7 @@ fn examine(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
     let migrations = migrations(connection)?;
     let is_complete = migrations.iter().all(|finding| finding.level != Level::Error);
     findings.extend(migrations);
-    findings.extend(run(connection, RIGHTS)?);
+    findings.extend(rights(connection, &Roles::default())?);
     if is_complete {
         for check in AFTER_MIGRATIONS {
             findings.extend(run(connection, check)?);
@@ -148,9 +149,15 @@ fn examine(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The rights of the roles that stop the migrator.
-pub(crate) fn excessive_rights(connection: &mut BlockingConnection) -> QueryResult<Report> {
-    Ok(Report { findings: run(connection, RIGHTS)? }.only_errors())
+/// The rights that stop the migrator: those of the product's roles, and of these.
+pub(crate) fn excessive_rights(connection: &mut BlockingConnection, roles: &Roles) -> QueryResult<Report> {
+    Ok(Report { findings: rights(connection, roles)? }.only_errors())
+}
+
+fn rights(connection: &mut BlockingConnection, roles: &Roles) -> QueryResult<Vec<Finding>> {
+    let query = diesel::sql_query(RIGHTS.query);
+    let query = query.bind::<Array<Text>, _>(&roles.groups).bind::<Array<Text>, _>(&roles.logins);
+    Ok(findings(RIGHTS.name, query.load(connection)?))
 }
 
 #[derive(diesel::QueryableByName)]
@@ -169,15 +176,19 @@ fn run(connection: &mut BlockingConnection, Check { name, query }: Check) -> Que
         "grants" => query.bind::<Text, _>(GRANTS).load(connection)?,
         _ => query.load(connection)?,
     };
+    Ok(findings(name, rows))
+}
+
+fn findings(check: &'static str, rows: Vec<Row>) -> Vec<Finding> {
     let findings = rows.into_iter().map(|Row { level, finding, remedy }| {
         let level = match level.as_str() {
             "hint" => Level::Hint,
             "warning" => Level::Warning,
             _ => Level::Error,
         };
-        Finding { check: name, level, finding, remedy }
+        Finding { check, level, finding, remedy }
     });
-    Ok(findings.collect())
+    findings.collect()
 }
 
 /// Pending and unknown migrations. A database without a history is not changed.

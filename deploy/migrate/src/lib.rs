@@ -22,6 +22,7 @@ pub use self::doctor::{Finding, Level, Report, doctor};
 use self::error::Blockers;
 pub use self::error::MigrateError;
 use self::lock::Lock;
+use self::roles::Roles;
 use self::source::Source;
 pub use self::source::{Addition, SchemaNameError};
 
@@ -29,6 +30,7 @@ mod blockers;
 mod doctor;
 mod error;
 mod lock;
+mod roles;
 mod source;
 
 /// The migrations in `migrations/` at build time.
@@ -68,7 +70,7 @@ pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
 async fn up_of(source: Source, database_url: &str) -> Result<Vec<Step>, MigrateError> {
     blocking(database_url, move |connection, lock| {
         require_utf8(connection)?;
-        refuse_excessive_rights(connection)?;
+        refuse_excessive_rights(connection, source.roles())?;
         source.enter(connection).map_err(MigrateError::Prepare)?;
         drop_unfinished_indexes(connection).map_err(MigrateError::Prepare)?;
         let pending = connection.pending_migrations(source).map_err(MigrateError::History)?;
@@ -147,8 +149,8 @@ fn connect(database_url: &str) -> Result<BlockingConnection, MigrateError> {
     Ok(connection)
 }
 
-fn refuse_excessive_rights(connection: &mut BlockingConnection) -> Result<(), MigrateError> {
-    let report = doctor::excessive_rights(connection).map_err(MigrateError::Prepare)?;
+fn refuse_excessive_rights(connection: &mut BlockingConnection, roles: &Roles) -> Result<(), MigrateError> {
+    let report = doctor::excessive_rights(connection, roles).map_err(MigrateError::Prepare)?;
     if report.findings.is_empty() { Ok(()) } else { Err(MigrateError::Rights(report)) }
 }
 

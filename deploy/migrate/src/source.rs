@@ -9,6 +9,7 @@ use diesel::migration::{self, Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel_migrations::FileBasedMigrations;
 
+use crate::roles::Roles;
 use crate::{BlockingConnection, MIGRATIONS, MigrateError, Step, down_of, pending_of, up_of};
 
 /// Most characters of a name in PostgreSQL.
@@ -18,6 +19,9 @@ const NAME_MAX: usize = 63;
 ///
 /// The schema is created if it does not exist. It has its own history of migrations, and unqualified names mean it
 /// first, and then the schema of the product.
+///
+/// A file `roles.txt` in the folder names the roles of the processes that use its tables: a line has a group role and
+/// the roles that log in. [`Addition::up`] stops if one of them has more rights than its process may have.
 #[derive(Debug, Clone)]
 pub struct Addition {
     schema: SchemaName,
@@ -52,7 +56,9 @@ impl Addition {
     fn source(&self) -> Result<Source, MigrateError> {
         let migrations = FileBasedMigrations::from_path(&self.folder)
             .map_err(|source| MigrateError::Folder { folder: self.folder.clone(), source: source.into() })?;
-        Ok(Source::Addition { schema: self.schema.clone(), migrations })
+        let roles = Roles::read(&self.folder)
+            .map_err(|source| MigrateError::Folder { folder: self.folder.clone(), source: source.into() })?;
+        Ok(Source::Addition { schema: self.schema.clone(), migrations, roles })
     }
 }
 
@@ -90,10 +96,19 @@ pub(crate) enum Source {
     /// In this build.
     Product,
     /// Beside it.
-    Addition { schema: SchemaName, migrations: FileBasedMigrations },
+    Addition { schema: SchemaName, migrations: FileBasedMigrations, roles: Roles },
 }
 
 impl Source {
+    /// The roles of processes beside those of the product.
+    pub(crate) const fn roles(&self) -> &Roles {
+        const NONE: &Roles = &Roles { groups: Vec::new(), logins: Vec::new() };
+        match self {
+            Self::Product => NONE,
+            Self::Addition { roles, .. } => roles,
+        }
+    }
+
     /// Makes the session use the schema of the migrations.
     pub(crate) fn enter(&self, connection: &mut BlockingConnection) -> QueryResult<()> {
         let Self::Addition { schema: SchemaName(schema), .. } = self else { return Ok(()) };

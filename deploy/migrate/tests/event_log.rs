@@ -1,7 +1,5 @@
 //! The functions of the event log work the same in each session, and in each schema.
 
-mod owned;
-
 use anyhow::{Context, Result, ensure};
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
@@ -9,7 +7,7 @@ use migrate::MIGRATIONS;
 use testkit::test_database::TestDatabase;
 use tokio_postgres::Client;
 
-use self::owned::{Owned, connect};
+use testkit::owned_database::{OwnedDatabase, connect};
 
 const MIGRATION: &str = "2026-11-27-000300_let_the_event_log_depend_on_no_session";
 
@@ -123,7 +121,7 @@ async fn partitions_expire_by_the_date_in_utc() -> Result<()> {
 }
 
 /// The steps that migrations/README.md documents.
-async fn move_to_schema(owned: &Owned, schema: &str) -> Result<String> {
+async fn move_to_schema(owned: &OwnedDatabase, schema: &str) -> Result<String> {
     migrate::up(&owned.url()).await?;
     let known: Vec<Box<dyn Migration<Pg>>> =
         MIGRATIONS.migrations().map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -144,7 +142,7 @@ async fn move_to_schema(owned: &Owned, schema: &str) -> Result<String> {
 #[tokio::test]
 async fn the_event_log_works_in_another_schema() -> Result<()> {
     for schema in ["orders", "Or'd%I\"ers"] {
-        let owned = Owned::create().await?;
+        let owned = OwnedDatabase::create().await?;
         let url = move_to_schema(&owned, schema).await?;
         assert_eq!(migrate::up(&url).await?.first().map(|step| step.name.as_str()), Some(MIGRATION));
         let session = connect(&url).await?;

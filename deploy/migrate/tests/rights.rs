@@ -1,13 +1,11 @@
 //! A role with more rights than its process may have stops the migrator, before any migration.
 
-mod owned;
-
 use anyhow::{Context, Result, ensure};
 use migrate::{Addition, MigrateError};
 use service_kit::telemetry::chain;
 use tokio_postgres::Client;
 
-use self::owned::Owned;
+use testkit::owned_database::OwnedDatabase;
 
 async fn version(session: &Client) -> Result<i32> {
     let row = session.query_one("SELECT current_setting('server_version_num')::integer", &[]).await?;
@@ -22,7 +20,7 @@ fn refused<T>(result: Result<T, MigrateError>) -> Result<String> {
 }
 
 /// Gives more rights to a role, tries, and takes them as the error says. `undo` removes what remains.
-async fn check_that_it_stops(owned: &Owned, [give, finding, remedy, undo]: [&str; 4]) -> Result<()> {
+async fn check_that_it_stops(owned: &OwnedDatabase, [give, finding, remedy, undo]: [&str; 4]) -> Result<()> {
     owned.superuser.batch_execute(give).await.with_context(|| give.to_owned())?;
     let said = refused(migrate::up(&owned.url()).await).with_context(|| give.to_owned())?;
     assert!(said.starts_with("a role has more rights than its process may have: "), "{give}: {said}");
@@ -36,7 +34,7 @@ async fn check_that_it_stops(owned: &Owned, [give, finding, remedy, undo]: [&str
 
 #[tokio::test]
 async fn attributes_stop_the_migrator() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     for (role, attribute) in [
         ("orders_write_api", "SUPERUSER"),
@@ -57,7 +55,7 @@ async fn attributes_stop_the_migrator() -> Result<()> {
 /// Each that this version of PostgreSQL has, such as `pg_signal_backend` and `pg_maintain`.
 #[tokio::test]
 async fn predefined_roles_stop_the_migrator() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     // That of the owner has no members but the owner.
     let predefined =
@@ -76,7 +74,7 @@ async fn predefined_roles_stop_the_migrator() -> Result<()> {
 
 #[tokio::test]
 async fn memberships_stop_the_migrator() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     for case in [
         [
@@ -143,7 +141,7 @@ async fn memberships_stop_the_migrator() -> Result<()> {
 
 #[tokio::test]
 async fn what_a_role_owns_stops_the_migrator() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     for [give, object] in [
         ["ALTER TABLE deliveries OWNER TO orders_projector", "TABLE deliveries"],
@@ -167,7 +165,7 @@ async fn what_a_role_owns_stops_the_migrator() -> Result<()> {
 /// Roles may be there before: they belong to the whole server.
 #[tokio::test]
 async fn it_stops_before_the_first_migration_and_says_everything_at_once() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     let roles = "CREATE ROLE orders_write_api LOGIN CREATEDB; CREATE ROLE orders_read_api LOGIN BYPASSRLS";
     owned.superuser.batch_execute(roles).await?;
     let said = refused(migrate::up(&owned.url()).await)?;
@@ -182,7 +180,7 @@ async fn it_stops_before_the_first_migration_and_says_everything_at_once() -> Re
 
 #[tokio::test]
 async fn migrations_of_ones_own_stop_too_and_the_way_back_stays_open() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     owned.superuser.batch_execute("ALTER ROLE orders_projector CREATEDB").await?;
     let folder = tempfile::tempdir()?;
@@ -197,7 +195,7 @@ async fn migrations_of_ones_own_stop_too_and_the_way_back_stays_open() -> Result
 /// A session of a process may have temporary tables, and a role may be a member of one that has nothing.
 #[tokio::test]
 async fn what_gives_no_rights_does_not_stop_it() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     let given = "GRANT TEMPORARY ON DATABASE orders TO orders_projector;
                  CREATE ROLE staff; GRANT staff TO orders_projector";

@@ -1,20 +1,19 @@
 //! The roles of the processes: made by an owner that is no superuser, with their settings, and with no other rights.
 
-mod owned;
-
 use anyhow::{Context, Result, anyhow, ensure};
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use migrate::{MIGRATIONS, MigrateError};
 use tokio_postgres::Client;
 
-use self::owned::Owned;
+use testkit::owned_database::OwnedDatabase;
+use testkit::privileges;
 
 const GROUPS: &str = "2026-11-27-000100_grant_to_group_roles";
 const PUBLIC: &str = "2026-11-27-000200_revoke_from_public";
 
 /// What the error of a migration says.
-async fn refused(owned: &Owned, migration: &str) -> Result<String> {
+async fn refused(owned: &OwnedDatabase, migration: &str) -> Result<String> {
     let error = migrate::up(&owned.url()).await.err().context("it was applied")?;
     ensure!(matches!(&error, MigrateError::Step { name, .. } if name == migration), "{error:?}");
     Ok(service_kit::telemetry::chain(&error))
@@ -24,38 +23,8 @@ async fn text(session: &Client, query: &str) -> Result<String> {
     Ok(session.query_one(query, &[]).await?.get(0))
 }
 
-/// All privileges in the database and on it, what roles get on later tables, their settings, and who is a member of
-/// them with which options.
-const STATE: &str = "
-    SELECT concat_ws(E'\\n',
-        (SELECT string_agg(relname || ' ' || acls, E'\\n' ORDER BY relname) FROM pg_class
-            CROSS JOIN LATERAL (
-                SELECT string_agg(acl::text, ' ' ORDER BY acl::text) FROM unnest(relacl) AS acl
-            ) AS a (acls)
-            WHERE relacl IS NOT NULL AND relnamespace = 'public'::regnamespace),
-        (SELECT string_agg(attname || ' ' || attacl::text, E'\\n' ORDER BY attrelid::regclass::text, attname)
-            FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-            WHERE attacl IS NOT NULL AND relnamespace = 'public'::regnamespace),
-        (SELECT string_agg(proname || ' ' || proacl::text, E'\\n' ORDER BY proname) FROM pg_proc
-            WHERE pronamespace = 'public'::regnamespace),
-        (SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'),
-        (SELECT 'database ' || string_agg(acl::text, ' ' ORDER BY acl::text)
-            FROM pg_database, unnest(coalesce(datacl, acldefault('d', datdba))) AS acl
-            WHERE datname = current_database()),
-        (SELECT string_agg(concat_ws(' ', 'later', defaclobjtype, defaclacl), E'\\n' ORDER BY defaclobjtype)
-            FROM pg_default_acl),
-        (SELECT string_agg(setdatabase || ' ' || setrole::regrole || ' ' || setconfig::text, E'\\n'
-                ORDER BY setdatabase, setrole::regrole::text)
-            FROM pg_db_role_setting),
-        -- Without oids: those of roles that were created again are others.
-        (SELECT string_agg(
-                roleid::regrole || ' ' || member::regrole || ' ' || grantor::regrole
-                || (to_jsonb(m) - ARRAY['oid', 'roleid', 'member', 'grantor']), E'\\n'
-                ORDER BY roleid::regrole::text, member::regrole::text, grantor::regrole::text)
-            FROM pg_auth_members AS m WHERE roleid::regrole::text ~ '^orders_'))";
-
 /// Reverts the migrations since this one, and it.
-async fn revert_to_before(owned: &Owned, migration: &str) -> Result<usize> {
+async fn revert_to_before(owned: &OwnedDatabase, migration: &str) -> Result<usize> {
     let known: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().map_err(|error| anyhow!("{error}"))?;
     let steps = known.iter().filter(|one| one.name().to_string().as_str() >= migration).count();
     Ok(migrate::down(&owned.url(), steps).await?.len())
@@ -63,8 +32,8 @@ async fn revert_to_before(owned: &Owned, migration: &str) -> Result<usize> {
 
 #[tokio::test]
 async fn an_owner_with_createrole_only_goes_up_and_down_and_up_again() -> Result<()> {
-    let owned = Owned::create().await?;
-    let empty = text(&owned.superuser, STATE).await?;
+    let owned = OwnedDatabase::create().await?;
+    let empty = privileges::state(&owned.superuser).await?;
     let all = migrate::up(&owned.url()).await?.len();
     let owners = text(
         &owned.superuser,
@@ -72,7 +41,7 @@ async fn an_owner_with_createrole_only_goes_up_and_down_and_up_again() -> Result
         WHERE relnamespace = 'public'::regnamespace",
     );
     assert_eq!(owners.await?, "orders_owner");
-    let full = text(&owned.superuser, STATE).await?;
+    let full = privileges::state(&owned.superuser).await?;
     let (settings, connect) =
         ("orders_read_api_b {statement_timeout=60s,", "orders_read_api_b=c/orders_owner");
     assert!(
@@ -80,29 +49,29 @@ async fn an_owner_with_createrole_only_goes_up_and_down_and_up_again() -> Result
         "{full}"
     );
     let reverted = revert_to_before(&owned, GROUPS).await?;
-    let before = text(&owned.superuser, STATE).await?;
+    let before = privileges::state(&owned.superuser).await?;
     assert!(before.contains("orders_write_api") && !before.contains("_b"), "{before}");
     migrate::up(&owned.url()).await?;
     revert_to_before(&owned, GROUPS).await?;
-    assert_eq!(text(&owned.superuser, STATE).await?, before);
+    assert_eq!(privileges::state(&owned.superuser).await?, before);
     assert_eq!(migrate::down(&owned.url(), all).await?.len(), all - reverted);
     let roles = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^orders'";
     assert_eq!(text(&owned.superuser, roles).await?, "orders_migrate orders_owner");
     // Who logs in to become the owner keeps the right to connect.
-    let after = text(&owned.superuser, STATE).await?;
+    let after = privileges::state(&owned.superuser).await?;
     assert_eq!(after.replace(" orders_migrate=c/orders_owner", ""), empty);
     assert_eq!(migrate::up(&owned.url()).await?.len(), all);
-    assert_eq!(text(&owned.superuser, STATE).await?, full);
+    assert_eq!(privileges::state(&owned.superuser).await?, full);
     Ok(())
 }
 
-async fn version(owned: &Owned) -> Result<i32> {
+async fn version(owned: &OwnedDatabase) -> Result<i32> {
     Ok(text(&owned.superuser, "SHOW server_version_num").await?.parse()?)
 }
 
 #[tokio::test]
 async fn roles_of_another_creator_and_roles_that_do_not_inherit_are_reported() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     owned.superuser.batch_execute("CREATE ROLE orders_read_api LOGIN").await?;
     // Since version 16, CREATEROLE is about the roles that one has created.
     if version(&owned).await? >= 160_000 {
@@ -122,7 +91,7 @@ async fn roles_of_another_creator_and_roles_that_do_not_inherit_are_reported() -
 
 #[tokio::test]
 async fn each_login_has_its_settings_and_what_an_operator_has_changed_stays() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     owned.superuser.batch_execute("ALTER ROLE orders_projector SET statement_timeout = '7s'").await?;
     revert_to_before(&owned, PUBLIC).await?;
@@ -147,7 +116,7 @@ async fn each_login_has_its_settings_and_what_an_operator_has_changed_stays() ->
 
 #[tokio::test]
 async fn roles_of_ones_own_keep_what_they_need_and_others_lose_the_database() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     revert_to_before(&owned, PUBLIC).await?;
     owned
@@ -170,7 +139,7 @@ async fn tables_of_a_superuser_get_another_owner_as_documented() -> Result<()> {
     const DOCUMENTED: &str = include_str!("../../../migrations/README.md");
     let statements = DOCUMENTED.split("```sql\n").find(|block| block.contains("OWNER TO orders_owner"));
     let statements = statements.and_then(|block| block.split("```").next()).context("no statements")?;
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     owned.superuser.batch_execute("ALTER DATABASE orders OWNER TO postgres").await?;
     let all = migrate::up(&owned.server.superuser_url("orders")).await?.len();
     owned.superuser.batch_execute(statements).await?;
@@ -187,7 +156,7 @@ async fn tables_of_a_superuser_get_another_owner_as_documented() -> Result<()> {
 
 #[tokio::test]
 async fn a_role_that_cannot_revoke_from_public_is_told_so() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     owned.superuser.batch_execute("ALTER DATABASE orders OWNER TO postgres").await?;
     owned.superuser.batch_execute("GRANT ALL ON SCHEMA public TO orders_owner WITH GRANT OPTION").await?;
     let said = refused(&owned, PUBLIC).await?;

@@ -12,6 +12,9 @@
 //! | [`golden`] | golden files, such as query plans |
 //! | [`fault_proxy`] | a proxy to the database that can cut or drop traffic |
 //! | [`recording_proxy`] | a proxy that records what a client sends |
+//! | [`owned_database`] | a database whose owner is no superuser |
+//! | [`privileges`] | what roles may do |
+//! | [`arguments`] | whether a program repeats arguments |
 //! | [`certificates`] | a CA, and the certificates that it issues |
 //! | [`pgbouncer`] | a pooler in front of the database |
 //! | [`load`] | requests in the background |
@@ -24,6 +27,7 @@
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
+pub mod arguments;
 pub mod certificates;
 pub mod column_changes;
 pub mod curl;
@@ -32,8 +36,10 @@ pub mod fault_proxy;
 pub mod golden;
 pub mod load;
 pub mod otlp;
+pub mod owned_database;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod privileges;
 pub mod process;
 pub mod prometheus;
 pub mod readiness;

@@ -5,6 +5,9 @@ WITH RECURSIVE known AS (
         ('orders_projection', 'orders_projector'), ('orders_projection', 'orders_projector_b'),
         ('orders_read', 'orders_read_api'), ('orders_read', 'orders_read_api_b')
     ) AS known (group_role, login)
+    UNION
+    -- Those of migrations beside the product.
+    SELECT * FROM unnest($1, $2)
 ),
 ours AS (SELECT login AS name, group_role FROM known UNION SELECT group_role, group_role FROM known),
 -- With the role that was granted to `name` itself, through which it reaches another.

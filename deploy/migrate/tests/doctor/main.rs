@@ -4,8 +4,6 @@ mod cases;
 mod elsewhere;
 mod grants_and_settings;
 mod loopholes;
-#[path = "../owned/mod.rs"]
-mod owned;
 mod rights_and_roles;
 mod server;
 
@@ -16,11 +14,11 @@ use migrate::{Level, Report, doctor};
 use testkit::pgbouncer::PoolMode;
 use testkit::test_database::TestDatabase;
 
-use self::owned::Owned;
+use testkit::owned_database::OwnedDatabase;
 
 /// A database as it should be, except for the settings of a server for tests.
-async fn healthy() -> Result<Owned> {
-    let owned = Owned::create().await?;
+async fn healthy() -> Result<OwnedDatabase> {
+    let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
     owned.superuser.batch_execute(include_str!("../../superuser.sql")).await?;
     let found = doctor(&owned.url()).await?;
@@ -30,7 +28,7 @@ async fn healthy() -> Result<Owned> {
 }
 
 /// What is found after `broken`, beyond the settings of a server for tests.
-async fn found_after(owned: &Owned, broken: &str, undo: &str) -> Result<Report> {
+async fn found_after(owned: &OwnedDatabase, broken: &str, undo: &str) -> Result<Report> {
     for statement in broken.split("; ") {
         owned.superuser.batch_execute(statement).await.with_context(|| statement.to_owned())?;
     }
@@ -127,7 +125,7 @@ async fn partitions_of_the_event_log() -> Result<()> {
 
 #[tokio::test]
 async fn another_encoding_and_an_empty_database_are_errors_and_nothing_is_changed() -> Result<()> {
-    let owned = Owned::create().await?;
+    let owned = OwnedDatabase::create().await?;
     let report = doctor(&owned.url()).await?;
     let errors: Vec<_> = report.findings.iter().filter(|one| one.level == Level::Error).collect();
     assert!(errors.len() == 1 && errors[0].finding.contains("migrations are pending"), "{report}");

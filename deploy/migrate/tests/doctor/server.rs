@@ -9,8 +9,8 @@ use testkit::wait;
 use tokio_postgres::Client;
 
 use crate::cases::{Case, check};
-use crate::owned::{connect, url_at};
 use crate::{found_after, healthy};
+use testkit::owned_database::{connect, url_at};
 
 const SERVER_MIGRATIONS_AND_EVENT_LOG: &[Case] = &[
     (
