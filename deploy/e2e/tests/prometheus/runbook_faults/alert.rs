@@ -77,8 +77,8 @@ async fn ask(prometheus: &Prometheus, query: &str) -> Result<Vec<Value>, String>
     prometheus.query(query).await.map_err(|error| format!("{error:#}"))
 }
 
-/// Windows with as many scrapes as they have at [`SLOWEST_SCRAPE`]. The Prometheus of tests scrapes more often: a failure
-/// leaves these windows within seconds.
+/// Windows with as many scrapes as they have at [`SLOWEST_SCRAPE`]. The Prometheus of tests scrapes more often, so that
+/// a failure leaves them within seconds.
 fn with_scrapes(expr: &str) -> Result<String> {
     let window = Regex::new(r"\[(\d+)m\]")?;
     let scaled = window.replace_all(expr, |found: &Captures<'_>| {

@@ -20,7 +20,7 @@ pub(super) async fn rules_and_dashboard_match_values_that_occur(scene: &Scene) -
     let selectors = selectors()?;
     ensure!(selectors.len() > 100, "only {}", selectors.len());
     scene.run("projector webhooks add --url http://127.0.0.1:1/").await?;
-    scene.read_all().await?;
+    scene.use_everything().await?;
     wait::until("series", LIMIT, async || {
         match missing(prometheus, selectors.iter().map(String::as_str)).await {
             Ok(missing) if missing.is_empty() => Ok(()),
@@ -68,10 +68,11 @@ fn selectors() -> Result<BTreeSet<String>> {
     Ok(selectors)
 }
 
-/// `a{b=~"c|d"}` is `a{b=~"c"}` and `a{b=~"d"}`.
+/// `a{b=~"c|d"}` is `a{b=~"c"}` and `a{b=~"d"}`. What is left out must occur too: `a{b!="c"}` is `a{b="c"}`.
 fn alternatives(selector: &str) -> Result<Vec<String>> {
+    let selector = selector.replace("!=\"", "=\"").replace("!~\"", "=~\"");
     let several = Regex::new(r#"=~"([^"()]*\|[^"()]*)""#)?;
-    let Some(found) = several.captures(selector) else { return Ok(vec![selector.to_owned()]) };
+    let Some(found) = several.captures(&selector) else { return Ok(vec![selector]) };
     let (whole, values) = found.get(0).zip(found.get(1)).context("no group")?;
     let mut all = Vec::new();
     for value in values.as_str().split('|') {
@@ -81,9 +82,9 @@ fn alternatives(selector: &str) -> Result<Vec<String>> {
 }
 
 #[test]
-fn each_alternative_becomes_a_selector() -> Result<()> {
-    let all = alternatives(r#"a{b=~"c|d",e=~"1(\\.0)?",f=~"g|h"}"#)?;
-    let of = |b: &str, f: &str| format!(r#"a{{b=~"{b}",e=~"1(\\.0)?",f=~"{f}"}}"#);
+fn each_alternative_becomes_a_selector_of_what_it_names() -> Result<()> {
+    let all = alternatives(r#"a{b=~"c|d",e=~"1(\\.0)?",f!~"g|h",i!="j"}"#)?;
+    let of = |b: &str, f: &str| format!(r#"a{{b=~"{b}",e=~"1(\\.0)?",f=~"{f}",i="j"}}"#);
     assert_eq!(all, [of("c", "g"), of("c", "h"), of("d", "g"), of("d", "h")]);
     Ok(())
 }

@@ -4,12 +4,13 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::fault_proxy::FaultProxy;
-use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
+use testkit::postgres::{Binaries, PrivateServer, ServerOptions, Tuning};
 use testkit::prometheus::{MISSING, Prometheus};
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::tokens::TokenIssuer;
@@ -18,6 +19,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::LIMIT;
 use super::background::Background;
+use crate::repository;
 
 /// As in the runbook.
 const DATABASE: &str = "orders";
@@ -53,7 +55,7 @@ impl Scene {
         migrate::up(&server.superuser_url(DATABASE)).await?;
         let (address, dir) = (FaultProxy::start(socket(&server)).await?, tempfile::tempdir()?);
         let issuer = TokenIssuer::new(dir.path())?;
-        let projector_port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let projector_port = free_port()?;
         let start = |kind: ServiceKind, variables: &[(&str, String)]| {
             let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
             let variables: Vec<_> = [("READINESS_GRACE_MS", "1000")].into_iter().chain(variables).collect();
@@ -93,8 +95,8 @@ impl Scene {
         Ok(placed.send().await?.status())
     }
 
-    /// Lists the orders of a customer and of all, and gets one that has not changed.
-    pub(super) async fn read_all(&self) -> Result<()> {
+    /// Lists the orders of a customer and of all, gets one that has not changed, and sends what is no order.
+    pub(super) async fn use_everything(&self) -> Result<()> {
         let token = self.issuer.token("shop", &["orders:read:any"], None)?;
         let client = reqwest::Client::new();
         let get = |path: &str| client.get(format!("{}{path}", self.read.url())).bearer_auth(&token);
@@ -104,16 +106,20 @@ impl Scene {
         let order = get(&format!("/orders/{id}"));
         let again = order.header("if-none-match", "*").send().await?.status();
         ensure!(again == StatusCode::NOT_MODIFIED, "{again}");
+        let refused =
+            client.post(format!("{}/orders", self.write.url())).json(&json!({})).send().await?.status();
+        ensure!(refused.is_client_error(), "{refused}");
         Ok(())
     }
 
     /// A shell with what the runbook tells operators to set, and the projector's environment.
     pub(super) fn shell(&self, commands: &str) -> Result<std::process::Command> {
         let program = self.binaries.program(ServiceKind::Projector);
-        let programs = program.parent().context("no directory")?.display();
+        let psql = Binaries::find()?.program("psql");
+        let (programs, psql) = program.parent().zip(psql.parent()).context("no directory")?;
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", commands]).stdin(Stdio::null());
-        shell.env("PATH", format!("{programs}:{}", std::env::var("PATH")?));
+        shell.env("PATH", format!("{}:{}:{}", programs.display(), psql.display(), std::env::var("PATH")?));
         shell.env("DATABASE_URL", url(&self.address, "orders_projector"));
         shell.env("WRITE_URL", url(&self.address, "orders_write_api"));
         shell.env("ADMIN_URL", url(&self.address, "postgres"));
@@ -151,10 +157,11 @@ impl Scene {
 
 /// Starts Prometheus once all are ready.
 async fn scrape(services: [&mut Service; 3]) -> Result<Option<Prometheus>> {
-    // As in deploy/prometheus/prometheus.yml.
     const JOBS: [&str; 3] = ["orders-write-api", "orders-read-api", "orders-projector"];
+    let example = std::fs::read_to_string(repository("deploy/prometheus/prometheus.yml"))?;
     let mut targets = Vec::new();
     for (job, service) in JOBS.into_iter().zip(services) {
+        ensure!(example.contains(&format!("job_name: {job}\n")), "no job {job}");
         service.wait_until_ready().await?;
         targets.push((job, service.admin_url().trim_start_matches("http://").to_owned()));
     }
@@ -164,6 +171,13 @@ async fn scrape(services: [&mut Service; 3]) -> Result<Option<Prometheus>> {
         writeln!(std::io::stderr(), "ALERTS ARE NOT TESTED, {MISSING}")?;
     }
     Ok(prometheus)
+}
+
+/// Not one that the system gives to clients, which could have it while the projector is down.
+fn free_port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let mut ports = std::iter::from_fn(|| Some(20_000 + NEXT.fetch_add(1, Ordering::Relaxed))).take(10_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).context("no port is free")
 }
 
 /// The URL of the database for this role.
