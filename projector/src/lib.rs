@@ -31,7 +31,7 @@ use service_kit::config::ConfigError;
 use service_kit::database::Checker;
 use service_kit::default_ports;
 use service_kit::health::Health;
-use service_kit::http::{BindError, BoundServer, Served};
+use service_kit::http::{Api, BindError, BoundServer, Served};
 use service_kit::metrics::Registry;
 use service_kit::shutdown::Stop;
 use tokio::task::JoinSet;
@@ -174,7 +174,7 @@ impl Projector {
             admin,
             phases.clone(),
             authenticator,
-            routes,
+            Api { document: feed::document(), routes },
         )?;
         let audit = Audit::new(config.audit, log_database.clone(), Arc::clone(&low_water_mark), &registry);
         workers.spawn(audit.run(stop.clone()));

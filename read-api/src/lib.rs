@@ -22,7 +22,7 @@ use service_kit::config::ConfigError;
 use service_kit::database::{Checker, Database};
 use service_kit::default_ports;
 use service_kit::health::Health;
-use service_kit::http::{Admin, BindError, Served};
+use service_kit::http::{Admin, Api, BindError, Served};
 use service_kit::metrics::{Registry, RegistryError};
 use service_kit::shutdown::Stop;
 use service_kit::tasks::{CriticalTasks, Service};
@@ -156,7 +156,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
         admin,
         stop,
         authenticator,
-        configure,
+        Api { document: http::document(), routes: configure },
     )?;
     Ok(Service::new(server, tasks))
 }

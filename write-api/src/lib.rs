@@ -22,7 +22,7 @@ use service_kit::auth::Authenticator;
 use service_kit::database::{Checker, Database};
 use service_kit::default_ports;
 use service_kit::health::Health;
-use service_kit::http::{Admin, BindError, Served};
+use service_kit::http::{Admin, Api, BindError, Served};
 use service_kit::log_output;
 use service_kit::metrics::{Registry, RegistryError};
 use service_kit::shutdown::Stop;
@@ -137,7 +137,8 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
         app.app_data(writer.clone()).app_data(budget.clone()).configure(http::routes::<PgOrderWriter>);
     };
     let port = default_ports::WRITE_API;
-    let server = service_kit::http::bind(&http_config, port, clients, admin, stop, authenticator, routes)?;
+    let api = Api { document: http::document(), routes };
+    let server = service_kit::http::bind(&http_config, port, clients, admin, stop, authenticator, api)?;
     Ok(Service::new(server, tasks))
 }
 

@@ -53,6 +53,7 @@ use std::time::Duration;
 
 use actix_server::Server;
 use actix_web::web;
+use utoipa::openapi::OpenApi;
 
 pub use self::admin::Admin;
 pub use self::config::{AdminConfig, HttpConfig};
@@ -107,9 +108,16 @@ pub struct BoundServer {
     shutdown_delay: Duration,
 }
 
-/// Listens at `config`'s address, with `default_port` if it has no port. Serves `routes` over at most `served`
-/// connections. Create resources with [`crate::resource`], so that log lines have their request. `admin` serves until
-/// the end; its `/livez` checks the threads of this server.
+/// What a server offers.
+pub struct Api<F> {
+    /// Each of its operations has series of all its statuses from the start.
+    pub document: OpenApi,
+    /// Adds the resources. Create them with [`crate::resource`], so that log lines have their request.
+    pub routes: F,
+}
+
+/// Listens at `config`'s address, with `default_port` if it has no port. Serves `api` over at most `served`
+/// connections. `admin` serves until the end; its `/livez` checks the threads of this server.
 ///
 /// # Errors
 ///
@@ -121,7 +129,7 @@ pub fn bind<F>(
     admin: Admin,
     stop: Stop,
     authenticator: Authenticator,
-    routes: F,
+    Api { document, routes }: Api<F>,
 ) -> Result<BoundServer, BindError>
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
@@ -137,7 +145,7 @@ where
         limits: Limits::with_stall_limit(config.stall_limit()),
         drain_limit_s: config.drain_limit_s(),
         metrics: ConnectionMetrics::register(admin.registry(), "api", served.connections()),
-        requests: Some(RequestMetrics::register(admin.registry())),
+        requests: RequestMetrics::register(admin.registry(), &document),
         access_log: config.access_log(),
         cors: config.cors_origins().clone(),
         authenticator: Some(authenticator.clone()),

@@ -7,10 +7,9 @@ use actix_web::{HttpResponse, web};
 use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::auth::Access;
 use crate::http::request_metrics;
 use crate::log_output;
-use crate::resource::get_resource;
+use crate::resource::probe;
 use crate::traces;
 
 /// Why a [`Registry`] could not be created.
@@ -84,7 +83,7 @@ impl Registry {
     pub fn routes(&self, config: &mut web::ServiceConfig) {
         let registry = self.clone();
         let get = web::route().to(move || std::future::ready(registry.response()));
-        config.service(get_resource("/metrics", Access::Open, get));
+        config.service(probe("/metrics", get));
     }
 
     /// The current values of all metrics, and of the process.

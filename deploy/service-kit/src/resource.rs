@@ -20,7 +20,17 @@ use crate::traces::{self, RequestSpan};
 /// A resource for GET and HEAD; 405 for other methods.
 #[must_use]
 pub fn get_resource(path: &str, access: Access, get: Route) -> impl HttpServiceFactory + use<> {
-    resource(path, access, get, guard::Any(guard::Get()).or(guard::Head()), "GET, HEAD")
+    get_or_head(Declared { route: PathPattern::new(path), access }, get)
+}
+
+/// A resource for probes or scrapes, which are frequent: not measured, and logged at DEBUG. Everybody may use it.
+#[must_use]
+pub fn probe(path: &str, get: Route) -> impl HttpServiceFactory + use<> {
+    get_or_head(Declared { route: PathPattern::of_probe(path), access: Access::Open }, get)
+}
+
+fn get_or_head(declared: Declared, get: Route) -> impl HttpServiceFactory + use<> {
+    resource(declared, get, guard::Any(guard::Get()).or(guard::Head()), "GET, HEAD")
 }
 
 /// A resource for POST; 405 for other methods. What is wrapped around it sees refused callers too.
@@ -38,12 +48,11 @@ pub fn post_resource(
         InitError = (),
     > + use<>,
 > {
-    resource(path, access, post, guard::Post(), "POST")
+    resource(Declared { route: PathPattern::new(path), access }, post, guard::Post(), "POST")
 }
 
 fn resource<M: Guard + 'static>(
-    path: &str,
-    access: Access,
+    declared: Declared,
     route: Route,
     methods: M,
     allow: &'static str,
@@ -56,8 +65,8 @@ fn resource<M: Guard + 'static>(
         InitError = (),
     > + use<M>,
 > {
-    web::resource(path)
-        .app_data(Declared { route: PathPattern::new(path), access })
+    web::resource(declared.route.as_str())
+        .app_data(declared)
         .route(route.guard(methods))
         .default_service(web::to(move || async move { Err::<&str, _>(Problem::method_not_allowed(allow)) }))
         .wrap(from_fn(in_a_span))

@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use actix_web::web;
 use futures_util::FutureExt;
-use service_kit::auth::Access;
 use service_kit::database::Database;
 use service_kit::health::Health;
 use service_kit::http::{Admin, AdminConfig, BindError};
 use service_kit::metrics::Registry;
 use service_kit::overload::OncePerSecond;
-use service_kit::resource::get_resource;
+use service_kit::resource::probe;
 use service_kit::telemetry::chain;
 use tokio::runtime::Handle;
 
@@ -61,7 +60,7 @@ impl AdminEndpoints {
                     registry.response()
                 }
             });
-            app.service(get_resource("/metrics", Access::Open, get));
+            app.service(probe("/metrics", get));
             page.serve(app);
         })
     }

@@ -13,6 +13,8 @@ use testkit::services::{Service, ServiceBinaries, ServiceKind};
 use testkit::test_database::TestDatabase;
 use testkit::tokens::TokenIssuer;
 use testkit::wait;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const SCOPES: &[&str] = &["orders:place", "orders:read:any", "events:read"];
@@ -45,9 +47,13 @@ impl Scene {
         Ok(Self { client: Client::new(), token, services, dir, _database: database })
     }
 
+    fn service(&self, kind: ServiceKind) -> Result<&Service> {
+        self.services.iter().find(|service| service.kind() == kind).context("not started")
+    }
+
     /// With the id `id`.
     fn request(&self, kind: ServiceKind, method: Method, path: &str, id: &str) -> Result<RequestBuilder> {
-        let service = self.services.iter().find(|service| service.kind() == kind).context("not started")?;
+        let service = self.service(kind)?;
         let request = self.client.request(method, format!("{}{path}", service.url()));
         Ok(request.header("x-request-id", id))
     }
@@ -193,6 +199,46 @@ async fn the_line_of_a_stream_follows_its_end() -> Result<()> {
     assert!(bytes >= received.len().try_into()?, "{line}");
     let duration = line["http.server.request.duration"].as_f64().context("no duration")?;
     assert!(duration >= open_for, "open for {open_for} s: {line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_away_has_its_line() -> Result<()> {
+    let scene = Scene::start(&[]).await?;
+    let feed = scene.service(ServiceKind::Projector)?;
+    let mut client = TcpStream::connect(feed.url().trim_start_matches("http://")).await?;
+    let head = format!(
+        "GET /events?after=now HTTP/1.1\r\nhost: x\r\nprefer: wait=30\r\nx-request-id: gone\r\n\
+         authorization: Bearer {}\r\n\r\n",
+        scene.token
+    );
+    client.write_all(head.as_bytes()).await?;
+    wait::until("the request to wait", LIMIT, async || {
+        let scrape = scene.client.get(format!("{}/metrics", feed.admin_url())).send().await;
+        let text = scrape.map_err(|error| error.to_string())?.text().await.unwrap_or_default();
+        if text.contains("\norders_feed_waiting 1\n") { Ok(()) } else { Err(text) }
+    })
+    .await?;
+    client.set_zero_linger()?;
+    drop(client);
+    let mut expected = expected("GET", Some("/events"), 499, 0, "gone");
+    expected["subject"] = r#"a "shop"\\of tea"#.into();
+    assert_eq!(fixed_part(scene.line("gone").await?.1)?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_of_the_operators_page_has_its_line_and_is_measured() -> Result<()> {
+    let scene = Scene::start(&[]).await?;
+    let admin = scene.service(ServiceKind::Projector)?.admin_url();
+    let state = scene.client.get(format!("{admin}/operator/state")).header("x-request-id", "page");
+    let bytes = state.send().await?.error_for_status()?.bytes().await?.len();
+    let expected = expected("GET", Some("/operator/state"), 200, bytes, "page");
+    assert_eq!(fixed_part(scene.line("page").await?.1)?, expected);
+    let metrics = scene.client.get(format!("{admin}/metrics")).send().await?.text().await?;
+    let measured = r#"http_route="/operator/state",http_response_status_code="200"} 1"#;
+    assert!(metrics.contains(measured), "{metrics}");
+    assert!(!metrics.contains(r#"http_route="/metrics""#) && !metrics.contains(r#"http_route="/readyz""#));
     Ok(())
 }
 

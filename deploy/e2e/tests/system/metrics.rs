@@ -1,6 +1,7 @@
 //! docs/metrics.md lists the metrics of the real processes, Prometheus' own tool accepts them, and callers add none.
 
 mod dashboard;
+mod fresh;
 mod scrape;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,7 @@ struct Scene {
     client: Client,
     issuer: TokenIssuer,
     services: Vec<(Service, &'static str)>,
-    _database: TestDatabase,
+    database: TestDatabase,
     _dir: tempfile::TempDir,
 }
 
@@ -59,7 +60,7 @@ impl Scene {
             service.wait_until_ready().await?;
             services.push((service, name));
         }
-        Ok(Self { client: Client::new(), issuer, services, _database: database, _dir: dir })
+        Ok(Self { client: Client::new(), issuer, services, database, _dir: dir })
     }
 
     /// Places an order, waits until it is projected, and lists it.

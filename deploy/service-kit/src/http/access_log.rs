@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use actix_http::Request;
@@ -9,9 +10,10 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
 use actix_web::http::{Method, StatusCode};
 use serde::{Deserialize, Serialize, Serializer};
+use tracing::Level;
 
 use super::connection::Connection;
-use super::request_metrics::{self, PathPattern};
+use super::request_metrics::{self, PathPattern, ThreadMetrics};
 use crate::traces::TraceIds;
 use crate::{auth, log_output};
 
@@ -24,24 +26,25 @@ const MESSAGE: &str = "request";
 pub(super) enum AccessLog {
     /// None.
     Off,
-    /// Those with a status of 400 and above, and those without a response.
+    /// Those with a status of 400 and above, and so those without a response.
     Errors,
     #[default]
     All,
-    /// All, at DEBUG: for the listener of probes and metrics.
-    #[serde(skip)]
-    Probes,
 }
 
 impl AccessLog {
-    fn has_a_line(self, status: Option<StatusCode>) -> bool {
+    fn has_a_line(self, status: StatusCode) -> bool {
         match self {
             Self::Off => false,
-            Self::Errors => status.is_none_or(|status| status.is_client_error() || status.is_server_error()),
+            Self::Errors => status.is_client_error() || status.is_server_error(),
             Self::All => true,
-            Self::Probes => tracing::enabled!(target: TARGET, tracing::Level::DEBUG),
         }
     }
+}
+
+/// The status of a request without a response: its client was gone, or the process ended. nginx has the same number.
+pub(super) fn client_gone() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// The caller of this request is `subject`.
@@ -58,9 +61,12 @@ pub(crate) fn set_trace(request: &HttpRequest, trace: TraceIds) {
     }
 }
 
-/// A request. Its line is written when this value is dropped: after the last part of the response.
+/// A request. It is measured when it has a response. Its line is written when this value is dropped: after the last
+/// part of the response. Both also happen if there is none.
 pub(super) struct Entry {
     log: AccessLog,
+    metrics: Rc<ThreadMetrics>,
+    connection: Option<Rc<Connection>>,
     began: Instant,
     method: Method,
     request_id: HeaderValue,
@@ -74,10 +80,16 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn begin(log: AccessLog, request: &Request, request_id: HeaderValue) -> Self {
+    pub(super) fn begin(
+        (log, metrics): (AccessLog, Rc<ThreadMetrics>),
+        request: &Request,
+        request_id: HeaderValue,
+    ) -> Self {
         let (method, began) = (request.method().clone(), Instant::now());
         Self {
             log,
+            metrics,
+            connection: request.conn_data::<Rc<Connection>>().cloned(),
             began,
             method,
             request_id,
@@ -93,21 +105,22 @@ impl Entry {
         &self.method
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    pub(super) fn route(&self) -> Option<&Rc<PathPattern>> {
-        self.route.as_ref()
-    }
-
     /// The request has a response.
-    pub(super) fn respond(&mut self, status: StatusCode, connection: Option<&Connection>) {
+    pub(super) fn respond(&mut self, status: StatusCode) {
         self.status = Some(status);
-        if let Some(connection) = connection {
+        if let Some(connection) = &self.connection {
             (self.route, self.subject) = (connection.take_route(), connection.take_subject());
             self.trace = connection.take_trace();
         }
+        self.metrics.record(self.route.as_ref(), &self.method, status, self.began.elapsed());
+    }
+
+    /// The request is dropped before it has a response.
+    fn abandon(&mut self) -> StatusCode {
+        // A panic drops it too.
+        let status = if thread::panicking() { StatusCode::INTERNAL_SERVER_ERROR } else { client_gone() };
+        self.respond(status);
+        status
     }
 
     /// Another part of the response's body.
@@ -118,22 +131,29 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if !self.log.has_a_line(self.status) {
+        let status = self.status.unwrap_or_else(|| self.abandon());
+        let is_probe = self.route.as_ref().is_some_and(|route| route.is_probe());
+        let level = if is_probe { Level::DEBUG } else { Level::INFO };
+        let has_a_line = if is_probe {
+            tracing::enabled!(target: TARGET, Level::DEBUG)
+        } else {
+            self.log.has_a_line(status)
+        };
+        if !has_a_line {
             return;
         }
         let subject = self.subject.as_deref().map(auth::escaped);
         let line = Line {
             method: request_metrics::label(&self.method),
             route: self.route.as_ref().map(|route| route.as_str()),
-            status: self.status.map(|status| status.as_u16()),
-            duration: self.elapsed(),
+            status: status.as_u16(),
+            duration: self.began.elapsed(),
             bytes: self.bytes,
             subject: subject.as_deref(),
             request_id: self.request_id.to_str().unwrap_or_default(),
             trace_id: self.trace.map(|trace| trace.trace_id.to_string()),
             span_id: self.trace.map(|trace| trace.span_id.to_string()),
         };
-        let level = if self.log == AccessLog::Probes { tracing::Level::DEBUG } else { tracing::Level::INFO };
         log_output::record_access(level, TARGET, MESSAGE, &line);
     }
 }
@@ -143,12 +163,11 @@ impl Drop for Entry {
 struct Line<'a> {
     #[serde(rename = "http.request.method")]
     method: &'a str,
-    /// Missing if no resource has this path, or the request has no response.
+    /// Missing if no resource has this path.
     #[serde(rename = "http.route", skip_serializing_if = "Option::is_none")]
     route: Option<&'a str>,
-    /// Missing if the client was gone before there was a response.
-    #[serde(rename = "http.response.status_code", skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
+    #[serde(rename = "http.response.status_code")]
+    status: u16,
     /// To the last part of the response, in seconds.
     #[serde(rename = "http.server.request.duration", serialize_with = "seconds")]
     duration: Duration,

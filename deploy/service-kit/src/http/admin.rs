@@ -12,12 +12,13 @@ use actix_web::rt::System;
 use actix_web::web;
 
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
 
-use super::access_log::AccessLog;
 use super::cors::CorsOrigins;
 use super::descriptors::raise_limit;
 use super::in_flight::MaxInFlight;
 use super::probes;
+use super::request_metrics::RequestMetrics;
 use super::{AdminConfig, BindError, ConnectionMetrics, Heartbeats, Limits, Listener, listen};
 use crate::health::Health;
 use crate::metrics::Registry;
@@ -68,8 +69,8 @@ impl Admin {
             limits: Limits { keep_alive: KEEP_ALIVE, ..Limits::with_stall_limit(STALL_LIMIT) },
             drain_limit_s: 0,
             metrics: ConnectionMetrics::register(registry, "admin", MAX_CONNECTIONS),
-            requests: None,
-            access_log: AccessLog::Probes,
+            requests: RequestMetrics::register(registry, &OpenApi::default()),
+            access_log: config.access_log(),
             cors: CorsOrigins::default(),
             authenticator: None,
             in_flight: MaxInFlight::register(registry, "admin", MAX_CONNECTIONS),
@@ -148,6 +149,7 @@ mod tests {
     use std::net::TcpListener;
     use std::os::fd::OwnedFd;
 
+    use super::super::access_log::AccessLog;
     use super::*;
 
     #[test]
@@ -161,8 +163,8 @@ mod tests {
             limits: Limits::with_stall_limit(STALL_LIMIT),
             drain_limit_s: 0,
             metrics: ConnectionMetrics::register(&registry, "test", MAX_CONNECTIONS),
-            requests: None,
-            access_log: AccessLog::Probes,
+            requests: RequestMetrics::register(&registry, &OpenApi::default()),
+            access_log: AccessLog::Off,
             cors: CorsOrigins::default(),
             authenticator: None,
             in_flight: MaxInFlight::register(&registry, "test", MAX_CONNECTIONS),

@@ -17,6 +17,9 @@ const LONGEST_STOP: Duration = Duration::from_secs(24);
 /// How long requests in flight may take to finish.
 const LONGEST_DRAIN_S: u64 = 20;
 
+const ACCESS_LOG: &str = "ACCESS_LOG";
+const ACCESS_LOGS: [&str; 3] = ["off", "errors", "all"];
+
 /// The settings of the API's listener.
 #[derive(Debug, Clone, Deserialize)]
 pub struct HttpConfig {
@@ -67,6 +70,9 @@ pub struct AdminConfig {
     admin_address: IpAddr,
     /// `ADMIN_PORT`: TCP port to listen on; 0 for any free one. The default is the process's.
     admin_port: Option<u16>,
+    /// `ACCESS_LOG`, as for the API. Probes and scrapes have their lines at DEBUG only.
+    #[serde(default)]
+    access_log: AccessLog,
 }
 
 const fn loopback() -> IpAddr {
@@ -102,7 +108,7 @@ impl HttpConfig {
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         check_address("BIND_ADDRESS", vars)?;
         check_word("API_DOCS", &["on", "off"], vars)?;
-        check_word("ACCESS_LOG", &["off", "errors", "all"], vars)?;
+        check_word(ACCESS_LOG, &ACCESS_LOGS, vars)?;
         let mut config: Self = config::read("", vars)?;
         config.cors = CorsOrigins::parse(config.cors_origins.as_deref())?;
         config.shares = SharesConfig::from_vars(vars)?;
@@ -181,14 +187,19 @@ impl HttpConfig {
 }
 
 impl AdminConfig {
-    /// Reads and checks `ADMIN_ADDRESS` and `ADMIN_PORT`.
+    /// Reads and checks `ADMIN_ADDRESS`, `ADMIN_PORT` and `ACCESS_LOG`.
     ///
     /// # Errors
     ///
     /// [`ConfigError`], which names the variable.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         check_address("ADMIN_ADDRESS", vars)?;
+        check_word(ACCESS_LOG, &ACCESS_LOGS, vars)?;
         config::read("", vars)
+    }
+
+    pub(super) fn access_log(&self) -> AccessLog {
+        self.access_log
     }
 
     pub(super) fn address(&self, default_port: u16) -> SocketAddr {

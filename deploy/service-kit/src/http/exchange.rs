@@ -35,7 +35,11 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// `request` has the id `request_id`.
-    pub(super) fn begin(mut request: Request, log: AccessLog, request_id: HeaderValue) -> (Self, Request) {
+    pub(super) fn begin(
+        mut request: Request,
+        recorded: (AccessLog, Rc<ThreadMetrics>),
+        request_id: HeaderValue,
+    ) -> (Self, Request) {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
         let body = body_of(&mut request);
         if let Some(connection) = &connection {
@@ -47,7 +51,7 @@ impl Exchange {
         let mut exchange = Self {
             connection,
             chunked_body: None,
-            entry: Entry::begin(log, &request, request_id),
+            entry: Entry::begin(recorded, &request, request_id),
             is_http_10: request.version() < Version::HTTP_11,
             is_upgrade: request.head().connection_type() == ConnectionType::Upgrade,
         };
@@ -73,16 +77,12 @@ impl Exchange {
         self,
         mut response: Response<BoxBody>,
         closing: &CancellationToken,
-        metrics: Option<&ThreadMetrics>,
     ) -> Response<ResponseBody> {
         let mut entry = self.entry;
         if let Some(connection) = &self.connection {
             connection.end_work();
         }
-        entry.respond(response.status(), self.connection.as_deref());
-        if let Some(metrics) = metrics {
-            metrics.record(entry.route(), entry.method(), response.status(), entry.elapsed());
-        }
+        entry.respond(response.status());
         let is_head = *entry.method() == Method::HEAD;
         let is_body_unread = self.chunked_body.is_some_and(|read| !read.get());
         let is_endless = matches!(response.body().size(), BodySize::Stream);
@@ -191,8 +191,11 @@ impl Drop for ResponseBody {
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::{FORWARDED, HOST};
+    use utoipa::openapi::OpenApi;
 
+    use super::super::request_metrics::RequestMetrics;
     use super::*;
+    use crate::metrics::Registry;
 
     #[test]
     fn a_request_with_a_body_does_not_keep_the_buffer_that_it_was_read_into() {
@@ -206,7 +209,9 @@ mod tests {
         request.headers_mut().append(HOST, value(20..25));
         assert!(!buffer.is_unique());
         let id = HeaderValue::from_static("an-id");
-        let (_, request) = Exchange::begin(request, AccessLog::Off, id);
+        let metrics = RequestMetrics::register(&Registry::new(&[]).unwrap(), &OpenApi::default());
+        let recorded = (AccessLog::Off, Rc::new(metrics.on_this_thread()));
+        let (_, request) = Exchange::begin(request, recorded, id);
         assert!(buffer.is_unique(), "a part of the buffer is still held");
         assert_eq!(request.uri(), "/orders?a=b");
         assert!(request.headers().get_all(FORWARDED).eq(["one", "two"]));

@@ -3,6 +3,7 @@
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::error::{DispatchError, ParseError};
@@ -45,8 +46,7 @@ pub(super) struct Listener {
     /// How long requests in flight may take after the stop, in seconds.
     pub(super) drain_limit_s: u64,
     pub(super) metrics: ConnectionMetrics,
-    /// `None` if its requests are not measured.
-    pub(super) requests: Option<RequestMetrics>,
+    pub(super) requests: RequestMetrics,
     pub(super) access_log: AccessLog,
     pub(super) in_flight: MaxInFlight,
     pub(super) cors: CorsOrigins,
@@ -94,7 +94,7 @@ impl Listener {
                     closing: closing.child_token(),
                     in_flight: InFlight::new(in_flight.clone()),
                     access_log,
-                    metrics: requests.clone().map(RequestMetrics::on_this_thread),
+                    metrics: Rc::new(requests.clone().on_this_thread()),
                     cors: cors.clone(),
                     authenticator: authenticator.clone(),
                 },

@@ -3,10 +3,9 @@
 use actix_web::{HttpResponse, web};
 
 use super::Heartbeats;
-use crate::auth::Access;
 use crate::health::{Health, NotReady};
 use crate::problem::Problem;
-use crate::resource::get_resource;
+use crate::resource::probe;
 
 /// Adds both probes. The process is alive while all threads of `heartbeats` run.
 pub(super) fn routes(app: &mut web::ServiceConfig, health: &Health, heartbeats: &Heartbeats) {
@@ -14,11 +13,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig, health: &Health, heartbeats: 
     let livez = web::route().to(move || std::future::ready(livez(&heartbeats)));
     let health = health.clone();
     let readyz = web::route().to(move || std::future::ready(readyz(&health)));
-    app.service(get_resource("/livez", Access::Open, livez)).service(get_resource(
-        "/readyz",
-        Access::Open,
-        readyz,
-    ));
+    app.service(probe("/livez", livez)).service(probe("/readyz", readyz));
 }
 
 fn readyz(health: &Health) -> Result<HttpResponse, Problem> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::{Method, StatusCode};
 use metrics::{Histogram, Unit, describe_histogram, histogram};
+use utoipa::openapi::OpenApi;
 
+use super::access_log::client_gone;
 use super::connection::Connection;
 use crate::metrics::Registry;
 
@@ -23,13 +25,23 @@ const OTHER_METHOD: &str = "_OTHER";
 /// The path pattern of a resource, and the histograms of its requests on this thread.
 pub(crate) struct PathPattern {
     text: String,
+    /// Probes and scrapes are not measured.
+    is_probe: bool,
     /// Few: one for each method and status that occurred.
     durations: RefCell<Vec<(&'static str, StatusCode, Histogram)>>,
 }
 
 impl PathPattern {
     pub(crate) fn new(pattern: &str) -> Rc<Self> {
-        Rc::new(Self { text: pattern.to_owned(), durations: RefCell::default() })
+        Rc::new(Self { text: pattern.to_owned(), is_probe: false, durations: RefCell::default() })
+    }
+
+    pub(crate) fn of_probe(pattern: &str) -> Rc<Self> {
+        Rc::new(Self { text: pattern.to_owned(), is_probe: true, durations: RefCell::default() })
+    }
+
+    pub(super) fn is_probe(&self) -> bool {
+        self.is_probe
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -49,15 +61,26 @@ pub(crate) fn set_route(request: &HttpRequest, route: &Rc<PathPattern>) {
 pub(super) struct RequestMetrics(Registry);
 
 impl RequestMetrics {
-    pub(super) fn register(registry: &Registry) -> Self {
+    /// Each operation of `document` has its series from the start. Otherwise `rate` would not see its first requests,
+    /// because it compares with an earlier value.
+    pub(super) fn register(registry: &Registry, document: &OpenApi) -> Self {
         registry.register(|| {
             describe_histogram!(
                 DURATION,
                 Unit::Seconds,
                 "From a request's head to its response's head, by method, path pattern and status. Requests that match \
-                 no resource have an empty pattern."
+                 no resource have an empty pattern. 499: the client was gone, or the process ended, before there was a \
+                 response. Without probes and scrapes."
             );
         });
+        for (pattern, item) in &document.paths.paths {
+            for (method, operation) in [("GET", &item.get), ("POST", &item.post)] {
+                let documented = operation.iter().flat_map(|operation| operation.responses.responses.keys());
+                let documented = documented.filter_map(|status| status.parse().ok());
+                let statuses = documented.chain(operation.as_ref().map(|_| client_gone()));
+                statuses.for_each(|status| drop(histogram(registry, pattern, method, status)));
+            }
+        }
         Self(registry.clone())
     }
 
@@ -82,28 +105,31 @@ impl ThreadMetrics {
         took: Duration,
     ) {
         let route = route.unwrap_or(&self.unmatched);
+        if route.is_probe {
+            return;
+        }
         let method = label(method);
         let mut durations = route.durations.borrow_mut();
         let known = durations.iter().find(|known| (known.0, known.1) == (method, status));
         if let Some((_, _, duration)) = known {
             return duration.record(took);
         }
-        let duration = self.histogram(&route.text, method, status);
+        let duration = histogram(&self.registry, &route.text, method, status);
         duration.record(took);
         durations.push((method, status, duration));
     }
+}
 
-    fn histogram(&self, pattern: &str, method: &'static str, status: StatusCode) -> Histogram {
-        let (pattern, status) = (pattern.to_owned(), status.as_str().to_owned());
-        self.registry.register(|| {
-            histogram!(
-                DURATION,
-                "http_request_method" => method,
-                "http_route" => pattern,
-                "http_response_status_code" => status
-            )
-        })
-    }
+fn histogram(registry: &Registry, pattern: &str, method: &'static str, status: StatusCode) -> Histogram {
+    let (pattern, status) = (pattern.to_owned(), status.as_str().to_owned());
+    registry.register(|| {
+        histogram!(
+            DURATION,
+            "http_request_method" => method,
+            "http_route" => pattern,
+            "http_response_status_code" => status
+        )
+    })
 }
 
 /// The name of a method, or `_OTHER`: clients may send any text.

@@ -18,7 +18,7 @@ use super::cors::{self, CorsOrigins};
 use super::exchange::{Exchange, ResponseBody};
 use super::in_flight::InFlight;
 use super::refusal::refusal;
-use super::request_metrics::ThreadMetrics;
+use super::request_metrics::{self, PathPattern, ThreadMetrics};
 use crate::auth::{Authenticator, guard as auth_guard};
 use crate::problem::Problem;
 use crate::request_id;
@@ -32,7 +32,7 @@ pub(super) struct RequestPath {
     pub(super) closing: CancellationToken,
     pub(super) in_flight: InFlight,
     pub(super) access_log: AccessLog,
-    pub(super) metrics: Option<ThreadMetrics>,
+    pub(super) metrics: Rc<ThreadMetrics>,
     pub(super) cors: CorsOrigins,
     pub(super) authenticator: Option<Authenticator>,
 }
@@ -69,7 +69,13 @@ where
         .wrap_fn(|request, routes| {
             let refused = request.extensions_mut().remove();
             match refused {
-                Some(Refused(problem)) => Either::Left(ready(Ok(request.error_response(problem)))),
+                Some(Refused(problem)) => {
+                    // No resource sees it, but it counts as a request to the one at its path.
+                    if let Some(pattern) = request.match_pattern() {
+                        request_metrics::set_route(request.request(), &PathPattern::new(&pattern));
+                    }
+                    Either::Left(ready(Ok(request.error_response(problem))))
+                }
                 None => Either::Right(routes.call(request)),
             }
         })
@@ -117,7 +123,8 @@ impl RequestPath {
     {
         let mut request = request;
         let request_id = request_id::assign(&mut request);
-        let (exchange, request) = Exchange::begin(request, self.access_log, request_id.clone());
+        let recorded = (self.access_log, Rc::clone(&self.metrics));
+        let (exchange, request) = Exchange::begin(request, recorded, request_id.clone());
         let handling = self.admit(&exchange, &request).map(|()| app.call(request));
         let path = Rc::clone(self);
         async move {
@@ -130,7 +137,7 @@ impl RequestPath {
                 Err(problem) => with_instance(HttpResponse::from_error(problem), &request_id),
             };
             let response = Response::from(response);
-            let mut response = exchange.end(response, &path.closing, path.metrics.as_ref());
+            let mut response = exchange.end(response, &path.closing);
             let headers = response.headers_mut();
             headers.insert(request_id::X_REQUEST_ID.clone(), request_id);
             for (name, value) in SECURITY_HEADERS {

@@ -85,6 +85,15 @@ fn start_listener(
     origin: Option<&str>,
     max_in_flight: usize,
 ) -> TestServer {
+    start_api(heartbeats, Api { document: OpenApi::default(), routes }, origin, max_in_flight)
+}
+
+fn start_api(
+    heartbeats: Heartbeats,
+    Api { document, routes }: Api<fn(&mut web::ServiceConfig)>,
+    origin: Option<&str>,
+    max_in_flight: usize,
+) -> TestServer {
     let socket = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = socket.local_addr().unwrap();
     let closing = CancellationToken::new();
@@ -96,7 +105,7 @@ fn start_listener(
         limits: LIMITS,
         drain_limit_s: 15,
         metrics: ConnectionMetrics::register(&registry, "test", 100),
-        requests: Some(RequestMetrics::register(&registry)),
+        requests: RequestMetrics::register(&registry, &document),
         access_log: AccessLog::Off,
         cors: CorsOrigins::parse(origin).unwrap(),
         authenticator: None,

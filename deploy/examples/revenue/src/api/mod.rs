@@ -20,7 +20,7 @@ use service_kit::config::{ConfigError, Vars};
 use service_kit::database::{Checker, DatabaseConfig};
 use service_kit::default_ports;
 use service_kit::health::{Health, HealthConfig};
-use service_kit::http::{Admin, AdminConfig, BindError, HttpConfig, Served};
+use service_kit::http::{Admin, AdminConfig, Api, BindError, HttpConfig, Served};
 use service_kit::metrics::{Registry, RegistryError};
 use service_kit::openapi;
 use service_kit::problem::{HEAD_TOO_LARGE, HEAD_TOO_SLOW, INTERNAL, INVALID_PARAMETER, UNAVAILABLE};
@@ -119,7 +119,7 @@ pub fn bind(config: &Config, stop: CancellationToken) -> Result<Service, StartEr
         admin,
         stop,
         authenticator,
-        configure,
+        Api { document: document(), routes: configure },
     )?;
     Ok(Service::new(server, tasks))
 }

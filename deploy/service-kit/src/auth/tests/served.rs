@@ -6,10 +6,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use utoipa::openapi::OpenApi;
 
 use super::super::{Access, Authenticator, Grant, Right};
 use super::*;
-use crate::http::{Admin, AdminConfig, HttpConfig, Served, bind};
+use crate::http::{Admin, AdminConfig, Api, HttpConfig, Served, bind};
 use crate::problem::Problem;
 use crate::resource::{get_resource, post_resource};
 use crate::shutdown::Stop;
@@ -64,9 +65,10 @@ pub(super) async fn with_server<F: Future<Output = ()>>(
             web::route().to(open),
         ));
     };
+    let api = Api { document: OpenApi::default(), routes };
     let connections = Served::plan(&http, 0).unwrap();
     let mut server =
-        bind(&http, 0, connections, admin, Stop::new(begun.clone()), authenticator, routes).unwrap();
+        bind(&http, 0, connections, admin, Stop::new(begun.clone()), authenticator, api).unwrap();
     let address = server.address();
     let stopped = async {
         test(address).await;

@@ -91,6 +91,8 @@ async fn requests_beyond_the_maximum_get_503_until_others_end_and_streams_and_wa
     RELEASED.add_permits(1);
     until_text_is(&server, "200").await;
     let metrics = server.metrics().await;
+    let of_resource = r#"http_route="/text",http_response_status_code="503"} "#;
+    assert!(metrics.contains(of_resource), "refused requests belong to their resource: {metrics}");
     let refused = "orders_http_in_flight_refused_total{listener=\"test\"} ";
     let count = metrics.lines().find_map(|line| line.strip_prefix(refused)).unwrap();
     assert_ne!(count, "0");
