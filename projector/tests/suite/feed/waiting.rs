@@ -91,6 +91,7 @@ async fn a_request_that_would_wait_beyond_the_maximum_is_refused_until_another_o
         tokio::spawn(async move { feed.page_within(&query, 30).await })
     });
     feed.until_waiting(2.0).await?;
+    assert_eq!(metric(feed.admin, "orders_feed_waiting_max").await?, 2.0);
     let refused = feed.get(&query, 30).await?;
     assert_eq!(refused.headers().get("retry-after").context("no header")?, "1");
     let refused = problem(refused, StatusCode::SERVICE_UNAVAILABLE).await?;
