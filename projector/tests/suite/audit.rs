@@ -165,7 +165,7 @@ async fn the_function_searches_by_key_and_reads_a_page_once() -> Result<()> {
 }
 
 /// A projector that runs until it is stopped.
-async fn run_with(scene: &Scene, orders_per_s: &str) -> Result<(SocketAddr, CancellationToken, Running)> {
+fn run_with(scene: &Scene, orders_per_s: &str) -> Result<(SocketAddr, CancellationToken, Running)> {
     let mut vars = scene.vars();
     vars.push(("AUDIT_ORDERS_PER_S".to_owned(), orders_per_s.to_owned()));
     let stop = CancellationToken::new();
@@ -179,14 +179,14 @@ async fn its_rate_is_configured_and_zero_switches_it_off() -> Result<()> {
     for order in 1..=9 {
         scene.store_order(order, 1).await?;
     }
-    let (address, stop, running) = run_with(&scene, "2").await?;
+    let (address, stop, running) = run_with(&scene, "2")?;
     until_metric(address, PAGES, |pages| pages >= 2.0).await?;
     let checked = metric(address, CHECKED).await?;
     assert!(checked <= 2.0 * metric(address, PAGES).await?, "{checked}");
     stop.cancel();
     running.await??;
 
-    let (address, stop, running) = run_with(&scene, "0").await?;
+    let (address, stop, running) = run_with(&scene, "0")?;
     scene.emit([event(10, 1)]).await?;
     until_metric(address, "orders_projector_events_applied_total", |events| events == 1.0).await?;
     assert!(metric(address, LOST).await?.is_nan(), "nothing is known");
