@@ -21,6 +21,9 @@ use super::LIMIT;
 use super::background::Background;
 use crate::repository;
 
+/// So that `/readyz` shows a fault soon.
+const GRACE: (&str, &str) = ("READINESS_GRACE_MS", "1000");
+
 /// As in the runbook.
 const DATABASE: &str = "orders";
 
@@ -50,24 +53,29 @@ pub(super) fn socket(server: &PrivateServer) -> PathBuf {
 impl Scene {
     pub(super) async fn start() -> Result<Self> {
         let binaries = ServiceBinaries::built().await?;
+        let [write_port, read_port, projector_port] = [free_port()?, free_port()?, free_port()?];
+        // First of all: it begins to scrape after five seconds.
+        let prometheus = scrape([write_port, read_port, projector_port]).await?;
         let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None })?;
         connect(&server.superuser_url("postgres")).await?.batch_execute("CREATE DATABASE orders").await?;
         migrate::up(&server.superuser_url(DATABASE)).await?;
         let (address, dir) = (FaultProxy::start(socket(&server)).await?, tempfile::tempdir()?);
         let issuer = TokenIssuer::new(dir.path())?;
-        let projector_port = free_port()?;
-        let start = |kind: ServiceKind, variables: &[(&str, String)]| {
-            let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
-            let variables: Vec<_> = [("READINESS_GRACE_MS", "1000")].into_iter().chain(variables).collect();
+        let start = |kind: ServiceKind, admin_port: u16, variables: &[(&str, String)]| {
+            let port = admin_port.to_string();
+            let given = variables.iter().map(|(name, value)| (*name, value.as_str()));
+            let all: Vec<_> = [("ADMIN_PORT", port.as_str()), GRACE].into_iter().chain(given).collect();
             let (program, url) = (binaries.program(kind), url(&address, kind.role()));
-            Service::start_with(&variables, kind, &program, &url, 0, dir.path())
+            Service::start_with(&all, kind, &program, &url, 0, dir.path())
         };
         let tokens = issuer.variables();
         let tokens: Vec<_> = tokens.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-        let mut write = start(ServiceKind::WriteApi, &[])?;
-        let mut read = start(ServiceKind::ReadApi, &tokens)?;
-        let mut projector = start(ServiceKind::Projector, &of_projector(projector_port))?;
-        let prometheus = scrape([&mut write, &mut read, &mut projector]).await?;
+        let mut write = start(ServiceKind::WriteApi, write_port, &[])?;
+        let mut read = start(ServiceKind::ReadApi, read_port, &tokens)?;
+        let mut projector = start(ServiceKind::Projector, projector_port, &of_projector(projector_port))?;
+        for service in [&mut write, &mut read, &mut projector] {
+            service.wait_until_ready().await?;
+        }
         Ok(Self {
             binaries,
             address,
@@ -155,17 +163,15 @@ impl Scene {
     }
 }
 
-/// Starts Prometheus once all are ready.
-async fn scrape(services: [&mut Service; 3]) -> Result<Option<Prometheus>> {
+/// Starts Prometheus, which scrapes the three processes at these admin ports.
+async fn scrape(ports: [u16; 3]) -> Result<Option<Prometheus>> {
     const JOBS: [&str; 3] = ["orders-write-api", "orders-read-api", "orders-projector"];
     let example = std::fs::read_to_string(repository("deploy/prometheus/prometheus.yml"))?;
-    let mut targets = Vec::new();
-    for (job, service) in JOBS.into_iter().zip(services) {
+    for job in JOBS {
         ensure!(example.contains(&format!("job_name: {job}\n")), "no job {job}");
-        service.wait_until_ready().await?;
-        targets.push((job, service.admin_url().trim_start_matches("http://").to_owned()));
     }
-    let targets: Vec<_> = targets.iter().map(|(job, target)| (*job, target.as_str())).collect();
+    let targets = ports.map(|port| format!("127.0.0.1:{port}"));
+    let targets: Vec<_> = JOBS.into_iter().zip(targets.iter().map(String::as_str)).collect();
     let prometheus = Prometheus::start(&targets).await?;
     if prometheus.is_none() {
         writeln!(std::io::stderr(), "ALERTS ARE NOT TESTED, {MISSING}")?;
