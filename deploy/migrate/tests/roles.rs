@@ -43,7 +43,7 @@ async fn an_owner_with_createrole_only_goes_up_and_down_and_up_again() -> Result
     assert_eq!(owners.await?, "orders_owner");
     let full = privileges::state(&owned.superuser).await?;
     let (settings, connect) =
-        ("orders_read_api_b {statement_timeout=60s,", "orders_read_api_b=c/orders_owner");
+        ("orders_read_api_b default_transaction_read_only=on,", "orders_read_api_b=c/orders_owner");
     assert!(
         [settings, connect, "orders_read orders_read_api_b "].iter().all(|part| full.contains(part)),
         "{full}"

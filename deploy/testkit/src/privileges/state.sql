@@ -31,9 +31,12 @@ SELECT concat_ws(E'\n',
     (SELECT string_agg(concat_ws(' ', 'later', defaclobjtype, defaclacl), E'\n' ORDER BY defaclobjtype)
         FROM pg_default_acl),
     (SELECT string_agg(
-            setdatabase || ' ' || setrole::regrole || ' ' || setconfig::text, E'\n'
+            setdatabase || ' ' || setrole::regrole || ' ' || settings, E'\n'
             ORDER BY setdatabase, setrole::regrole::text)
-        FROM pg_db_role_setting),
+        FROM pg_db_role_setting
+        CROSS JOIN LATERAL (
+            SELECT string_agg(setting, ',' ORDER BY setting) FROM unnest(setconfig) AS setting
+        ) AS s (settings)),
     -- Without oids: those of roles that were created again are others.
     (SELECT string_agg(
             roleid::regrole || ' ' || member::regrole || ' ' || grantor::regrole

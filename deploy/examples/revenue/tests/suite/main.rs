@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic, in its helpers too")]
 
 mod api;
+mod arguments;
 mod beside;
 mod crashes;
 mod golden;
@@ -11,6 +12,7 @@ mod migrations;
 mod orders;
 mod parked;
 mod permutations;
+mod rights;
 mod support;
 mod system;
 mod wiring;
