@@ -74,10 +74,15 @@ impl Settings {
 
     /// Compares the values set with the values in force.
     pub(super) fn compare(&self, set: &SimpleQueryRow, shown: &SimpleQueryRow) -> Result<(), LostSetting> {
+        self.compare_columns(|column| set.try_get(column).ok() == shown.try_get(column).ok())
+    }
+
+    /// `is_same`: whether a column of the two rows has the same value. The first one has the backend.
+    fn compare_columns(&self, is_same: impl Fn(usize) -> bool) -> Result<(), LostSetting> {
         for (column, (name, _)) in (1..).zip(&self.all) {
             // If a setting occurs twice, the last value counts.
             let is_last = self.all.iter().skip(column).all(|(later, _)| later != name);
-            if is_last && set.try_get(column).ok() != shown.try_get(column).ok() {
+            if is_last && !is_same(column) {
                 return Err(LostSetting { name: name.clone() });
             }
         }
@@ -151,6 +156,25 @@ mod tests {
             )
         );
         assert_eq!(quoted(r"it's \"), r"E'it\'s \\'");
+    }
+
+    #[test]
+    fn the_first_setting_that_was_lost_is_named_and_of_one_that_occurs_twice_the_last_value_counts() {
+        let ours = ["statement_timeout=4000", "lock_timeout=300"].map(str::to_owned);
+        let settings = Settings::new("-c Statement_Timeout=9s -c role=reader", ours);
+        let lost = |lost: &[usize]| {
+            let compared = settings.compare_columns(|column| !lost.contains(&column));
+            compared.err().map(|lost| lost.to_string())
+        };
+        let named = |name| Some(format!("the session has lost the setting {name}"));
+        assert_eq!(lost(&[]), None);
+        assert_eq!(lost(&[0]), None, "the backend is no setting");
+        assert_eq!(lost(&[1]), None, "set again by a later one");
+        assert_eq!(lost(&[2]), named("role"));
+        assert_eq!(lost(&[3]), named("statement_timeout"));
+        assert_eq!(lost(&[4]), named("lock_timeout"));
+        assert_eq!(lost(&[1, 3, 4]), named("statement_timeout"));
+        assert_eq!(lost(&[5]), None, "there is no such column");
     }
 
     #[test]
