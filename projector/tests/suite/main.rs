@@ -1,6 +1,7 @@
 //! The projector against a real PostgreSQL.
 #![expect(clippy::float_cmp, reason = "metrics count whole events, which are compared exactly")]
 
+mod arguments;
 mod audit;
 mod convergence;
 mod crash;

@@ -2,6 +2,7 @@
 
 mod after;
 mod all_orders;
+mod arguments;
 mod authorisation;
 mod bad_input;
 mod batches;

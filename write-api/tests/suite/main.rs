@@ -1,5 +1,6 @@
 //! write-api over HTTP, against a real PostgreSQL.
 
+mod arguments;
 mod audit;
 mod bad_input;
 mod competing_writes;

@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use testkit::arguments::check_that_none_is_repeated;
 use testkit::postgres::open_to_the_servers_user;
 use testkit::services::{ServiceBinaries, ServiceKind, launcher_on_free_ports};
 use testkit::test_database::TestDatabase;
@@ -268,15 +269,7 @@ async fn a_wrong_configuration_is_one_line_with_its_own_status() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_wrong_argument_is_never_repeated() -> Result<()> {
-    for arguments in
-        [vec!["postgres://u:hunter2@h/d"], vec!["--write-port", "hunter2"], vec!["--url=hunter2"]]
-    {
-        let output = Command::new(PROGRAM).args(arguments).output().await?;
-        let said = text(&output);
-        assert!(output.status.code() == Some(2) && said.contains("Usage: local"), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
-    }
-    Ok(())
+#[test]
+fn a_wrong_argument_is_never_repeated() -> Result<()> {
+    check_that_none_is_repeated(PROGRAM, &[&[], &["--once"], &["--write-port"], &["--auth"]])
 }

@@ -84,10 +84,7 @@ async fn a_bad_option_or_an_unknown_endpoint_is_named() -> Result<()> {
     }
     let add = ["add", "--url", "https://hooks.example/", "--kind", "order_lost"];
     let error = refusal(&scene, &add, &[]).await?;
-    assert!(
-        error.contains("--kind \"order_lost\" is not a kind of event; there are order_placed"),
-        "{error}"
-    );
+    assert!(error.contains("--kind is not a kind of event; there are order_placed"), "{error}");
     for command in ["show", "pause", "resume", "test", "rotate-secret", "remove"] {
         let error = refusal(&scene, &[command, "7"], &[]).await?;
         assert!(error.contains("there is no webhook endpoint 7"), "{command}: {error}");
