@@ -39,9 +39,20 @@ async fn what_needs_no_token_counts_for_the_address_that_it_comes_from() {
             }
         }
         let start = std::time::Instant::now();
-        while !preflight(address).await.starts_with("HTTP/1.1 429 ") {
+        let refused = loop {
+            let response = preflight(address).await;
+            if response.starts_with("HTTP/1.1 429 ") {
+                break response;
+            }
             assert!(start.elapsed() < Duration::from_secs(30), "preflight requests have no share");
-        }
+        };
+        let (head, problem) = refused.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("\r\nretry-after: "), "{head}");
+        assert!(head.contains("\r\ncontent-type: application/problem+json"), "{head}");
+        let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+        let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
+        assert_eq!(problem["type"], "/problems/too-many-requests");
+        assert_eq!(problem["instance"], format!("/requests/{id}"));
         let refused = response(address, "/wait", &format!("origin: {SHOP}\r\n")).await;
         assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
         assert!(refused.contains(&format!("access-control-allow-origin: {SHOP}")), "{refused}");
