@@ -50,7 +50,7 @@ async fn what_needs_no_token_counts_for_the_address_that_it_comes_from() {
         assert!(head.contains("\r\nretry-after: "), "{head}");
         assert!(head.contains("\r\ncontent-type: application/problem+json"), "{head}");
         let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
-        let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
+        let problem: Value = serde_json::from_str(problem).unwrap();
         assert_eq!(problem["type"], "/problems/too-many-requests");
         assert_eq!(problem["instance"], format!("/requests/{id}"));
         let refused = response(address, "/wait", &format!("origin: {SHOP}\r\n")).await;
