@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::sql_types::Integer;
+use diesel::sql_types::{Bool, Integer};
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
@@ -30,6 +30,7 @@ pub(crate) struct Upkeep {
     log: EventLog,
     low_water_mark: Arc<LowWaterMark>,
     hole_age: Gauge,
+    trigger_runs: Gauge,
     failures: Counter,
 }
 
@@ -43,19 +44,27 @@ impl Upkeep {
         low_water_mark: Arc<LowWaterMark>,
         registry: &Registry,
     ) -> Self {
-        let (hole_age, failures) = registry.register(|| {
+        let (hole_age, trigger_runs, failures) = registry.register(|| {
             describe_gauge!(
                 "orders_event_log_hole_age_seconds",
                 "For how long subscriptions of this process have waited for a transaction that writes to the outbox; 0 \
                  if they do not wait."
             );
+            describe_gauge!(
+                "orders_event_log_trigger_runs",
+                "1 if the trigger runs that logs the events that leave the outbox; 0 if it does not, and nothing is \
+                 projected; NaN if it is not known."
+            );
             describe_counter!(
                 "orders_event_log_upkeep_failures_total",
                 "Failures to make or drop partitions of the event log, or to publish which positions are settled."
             );
-            (gauge!("orders_event_log_hole_age_seconds"), counter!("orders_event_log_upkeep_failures_total"))
+            let trigger_runs = gauge!("orders_event_log_trigger_runs");
+            trigger_runs.set(f64::NAN);
+            let failures = counter!("orders_event_log_upkeep_failures_total");
+            (gauge!("orders_event_log_hole_age_seconds"), trigger_runs, failures)
         });
-        Self { database, log, low_water_mark, hole_age, failures }
+        Self { database, log, low_water_mark, hole_age, trigger_runs, failures }
     }
 
     /// Runs until the stop signal.
@@ -68,6 +77,7 @@ impl Upkeep {
         loop {
             if Instant::now() >= next_round {
                 next_round = Instant::now() + ROUND_EVERY;
+                self.report(self.check_trigger().await, "find out whether its trigger runs");
                 self.report(self.create_partitions().await, "make partitions");
                 self.report(self.drop_partition().await, "drop an expired partition");
                 self.report(self.publish_settled().await, "publish settled ids");
@@ -81,6 +91,22 @@ impl Upkeep {
             }
             self.hole_age.set(hole.age().as_secs_f64());
         }
+    }
+
+    /// The claim checks it too, in its own statement: this only says why nothing is claimed.
+    async fn check_trigger(&self) -> Result<(), DatabaseError> {
+        self.trigger_runs.set(f64::NAN);
+        let runs = self
+            .database
+            .read(|connection| RunQueryDsl::get_result::<bool>(TriggerRuns {}, connection).boxed());
+        let runs = runs.await?;
+        self.trigger_runs.set(if runs { 1.0 } else { 0.0 });
+        if !runs {
+            tracing::error!(
+                "nothing is projected: the trigger that logs the events of the outbox does not run"
+            );
+        }
+        Ok(())
     }
 
     async fn create_partitions(&self) -> Result<(), DatabaseError> {
@@ -132,6 +158,10 @@ impl Upkeep {
             );
         }
     }
+}
+
+statement! {
+    struct TriggerRuns = "trigger_runs.sql" -> Bool {}
 }
 
 statement! {

@@ -119,3 +119,19 @@ async fn failures_to_keep_the_event_log_in_order_are_counted() -> Result<()> {
     running.await??;
     Ok(())
 }
+
+#[tokio::test]
+async fn it_is_known_that_the_trigger_of_the_event_log_does_not_run() -> Result<()> {
+    let scene = Scene::create().await?;
+    let stop = CancellationToken::new();
+    let projector =
+        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+    until_metric(address, "orders_event_log_trigger_runs", |runs| runs == 1.0).await?;
+    scene.session.batch_execute("ALTER TABLE outbox DISABLE TRIGGER log_deleted_events").await?;
+    until_metric(address, "orders_event_log_trigger_runs", |runs| runs == 0.0).await?;
+    stop.cancel();
+    running.await??;
+    Ok(())
+}

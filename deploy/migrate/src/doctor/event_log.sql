@@ -17,7 +17,7 @@ FROM log, today, partition
 WHERE day + 1 < today - retention_days - 1
 HAVING count(*) > 0
 UNION ALL
-SELECT 'error', 'the trigger log_deleted_events of the outbox is missing or disabled: subscriptions miss events',
+SELECT 'error', 'the trigger log_deleted_events of the outbox is missing or disabled: nothing is projected',
     'ALTER TABLE outbox ENABLE TRIGGER log_deleted_events'
 WHERE NOT EXISTS (
     SELECT FROM pg_trigger

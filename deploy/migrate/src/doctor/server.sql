@@ -18,10 +18,10 @@ SELECT 'error',
     format('ALTER DATABASE %I RESET default_transaction_isolation, or set it in postgresql.conf.', current_database())
 FROM setting WHERE name = 'default_transaction_isolation' AND value <> 'read committed'
 UNION ALL
-SELECT 'error', format('session_replication_role is %s: no trigger runs, so events are lost', value),
+SELECT 'error', format('session_replication_role is %s: triggers do not run, so nothing is projected', value),
     format('Run as a superuser: ALTER DATABASE %I RESET session_replication_role, or ALTER SYSTEM RESET it.',
         current_database())
-FROM setting WHERE name = 'session_replication_role' AND value <> 'origin'
+FROM setting WHERE name = 'session_replication_role' AND value = 'replica'
 UNION ALL
 SELECT 'warning',
     'log_error_verbosity is not terse: the server logs the whole row, with its customer, when a constraint refuses it',

@@ -58,7 +58,7 @@ JOIN (VALUES
     ('log_statement', '^(mod|all)$', 'warning', 'the server logs what its statements contain'),
     ('log_parameter_max_length_on_error', '^(?!0$)', 'warning', 'the server logs what its statements contain'),
     ('auto_explain.log_min_duration', '^(?!-1$)', 'warning', 'the server logs what its statements contain'),
-    ('session_replication_role', '^(?!origin$)', 'error', 'no trigger runs, so events are lost'),
+    ('session_replication_role', '^replica$', 'error', 'its triggers do not run, so nothing is projected'),
     ('log_min_duration_statement', '^(?!-1$)', 'warning', 'the server logs what its statements contain'),
     ('log_min_duration_sample', '^(?!-1$)', 'warning', 'the server logs what its statements contain'),
     ('log_transaction_sample_rate', '[1-9]', 'warning', 'the server logs what its statements contain'),

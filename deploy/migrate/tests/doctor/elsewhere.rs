@@ -83,15 +83,15 @@ const SILENT: &[Case] = &[
         "ALTER ROLE orders_projector RESET session_replication_role",
         "settings",
         Level::Error,
-        "role orders_projector sets session_replication_role to replica: no trigger runs, so events are lost",
+        "role orders_projector sets session_replication_role to replica: its triggers do not run, so nothing is",
         "ALTER ROLE orders_projector RESET session_replication_role",
     ),
     (
-        "ALTER DATABASE orders SET session_replication_role = local",
+        "ALTER DATABASE orders SET session_replication_role = replica",
         "ALTER DATABASE orders RESET session_replication_role",
         "server",
         Level::Error,
-        "session_replication_role is local: no trigger runs, so events are lost",
+        "session_replication_role is replica: triggers do not run, so nothing is projected",
         "RESET session_replication_role",
     ),
     (

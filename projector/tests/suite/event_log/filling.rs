@@ -79,6 +79,36 @@ async fn without_a_partition_nothing_is_claimed_until_there_is_one() -> Result<(
     Ok(())
 }
 
+/// Switches the trigger off and on again for the projector.
+const TRIGGER: [(&str, &str); 3] = [
+    ("ALTER TABLE outbox DISABLE TRIGGER USER", "ALTER TABLE outbox ENABLE TRIGGER USER"),
+    (
+        "ALTER TABLE outbox ENABLE REPLICA TRIGGER log_deleted_events",
+        "ALTER TABLE outbox ENABLE ALWAYS TRIGGER log_deleted_events",
+    ),
+    (
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE orders_projector IN DATABASE %I SET session_replication_role = replica',
+             current_database()); END $$",
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE orders_projector IN DATABASE %I RESET session_replication_role',
+             current_database()); END $$",
+    ),
+];
+
+#[tokio::test]
+async fn while_the_trigger_does_not_run_nothing_is_claimed() -> Result<()> {
+    let scene = Scene::create().await?;
+    for (logged, (off, on)) in (1..).zip(TRIGGER) {
+        scene.session.batch_execute(off).await?;
+        scene.emit([event(u128::try_from(logged)?, 1)]).await?;
+        assert_eq!(scene.worker(10)?.run_once().await?, BatchOutcome::Empty, "{off}");
+        assert_eq!(scene.count("outbox").await?, 1, "{off}");
+        scene.session.batch_execute(on).await?;
+        assert_eq!(drain(&*scene.worker(10)?).await?, (1, 0), "{on}");
+        assert_eq!(scene.count("event_log").await?, logged, "{on}");
+    }
+    Ok(())
+}
+
 /// Inserts an event with this id, as only an operator can.
 async fn insert_by_hand(scene: &Scene, id: i64, order: u128) -> Result<()> {
     let encoded = event(order, 1).encode()?;
