@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 use service_kit::metrics::Registry;
+use shared_events::OrderChange;
 
 use crate::outbox::{ClaimedEvent, Origin};
 use crate::webhooks;
@@ -110,7 +111,8 @@ impl Metrics {
 
     /// These events were applied and committed, `since_claim` after the claim was sent.
     pub(crate) fn lags(&self, applied: &[ClaimedEvent], since_claim: Duration) {
-        for event in applied {
+        // A republished event says nothing that readers miss, and a repair writes many at once.
+        for event in applied.iter().filter(|event| event.kind != OrderChange::Republished.kind()) {
             if let Origin::Outbox { age } | Origin::Waiting { age } = event.origin {
                 self.lag.record(age + since_claim);
             }

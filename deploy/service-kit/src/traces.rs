@@ -73,6 +73,10 @@ fn tracer() -> Option<&'static SdkTracer> {
 pub fn start(vars: &Vars, program: &str) -> Result<Option<Export>, ConfigError> {
     let Some(config) = TracesConfig::from_vars(vars)? else { return Ok(None) };
     let provider = provider(&config, program)?;
+    let variables = config::without_effect(vars);
+    if !variables.is_empty() {
+        tracing::warn!(variables = variables.join(", "), "variables of OpenTelemetry have no effect here");
+    }
     let tracer = provider.tracer("orders");
     // In tests traces may have begun already; they stay.
     let _already_set = TRACES.set(Traces { tracer, incoming: config.incoming, queue: config.queue });

@@ -8,8 +8,11 @@ mod subscription_gauges;
 use std::sync::Arc;
 
 use actix_web::web;
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
-use service_kit::database::Database;
+use futures_util::future::BoxFuture;
+use service_kit::database::{ConnectError, Database, DatabaseError, PoolError};
 use service_kit::health::Health;
 use service_kit::http::{Admin, AdminConfig, BindError};
 use service_kit::metrics::Registry;
@@ -50,13 +53,12 @@ impl AdminEndpoints {
             let (endpoints, gauges, runtime) = (self.clone(), gauges.clone(), runtime.clone());
             let of_subscriptions = of_subscriptions.clone();
             let get = web::route().to(move || {
-                let observing = runtime.spawn(endpoints.clone().observe(gauges.clone()));
-                let observing_subscriptions =
-                    runtime.spawn(endpoints.clone().observe_subscriptions(of_subscriptions.clone()));
+                let observing =
+                    runtime.spawn(endpoints.clone().observe(gauges.clone(), of_subscriptions.clone()));
                 let registry = endpoints.registry.clone();
                 async move {
                     // After a panic the gauges keep their values.
-                    let _observed = (observing.await, observing_subscriptions.await);
+                    let _observed = observing.await;
                     registry.response()
                 }
             });
@@ -65,33 +67,58 @@ impl AdminEndpoints {
         })
     }
 
-    /// By itself: whatever locks the tables of subscriptions, the other gauges have values.
-    async fn observe_subscriptions(self, gauges: SubscriptionGauges) {
-        match self.database.run(|connection| operator::list(connection, "", EXPORTED_MAX).boxed()).await {
-            Ok(subscriptions) => gauges.set(&subscriptions),
+    /// Each table by itself: a lock on one hides only its own gauges. None is queried if the database does not reply.
+    async fn observe(self, gauges: Gauges, of_subscriptions: SubscriptionGauges) {
+        let replied = self.database.run(|connection| observation::ping(connection).boxed()).await;
+        gauges.set_up(replied.as_ref().map_or_else(is_read_only, |_| true));
+        if let Err(error) = replied {
+            warn("", &error);
+            gauges.set_unknown();
+            return of_subscriptions.set_unknown();
+        }
+        let low_water_mark = self.runner.low_water_mark();
+        let outbox =
+            self.query("outbox", move |connection| observation::outbox(connection, low_water_mark).boxed());
+        let outbox = outbox.await;
+        let waiting =
+            self.query("waiting_events", |connection| observation::waiting(connection).boxed()).await;
+        gauges.set_backlog(outbox, waiting);
+        gauges.set_parked(
+            self.query("parked_events", |connection| observation::parked(connection).boxed()).await,
+        );
+        gauges.set_server(self.query("", |connection| observation::server(connection).boxed()).await);
+        let listed =
+            self.database.run(|connection| operator::list(connection, "", EXPORTED_MAX).boxed()).await;
+        gauges.set_subscriptions_readable(listed.is_ok());
+        match listed {
+            Ok(subscriptions) => of_subscriptions.set(&subscriptions),
             Err(error) => {
                 static FAILED: OncePerSecond = OncePerSecond::new();
                 if let Some(times) = FAILED.count() {
                     tracing::warn!(times, error = chain(&error), "the subscriptions cannot be queried");
                 }
-                gauges.set_unknown();
+                of_subscriptions.set_unknown();
             }
         }
     }
 
-    async fn observe(self, gauges: Gauges) {
-        let low_water_mark = self.runner.low_water_mark();
-        let observed =
-            self.database.run(move |connection| observation::observe(connection, low_water_mark).boxed());
-        match observed.await {
-            Ok(observed) => gauges.set(&observed),
-            Err(error) => {
-                static FAILED: OncePerSecond = OncePerSecond::new();
-                if let Some(times) = FAILED.count() {
-                    tracing::warn!(times, error = chain(&error), "the gauges cannot be queried");
-                }
-                gauges.set_unknown();
-            }
-        }
+    async fn query<T: Send + 'static>(
+        &self,
+        table: &str,
+        query: impl for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>> + Send + Sync,
+    ) -> Option<T> {
+        self.database.run(query).await.inspect_err(|error| warn(table, error)).ok()
     }
+}
+
+fn warn(table: &str, error: &DatabaseError) {
+    static FAILED: OncePerSecond = OncePerSecond::new();
+    if let Some(times) = FAILED.count() {
+        tracing::warn!(times, table, error = chain(error), "the gauges cannot be queried");
+    }
+}
+
+/// The projector uses no server that is read-only, but it has replied.
+fn is_read_only(error: &DatabaseError) -> bool {
+    matches!(error, DatabaseError::Connect(PoolError::Backend(ConnectError::ReadOnly)))
 }

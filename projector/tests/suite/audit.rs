@@ -189,8 +189,28 @@ async fn its_rate_is_configured_and_zero_switches_it_off() -> Result<()> {
     let (address, stop, running) = run_with(&scene, "0")?;
     scene.emit([event(10, 1)]).await?;
     until_metric(address, "orders_projector_events_applied_total", |events| events == 1.0).await?;
-    assert!(metric(address, LOST).await?.is_nan(), "nothing is known");
+    assert!(metric(address, LOST).await.is_err(), "a process that checks nothing has no gauge");
     assert_eq!(metric(address, PAGES).await?, 0.0);
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+/// Orders that an earlier process has found lost may not have been reached yet.
+#[tokio::test]
+async fn nothing_is_said_until_all_orders_were_checked() -> Result<()> {
+    let scene = Scene::create().await?;
+    for order in 1..=9 {
+        scene.store_order(order, 1).await?;
+    }
+    scene.emit((1..=9).map(|order| event(order, 1))).await?;
+    drain(scene.worker(100)?.as_ref()).await?;
+    let (address, stop, running) = run_with(&scene, "1")?;
+    // Ten pages at least.
+    let (lost, pages) = (metric(address, LOST).await?, metric(address, PAGES).await?);
+    assert!(pages > 9.0 || lost.is_nan(), "{lost} after {pages} pages");
+    until_metric(address, LOST, |lost| lost == 0.0).await?;
+    assert!(metric(address, PAGES).await? > 9.0);
     stop.cancel();
     running.await??;
     Ok(())

@@ -37,7 +37,7 @@ impl Page {
         Ok(self.running.await??)
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         Client::new().request(method, format!("http://{}{path}", self.address))
     }
 
@@ -45,7 +45,7 @@ impl Page {
         Ok(self.request(Method::GET, path).send().await?)
     }
 
-    async fn json(&self, path: &str) -> Result<Value> {
+    pub(crate) async fn json(&self, path: &str) -> Result<Value> {
         Ok(serde_json::from_str(&self.get(path).await?.error_for_status()?.text().await?)?)
     }
 
@@ -67,7 +67,7 @@ impl Page {
 pub(crate) async fn prepare(scene: &Scene) -> Result<()> {
     let rows = r#"INSERT INTO parked_events (id, kind, payload, created_at, attempts, error, next_attempt_at)
         SELECT id, 'order_gift_wrapped',
-            '{"order": {"order_id": "an-order", "version": 7}, "ribbon": "secret-red"}',
+            '{"order": {"order_id": "0193a0c0-5f6e-7c1a-9d7e-2b6f3a1c4d5e", "version": 7}, "ribbon": "secret-red"}',
             now(), 12, 'the kind is not known', NULL
         FROM generate_series(1, 3) AS id;
         INSERT INTO subscriptions (name) VALUES ('statistics');
@@ -118,7 +118,11 @@ async fn it_shows_state_and_parked_events_in_pages_without_payloads() -> Result<
     let first = page.json("/operator/parked?limit=2").await?;
     assert_eq!(first["next"], 2, "{first}");
     let event = &first["events"][0];
-    assert_eq!((&event["order_id"], &event["version"]), (&json!("an-order"), &json!(7)), "{event}");
+    assert_eq!(
+        (&event["order_id"], &event["version"]),
+        (&json!("0193a0c0-5f6e-7c1a-9d7e-2b6f3a1c4d5e"), &json!(7)),
+        "{event}"
+    );
     assert_eq!((&event["reason"], &event["attempts"]), (&json!("the kind is not known"), &json!(12)));
     assert!(!first.to_string().contains("secret-red"), "{first}");
     let last = page.json("/operator/parked?limit=2&after=2").await?;

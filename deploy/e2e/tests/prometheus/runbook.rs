@@ -32,3 +32,18 @@ fn each_alert_has_its_section_with_four_parts_and_each_section_an_alert() -> Res
     assert_eq!(documented, alerts);
     Ok(())
 }
+
+/// An address that stays set would be that of the commands of other sections.
+#[test]
+fn only_the_first_block_sets_variables_for_the_rest() -> Result<()> {
+    let document = std::fs::read_to_string(repository("docs/runbook.md"))?;
+    let (beginning, sections) = document.split_once("\n## From the symptom").context("no sections")?;
+    assert!(beginning.contains("\nexport DATABASE_URL="));
+    for line in sections.lines().map(str::trim_start) {
+        let sets =
+            line.starts_with("export ") || line.contains("; export ") || line.starts_with("DATABASE_URL=");
+        assert!(!sets || line.contains("\" ") || line.contains("' "), "stays set: {line}");
+        assert!(!line.starts_with("export "), "stays set: {line}");
+    }
+    Ok(())
+}

@@ -12,12 +12,30 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use self::values::{incoming, is_header, must_be, pairs, parse_endpoint, resource, sampler};
+use self::values::{boolean, incoming, is_header, must_be, pairs, parse_endpoint, resource, sampler};
 use crate::config::{self, ConfigError, Vars, in_range};
 use crate::secret_file::SecretVariable;
 
 const HEADERS: SecretVariable =
     SecretVariable { value: "OTEL_EXPORTER_OTLP_HEADERS", file: "OTEL_EXPORTER_OTLP_HEADERS_FILE" };
+
+const KNOWN: [&str; 15] = [
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS_FILE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BSP_EXPORT_TIMEOUT",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+];
 
 /// What an incoming `traceparent` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +63,7 @@ pub struct TracesConfig {
 /// The variables as they are read.
 #[derive(Deserialize)]
 struct Raw {
-    #[serde(default)]
-    otel_sdk_disabled: bool,
+    otel_sdk_disabled: Option<String>,
     otel_traces_exporter: Option<String>,
     otel_exporter_otlp_endpoint: Option<String>,
     otel_exporter_otlp_protocol: Option<String>,
@@ -99,7 +116,8 @@ impl TracesConfig {
         let vars: Vars =
             vars.iter().filter(|(name, value)| !(value.is_empty() && is_of_traces(name))).cloned().collect();
         let raw: Raw = config::read("", &vars)?;
-        let is_off = raw.otel_sdk_disabled || raw.otel_traces_exporter.as_deref() == Some("none");
+        let is_off = boolean("OTEL_SDK_DISABLED", raw.otel_sdk_disabled.as_deref())?
+            || raw.otel_traces_exporter.as_deref() == Some("none");
         let Some(endpoint) = raw.otel_exporter_otlp_endpoint.as_deref().filter(|_| !is_off) else {
             return Ok(None);
         };
@@ -145,6 +163,15 @@ impl TracesConfig {
         });
         headers.unwrap_or_default()
     }
+}
+
+/// Variables of the specification that have no effect here. Those of metrics and logs are not about traces.
+pub(super) fn without_effect(vars: &Vars) -> Vec<&str> {
+    let is_about_others = |name: &str| ["METRIC", "LOG", "BLRP"].iter().any(|other| name.contains(other));
+    let is_unknown =
+        |name: &str| name.starts_with("OTEL_") && !KNOWN.contains(&name) && !is_about_others(name);
+    let names = vars.iter().filter(|(name, value)| !value.is_empty() && is_unknown(name));
+    names.map(|(name, _)| name.as_str()).collect()
 }
 
 fn is_of_traces(name: &str) -> bool {

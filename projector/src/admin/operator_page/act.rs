@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use service_kit::database::Database;
 use service_kit::overload::OncePerSecond;
 use service_kit::problem::Problem;
-use service_kit::{log_output, request_id};
+use service_kit::{auth, log_output, request_id};
 
 use super::failure::Failure;
 use super::problems::{ACTIONS_OFF, INVALID_ACTION, NOT_FROM_THE_PAGE, UNKNOWN};
@@ -78,7 +78,9 @@ impl Line {
             Action::PauseWebhook { id } => ("pause_webhook", None, Some(*id)),
             Action::ResumeWebhook { id } => ("resume_webhook", None, Some(*id)),
         };
-        (self.action, self.subscription, self.id) = (Some(name), subscription, id);
+        // The text of a caller: of any length, and with any characters.
+        let shown = |name: String| auth::escaped(&name).into_owned();
+        (self.action, self.subscription, self.id) = (Some(name), subscription.map(shown), id);
     }
 
     /// Anybody on this machine can send what is refused: it has a line a second, which may be dropped.
@@ -109,7 +111,7 @@ pub(super) fn check(request: &HttpRequest, may_act: bool) -> Result<(), Problem>
 }
 
 /// Another port of this machine is another origin.
-fn is_same_origin(headers: &HeaderMap) -> bool {
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     headers.get_all(ORIGIN).all(|origin| {
         let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
@@ -224,6 +226,23 @@ async fn patiently<'a, T>(attempt: impl Fn() -> BoxFuture<'a, Result<T, Failure>
             Ok(done) => return Ok(done),
             Err(failure) if failure.is_final() || start.elapsed() > LOCK_LIMIT => return Err(failure.into()),
             Err(_) => tokio::time::sleep(LOCK_PAUSE).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_text_of_a_caller_escaped_and_shortened() {
+        let mut line = Line::default();
+        for name in ["\u{202e}evil\u{9b}31m".to_owned(), "\u{202e}".repeat(4_000)] {
+            line.of(&Action::PauseSubscription { name: name.clone() });
+            let shown = line.subscription.clone().unwrap();
+            assert!(!shown.contains(['\u{202e}', '\u{9b}']) && shown.len() < 2_000, "{shown}");
+            line.of(&Action::RetryParked { subscription: Some(name), id: 1 });
+            assert_eq!(line.subscription.as_deref(), Some(shown.as_str()));
         }
     }
 }

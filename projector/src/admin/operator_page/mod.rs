@@ -85,7 +85,7 @@ impl OperatorPage {
     }
 
     async fn state(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
-        check_local(request)?;
+        check_reader(request)?;
         let inner = Arc::clone(&self.inner);
         let query = async move { inner.state.get((), read::state(&inner)).await };
         let body = self.runtime.spawn(query).await.map_err(|_panicked| Problem::internal())??;
@@ -97,7 +97,7 @@ impl OperatorPage {
         request: &HttpRequest,
         pairs: &[(String, String)],
     ) -> Result<HttpResponse, Problem> {
-        check_local(request)?;
+        check_reader(request)?;
         let (inner, query) = (Arc::clone(&self.inner), ParkedQuery::parse(pairs)?);
         let query = async move { inner.parked.get(query.clone(), read::parked(&inner, &query)).await };
         let body = self.runtime.spawn(query).await.map_err(|_panicked| Problem::internal())??;
@@ -123,6 +123,15 @@ impl OperatorPage {
 fn check_local(request: &HttpRequest) -> Result<(), Problem> {
     let refused = || problems::NOT_LOCAL.with(problems::NOT_LOCAL.when);
     is_from_this_machine(request).then_some(()).ok_or_else(refused)
+}
+
+/// Nor a page of another port of this machine: it could not read the response, but each costs a query.
+fn check_reader(request: &HttpRequest) -> Result<(), Problem> {
+    check_local(request)?;
+    let headers = request.headers();
+    let is_of_page =
+        act::is_same_origin(headers) && headers.get("sec-fetch-site").is_none_or(|site| site != "same-site");
+    is_of_page.then_some(()).ok_or_else(|| problems::NOT_FROM_THE_PAGE.with(problems::NOT_FROM_THE_PAGE.when))
 }
 
 /// The connection ends: probes and scrapes need the few that there are.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use service_kit::problem::Problem;
 use service_kit::stored_time::StoredTime;
+use uuid::Uuid;
 
 use super::Inner;
 use super::problems::{UNKNOWN, parameter, unavailable};
@@ -101,7 +102,7 @@ impl ParkedQuery {
 struct Shown {
     id: i64,
     position: Option<i64>,
-    order_id: Option<String>,
+    order_id: Option<Uuid>,
     version: Option<i64>,
     kind: String,
     reason: String,
@@ -143,11 +144,13 @@ pub(super) async fn owner(inner: &Inner, subscription: Option<&str>) -> Result<O
 /// Whatever the payload is: events are parked because something is wrong with them.
 fn without_payload(event: ParkedEvent) -> Shown {
     let payload: Value = serde_json::from_str(&event.payload).unwrap_or_default();
+    // Whatever else is there may be anything.
     let order_id = payload.pointer("/order/order_id").and_then(Value::as_str);
+    let order_id = order_id.and_then(|id| id.parse::<Uuid>().ok());
     Shown {
         id: event.id,
         position: event.position,
-        order_id: order_id.map(|id| id.chars().take(64).collect()),
+        order_id,
         version: payload.pointer("/order/version").and_then(Value::as_i64),
         kind: event.kind,
         reason: shortened(&event.error),

@@ -13,16 +13,24 @@ const DROPPED: &str = "orders_trace_spans_dropped_total";
 /// A queue that is soon full.
 const SMALL: [(&str, &str); 2] = [("OTEL_BSP_MAX_QUEUE_SIZE", "16"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8")];
 
+/// Far less than the collector's limits, and far more than a request takes.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Five seconds for the last spans, and a few for all the rest.
 const LONGEST_STOP: Duration = Duration::from_secs(15);
 
 async fn check(collector: Collector, variables: &[(&str, &str)]) -> Result<()> {
     let variables: Vec<_> = SMALL.iter().chain(variables).copied().collect();
     let scene = Scene::with_collector(collector, &variables).await?;
+    let mut durations = Vec::new();
     for number in 1..=50 {
-        // As long as a request may take anyway, and far less than the collector's limit.
+        let began = Instant::now();
         tokio::time::timeout(LIMIT, scene.place("ada", number)).await??;
+        durations.push(began.elapsed());
     }
+    // Most, because a machine may be busy for a moment. A request that waits for the collector takes longer each time.
+    let slow = durations.iter().filter(|duration| **duration > SLOW).count();
+    ensure!(slow <= durations.len() / 5, "{slow} requests took more than {SLOW:?}: {durations:?}");
     for service in [&scene.write, &scene.projector] {
         wait::until("spans that are dropped", LIMIT, async || match scene.metric(service, DROPPED).await {
             Ok(Some(dropped)) if dropped > 0.0 => Ok(()),

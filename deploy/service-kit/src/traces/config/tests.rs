@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::TracesConfig;
+use super::{TracesConfig, without_effect};
 use crate::config::{ConfigError, Vars};
 
 fn read(given: &[(&str, &str)]) -> Result<Option<TracesConfig>, ConfigError> {
@@ -20,6 +20,7 @@ fn traces_are_off_without_an_endpoint_or_when_they_are_disabled() {
     let off = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
         ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_SDK_DISABLED", "TRUE"),
         ("OTEL_TRACES_EXPORTER", "none"),
     ];
     for (name, value) in off {
@@ -46,6 +47,7 @@ fn a_wrong_value_is_refused_by_name_and_a_header_is_never_shown() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector/?key=secret"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_SDK_DISABLED", "1"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "secret"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret%0Ax"),
@@ -59,6 +61,24 @@ fn a_wrong_value_is_refused_by_name_and_a_header_is_never_shown() {
     }
     let ratio = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "1.5")];
     assert!(read(&ratio).unwrap_err().to_string().starts_with("OTEL_TRACES_SAMPLER_ARG"));
+}
+
+#[test]
+fn a_variable_without_effect_is_named() {
+    let vars: Vars = [
+        ("OTEL_SDK_DISABLED", "False"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector:4318/v1/traces"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://collector:4318/v1/metrics"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+        ("OTEL_PROPAGATORS", ""),
+        ("OTEL_TRACES_SAMPLER", "always_on"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec();
+    let expected = ["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+    assert_eq!(without_effect(&vars), expected);
+    assert!(TracesConfig::from_vars(&vars).unwrap().is_none());
 }
 
 #[test]

@@ -19,6 +19,15 @@ pub(super) fn must_be(variable: &'static str, value: Option<&str>, only: &str) -
     }
 }
 
+/// The specification: without regard to case.
+pub(super) fn boolean(variable: &'static str, value: Option<&str>) -> Result<bool, ConfigError> {
+    match value.unwrap_or("false") {
+        text if text.eq_ignore_ascii_case("true") => Ok(true),
+        text if text.eq_ignore_ascii_case("false") => Ok(false),
+        other => Err(invalid(variable, format!("must be true or false, not {other:?}"))),
+    }
+}
+
 pub(super) fn incoming(value: Option<&str>) -> Result<Incoming, ConfigError> {
     match value.unwrap_or("link") {
         "link" => Ok(Incoming::Link),

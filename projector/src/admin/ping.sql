@@ -1,0 +1,3 @@
+-- ping
+-- Whether the database replies. No table can keep it from that.
+SELECT 1 AS one
