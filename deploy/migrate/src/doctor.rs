@@ -20,8 +20,9 @@ const SERVER: Check = Check { name: "server", query: include_str!("doctor/server
 const RIGHTS: Check = Check { name: "rights", query: include_str!("doctor/rights.sql") };
 
 /// Those that need all migrations.
-const AFTER_MIGRATIONS: [Check; 5] = [
+const AFTER_MIGRATIONS: [Check; 6] = [
     Check { name: "roles", query: include_str!("doctor/roles.sql") },
+    Check { name: "connections", query: include_str!("doctor/connections.sql") },
     Check { name: "grants", query: include_str!("doctor/grants.sql") },
     Check { name: "elsewhere", query: include_str!("doctor/elsewhere.sql") },
     Check { name: "settings", query: include_str!("doctor/settings.sql") },
@@ -50,8 +51,8 @@ pub enum Level {
 /// Something to be repaired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which check found it: `pooler`, `server`, `migrations`, `rights`, `roles`, `grants`, `elsewhere`,
-    /// `settings` or `event_log`.
+    /// Which check found it: `pooler`, `server`, `migrations`, `rights`, `roles`, `connections`, `grants`,
+    /// `elsewhere`, `settings` or `event_log`.
     pub check: &'static str,
     pub level: Level,
     pub finding: String,
@@ -136,6 +137,14 @@ async fn pooler(database_url: &str) -> Result<Option<Finding>, MigrateError> {
 
 fn examine(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
     connection.batch_execute("SET statement_timeout = '30s'; BEGIN READ ONLY")?;
+    let findings = run_all(connection);
+    // The server would log a session that ends within a transaction.
+    let ended = connection.batch_execute("ROLLBACK");
+    let findings = findings?;
+    ended.map(|()| findings)
+}
+
+fn run_all(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
     let mut findings = run(connection, SERVER)?;
     let migrations = migrations(connection)?;
     let is_complete = migrations.iter().all(|finding| finding.level != Level::Error);

@@ -48,6 +48,13 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// The server would log a session that ends within a transaction.
+    fn drop(&mut self) {
+        let _lost = self.holder.batch_execute("ROLLBACK");
+    }
+}
+
 fn pause(since: Instant) -> Result<(), MigrateError> {
     if since.elapsed() > LIMIT {
         return Err(MigrateError::AlreadyRunning);

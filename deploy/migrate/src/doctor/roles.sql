@@ -20,9 +20,6 @@ UNION ALL
 SELECT 'error', format('role %s cannot log in', login), format('ALTER ROLE %I LOGIN', login)
 FROM present JOIN pg_roles ON rolname = login WHERE NOT rolcanlogin
 UNION ALL
-SELECT 'error', format('role %s may have no connection', login), format('ALTER ROLE %I CONNECTION LIMIT -1', login)
-FROM present JOIN pg_roles ON rolname = login WHERE rolconnlimit = 0
-UNION ALL
 SELECT 'warning', format('the password of role %s has expired', login),
     format('Set a new one, and ALTER ROLE %I VALID UNTIL ''infinity''', login)
 FROM present JOIN pg_roles ON rolname = login WHERE rolvaliduntil <= now()

@@ -73,9 +73,9 @@ const BROKEN: &[Case] = &[
     (
         "ALTER ROLE orders_write_api CONNECTION LIMIT 0",
         "ALTER ROLE orders_write_api CONNECTION LIMIT -1",
-        "roles",
+        "connections",
         Level::Error,
-        "role orders_write_api may have no connection",
+        "role orders_write_api may have 0 connections",
         "ALTER ROLE orders_write_api CONNECTION LIMIT -1",
     ),
     (

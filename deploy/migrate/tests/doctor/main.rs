@@ -1,6 +1,7 @@
 //! `migrate doctor`: one thing is broken at a time, and is found with its remedy.
 
 mod cases;
+mod connections;
 mod elsewhere;
 mod grants_and_settings;
 mod loopholes;
