@@ -8,10 +8,7 @@ mod subscription_gauges;
 use std::sync::Arc;
 
 use actix_web::web;
-use diesel::QueryResult;
-use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use service_kit::database::{ConnectError, Database, DatabaseError, PoolError};
 use service_kit::health::Health;
 use service_kit::http::{Admin, AdminConfig, BindError};
@@ -76,17 +73,15 @@ impl AdminEndpoints {
             gauges.set_unknown();
             return of_subscriptions.set_unknown();
         }
-        let low_water_mark = self.runner.low_water_mark();
-        let outbox =
-            self.query("outbox", move |connection| observation::outbox(connection, low_water_mark).boxed());
-        let outbox = outbox.await;
-        let waiting =
-            self.query("waiting_events", |connection| observation::waiting(connection).boxed()).await;
-        gauges.set_backlog(outbox, waiting);
-        gauges.set_parked(
-            self.query("parked_events", |connection| observation::parked(connection).boxed()).await,
-        );
-        gauges.set_server(self.query("", |connection| observation::server(connection).boxed()).await);
+        let (database, low_water_mark) = (&self.database, self.runner.low_water_mark());
+        let outbox = database.run(move |connection| observation::outbox(connection, low_water_mark).boxed());
+        let outbox = known("outbox", outbox.await);
+        let waiting = database.run(|connection| observation::waiting(connection).boxed()).await;
+        gauges.set_backlog(outbox, known("waiting_events", waiting));
+        let parked = database.run(|connection| observation::parked(connection).boxed()).await;
+        gauges.set_parked(known("parked_events", parked));
+        let server = database.run(|connection| observation::server(connection).boxed()).await;
+        gauges.set_server(known("", server));
         let listed =
             self.database.run(|connection| operator::list(connection, "", EXPORTED_MAX).boxed()).await;
         gauges.set_subscriptions_readable(listed.is_ok());
@@ -101,14 +96,11 @@ impl AdminEndpoints {
             }
         }
     }
+}
 
-    async fn query<T: Send + 'static>(
-        &self,
-        table: &str,
-        query: impl for<'c> Fn(&'c mut AsyncPgConnection) -> BoxFuture<'c, QueryResult<T>> + Send + Sync,
-    ) -> Option<T> {
-        self.database.run(query).await.inspect_err(|error| warn(table, error)).ok()
-    }
+/// What was queried. A failure is logged.
+fn known<T>(table: &str, queried: Result<T, DatabaseError>) -> Option<T> {
+    queried.inspect_err(|error| warn(table, error)).ok()
 }
 
 fn warn(table: &str, error: &DatabaseError) {
