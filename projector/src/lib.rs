@@ -178,7 +178,8 @@ impl Projector {
         )?;
         let audit = Audit::new(config.audit, log_database.clone(), Arc::clone(&low_water_mark), &registry);
         workers.spawn(audit.run(stop.clone()));
-        let log_upkeep = Upkeep::new(log_database.clone(), event_log.clone(), low_water_mark, &registry);
+        let log_upkeep =
+            Upkeep::new(log_database.clone(), event_log.clone(), low_water_mark, &health, &registry);
         workers.spawn(log_upkeep.run(stop.clone()));
         // The feed serves until the drain.
         workers.spawn(event_log.clone().follow(log_database, config.poll_max, phases.drain.clone()));

@@ -12,12 +12,13 @@ use crate::BlockingConnection;
 /// A transaction of a process is over by then.
 const LONGER_THAN_A_REQUEST: Duration = Duration::from_secs(1);
 
-/// Transactions of others that hold locks on the tables. The role of the migrator may not see since when they run.
+/// Transactions of others in this database that hold locks on its tables, in any mode. Tables of other databases may
+/// have the same oids. The role of the migrator may not see since when they run.
 const HOLDERS: &str = "
     SELECT DISTINCT format('session %s of role %s (%s)', pid, usename, application_name) AS session,
         virtualtransaction AS transaction
     FROM pg_locks JOIN pg_stat_activity USING (pid) JOIN pg_class ON pg_class.oid = relation
-    WHERE granted AND relnamespace = quote_ident(current_schema())::regnamespace
+    WHERE granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relnamespace = quote_ident(current_schema())::regnamespace
         -- The migrator itself has a second session, which locks its history.
         AND relname <> '__diesel_schema_migrations' AND pid <> pg_backend_pid()";
 

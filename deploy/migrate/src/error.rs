@@ -66,7 +66,10 @@ impl fmt::Display for Blockers {
             return Ok(());
         }
         let sessions = sessions.join(", ");
-        write!(f, " (a transaction that lasts holds its locks: {sessions}; end it, and run this again)")
+        write!(
+            f,
+            " (what may hold its locks, in a transaction that lasts: {sessions}; end it, and run this again)"
+        )
     }
 }
 

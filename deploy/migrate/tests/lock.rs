@@ -96,6 +96,10 @@ async fn it_names_the_session_whose_transaction_keeps_it_from_a_table() -> Resul
     let database = TestDatabase::create().await?;
     let [idle, busy] = [database.connect_as("orders_write_api").await?, database.connect().await?];
     idle.batch_execute("BEGIN; SELECT id FROM outbox").await?;
+    // Its tables have the same oids: both databases are copies of one.
+    let other = TestDatabase::create().await?;
+    let elsewhere = other.connect_as("orders_read_api").await?;
+    elsewhere.batch_execute("BEGIN; SELECT FROM order_summary").await?;
     // It has locks too, but none that lasts.
     let working = tokio::spawn(async move {
         while busy.batch_execute("SELECT FROM outbox, pg_sleep(0.01)").await.is_ok() {}
@@ -104,7 +108,7 @@ async fn it_names_the_session_whose_transaction_keeps_it_from_a_table() -> Resul
     let error = migrate::down(&url, 1).await.err().context("it did not wait")?;
     working.abort();
     let pid: i32 = idle.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-    let expected = format!("holds its locks: session {pid} of role orders_write_api (); end it");
+    let expected = format!("in a transaction that lasts: session {pid} of role orders_write_api (); end it");
     assert!(error.to_string().contains(&expected), "{error}");
     idle.batch_execute("ROLLBACK").await?;
     assert_eq!(migrate::down(&url, 1).await?.len(), 1);

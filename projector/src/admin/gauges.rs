@@ -49,7 +49,8 @@ impl Gauges {
         self.up.set(truth(is_up));
     }
 
-    /// What is not known counts as nothing, if the other part is known.
+    /// The oldest event is that of what is known. Without the waiting events the backlog is that of the outbox; without
+    /// the outbox it is not known.
     pub(crate) fn set_backlog(&self, outbox: Option<Outbox>, waiting: Option<Waiting>) {
         self.outbox_readable.set(truth(outbox.is_some()));
         self.waiting_readable.set(truth(waiting.is_some()));
@@ -110,13 +111,14 @@ fn number(count: Option<i64>) -> f64 {
 fn describe() {
     describe_gauge!(
         "orders_database_up",
-        "1 if the database replied to this scrape, by a query of no table; otherwise 0, and gauges of the database are \
-         NaN."
+        "1 if the database replied to this scrape, by a query of no table; otherwise 0. Gauges of the database are NaN \
+         if it did not reply, or is read-only."
     );
     describe_gauge!(
         "orders_table_readable",
         "1 if this scrape could read the table; otherwise 0, as while another session has locked it: gauges about it \
-         are NaN, or leave it out. NaN if the database did not reply."
+         are NaN, or leave it out. NaN if the database did not reply or is \
+         read-only."
     );
     describe_gauge!(
         "orders_outbox_backlog_events",

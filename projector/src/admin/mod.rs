@@ -5,7 +5,9 @@ pub mod observation;
 mod operator_page;
 mod subscription_gauges;
 
+use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use futures_util::FutureExt;
@@ -17,12 +19,17 @@ use service_kit::overload::OncePerSecond;
 use service_kit::resource::probe;
 use service_kit::telemetry::chain;
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 
 use self::gauges::Gauges;
 use self::operator_page::OperatorPage;
 use self::subscription_gauges::{EXPORTED_MAX, SubscriptionGauges};
 use crate::batch::BatchRunner;
 use crate::subscription::operator;
+
+/// All queries of a scrape end within this time, and before the ten seconds after which Prometheus gives up on it: it
+/// would lose the other metrics too.
+const QUERIES_LIMIT: Duration = Duration::from_secs(6);
 
 /// The admin endpoints, and what they report on.
 #[derive(Clone)]
@@ -66,47 +73,69 @@ impl AdminEndpoints {
 
     /// Each table by itself: a lock on one hides only its own gauges. None is queried if the database does not reply.
     async fn observe(self, gauges: Gauges, of_subscriptions: SubscriptionGauges) {
-        let replied = self.database.run(|connection| observation::ping(connection).boxed()).await;
-        gauges.set_up(replied.as_ref().map_or_else(is_read_only, |_| true));
-        if let Err(error) = replied {
-            warn("", &error);
-            gauges.set_unknown();
-            return of_subscriptions.set_unknown();
-        }
         let (database, low_water_mark) = (&self.database, self.runner.low_water_mark());
-        let outbox = database.run(move |connection| observation::outbox(connection, low_water_mark).boxed());
-        let outbox = known("outbox", outbox.await);
-        let waiting = database.run(|connection| observation::waiting(connection).boxed()).await;
-        gauges.set_backlog(outbox, known("waiting_events", waiting));
-        let parked = database.run(|connection| observation::parked(connection).boxed()).await;
-        gauges.set_parked(known("parked_events", parked));
-        let server = database.run(|connection| observation::server(connection).boxed()).await;
-        gauges.set_server(known("", server));
-        let listed =
-            self.database.run(|connection| operator::list(connection, "", EXPORTED_MAX).boxed()).await;
-        gauges.set_subscriptions_readable(listed.is_ok());
-        match listed {
-            Ok(subscriptions) => of_subscriptions.set(&subscriptions),
-            Err(error) => {
-                static FAILED: OncePerSecond = OncePerSecond::new();
-                if let Some(times) = FAILED.count() {
-                    tracing::warn!(times, error = chain(&error), "the subscriptions cannot be queried");
-                }
-                of_subscriptions.set_unknown();
-            }
+        let mut queries = Queries::begin();
+        let replied = database.run(|connection| observation::ping(connection).boxed()).await;
+        gauges.set_up(replied.as_ref().map_or_else(is_read_only, |_| true));
+        if queries.known("", ready(replied)).await.is_none() {
+            gauges.set_unknown();
+            of_subscriptions.set_unknown();
+            return queries.log();
         }
+        let outbox = database.run(move |connection| observation::outbox(connection, low_water_mark).boxed());
+        let outbox = queries.known("outbox", outbox).await;
+        let waiting = database.run(|connection| observation::waiting(connection).boxed());
+        gauges.set_backlog(outbox, queries.known("waiting_events", waiting).await);
+        let parked = database.run(|connection| observation::parked(connection).boxed());
+        gauges.set_parked(queries.known("parked_events", parked).await);
+        let listed = database.run(|connection| operator::list(connection, "", EXPORTED_MAX).boxed());
+        let listed = queries.known("subscriptions", listed).await;
+        gauges.set_subscriptions_readable(listed.is_some());
+        listed.map_or_else(
+            || of_subscriptions.set_unknown(),
+            |subscriptions| of_subscriptions.set(&subscriptions),
+        );
+        let server = database.run(|connection| observation::server(connection).boxed());
+        gauges.set_server(queries.known("", server).await);
+        queries.log();
     }
 }
 
-/// What was queried. A failure is logged.
-fn known<T>(table: &str, queried: Result<T, DatabaseError>) -> Option<T> {
-    queried.inspect_err(|error| warn(table, error)).ok()
+/// The queries of one scrape, and what is not known after them.
+struct Queries {
+    until: Instant,
+    unknown: Vec<&'static str>,
+    first_error: Option<String>,
 }
 
-fn warn(table: &str, error: &DatabaseError) {
-    static FAILED: OncePerSecond = OncePerSecond::new();
-    if let Some(times) = FAILED.count() {
-        tracing::warn!(times, table, error = chain(error), "the gauges cannot be queried");
+impl Queries {
+    fn begin() -> Self {
+        Self { until: Instant::now() + QUERIES_LIMIT, unknown: Vec::new(), first_error: None }
+    }
+
+    /// What was queried of a table; of none if it is empty.
+    async fn known<T>(
+        &mut self,
+        table: &'static str,
+        query: impl Future<Output = Result<T, DatabaseError>>,
+    ) -> Option<T> {
+        let error = match timeout_at(self.until, query).await {
+            Ok(Ok(known)) => return Some(known),
+            Ok(Err(error)) => chain(&error),
+            Err(_elapsed) => format!("the queries of a scrape took {} s", QUERIES_LIMIT.as_secs()),
+        };
+        self.unknown.push(table);
+        self.first_error.get_or_insert(error);
+        None
+    }
+
+    fn log(self) {
+        static FAILED: OncePerSecond = OncePerSecond::new();
+        if let Some(error) = self.first_error
+            && let Some(times) = FAILED.count()
+        {
+            tracing::warn!(times, tables = self.unknown.join(", "), error, "the gauges cannot be queried");
+        }
     }
 }
 

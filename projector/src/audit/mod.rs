@@ -4,7 +4,7 @@
 mod pace;
 mod round;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 use std::time::Instant;
@@ -126,7 +126,7 @@ impl Audit {
     /// Of the ids of this page, these are lost. The log has no trace of them: their events are gone.
     fn remember(&mut self, up_to: Uuid, lost: &[Uuid], versions: &[i32]) {
         static NEW: OncePerSecond = OncePerSecond::new();
-        let before: Vec<_> = self.lost.range((Excluded(self.after), Included(up_to))).copied().collect();
+        let before: HashSet<_> = self.lost.range((Excluded(self.after), Included(up_to))).copied().collect();
         for id in &before {
             self.lost.remove(id);
         }

@@ -46,3 +46,4 @@ mod upkeep;
 pub use read::{LogRead, LoggedEvent, ReadLimits, read};
 pub use tail::EventLog;
 pub(crate) use upkeep::Upkeep;
+pub use upkeep::trigger_runs;

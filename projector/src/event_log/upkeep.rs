@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use diesel::QueryResult;
 use diesel::sql_types::{Bool, Integer};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use service_kit::database::{Database, DatabaseError};
+use service_kit::health::{Condition, Health};
 use service_kit::metrics::Registry;
 use service_kit::overload::OncePerSecond;
 use service_kit::statement;
@@ -31,19 +33,24 @@ pub(crate) struct Upkeep {
     low_water_mark: Arc<LowWaterMark>,
     hole_age: Gauge,
     trigger_runs: Gauge,
+    may_claim: Condition,
     failures: Counter,
 }
 
 static FAILED: OncePerSecond = OncePerSecond::new();
 
 impl Upkeep {
-    /// `registry` exports for how long readers of `log` have waited at a hole.
+    /// `registry` exports for how long readers of `log` have waited at a hole. `health` is not ready while nothing is
+    /// claimed because the log would miss it.
     pub(crate) fn new(
         database: Database,
         log: EventLog,
         low_water_mark: Arc<LowWaterMark>,
+        health: &Health,
         registry: &Registry,
     ) -> Self {
+        let may_claim = health.add_condition("The trigger that logs the events of the outbox does not run.");
+        may_claim.set(true);
         let (hole_age, trigger_runs, failures) = registry.register(|| {
             describe_gauge!(
                 "orders_event_log_hole_age_seconds",
@@ -57,14 +64,15 @@ impl Upkeep {
             );
             describe_counter!(
                 "orders_event_log_upkeep_failures_total",
-                "Failures to make or drop partitions of the event log, or to publish which positions are settled."
+                "Failures to make or drop partitions of the event log, to publish which positions are settled, or to find out \
+                 whether its trigger runs."
             );
             let trigger_runs = gauge!("orders_event_log_trigger_runs");
             trigger_runs.set(f64::NAN);
             let failures = counter!("orders_event_log_upkeep_failures_total");
             (gauge!("orders_event_log_hole_age_seconds"), trigger_runs, failures)
         });
-        Self { database, log, low_water_mark, hole_age, trigger_runs, failures }
+        Self { database, log, low_water_mark, hole_age, trigger_runs, may_claim, failures }
     }
 
     /// Runs until the stop signal.
@@ -95,12 +103,15 @@ impl Upkeep {
 
     /// The claim checks it too, in its own statement: this only says why nothing is claimed.
     async fn check_trigger(&self) -> Result<(), DatabaseError> {
-        self.trigger_runs.set(f64::NAN);
-        let runs = self
-            .database
-            .read(|connection| RunQueryDsl::get_result::<bool>(TriggerRuns {}, connection).boxed());
-        let runs = runs.await?;
-        self.trigger_runs.set(if runs { 1.0 } else { 0.0 });
+        let runs = self.database.read(|connection| trigger_runs(connection).boxed()).await;
+        let gauge = match runs {
+            Ok(true) => 1.0,
+            Ok(false) => 0.0,
+            Err(_) => f64::NAN,
+        };
+        self.trigger_runs.set(gauge);
+        let runs = runs?;
+        self.may_claim.set(runs);
         if !runs {
             tracing::error!(
                 "nothing is projected: the trigger that logs the events of the outbox does not run"
@@ -158,6 +169,11 @@ impl Upkeep {
             );
         }
     }
+}
+
+/// Whether the trigger runs, in this session, that logs each event that leaves the outbox. Nothing is claimed otherwise.
+pub async fn trigger_runs(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
+    RunQueryDsl::get_result(TriggerRuns {}, connection).await
 }
 
 statement! {

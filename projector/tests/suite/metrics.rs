@@ -131,6 +131,9 @@ async fn it_is_known_that_the_trigger_of_the_event_log_does_not_run() -> Result<
     until_metric(address, "orders_event_log_trigger_runs", |runs| runs == 1.0).await?;
     scene.session.batch_execute("ALTER TABLE outbox DISABLE TRIGGER log_deleted_events").await?;
     until_metric(address, "orders_event_log_trigger_runs", |runs| runs == 0.0).await?;
+    let probe = reqwest::get(format!("http://{address}/readyz")).await?;
+    assert_eq!(probe.status(), reqwest::StatusCode::SERVICE_UNAVAILABLE);
+    assert!(probe.text().await?.contains("The trigger that logs the events of the outbox does not run."));
     stop.cancel();
     running.await??;
     Ok(())

@@ -17,11 +17,16 @@ FROM log, today, partition
 WHERE day + 1 < today - retention_days - 1
 HAVING count(*) > 0
 UNION ALL
-SELECT 'error', 'the trigger log_deleted_events of the outbox is missing or disabled: nothing is projected',
+SELECT 'error', 'the trigger log_deleted_events of the outbox is disabled: nothing is projected',
     'ALTER TABLE outbox ENABLE TRIGGER log_deleted_events'
+FROM pg_trigger
+WHERE tgrelid = 'outbox'::regclass AND tgname = 'log_deleted_events' AND tgenabled NOT IN ('O', 'A')
+UNION ALL
+SELECT 'error', 'the trigger log_deleted_events of the outbox is missing: nothing is projected',
+    'CREATE TRIGGER log_deleted_events AFTER DELETE ON outbox REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_events()'
 WHERE NOT EXISTS (
-    SELECT FROM pg_trigger
-    WHERE tgrelid = 'outbox'::regclass AND tgname = 'log_deleted_events' AND tgenabled IN ('O', 'A')
+    SELECT FROM pg_trigger WHERE tgrelid = 'outbox'::regclass AND tgname = 'log_deleted_events'
 )
 UNION ALL
 SELECT DISTINCT 'error', format('a trigger of %s is disabled: references are not checked, or rows not logged',

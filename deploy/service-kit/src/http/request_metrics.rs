@@ -1,6 +1,7 @@
 //! How long requests take.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::metrics::Registry;
 pub(crate) const DURATION: &str = "http_server_request_duration_seconds";
 pub(crate) const DURATION_BUCKETS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// The paths of [`probe`](crate::resource::probe)s.
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// Methods with a label of their own.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
@@ -46,6 +50,23 @@ impl PathPattern {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+/// The patterns at which requests were refused before their resource, each with its histograms: to refuse is cheap.
+#[derive(Clone, Default)]
+pub(super) struct RefusedAt(Rc<RefCell<HashMap<String, Rc<PathPattern>>>>);
+
+impl RefusedAt {
+    pub(super) fn of(&self, pattern: String) -> Rc<PathPattern> {
+        let mut patterns = self.0.borrow_mut();
+        if let Some(known) = patterns.get(&pattern) {
+            return Rc::clone(known);
+        }
+        let is_probe = PROBES.contains(&pattern.as_str());
+        let new = if is_probe { PathPattern::of_probe(&pattern) } else { PathPattern::new(&pattern) };
+        patterns.insert(pattern, Rc::clone(&new));
+        new
     }
 }
 

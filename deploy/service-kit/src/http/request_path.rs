@@ -18,7 +18,7 @@ use super::cors::{self, CorsOrigins};
 use super::exchange::{Exchange, ResponseBody};
 use super::in_flight::InFlight;
 use super::refusal::refusal;
-use super::request_metrics::{self, PathPattern, ThreadMetrics};
+use super::request_metrics::{self, RefusedAt, ThreadMetrics};
 use crate::auth::{Authenticator, guard as auth_guard};
 use crate::problem::Problem;
 use crate::request_id;
@@ -63,16 +63,17 @@ pub(super) fn request_services<F>(
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
+    let refused_at = RefusedAt::default();
     let app = App::new()
         .configure(routes)
         .default_service(web::to(no_such_resource))
-        .wrap_fn(|request, routes| {
+        .wrap_fn(move |request, routes| {
             let refused = request.extensions_mut().remove();
             match refused {
                 Some(Refused(problem)) => {
                     // No resource sees it, but it counts as a request to the one at its path.
                     if let Some(pattern) = request.match_pattern() {
-                        request_metrics::set_route(request.request(), &PathPattern::new(&pattern));
+                        request_metrics::set_route(request.request(), &refused_at.of(pattern));
                     }
                     Either::Left(ready(Ok(request.error_response(problem))))
                 }

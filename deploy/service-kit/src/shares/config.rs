@@ -1,10 +1,10 @@
 //! The `RATE_LIMIT_*` variables and `TRUSTED_PROXIES`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use serde::Deserialize;
 
 use super::client_address::TrustedProxies;
@@ -19,6 +19,8 @@ const IPV4_MAPPED_BITS: u8 = 96;
 /// Networks of proxies are not larger, and a few that are would be everybody.
 const SHORTEST_PREFIX_V4: u8 = 8;
 const SHORTEST_PREFIX_V6: u8 = 16;
+/// The private addresses of IPv6 (RFC 4193).
+const UNIQUE_LOCAL: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7));
 
 /// The shares of callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +181,7 @@ fn net(item: &str) -> Result<IpNet, ConfigError> {
         return Err(ConfigError::Invalid { variable, reason });
     };
     let shortest = if net.addr().is_ipv4() { SHORTEST_PREFIX_V4 } else { SHORTEST_PREFIX_V6 };
-    if net.prefix_len() < shortest {
+    if net.prefix_len() < shortest && !UNIQUE_LOCAL.contains(&net) {
         let reason = format!("must not be as large as {item}: clients in it could choose their address");
         return Err(ConfigError::Invalid { variable, reason });
     }
@@ -223,13 +225,21 @@ mod tests {
     fn trusted_proxies_are_addresses_and_networks() {
         let nets = read(
             "TRUSTED_PROXIES",
-            "10.0.0.0/8, 192.0.2.1,2001:db8::/32,::1,::ffff:10.0.0.0/104,::ffff:192.0.2.2",
+            "10.0.0.0/8, 192.0.2.1,2001:db8::/32,::1,::ffff:10.0.0.0/104,::ffff:192.0.2.2,fc00::/7",
         )
         .unwrap();
         let nets: Vec<_> = nets.trusted_proxies.0.iter().map(ToString::to_string).collect();
         assert_eq!(
             nets,
-            ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "::1/128", "10.0.0.0/8", "192.0.2.2/32"]
+            [
+                "10.0.0.0/8",
+                "192.0.2.1/32",
+                "2001:db8::/32",
+                "::1/128",
+                "10.0.0.0/8",
+                "192.0.2.2/32",
+                "fc00::/7"
+            ]
         );
         let large =
             ["0.0.0.0/0", "0.0.0.0/1,128.0.0.0/1", "10.0.0.0/7", "::/0", "2000::/15", "::ffff:0.0.0.0/96"];

@@ -1,7 +1,9 @@
 //! What is logged, and what happens if it cannot be.
 
 use anyhow::Result;
+use futures_util::FutureExt;
 use projector::batch::{BatchError, BatchOutcome};
+use projector::event_log::trigger_runs;
 use service_kit::telemetry::chain;
 
 use super::Reader;
@@ -84,7 +86,7 @@ const TRIGGER: [(&str, &str); 3] = [
     ("ALTER TABLE outbox DISABLE TRIGGER USER", "ALTER TABLE outbox ENABLE TRIGGER USER"),
     (
         "ALTER TABLE outbox ENABLE REPLICA TRIGGER log_deleted_events",
-        "ALTER TABLE outbox ENABLE ALWAYS TRIGGER log_deleted_events",
+        "ALTER TABLE outbox ENABLE TRIGGER log_deleted_events",
     ),
     (
         "DO $$ BEGIN EXECUTE format('ALTER ROLE orders_projector IN DATABASE %I SET session_replication_role = replica',
@@ -94,6 +96,11 @@ const TRIGGER: [(&str, &str); 3] = [
     ),
 ];
 
+/// In a new session of the projector.
+async fn runs(scene: &Scene) -> Result<bool> {
+    Ok(scene.open()?.read(|connection| trigger_runs(connection).boxed()).await?)
+}
+
 #[tokio::test]
 async fn while_the_trigger_does_not_run_nothing_is_claimed() -> Result<()> {
     let scene = Scene::create().await?;
@@ -102,10 +109,20 @@ async fn while_the_trigger_does_not_run_nothing_is_claimed() -> Result<()> {
         scene.emit([event(u128::try_from(logged)?, 1)]).await?;
         assert_eq!(scene.worker(10)?.run_once().await?, BatchOutcome::Empty, "{off}");
         assert_eq!(scene.count("outbox").await?, 1, "{off}");
+        assert!(!runs(&scene).await?, "{off}");
         scene.session.batch_execute(on).await?;
         assert_eq!(drain(&*scene.worker(10)?).await?, (1, 0), "{on}");
         assert_eq!(scene.count("event_log").await?, logged, "{on}");
+        assert!(runs(&scene).await?, "{on}");
     }
+    // It runs in each session then.
+    let [(_, _), (_, _), (replica, _)] = TRIGGER;
+    scene.session.batch_execute(replica).await?;
+    scene.session.batch_execute("ALTER TABLE outbox ENABLE ALWAYS TRIGGER log_deleted_events").await?;
+    assert!(runs(&scene).await?);
+    scene.emit([event(4, 1)]).await?;
+    assert_eq!(drain(&*scene.worker(10)?).await?, (1, 0));
+    assert_eq!(scene.count("event_log").await?, 4);
     Ok(())
 }
 
