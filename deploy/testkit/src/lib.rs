@@ -38,6 +38,7 @@ pub mod load;
 pub mod otlp;
 pub mod owned_database;
 pub mod pgbouncer;
+pub mod ports;
 pub mod postgres;
 pub mod privileges;
 pub mod process;

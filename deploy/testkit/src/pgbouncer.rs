@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid};
 
 use crate::certificates::Identity;
+use crate::ports;
 use crate::postgres::{Scratch, private_dir, server_user};
 use crate::process::{self, spawn_bound};
 use crate::wait::until_blocking;
@@ -144,7 +144,7 @@ fn socket_name(tls_port: Option<u16>) -> String {
 
 /// A free port, and the lines of the configuration for it.
 fn tls_lines(dir: &Path, identity: &Identity) -> io::Result<(u16, String)> {
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = ports::free()?;
     let (certificate, key) = (dir.join("pgbouncer.crt"), dir.join("pgbouncer.key"));
     fs::write(&certificate, &identity.certificate)?;
     fs::write(&key, &identity.key)?;

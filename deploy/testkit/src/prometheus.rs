@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::ports;
 use crate::process::{self, spawn_bound};
 use crate::wait::{self, TimedOut};
 
@@ -60,7 +60,7 @@ impl Prometheus {
             return Ok(None);
         }
         let dir = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = ports::free()?;
         let config = dir.path().join("prometheus.yml");
         fs::write(&config, configuration(targets))?;
         let log = fs::File::create(dir.path().join("log"))?;

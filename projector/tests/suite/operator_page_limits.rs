@@ -1,7 +1,7 @@
 //! What the operator's page does while the database or the log cannot be written, and while many pages are open.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use futures_util::future::try_join_all;
 use nix::sys::signal::Signal;
 use reqwest::{Client, Response};
 use serde_json::Value;
+use testkit::ports;
 use testkit::process::bind_to_this_thread;
 use testkit::services::{Service, ServiceKind};
 use testkit::wait;
@@ -78,7 +79,7 @@ async fn while_the_database_is_read_only_actions_are_refused_at_once_and_the_log
 async fn while_the_log_cannot_be_written_actions_are_refused() -> Result<()> {
     let scene = Scene::create().await?;
     prepare(&scene).await?;
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = ports::free()?;
     let full = File::options().write(true).open("/dev/full")?;
     let mut command = Command::new(PROGRAM);
     let vars = scene.vars().into_iter().filter(|(name, _)| name != "ADMIN_PORT");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use testkit::ports;
 use testkit::process::bind_to_this_thread;
 use testkit::wait;
 
@@ -40,10 +41,7 @@ pub(crate) fn find(name: &str) -> Result<Option<PathBuf>> {
 
 /// Ports that are free now.
 pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let sockets: Vec<_> =
-        (0..N).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    let ports: Vec<_> =
-        sockets.iter().map(|socket| Ok(socket.local_addr()?.port())).collect::<Result<_>>()?;
+    let ports: Vec<_> = (0..N).map(|_| ports::free()).collect::<Result<_, _>>()?;
     ports.try_into().ok().context("a port is missing")
 }
 

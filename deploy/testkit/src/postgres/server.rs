@@ -1,6 +1,5 @@
 //! Starts and stops one private server.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use super::layout::Layout;
 use super::options::{ServerOptions, Tuning};
 use super::scratch::Scratch;
 use super::{SUPERUSER, socket_url};
+use crate::ports;
 use crate::process::{self, spawn_bound};
 
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -56,8 +56,7 @@ impl PrivateServer {
     ) -> Result<Self, ServerError> {
         let (scratch, mut layout) = Layout::create(None)?;
         layout.initdb_if_new()?;
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        layout.tcp_port = Some(free.map_err(prepare("a free port"))?.port());
+        layout.tcp_port = Some(ports::free().map_err(prepare("a free port"))?);
         layout.settings = prepared(&layout)?;
         Self::run(scratch, layout, Tuning::Throwaway)
     }

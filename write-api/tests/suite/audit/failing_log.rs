@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
+use testkit::ports;
 use testkit::process::bind_to_this_thread;
 use testkit::test_database::TestDatabase;
 use testkit::wait;
@@ -54,9 +54,7 @@ async fn stored(database: &TestDatabase) -> Result<i64> {
 #[tokio::test]
 async fn while_the_disk_of_the_log_is_full_commands_are_refused() -> Result<()> {
     let database = TestDatabase::create().await?;
-    let free = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-    let [port, admin_port] = [free[0].local_addr()?.port(), free[1].local_addr()?.port()];
-    drop(free);
+    let [port, admin_port] = [ports::free()?, ports::free()?];
     let full = File::options().write(true).open("/dev/full")?;
     let _api = start_at(&database, port, admin_port, full.into())?;
     let client = reqwest::Client::new();

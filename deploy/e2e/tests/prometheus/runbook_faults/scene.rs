@@ -1,15 +1,14 @@
 //! A system with a server of its own, whose processes Prometheus scrapes, and an operator's shell.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::fault_proxy::FaultProxy;
+use testkit::ports;
 use testkit::postgres::{Binaries, PrivateServer, ServerOptions, Tuning};
 use testkit::prometheus::{MISSING, Prometheus};
 use testkit::services::{Service, ServiceBinaries, ServiceKind};
@@ -53,7 +52,7 @@ pub(super) fn socket(server: &PrivateServer) -> PathBuf {
 impl Scene {
     pub(super) async fn start() -> Result<Self> {
         let binaries = ServiceBinaries::built().await?;
-        let [write_port, read_port, projector_port] = [free_port()?, free_port()?, free_port()?];
+        let [write_port, read_port, projector_port] = [ports::free()?, ports::free()?, ports::free()?];
         // First of all: it begins to scrape after five seconds.
         let prometheus = scrape([write_port, read_port, projector_port]).await?;
         let server = PrivateServer::start(&ServerOptions { tuning: Tuning::Throwaway, data_dir: None })?;
@@ -177,13 +176,6 @@ async fn scrape(ports: [u16; 3]) -> Result<Option<Prometheus>> {
         writeln!(std::io::stderr(), "ALERTS ARE NOT TESTED, {MISSING}")?;
     }
     Ok(prometheus)
-}
-
-/// Not one that the system gives to clients, which could have it while the projector is down.
-fn free_port() -> Result<u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let mut ports = std::iter::from_fn(|| Some(20_000 + NEXT.fetch_add(1, Ordering::Relaxed))).take(10_000);
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).context("no port is free")
 }
 
 /// The URL of the database for this role.
