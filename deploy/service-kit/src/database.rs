@@ -17,6 +17,7 @@
 //! | `statement` | statements whose SQL is a file |
 //! | `session_validity` | which sessions of the process may still be used |
 //! | `session_effect` | classifies errors by what they say about their session |
+//! | `public_reason` | says in public why the database could not be used |
 //! | `check` | checks that the database is what the process needs |
 
 mod attempt;
@@ -27,6 +28,7 @@ mod connect;
 #[cfg(feature = "web")]
 mod pool_metrics;
 mod pooling;
+mod public_reason;
 mod session;
 mod settings;
 
@@ -55,6 +57,7 @@ pub use self::config::DatabaseConfig;
 pub use self::connect::ConnectError;
 use self::connect::{Connector, PooledConnection};
 use self::pooling::Pooling;
+pub use self::public_reason::public_reason;
 use self::session::Lease;
 pub use self::session::Session;
 use self::session_validity::Validity;

@@ -4,49 +4,18 @@
 //! table would make all replicas unready at once.
 
 mod condition;
+mod config;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 pub use self::condition::Condition;
 use self::condition::Conditions;
-use crate::config::{self, ConfigError, Vars, in_range};
-
-/// The `READINESS_*` variables.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub struct HealthConfig {
-    /// `READINESS_GRACE_MS`: how long a process stays ready without a success, 1 to 600 000. Default 10 000.
-    #[serde(default = "default_grace_ms")]
-    grace_ms: u64,
-}
-
-const fn default_grace_ms() -> u64 {
-    10_000
-}
-
-impl HealthConfig {
-    /// Reads and checks `READINESS_GRACE_MS`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`], which names the variable.
-    pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        let config: Self = config::read("READINESS_", vars)?;
-        in_range("READINESS_GRACE_MS", &config.grace_ms, &(1..=600_000))?;
-        Ok(config)
-    }
-
-    /// How long a process stays ready without a success.
-    #[must_use]
-    pub fn grace(&self) -> Duration {
-        Duration::from_millis(self.grace_ms)
-    }
-}
+pub use self::config::HealthConfig;
 
 /// Why the process should get no traffic. The text is public: it must not contain secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +35,14 @@ struct Record {
     epoch: Instant,
     /// Milliseconds from `epoch` to the last success, plus one; 0 before the first.
     last_success: AtomicU64,
+    last_failure: Mutex<Option<Failure>>,
     fault: Mutex<Fault>,
     conditions: Conditions,
+}
+
+struct Failure {
+    at: Instant,
+    reason: &'static str,
 }
 
 #[derive(Default)]
@@ -91,6 +66,7 @@ impl Health {
             grace,
             epoch: Instant::now(),
             last_success: AtomicU64::new(0),
+            last_failure: Mutex::default(),
             fault: Mutex::default(),
             conditions: Conditions::default(),
         };
@@ -102,6 +78,13 @@ impl Health {
         let elapsed = self.record.epoch.elapsed().as_millis();
         let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
         self.record.last_success.store(elapsed.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Records that some of its work has just failed. The reason is public; it is shown once there was no success for
+    /// the grace, unless a success came later.
+    pub fn failed(&self, reason: &'static str) {
+        let failure = Failure { at: Instant::now(), reason };
+        *self.record.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
 
     /// Records a fault. A lasting one turns readiness off at once, until [`Self::clear_fault`]; a later temporary
@@ -138,8 +121,20 @@ impl Health {
         if is_recent && !fault.is_lasting {
             return self.record.conditions.check();
         }
-        let unknown = || NotReady("The process has had no success recently.".into());
-        Err(fault.reason.clone().unwrap_or_else(unknown))
+        Err(fault.reason.clone().unwrap_or_else(|| self.no_success()))
+    }
+
+    fn no_success(&self) -> NotReady {
+        const TEXT: &str = "The process has had no success recently.";
+        let failure = self.record.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newer =
+            |failure: &&Failure| self.since_last_success().is_none_or(|since| failure.at.elapsed() < since);
+        NotReady(
+            failure
+                .as_ref()
+                .filter(is_newer)
+                .map_or(TEXT.into(), |Failure { reason, .. }| format!("{TEXT} {reason}").into()),
+        )
     }
 
     /// How long the process stays ready without a success.
@@ -203,6 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn without_a_success_it_names_the_last_failure_unless_a_success_came_later() {
+        let (health, _stop) = health(1);
+        let no_success = |failure: &str| {
+            Err(NotReady(format!("The process has had no success recently.{failure}").into()))
+        };
+        assert_eq!(health.ready(), no_success(""));
+        health.failed("PostgreSQL cannot be reached.");
+        assert_eq!(health.ready(), no_success(" PostgreSQL cannot be reached."));
+        while health.record.epoch.elapsed() < Duration::from_millis(2) {}
+        health.succeeded();
+        while health.ready().is_ok() {}
+        assert_eq!(health.ready(), no_success(""));
+    }
+
+    #[test]
     fn a_lasting_fault_turns_readiness_off_at_once_despite_successes() {
         let (health, _stop) = health(60_000);
         health.report_fault("The encoding is wrong.", true);
@@ -226,17 +236,5 @@ mod tests {
         keys.set(false);
         health.succeeded();
         assert_eq!(health.ready(), Err(NotReady("There are no keys.".into())));
-    }
-
-    #[test]
-    fn the_grace_is_checked_and_named() {
-        let grace =
-            |value: &str| HealthConfig::from_vars(&vec![("READINESS_GRACE_MS".to_owned(), value.to_owned())]);
-        assert_eq!(HealthConfig::from_vars(&Vec::new()).unwrap().grace(), Duration::from_secs(10));
-        assert_eq!(grace("250").unwrap().grace(), Duration::from_millis(250));
-        for value in ["0", "600001", "long"] {
-            let error = grace(value).unwrap_err().to_string();
-            assert!(error.contains("READINESS_GRACE_MS"), "{error}");
-        }
     }
 }

@@ -26,12 +26,8 @@ impl SkipLocked {
 
     /// A locked row was noticed.
     pub(super) fn switch_on(&self) {
-        let was_on = self.is_on();
         let until = Instant::now() + SKIP_FOR;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-        if !was_on {
-            tracing::info!("another session has locked rows of a read model; the events of these rows wait");
-        }
     }
 }
 

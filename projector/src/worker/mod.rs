@@ -12,6 +12,7 @@ mod waiting_loop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use service_kit::database::public_reason;
 use service_kit::health::Health;
 use service_kit::overload::OncePerSecond;
 use service_kit::telemetry::chain;
@@ -78,7 +79,10 @@ impl Worker {
                     busy_pause(events, is_full, took)
                 }
                 Ok(BatchOutcome::Empty) => idle_pause(last_event.elapsed()),
-                Err(_) => {
+                Err(ref error) => {
+                    if source == Source::Outbox {
+                        self.health.failed(public_reason(error));
+                    }
                     size.failed();
                     outage.next().unwrap_or_default()
                 }

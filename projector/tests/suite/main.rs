@@ -16,6 +16,7 @@ mod gauges;
 mod golden;
 mod limits;
 mod locked_rows;
+mod locked_rows_log;
 mod low_water_mark;
 mod metrics;
 mod odd_rows;

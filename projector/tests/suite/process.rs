@@ -12,6 +12,7 @@ use projector::projection::Projection;
 use projector::{Config, Projector, ProjectorError};
 use reqwest::StatusCode;
 use shared_events::OrderEvent;
+use testkit::owned_database::OwnedDatabase;
 use testkit::services::{Service, ServiceKind};
 use testkit::wait;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +80,37 @@ async fn without_a_database_it_is_alive_but_not_ready() -> Result<()> {
     let running = tokio::spawn(projector.run());
     assert_eq!(probe(address, "/livez").await?, StatusCode::OK);
     assert_eq!(probe(address, "/readyz").await?, StatusCode::SERVICE_UNAVAILABLE);
+    until_readiness_says(address, "PostgreSQL cannot be reached.").await?;
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+async fn until_readiness_says(address: std::net::SocketAddr, expected: &str) -> Result<()> {
+    wait::until("the reason", Duration::from_secs(30), async || {
+        let response = reqwest::get(format!("http://{address}/readyz")).await;
+        let text = response.map_err(|error| error.to_string())?.text().await;
+        let text = text.map_err(|error| error.to_string())?;
+        if text.contains(expected) { Ok(()) } else { Err(text) }
+    })
+    .await?;
+    Ok(())
+}
+
+/// The one connection of its role is for the checks, which succeed, and no batch gets one.
+#[tokio::test]
+async fn without_connections_for_batches_readiness_names_the_limit() -> Result<()> {
+    let owned = OwnedDatabase::create().await?;
+    migrate::up(&owned.url()).await?;
+    let config = Config::from_vars(&vars_of(&owned.server.url("orders_projector", "orders")))?;
+    owned.superuser.batch_execute("ALTER ROLE orders_projector CONNECTION LIMIT 1").await?;
+    let stop = CancellationToken::new();
+    let projector = Projector::start(&config, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+    until_readiness_says(address, "PostgreSQL has no connection left for this role").await?;
+    owned.superuser.batch_execute("ALTER ROLE orders_projector CONNECTION LIMIT -1").await?;
+    until_readiness_says(address, r#"{"status":"ready"}"#).await?;
     stop.cancel();
     running.await??;
     Ok(())

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use self::catalog::{Found, query_catalog};
 use super::attempt::Repeat;
 use super::backend::Relation;
-use super::{ConnectError, Database, DatabaseError, PoolError, session_validity};
+use super::{ConnectError, Database, DatabaseError, PoolError, public_reason, session_validity};
 use crate::health::Health;
 use crate::telemetry::chain;
 
@@ -222,7 +222,7 @@ fn record(health: &Health, checked: Result<(), CheckError>, last_error: &mut Opt
     let text = chain(&error);
     // The probe must not show messages of the database.
     let reason = match error {
-        CheckError::Database(_) => "The database cannot be used.".to_owned(),
+        CheckError::Database(error) => format!("The database cannot be used. {}", public_reason(&error)),
         other => other.to_string(),
     };
     health.report_fault(reason, lasting);

@@ -77,6 +77,7 @@ impl EventSource for OutboxSource {
             }
             log_failed_advance(self.low_water_mark.advance(database, batch.len()).await);
             if !batch.locked.is_empty() {
+                log_locked(&batch.locked);
                 self.events_were_set_aside.notify_one();
             }
         }
@@ -97,6 +98,22 @@ impl EventSource for OutboxSource {
 fn as_waiting(decoded: &DecodedEvent) -> NewWaitingEvent<'_> {
     let order = &decoded.event.order;
     NewWaitingEvent { event: &decoded.claimed, order_id: order.order_id, version: order.version }
+}
+
+/// The lock has lasted longer than a wait for it, or another one did so seconds ago.
+fn log_locked(locked: &[DecodedEvent]) {
+    static LOCKED: OncePerSecond = OncePerSecond::new();
+    let Some((first, times)) = locked.first().zip(LOCKED.count()) else { return };
+    let fields = first.fields();
+    tracing::warn!(
+        times,
+        events = locked.len(),
+        order.id = fields.order_id(),
+        order.version = fields.version(),
+        trace_id = fields.trace_id(),
+        span_id = fields.span_id(),
+        "another session has locked rows of a read model; the events of these rows wait"
+    );
 }
 
 fn log_failed_advance(advance: Result<(), DatabaseError>) {

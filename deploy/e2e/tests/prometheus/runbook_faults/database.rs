@@ -1,4 +1,5 @@
-//! Faults of the database: an old transaction, a server that is read-only, a standby in place of the primary.
+//! Faults of the database: an old transaction, a limit of connections, a server that is read-only, a standby in place
+//! of the primary.
 
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
@@ -6,7 +7,7 @@ use testkit::postgres::PrivateServer;
 
 use super::alert::Alert;
 use super::scene::{Scene, socket};
-use super::{LOOK, REMEDY, WORKED, commands, commands_with};
+use super::{LOOK, REMEDY, WORKED, commands, commands_with, section};
 
 const CONNECTIONS: &str = "OrdersDatabaseConnectionsFail";
 const READY: &str = r#"{"status":"ready"}"#;
@@ -29,6 +30,35 @@ pub(super) async fn a_long_transaction(scene: &Scene) -> Result<()> {
     };
     scene.until_shown(&commands(NAME, WORKED)?, is_small).await?;
     ensure!(session.query_one("SELECT 1", &[]).await.is_err(), "the session goes on");
+    alert.ends().await
+}
+
+/// Somebody uses the one session that the role may have, and the process has lost its own.
+pub(super) async fn too_few_connections_for_a_role(scene: &Scene) -> Result<()> {
+    const REMEDY: &str = "ALTER ROLE orders_projector CONNECTION LIMIT -1";
+    let alert = Alert::new(scene, CONNECTIONS)?;
+    alert.is_silent().await?;
+    let other = scene.connect_as("orders_write_api").await?;
+    let pid: i32 = other.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+    let session = scene.connect().await?;
+    session.batch_execute("ALTER ROLE orders_write_api CONNECTION LIMIT 1").await?;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE usename = 'orders_write_api' AND pid <> $1";
+    session.execute(end, &[&pid]).await?;
+    alert.fires().await?;
+    let is_shown = |printed: &str| {
+        let mut rows = printed.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let said = ["too many connections for role", "PostgreSQL has no connection left for this role"];
+        said.iter().all(|said| printed.contains(said))
+            && rows.any(|row| row == ["orders_write_api", "1", "1"])
+    };
+    scene.until_shown(&commands(CONNECTIONS, LOOK)?, is_shown).await?;
+    let table = section(CONNECTIONS)?;
+    ensure!(table.contains("| `too many connections for role`") && table.contains(REMEDY), "{table}");
+    let remedy = REMEDY.replace("projector", "write_api");
+    scene.run(&format!("psql \"$ADMIN_URL\" -c '{remedy}'")).await?;
+    scene.shows(&commands(CONNECTIONS, WORKED)?, &["off\n", READY]).await?;
+    ensure!(scene.place().await?.is_success(), "orders are not stored");
     alert.ends().await
 }
 

@@ -1,4 +1,4 @@
-//! Faults of the projector: a locked table, events that it does not know, and its end.
+//! Faults of the projector: a locked table, a locked row, events that it does not know, and its end.
 
 use anyhow::{Context, Result, ensure};
 
@@ -26,6 +26,34 @@ pub(super) async fn a_backlog_behind_a_locked_table(scene: &Scene) -> Result<()>
     scene.shows(&commands(NAME, LOOK)?, &[&pid, "AccessExclusiveLock", "order_summary"]).await?;
     scene.run(&commands_with(NAME, REMEDY, "12345", &pid)?).await?;
     scene.shows(&commands(NAME, WORKED)?, &[NOTHING_LEFT]).await?;
+    alert.ends().await
+}
+
+pub(super) async fn an_event_behind_a_locked_row(scene: &Scene) -> Result<()> {
+    const NAME: &str = "OrdersWaitingEvents";
+    let alert = Alert::new(scene, NAME)?;
+    alert.is_silent().await?;
+    let session = scene.connect().await?;
+    session.batch_execute("BEGIN").await?;
+    let lock = "SELECT order_id::text, pg_backend_pid() FROM order_summary LIMIT 1 FOR UPDATE";
+    let locked = session.query_one(lock, &[]).await?;
+    let (order, pid): (String, i32) = (locked.get(0), locked.get(1));
+    let pid = pid.to_string();
+    // In place of a change. An event that is applied already changes nothing.
+    let again = format!(
+        "INSERT INTO outbox (kind, payload) SELECT kind, payload FROM event_log
+         WHERE payload #>> '{{order,order_id}}' = '{order}' LIMIT 1"
+    );
+    ensure!(scene.connect().await?.execute(&again, &[]).await? == 1, "no event of {order}");
+    alert.fires().await?;
+    let is_shown = |printed: &str| {
+        let is_line =
+            |line: &str| line.contains(&order) && line.contains(&pid) && line.contains("FOR UPDATE");
+        printed.lines().any(is_line)
+    };
+    scene.until_shown(&commands(NAME, LOOK)?, is_shown).await?;
+    scene.run(&commands_with(NAME, REMEDY, "12345", &pid)?).await?;
+    scene.shows(&commands(NAME, WORKED)?, &["orders_waiting_events 0", "(0 rows)"]).await?;
     alert.ends().await
 }
 

@@ -95,6 +95,10 @@ impl Scene {
         connect(&self.server.as_ref().context("the server has crashed")?.superuser_url(DATABASE)).await
     }
 
+    pub(super) async fn connect_as(&self, role: &str) -> Result<Client> {
+        connect(&self.server.as_ref().context("the server has crashed")?.url(role, DATABASE)).await
+    }
+
     /// Stores an order, and so an event. Returns the status.
     pub(super) async fn place(&self) -> Result<StatusCode> {
         let order = json!({"customer_id": "ada", "items": [{"sku": "TEA", "quantity": 1, "price_cents": 5}]});
@@ -132,6 +136,10 @@ impl Scene {
         shell.env("ADMIN_URL", url(&self.address, "postgres"));
         shell.env("WRITE_API", self.write.admin_url()).env("READ_API", self.read.admin_url());
         shell.env("PROJECTOR", format!("http://127.0.0.1:{}", self.projector_port));
+        // Of the alerts about one process that are tested.
+        shell
+            .env("PROCESS", self.write.admin_url())
+            .env("PROCESS_URL", url(&self.address, "orders_write_api"));
         shell.envs(of_projector(self.projector_port));
         Ok(shell)
     }
