@@ -18,7 +18,8 @@ const HOLDERS: &str = "
     SELECT DISTINCT format('session %s of role %s (%s)', pid, usename, application_name) AS session,
         virtualtransaction AS transaction
     FROM pg_locks JOIN pg_stat_activity USING (pid) JOIN pg_class ON pg_class.oid = relation
-    WHERE granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relnamespace = quote_ident(current_schema())::regnamespace
+    WHERE granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND relnamespace = quote_ident(current_schema())::regnamespace
         -- The migrator itself has a second session, which locks its history.
         AND relname <> '__diesel_schema_migrations' AND pid <> pg_backend_pid()";
 

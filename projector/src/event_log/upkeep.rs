@@ -64,8 +64,8 @@ impl Upkeep {
             );
             describe_counter!(
                 "orders_event_log_upkeep_failures_total",
-                "Failures to make or drop partitions of the event log, to publish which positions are settled, or to find out \
-                 whether its trigger runs."
+                "Failures to make or drop partitions of the event log, to publish which positions are settled, or \
+                 to find out whether its trigger runs."
             );
             let trigger_runs = gauge!("orders_event_log_trigger_runs");
             trigger_runs.set(f64::NAN);
@@ -171,7 +171,8 @@ impl Upkeep {
     }
 }
 
-/// Whether the trigger runs, in this session, that logs each event that leaves the outbox. Nothing is claimed otherwise.
+/// Whether the trigger runs, in this session, that logs each event that leaves the outbox. Nothing is claimed
+/// otherwise.
 pub async fn trigger_runs(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
     RunQueryDsl::get_result(TriggerRuns {}, connection).await
 }

@@ -31,7 +31,8 @@ WHERE ctid = ANY((
                     -- No event leaves the outbox unlogged: a trigger that does not run raises no error. This is the
                     -- condition of trigger_runs.sql.
                     AND (
-                        SELECT tgenabled = 'A' OR (tgenabled = 'O' AND current_setting('session_replication_role') <> 'replica')
+                        SELECT tgenabled = 'A'
+                            OR (tgenabled = 'O' AND current_setting('session_replication_role') <> 'replica')
                         FROM pg_trigger WHERE tgrelid = to_regclass('outbox') AND tgname = 'log_deleted_events'
                     )
                 ORDER BY id
