@@ -43,13 +43,13 @@ async fn while_the_database_is_read_only_actions_are_refused_at_once_and_the_log
     let mut service =
         Service::start_with(&vars, ServiceKind::Projector, PROGRAM.as_ref(), &url, 0, dir.path())?;
     service.wait_until_ready().await?;
-    let read_only = format!(
-        "ALTER DATABASE {} SET default_transaction_read_only = on;
-         SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-         WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        scene.database.name()
-    );
+    let read_only =
+        format!("ALTER DATABASE {} SET default_transaction_read_only = on", scene.database.name());
     scene.session.batch_execute(&read_only).await?;
+    // In a transaction of its own: sessions that are opened meanwhile are read-only too.
+    let terminate = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    scene.session.batch_execute(terminate).await?;
     let pause = r#"{"action":"pause_subscription","name":"statistics"}"#;
     let expected = (503, "The database is read-only. Nothing was done.".to_owned());
     for body in [DISCARD, r#"{"action":"pause_webhook","id":1}"#, pause] {
