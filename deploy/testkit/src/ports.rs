@@ -1,4 +1,4 @@
-//! Ports for processes that are told which one to listen on, perhaps again after a restart.
+//! Ports for processes that must be told which one to listen on, such as those that restart at the same one.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -139,7 +139,7 @@ async fn fifty_open_pages_query_as_often_as_one_and_events_are_still_applied() -
     let seconds = begin.elapsed().as_secs();
     let queries = page.scene.session.query_one("SELECT nextval('state_queries')", &[]).await?;
     let queries = u64::try_from(queries.get::<_, i64>(0))?;
-    // One a second, one at the begin, and the one above.
+    // One a second, one at the start, and the one above.
     assert!(queries <= seconds + 3, "{queries} queries for 300 refreshes in {seconds} s");
     page.close().await
 }

@@ -116,25 +116,30 @@ async fn a_customer_sends_four_large_bodies_at_once_and_others_theirs() -> Resul
     Ok(())
 }
 
-#[tokio::test]
-async fn slow_small_bodies_of_one_service_leave_half_of_the_requests_in_flight_for_others() -> Result<()> {
-    let vars = [("HTTP_WORKERS", "1"), ("HTTP_MAX_IN_FLIGHT", "16"), ("WRITE_QUEUE", "16")];
-    let scene = Scene::start(&vars).await?;
+/// Of as many bodies of one service as `held` and `refused`, that many arrive slowly and the others are refused for
+/// `reason`. Meanwhile an order of another service is stored.
+async fn check_the_share_of_slow_bodies(
+    vars: &[(&str, &str)],
+    sizes: [usize; 2],
+    [held, refused]: [usize; 2],
+    reason: &str,
+) -> Result<()> {
+    let scene = Scene::start(vars).await?;
     let Scene { api, issuer, address, .. } = &scene;
     let address = *address;
-    let [slow, other] = ["slow", "other"].map(|name| issuer.token(name, &["orders:place"], None));
-    let (slow, other) = (slow?, other?);
+    let slow = issuer.token("slow", &["orders:place"], None)?;
+    let other = issuer.token("other", &["orders:place"], None)?;
     let mut bodies = JoinSet::new();
-    for _ in 0..14 {
+    for _ in 0..held + refused {
         let slow = slow.clone();
-        bodies.spawn(async move { head_after(address, "/orders", &slow, [7_900, 8_000]).await });
+        bodies.spawn(async move { head_after(address, "/orders", &slow, sizes).await });
     }
-    for _ in 0..6 {
+    for _ in 0..refused {
         let refused = bodies.join_next().await.context("no response")???;
         assert_eq!(status(&refused)?, 429, "{refused}");
         assert!(refused.contains("\r\nretry-after: "), "{refused}");
     }
-    // The other eight have not arrived yet.
+    // The others still arrive.
     let order = api.client.post(format!("{}/orders", api.url)).bearer_auth(&other).json(&large_order());
     assert_eq!(order.send().await?.status(), StatusCode::CREATED);
     while let Some(held) = bodies.join_next().await {
@@ -142,8 +147,15 @@ async fn slow_small_bodies_of_one_service_leave_half_of_the_requests_in_flight_f
         assert_eq!(status(&held)?, 408, "{held}");
     }
     let metrics = api.probe("/metrics").await?.text().await?;
-    assert!(metrics.contains("orders_rate_limited_total{reason=\"arrivals\"} 6\n"), "{metrics}");
+    let counted = format!("orders_rate_limited_total{{reason=\"{reason}\"}} {refused}\n");
+    assert!(metrics.contains(&counted), "{metrics}");
     Ok(())
+}
+
+#[tokio::test]
+async fn slow_small_bodies_of_one_service_leave_half_of_the_requests_in_flight_for_others() -> Result<()> {
+    let vars = [("HTTP_WORKERS", "1"), ("HTTP_MAX_IN_FLIGHT", "16"), ("WRITE_QUEUE", "16")];
+    check_the_share_of_slow_bodies(&vars, [7_900, 8_000], [8, 6], "arrivals").await
 }
 
 #[tokio::test]
@@ -151,29 +163,6 @@ async fn one_service_holds_half_of_the_memory_for_large_bodies_and_anothers_larg
 -> Result<()> {
     const BODY: usize = 1024 * 1024;
     // Of 16 MiB, large bodies may hold 12.25. Each of these takes 2 MiB: 3 are within a half, 6 would take all.
-    let scene = Scene::start(&[("WRITE_BUDGET_BYTES", "16777216")]).await?;
-    let Scene { api, issuer, address, .. } = &scene;
-    let address = *address;
-    let slow = issuer.token("slow", &["orders:place"], None)?;
-    let other = issuer.token("other", &["orders:place"], None)?;
-    let mut bodies = JoinSet::new();
-    for _ in 0..12 {
-        let slow = slow.clone();
-        bodies.spawn(async move { head_after(address, "/orders", &slow, [BODY - 1, BODY]).await });
-    }
-    for _ in 0..9 {
-        let refused = bodies.join_next().await.context("no response")???;
-        assert_eq!(status(&refused)?, 429, "{refused}");
-        assert!(refused.contains("\r\nretry-after: "), "{refused}");
-    }
-    // The other three still arrive.
-    let order = api.client.post(format!("{}/orders", api.url)).bearer_auth(&other).json(&large_order());
-    assert_eq!(order.send().await?.status(), StatusCode::CREATED);
-    while let Some(held) = bodies.join_next().await {
-        let held = held??;
-        assert_eq!(status(&held)?, 408, "{held}");
-    }
-    let metrics = api.probe("/metrics").await?.text().await?;
-    assert!(metrics.contains("orders_rate_limited_total{reason=\"bodies\"} 9\n"), "{metrics}");
-    Ok(())
+    let vars = [("WRITE_BUDGET_BYTES", "16777216")];
+    check_the_share_of_slow_bodies(&vars, [BODY - 1, BODY], [3, 9], "bodies").await
 }

@@ -11,7 +11,7 @@ use super::{ConnectError, PoolError};
 #[must_use]
 pub fn public_reason(error: &(dyn Error + 'static)) -> &'static str {
     let mut causes = std::iter::successors(Some(error), |error| <dyn Error>::source(*error));
-    causes.find_map(known_cause).unwrap_or("It refused a statement; the log says which.")
+    causes.find_map(known_cause).unwrap_or("PostgreSQL refused a statement; the log says which.")
 }
 
 fn known_cause(cause: &(dyn Error + 'static)) -> Option<&'static str> {
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(of(PoolError::Timeout(TimeoutType::Wait)), "All connections of the pool are busy.");
         assert_eq!(of(PoolError::Backend(ConnectError::ReadOnly)), "PostgreSQL is read-only.");
         let statement = DatabaseError::Statement(diesel::result::Error::NotFound);
-        assert_eq!(public_reason(&statement), "It refused a statement; the log says which.");
+        assert_eq!(public_reason(&statement), "PostgreSQL refused a statement; the log says which.");
     }
 
     #[test]
