@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::order_state::rfc3339;
 use crate::{OrderChange, OrderEvent, OrderFacts, OrderItem, OrderState, SCHEMA_VERSION};
 
 /// An encoded event: its two columns in the outbox.
@@ -62,6 +63,8 @@ pub enum DecodeReason {
 pub(crate) struct Payload<'a> {
     event_id: Uuid,
     schema_version: u64,
+    #[serde(serialize_with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "DateTime<Utc>"))]
     occurred_at: DateTime<Utc>,
     order: Cow<'a, OrderState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

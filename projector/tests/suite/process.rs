@@ -97,7 +97,7 @@ async fn until_readiness_says(address: std::net::SocketAddr, expected: &str) -> 
     Ok(())
 }
 
-/// The one connection of its role is for the checks, which succeed, and no batch gets one.
+/// The role may have one connection. Whichever part of the process needs another is refused.
 #[tokio::test]
 async fn without_connections_for_batches_readiness_names_the_limit() -> Result<()> {
     let owned = OwnedDatabase::create().await?;
@@ -110,6 +110,33 @@ async fn without_connections_for_batches_readiness_names_the_limit() -> Result<(
     let running = tokio::spawn(projector.run());
     until_readiness_says(address, "PostgreSQL has no connection left for this role").await?;
     owned.superuser.batch_execute("ALTER ROLE orders_projector CONNECTION LIMIT -1").await?;
+    until_readiness_says(address, r#"{"status":"ready"}"#).await?;
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+/// The checks succeed, and PostgreSQL refuses each claim.
+#[tokio::test]
+async fn while_only_batches_fail_readiness_says_why() -> Result<()> {
+    let scene = Scene::create().await?;
+    scene
+        .session
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+             CREATE TRIGGER refuse BEFORE DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await?;
+    scene.emit([event(1, 1)]).await?;
+    let stop = CancellationToken::new();
+    let projector =
+        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
+    let address = projector.address();
+    let running = tokio::spawn(projector.run());
+    let reason =
+        "The process has had no success recently. PostgreSQL refused a statement; the log says which.";
+    until_readiness_says(address, reason).await?;
+    scene.session.batch_execute("DROP TRIGGER refuse ON outbox").await?;
     until_readiness_says(address, r#"{"status":"ready"}"#).await?;
     stop.cancel();
     running.await??;
