@@ -1,5 +1,7 @@
 //! read-api behind `PgBouncer`, in each of its modes.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use futures_util::FutureExt;
 use read_api::adapter::postgres::BY_KEY_ONLY;
@@ -9,6 +11,7 @@ use testkit::pgbouncer::{PgBouncer, PoolMode};
 use testkit::postgres::{PrivateServer, ServerOptions, Tuning};
 use testkit::readiness::until_not_ready_because;
 use testkit::test_database::TestDatabase;
+use testkit::wait;
 
 use crate::failover::alternate;
 use crate::support::Replica;
@@ -78,5 +81,34 @@ async fn a_pooler_in_transaction_mode_is_recognized_behind_a_balancer_that_alter
         let error = outcome.err().map(|error| service_kit::telemetry::chain(&error)).unwrap_or_default();
         assert!(error.contains("use session mode"), "{mode}: {error:?}");
     }
+    Ok(())
+}
+
+/// The second connection of a trial is refused, and the first keeps its session: only the values in force show that the
+/// pooler resets it.
+#[tokio::test]
+async fn a_pooler_that_resets_the_session_of_its_only_client_is_refused_by_the_setting_that_it_lost()
+-> Result<()> {
+    let options = ServerOptions { tuning: Tuning::Throwaway, data_dir: None };
+    let server = PrivateServer::start(&options)?;
+    let lines = "pool_mode = transaction\nignore_startup_parameters = options\nmax_client_conn = 1\n\
+                 server_reset_query_always = 1";
+    let Some(pooler) = PgBouncer::start(server.socket_dir(), &["postgres"], lines)? else { return Ok(()) };
+    let vars = vec![("DATABASE_URL".to_owned(), pooler.url("postgres", "postgres"))];
+    let opened = DatabaseConfig::from_vars(&vars)?.open("test")?;
+    let query = "SELECT current_setting('statement_timeout') AS value";
+    wait::until("the lost setting to be named", Duration::from_secs(30), async || {
+        let outcome: Result<Setting, _> = opened
+            .run(move |connection| {
+                diesel_async::RunQueryDsl::get_result(diesel::sql_query(query), connection).boxed()
+            })
+            .await;
+        let error = outcome.map_err(|error| service_kit::telemetry::chain(&error));
+        match error {
+            Err(error) if error.contains("the session has lost the setting statement_timeout") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
     Ok(())
 }
