@@ -3,6 +3,7 @@
 
 mod arguments;
 mod audit;
+mod command_output;
 mod convergence;
 mod crash;
 mod cycle;
