@@ -63,7 +63,7 @@ async fn a_receiver_verifies_with_the_secret_that_was_given() -> Result<()> {
     assert_eq!(added, "1 added, with the secret that was given\n");
     verify(&scene, &receiver, &[FIRST], &[SECOND]).await?;
 
-    let file = write(folder.path(), SECOND, 0o600)?;
+    let file = write(folder.path(), format!("{SECOND}\r\n"), 0o600)?;
     let rotate = ["rotate-secret", "1", "--secret-file", "-"];
     let rotated = stdout(&scene, &rotate, Some(file.as_ref())).await?;
     let expected = "the secret of 1 is now the one that was given; the previous one signs too for 24 hours\n";
@@ -111,6 +111,11 @@ async fn a_file_or_a_text_that_is_no_secret_is_refused_without_repeating_it() ->
             );
         }
     }
+    let missing = folder.path().join("missing");
+    let add =
+        ["add", "--url", "https://hooks.example/", "--secret-file", missing.to_str().context("a path")?];
+    let error = String::from_utf8(run(&scene, &add, None).await?.stderr)?;
+    assert!(error.contains("--secret-file names a file that cannot be read: No such file"), "{error}");
     assert_eq!(count(&scene, "webhook_endpoints").await?, 0);
     Ok(())
 }
