@@ -141,6 +141,15 @@ const SERVER_MIGRATIONS_AND_EVENT_LOG: &[Case] = &[
         "a trigger of deliveries is disabled",
         "ALTER TABLE deliveries ENABLE TRIGGER ALL",
     ),
+    (
+        "DROP TRIGGER log_deleted_events ON outbox",
+        "CREATE TRIGGER log_deleted_events AFTER DELETE ON outbox REFERENCING OLD TABLE AS deleted
+         FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_events()",
+        "event_log",
+        Level::Error,
+        "the trigger log_deleted_events of the outbox is missing",
+        "CREATE TRIGGER log_deleted_events AFTER DELETE ON outbox REFERENCING OLD TABLE AS deleted",
+    ),
 ];
 
 #[tokio::test]
