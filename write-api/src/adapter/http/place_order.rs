@@ -1,5 +1,7 @@
 //! `POST /orders`.
 
+use std::fmt;
+
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
@@ -234,10 +236,10 @@ fn random() -> u64 {
 
 impl ItemRequest {
     fn into_line(self, index: usize, faults: &mut Faults) -> Option<OrderLine> {
-        let pointer = |field: &str| format!("/items/{index}{field}");
-        let sku = faults.check(&pointer("/sku"), Sku::new(self.sku));
-        let quantity = faults.check(&pointer("/quantity"), Quantity::new(self.quantity.0));
-        let price = faults.check(&pointer("/price_cents"), Cents::new(self.price_cents.0));
-        faults.check(&pointer(""), OrderLine::new(sku?, quantity?, price?))
+        let pointer = |field: &'static str| fmt::from_fn(move |text| write!(text, "/items/{index}{field}"));
+        let sku = faults.check(pointer("/sku"), Sku::new(self.sku));
+        let quantity = faults.check(pointer("/quantity"), Quantity::new(self.quantity.0));
+        let price = faults.check(pointer("/price_cents"), Cents::new(self.price_cents.0));
+        faults.check(pointer(""), OrderLine::new(sku?, quantity?, price?))
     }
 }

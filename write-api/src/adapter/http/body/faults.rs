@@ -16,13 +16,13 @@ impl Faults {
         }
     }
 
-    /// The value, or `None` and a fault at this JSON pointer.
+    /// The value, or `None` and a fault at this JSON pointer, which is formatted only then.
     pub(in super::super) fn check<T, E: Display>(
         &mut self,
-        pointer: &str,
+        pointer: impl Display,
         result: Result<T, E>,
     ) -> Option<T> {
-        result.map_err(|error| self.push(FieldError::at(pointer, error.to_string()))).ok()
+        result.map_err(|error| self.push(FieldError::at(pointer.to_string(), error.to_string()))).ok()
     }
 
     /// The same for an optional value.
