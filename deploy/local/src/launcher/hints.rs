@@ -85,6 +85,7 @@ Run commands of the projector, in another terminal:
   {export}
   export WEBHOOK_ALLOW_PRIVATE=true
   cargo run -p projector -- webhooks list
+Or open {projector_admin}/ in a browser.
 Open the database and follow the logs, which are removed at the end:
   {psql}
   tail -f {logs}/*.log
