@@ -12,8 +12,7 @@ const WITHOUT_EFFECT: [(&str, &str); 2] =
     [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")];
 
 #[tokio::test]
-async fn the_log_of_a_command_is_on_standard_error_and_nothing_but_its_result_on_standard_output()
--> Result<()> {
+async fn the_log_of_a_command_is_on_standard_error_and_only_its_result_on_standard_output() -> Result<()> {
     let scene = Scene::create().await?;
     for arguments in [["log", "show"], ["parked", "list"], ["subscriptions", "list"], ["webhooks", "list"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_projector"));

@@ -87,8 +87,7 @@ async fn a_pooler_in_transaction_mode_is_recognized_behind_a_balancer_that_alter
 /// The second connection of a trial is refused, and the first keeps its session: only the values in force show that the
 /// pooler resets it.
 #[tokio::test]
-async fn a_pooler_that_resets_the_session_of_its_only_client_is_refused_by_the_setting_that_it_lost()
--> Result<()> {
+async fn a_pooler_that_resets_the_session_of_its_only_client_is_refused_by_the_lost_setting() -> Result<()> {
     let options = ServerOptions { tuning: Tuning::Throwaway, data_dir: None };
     let server = PrivateServer::start(&options)?;
     let lines = "pool_mode = transaction\nignore_startup_parameters = options\nmax_client_conn = 1\n\
