@@ -33,8 +33,8 @@ pub struct OrderState {
     pub placed_at: DateTime<Utc>,
 }
 
-/// The same text as chrono's `Serialize`, but formatted at once: chrono writes it in many small pieces, which took 4 % of
-/// what an order costs write-api.
+/// The same text as chrono's `Serialize`, but formatted at once: chrono writes it in many small pieces, which took 4 %
+/// of what an order costs write-api.
 pub(crate) fn rfc3339<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
