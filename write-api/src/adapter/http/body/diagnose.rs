@@ -66,7 +66,7 @@ impl<'a> ObjectReader<'a> {
     {
         let Some(value) = self.fields.get(name) else { return };
         match T::deserialize(value) {
-            Ok(value) => drop(faults.check(&self.pointer_to(name), check(value))),
+            Ok(value) => drop(faults.check(self.pointer_to(name), check(value))),
             Err(error) => faults.add(&self.pointer_to(name), &without_value(&error.to_string())),
         }
     }
