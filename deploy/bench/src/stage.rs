@@ -110,7 +110,7 @@ impl Stage {
         }
         let others = pairs.iter().filter(|(name, _)| !is_of_tls(name));
         url.query_pairs_mut().clear().extend_pairs(others).append_pair("sslmode", "disable");
-        // To PostgreSQL, unlike to forms, a `+` is no space: `options` would be wrong.
+        // The form encoding writes a space as `+`, which PostgreSQL does not decode: `options` would be wrong.
         let query = url.query().unwrap_or_default().replace('+', "%20");
         url.set_query(Some(&query));
         Ok(Some(url.into()))
