@@ -1,5 +1,6 @@
 //! The whole process: probes, stopping, and a worker that panics.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use futures_util::future::BoxFuture;
 use projector::projection::Projection;
 use projector::{Config, Projector, ProjectorError};
 use reqwest::StatusCode;
+use service_kit::config::Vars;
 use shared_events::OrderEvent;
 use testkit::owned_database::OwnedDatabase;
 use testkit::services::{Service, ServiceKind};
@@ -39,7 +41,29 @@ impl Projection for Panics {
     }
 }
 
-async fn probe(address: std::net::SocketAddr, path: &str) -> Result<StatusCode> {
+/// A projector in this process, which [`Self::stop`] ends.
+struct Running {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), ProjectorError>>,
+}
+
+impl Running {
+    fn start(vars: &Vars) -> Result<Self> {
+        let stop = CancellationToken::new();
+        let config = Config::from_vars(vars)?;
+        let projector = Projector::start(&config, projector::projections(), stop.clone())?;
+        Ok(Self { address: projector.address(), stop, task: tokio::spawn(projector.run()) })
+    }
+
+    /// Waits until it has ended without an error.
+    async fn stop(self) -> Result<()> {
+        self.stop.cancel();
+        Ok(self.task.await??)
+    }
+}
+
+async fn probe(address: SocketAddr, path: &str) -> Result<StatusCode> {
     Ok(reqwest::get(format!("http://{address}{path}")).await?.status())
 }
 
@@ -47,11 +71,8 @@ async fn probe(address: std::net::SocketAddr, path: &str) -> Result<StatusCode> 
 async fn it_is_ready_once_a_batch_has_completed_and_stops_after_the_signal() -> Result<()> {
     let scene = Scene::create().await?;
     scene.emit([event(1, 1)]).await?;
-    let stop = CancellationToken::new();
-    let projector =
-        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
-    let address = projector.address();
-    let running = tokio::spawn(projector.run());
+    let running = Running::start(&scene.vars())?;
+    let address = running.address;
 
     wait::until("readiness", Duration::from_secs(30), || async {
         let status = probe(address, "/readyz").await;
@@ -66,27 +87,20 @@ async fn it_is_ready_once_a_batch_has_completed_and_stops_after_the_signal() -> 
         if matches!(count, Ok(2)) { Ok(()) } else { Err(count) }
     })
     .await?;
-    stop.cancel();
-    running.await??;
-    Ok(())
+    running.stop().await
 }
 
 #[tokio::test]
 async fn without_a_database_it_is_alive_but_not_ready() -> Result<()> {
-    let config = Config::from_vars(&vars_of("postgres://orders_projector@%2Fno%2Fsuch%2Fplace/orders"))?;
-    let stop = CancellationToken::new();
-    let projector = Projector::start(&config, projector::projections(), stop.clone())?;
-    let address = projector.address();
-    let running = tokio::spawn(projector.run());
+    let running = Running::start(&vars_of("postgres://orders_projector@%2Fno%2Fsuch%2Fplace/orders"))?;
+    let address = running.address;
     assert_eq!(probe(address, "/livez").await?, StatusCode::OK);
     assert_eq!(probe(address, "/readyz").await?, StatusCode::SERVICE_UNAVAILABLE);
     until_readiness_says(address, "PostgreSQL cannot be reached.").await?;
-    stop.cancel();
-    running.await??;
-    Ok(())
+    running.stop().await
 }
 
-async fn until_readiness_says(address: std::net::SocketAddr, expected: &str) -> Result<()> {
+async fn until_readiness_says(address: SocketAddr, expected: &str) -> Result<()> {
     wait::until("the reason", Duration::from_secs(30), async || {
         let response = reqwest::get(format!("http://{address}/readyz")).await;
         let text = response.map_err(|error| error.to_string())?.text().await;
@@ -102,18 +116,14 @@ async fn until_readiness_says(address: std::net::SocketAddr, expected: &str) -> 
 async fn without_connections_for_batches_readiness_names_the_limit() -> Result<()> {
     let owned = OwnedDatabase::create().await?;
     migrate::up(&owned.url()).await?;
-    let config = Config::from_vars(&vars_of(&owned.server.url("orders_projector", "orders")))?;
+    let vars = vars_of(&owned.server.url("orders_projector", "orders"));
     owned.superuser.batch_execute("ALTER ROLE orders_projector CONNECTION LIMIT 1").await?;
-    let stop = CancellationToken::new();
-    let projector = Projector::start(&config, projector::projections(), stop.clone())?;
-    let address = projector.address();
-    let running = tokio::spawn(projector.run());
+    let running = Running::start(&vars)?;
+    let address = running.address;
     until_readiness_says(address, "PostgreSQL has no connection left for this role").await?;
     owned.superuser.batch_execute("ALTER ROLE orders_projector CONNECTION LIMIT -1").await?;
     until_readiness_says(address, r#"{"status":"ready"}"#).await?;
-    stop.cancel();
-    running.await??;
-    Ok(())
+    running.stop().await
 }
 
 /// The checks succeed, and PostgreSQL refuses each claim.
@@ -128,19 +138,14 @@ async fn while_only_batches_fail_readiness_says_why() -> Result<()> {
         )
         .await?;
     scene.emit([event(1, 1)]).await?;
-    let stop = CancellationToken::new();
-    let projector =
-        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
-    let address = projector.address();
-    let running = tokio::spawn(projector.run());
+    let running = Running::start(&scene.vars())?;
+    let address = running.address;
     let reason =
         "The process has had no success recently. PostgreSQL refused a statement; the log says which.";
     until_readiness_says(address, reason).await?;
     scene.session.batch_execute("DROP TRIGGER refuse ON outbox").await?;
     until_readiness_says(address, r#"{"status":"ready"}"#).await?;
-    stop.cancel();
-    running.await??;
-    Ok(())
+    running.stop().await
 }
 
 #[tokio::test]
