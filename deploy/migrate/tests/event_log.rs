@@ -139,6 +139,21 @@ async fn move_to_schema(owned: &OwnedDatabase, schema: &str) -> Result<String> {
     Ok(format!("{}%20-c%20search_path%3D{}", owned.url(), path.concat()))
 }
 
+/// The owner's URL, for another role.
+fn url_for(role: &str, url: &str) -> String {
+    url.replace("orders_migrate", role).replace("-c%20role%3Dorders_owner%20", "")
+}
+
+/// It sees an event of its schema.
+async fn check_scaler(owner: &Client, scaler: &Client) -> Result<()> {
+    owner
+        .batch_execute("INSERT INTO outbox (kind, payload, created_at) VALUES ('k', '{}', '2020-01-01')")
+        .await?;
+    let age: f64 = scaler.query_one("SELECT oldest_event_seconds()", &[]).await?.get(0);
+    ensure!(age > 86_400.0, "{age}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_event_log_works_in_another_schema() -> Result<()> {
     for schema in ["orders", "Or'd%I\"ers"] {
@@ -148,8 +163,7 @@ async fn the_event_log_works_in_another_schema() -> Result<()> {
         let session = connect(&url).await?;
         session.batch_execute(DROP_ALL).await?;
 
-        let url_of_projector = url.replace("orders_migrate", "orders_projector");
-        let projector = connect(&url_of_projector.replace("-c%20role%3Dorders_owner%20", "")).await?;
+        let projector = connect(&url_for("orders_projector", &url)).await?;
         let upkeep = "SELECT create_event_log_partitions(), drop_expired_event_log_partition()";
         let done = projector.query_one(upkeep, &[]).await?;
         assert_eq!((done.get::<_, i32>(0), done.get::<_, i32>(1)), (9, 0), "{schema}");
@@ -167,6 +181,7 @@ async fn the_event_log_works_in_another_schema() -> Result<()> {
         let logged = projector.query("SELECT position FROM event_log ORDER BY position", &[]).await?;
         let logged: Vec<i64> = logged.iter().map(|row| row.get(0)).collect();
         assert_eq!(logged, [1, 2], "{schema}");
+        check_scaler(&session, &connect(&url_for("orders_scaler", &url)).await?).await.context(schema)?;
         let report = migrate::doctor(&url).await?;
         ensure!(!report.has_errors(), "{schema}: {report}");
         // The way back, and up again.

@@ -8,7 +8,7 @@ use testkit::wait;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel};
 
-const ROLES: [&str; 3] = ["orders_write_api", "orders_projector", "orders_read_api"];
+const ROLES: [&str; 4] = ["orders_write_api", "orders_projector", "orders_read_api", "orders_scaler"];
 
 async fn is_allowed(session: &Client, statement: &str) -> Result<bool> {
     match session.batch_execute(&format!("BEGIN READ WRITE; {statement}; ROLLBACK")).await {
@@ -88,6 +88,8 @@ async fn only_the_projector_sees_outbox_ids_and_transactions_and_the_servers_his
         ] {
             assert_eq!(is_allowed(&session, statement).await?, is_projector, "{role}: {statement}");
         }
+        let is_scaler = role == "orders_scaler";
+        assert_eq!(is_allowed(&session, "SELECT oldest_event_seconds()").await?, is_scaler, "{role}");
         for statement in [
             "SELECT nextval('outbox_id_seq')",
             "SELECT setval('outbox_id_seq', 1)",

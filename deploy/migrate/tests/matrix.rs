@@ -7,7 +7,7 @@ use testkit::privileges;
 use tokio_postgres::error::SqlState;
 
 const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
-const ROLES: [&str; 3] = ["orders_write_api", "orders_projector", "orders_read_api"];
+const ROLES: [&str; 4] = ["orders_write_api", "orders_projector", "orders_read_api", "orders_scaler"];
 const SCHEMA: &str = "public";
 
 /// A role of the server that has nothing to do with the orders.

@@ -44,6 +44,8 @@ async fn attributes_stop_the_migrator() -> Result<()> {
         ("orders_write_api_b", "REPLICATION"),
         ("orders_projection", "CREATEDB"),
         ("orders_read", "LOGIN"),
+        ("orders_scaling", "LOGIN"),
+        ("orders_scaler_b", "BYPASSRLS"),
     ] {
         let (give, take) =
             (format!("ALTER ROLE {role} {attribute}"), format!("ALTER ROLE {role} NO{attribute}"));
@@ -81,6 +83,12 @@ async fn memberships_stop_the_migrator() -> Result<()> {
             "GRANT orders_projection TO orders_read_api",
             "role orders_read_api can do what orders_projection can do",
             "REVOKE orders_projection FROM orders_read_api",
+            "",
+        ],
+        [
+            "GRANT orders_read TO orders_scaler",
+            "role orders_scaler can do what orders_read can do",
+            "REVOKE orders_read FROM orders_scaler",
             "",
         ],
         [

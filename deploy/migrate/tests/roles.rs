@@ -96,11 +96,11 @@ async fn each_login_has_its_settings_and_what_an_operator_has_changed_stays() ->
     owned.superuser.batch_execute("ALTER ROLE orders_projector SET statement_timeout = '7s'").await?;
     revert_to_before(&owned, PUBLIC).await?;
     migrate::up(&owned.url()).await?;
-    for role in ["orders_write_api", "orders_projector", "orders_read_api"] {
+    for role in ["orders_write_api", "orders_projector", "orders_read_api", "orders_scaler"] {
         for role in [role.to_owned(), format!("{role}_b")] {
             let session = owned.connect_as(&role).await?;
             let statement = if role == "orders_projector" { "7s" } else { "1min" };
-            let read_only = if role.contains("read") { "on" } else { "off" };
+            let read_only = if role.contains("read") || role.contains("scaler") { "on" } else { "off" };
             for (setting, expected) in [
                 ("statement_timeout", statement),
                 ("lock_timeout", "10s"),

@@ -13,7 +13,7 @@ const TEMPLATE: &str = "orders_template";
 
 /// The roles that the migrations allow to connect. CREATE DATABASE does not copy the template's privileges.
 const LOGINS: &str = "orders_write_api, orders_write_api_b, orders_projector, orders_projector_b, orders_read_api, \
-                      orders_read_api_b";
+                      orders_read_api_b, orders_scaler, orders_scaler_b";
 
 /// The database of one test, with the schema of this build. Dropping this value drops it.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 -- What the roles may use outside the current schema, and what was added to its tables.
 WITH ours AS (
     SELECT oid, rolname FROM pg_roles WHERE rolname IN (
-        'orders_write', 'orders_projection', 'orders_read', 'orders_write_api', 'orders_write_api_b',
-        'orders_projector', 'orders_projector_b', 'orders_read_api', 'orders_read_api_b'
+        'orders_write', 'orders_projection', 'orders_read', 'orders_scaling', 'orders_write_api', 'orders_write_api_b',
+        'orders_projector', 'orders_projector_b', 'orders_read_api', 'orders_read_api_b', 'orders_scaler',
+        'orders_scaler_b'
     )
     UNION ALL SELECT 0, 'PUBLIC'
 ),

@@ -34,8 +34,9 @@ actual AS (
     LEFT JOIN pg_roles ON pg_roles.oid = grantee
     WHERE grantee <> owner AND (
         grantee = 0 OR rolname IN (
-            'orders_write', 'orders_projection', 'orders_read', 'orders_write_api', 'orders_write_api_b',
-            'orders_projector', 'orders_projector_b', 'orders_read_api', 'orders_read_api_b'
+            'orders_write', 'orders_projection', 'orders_read', 'orders_scaling', 'orders_write_api',
+            'orders_write_api_b', 'orders_projector', 'orders_projector_b', 'orders_read_api', 'orders_read_api_b',
+            'orders_scaler', 'orders_scaler_b'
         )
     )
 ),
@@ -46,7 +47,7 @@ elsewhere AS (
     JOIN pg_roles ON pg_roles.oid = grantee
     JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE nspname <> current_schema() AND nspname !~ '^pg_'
-        AND rolname ~ '^orders_(write_api|projector|read_api)(_b)?$'
+        AND rolname ~ '^orders_(write_api|projector|read_api|scaler)(_b)?$'
 )
 SELECT 'error' AS level, 'missing: ' || line AS finding, 'GRANT ' || line AS remedy
 FROM expected WHERE line NOT IN (SELECT line FROM actual)
@@ -63,8 +64,8 @@ SELECT 'error', format('role %s can use %s, which only the projector may', rolna
 FROM object
 CROSS JOIN LATERAL aclexplode(acl)
 JOIN pg_roles ON pg_roles.oid = grantee
-WHERE name = 'webhook_secrets' AND grantee <> owner AND rolname !~ '^orders_(write|projection|read)$'
-    AND rolname !~ '^orders_(write_api|projector|read_api)(_b)?$'
+WHERE name = 'webhook_secrets' AND grantee <> owner AND rolname !~ '^orders_(write|projection|read|scaling)$'
+    AND rolname !~ '^orders_(write_api|projector|read_api|scaler)(_b)?$'
 UNION ALL
 SELECT 'error', format('row security is enabled for %s, which hides its rows from the processes', oid::regclass),
     format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', oid::regclass)
@@ -81,9 +82,12 @@ FROM pg_default_acl
 CROSS JOIN LATERAL aclexplode(defaclacl)
 LEFT JOIN pg_roles ON pg_roles.oid = grantee
 WHERE defaclobjtype = 'r' AND defaclnamespace IN (0, quote_ident(current_schema())::regnamespace)
-    AND (grantee = 0 OR rolname ~ '^orders_(write(_api|_api_b)?|projection|projector(_b)?|read(_api|_api_b)?)$')
+    AND (
+        grantee = 0
+        OR rolname ~ '^orders_(write(_api|_api_b)?|projection|projector(_b)?|read(_api|_api_b)?|scaling|scaler(_b)?)$'
+    )
 UNION ALL
 SELECT 'warning', format('role %s has privileges of its own on %s, which its second role does not have', rolname, name),
-    'Grant them to its group: orders_write, orders_projection or orders_read.'
+    'Grant them to its group: orders_write, orders_projection, orders_read or orders_scaling.'
 FROM elsewhere
 ORDER BY 1, 2

@@ -3,7 +3,8 @@ WITH known AS (
     SELECT * FROM (VALUES
         ('orders_write', 'orders_write_api'), ('orders_write', 'orders_write_api_b'),
         ('orders_projection', 'orders_projector'), ('orders_projection', 'orders_projector_b'),
-        ('orders_read', 'orders_read_api'), ('orders_read', 'orders_read_api_b')
+        ('orders_read', 'orders_read_api'), ('orders_read', 'orders_read_api_b'),
+        ('orders_scaling', 'orders_scaler'), ('orders_scaling', 'orders_scaler_b')
     ) AS known (group_role, login)
 ),
 present AS (

@@ -2,7 +2,7 @@
 WITH known AS (
     SELECT * FROM (VALUES
         ('orders_write_api'), ('orders_write_api_b'), ('orders_projector'), ('orders_projector_b'), ('orders_read_api'),
-        ('orders_read_api_b')
+        ('orders_read_api_b'), ('orders_scaler'), ('orders_scaler_b')
     ) AS known (login)
 ),
 needed AS (
@@ -11,7 +11,7 @@ needed AS (
         ('statement_timeout', '60s'), ('lock_timeout', '10s'), ('idle_in_transaction_session_timeout', '60s')
     ) AS limits (name, value)
     UNION ALL
-    SELECT login, 'default_transaction_read_only', 'on' FROM known WHERE login ~ '^orders_read_api'
+    SELECT login, 'default_transaction_read_only', 'on' FROM known WHERE login ~ '^orders_(read_api|scaler)'
 ),
 -- PostgreSQL takes those of the role in this database first.
 found AS (
@@ -64,7 +64,8 @@ JOIN (VALUES
     ('log_transaction_sample_rate', '[1-9]', 'warning', 'the server logs what its statements contain'),
     ('pgaudit.log_parameter', '^(on|true|yes|1)$', 'warning', 'the server logs what its statements contain')
 ) AS harmful (name, pattern, level, effect) USING (name)
-WHERE role <> '' AND value ~ pattern AND NOT (name = 'default_transaction_read_only' AND role ~ '^orders_read_api')
+WHERE role <> '' AND value ~ pattern
+    AND NOT (name = 'default_transaction_read_only' AND role ~ '^orders_(read_api|scaler)')
     -- Otherwise they log statements without their values.
     AND (
         name !~ '^log_(min_duration|transaction)' OR current_setting('log_parameter_max_length') <> '0'

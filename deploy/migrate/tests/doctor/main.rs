@@ -6,6 +6,7 @@ mod elsewhere;
 mod grants_and_settings;
 mod loopholes;
 mod rights_and_roles;
+mod scaler;
 mod server;
 
 use std::process::Command;
