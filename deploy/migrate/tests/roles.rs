@@ -11,6 +11,7 @@ use testkit::privileges;
 
 const GROUPS: &str = "2026-11-27-000100_grant_to_group_roles";
 const PUBLIC: &str = "2026-11-27-000200_revoke_from_public";
+const SCALING: &str = "2026-11-28-000100_let_a_scaler_see_the_oldest_event";
 
 /// What the error of a migration says.
 async fn refused(owned: &OwnedDatabase, migration: &str) -> Result<String> {
@@ -86,6 +87,32 @@ async fn roles_of_another_creator_and_roles_that_do_not_inherit_are_reported() -
     owned.superuser.batch_execute("ALTER ROLE orders_read_api NOINHERIT").await?;
     let said = refused(&owned, GROUPS).await?;
     assert!(said.contains("ALTER ROLE orders_read_api INHERIT"), "{said}");
+    Ok(())
+}
+
+/// What an operator has set stays.
+#[tokio::test]
+async fn a_scaler_that_is_there_before_is_used_as_it_is_or_reported() -> Result<()> {
+    let owned = OwnedDatabase::create().await?;
+    let before = "CREATE ROLE orders_scaler LOGIN NOINHERIT CONNECTION LIMIT 7;
+                  ALTER ROLE orders_scaler SET lock_timeout = '1s'";
+    owned.superuser.batch_execute(before).await?;
+    // Since version 16, CREATEROLE is about the roles that one has created.
+    if version(&owned).await? >= 160_000 {
+        let said = refused(&owned, SCALING).await?;
+        let remedy = "GRANT orders_scaling, orders_scaler TO orders_owner WITH ADMIN OPTION";
+        assert!(said.contains(remedy), "{said}");
+        owned.superuser.batch_execute("GRANT orders_scaler TO orders_owner WITH ADMIN OPTION").await?;
+    }
+    let said = refused(&owned, SCALING).await?;
+    assert!(said.contains("ALTER ROLE orders_scaler INHERIT"), "{said}");
+    owned.superuser.batch_execute("ALTER ROLE orders_scaler INHERIT").await?;
+    migrate::up(&owned.url()).await?;
+    let session = owned.connect_as("orders_scaler").await?;
+    session.batch_execute("SELECT oldest_event_seconds()").await?;
+    assert_eq!(text(&session, "SHOW lock_timeout").await?, "1s");
+    let limit = "SELECT rolconnlimit::text FROM pg_roles WHERE rolname = 'orders_scaler'";
+    assert_eq!(text(&session, limit).await?, "7");
     Ok(())
 }
 
