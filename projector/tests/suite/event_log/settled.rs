@@ -1,11 +1,16 @@
 //! The position below which no event will be logged: published only where it is true, and cheap to read.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use projector::event_log::settled;
 use projector::outbox::low_water_mark::queries::{self, ServerRun};
+use projector::{Config, Projector};
+use testkit::wait;
 use tokio_postgres::{Client, IsolationLevel};
+use tokio_util::sync::CancellationToken;
 
-use crate::support::Scene;
+use crate::support::{Scene, event};
 
 async fn published(session: &Client) -> Result<Vec<i64>> {
     let rows = session.query("SELECT below FROM event_log_settled ORDER BY below", &[]).await?;
@@ -60,4 +65,29 @@ async fn under_an_old_snapshot_reading_it_costs_the_same_however_often_it_was_pu
     assert_eq!(published(&scene.session).await?, [2_000]);
     pinned.rollback().await?;
     Ok(())
+}
+
+/// `oldest_event_seconds()` relies on it: a scaler would otherwise read each event that was ever deleted under an old
+/// snapshot.
+#[tokio::test]
+async fn a_running_projector_publishes_although_no_reader_waits() -> Result<()> {
+    let scene = Scene::create().await?;
+    let age = "SELECT oldest_event_seconds()";
+    let events: Vec<_> = (1..=300).map(|order| event(order, 1)).collect();
+    scene.emit_all(&events).await?;
+    let first: f64 = scene.session.query_one(age, &[]).await?.get(0);
+    assert!(first > 0.0, "nothing is projected");
+    let stop = CancellationToken::new();
+    let projector =
+        Projector::start(&Config::from_vars(&scene.vars())?, projector::projections(), stop.clone())?;
+    let running = tokio::spawn(projector.run());
+    wait::until("the position behind all events", Duration::from_secs(30), async || {
+        let published = published(&scene.session).await?;
+        ensure!(published.last().is_some_and(|below| *below == 301), "{published:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    assert_eq!(scene.session.query_one(age, &[]).await?.get::<_, f64>(0).to_bits(), 0);
+    stop.cancel();
+    Ok(running.await??)
 }
