@@ -44,9 +44,10 @@ use crate::stage::{Stage, both};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Scenario: `write`, `drain`, `event-log`, `read`, `auth`, `shares`, `logs`, `traces`, `latency`, `poison`,
-    /// `locked`, `listeners`, `webhook`, `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
-    scenario: Selection,
+    /// Scenarios, each once, in this order: `write`, `drain`, `event-log`, `read`, `auth`, `shares`, `logs`, `traces`,
+    /// `latency`, `poison`, `locked`, `listeners`, `webhook`, `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<Selection>,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
@@ -77,7 +78,7 @@ struct Cli {
     listeners: Listeners,
 }
 
-/// One scenario, or all of them.
+/// One scenario, or all.
 #[derive(Debug, Clone)]
 struct Selection(Vec<Scenario>);
 
@@ -152,7 +153,8 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
         shrink: if cli.quick { 100 } else { 1 },
         listeners: cli.listeners,
     };
-    for scenario in &cli.scenario.0 {
+    let scenarios = selected(&cli.scenarios);
+    for scenario in &scenarios {
         scenario.check(stage).await?;
     }
     // Not `println!` or `eprintln!`, which panic on a closed pipe: then nothing would be cleaned up.
@@ -164,7 +166,7 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
     }
     write!(stdout(), "{}", report::TABLE_HEAD)?;
     let mut figures = Vec::new();
-    for scenario in &cli.scenario.0 {
+    for scenario in &scenarios {
         writeln!(stderr(), "{} …", scenario.name())?;
         stage.empty().await?;
         let mut measured = scenario.measure(stage, plan).await.with_context(|| scenario.name())?;
@@ -181,6 +183,12 @@ async fn measure(stage: &Stage, cli: &Cli) -> Result<ExitCode> {
     Ok(exit_code(&figures, !is_judged && !cli.quick))
 }
 
+/// Each once, in the order of all: some leave what a later one does not expect, such as an empty log.
+fn selected(selections: &[Selection]) -> Vec<Scenario> {
+    let is_selected = |scenario: &Scenario| selections.iter().any(|Selection(some)| some.contains(scenario));
+    Scenario::ALL.into_iter().filter(is_selected).collect()
+}
+
 fn write_json(cli: &Cli, figures: &[Figure]) -> Result<()> {
     let Some(file) = &cli.json else { return Ok(()) };
     std::fs::write(file, report::json(figures)?).with_context(|| file.display().to_string())
@@ -190,6 +198,20 @@ fn write_json(cli: &Cli, figures: &[Figure]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::report::Target;
+
+    #[test]
+    fn scenarios_run_once_in_the_order_of_all() {
+        let names = |names: &[&str]| {
+            let selections: Vec<_> = names.iter().map(|name| name.parse().unwrap()).collect();
+            selected(&selections).into_iter().map(Scenario::name).collect::<Vec<_>>()
+        };
+        for name in names(&["all"]) {
+            assert_eq!(names(&[name]), [name]);
+        }
+        assert_eq!(names(&["all"]).len(), Scenario::ALL.len());
+        assert_eq!(names(&["catch-up", "write", "listeners", "write"]), ["write", "listeners", "catch-up"]);
+        assert_eq!(names(&["read", "all"]), names(&["all"]));
+    }
 
     #[test]
     fn a_missed_or_unjudged_target_sets_the_exit_status() {

@@ -20,7 +20,7 @@ pub(crate) async fn last_id(stage: &Stage) -> Result<i64> {
 /// Waits until no event from `first` to `last` is left. Checks `last` first, which is cheap.
 pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> Result<()> {
     for range in [last..=last, first..=last] {
-        wait::until("the outbox to be drained", LIMIT, || async {
+        wait::until_measured("the outbox to be drained", LIMIT, || async {
             let query = "SELECT id FROM outbox WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT 1";
             match stage.session.query_opt(query, &[range.start(), range.end()]).await {
                 Ok(None) => Ok(()),
@@ -30,7 +30,7 @@ pub(crate) async fn wait_until_drained(stage: &Stage, first: i64, last: i64) -> 
         })
         .await?;
     }
-    wait::until("all waiting events to be applied", LIMIT, || async {
+    wait::until_measured("all waiting events to be applied", LIMIT, || async {
         match stage.count("waiting_events").await {
             Ok(0) => Ok(()),
             waiting => Err(format!("{waiting:?}")),

@@ -27,6 +27,11 @@ impl Plan {
         if self.shrink > 1 { self.time } else { self.time * count }
     }
 
+    /// Whether figures are to mean something: what is measured must be warm.
+    pub(crate) fn warms_up(self) -> bool {
+        self.shrink == 1
+    }
+
     pub(crate) fn seconds(self) -> u64 {
         self.time.as_secs()
     }

@@ -1,4 +1,4 @@
-//! Every scenario runs, its figures are valid JSON, and an existing server is not changed.
+//! Every scenario runs, in two programs at a time; its figures are valid JSON, and an existing server is not changed.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -7,8 +7,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::test_database::TestDatabase;
 
-const SCENARIOS: [&str; 18] = [
-    "auth",
+/// Scenarios that load a service as much as they can.
+const LOADED: [&str; 8] = ["auth", "logs", "mixed", "read", "scale", "shares", "traces", "write"];
+
+/// The others mostly wait.
+const OTHERS: [&str; 10] = [
     "bloat",
     "catch-up",
     "drain",
@@ -17,15 +20,8 @@ const SCENARIOS: [&str; 18] = [
     "latency",
     "listeners",
     "locked",
-    "logs",
-    "mixed",
     "poison",
-    "read",
-    "scale",
-    "shares",
-    "traces",
     "webhook",
-    "write",
 ];
 
 fn bench(arguments: &[&str]) -> Result<Output> {
@@ -53,19 +49,20 @@ fn has_wrk() -> Result<bool> {
     Ok(false)
 }
 
-#[test]
-fn every_scenario_has_figures_and_a_quick_run_judges_none() -> Result<()> {
+/// Runs these one after the other.
+fn have_figures_and_none_is_judged(names: &[&str]) -> Result<()> {
     if !has_wrk()? {
         return Ok(());
     }
     let file = tempfile::NamedTempFile::new()?;
-    let output = bench(&["all", "--json", file.path().to_str().context("a path that is no text")?])?;
+    let json = ["--json", file.path().to_str().context("a path that is no text")?];
+    let output = bench(&[names, &json].concat())?;
     ensure!(output.status.success(), "{}", stderr(&output));
 
     let figures: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file.path())?)?;
     let scenarios: BTreeSet<_> =
         figures.iter().filter_map(|figure| figure.get("scenario")?.as_str()).collect();
-    assert_eq!(scenarios, BTreeSet::from(SCENARIOS));
+    assert_eq!(scenarios, names.iter().copied().collect());
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     for figure in &figures {
         assert!(
@@ -76,6 +73,25 @@ fn every_scenario_has_figures_and_a_quick_run_judges_none() -> Result<()> {
         let name = figure["figure"].as_str().context("no name")?;
         assert!(table.contains(name), "{name} is not in {table}");
     }
+    Ok(())
+}
+
+#[test]
+fn every_scenario_under_full_load_has_figures_and_a_quick_run_judges_none() -> Result<()> {
+    have_figures_and_none_is_judged(&LOADED)
+}
+
+#[test]
+fn every_other_scenario_has_figures_and_a_quick_run_judges_none() -> Result<()> {
+    have_figures_and_none_is_judged(&OTHERS)
+}
+
+#[test]
+fn the_scenarios_are_those_of_the_other_tests() -> Result<()> {
+    let refusal = stderr(&bench(&["none"])?);
+    let (_, names) = refusal.split_once("must be one of ").context(refusal.clone())?;
+    let names: BTreeSet<_> = names.lines().take(1).flat_map(|line| line.split(", ")).collect();
+    assert_eq!(names, LOADED.into_iter().chain(OTHERS).chain(["all"]).collect());
     Ok(())
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn round(stage: &Stage, plan: Plan, load: Load, variants: Vec<&
     stage.settle().await?;
     let mut running = Vec::new();
     for variant in variants {
-        running.push(variant.start(stage).await?);
+        running.push(variant.start(stage, plan).await?);
     }
     for _ in 0..plan.seconds() {
         for one in &mut running {

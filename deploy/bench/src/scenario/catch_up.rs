@@ -62,7 +62,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 /// It exists as soon as its program runs.
 async fn pause_read_model(operator: &Operator) -> Result<()> {
     let pause = ["subscriptions", "pause", SUBSCRIPTION];
-    wait::until("the read model's subscription", LIMIT, || operator.json(&pause)).await?;
+    wait::until_measured("the read model's subscription", LIMIT, || operator.json(&pause)).await?;
     Ok(())
 }
 
@@ -79,7 +79,7 @@ async fn miss(stage: &Stage, orders: u32) -> Result<()> {
 async fn endpoint_catches_up(endpoints: &Endpoints, arrivals: &Arrivals, events: u64) -> Result<Duration> {
     let start = Instant::now();
     endpoints.resume().await?;
-    wait::until("all webhooks", LIMIT, async || match arrivals.events() {
+    wait::until_measured("all webhooks", LIMIT, async || match arrivals.events() {
         arrived if arrived >= events => Ok(()),
         arrived => Err(format!("{arrived} of {events}")),
     })

@@ -148,7 +148,7 @@ async fn locked_events(stage: &Stage, hold: Hold, time: Duration) -> Result<u32>
 /// Waits until the outbox is empty and `waiting` events wait for the end of a lock.
 async fn settle(stage: &Stage, waiting: u32) -> Result<()> {
     let expected = u64::from(waiting);
-    wait::until("events to be applied or set aside", LIMIT, || async {
+    wait::until_measured("events to be applied or set aside", LIMIT, || async {
         let counts = (stage.count("outbox").await, stage.count("waiting_events").await);
         if matches!(counts, (Ok(0), Ok(waiting)) if waiting == expected) {
             Ok(())

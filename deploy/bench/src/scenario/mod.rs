@@ -28,7 +28,7 @@ use crate::stage::Stage;
 /// The read model of the example.
 const SUBSCRIPTION: &str = "revenue_1";
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scenario {
     /// Orders placed over HTTP.
     Write,

@@ -28,7 +28,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     stage.settle().await?;
     let (mut ours, mut p99, mut reference) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
-        let result = list_orders(stage, Customers::Zipf(customers), plan.time).await?;
+        let result = list_orders(stage, Customers::Zipf(customers), plan).await?;
         ours.push(result.per_second());
         p99.push(result.p99_ms());
         reference.push(select_orders(stage, customers, plan).await?);
@@ -42,14 +42,16 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
 }
 
 /// Measures a new read-api, after a check of its responses.
-pub(super) async fn list_orders(stage: &Stage, customers: Customers, time: Duration) -> Result<LoadResult> {
+pub(super) async fn list_orders(stage: &Stage, customers: Customers, plan: Plan) -> Result<LoadResult> {
     let service = stage.service(ServiceKind::ReadApi, &[]).await?;
     let bytes = check_responses(stage, service.url(), None, customers).await?;
     let load = Load::ListOrders(customers);
-    let warm_up = Pace::max_rate(CONNECTIONS, Duration::from_secs(1));
-    wrk::run(load, warm_up, service.url()).await?;
+    if plan.warms_up() {
+        let warm_up = Pace::max_rate(CONNECTIONS, Duration::from_secs(1));
+        wrk::run(load, warm_up, service.url()).await?;
+    }
     // A slow request delays later ones on its connection: that can only lower our figure.
-    let pace = Pace { waits_for_all: false, ..Pace::max_rate(CONNECTIONS, time) };
+    let pace = Pace { waits_for_all: false, ..Pace::max_rate(CONNECTIONS, plan.time) };
     let result = wrk::run(load, pace, service.url()).await?;
     stop(service)?;
     let each = result.bytes_each();

@@ -59,7 +59,7 @@ impl Costs {
         fill_orders(stage, 1..self.size + 1, customers).await?;
         fill_summaries(stage, 1..self.size + 1, customers).await?;
         stage.settle().await?;
-        let result = list_orders(stage, Customers::Uniform(customers), plan.time).await?;
+        let result = list_orders(stage, Customers::Uniform(customers), plan).await?;
         self.read.push(1e6 / result.per_second());
 
         let new = NewOrders { stage, present: self.size, count: plan.rows(EVENTS), customers };

@@ -22,7 +22,7 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     for connections in CONNECTIONS {
         let (mut ours, mut p99, mut reference) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..plan.rounds {
-            let placed = place_orders(stage, connections, plan.time).await?;
+            let placed = place_orders(stage, connections, plan).await?;
             ours.push(placed.per_second());
             p99.push(placed.p99_ms());
             reference.push(store_orders(stage, plan).await?);
@@ -35,16 +35,19 @@ pub(super) async fn measure(stage: &Stage, plan: Plan) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-async fn place_orders(stage: &Stage, connections: u16, time: Duration) -> Result<LoadResult> {
+async fn place_orders(stage: &Stage, connections: u16, plan: Plan) -> Result<LoadResult> {
     stage.empty().await?;
     stage.settle().await?;
     let service = stage.service(ServiceKind::WriteApi, &[]).await?;
-    let pace = Pace::max_rate(connections, time);
-    let warm_up = Pace { time: Duration::from_secs(1), ..pace };
-    let before = wrk::run(Load::PlaceOrders, warm_up, service.url()).await?;
+    let pace = Pace::max_rate(connections, plan.time);
+    let mut before = 0;
+    if plan.warms_up() {
+        let warm_up = Pace { time: Duration::from_secs(1), ..pace };
+        before = wrk::run(Load::PlaceOrders, warm_up, service.url()).await?.requests();
+    }
     let result = wrk::run(Load::PlaceOrders, pace, service.url()).await?;
     stop(service)?;
-    check_stored(stage, 0, before.requests() + result.requests()).await?;
+    check_stored(stage, 0, before + result.requests()).await?;
     Ok(result)
 }
 

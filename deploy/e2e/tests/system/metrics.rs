@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
 use testkit::database::add_examples;
@@ -190,9 +191,13 @@ async fn no_caller_adds_a_series() -> Result<()> {
     let mut known = None;
     // The first pass adds series: those of 401 and 404, and of other methods.
     for pass in 0..4 {
-        for number in 0..1_000 {
-            scene.send_what_nobody_expects(&format!("{pass}X{number}")).await?;
-        }
+        let scene = &scene;
+        let requests = (0..1_000).map(|number| async move {
+            let name = format!("{pass}X{number}");
+            scene.send_what_nobody_expects(&name).await
+        });
+        // A client that waits for each response would take minutes.
+        stream::iter(requests).buffer_unordered(4).try_collect::<()>().await?;
         let scrapes = scene.scrape().await?;
         let series: BTreeSet<String> =
             scrapes.iter().flat_map(|(process, text)| series(process, text)).collect();

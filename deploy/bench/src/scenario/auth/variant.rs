@@ -7,6 +7,7 @@ use testkit::services::Service;
 
 use super::{CALLERS, SLICE};
 use crate::callers::Issuer;
+use crate::plan::Plan;
 use crate::report::Figure;
 use crate::scenario::read::check_responses;
 use crate::stage::{Stage, stop};
@@ -91,7 +92,7 @@ impl Variant {
     }
 
     /// Starts a process, checks its responses, and warms it up.
-    pub(super) async fn start<'a>(&'a mut self, stage: &Stage) -> Result<Running<'a>> {
+    pub(super) async fn start<'a>(&'a mut self, stage: &Stage, plan: Plan) -> Result<Running<'a>> {
         let kind = self.load.service();
         let service = if self.is_earlier {
             stage.earlier_service(kind).await?
@@ -107,9 +108,11 @@ impl Variant {
         };
         let slices_before = self.p99_ms.len();
         let mut running = Running { variant: self, service, shortest, requests: 0, measured: Vec::new() };
-        running.run().await?;
-        running.measured.clear();
-        running.variant.p99_ms.truncate(slices_before);
+        if plan.warms_up() {
+            running.run().await?;
+            running.measured.clear();
+            running.variant.p99_ms.truncate(slices_before);
+        }
         Ok(running)
     }
 
