@@ -20,6 +20,7 @@
 //! | [`request_metrics`] | how long requests take |
 //! | [`refusal`] | requests that are refused before they reach a handler |
 //! | [`shared_stream`] | closes a connection after the server |
+//! | [`start_gate`] | connections to a new process wait until it is ready |
 //! | [`connection_metrics`] | metrics of connections |
 
 pub(crate) mod access_log;
@@ -42,6 +43,7 @@ mod refusal;
 pub(crate) mod request_metrics;
 mod request_path;
 mod shared_stream;
+mod start_gate;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -117,11 +119,16 @@ pub struct Api<F> {
 }
 
 /// Listens at `config`'s address, with `default_port` if it has no port. Serves `api` over at most `served`
-/// connections. `admin` serves until the end; its `/livez` checks the threads of this server.
+/// connections, from when the process is ready, or two seconds after its start. `admin` serves until the end; its
+/// `/livez` checks the threads of this server.
 ///
 /// # Errors
 ///
 /// [`BindError`] when the process cannot listen on the address.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
 pub fn bind<F>(
     config: &HttpConfig,
     default_port: u16,
@@ -151,6 +158,7 @@ where
         authenticator: Some(authenticator.clone()),
         in_flight: MaxInFlight::register(admin.registry(), "api", config.max_in_flight()),
         closing: stop.begun.clone(),
+        gate: start_gate::opened_when_ready(admin.health().clone()),
         heartbeats: admin.heartbeats().clone(),
     };
     let api_docs = config.api_docs();
@@ -159,7 +167,7 @@ where
         routes(app);
     };
     let running = listener.serve(routes).map_err(failed)?;
-    // Before the process can be ready. Connections that come before it serves wait in the backlog.
+    // Before the process can be ready. Connections that come before wait.
     tracing::info!(http.address = %address, "listening");
     Ok(BoundServer { address, server: running, admin, stop, shutdown_delay: config.shutdown_delay() })
 }

@@ -19,7 +19,7 @@ use super::descriptors::raise_limit;
 use super::in_flight::MaxInFlight;
 use super::probes;
 use super::request_metrics::RequestMetrics;
-use super::{AdminConfig, BindError, ConnectionMetrics, Heartbeats, Limits, Listener, listen};
+use super::{AdminConfig, BindError, ConnectionMetrics, Heartbeats, Limits, Listener, listen, start_gate};
 use crate::health::Health;
 use crate::metrics::Registry;
 
@@ -37,6 +37,7 @@ pub struct Admin {
     address: SocketAddr,
     server: ServerHandle,
     registry: Registry,
+    health: Health,
     heartbeats: Heartbeats,
 }
 
@@ -75,17 +76,18 @@ impl Admin {
             authenticator: None,
             in_flight: MaxInFlight::register(registry, "admin", MAX_CONNECTIONS),
             closing: CancellationToken::new(),
+            gate: start_gate::open(),
             heartbeats: Heartbeats::default(),
         };
         let heartbeats = Heartbeats::default();
-        let (health, api_heartbeats) = (health.clone(), heartbeats.clone());
+        let (of_probes, api_heartbeats) = (health.clone(), heartbeats.clone());
         let server = serve_on_a_thread(listener, registry.clone().run_upkeep(), move |app| {
-            probes::routes(app, &health, &api_heartbeats);
+            probes::routes(app, &of_probes, &api_heartbeats);
             metrics(app);
         });
         let server = server.map_err(failed)?;
         tracing::info!(admin.address = %address, descriptors.limit = descriptors, "serving probes and metrics");
-        Ok(Self { address, server, registry: registry.clone(), heartbeats })
+        Ok(Self { address, server, registry: registry.clone(), health: health.clone(), heartbeats })
     }
 
     /// The address, with the actual port if port 0 was requested.
@@ -96,6 +98,11 @@ impl Admin {
 
     pub(super) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Whether the process is ready.
+    pub(super) fn health(&self) -> &Health {
+        &self.health
     }
 
     /// `/livez` fails if one of these is late.
@@ -169,6 +176,7 @@ mod tests {
             authenticator: None,
             in_flight: MaxInFlight::register(&registry, "test", MAX_CONNECTIONS),
             closing: CancellationToken::new(),
+            gate: start_gate::open(),
             heartbeats: Heartbeats::default(),
         };
         let error = serve_on_a_thread(listener, std::future::ready(()), |_| {}).map(|_| ()).unwrap_err();

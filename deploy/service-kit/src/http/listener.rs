@@ -1,6 +1,5 @@
 //! A listener: its threads and limits, and the path of each connection.
 
-use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -54,6 +53,8 @@ pub(super) struct Listener {
     pub(super) authenticator: Option<Authenticator>,
     /// Once it is cancelled, each response ends its connection.
     pub(super) closing: CancellationToken,
+    /// Connections wait until it is cancelled.
+    pub(super) gate: CancellationToken,
     pub(super) heartbeats: Heartbeats,
 }
 
@@ -75,7 +76,16 @@ impl Listener {
     {
         let Self { socket, workers, max_connections, limits, drain_limit_s, .. } = self;
         let Self {
-            metrics, requests, access_log, in_flight, cors, authenticator, closing, heartbeats, ..
+            metrics,
+            requests,
+            access_log,
+            in_flight,
+            cors,
+            authenticator,
+            closing,
+            gate,
+            heartbeats,
+            ..
         } = self;
         let address = socket.local_addr()?;
         let builder = Server::build()
@@ -118,7 +128,7 @@ impl Listener {
                 let stream = connection.0.clone();
                 close_after(Service::<Accepted>::call(http, connection), stream)
             });
-            accept_service(limits, metrics.clone()).and_then(serve_connection)
+            accept_service(limits, metrics.clone(), gate.clone()).and_then(serve_connection)
         };
         Ok(builder.listen("http", socket, on_each_thread)?.run())
     }
@@ -128,12 +138,17 @@ impl Listener {
 fn accept_service(
     limits: Limits,
     metrics: ConnectionMetrics,
+    gate: CancellationToken,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = Accepted, Error = DispatchError, InitError = ()> {
     fn_service(move |stream: TcpStream| {
-        limit_stalls(&stream, limits.stall_limit);
-        let peer = stream.peer_addr().ok();
-        let stream = SharedStream::new(TimedStream::new(stream, Connection::start(limits, &metrics)));
-        ready(Ok((stream, Protocol::Http1, peer)))
+        let (gate, metrics) = (gate.clone(), metrics.clone());
+        async move {
+            gate.cancelled().await;
+            limit_stalls(&stream, limits.stall_limit);
+            let peer = stream.peer_addr().ok();
+            let stream = SharedStream::new(TimedStream::new(stream, Connection::start(limits, &metrics)));
+            Ok((stream, Protocol::Http1, peer))
+        }
     })
 }
 

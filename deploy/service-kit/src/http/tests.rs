@@ -10,6 +10,7 @@ mod order;
 mod refused;
 mod request_ids;
 mod request_metrics;
+mod start;
 mod stop;
 mod upgrade;
 
@@ -94,6 +95,16 @@ fn start_api(
     origin: Option<&str>,
     max_in_flight: usize,
 ) -> TestServer {
+    start_behind(start_gate::open(), heartbeats, Api { document, routes }, origin, max_in_flight)
+}
+
+fn start_behind(
+    gate: CancellationToken,
+    heartbeats: Heartbeats,
+    Api { document, routes }: Api<fn(&mut web::ServiceConfig)>,
+    origin: Option<&str>,
+    max_in_flight: usize,
+) -> TestServer {
     let socket = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = socket.local_addr().unwrap();
     let closing = CancellationToken::new();
@@ -111,6 +122,7 @@ fn start_api(
         authenticator: None,
         in_flight: MaxInFlight::register(&registry, "test", max_in_flight),
         closing: closing.clone(),
+        gate,
         heartbeats,
     };
     let server = listener.serve(routes).unwrap();
