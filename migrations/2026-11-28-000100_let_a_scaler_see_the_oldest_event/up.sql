@@ -8,18 +8,30 @@
 -- The search starts at the position below which the projectors have found no event, so it does not read the events that
 -- were deleted before. They publish it every ten seconds.
 --
--- The body is bound to the tables of the current schema when it is created, whatever the caller's search_path.
-CREATE FUNCTION oldest_event_seconds() RETURNS double precision
+-- `:"schema"` stands for the current schema: the function names it, because with a search_path one of its functions
+-- could take the place of PostgreSQL's. (A body without quotes would be bound to the tables and need no name, but then
+-- no type of their columns can be changed.)
+DO $do$
+DECLARE
+    function CONSTANT text := $function$
+CREATE FUNCTION :"schema".oldest_event_seconds() RETURNS double precision
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     -- By key, also while the tables are small: from PostgreSQL 18 on, a session keeps the plan when they grow.
     SET enable_seqscan = off
-    RETURN coalesce(
-        (SELECT greatest(0, extract(epoch FROM clock_timestamp()) - extract(epoch FROM created_at))
-         FROM outbox
-         WHERE id >= coalesce((SELECT below FROM event_log_settled ORDER BY below DESC LIMIT 1), 0)
-         ORDER BY id
-         LIMIT 1), 0);
+    AS $$
+SELECT coalesce(
+    (SELECT greatest(0, extract(epoch FROM clock_timestamp()) - extract(epoch FROM created_at))
+     FROM :"schema".outbox
+     WHERE id >= coalesce((SELECT below FROM :"schema".event_log_settled ORDER BY below DESC LIMIT 1), 0)
+     ORDER BY id
+     LIMIT 1), 0)
+$$;
+$function$;
+BEGIN
+    EXECUTE replace(function, ':"schema"', quote_ident(current_schema()));
+END
+$do$;
 
 REVOKE EXECUTE ON FUNCTION oldest_event_seconds() FROM PUBLIC;
 
