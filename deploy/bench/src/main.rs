@@ -45,7 +45,8 @@ use crate::stage::{Stage, both};
 #[command(version)]
 struct Cli {
     /// Scenarios, each once, in this order: `write`, `drain`, `event-log`, `read`, `auth`, `shares`, `logs`, `traces`,
-    /// `latency`, `poison`, `locked`, `listeners`, `webhook`, `feed`, `catch-up`, `bloat`, `mixed`, `scale` or `all`.
+    /// `latency`, `poison`, `locked`, `listeners`, `webhook`, `feed`, `catch-up`, `bloat`, `mixed`, `scale`, `size`
+    /// or `all`.
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<Selection>,
     /// Duration of one measurement; `latency` takes 6 times as long, `mixed` up to 30 times.

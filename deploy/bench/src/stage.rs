@@ -149,6 +149,12 @@ impl Stage {
         Ok(row.get::<_, i64>(0).try_into()?)
     }
 
+    /// The WAL that the server has written so far.
+    pub(crate) async fn wal_bytes(&self) -> Result<f64> {
+        let written = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8";
+        Ok(self.session.query_one(written, &[]).await?.get(0))
+    }
+
     pub(crate) async fn setting(&self, name: &str) -> Result<String> {
         let row = self.session.query_one("SELECT current_setting($1)", &[&name]).await;
         Ok(row.with_context(|| format!("no setting {name}"))?.get(0))

@@ -66,11 +66,25 @@ fn ticks_in(stat: &str) -> Option<u32> {
 
 /// The memory of the process, in MB.
 pub(crate) fn resident_mb(service: &Service) -> Result<f64> {
+    Ok(resident_kb(service)? / 1024.0)
+}
+
+/// The memory of the process, in KB.
+pub(crate) fn resident_kb(service: &Service) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", service.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kb =
-        line.and_then(|rest| rest.split_whitespace().next()).context("no VmRSS in /proc/<pid>/status")?;
-    Ok(kb.parse::<f64>()? / 1024.0)
+    kb_of("VmRSS:", &status).context("no VmRSS in /proc/<pid>/status")
+}
+
+/// The memory that only this process has, in KB: what its end would free.
+pub(crate) fn private_kb(pid: i32) -> Result<f64> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let parts = ["Private_Clean:", "Private_Dirty:"].map(|name| kb_of(name, &maps));
+    parts.into_iter().sum::<Option<f64>>().context("no private memory in /proc/<pid>/smaps_rollup")
+}
+
+fn kb_of(name: &str, text: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use testkit::test_database::TestDatabase;
 const LOADED: [&str; 8] = ["auth", "logs", "mixed", "read", "scale", "shares", "traces", "write"];
 
 /// The others mostly wait.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "bloat",
     "catch-up",
     "drain",
@@ -21,6 +21,7 @@ const OTHERS: [&str; 10] = [
     "listeners",
     "locked",
     "poison",
+    "size",
     "webhook",
 ];
 

@@ -53,21 +53,16 @@ pub(super) struct Drained {
 pub(super) async fn drain(stage: &Stage, workers: u16, events: u32) -> Result<Drained> {
     fill(stage, events).await?;
     let last = last_id(stage).await?;
-    let (workers, wal) = (workers.to_string(), wal_bytes(stage).await?);
+    let (workers, wal) = (workers.to_string(), stage.wal_bytes().await?);
     let start = Instant::now();
     let projector = stage.service(ServiceKind::Projector, &[("WORKERS", &workers)]).await?;
     wait_until_drained(stage, last - i64::from(events) + 1, last).await?;
     let took = start.elapsed();
-    let wal = wal_bytes(stage).await? - wal;
+    let wal = stage.wal_bytes().await? - wal;
     stop(projector)?;
     check_projected(stage, events.into()).await?;
     let events = f64::from(events);
     Ok(Drained { per_second: events / took.as_secs_f64(), wal_of_each: wal / events })
-}
-
-async fn wal_bytes(stage: &Stage) -> Result<f64> {
-    let written = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8";
-    Ok(stage.session.query_one(written, &[]).await?.get(0))
 }
 
 async fn fill_and_project_by_sql(stage: &Stage, sessions: u16, events: u32, batch: u32) -> Result<f64> {

@@ -15,6 +15,7 @@ mod poison;
 mod read;
 mod scale;
 mod shares;
+mod size;
 mod traces;
 mod webhook;
 mod write;
@@ -66,10 +67,12 @@ pub(crate) enum Scenario {
     Mixed,
     /// The same operations with more and more orders.
     Scale,
+    /// What processes, connections and orders take: memory, WAL and bytes.
+    Size,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Write,
         Self::Drain,
         Self::EventLog,
@@ -88,6 +91,7 @@ impl Scenario {
         Self::Bloat,
         Self::Mixed,
         Self::Scale,
+        Self::Size,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -110,6 +114,7 @@ impl Scenario {
             Self::Bloat => "bloat",
             Self::Mixed => "mixed",
             Self::Scale => "scale",
+            Self::Size => "size",
         }
     }
 
@@ -152,6 +157,7 @@ impl Scenario {
             Self::Bloat => bloat::measure(stage, plan).await,
             Self::Mixed => mixed::measure(stage, plan).await,
             Self::Scale => scale::measure(stage, plan).await,
+            Self::Size => size::measure(stage, plan).await,
         }?;
         for figure in &mut figures {
             figure.scenario = self.name();
