@@ -1,6 +1,7 @@
 //! The shell examples of all documents, run in order as a reader would paste them, on one system that has just been
 //! started.
 
+mod checklist;
 mod examples;
 mod files;
 mod launcher;
@@ -117,8 +118,9 @@ async fn every_example_works_in_order_and_prints_what_the_document_shows() -> Re
 fn every_block_has_a_language_and_every_example_that_is_not_run_a_reason() -> Result<()> {
     for document in documents()? {
         for Block { language, line, .. } in blocks(&document.text) {
-            let is_tested = ["sh", "text", "js", "python", "rust", "sql", "haproxy", "nginx", "promql"]
-                .contains(&language);
+            let is_tested =
+                ["sh", "text", "js", "python", "rust", "sql", "haproxy", "nginx", "promql", "yaml"]
+                    .contains(&language);
             let has_reason = language.strip_prefix("sh norun: ").is_some_and(|reason| reason.len() > 10);
             assert!(is_tested || has_reason, "{}, line {line}: {language:?}", document.path);
         }
@@ -164,5 +166,19 @@ fn every_link_and_every_path_leads_somewhere() -> Result<()> {
 fn the_readme_is_short() -> Result<()> {
     let lines = Document::read("README.md")?.text.lines().count();
     assert!(lines <= MAX_README_LINES, "README.md has {lines} lines");
+    Ok(())
+}
+
+#[test]
+fn every_yaml_of_a_document_is_valid() -> Result<()> {
+    for document in documents()? {
+        for block in blocks(&document.text).iter().filter(|block| block.language == "yaml") {
+            let is_valid = |text: &str| serde_saphyr::from_str::<serde_json::Value>(text).map(drop);
+            let text = block.lines.join("\n");
+            for part in text.split("\n---\n") {
+                is_valid(part).with_context(|| format!("{}, line {}", document.path, block.line))?;
+            }
+        }
+    }
     Ok(())
 }
