@@ -15,7 +15,7 @@ use crate::wait::{TimedOut, until_blocking};
 
 /// Raises the soft limit of open files to the hard one. The usual soft limit of 1,024 is too low for a test with a
 /// thousand clients.
-pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
+pub fn raise_descriptor_limit() -> io::Result<()> {
     let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
