@@ -184,6 +184,8 @@ impl Drop for Stack {
         let label = format!("label=com.docker.compose.project={}", self.project);
         // podman-compose leaves a network behind if a container of it was restarting.
         let _tried = output(self.compose().args(["down", "--volumes", "--timeout", "1"]));
+        // `compose run` has made it.
+        let _tried = run("podman", ["pod", "rm", "--force", "--ignore", &format!("pod_{}", self.project)]);
         for kind in ["container", "volume", "network"] {
             let list: &[&str] = if kind == "container" { &["ls", "--all"] } else { &["ls"] };
             let arguments = [&[kind], list, &["--quiet", "--filter", &label]].concat();
