@@ -22,7 +22,7 @@ const FIRST_CLIENTS: u32 = 10;
 /// A list and a snapshot have as many orders as by default.
 const ORDERS_OF_EACH: u32 = 20;
 const POOL_SIZE: u32 = 60;
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn measure(stage: &Stage, plan: Plan, sizes: &mut Sizes) -> Result<()> {
     stage.empty().await?;
@@ -42,6 +42,9 @@ pub(super) async fn measure(stage: &Stage, plan: Plan, sizes: &mut Sizes) -> Res
             ServiceKind::ReadApi => &read_api,
             _ => &projector,
         };
+        if kind.service == ServiceKind::Projector {
+            until_no_event_comes(stage, service).await?;
+        }
         open.push(kind.ask(stage, service, FIRST_CLIENTS, 0).await?);
         let before = resident_kb(service)?;
         let count = plan.rows(CLIENTS);
@@ -127,6 +130,25 @@ impl Kind {
         .await?;
         Ok(clients)
     }
+}
+
+/// The orders of before would end the wait at the feed.
+async fn until_no_event_comes(stage: &Stage, projector: &Service) -> Result<()> {
+    let newest = format!("{}/events?after=now", projector.url());
+    wait::until("the feed to have every event", LIMIT, || async {
+        let response = stage
+            .http
+            .get(&newest)
+            .header("prefer", "wait=1")
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
+        let page: serde_json::Value = response.json().await.map_err(|error| error.to_string())?;
+        let is_empty = page.get("events").and_then(|events| events.as_array()).is_some_and(Vec::is_empty);
+        if is_empty { Ok(()) } else { Err(page.to_string()) }
+    })
+    .await?;
+    Ok(())
 }
 
 async fn metric(stage: &Stage, service: &Service, name: &str) -> Result<f64> {
