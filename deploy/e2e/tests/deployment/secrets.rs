@@ -19,7 +19,7 @@ impl Secrets {
             let (from, to) = (repository().join("deploy").join(name), secrets.deploy().join(name));
             run("cp", ["-r".as_ref(), from.as_os_str(), to.as_os_str()])?;
         }
-        // Secrets of whoever works in the repository.
+        // A developer's own.
         let _none = fs::remove_dir_all(secrets.deploy().join("compose/secrets"));
         secrets.make_again()?;
         Ok(secrets)
