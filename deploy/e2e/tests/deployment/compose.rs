@@ -2,13 +2,15 @@
 //! down.
 
 mod entrance;
+mod fail_over;
+mod http2;
 mod receiver;
 mod shop;
 mod stack;
 mod streams;
 mod traffic;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use http::StatusCode;
@@ -16,6 +18,8 @@ use serde_json::{Value, json};
 use testkit::wait;
 use uuid::Uuid;
 
+use self::fail_over::{fail_over_and_back, until_standby_returns};
+use self::http2::Http2;
 use self::receiver::Receiver;
 use self::shop::Shop;
 use self::stack::{Stack, kill};
@@ -87,6 +91,7 @@ async fn demonstrate(shop: &Shop) -> Result<()> {
 
 async fn restart_each(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
     let traffic = Traffic::start(shop, "bob");
+    let http2 = Http2::start(stack)?;
     for (service, port) in REPLICATED {
         for container in stack.containers(service)? {
             traffic.until_more(50).await?;
@@ -96,11 +101,13 @@ async fn restart_each(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
     }
     traffic.until_more(50).await?;
     traffic.nothing_failed().context("while each replica restarted")?;
-    Ok(traffic.stop())
+    let acknowledged = http2.finish().await.context("while each replica restarted")?;
+    Ok([acknowledged, traffic.stop()].concat())
 }
 
 async fn kill_each(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
     let traffic = Traffic::start(shop, "bob");
+    let http2 = Http2::start(stack)?;
     for (service, port) in REPLICATED {
         let container = stack.container(service)?;
         traffic.until_more(50).await?;
@@ -111,7 +118,8 @@ async fn kill_each(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
     }
     traffic.until_more(50).await?;
     traffic.no_read_lost().context("while replicas were killed")?;
-    Ok(traffic.stop())
+    let acknowledged = http2.finish().await.context("while replicas were killed")?;
+    Ok([acknowledged, traffic.stop()].concat())
 }
 
 /// From three replicas of read-api to one, and back.
@@ -139,44 +147,6 @@ async fn scale(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
     Ok(orders)
 }
 
-/// The primary is lost, then the other one is replaced as planned. Each commit waits for the standby.
-async fn fail_over_and_back(stack: &Stack, shop: &Shop) -> Result<()> {
-    let synchronous =
-        ["--both", "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"];
-    stack.script("sql", &synchronous, images::OTHER_TAG)?;
-    until_synchronous(stack, "postgres").await?;
-    ensure!(
-        stack.script("fail-over", &[], images::OTHER_TAG).is_err(),
-        "the primary works, but was replaced"
-    );
-    let traffic = Traffic::start(shop, "dave");
-    traffic.until_more(50).await?;
-    let lost = Instant::now();
-    kill(&stack.container("postgres")?)?;
-    // Its restart policy would start it again.
-    run("podman", ["stop", "--time", "0", &stack.container("postgres")?])?;
-    stack.script("fail-over", &[], images::OTHER_TAG)?;
-    traffic.until_more(1).await?;
-    println!("orders are taken {:?} after the primary was lost", lost.elapsed());
-    until_synchronous(stack, "standby").await?;
-    traffic.until_more(50).await?;
-    stack.script("fail-over", &["--force"], images::OTHER_TAG)?;
-    until_synchronous(stack, "postgres").await?;
-    traffic.until_more(50).await?;
-    let acknowledged = traffic.stop();
-    until_all_are_visible(shop, &acknowledged).await
-}
-
-/// Waits until each commit of the primary waits for its standby.
-async fn until_synchronous(stack: &Stack, primary: &str) -> Result<()> {
-    wait::until("the standby to be synchronous", Duration::from_mins(2), || {
-        let state = stack.query(primary, "SELECT sync_state FROM pg_stat_replication").unwrap_or_default();
-        std::future::ready(if state == "sync" { Ok(()) } else { Err(state) })
-    })
-    .await?;
-    Ok(())
-}
-
 /// A roll-out of another build, and new passwords, while customers order and read.
 async fn replace(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
     let traffic = Traffic::start(shop, "bob");
@@ -184,6 +154,12 @@ async fn replace(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
     stack.script("roll", &[], images::OTHER_TAG)?;
     traffic.until_more(50).await?;
     traffic.nothing_failed().context("while another build was rolled out")?;
+    for role in ["migrate", "postgres", "standby"] {
+        stack.script("replace-password", &[role], images::OTHER_TAG)?;
+    }
+    until_standby_returns(stack).await?;
+    // With the new password of the migrator. No replica is replaced: all are of this build.
+    stack.script("roll", &[], images::OTHER_TAG)?;
     for (service, _) in REPLICATED {
         for container in stack.containers(service)? {
             let label = r#"{{index .Config.Labels "org.opencontainers.image.version"}}"#;

@@ -1,0 +1,63 @@
+//! The two servers of PostgreSQL change places, and know each other's passwords.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use testkit::wait;
+
+use super::shop::Shop;
+use super::stack::{Stack, kill};
+use super::traffic::{Traffic, until_all_are_visible};
+use crate::commands::run;
+use crate::images;
+
+/// The primary is lost, then the other one is replaced as planned. Each commit waits for the standby.
+pub(super) async fn fail_over_and_back(stack: &Stack, shop: &Shop) -> Result<()> {
+    let synchronous =
+        ["--both", "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"];
+    stack.script("sql", &synchronous, images::OTHER_TAG)?;
+    until_synchronous(stack, "postgres").await?;
+    ensure!(
+        stack.script("fail-over", &[], images::OTHER_TAG).is_err(),
+        "the primary works, but was replaced"
+    );
+    let traffic = Traffic::start(shop, "dave");
+    traffic.until_more(50).await?;
+    let lost = Instant::now();
+    kill(&stack.container("postgres")?)?;
+    // Its restart policy would start it again.
+    run("podman", ["stop", "--time", "0", &stack.container("postgres")?])?;
+    stack.script("fail-over", &[], images::OTHER_TAG)?;
+    traffic.until_more(1).await?;
+    println!("orders are taken {:?} after the primary was lost", lost.elapsed());
+    until_synchronous(stack, "standby").await?;
+    traffic.until_more(50).await?;
+    stack.script("fail-over", &["--force"], images::OTHER_TAG)?;
+    until_synchronous(stack, "postgres").await?;
+    traffic.until_more(50).await?;
+    let acknowledged = traffic.stop();
+    until_all_are_visible(shop, &acknowledged).await
+}
+
+/// Ends the connection of the standby, and waits until it has another: it knows its new password.
+pub(super) async fn until_standby_returns(stack: &Stack) -> Result<()> {
+    let ended =
+        stack.query("postgres", "SELECT pid FROM pg_stat_replication WHERE pg_terminate_backend(pid)")?;
+    wait::until("the standby to connect again", Duration::from_mins(1), || {
+        let sql = format!("SELECT state FROM pg_stat_replication WHERE pid <> {ended}");
+        let state = stack.query("postgres", &sql).unwrap_or_default();
+        std::future::ready(if state == "streaming" { Ok(()) } else { Err(state) })
+    })
+    .await?;
+    Ok(())
+}
+
+/// Waits until each commit of the primary waits for its standby.
+async fn until_synchronous(stack: &Stack, primary: &str) -> Result<()> {
+    wait::until("the standby to be synchronous", Duration::from_mins(2), || {
+        let state = stack.query(primary, "SELECT sync_state FROM pg_stat_replication").unwrap_or_default();
+        std::future::ready(if state == "sync" { Ok(()) } else { Err(state) })
+    })
+    .await?;
+    Ok(())
+}
