@@ -18,6 +18,22 @@ fn unit(process: &str) -> String {
     format!("deploy/systemd/orders-{process}.service")
 }
 
+/// systemd has no way to include a file, so each unit repeats these lines.
+#[test]
+fn every_unit_is_hardened_alike() -> Result<()> {
+    let hardening = |process: &str| -> Result<String> {
+        let text = fs::read_to_string(repository().join(unit(process)))?;
+        let (_, lines) = text.split_once("\nDynamicUser=yes\n").context("no hardening")?;
+        Ok(lines.split("\n\n").next().unwrap_or_default().trim_end().to_owned())
+    };
+    let expected = hardening("migrate")?;
+    ensure!(expected.lines().count() > 25, "{expected}");
+    for process in PROCESSES {
+        ensure!(hardening(process)? == expected, "{process} differs from migrate");
+    }
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs systemd-analyze; .ci/deploy runs it"]
 fn each_unit_is_valid_and_hardened() -> Result<()> {
