@@ -19,6 +19,8 @@ use crate::secrets::Secrets;
 const RELEASE: &str = "orders-pods";
 const POSTGRES: &str = "orders-pods-postgres";
 const IMAGE: &str = "docker.io/library/postgres:17-bookworm";
+/// The names of PostgreSQL in its certificate and in the URLs.
+const DATABASE_NAMES: [&str; 2] = ["postgres", "standby"];
 /// The group that may read the files of Compose.
 const GROUP: u32 = 65532;
 
@@ -34,14 +36,13 @@ const VALUES: [&str; 8] = [
     "readApi.cursorSecret=orders-pods-cursors",
 ];
 
-/// PostgreSQL with TLS, under the names of its certificate, as in Compose.
+/// PostgreSQL with TLS, as in Compose.
 fn start_postgres(scene: &Podman, secrets: &Secrets) -> Result<()> {
-    let network = format!("{}:alias=postgres,alias=standby", scene.network);
     let scripts = format!("{}:/compose:ro", repository().join("deploy/compose").display());
     let files = format!("{}:/run/secrets:ro", secrets.of("postgres").display());
     let user = format!("postgres:{GROUP}");
     let tmpfs = ["--tmpfs", "/tmp"];
-    let options = ["run", "--detach", "--name", POSTGRES, "--network", &network, "--user", &user];
+    let options = ["run", "--detach", "--name", POSTGRES, "--network", &scene.network, "--user", &user];
     let volumes = ["--volume", &scripts, "--volume", &files, "--entrypoint", "/bin/bash"];
     podman(options.into_iter().chain(tmpfs).chain(volumes).chain([
         IMAGE,
@@ -68,8 +69,10 @@ fn make_secret(scene: &Podman, secrets: &Secrets, name: &str, service: &str, fil
 }
 
 /// What podman 4.3 does in another way is left out: it publishes ports on the machine, and runs probes by `curl`, which
-/// is not in the image. It must know whether a Secret is optional.
-fn for_podman(mut pod: Value) -> Result<Value> {
+/// is not in the image. It must know whether a Secret is optional. Its name server loses questions, for which a
+/// connection to the database waits too long, so the pod knows the address.
+fn for_podman(mut pod: Value, database: &str) -> Result<Value> {
+    pod["hostAliases"] = json!([{"ip": database, "hostnames": DATABASE_NAMES}]);
     for container in pod["containers"].as_array_mut().context("no containers")? {
         let container = container.as_object_mut().context("no container")?;
         container.retain(|field, _| field != "ports" && !field.ends_with("Probe"));
@@ -81,12 +84,11 @@ fn for_podman(mut pod: Value) -> Result<Value> {
 }
 
 /// The Pod of a Job or of one replica of a Deployment, under the same name.
-fn pod_of(owner: &Value) -> Result<Value> {
+fn pod_of(owner: &Value, database: &str) -> Result<Value> {
     let template = &owner["spec"]["template"];
+    let spec = for_podman(template["spec"].clone(), database)?;
     let metadata = json!({"name": owner["metadata"]["name"], "labels": template["metadata"]["labels"]});
-    Ok(
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": for_podman(template["spec"].clone())?}),
-    )
+    Ok(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
 }
 
 fn number(value: &Value) -> Result<u32> {
@@ -95,7 +97,7 @@ fn number(value: &Value) -> Result<u32> {
 
 /// Makes the pod, gives its files the mode and the group that they have in a cluster, and starts it.
 fn start(scene: &Podman, owner: &Value) -> Result<String> {
-    let pod = pod_of(owner)?;
+    let pod = pod_of(owner, &scene.address(POSTGRES)?)?;
     let name = owner["metadata"]["name"].as_str().context("no name")?;
     scene.create(name, &pod)?;
     let group = number(&pod["spec"]["securityContext"]["fsGroup"])?;
@@ -127,9 +129,12 @@ fn set_passwords(scene: &Podman, secrets: &Secrets) -> Result<()> {
     let user = format!("postgres:{GROUP}");
     let options =
         ["run", "--rm", "--name", "orders-pods-roles", "--network", &scene.network, "--user", &user];
+    let database = scene.address(POSTGRES)?;
+    let hosts = DATABASE_NAMES.map(|name| format!("--add-host={name}:{database}"));
     let volumes = ["--tmpfs", "/tmp", "--volume", &script, "--volume", &superuser, "--volume", &files];
     let command = ["--entrypoint", "/bin/bash", IMAGE, "/compose/set-passwords"];
-    podman(options.into_iter().chain(volumes).chain(command)).map(drop)
+    let hosts = hosts.iter().map(String::as_str);
+    podman(options.into_iter().chain(hosts).chain(volumes).chain(command)).map(drop)
 }
 
 /// A response of a Service, asked for by its name from within the network.
@@ -190,21 +195,26 @@ fn an_order_passes_through_the_pods() -> Result<()> {
         let ready = || expect(200, &request(&format!("{RELEASE}-{process}"), admin, "GET /readyz", "", "")?);
         scene.wait_for(process, ready)?;
     }
-    let token = secrets.token()?;
-    let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 2, "price_cents": 450}]});
-    let write = port(&documents, "write-api", "http")?;
-    let placed = request("orders-pods-write-api", write, "POST /orders", &token, &order.to_string())?;
-    let placed = expect(201, &placed)?;
-    let id = placed["order_id"].as_str().context("no id")?;
-    let read = port(&documents, "read-api", "http")?;
-    let head = format!("GET /orders/{id}?min_version=1");
-    let found = expect(200, &request("orders-pods-read-api", read, &head, &token, "")?)?;
-    assert_eq!(found["total_cents"], 900);
+    pass_order(&documents, &secrets.token()?).with_context(|| scene.logs())?;
     // They end in order, and within the grace period of the chart.
     for container in &containers {
         podman(["stop", "--time", "30", container])?;
         let status = podman(["inspect", "--format", "{{.State.ExitCode}}", container])?;
         assert_eq!(status.trim(), "0", "{container}: {}", podman(["logs", "--tail", "5", container])?);
     }
+    Ok(())
+}
+
+/// Places an order, and reads it.
+fn pass_order(documents: &[Value], token: &str) -> Result<()> {
+    let order = json!({"customer_id": "alice", "items": [{"sku": "TEA", "quantity": 2, "price_cents": 450}]});
+    let write = port(documents, "write-api", "http")?;
+    let placed = request("orders-pods-write-api", write, "POST /orders", token, &order.to_string())?;
+    let placed = expect(201, &placed)?;
+    let id = placed["order_id"].as_str().context("no id")?;
+    let read = port(documents, "read-api", "http")?;
+    let head = format!("GET /orders/{id}?min_version=1");
+    let found = expect(200, &request("orders-pods-read-api", read, &head, token, "")?)?;
+    ensure!(found["total_cents"] == 900, "{found}");
     Ok(())
 }

@@ -88,13 +88,20 @@ impl Podman {
         }
     }
 
+    /// The address of a container in the network.
+    pub(super) fn address(&self, container: &str) -> Result<String> {
+        let template = format!("{{{{(index .NetworkSettings.Networks \"{}\").IPAddress}}}}", self.network);
+        Ok(podman(["inspect", "--format", &template, container])?.trim().to_owned())
+    }
+
     fn names(&self, arguments: &[&str], field: &str) -> Vec<String> {
         let format = ["--format", field];
         let listed = podman(arguments.iter().copied().chain(format)).unwrap_or_default();
         listed.lines().filter(|name| name.starts_with(&self.prefix)).map(str::to_owned).collect()
     }
 
-    fn logs(&self) -> String {
+    /// The last lines of every container.
+    pub(super) fn logs(&self) -> String {
         let logs = |name: &String| {
             // PostgreSQL and the processes write to different streams.
             let log = Command::new("podman").args(["logs", "--tail", "20", name]).output();
