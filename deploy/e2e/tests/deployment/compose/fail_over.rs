@@ -41,8 +41,8 @@ pub(super) async fn fail_over_and_back(stack: &Stack, shop: &Shop) -> Result<()>
 
 /// Ends the connection of the standby, and waits until it has another: it knows its new password.
 pub(super) async fn until_standby_returns(stack: &Stack) -> Result<()> {
-    let ended =
-        stack.query("postgres", "SELECT pid FROM pg_stat_replication WHERE pg_terminate_backend(pid)")?;
+    let ended = stack.query("postgres", "SELECT pid FROM pg_stat_replication")?;
+    stack.query("postgres", &format!("SELECT pg_terminate_backend({ended})"))?;
     wait::until("the standby to connect again", Duration::from_mins(1), || {
         let sql = format!("SELECT state FROM pg_stat_replication WHERE pid <> {ended}");
         let state = stack.query("postgres", &sql).unwrap_or_default();

@@ -29,15 +29,15 @@ impl Http2 {
     pub(crate) fn start(stack: &Stack) -> Result<Self> {
         let orders: Vec<_> = (0..REQUESTS / 2).map(|_| Uuid::new_v4()).collect();
         let mut command = Command::new("curl");
-        command.args(["--rate", "40/s", "--config", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["--rate", "40/s", "--config", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut curl = command.spawn().context("curl does not start")?;
         let config = config(stack, &orders)?;
         let mut stdin = curl.stdin.take().context("no input")?;
-        let stdout = curl.stdout.take().context("no output")?;
+        let stderr = curl.stderr.take().context("no output")?;
         let responses = Arc::<Mutex<Vec<String>>>::default();
         let read = Arc::clone(&responses);
         std::thread::spawn(move || {
-            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
             lines.for_each(|line| read.lock().unwrap_or_else(PoisonError::into_inner).push(line));
         });
         stdin.write_all(config.as_bytes())?;
@@ -72,11 +72,11 @@ impl Drop for Http2 {
     }
 }
 
-/// The requests, as curl reads them.
+/// The requests, as curl reads them. Each result goes to standard error at once: standard output would have a buffer.
 fn config(stack: &Stack, orders: &[Uuid]) -> Result<String> {
     let ca = stack.secrets.of("ca").join("ca.pem");
     let common = format!(
-        "http2\nsilent\nmax-time = 60\noutput = /dev/null\nwrite-out = \"%{{http_version}} %{{http_code}}\\n\"\n\
+        "http2\nsilent\nmax-time = 60\noutput = /dev/null\nwrite-out = \"%{{stderr}}%{{http_version}} %{{http_code}}\\n\"\n\
          cacert = \"{}\"\nheader = \"authorization: Bearer {}\"\n",
         ca.display(),
         stack.secrets.token()?
