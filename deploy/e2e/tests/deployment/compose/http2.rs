@@ -76,7 +76,8 @@ impl Drop for Http2 {
 fn config(stack: &Stack, orders: &[Uuid]) -> Result<String> {
     let ca = stack.secrets.of("ca").join("ca.pem");
     let common = format!(
-        "http2\nsilent\nmax-time = 60\noutput = /dev/null\nwrite-out = \"%{{stderr}}%{{http_version}} %{{http_code}}\\n\"\n\
+        "http2\nsilent\nmax-time = 60\noutput = /dev/null\n\
+         write-out = \"%{{stderr}}%{{http_version}} %{{http_code}}\\n\"\n\
          cacert = \"{}\"\nheader = \"authorization: Bearer {}\"\n",
         ca.display(),
         stack.secrets.token()?
