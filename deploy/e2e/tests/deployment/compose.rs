@@ -151,6 +151,12 @@ async fn scale(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
 async fn replace(stack: &Stack, shop: &Shop) -> Result<Vec<Uuid>> {
     let traffic = Traffic::start(shop, "bob");
     traffic.until_more(50).await?;
+    let unknown = stack.script("roll", &[], "unknown").map_err(|error| error.to_string());
+    ensure!(unknown.as_ref().is_err_and(|error| error.contains("there is no image")), "{unknown:?}");
+    // As if a roll-out had been interrupted after it stopped the first replica.
+    let first = stack.container("write-api")?;
+    run("podman", ["stop", "--time", "30", &first])?;
+    run("podman", ["rm", &first])?;
     stack.script("roll", &[], images::OTHER_TAG)?;
     traffic.until_more(50).await?;
     traffic.nothing_failed().context("while another build was rolled out")?;

@@ -17,26 +17,31 @@ pub(super) async fn fail_over_and_back(stack: &Stack, shop: &Shop) -> Result<()>
         ["--both", "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"];
     stack.script("sql", &synchronous, images::OTHER_TAG)?;
     until_synchronous(stack, "postgres").await?;
-    ensure!(
-        stack.script("fail-over", &[], images::OTHER_TAG).is_err(),
-        "the primary works, but was replaced"
-    );
+    let refused = fail_over(stack, &["standby"]).map_err(|error| error.to_string());
+    ensure!(refused.as_ref().is_err_and(|error| error.contains("use --force")), "{refused:?}");
     let traffic = Traffic::start(shop, "dave");
     traffic.until_more(50).await?;
     let lost = Instant::now();
     kill(&stack.container("postgres")?)?;
     // Its restart policy would start it again.
     run("podman", ["stop", "--time", "0", &stack.container("postgres")?])?;
-    stack.script("fail-over", &[], images::OTHER_TAG)?;
+    fail_over(stack, &["standby"])?;
     traffic.until_more(1).await?;
     println!("orders are taken {:?} after the primary was lost", lost.elapsed());
+    // As if it had been interrupted after the promotion.
+    run("podman", ["stop", "--time", "10", &stack.container("postgres")?])?;
+    fail_over(stack, &["standby"])?;
     until_synchronous(stack, "standby").await?;
     traffic.until_more(50).await?;
-    stack.script("fail-over", &["--force"], images::OTHER_TAG)?;
+    fail_over(stack, &["postgres", "--force"])?;
     until_synchronous(stack, "postgres").await?;
     traffic.until_more(50).await?;
     let acknowledged = traffic.stop();
     until_all_are_visible(shop, &acknowledged).await
+}
+
+fn fail_over(stack: &Stack, arguments: &[&str]) -> Result<()> {
+    stack.script("fail-over", arguments, images::OTHER_TAG)
 }
 
 /// Ends the connection of the standby, and waits until it has another: it knows its new password.
