@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::rendered::{CHART, documents, pods, render, render_production};
+use super::rendered::{CHART, documents, of_kind, pods, render, render_production};
 use super::rules::{faults, unknown_ports};
 use super::schemas::{checkov_faults, schema_faults};
 use super::{check, environment, run};
@@ -36,7 +36,7 @@ const WRONG_PORTS: [Fault; 4] = [
     ("- port: admin", "- port: metrics", "scrape"),
 ];
 
-const WRONG_VALUES: [(&str, &str); 7] = [
+const WRONG_VALUES: [(&str, &str); 9] = [
     ("readApi.replica=3", "replica"),
     ("httpRout.enabled=true", "httpRout"),
     ("projector.autoscaling.minReplica=2", "minReplica"),
@@ -44,6 +44,8 @@ const WRONG_VALUES: [(&str, &str); 7] = [
     ("writeApi.env.DATABASE_URL=postgres://", "DATABASE_URL"),
     ("writeApi.digest=latest", "digest"),
     ("writeApi.resources.limits.memory=null", "memory"),
+    ("httpRoute.enabled=true", "parentRefs"),
+    (r"pods.labels.app\.kubernetes\.io/name=shop", "app.kubernetes.io/name"),
 ];
 
 fn changed(text: &str, (from, to, _): Fault) -> Result<String> {
@@ -114,6 +116,19 @@ fn wrong_values_are_refused_by_name() -> Result<()> {
     }
     let missing = run("helm", ["template", "orders", CHART]).map_err(|error| error.to_string());
     ensure!(missing.as_ref().is_err_and(|error| error.contains("image.registry is required")), "{missing:?}");
+    let same = render("orders", &["readApi.adminPort=8082"]).map_err(|error| error.to_string());
+    ensure!(same.as_ref().is_err_and(|error| error.contains("readApi.adminPort are the same")), "{same:?}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs Helm; .ci/deploy runs it"]
+fn a_maximum_below_the_minimum_has_no_effect() -> Result<()> {
+    let wrong = ["readApi.autoscaling.enabled=true", "readApi.autoscaling.maxReplicas=1"];
+    let documents = documents(&render("orders", &wrong)?)?;
+    let scalers = of_kind(&documents, "HorizontalPodAutoscaler");
+    let (_, scaler) = scalers.first().context("no autoscaler")?;
+    assert_eq!(scaler["spec"]["maxReplicas"], scaler["spec"]["minReplicas"]);
     Ok(())
 }
 
