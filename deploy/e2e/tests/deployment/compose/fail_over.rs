@@ -17,6 +17,7 @@ pub(super) async fn fail_over_and_back(stack: &Stack, shop: &Shop) -> Result<()>
         ["--both", "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"];
     stack.script("sql", &synchronous, images::OTHER_TAG)?;
     until_synchronous(stack, "postgres").await?;
+    restart_primary(stack, shop).await?;
     let refused = fail_over(stack, &["standby"]).map_err(|error| error.to_string());
     ensure!(refused.as_ref().is_err_and(|error| error.contains("use --force")), "{refused:?}");
     let traffic = Traffic::start(shop, "dave");
@@ -38,6 +39,22 @@ pub(super) async fn fail_over_and_back(stack: &Stack, shop: &Shop) -> Result<()>
     traffic.until_more(50).await?;
     let acknowledged = traffic.stop();
     until_all_are_visible(shop, &acknowledged).await
+}
+
+/// Connections find a server that has restarted: it has the address that it had. Then the standby is made anew.
+async fn restart_primary(stack: &Stack, shop: &Shop) -> Result<()> {
+    let traffic = Traffic::start(shop, "dave");
+    traffic.until_more(50).await?;
+    run("podman", ["restart", "--time", "60", &stack.container("postgres")?])?;
+    let restarted = Instant::now();
+    until_synchronous(stack, "postgres").await?;
+    traffic.until_more(50).await?;
+    println!("orders are taken {:?} after the primary has restarted", restarted.elapsed());
+    ensure!(restarted.elapsed() < Duration::from_secs(20), "the servers do not find each other");
+    stack.script("renew-standby", &[], images::OTHER_TAG)?;
+    until_synchronous(stack, "postgres").await?;
+    traffic.until_more(50).await?;
+    until_all_are_visible(shop, &traffic.stop()).await
 }
 
 fn fail_over(stack: &Stack, arguments: &[&str]) -> Result<()> {

@@ -124,8 +124,9 @@ impl Stack {
             let lines = logs.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\""));
             lines.map(|line| format!("{container}: {line}")).collect::<Vec<_>>()
         };
-        let refused = logs(&format!("{}_haproxy_1", self.project), "3000");
-        let refused = refused.lines().filter(|line| !line.contains("\"status\":2") && line.starts_with('{'));
+        let requests = logs(&format!("{}_haproxy_1", self.project), "10000");
+        let is_smooth = |line: &&str| line.contains("\"status\":2") && line.contains("\"retries\":\"0\"");
+        let refused = requests.lines().filter(|line| !is_smooth(line));
         containers.flat_map(warnings).chain(refused.map(str::to_owned)).collect::<Vec<_>>().join("\n")
     }
 
