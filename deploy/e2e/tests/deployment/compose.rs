@@ -31,7 +31,8 @@ use crate::images;
 /// The services that have more than one replica, with the port for probes.
 const REPLICATED: [(&str, u16); 3] = [("write-api", 9081), ("projector", 9083), ("read-api", 9082)];
 
-#[tokio::test]
+// Commands of podman block a thread, while the traffic must go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts containers; .ci/deploy runs it"]
 async fn nothing_is_lost_while_replicas_are_restarted_killed_and_scaled_down() -> Result<()> {
     let stack = Stack::start()?;
