@@ -148,7 +148,8 @@ async fn tables_of_another_schema_are_named() -> Result<()> {
     for (path, named) in [
         ("mine, public", "order_summary of schema mine, and not of public"),
         ("bare, public", "of schema public, and not of bare"),
-        ("other, public", ""),
+        ("other, public", "search_path begins with other, which is no schema"),
+        ("\"$user\", public", ""),
     ] {
         session.batch_execute(&format!("ALTER DATABASE {name} SET search_path = {path}")).await?;
         let replica = Replica::start(&database.url("orders_read_api"), &[])?;

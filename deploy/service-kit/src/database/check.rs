@@ -61,6 +61,9 @@ pub enum CheckError {
         "the database has the encoding {0}, but only UTF8 can store every order: create it anew with ENCODING 'UTF8'"
     )]
     Encoding(String),
+    /// Unqualified names may lead to the tables of another cell.
+    #[error("{0}: in the options of DATABASE_URL, set search_path to the one schema that has the tables")]
+    SearchPath(String),
     /// The schema is not the one of this build.
     #[error("the database lacks the column {0}: apply the migrations of this version")]
     MissingColumn(String),
@@ -135,6 +138,9 @@ impl Checker {
         }
         if found.encoding != "UTF8" {
             return Err(CheckError::Encoding(found.encoding));
+        }
+        if let Some(wrong) = found.wrong_path {
+            return Err(CheckError::SearchPath(wrong));
         }
         if let Some(column) = found.missing_column {
             return Err(CheckError::MissingColumn(column));

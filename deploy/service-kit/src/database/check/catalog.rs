@@ -11,6 +11,7 @@ use crate::database::connect::PooledConnection;
 pub(super) struct Found {
     pub(super) encoding: String,
     pub(super) read_only: bool,
+    pub(super) wrong_path: Option<String>,
     pub(super) missing_column: Option<String>,
     pub(super) missing_privilege: Option<String>,
     pub(super) misplaced: Option<String>,
@@ -27,17 +28,27 @@ pub(super) async fn query_catalog(
         columns: columns.iter().map(|(_, column, _)| *column).collect(),
         privileges: columns.iter().map(|(.., privilege)| *privilege).collect(),
     };
-    let (backend, encoding, read_only, missing_column, missing_privilege, misplaced, shape): Row =
+    let (backend, encoding, read_only, wrong_path, missing_column, missing_privilege, misplaced, shape): Row =
         RunQueryDsl::get_result(query, &mut session.connection).await?;
     let relation = session.backend.relation(&Backend::parse(&backend));
-    Ok(Found { encoding, read_only, missing_column, missing_privilege, misplaced, shape, relation })
+    Ok(Found {
+        encoding,
+        read_only,
+        wrong_path,
+        missing_column,
+        missing_privilege,
+        misplaced,
+        shape,
+        relation,
+    })
 }
 
-type Row = (String, String, bool, Option<String>, Option<String>, Option<String>, Option<String>);
+type Row =
+    (String, String, bool, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
 
 crate::statement! {
     struct CatalogQuery = "catalog.sql" -> (
-        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>
+        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>
     ) {
         tables: Vec<&'static str> as Array<Text>,
         columns: Vec<&'static str> as Array<Text>,

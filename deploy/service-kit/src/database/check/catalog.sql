@@ -5,12 +5,38 @@ WITH needed AS MATERIALIZED (
     FROM unnest($1, $2, $3) AS n (relation, attribute, privilege)
     LEFT JOIN pg_attribute AS a
         ON a.attrelid = to_regclass(n.relation) AND a.attname = n.attribute AND NOT a.attisdropped
+),
+-- The schema that search_path names first, except that of the role's own name. chr(36) is a dollar sign.
+path AS MATERIALIZED (
+    SELECT CASE WHEN name LIKE '"%' THEN replace(substr(name, 2, length(name) - 2), '""', '"') ELSE lower(name) END
+        AS first
+    FROM regexp_matches(current_setting('search_path'), '"(?:[^"]|"")*"|[^",\s][^",]*', 'g')
+        WITH ORDINALITY AS matched (names, number),
+        rtrim(names[1]) AS name
+    WHERE trim(name, '"') <> chr(36) || 'user'
+    ORDER BY number
+    LIMIT 1
 )
 SELECT
     -- Identifies the server process, as Backend::SQL.
     concat_ws(' ', pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time())),
     current_setting('server_encoding'),
     current_setting('transaction_read_only') = 'on',
+    -- Otherwise the tables of the next schema would be used, which may be those of another cell.
+    (
+        SELECT format('search_path begins with %I, which is no schema, or one that the role may not use', first)
+        FROM path
+        WHERE first IS DISTINCT FROM current_schema() AND current_schema() IS DISTINCT FROM current_user
+        UNION ALL
+        SELECT format(
+            'search_path has the tables of the schemas %s', string_agg(quote_ident(nspname), ' and ' ORDER BY nspname)
+        )
+        FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE relname = '__diesel_schema_migrations' AND nspname = ANY (current_schemas(false))
+            AND EXISTS (SELECT FROM needed WHERE relation !~ '[.]')
+        HAVING count(*) > 1
+        LIMIT 1
+    ),
     (SELECT min(relation || '.' || attribute) FROM needed WHERE attnum IS NULL),
     (
         SELECT min(privilege || ' on ' || relation || '.' || attribute)
@@ -26,7 +52,7 @@ SELECT
         FROM needed
         JOIN pg_class ON pg_class.oid = attrelid
         CROSS JOIN (
-            VALUES (current_schema()::regnamespace::oid),
+            VALUES (quote_ident(current_schema())::regnamespace::oid),
                 ((SELECT relnamespace FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')))
         ) AS places (place)
         WHERE relation !~ '[.]' AND relnamespace <> place
