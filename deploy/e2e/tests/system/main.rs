@@ -4,6 +4,7 @@ mod access_log;
 mod authorisation;
 mod bad_tokens;
 mod canary;
+mod cells;
 mod descriptors;
 mod documents;
 mod end_to_end;

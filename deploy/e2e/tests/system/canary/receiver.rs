@@ -14,12 +14,17 @@ use tokio::task::AbortHandle;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Keeps the head of each message. It refuses those for `/refused`, and shipped orders for `/mixed`. It ends when
-/// dropped.
+/// Keeps each message. It refuses those for `/refused`, and shipped orders for `/mixed`. It ends when dropped.
 pub(crate) struct Receiver {
     url: String,
-    heads: Arc<Mutex<Vec<String>>>,
+    messages: Arc<Mutex<Vec<Message>>>,
     task: AbortHandle,
+}
+
+#[derive(Clone)]
+struct Message {
+    head: String,
+    body: String,
 }
 
 impl Drop for Receiver {
@@ -32,41 +37,48 @@ impl Receiver {
     pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&heads);
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&messages);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(respond(stream, Arc::clone(&kept)));
             }
         });
-        Ok(Self { url, heads, task: task.abort_handle() })
+        Ok(Self { url, messages, task: task.abort_handle() })
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    fn heads(&self) -> Vec<String> {
-        self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn messages(&self) -> Vec<Message> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What has arrived for this path.
+    pub(crate) fn bodies(&self, path: &str) -> Vec<String> {
+        let sent =
+            self.messages().into_iter().filter(|message| message.head.starts_with(&format!("POST {path} ")));
+        sent.map(|message| message.body).collect()
     }
 
     /// How many messages have arrived for this path.
     pub(crate) fn count(&self, path: &str) -> usize {
-        self.heads().iter().filter(|head| head.starts_with(&format!("POST {path}?"))).count()
+        self.messages().iter().filter(|message| message.head.starts_with(&format!("POST {path}?"))).count()
     }
 
     /// The signatures of all messages.
     pub(crate) fn signatures(&self) -> Vec<String> {
-        let heads = self.heads();
-        let lines = heads.iter().flat_map(|head| head.lines());
+        let messages = self.messages();
+        let lines = messages.iter().flat_map(|message| message.head.lines());
         lines.filter_map(|line| line.strip_prefix("webhook-signature: v1,")).map(str::to_owned).collect()
     }
 }
 
 /// Reads one message, and closes the connection.
-async fn respond(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) -> Result<()> {
+async fn respond(mut stream: TcpStream, messages: Arc<Mutex<Vec<Message>>>) -> Result<()> {
     let mut bytes = Vec::new();
-    let (head, is_refused) = loop {
+    let (message, is_refused) = loop {
         ensure!(stream.read_buf(&mut bytes).await? > 0, "the connection ended");
         let text = String::from_utf8_lossy(&bytes);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
@@ -74,11 +86,12 @@ async fn respond(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) -> Resul
         let length: usize = length.unwrap_or("0").parse()?;
         if body.len() >= length {
             let is_shipped = head.starts_with("POST /mixed") && body.contains("order_shipped");
-            break (head.to_owned(), is_shipped || head.starts_with("POST /refused"));
+            let message = Message { head: head.to_owned(), body: body.to_owned() };
+            break (message, is_shipped || head.starts_with("POST /refused"));
         }
     };
     let status = if is_refused { "500 Refused" } else { "200 OK" };
-    heads.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     Ok(stream.write_all(response.as_bytes()).await?)
 }

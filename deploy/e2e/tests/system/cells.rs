@@ -1,0 +1,108 @@
+//! Two cells in one database: each has its processes, and neither sees or delays the other.
+
+mod scene;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use reqwest::StatusCode;
+use testkit::test_database::TestDatabase;
+
+use self::scene::{CellScene, id_of};
+
+const ORDERS: usize = 10;
+
+/// How long an order takes to everywhere at most, beside a cell whose tables are locked.
+const PROMPT: Duration = Duration::from_secs(10);
+
+/// Places and pays orders. Both cells use the same keys, from which their ids come. Returns the ids, and what a stream
+/// has sent of them. What else the cell shows must be its own.
+async fn trade(cell: &CellScene) -> Result<(BTreeSet<String>, String)> {
+    let trading = async {
+        let mut placed = BTreeSet::new();
+        for number in 0..ORDERS {
+            let order = cell.place(&format!("key-{number}")).await?;
+            let id = id_of(&order)?;
+            ensure!(cell.pay(&id).await? == StatusCode::OK, "{id}");
+            placed.insert(id);
+        }
+        anyhow::Ok(placed)
+    };
+    let (placed, stream) = tokio::join!(trading, cell.follow(ORDERS));
+    let (placed, stream) = (placed?, stream?);
+    assert_eq!(cell.list(ORDERS, "paid").await?, placed, "{}", cell.name);
+    let events = cell.feed(2 * ORDERS).await?;
+    assert_eq!(events.len(), 2 * ORDERS, "{}", cell.name);
+    assert_eq!(cell.sent(2 * ORDERS).await?, events, "{}", cell.name);
+    Ok((placed, stream))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_cells_work_at_the_same_time_and_neither_sees_the_other() -> Result<()> {
+    let database = TestDatabase::create_empty().await?;
+    let one = CellScene::start(&database, "cell_01").await?;
+    let two = CellScene::start(&database, "cell_02").await?;
+    let (in_one, in_two) = tokio::join!(trade(&one), trade(&two));
+    let ((orders_of_one, stream_of_one), (orders_of_two, stream_of_two)) = (in_one?, in_two?);
+    assert_eq!(orders_of_one, orders_of_two, "the same keys make the same ids: each cell has its own order");
+    assert!(!stream_of_one.contains("cell_02") && !stream_of_two.contains("cell_01"));
+
+    // An order that only the first one has.
+    let only = one.place("only in the first").await?;
+    let id = &id_of(&only)?;
+    one.list(1, "placed").await?;
+    assert_eq!((one.read(id).await?, two.read(id).await?), (StatusCode::OK, StatusCode::NOT_FOUND));
+    assert_eq!(two.pay(id).await?, StatusCode::NOT_FOUND);
+    assert_eq!(one.place("only in the first").await?, only, "a repeat is recognized");
+    assert_eq!((one.feed(2 * ORDERS + 1).await?.len(), two.feed(2 * ORDERS).await?.len()), (21, 20));
+    assert_eq!((one.sent(2 * ORDERS + 1).await?.len(), two.sent(2 * ORDERS).await?.len()), (21, 20));
+
+    let session = database.connect().await?;
+    for (cell, orders) in [("cell_01", 11), ("cell_02", 10)] {
+        let count = format!(
+            "SELECT (SELECT count(*) FROM {cell}.orders), (SELECT count(*) FROM {cell}.order_summary)"
+        );
+        let row = session.query_one(&count, &[]).await?;
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (orders, orders), "{cell}");
+    }
+    let in_public: i64 = session
+        .query_one("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace", &[])
+        .await?
+        .get(0);
+    assert_eq!(in_public, 0, "no cell has put anything into public");
+    Ok(())
+}
+
+/// All of its tables are locked by a transaction that has written to its outbox.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_in_one_cell_do_not_hold_up_the_other() -> Result<()> {
+    let database = TestDatabase::create_empty().await?;
+    let one = CellScene::start(&database, "cell_01").await?;
+    let two = CellScene::start(&database, "cell_02").await?;
+    let mut session = database.connect().await?;
+    let transaction = session.transaction().await?;
+    transaction.batch_execute("INSERT INTO cell_01.outbox (kind, payload) VALUES ('k', '{}')").await?;
+    for table in
+        ["orders", "outbox", "order_summary", "event_log", "event_log_state", "deliveries", "subscriptions"]
+    {
+        transaction.batch_execute(&format!("LOCK TABLE cell_01.{table} IN ACCESS EXCLUSIVE MODE")).await?;
+    }
+    // Ids that are never used: the feed passes them once their transaction has ended.
+    let other = database.connect().await?;
+    other
+        .batch_execute("BEGIN; INSERT INTO cell_02.outbox (kind, payload) VALUES ('k', '{}'); ROLLBACK")
+        .await?;
+
+    let start = Instant::now();
+    let placed = BTreeSet::from([id_of(&two.place("beside").await?)?]);
+    assert_eq!(two.list(1, "placed").await?, placed);
+    assert_eq!(two.sent(1).await?, two.feed(1).await?);
+    assert!(start.elapsed() < PROMPT, "{:?}", start.elapsed());
+    assert!(one.place("locked").await.is_err(), "the first cell is locked");
+
+    transaction.rollback().await?;
+    one.place("locked").await?;
+    assert_eq!(one.list(1, "placed").await?.len(), 1);
+    Ok(())
+}
