@@ -7,7 +7,7 @@ use std::time::Duration;
 use diesel::sql_types::Text;
 use diesel::{QueryResult, QueryableByName, RunQueryDsl};
 
-use crate::BlockingConnection;
+use crate::session::BlockingConnection;
 
 /// A transaction of a process is over by then.
 const LONGER_THAN_A_REQUEST: Duration = Duration::from_secs(1);

@@ -11,7 +11,8 @@ use serde::Serialize;
 use service_kit::database::{ConnectError, DatabaseConfig, PoolError};
 
 use crate::roles::Roles;
-use crate::{BlockingConnection, MIGRATIONS, MigrateError, connect};
+use crate::session::{BlockingConnection, Target, current_schema};
+use crate::{MIGRATIONS, MigrateError};
 
 /// What the migrations grant.
 const GRANTS: &str = include_str!("doctor/grants.txt");
@@ -106,15 +107,20 @@ impl fmt::Display for Report {
 ///
 /// [`MigrateError`] if it cannot be checked.
 pub async fn doctor(database_url: &str) -> Result<Report, MigrateError> {
-    service_kit::database::read_url(database_url)?;
-    let url = database_url.to_owned();
+    check(Target { url: database_url.to_owned(), schema: None }).await
+}
+
+pub(crate) async fn check(target: Target) -> Result<Report, MigrateError> {
+    service_kit::database::read_url(&target.url)?;
+    let url = target.url.clone();
     let in_database = tokio::task::spawn_blocking(move || {
-        let mut connection = connect(&url)?;
+        let mut connection = target.connect()?;
+        current_schema(&mut connection)?;
         examine(&mut connection).map_err(MigrateError::Examine)
     });
     // First: it says why it cannot connect, once. The pool would only log it.
     let in_database = in_database.await.map_err(MigrateError::Task)??;
-    let mut findings: Vec<_> = pooler(database_url).await?.into_iter().chain(in_database).collect();
+    let mut findings: Vec<_> = pooler(&url).await?.into_iter().chain(in_database).collect();
     // Stable: within a level, in the order of the checks.
     findings.sort_by_key(|finding| finding.level);
     Ok(Report { findings })

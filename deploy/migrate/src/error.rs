@@ -24,6 +24,34 @@ pub enum MigrateError {
     Use(#[source] ConnectionError),
     #[error("cannot prepare the session")]
     Prepare(#[source] diesel::result::Error),
+    #[error("cannot create the schema {schema}")]
+    CreateSchema {
+        schema: String,
+        #[source]
+        source: diesel::result::Error,
+    },
+    /// Otherwise the tables of the next schema in `search_path` would be changed.
+    #[error(
+        "there is no schema {0}, or the role may not use it. `migrate up --schema {0}` creates one, with a DATABASE_URL \
+         that has no search_path"
+    )]
+    NoSchema(String),
+    #[error("search_path names no schema that the role may use")]
+    EmptySearchPath,
+    #[error("DATABASE_URL has a search_path, which --schema and --all-cells replace: leave it out")]
+    TwoSchemas,
+    #[error(
+        "the schema has the history of other migrations: those of this build belong into a schema without, and each \
+         --folder into one of its own"
+    )]
+    OtherHistory,
+    /// So nobody knows whether it is that of a cell.
+    #[error(
+        "the role may not read the history of migrations in the schema {0}: name each cell with --schema"
+    )]
+    UnreadableHistory(String),
+    #[error("the database has {0} cells, which are too many: name each with --schema")]
+    TooManyCells(usize),
     /// Another migrator ran for longer than ten minutes.
     #[error("another migrator is still running")]
     AlreadyRunning,

@@ -1,7 +1,7 @@
 //! Applies or reverts the migrations of this build.
 //!
-//! Several migrators may start at once, for example one per pod: a lock runs them one after the other, and the later
-//! ones find nothing to do.
+//! Several migrators may start at once, for example one per pod: a lock runs them one after the other in a schema, and
+//! the later ones find nothing to do.
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
@@ -12,25 +12,29 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::sql_types::Text;
 use diesel::{QueryResult, RunQueryDsl};
-use diesel_async::AsyncPgConnection;
-use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use service_kit::telemetry::chain;
-use tokio::runtime::Handle;
 
+pub use self::cell::Cell;
 pub use self::doctor::{Finding, Level, Report, doctor};
 use self::error::Blockers;
 pub use self::error::MigrateError;
 use self::lock::Lock;
 use self::roles::Roles;
+pub use self::schema_name::SchemaNameError;
+use self::session::{BlockingConnection, current_schema, wait_for_locks};
+pub use self::source::Addition;
 use self::source::Source;
-pub use self::source::{Addition, SchemaNameError};
 
 mod blockers;
+mod cell;
 mod doctor;
 mod error;
 mod lock;
+mod released;
 mod roles;
+mod schema_name;
+mod session;
 mod source;
 
 /// The migrations in `migrations/` at build time.
@@ -46,8 +50,14 @@ const CONCURRENT_LIMIT: Duration = Duration::from_mins(5);
 /// What PostgreSQL says after either of them.
 const LOCK_TIMEOUT: &str = "due to lock timeout";
 
+/// What it says to the second one of two transactions that change the same role, or the rights on the database. The
+/// first one has ended by then.
+const CHANGED_AT_ONCE: &str = "tuple concurrently updated";
+
+/// Most repetitions after that. Each time, another migrator has come further.
+const REPETITIONS: usize = 20;
+
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
-type BlockingConnection = AsyncConnectionWrapper<AsyncPgConnection>;
 
 /// One migration that was applied or reverted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,16 +74,17 @@ pub struct Step {
 ///
 /// [`MigrateError`]. Migrations before the failed one stay applied.
 pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
-    up_of(Source::Product, database_url).await
+    up_of(Source::Product(None), database_url).await
 }
 
 async fn up_of(source: Source, database_url: &str) -> Result<Vec<Step>, MigrateError> {
-    blocking(database_url, move |connection, lock| {
+    blocking(database_url, source, true, move |source, connection, lock| {
         require_utf8(connection)?;
         refuse_excessive_rights(connection, source.roles())?;
-        source.enter(connection).map_err(MigrateError::Prepare)?;
+        source.enter(connection)?;
         drop_unfinished_indexes(connection).map_err(MigrateError::Prepare)?;
-        let pending = connection.pending_migrations(source).map_err(MigrateError::History)?;
+        let pending = connection.pending_migrations(&source).map_err(MigrateError::History)?;
+        let pending = source.adapt(connection, pending)?;
         pending.iter().map(|migration| apply(connection, lock, migration.as_ref())).collect()
     })
     .await
@@ -85,14 +96,15 @@ async fn up_of(source: Source, database_url: &str) -> Result<Vec<Step>, MigrateE
 ///
 /// [`MigrateError`]. Migrations before the failed one stay reverted.
 pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
-    down_of(Source::Product, database_url, steps).await
+    down_of(Source::Product(None), database_url, steps).await
 }
 
 async fn down_of(source: Source, database_url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
-    blocking(database_url, move |connection, lock| {
-        source.enter(connection).map_err(MigrateError::Prepare)?;
+    blocking(database_url, source, false, move |source, connection, lock| {
+        source.enter(connection)?;
         let applied = connection.applied_migrations().map_err(MigrateError::History)?;
-        let known = source.migrations().map_err(MigrateError::History)?;
+        let known = (&source).migrations().map_err(MigrateError::History)?;
+        let known = source.adapt(connection, known)?;
         let to_revert = applied.iter().take(steps).map(|version| {
             known.iter().find(|migration| migration.name().version() == *version).ok_or_else(|| {
                 MigrateError::History(format!("this build does not know migration {version}").into())
@@ -105,48 +117,35 @@ async fn down_of(source: Source, database_url: &str, steps: usize) -> Result<Vec
 
 /// Names of the pending migrations, in order.
 pub async fn pending(database_url: &str) -> Result<Vec<String>, MigrateError> {
-    pending_of(Source::Product, database_url).await
+    pending_of(Source::Product(None), database_url).await
 }
 
 async fn pending_of(source: Source, database_url: &str) -> Result<Vec<String>, MigrateError> {
-    blocking(database_url, move |connection, _| {
-        source.enter(connection).map_err(MigrateError::Prepare)?;
-        let pending = connection.pending_migrations(source).map_err(MigrateError::History)?;
+    blocking(database_url, source, false, move |source, connection, _| {
+        source.enter(connection)?;
+        let pending = connection.pending_migrations(&source).map_err(MigrateError::History)?;
         Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
     })
     .await
 }
 
-/// Runs `work` on a connection while no other migrator runs. diesel's migration harness is synchronous, so it needs its
-/// own thread.
-async fn blocking<T, F>(database_url: &str, work: F) -> Result<T, MigrateError>
+/// Runs `work` on a connection while no other migrator runs in the schema, which `creates` makes. diesel's migration
+/// harness is synchronous, so it needs its own thread.
+async fn blocking<T, F>(database_url: &str, source: Source, creates: bool, work: F) -> Result<T, MigrateError>
 where
     T: Send + 'static,
-    F: FnOnce(&mut BlockingConnection, &mut Lock) -> Result<T, MigrateError> + Send + 'static,
+    F: FnOnce(Source, &mut BlockingConnection, &mut Lock) -> Result<T, MigrateError> + Send + 'static,
 {
     service_kit::database::read_url(database_url)?;
-    let database_url = database_url.to_owned();
+    let target = source.target(database_url);
     tokio::task::spawn_blocking(move || {
-        let mut connection = connect(&database_url)?;
-        let mut lock = Lock::take(&database_url, &mut connection)?;
-        work(&mut connection, &mut lock)
+        let mut connection = if creates { target.connect_and_create()? } else { target.connect()? };
+        current_schema(&mut connection)?;
+        let mut lock = Lock::take(&target, &mut connection)?;
+        work(source, &mut connection, &mut lock)
     })
     .await
     .map_err(MigrateError::Task)?
-}
-
-/// On a thread of its own: it blocks.
-fn connect(database_url: &str) -> Result<BlockingConnection, MigrateError> {
-    let connection = Handle::current().block_on(async {
-        let (client, wire) = service_kit::database::connect(database_url).await?;
-        let connection = AsyncPgConnection::try_from_client_and_connection(client, wire).await;
-        connection.map_err(MigrateError::Use)
-    })?;
-    let mut connection = BlockingConnection::from(connection);
-    connection
-        .batch_execute("SET application_name = 'migrate'; SET client_min_messages = warning")
-        .map_err(MigrateError::Prepare)?;
-    Ok(connection)
 }
 
 fn refuse_excessive_rights(connection: &mut BlockingConnection, roles: &Roles) -> Result<(), MigrateError> {
@@ -181,10 +180,6 @@ struct UnfinishedIndex {
     name: String,
 }
 
-fn wait_for_locks(connection: &mut BlockingConnection, limit: Duration) -> QueryResult<()> {
-    connection.batch_execute(&format!("SET lock_timeout = {}", limit.as_millis()))
-}
-
 fn apply(
     connection: &mut BlockingConnection,
     lock: &mut Lock,
@@ -212,15 +207,27 @@ fn blockers_of(connection: &mut BlockingConnection, error: &BoxedError) -> Block
 fn timed(
     connection: &mut BlockingConnection,
     migration: &dyn Migration<Pg>,
-    run: impl FnOnce(&mut BlockingConnection) -> Result<(), BoxedError>,
+    run: impl Fn(&mut BlockingConnection) -> Result<(), BoxedError>,
 ) -> Result<Step, MigrateError> {
     let name = migration.name().to_string();
     let is_concurrent = !migration.metadata().run_in_transaction();
     wait_for_locks(connection, if is_concurrent { CONCURRENT_LIMIT } else { LOCK_LIMIT })
         .map_err(MigrateError::Prepare)?;
     let start = Instant::now();
-    match run(connection) {
+    let mut done = run(connection);
+    for _ in 0..REPETITIONS {
+        if is_concurrent || !was_changed_at_once(&done) {
+            break;
+        }
+        done = run(connection);
+    }
+    match done {
         Ok(()) => Ok(Step { name, took: start.elapsed() }),
         Err(source) => Err(MigrateError::Step { name, blockers: blockers_of(connection, &source), source }),
     }
+}
+
+/// Roles and the database are shared by all cells: two migrators may change them at the same time.
+fn was_changed_at_once(done: &Result<(), BoxedError>) -> bool {
+    done.as_ref().is_err_and(|error| chain(error.as_ref()).contains(CHANGED_AT_ONCE))
 }

@@ -1,4 +1,4 @@
-//! One migrator at a time.
+//! One migrator at a time in a schema.
 //!
 //! A migrator locks the table with the history of migrations. Only a role that may change that table can lock it,
 //! unlike an advisory lock, which every role can take. The lock lasts for one transaction, and some migrations cannot
@@ -12,7 +12,8 @@ use diesel::migration::MigrationConnection;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use diesel::{QueryResult, RunQueryDsl};
 
-use crate::{BlockingConnection, MigrateError, connect};
+use crate::MigrateError;
+use crate::session::{BlockingConnection, Target};
 
 /// How long a migrator waits for others.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -31,11 +32,15 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// Waits for other migrators, also of earlier releases. `worker` is the connection that will migrate.
-    pub(crate) fn take(database_url: &str, worker: &mut BlockingConnection) -> Result<Self, MigrateError> {
+    pub(crate) fn take(target: &Target, worker: &mut BlockingConnection) -> Result<Self, MigrateError> {
         let start = Instant::now();
-        let mut holder = connect(database_url)?;
+        let mut holder = target.connect()?;
         prepare(&mut holder).map_err(MigrateError::Prepare)?;
+        let mut waits = false;
         while !try_lock(&mut holder).map_err(MigrateError::Prepare)? {
+            if !std::mem::replace(&mut waits, true) {
+                tracing::info!("another migrator works in this schema: waiting");
+            }
             pause(start)?;
         }
         wait_for_earlier_releases(worker, start)?;
@@ -89,7 +94,8 @@ fn try_lock(holder: &mut BlockingConnection) -> QueryResult<bool> {
 }
 
 /// Migrators of earlier releases know the advisory lock only: takes it too, so that they wait, and waits for one that
-/// has it. A session that could not migrate is not waited for: every role can take the lock, perhaps to stop others.
+/// has it. It is one for the whole database, so migrators of this release share it: each is in a schema of its own. A
+/// session that could not migrate is not waited for: every role can take the lock, perhaps to stop others.
 fn wait_for_earlier_releases(worker: &mut BlockingConnection, start: Instant) -> Result<(), MigrateError> {
     while !try_advisory_lock(worker).map_err(MigrateError::Prepare)? {
         // None: it has just been released, and a migrator may take it.
@@ -103,17 +109,18 @@ fn wait_for_earlier_releases(worker: &mut BlockingConnection, start: Instant) ->
 }
 
 fn try_advisory_lock(worker: &mut BlockingConnection) -> QueryResult<bool> {
-    let lock = diesel::dsl::sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(ADVISORY_LOCK).sql(")");
+    let lock =
+        diesel::dsl::sql::<Bool>("pg_try_advisory_lock_shared(").bind::<BigInt, _>(ADVISORY_LOCK).sql(")");
     diesel::select(lock).get_result(worker)
 }
 
-/// Whether the session that holds the advisory lock has the rights of a migrator. None if no session holds it.
+/// Whether the session that holds the advisory lock alone has the rights of a migrator. None if no session does.
 fn may_holder_migrate(worker: &mut BlockingConnection) -> QueryResult<Option<bool>> {
     let holder = diesel::dsl::sql::<Nullable<Bool>>(
         "(SELECT bool_or(has_table_privilege(usesysid, '__diesel_schema_migrations', 'INSERT'))
             FROM pg_locks JOIN pg_stat_activity USING (pid)
             WHERE locktype = 'advisory' AND granted AND datname = current_database() AND database = datid
-                AND objsubid = 1 AND classid::bigint << 32 | objid::bigint = ",
+                AND mode = 'ExclusiveLock' AND objsubid = 1 AND classid::bigint << 32 | objid::bigint = ",
     )
     .bind::<BigInt, _>(ADVISORY_LOCK)
     .sql(")");

@@ -1,11 +1,14 @@
 //! `migrate up | down | status | doctor`: deployments run it before they start a new version.
 
+mod all_cells;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use migrate::{Addition, MigrateError, Report, Step};
+use anyhow::ensure;
+use clap::{Args, Parser, Subcommand};
+use migrate::{Addition, Cell, MigrateError, Report, Step};
 use secrecy::ExposeSecret;
 use service_kit::config::{ConfigError, Vars};
 use service_kit::{arguments, database, process};
@@ -20,20 +23,37 @@ struct Cli {
     /// Refused: every user of the machine can read arguments.
     #[arg(long, hide = true)]
     database_url: Option<String>,
-    /// Instead of the migrations of this build, those in this folder. They run after those of this build.
-    #[arg(long, value_name = "DIR", requires = "schema")]
+    /// Instead of the migrations of this build, those in this folder. They run after those of this build. Needs
+    /// `--schema`.
+    #[arg(long, global = true, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The schema of the migrations in that folder, which has a history of its own. It is created if it does not exist.
-    #[arg(long, value_name = "NAME", requires = "folder")]
+    /// The schema of a cell, or, with `--folder`, that of your migrations. `up` creates it if it does not exist.
+    ///
+    /// Without this, the tables are in the schema to which `DATABASE_URL` leads.
+    #[arg(long, global = true, value_name = "NAME")]
     schema: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-#[derive(Subcommand, Clone, Copy)]
+#[derive(Subcommand)]
 enum Command {
     /// Apply all pending migrations (the default).
-    Up,
+    Up {
+        #[command(flatten)]
+        cells: Cells,
+        /// With `--all-cells`: migrate one cell first, check it as `doctor` does, and go on if it has no error. Without
+        /// a name it is the first cell by name.
+        #[arg(
+            long,
+            value_name = "NAME",
+            requires = "all_cells",
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = ""
+        )]
+        canary: Option<String>,
+    },
     /// Revert the newest migrations.
     Down {
         /// Number of migrations to revert.
@@ -41,7 +61,7 @@ enum Command {
         steps: usize,
     },
     /// List pending migrations, and exit with status 1 if there are any.
-    Status,
+    Status(Cells),
     /// Check the database: encoding, migrations, roles and what they may do, settings, server. Changes nothing.
     ///
     /// Prints each finding with its remedy, and exits with status 1 if one is an error.
@@ -52,20 +72,34 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct Cells {
+    /// All cells of the database, one after the other by name. Stops at the first one that fails.
+    #[arg(long)]
+    all_cells: bool,
+}
+
 /// The migrations that the options name.
 enum Migrations {
     Product,
+    Cell(Cell),
     Addition(Addition),
 }
 
 impl Migrations {
-    const fn is_product(&self) -> bool {
-        matches!(self, Self::Product)
+    fn new(folder: Option<PathBuf>, schema: Option<String>) -> anyhow::Result<Self> {
+        Ok(match (folder, schema) {
+            (Some(folder), Some(schema)) => Self::Addition(Addition::new(&schema, &folder)?),
+            (Some(_), None) => anyhow::bail!("--folder needs --schema"),
+            (None, Some(schema)) => Self::Cell(Cell::new(&schema)?),
+            (None, None) => Self::Product,
+        })
     }
 
     async fn up(&self, url: &str) -> Result<Vec<Step>, MigrateError> {
         match self {
             Self::Product => migrate::up(url).await,
+            Self::Cell(cell) => cell.up(url).await,
             Self::Addition(addition) => addition.up(url).await,
         }
     }
@@ -73,6 +107,7 @@ impl Migrations {
     async fn down(&self, url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
         match self {
             Self::Product => migrate::down(url, steps).await,
+            Self::Cell(cell) => cell.down(url, steps).await,
             Self::Addition(addition) => addition.down(url, steps).await,
         }
     }
@@ -80,8 +115,23 @@ impl Migrations {
     async fn pending(&self, url: &str) -> Result<Vec<String>, MigrateError> {
         match self {
             Self::Product => migrate::pending(url).await,
+            Self::Cell(cell) => cell.pending(url).await,
             Self::Addition(addition) => addition.pending(url).await,
         }
+    }
+
+    async fn doctor(&self, url: &str) -> anyhow::Result<Report> {
+        match self {
+            Self::Product => Ok(migrate::doctor(url).await?),
+            Self::Cell(cell) => Ok(cell.doctor(url).await?),
+            Self::Addition(_) => anyhow::bail!("doctor is without --folder"),
+        }
+    }
+
+    /// `--all-cells` names the cells itself.
+    fn ensure_all_cells(&self) -> anyhow::Result<()> {
+        ensure!(matches!(self, Self::Product), "--all-cells is without --schema and --folder");
+        Ok(())
     }
 }
 
@@ -102,23 +152,29 @@ async fn run(cli: Cli, vars: &Vars) -> anyhow::Result<ExitCode> {
     }
     let url = database::url_of(vars)?;
     let url = url.expose_secret();
-    let migrations = match folder.zip(schema) {
-        Some((folder, schema)) => Migrations::Addition(Addition::new(&schema, &folder)?),
-        None => Migrations::Product,
-    };
-    match command.unwrap_or(Command::Up) {
-        Command::Up => report("applied", &migrations.up(url).await?, "nothing to apply"),
-        Command::Down { steps } => {
+    let migrations = Migrations::new(folder, schema)?;
+    match command {
+        Some(Command::Up { cells: Cells { all_cells: true }, canary }) => {
+            migrations.ensure_all_cells()?;
+            all_cells::up(url, canary.as_deref()).await?;
+        }
+        None | Some(Command::Up { .. }) => {
+            report("applied", &migrations.up(url).await?, "nothing to apply");
+        }
+        Some(Command::Down { steps }) => {
             report("reverted", &migrations.down(url, steps).await?, "nothing to revert");
         }
-        Command::Status => {
+        Some(Command::Status(Cells { all_cells: true })) => {
+            migrations.ensure_all_cells()?;
+            all_cells::status(url).await?;
+        }
+        Some(Command::Status(_)) => {
             let pending = migrations.pending(url).await?;
-            anyhow::ensure!(pending.is_empty(), "pending: {}", pending.join(", "));
+            ensure!(pending.is_empty(), "pending: {}", pending.join(", "));
             tracing::info!("no migration is pending");
         }
-        Command::Doctor { json } => {
-            anyhow::ensure!(migrations.is_product(), "doctor is without --folder and --schema");
-            let report = migrate::doctor(url).await?;
+        Some(Command::Doctor { json }) => {
+            let report = migrations.doctor(url).await?;
             print_report(&report, json)?;
             if report.has_errors() {
                 return Ok(ExitCode::FAILURE);

@@ -1,19 +1,19 @@
 //! Where migrations come from: this build, or a folder with tables of your own.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
-use diesel::migration::{self, Migration, MigrationSource};
+use diesel::migration::{self, Migration, MigrationConnection, MigrationSource};
 use diesel::pg::Pg;
 use diesel_migrations::FileBasedMigrations;
 
+use crate::cell::{Owner, owner_of_history};
+use crate::released::Place;
 use crate::roles::Roles;
-use crate::{BlockingConnection, MIGRATIONS, MigrateError, Step, down_of, pending_of, up_of};
-
-/// Most characters of a name in PostgreSQL.
-const NAME_MAX: usize = 63;
+use crate::schema_name::{SchemaName, SchemaNameError};
+use crate::session::{BlockingConnection, Target};
+use crate::{MIGRATIONS, MigrateError, Step, down_of, pending_of, up_of};
 
 /// Migrations of your own, beside those of the product: a folder, and a schema of the same database.
 ///
@@ -35,7 +35,7 @@ impl Addition {
     ///
     /// [`SchemaNameError`] if that is no name of a schema.
     pub fn new(schema: &str, folder: &Path) -> Result<Self, SchemaNameError> {
-        Ok(Self { schema: schema.parse()?, folder: folder.to_path_buf() })
+        Ok(Self { schema: SchemaName::of_addition(schema)?, folder: folder.to_path_buf() })
     }
 
     /// Applies all pending migrations, as [`crate::up`].
@@ -62,39 +62,10 @@ impl Addition {
     }
 }
 
-/// A name that needs no quotes.
-#[derive(Debug, Clone)]
-pub(crate) struct SchemaName(String);
-
-/// The text is not the name of a schema of one's own.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{0:?} is not a name for a schema: lower-case letters, digits and _, beginning with a letter; not `public`, and \
-     no more than {NAME_MAX} characters"
-)]
-pub struct SchemaNameError(String);
-
-impl FromStr for SchemaName {
-    type Err = SchemaNameError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let is_in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name.bytes().all(is_in_name)
-            && name.len() <= NAME_MAX;
-        // The product's schema has a history of its own.
-        if is_name && name != "public" && !name.starts_with("pg_") {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(SchemaNameError(name.to_owned()))
-        }
-    }
-}
-
 /// The migrations of one history.
 pub(crate) enum Source {
-    /// In this build.
-    Product,
+    /// In this build, for the schema that `DATABASE_URL` leads to, or for this one.
+    Product(Option<SchemaName>),
     /// Beside it.
     Addition { schema: SchemaName, migrations: FileBasedMigrations, roles: Roles },
 }
@@ -104,41 +75,64 @@ impl Source {
     pub(crate) const fn roles(&self) -> &Roles {
         const NONE: &Roles = &Roles { groups: Vec::new(), logins: Vec::new() };
         match self {
-            Self::Product => NONE,
+            Self::Product(_) => NONE,
             Self::Addition { roles, .. } => roles,
         }
     }
 
-    /// Makes the session use the schema of the migrations.
-    pub(crate) fn enter(&self, connection: &mut BlockingConnection) -> QueryResult<()> {
-        let Self::Addition { schema: SchemaName(schema), .. } = self else { return Ok(()) };
-        // The name needs no quotes, except as a keyword.
-        connection.batch_execute(&format!(
-            "CREATE SCHEMA IF NOT EXISTS \"{schema}\";
-            SELECT set_config('search_path', '\"{schema}\", ' || current_setting('search_path'), false)"
-        ))
+    /// The sessions. Those for migrations beside the product begin in its schema.
+    pub(crate) fn target(&self, url: &str) -> Target {
+        let schema = match self {
+            Self::Product(schema) => schema.clone(),
+            Self::Addition { .. } => None,
+        };
+        Target { url: url.to_owned(), schema }
     }
-}
 
-impl MigrationSource<Pg> for Source {
-    fn migrations(&self) -> migration::Result<Vec<Box<dyn Migration<Pg>>>> {
+    /// Makes the session use the schema of the migrations, and refuses one that has others.
+    pub(crate) fn enter(&self, connection: &mut BlockingConnection) -> Result<(), MigrateError> {
+        let own = match self {
+            Self::Product(_) => Owner::Product,
+            Self::Addition { schema, .. } => {
+                enter_beside(connection, schema).map_err(MigrateError::Prepare)?;
+                Owner::Others
+            }
+        };
+        let owner = owner_of_history(connection).map_err(MigrateError::Prepare)?;
+        if owner == Owner::Nobody || owner == own { Ok(()) } else { Err(MigrateError::OtherHistory) }
+    }
+
+    /// The migrations as they run here.
+    pub(crate) fn adapt(
+        &self,
+        connection: &mut BlockingConnection,
+        migrations: Vec<Box<dyn Migration<Pg>>>,
+    ) -> Result<Vec<Box<dyn Migration<Pg>>>, MigrateError> {
         match self {
-            Self::Product => MIGRATIONS.migrations(),
-            Self::Addition { migrations, .. } => migrations.migrations(),
+            Self::Product(_) => {
+                let place = Place::find(connection)?;
+                Ok(migrations.into_iter().map(|migration| place.adapt(migration)).collect())
+            }
+            Self::Addition { .. } => Ok(migrations),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Unqualified names then mean this schema first, and then that of the product.
+fn enter_beside(connection: &mut BlockingConnection, schema: &SchemaName) -> QueryResult<()> {
+    let quoted = schema.quoted();
+    connection.batch_execute(&format!(
+        "CREATE SCHEMA IF NOT EXISTS {quoted};
+        SELECT set_config('search_path', '{quoted}, ' || current_setting('search_path'), false)"
+    ))?;
+    connection.setup().map(drop)
+}
 
-    #[test]
-    fn a_schema_name_needs_no_quotes_and_is_not_the_products() {
-        let is_accepted = |name: &str| SchemaName::from_str(name).is_ok();
-        assert!(["revenue", "r", "revenue_2"].into_iter().all(is_accepted));
-        let refused = ["", "public", "pg_catalog", "Revenue", "2", "_r", "a-b", "a\"; DROP", "é"];
-        assert!(!refused.into_iter().any(is_accepted));
-        assert!(is_accepted(&"a".repeat(63)) && !is_accepted(&"a".repeat(64)));
+impl MigrationSource<Pg> for &Source {
+    fn migrations(&self) -> migration::Result<Vec<Box<dyn Migration<Pg>>>> {
+        match self {
+            Source::Product(_) => MIGRATIONS.migrations(),
+            Source::Addition { migrations, .. } => migrations.migrations(),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use migrate::Cell;
 use testkit::owned_database::OwnedDatabase;
 use testkit::wait;
 
@@ -50,6 +51,37 @@ async fn limits_below_what_the_processes_open() -> Result<()> {
     owned.superuser.batch_execute("ALTER DATABASE orders CONNECTION LIMIT 0").await?;
     let report = migrate::doctor(&owned.server.superuser_url("orders")).await?.only_errors();
     ensure!(report.findings.iter().any(|one| one.check == "connections"), "{report}");
+    Ok(())
+}
+
+/// All cells share the roles: three have six scalers, and a scaler may have five connections.
+#[tokio::test]
+async fn limits_below_what_the_processes_of_all_cells_open() -> Result<()> {
+    let owned = healthy().await?;
+    for schema in ["cell_01", "cell_02"] {
+        Cell::new(schema)?.up(&owned.url()).await?;
+    }
+    let report = migrate::doctor(&owned.url()).await?;
+    let limits = report.findings.iter().filter(|one| one.check == "connections");
+    let limits: Vec<_> = limits.map(|one| (one.finding.as_str(), one.remedy.as_str())).collect();
+    let expected = ["orders_scaler", "orders_scaler_b"].map(|role| {
+        let opens = "one process in each of 3 cells opens 6 with the default settings";
+        (
+            format!("role {role} may have 5 connections; {opens}"),
+            format!("ALTER ROLE {role} CONNECTION LIMIT 6"),
+        )
+    });
+    assert_eq!(limits, expected.each_ref().map(|(finding, remedy)| (finding.as_str(), remedy.as_str())));
+    for (_, remedy) in &expected {
+        owned.superuser.batch_execute(remedy).await?;
+    }
+    let report = found_after(
+        &owned,
+        "ALTER DATABASE orders CONNECTION LIMIT 134",
+        "ALTER DATABASE orders CONNECTION LIMIT -1",
+    );
+    let report = report.await?.to_string();
+    ensure!(report.contains("one process of each kind in each of 3 cells opens 135 in all"), "{report}");
     Ok(())
 }
 

@@ -1,0 +1,96 @@
+//! What one cell does leaves the others as they are.
+
+use anyhow::{Context, Result, ensure};
+use migrate::Cell;
+use testkit::owned_database::OwnedDatabase;
+use testkit::privileges;
+use testkit::test_database::TestDatabase;
+
+use crate::support::{database_with, dump_of};
+
+const ROLES: [&str; 4] = ["orders_write_api", "orders_projector", "orders_read_api", "orders_scaler"];
+
+#[tokio::test]
+async fn a_cell_has_the_same_tables_and_grants_as_public() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let public = dump_of(&database, "public")?;
+    Cell::new("cell_01")?.up(&database.superuser_url()).await?;
+    assert_eq!(dump_of(&database, "public")?, public, "migrating a cell changes no other");
+    let session = database.connect().await?;
+    session.batch_execute("CREATE ROLE stranger_of_cells").await?;
+    let of = async |schema: &str| privileges::matrix(&session, &ROLES, "stranger_of_cells", schema).await;
+    let (one, other) = (of("public").await, of("cell_01").await);
+    session.batch_execute("DROP ROLE stranger_of_cells").await?;
+    assert_eq!(one?.replace("public", "cell_01"), other?);
+    for cell in ["public", "cell_01"] {
+        let report = Cell::new(cell)?.doctor(&database.superuser_url()).await?;
+        ensure!(!report.has_errors(), "{cell}: {report}");
+    }
+    Ok(())
+}
+
+/// Each way back and up again, in a database whose roles nothing else keeps.
+#[tokio::test]
+async fn reverting_a_cell_leaves_the_others_with_their_roles_and_rights() -> Result<()> {
+    let owned = OwnedDatabase::create().await?;
+    let [first, second] = [Cell::new("public")?, Cell::new("cell_01")?];
+    first.up(&owned.url()).await?;
+    second.up(&owned.url()).await?;
+    let state = privileges::state(&owned.superuser).await?;
+    for (reverted, other) in [(&second, &first), (&first, &second)] {
+        let steps = reverted.down(&owned.url(), usize::MAX).await?.len();
+        let report = other.doctor(&owned.url()).await?;
+        ensure!(!report.has_errors(), "without {reverted:?}: {report}");
+        for role in ROLES {
+            owned.connect_as(role).await.with_context(|| format!("{role} without {reverted:?}"))?;
+        }
+        assert_eq!(reverted.up(&owned.url()).await?.len(), steps);
+        assert_eq!(privileges::state(&owned.superuser).await?, state, "{reverted:?}, back again");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_cell_takes_its_roles_along() -> Result<()> {
+    let owned = OwnedDatabase::create().await?;
+    let roles = "SELECT string_agg(rolname, ' ') FROM pg_roles
+                 WHERE rolname ~ '^orders_' AND rolname NOT IN ('orders_owner', 'orders_migrate')";
+    for schema in ["cell_01", "cell_02"] {
+        Cell::new(schema)?.up(&owned.url()).await?;
+    }
+    for schema in ["cell_02", "cell_01"] {
+        Cell::new(schema)?.down(&owned.url(), usize::MAX).await?;
+    }
+    let left: Option<String> = owned.superuser.query_one(roles, &[]).await?.get(0);
+    assert_eq!(left, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_migration_of_a_cell_can_be_undone_beside_another() -> Result<()> {
+    let database = database_with(&["cell_01"]).await?;
+    let url = database.superuser_url();
+    let (cell, other) = (Cell::new("cell_02")?, dump_of(&database, "cell_01")?);
+    let all = cell.up(&url).await?.len();
+    let full = dump_of(&database, "cell_02")?;
+    for step in 1..=all {
+        assert_eq!(cell.down(&url, step).await?.len(), step);
+        assert_eq!(cell.up(&url).await?.len(), step);
+        assert_eq!(dump_of(&database, "cell_02")?, full, "{step} steps back");
+    }
+    assert_eq!(dump_of(&database, "cell_01")?, other);
+    Ok(())
+}
+
+/// The roles, the rights on the database and the catalog are shared.
+#[tokio::test]
+async fn two_cells_are_made_at_the_same_time() -> Result<()> {
+    let owned = OwnedDatabase::create().await?;
+    let cells = ["cell_01", "cell_02", "cell_03"].map(Cell::new);
+    let url = owned.url();
+    let [one, two, three] = cells;
+    let (one, two, three) = (one?, two?, three?);
+    let done = tokio::join!(one.up(&url), two.up(&url), three.up(&url));
+    assert_eq!((done.0?.len(), done.1?.len()), (done.2?.len(), one.down(&url, usize::MAX).await?.len()));
+    Ok(())
+}

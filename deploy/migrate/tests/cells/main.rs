@@ -1,0 +1,6 @@
+//! Cells: several schemas with the product's tables in one database.
+
+mod all_cells;
+mod beside;
+mod one_cell;
+mod support;
