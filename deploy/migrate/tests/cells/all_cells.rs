@@ -68,12 +68,12 @@ async fn a_canary_that_fails_leaves_the_others_untouched() -> Result<()> {
     assert!(said.reason().contains(&format!("migration {LOCKS_THE_OUTBOX}")), "{}", said.reason());
     assert!(said.reason().contains("what may hold its locks"), "{}", said.reason());
     assert_eq!(said.cells("cell not migrated"), ["cell_01", "cell_03"]);
-    assert_eq!(behind(&url).await?, CELLS);
+    assert_eq!(behind(&url, &CELLS).await?, CELLS);
 
     transaction.rollback().await?;
     let said = run(&url, &["up", "--all-cells", "--canary=cell_02"]).await?;
     assert_eq!(said.code, Some(0), "{}", said.reason());
-    assert_eq!(behind(&url).await?, [""; 0]);
+    assert_eq!(behind(&url, &CELLS).await?, [""; 0]);
     Ok(())
 }
 
@@ -86,7 +86,7 @@ async fn a_canary_that_is_not_as_it_must_be_stops_the_others() -> Result<()> {
     let said = run(&url, &["up", "--all-cells", "--canary"]).await?;
     check_failure(&said, "cell_01", 0);
     assert!(said.reason().contains("missing: INSERT ON TABLE orders TO orders_write"), "{}", said.reason());
-    assert_eq!(behind(&url).await?, ["cell_02", "cell_03"]);
+    assert_eq!(behind(&url, &CELLS).await?, ["cell_02", "cell_03"]);
 
     session.batch_execute("GRANT INSERT ON cell_01.orders TO orders_write").await?;
     assert_eq!(run(&url, &["up", "--all-cells", "--canary"]).await?.code, Some(0));
@@ -107,14 +107,29 @@ async fn a_run_that_failed_in_the_middle_is_repeated() -> Result<()> {
         (said.cells("cell migrated"), said.cells("cell not migrated")),
         (vec!["cell_01"], vec!["cell_03"])
     );
-    assert_eq!(behind(&url).await?, ["cell_02", "cell_03"]);
+    assert_eq!(behind(&url, &CELLS).await?, ["cell_02", "cell_03"]);
     transaction.rollback().await?;
 
     let said = run(&url, &["up", "--all-cells"]).await?;
     let counts: Vec<_> = said.lines.iter().filter_map(|line| line["migrations"].as_u64()).collect();
     assert_eq!((said.code, counts.first(), counts.len()), (Some(0), Some(&0), 3), "{}", said.reason());
     assert!(counts.iter().skip(1).all(|count| *count > 0), "{counts:?}");
-    assert_eq!(behind(&url).await?, [""; 0]);
+    assert_eq!(behind(&url, &CELLS).await?, [""; 0]);
+    Ok(())
+}
+
+const LOCK: &str = "LOCK TABLE cell_02.__diesel_schema_migrations IN SHARE UPDATE EXCLUSIVE MODE";
+
+/// Until a migrator has found that another one has the lock.
+async fn until_one_waits(database: &TestDatabase) -> Result<()> {
+    let watcher = database.connect().await?;
+    wait::until("the migrator to try in vain", Duration::from_secs(30), async || {
+        let tried = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'migrate' AND query ~ 'has_table_privilege'";
+        let tried = watcher.query_one(tried, &[]).await.map_err(|error| error.to_string())?;
+        if tried.get::<_, i64>(0) == 1 { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await?;
     Ok(())
 }
 
@@ -124,23 +139,16 @@ async fn another_migrator_in_one_cell_holds_up_no_other_cell() -> Result<()> {
     let url = database.superuser_url();
     let mut session = database.connect().await?;
     let transaction = session.transaction().await?;
-    let lock = "LOCK TABLE cell_02.__diesel_schema_migrations IN SHARE UPDATE EXCLUSIVE MODE";
-    transaction.batch_execute(lock).await?;
+    transaction.batch_execute(LOCK).await?;
+    let waiting = {
+        let url = url.clone();
+        tokio::spawn(async move { run(&url, &["up", "--schema", "cell_02"]).await })
+    };
+    until_one_waits(&database).await?;
     for free in ["cell_01", "cell_03"] {
         assert_eq!(Cell::new(free)?.up(&url).await?.len(), 1, "{free}");
     }
-    let waiting = tokio::spawn({
-        let url = url.clone();
-        async move { run(&url, &["up", "--schema", "cell_02"]).await }
-    });
-    let watcher = database.connect().await?;
-    wait::until("the migrator to try in vain", Duration::from_secs(30), async || {
-        let tried = "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'migrate' AND query ~ 'has_table_privilege'";
-        let tried = watcher.query_one(tried, &[]).await.map_err(|error| error.to_string())?;
-        if tried.get::<_, i64>(0) == 1 { Ok(()) } else { Err("not yet".to_owned()) }
-    })
-    .await?;
+    assert_eq!(behind(&url, &["cell_01", "cell_03"]).await?, [""; 0]);
     assert!(!waiting.is_finished());
     transaction.rollback().await?;
     let said = waiting.await??;
@@ -148,6 +156,29 @@ async fn another_migrator_in_one_cell_holds_up_no_other_cell() -> Result<()> {
     let waits =
         said.lines.iter().any(|line| line["message"] == "another migrator works in this schema: waiting");
     assert!(waits, "{:?}", said.lines);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_is_repeated() -> Result<()> {
+    let database = behind_by(steps_from(LOCKS_THE_OUTBOX)?).await?;
+    let url = database.superuser_url();
+    let mut session = database.connect().await?;
+    let transaction = session.transaction().await?;
+    transaction.batch_execute(LOCK).await?;
+    let killed = {
+        let url = url.clone();
+        tokio::spawn(async move { run(&url, &["up", "--all-cells", "--canary"]).await })
+    };
+    until_one_waits(&database).await?;
+    killed.abort();
+    assert!(killed.await.is_err_and(|error| error.is_cancelled()));
+    transaction.rollback().await?;
+    assert_eq!(behind(&url, &CELLS).await?, ["cell_02", "cell_03"]);
+
+    let said = run(&url, &["up", "--all-cells", "--canary"]).await?;
+    assert_eq!((said.code, said.cells("cell migrated")), (Some(0), CELLS.to_vec()), "{}", said.reason());
+    assert_eq!(behind(&url, &CELLS).await?, [""; 0]);
     Ok(())
 }
 

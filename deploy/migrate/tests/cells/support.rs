@@ -68,12 +68,12 @@ pub(crate) fn steps_from(name: &str) -> Result<usize> {
     Ok(steps)
 }
 
-/// The cells with pending migrations.
-pub(crate) async fn behind(url: &str) -> Result<Vec<String>> {
+/// Which of these cells have pending migrations.
+pub(crate) async fn behind(url: &str, cells: &[&str]) -> Result<Vec<String>> {
     let mut behind = Vec::new();
-    for cell in Cell::all(url).await? {
-        if !cell.pending(url).await?.is_empty() {
-            behind.push(cell.schema().to_owned());
+    for cell in cells {
+        if !Cell::new(cell)?.pending(url).await?.is_empty() {
+            behind.push((*cell).to_owned());
         }
     }
     Ok(behind)
