@@ -102,7 +102,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// If the URL of an existing server cannot set the role.
+    /// If the URL of an existing server is not one.
     pub fn url_for(&self, role: &str) -> Result<String> {
         match &self.hosting {
             Hosting::Private(server) => Ok(server.url(role, NAME)),
@@ -172,17 +172,20 @@ async fn create_if_new(server: &PrivateServer) -> Result<()> {
 }
 
 /// Sessions with this URL log in as its user and have `role` from their first statement on. The roles themselves may
-/// have no password, and this must not set one.
+/// have no password, and this must not set one. The URL's own `options`, such as the `search_path` of a cell, stay.
 fn with_role(url: &str, role: &str) -> Result<String> {
     ensure!(
         url.starts_with("postgres://") || url.starts_with("postgresql://"),
         "DATABASE_URL must be a URL that starts with postgres://"
     );
-    let parameters = url.split_once('?').map(|(_, parameters)| parameters).unwrap_or_default();
-    let has_options = parameters.split('&').any(|parameter| parameter.starts_with("options="));
-    ensure!(!has_options, "DATABASE_URL must not have `options`: the launcher sets them to select the role");
-    let separator = if url.contains('?') { '&' } else { '?' };
-    Ok(format!("{url}{separator}options=-c%20role%3D{role}"))
+    let select = format!("-c%20role%3D{role}");
+    let Some((start, parameters)) = url.split_once('?') else { return Ok(format!("{url}?options={select}")) };
+    let mut parameters: Vec<_> = parameters.split('&').map(str::to_owned).collect();
+    match parameters.iter_mut().find(|parameter| parameter.starts_with("options=")) {
+        Some(options) => *options = format!("{options}%20{select}"),
+        None => parameters.push(format!("options={select}")),
+    }
+    Ok(format!("{start}?{}", parameters.join("&")))
 }
 
 /// Adds the tables of the example to the database of this URL. Returns how many migrations were applied.
@@ -241,12 +244,16 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_cannot_carry_the_role_is_refused() {
+    fn a_url_carries_the_role_beside_its_own_options() {
         assert!(with_role("host=localhost dbname=orders", "r").is_err());
-        assert!(with_role("postgres://localhost/orders?options=-c%20geqo%3Doff", "r").is_err());
         assert_eq!(
             with_role("postgres://localhost/orders?sslmode=disable", "r").unwrap(),
             "postgres://localhost/orders?sslmode=disable&options=-c%20role%3Dr"
+        );
+        assert_eq!(
+            with_role("postgres://localhost/orders?options=-c%20search_path%3Dcell_01&sslmode=disable", "r")
+                .unwrap(),
+            "postgres://localhost/orders?options=-c%20search_path%3Dcell_01%20-c%20role%3Dr&sslmode=disable"
         );
     }
 }
