@@ -48,6 +48,10 @@ async fn two_cells_work_at_the_same_time_and_neither_sees_the_other() -> Result<
     assert_eq!(orders_of_one, orders_of_two, "the same keys make the same ids: each cell has its own order");
     assert!(!stream_of_one.contains("cell_02") && !stream_of_two.contains("cell_01"));
 
+    let checkpoint = one.checkpoint().await?;
+    assert_eq!(one.go_on(&checkpoint).await?, StatusCode::OK);
+    assert_eq!(two.go_on(&checkpoint).await?, StatusCode::BAD_REQUEST, "it is of another cell");
+
     // An order that only the first one has.
     let only = one.place("only in the first").await?;
     let id = &id_of(&only)?;

@@ -1,12 +1,17 @@
 //! What one cell does leaves the others as they are.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use migrate::Cell;
 use testkit::owned_database::OwnedDatabase;
 use testkit::privileges;
 use testkit::test_database::TestDatabase;
+use tokio_postgres::Client;
 
-use crate::support::{database_with, dump_of};
+use crate::support::{database_with, dump_of, steps_from};
+
+const HISTORY: &str = "2026-11-29-000200_give_each_cell_a_history_of_its_own";
 
 const ROLES: [&str; 4] = ["orders_write_api", "orders_projector", "orders_read_api", "orders_scaler"];
 
@@ -92,5 +97,47 @@ async fn two_cells_are_made_at_the_same_time() -> Result<()> {
     let (one, two, three) = (one?, two?, three?);
     let done = tokio::join!(one.up(&url), two.up(&url), three.up(&url));
     assert_eq!((done.0?.len(), done.1?.len()), (done.2?.len(), one.down(&url, usize::MAX).await?.len()));
+    Ok(())
+}
+
+async fn history_of(session: &Client, cell: &str) -> Result<i64> {
+    let histories = format!(
+        "SELECT {cell}.current_history(), state.history, log.history
+         FROM {cell}.event_log_state AS state, {cell}.event_log_histories AS log"
+    );
+    let row = session.query_one(&histories, &[]).await?;
+    let [now, state, log] = [0, 1, 2].map(|column| row.get::<_, i64>(column));
+    ensure!((now, now) == (state, log), "{cell}: {now}, {state}, {log}");
+    Ok(now)
+}
+
+/// A position that a client has of one cell is not taken for one of another.
+#[tokio::test]
+async fn each_cell_has_a_history_of_its_own() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let url = database.superuser_url();
+    let session = database.connect().await?;
+    let mut histories = BTreeSet::new();
+    for cell in ["public", "cell_01", "cell_02"] {
+        Cell::new(cell)?.up(&url).await?;
+        ensure!(histories.insert(history_of(&session, cell).await?), "{cell}");
+    }
+    // The low half is the timeline: of a failover they learn as before.
+    let timelines: BTreeSet<_> = histories.iter().map(|history| history & 0xffff_ffff).collect();
+    assert_eq!(timelines, BTreeSet::from([1]));
+    Ok(())
+}
+
+/// Positions of its clients stay valid.
+#[tokio::test]
+async fn a_cell_that_has_had_events_keeps_its_history() -> Result<()> {
+    let database = database_with(&["cell_01"]).await?;
+    let (url, cell) = (database.superuser_url(), Cell::new("cell_01")?);
+    let session = database.connect().await?;
+    cell.down(&url, steps_from(HISTORY)?).await?;
+    session.batch_execute("INSERT INTO cell_01.outbox (kind, payload) VALUES ('k', '{}')").await?;
+    let before = history_of(&session, "cell_01").await?;
+    cell.up(&url).await?;
+    assert_eq!(history_of(&session, "cell_01").await?, before);
     Ok(())
 }

@@ -98,6 +98,19 @@ impl CellScene {
             .collect()
     }
 
+    /// The checkpoint at the end of the feed.
+    pub(super) async fn checkpoint(&self) -> Result<String> {
+        let url = format!("{}/events?limit=1000", self.projector.url());
+        let page = self.get(&url).await.map_err(anyhow::Error::msg)?;
+        Ok(page.get("checkpoint").and_then(Value::as_str).context("no checkpoint")?.to_owned())
+    }
+
+    /// The status of the response for events after a checkpoint.
+    pub(super) async fn go_on(&self, checkpoint: &str) -> Result<StatusCode> {
+        let url = format!("{}/events?after={checkpoint}", self.projector.url());
+        Ok(self.client.get(url).send().await?.status())
+    }
+
     /// The ids of the events that the webhook has sent, once there are as many.
     pub(super) async fn sent(&self, count: usize) -> Result<BTreeSet<String>> {
         let bodies = wait::until("the webhook", LIMIT, async || {

@@ -1,0 +1,10 @@
+-- In a cell with events this looks like a failover: positions of clients stay valid up to where the log is now.
+CREATE OR REPLACE FUNCTION current_history() RETURNS bigint
+    LANGUAGE sql VOLATILE
+    RETURN (hashint8((pg_control_system()).system_identifier)::bigint << 32)
+        | ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
+
+COMMENT ON FUNCTION current_history() IS NULL;
+
+UPDATE event_log_state SET history = current_history() WHERE NOT (SELECT is_called FROM outbox_id_seq);
+UPDATE event_log_histories SET history = current_history() WHERE NOT (SELECT is_called FROM outbox_id_seq);
