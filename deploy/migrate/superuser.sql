@@ -4,6 +4,9 @@
 --   psql -v ON_ERROR_STOP=1 -f deploy/migrate/superuser.sql \
 --       'postgres://postgres@db.example/orders?sslmode=verify-full&sslrootcert=/etc/ca.pem'
 --
+-- Where `public` has no tables, add the search_path of any cell (&options=-c%20search_path%3Dcell_01). Once is enough
+-- for all cells with the same owner.
+--
 -- By default, every role that may connect can also make large objects, write messages into the WAL, and take advisory
 -- locks, with which it could hold up the upkeep of the event log. After this, only the owner of the tables can.
 --

@@ -2,5 +2,6 @@
 
 mod all_cells;
 mod beside;
+mod dump;
 mod one_cell;
 mod support;
