@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::FutureExt;
+use migrate::Cell;
 use read_api::adapter::postgres::BY_KEY_ONLY;
 use reqwest::StatusCode;
 use service_kit::database::DatabaseConfig;
@@ -41,6 +42,36 @@ async fn behind_a_pooler_in_session_mode_every_setting_is_in_force() -> Result<(
         replica.until_ready_is(StatusCode::OK).await?;
         for _ in 0..50 {
             assert_eq!(replica.get("/customers/alice/orders").await?.status(), StatusCode::OK);
+        }
+    }
+    Ok(())
+}
+
+/// Their connections come from the same pool, since they have the same role and database.
+#[tokio::test]
+async fn two_cells_behind_one_pooler_read_their_own_tables() -> Result<()> {
+    let database = TestDatabase::create_empty().await?;
+    let session = database.connect().await?;
+    for cell in ["cell_01", "cell_02"] {
+        Cell::new(cell)?.up(&database.superuser_url()).await?;
+        session
+            .batch_execute(&format!(
+                "INSERT INTO {cell}.order_summary
+                     (order_id, customer_id, total_cents, status, placed_at, item_count, last_item_sku, version)
+                 VALUES (gen_random_uuid(), 'alice', 5, 'placed', now(), 1, '{cell}', 1)"
+            ))
+            .await?;
+    }
+    for (_pooler, url) in database.behind_pgbouncer("orders_read_api", PoolMode::Session)? {
+        let start = |cell| Replica::start(&format!("{url}?options=-c%20search_path%3D{cell}"), &[]);
+        let replicas = [("cell_01", start("cell_01")?), ("cell_02", start("cell_02")?)];
+        for (_, replica) in &replicas {
+            replica.until_ready_is(StatusCode::OK).await?;
+        }
+        for (cell, replica) in replicas.iter().cycle().take(50) {
+            let list = replica.get("/customers/alice/orders").await?.text().await?;
+            let other = if *cell == "cell_01" { "cell_02" } else { "cell_01" };
+            assert!(list.contains(cell) && !list.contains(other), "{cell}: {list}");
         }
     }
     Ok(())
