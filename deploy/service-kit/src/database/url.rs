@@ -152,7 +152,11 @@ fn unsupported(name: &str, may_be_secret: bool) -> String {
     if may_be_secret && !PARAMETERS_OF_LIBPQ.contains(&name) && !PARAMETERS_OF_OTHERS.contains(&name) {
         return "has a parameter that is not supported".to_owned();
     }
-    format!("has the parameter {name:?}, which is not supported")
+    let instead = match name {
+        "schema" | "search_path" => ": write options=-c%20search_path%3DNAME",
+        _ => "",
+    };
+    format!("has the parameter {name:?}, which is not supported{instead}")
 }
 
 /// Names the parameter that cannot be parsed if it is one that is known; another word may belong to a password.
@@ -176,6 +180,9 @@ pub(super) fn invalid(reason: impl Into<String>) -> ConfigError {
 mod tests {
     use super::*;
 
+    const SCHEMA: &str = "DATABASE_URL has the parameter \"schema\", which is not supported: \
+                          write options=-c%20search_path%3DNAME";
+
     fn error(url: &str) -> String {
         parse(url).unwrap_err().to_string()
     }
@@ -183,7 +190,7 @@ mod tests {
     #[test]
     fn a_parameter_that_is_not_supported_is_named() {
         for (parameter, said) in [
-            ("schema=public", r#"DATABASE_URL has the parameter "schema", which is not supported"#),
+            ("schema=public", SCHEMA),
             ("pgbouncer=true", r#"DATABASE_URL has the parameter "pgbouncer", which is not supported"#),
             (
                 "connect_timeout=5&sslcrl=x",
@@ -202,7 +209,7 @@ mod tests {
         }
         for url in ["postgres:///orders?host=/run&schema=x", "postgres://db/orders?password=hunter2&schema=x"]
         {
-            assert_eq!(error(url), r#"DATABASE_URL has the parameter "schema", which is not supported"#);
+            assert_eq!(error(url), SCHEMA);
         }
         let string = "host=db.example user=app password=hunter2 sslcrl=x";
         assert_eq!(error(string), r#"DATABASE_URL has the parameter "sslcrl", which is not supported"#);
@@ -247,7 +254,7 @@ mod tests {
             "postgres://app@db/orders?schema=public&application_name=a@b",
             "postgres://db/orders?application_name=a@b&schema=public",
         ] {
-            assert_eq!(error(url), r#"DATABASE_URL has the parameter "schema", which is not supported"#);
+            assert_eq!(error(url), SCHEMA);
         }
         let url = "postgres://app@db/orders?application_name=a@b&sslmode=verify-full&sslrootcert=/c@d";
         assert!(parse(url).unwrap().tls.is_some());
