@@ -32,8 +32,8 @@ pub enum MigrateError {
     },
     /// Otherwise the tables of the next schema in `search_path` would be changed.
     #[error(
-        "there is no schema {0}, or the role may not use it. `migrate up --schema {0}` creates one, with a DATABASE_URL \
-         that has no search_path"
+        "there is no schema {0}, or the role may not use it. `migrate up --schema {0}` creates one, with a \
+         DATABASE_URL that has no search_path"
     )]
     NoSchema(String),
     #[error("search_path names no schema that the role may use")]

@@ -12,8 +12,8 @@ pub(crate) struct SchemaName(String);
 /// The text is not the name of a schema that the migrator makes.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is not a name for a schema: lower-case letters, digits and _, beginning with a letter, but not with `pg_`; no \
-     more than {NAME_MAX} characters; for migrations of your own not `public`"
+    "{0:?} is not a name for a schema: lower-case letters, digits and _, beginning with a letter, but not with `pg_`; \
+     no more than {NAME_MAX} characters; for migrations of your own not `public`"
 )]
 pub struct SchemaNameError(String);
 

@@ -1,6 +1,6 @@
 -- The current schema, and the one that search_path names first if that is another: it does not exist, or the role may
--- not use it. `"$user"`, which PostgreSQL has there by default, may be missing; chr(36) is its dollar sign. The check of
--- a process, catalog.sql of the service kit, takes the name in the same way.
+-- not use it. `"$user"`, which PostgreSQL has there by default, may be missing; chr(36) is its dollar sign. The check
+-- of a process, catalog.sql of the service kit, takes the name in the same way.
 SELECT current_schema()::text AS current, (
         SELECT CASE WHEN first <> current_schema() OR current_schema() IS NULL THEN first END
         FROM (

@@ -23,7 +23,8 @@ SELECT CASE WHEN rolconnlimit = 0 THEN 'error' ELSE 'warning' END AS level,
 FROM cell, needed JOIN pg_roles ON rolname = login
 WHERE rolconnlimit >= 0 AND rolconnlimit < connections
 UNION ALL
-SELECT 'warning', format('role %s may have any number of connections; its process%s opens %s', login, each, connections),
+SELECT 'warning',
+    format('role %s may have any number of connections; its process%s opens %s', login, each, connections),
     format('ALTER ROLE %I CONNECTION LIMIT %s', login, usual)
 FROM cell, needed JOIN pg_roles ON rolname = login
 WHERE rolconnlimit < 0 AND usual >= 0

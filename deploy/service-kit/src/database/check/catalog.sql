@@ -6,14 +6,15 @@ WITH needed AS MATERIALIZED (
     LEFT JOIN pg_attribute AS a
         ON a.attrelid = to_regclass(n.relation) AND a.attname = n.attribute AND NOT a.attisdropped
 ),
--- The schema that search_path names first, except that of the role's own name. chr(36) is a dollar sign.
+-- The schema that search_path names first, except that of the role's own name, if the process needs it. chr(36) is a
+-- dollar sign.
 path AS MATERIALIZED (
     SELECT CASE WHEN name LIKE '"%' THEN replace(substr(name, 2, length(name) - 2), '""', '"') ELSE lower(name) END
         AS first
     FROM regexp_matches(current_setting('search_path'), '"(?:[^"]|"")*"|[^",\s][^",]*', 'g')
         WITH ORDINALITY AS matched (names, number),
         rtrim(names[1]) AS name
-    WHERE trim(name, '"') <> chr(36) || 'user'
+    WHERE trim(name, '"') <> chr(36) || 'user' AND EXISTS (SELECT FROM needed WHERE relation !~ '[.]')
     ORDER BY number
     LIMIT 1
 )
