@@ -17,7 +17,7 @@ pub(crate) async fn up(url: &str, canary: Option<&str>) -> anyhow::Result<()> {
         let is_canary = canary.is_some() && done == 0;
         if let Err(error) = migrate(url, cell, is_canary).await {
             for untried in cells.iter().skip(done + 1) {
-                tracing::info!(cell = untried.schema(), "cell not migrated");
+                tracing::info!(cell = untried.schema(), "cell not tried");
             }
             let (all, name) = (cells.len(), cell.schema());
             return Err(error
