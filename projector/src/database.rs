@@ -224,4 +224,5 @@ pub const NEEDS: Needs = Needs {
         ("webhook_attempts", "error", "INSERT"),
         ("webhook_attempts", "error", "SELECT"),
     ],
+    functions: &[],
 };

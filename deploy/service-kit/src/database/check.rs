@@ -37,6 +37,8 @@ pub struct Needs {
     /// The columns that the process uses: table, column, and the privilege `SELECT`, `INSERT`, `UPDATE` or `DELETE`.
     /// `DELETE` is checked on the table.
     pub columns: &'static [(&'static str, &'static str, &'static str)],
+    /// The functions that the process calls. Each is in the schema of the tables, and the only one of its name there.
+    pub functions: &'static [&'static str],
 }
 
 /// Checks a database periodically.
@@ -67,6 +69,9 @@ pub enum CheckError {
     /// The schema is not the one of this build.
     #[error("the database lacks the column {0}: apply the migrations of this version")]
     MissingColumn(String),
+    /// The schema is not the one of this build.
+    #[error("the database lacks the function {0}: apply the migrations of this version")]
+    MissingFunction(String),
     /// The session does not look for tables where the product has them.
     #[error(
         "the session uses the table {0}: set search_path in the options of DATABASE_URL only, neither for the role nor \
@@ -145,6 +150,9 @@ impl Checker {
         if let Some(column) = found.missing_column {
             return Err(CheckError::MissingColumn(column));
         }
+        if let Some(function) = found.missing_function {
+            return Err(CheckError::MissingFunction(function));
+        }
         if let Some(table) = found.misplaced {
             return Err(CheckError::OtherSchema(table));
         }
@@ -162,16 +170,16 @@ impl Checker {
     /// Queries the catalog on the existing connection. If that is slow, it also opens a new connection and queries
     /// there. If the new one responds first, the old one is dead, and so are probably all that were opened before.
     async fn query_with_fallback(&self) -> Result<Found, DatabaseError> {
-        let columns = self.needs.columns;
+        let needs = self.needs;
         let usual = self.database.attempt_twice(Repeat::Reads, ATTEMPT_LIMIT, |session| {
-            async move { query_catalog(session, columns).await }.boxed()
+            async move { query_catalog(session, needs).await }.boxed()
         });
         let mut usual = pin!(usual);
         if let Ok(found) = tokio::time::timeout(SLOW, &mut usual).await {
             return found;
         }
         let opened = Instant::now();
-        let new = async { query_catalog(&mut self.database.open().await.ok()?, columns).await.ok() };
+        let new = async { query_catalog(&mut self.database.open().await.ok()?, needs).await.ok() };
         tokio::select! {
             biased;
             found = &mut usual => found,

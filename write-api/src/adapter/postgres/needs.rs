@@ -48,4 +48,5 @@ pub const NEEDS: Needs = Needs {
         ("outbox", "payload", "INSERT"),
         ("outbox", "traceparent", "INSERT"),
     ],
+    functions: &[],
 };

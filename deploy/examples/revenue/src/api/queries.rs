@@ -27,6 +27,7 @@ pub(super) const NEEDS: Needs = Needs {
         ("revenue.by_sku", "orders", "SELECT"),
         ("revenue.by_sku", "units", "SELECT"),
     ],
+    functions: &[],
 };
 
 /// Later than every month.

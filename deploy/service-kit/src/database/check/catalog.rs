@@ -4,6 +4,7 @@ use diesel::QueryResult;
 use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
+use super::Needs;
 use crate::database::backend::{Backend, Relation};
 use crate::database::connect::PooledConnection;
 
@@ -13,29 +14,40 @@ pub(super) struct Found {
     pub(super) read_only: bool,
     pub(super) wrong_path: Option<String>,
     pub(super) missing_column: Option<String>,
+    pub(super) missing_function: Option<String>,
     pub(super) missing_privilege: Option<String>,
     pub(super) misplaced: Option<String>,
     pub(super) shape: Option<String>,
     pub(super) relation: Relation,
 }
 
-pub(super) async fn query_catalog(
-    session: &mut PooledConnection,
-    columns: &'static [(&'static str, &'static str, &'static str)],
-) -> QueryResult<Found> {
+pub(super) async fn query_catalog(session: &mut PooledConnection, needs: Needs) -> QueryResult<Found> {
+    let Needs { writes: _, columns, functions } = needs;
     let query = CatalogQuery {
         tables: columns.iter().map(|(table, ..)| *table).collect(),
         columns: columns.iter().map(|(_, column, _)| *column).collect(),
         privileges: columns.iter().map(|(.., privilege)| *privilege).collect(),
+        functions,
     };
-    let (backend, encoding, read_only, wrong_path, missing_column, missing_privilege, misplaced, shape): Row =
-        RunQueryDsl::get_result(query, &mut session.connection).await?;
+    let row: Row = RunQueryDsl::get_result(query, &mut session.connection).await?;
+    let (
+        backend,
+        encoding,
+        read_only,
+        wrong_path,
+        missing_column,
+        missing_function,
+        missing_privilege,
+        misplaced,
+        shape,
+    ) = row;
     let relation = session.backend.relation(&Backend::parse(&backend));
     Ok(Found {
         encoding,
         read_only,
         wrong_path,
         missing_column,
+        missing_function,
         missing_privilege,
         misplaced,
         shape,
@@ -43,15 +55,25 @@ pub(super) async fn query_catalog(
     })
 }
 
-type Row =
-    (String, String, bool, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
+type Row = (
+    String,
+    String,
+    bool,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 
 crate::statement! {
     struct CatalogQuery = "catalog.sql" -> (
-        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>
+        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>
     ) {
         tables: Vec<&'static str> as Array<Text>,
         columns: Vec<&'static str> as Array<Text>,
         privileges: Vec<&'static str> as Array<Text>,
+        functions: &'static [&'static str] as Array<Text>,
     }
 }

@@ -17,6 +17,11 @@ path AS MATERIALIZED (
     WHERE trim(name, '"') <> chr(36) || 'user' AND EXISTS (SELECT FROM needed WHERE relation !~ '[.]')
     ORDER BY number
     LIMIT 1
+),
+called AS MATERIALIZED (
+    -- In the schema that unqualified names mean first: the function of another one has other tables.
+    SELECT name, to_regproc(format('%I.%I', current_schema(), name)) AS function
+    FROM unnest($4) AS name
 )
 SELECT
     -- Identifies the server process, as Backend::SQL.
@@ -39,13 +44,17 @@ SELECT
         LIMIT 1
     ),
     (SELECT min(relation || '.' || attribute) FROM needed WHERE attnum IS NULL),
-    (
-        SELECT min(privilege || ' on ' || relation || '.' || attribute)
-        FROM needed
-        WHERE attnum IS NOT NULL AND NOT CASE privilege
-            WHEN 'DELETE' THEN has_table_privilege(attrelid, privilege)
-            ELSE has_column_privilege(attrelid, attnum, privilege)
-        END
+    (SELECT min(name) FROM called WHERE function IS NULL),
+    coalesce(
+        (
+            SELECT min(privilege || ' on ' || relation || '.' || attribute)
+            FROM needed
+            WHERE attnum IS NOT NULL AND NOT CASE privilege
+                WHEN 'DELETE' THEN has_table_privilege(attrelid, privilege)
+                ELSE has_column_privilege(attrelid, attnum, privilege)
+            END
+        ),
+        (SELECT min('EXECUTE on ' || name) FROM called WHERE NOT has_function_privilege(function, 'EXECUTE'))
     ),
     -- A table that is not where unqualified names are looked for first, beside the history of migrations.
     (
