@@ -25,6 +25,7 @@ mod poolers;
 mod process;
 mod refused_requests;
 mod republish;
+mod save_function;
 mod second_attempt;
 mod sessions;
 mod support;

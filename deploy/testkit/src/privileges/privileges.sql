@@ -8,7 +8,8 @@ SELECT 'database', '', concat_ws(' ',
     CASE WHEN has_database_privilege($1, current_database(), 'CREATE') THEN 'CREATE' END,
     CASE WHEN has_database_privilege($1, current_database(), 'TEMPORARY') THEN 'TEMPORARY' END)
 UNION ALL
-SELECT 'schema', nspname, concat_ws(' ',
+-- As a text: together with names alone, the longer list of a function would be cut off.
+SELECT 'schema', nspname::text, concat_ws(' ',
     CASE WHEN has_schema_privilege($1, oid, 'USAGE') THEN 'USAGE' END,
     CASE WHEN has_schema_privilege($1, oid, 'CREATE') THEN 'CREATE' END)
 FROM pg_namespace WHERE nspname = $2

@@ -48,5 +48,5 @@ pub const NEEDS: Needs = Needs {
         ("outbox", "payload", "INSERT"),
         ("outbox", "traceparent", "INSERT"),
     ],
-    functions: &[],
+    functions: &["save_batch_1"],
 };
