@@ -96,7 +96,7 @@ async fn republish(args: RepublishArgs, config: &DatabaseConfig) -> Result<()> {
     let filter = OrderFilter { customer, since, order_id: args.order_id };
     let command = Republish { filter, after: args.after, batch: args.batch, max_backlog: args.max_backlog };
     let source = PgRepublishSource::new(
-        config.clone().with_settings(crate::BY_KEY_ONLY).for_writes().open("write-api republish")?,
+        config.clone().with_settings(crate::REPUBLISH_SETTINGS).for_writes().open("write-api republish")?,
     );
     let mut display = ProgressDisplay::start(source.estimate().await?);
     let stop = shutdown::on_signal()?;

@@ -46,8 +46,8 @@ use crate::budget::Budget;
 
 /// Session settings. Every statement of this process finds its rows by key, so a plan that was made while the table was
 /// small must not scan or hash the whole table later. Plans are generic: for the arrays that it sees, PostgreSQL
-/// expects fewer rows than for arrays in general, and would plan `save_batch` again for each batch. JIT is off because
-/// the penalty for a disabled plan type would trigger it, and compiling takes longer than running the statement.
+/// expects fewer rows than for arrays in general, and would plan `look_up` again each time. JIT is off because the
+/// penalty for a disabled plan type would trigger it, and compiling takes longer than running the statement.
 pub const BY_KEY_ONLY: &[&str] = &[
     "enable_seqscan=off",
     "enable_hashjoin=off",
@@ -55,6 +55,10 @@ pub const BY_KEY_ONLY: &[&str] = &[
     "jit=off",
     "plan_cache_mode=force_generic_plan",
 ];
+
+/// Session settings of `republish`. Its statements find rows by key, too. Citus plans `emit` only for given parameters,
+/// so plans are not generic.
+pub(crate) const REPUBLISH_SETTINGS: &[&str] = &["enable_seqscan=off", "jit=off"];
 
 /// One connection commits all batches.
 const COMMIT_CONNECTIONS: usize = 1;
