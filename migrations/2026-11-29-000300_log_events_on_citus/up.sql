@@ -1,0 +1,113 @@
+-- The function that logs the events which leave the outbox does the same as before in forms that Citus plans.
+--
+-- `:"schema"` and `:'schema'` stand for the current schema, as an identifier and as a text. The function names it: with
+-- a search_path, one of its functions could take the place of PostgreSQL's.
+DO $do$
+DECLARE
+    function CONSTANT text := $function$
+CREATE OR REPLACE FUNCTION :"schema".log_deleted_events() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    log          :"schema".event_log_state;
+    has_citus    CONSTANT boolean := to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL;
+    current      bigint;
+    oldest       bigint;
+    newest       bigint;
+    settled      bigint;
+    allocated    bigint;
+    ahead        bigint;
+    next         bigint;
+    is_logged    boolean := false;
+    ids          bigint[];
+    kinds        text[];
+    payloads     json[];
+    traceparents text[];
+BEGIN
+    SELECT min(id), max(id) INTO oldest, newest FROM deleted;
+    -- An idle worker's claim deletes nothing.
+    IF oldest IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- A new snapshot, as each statement of a VOLATILE function has: see the hole rule in the projector's event_log.
+    SELECT * INTO STRICT log FROM :"schema".event_log_state;
+    IF log.retention_days = 0 THEN
+        RETURN NULL;
+    END IF;
+    current := :"schema".current_history();
+    IF log.history <> current THEN
+        -- The first claims wait for one another: none may log events before it is recorded where the old history ended.
+        PERFORM 1 FROM :"schema".event_log_state WHERE history <> current FOR UPDATE;
+        IF FOUND THEN
+            UPDATE :"schema".event_log_state SET history = current;
+            INSERT INTO :"schema".event_log_histories (history, after_position)
+            SELECT current, greatest(max(position), log.missing_up_to) FROM :"schema".event_log;
+        END IF;
+    END IF;
+    SELECT below INTO STRICT settled FROM :"schema".event_log_settled ORDER BY below DESC LIMIT 1;
+    SELECT last_value INTO STRICT allocated FROM :"schema".outbox_id_seq;
+    SELECT position INTO next FROM :"schema".event_log WHERE position >= oldest ORDER BY position LIMIT 1;
+    -- Nearly always, nothing is logged between the ids of a batch, or only less than those that committed late.
+    IF oldest >= settled AND newest <= allocated AND (next <= newest) IS NOT TRUE AND NOT has_citus THEN
+        INSERT INTO :"schema".event_log (position, kind, payload, traceparent, recorded_at)
+        SELECT id, kind, payload, traceparent, now() FROM deleted;
+        RETURN NULL;
+    END IF;
+    -- Citus plans no statement that reads the deleted rows and one of its tables. To copy them takes time.
+    SELECT
+        array_agg(id ORDER BY id), array_agg(kind ORDER BY id), array_agg(payload ORDER BY id),
+        array_agg(traceparent ORDER BY id)
+    INTO ids, kinds, payloads, traceparents
+    FROM deleted;
+    -- Whether a position has been used: by an id that was allocated twice. LIMIT: never a join, which may read the
+    -- whole log.
+    IF next <= newest THEN
+        is_logged := EXISTS (
+            SELECT 1
+            FROM unnest(ids) AS id
+            CROSS JOIN LATERAL (SELECT 1 FROM :"schema".event_log WHERE position = id LIMIT 1) AS logged
+            WHERE id BETWEEN next AND (SELECT max(position) FROM :"schema".event_log)
+        );
+    END IF;
+    IF oldest >= settled AND newest <= allocated AND NOT is_logged THEN
+        INSERT INTO :"schema".event_log (position, kind, payload, traceparent, recorded_at)
+        SELECT id, kind, payload, traceparent, now()
+        FROM unnest(ids, kinds, payloads, traceparents) AS event (id, kind, payload, traceparent);
+        RETURN NULL;
+    END IF;
+    -- Readers have passed some of these ids, or will reach them long after others: inserted by hand, allocated long
+    -- before they were used by a sequence with a cache, or by one that was set back. They get fresh positions. One
+    -- worker at a time, because the sequence may have to be set forward first.
+    PERFORM pg_advisory_xact_lock(format('%I.event_log', :'schema')::regclass::oid::integer, 1);
+    SELECT last_value INTO STRICT allocated FROM :"schema".outbox_id_seq;
+    SELECT greatest(settled - 1, max(position)) INTO ahead FROM :"schema".event_log;
+    IF ahead > allocated THEN
+        PERFORM setval(format('%I.outbox_id_seq', :'schema')::regclass, ahead);
+    END IF;
+    SELECT array_agg(
+        CASE
+            WHEN id BETWEEN settled AND allocated
+                AND NOT EXISTS (SELECT 1 FROM :"schema".event_log WHERE position = id) THEN id
+            ELSE nextval(format('%I.outbox_id_seq', :'schema')::regclass)
+        END
+        ORDER BY id
+    )
+    INTO ids
+    FROM unnest(ids) AS id;
+    INSERT INTO :"schema".event_log (position, kind, payload, traceparent, recorded_at)
+    SELECT position, kind, payload, traceparent, now()
+    FROM unnest(ids, kinds, payloads, traceparents) AS event (position, kind, payload, traceparent);
+    RAISE WARNING
+        'events with ids from % to % are outside of % to %, or were used before: those are logged under new positions',
+        oldest, newest, settled, allocated;
+    RETURN NULL;
+END
+$$;
+$function$;
+BEGIN
+    EXECUTE replace(
+        replace(function, ':"schema"', quote_ident(current_schema())), ':''schema''', quote_literal(current_schema())
+    );
+END
+$do$;
