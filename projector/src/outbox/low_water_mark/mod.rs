@@ -194,9 +194,9 @@ impl LowWaterMark {
         if state.recheck.is_empty() {
             return Ok(false);
         }
-        let end = state.recheck.end.min(state.recheck.start.saturating_add(SCAN_RANGE));
-        let found = scan(database, state.recheck.start..end, XID_ZERO).await?;
-        state.recheck.start = end;
+        let range = state.progress.range_from(state.recheck.start, state.recheck.end);
+        let found = scan(database, range.clone(), XID_ZERO).await?;
+        state.recheck.start = range.end;
         state.progress.record_recheck(found);
         self.publish(state);
         Ok(!state.recheck.is_empty())

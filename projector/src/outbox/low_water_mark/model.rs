@@ -176,7 +176,7 @@ impl World {
         } else {
             let newest = self.sequence;
             let xid = (newest >= self.progress.low_water_mark()).then(|| self.assign_xid());
-            self.progress.record_allocated(Allocated { newest, xid, run });
+            self.progress.record_allocated(Allocated { newest, lowest: 1, xid, run });
             self.is_writers_query_next = self.progress.needs_writers();
         }
     }

@@ -10,6 +10,8 @@ use super::queries::{Allocated, OutboxWriters, Scan, ServerRun};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Progress {
     low_water_mark: i64,
+    /// The lowest id that the server allocates.
+    lowest: i64,
     /// The server run that all of this belongs to; none before the first result.
     run: Option<ServerRun>,
     pending: Option<SettlePoint>,
@@ -51,8 +53,13 @@ impl Progress {
     /// The ids to scan next, and the xid below which all transactions must have ended.
     pub(super) fn next_scan(&self) -> Option<(Range<i64>, i64)> {
         let point = self.pending.as_ref()?;
-        let end = (point.newest + 1).min(self.low_water_mark.saturating_add(SCAN_RANGE));
-        Some((self.low_water_mark..end, point.xid))
+        Some((self.range_from(self.low_water_mark, point.newest + 1), point.xid))
+    }
+
+    /// The ids of one scan. Those below the lowest that the server allocates are no more than what another node of Citus
+    /// has left behind, but the gap may be too large for many small scans.
+    pub(super) fn range_from(&self, start: i64, end: i64) -> Range<i64> {
+        start..end.min(start.saturating_add(SCAN_RANGE).max(self.lowest))
     }
 
     /// Whether to query the outbox writers: an old transaction holds up the pending settle point, and may not be one of
@@ -109,6 +116,7 @@ impl Progress {
         if self.is_another_run(allocated.run) {
             return;
         }
+        self.lowest = allocated.lowest;
         if allocated.newest + 1 < self.low_water_mark {
             tracing::warn!(
                 newest = allocated.newest,
@@ -166,7 +174,7 @@ mod tests {
     fn held_up() -> Progress {
         let mut progress = Progress::default();
         for _ in 0..2 {
-            progress.record_allocated(Allocated { newest: 9, xid: Some(5), run: RUN });
+            progress.record_allocated(Allocated { newest: 9, lowest: 1, xid: Some(5), run: RUN });
             if progress.needs_writers() {
                 return progress;
             }
@@ -182,6 +190,16 @@ mod tests {
         assert!(!progress.record_writers(writers(&["4/1", "5/1"])));
         assert!(progress.record_writers(writers(&["3/2", "5/1"])));
         assert_eq!(progress.next_scan(), Some((0..10, XID_ZERO)));
+    }
+
+    #[test]
+    fn ids_that_the_server_does_not_allocate_are_scanned_at_once() {
+        let mut progress = Progress::default();
+        let lowest = (1 << 48) + 1;
+        progress.record_allocated(Allocated { newest: lowest + 1, lowest, xid: Some(5), run: RUN });
+        assert_eq!(progress.next_scan(), Some((0..lowest, 5)));
+        assert!(progress.record_scan(&(0..lowest), Scan { is_settled: true, first: None, run: RUN }));
+        assert_eq!(progress.next_scan(), Some((lowest..lowest + 2, 5)));
     }
 
     #[test]

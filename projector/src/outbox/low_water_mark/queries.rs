@@ -12,6 +12,8 @@ use service_kit::statement;
 pub struct Allocated {
     /// The newest allocated id; 0 before the first.
     pub newest: i64,
+    /// The lowest id that this server allocates: each node of Citus has a range of its own.
+    pub lowest: i64,
     /// Higher than the xid of every transaction that had allocated an id up to `newest`. Assigned only if `newest` is
     /// at least the low-water mark.
     pub xid: Option<i64>,
@@ -68,7 +70,7 @@ pub async fn outbox_writers(connection: &mut AsyncPgConnection) -> QueryResult<O
 }
 
 statement! {
-    struct AllocatedQuery = "allocated.sql" -> (BigInt, Nullable<BigInt>, (BigInt, BigInt)) {
+    struct AllocatedQuery = "allocated.sql" -> (BigInt, BigInt, Nullable<BigInt>, (BigInt, BigInt)) {
         low_water_mark: i64 as BigInt,
     }
 }

@@ -103,7 +103,7 @@ async fn a_sequence_that_went_back_and_another_server_reset_the_mark() -> Result
 
     advance_until(&mark, &database, 21).await?;
     let other = ServerRun { started: 1, stats_reset: 1 };
-    let allocated = Allocated { newest: 20, xid: None, run: other };
+    let allocated = Allocated { newest: 20, lowest: 1, xid: None, run: other };
     mark.state.lock().await.progress.record_allocated(allocated);
     advance_until(&mark, &database, 0).await
 }
