@@ -8,7 +8,7 @@ SELECT
     coalesce(oldest_seconds, 0) AS oldest_seconds
 FROM (
     SELECT count(*) AS counted
-    FROM (SELECT FROM outbox WHERE id >= (SELECT low_water_mark FROM input) LIMIT 100000) AS unprojected
+    FROM (SELECT 1 FROM outbox WHERE id >= (SELECT low_water_mark FROM input) LIMIT 100000) AS unprojected
 ) AS count
 LEFT JOIN (
     SELECT

@@ -3,7 +3,7 @@
 SELECT waiting, coalesce(oldest_seconds, 0) AS oldest_seconds
 FROM (
     SELECT count(*) AS waiting
-    FROM (SELECT FROM waiting_events LIMIT 100000) AS locked
+    FROM (SELECT 1 FROM waiting_events LIMIT 100000) AS locked
 ) AS locked
 LEFT JOIN (
     SELECT

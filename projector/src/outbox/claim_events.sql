@@ -2,6 +2,8 @@
 -- Deletes the oldest events that no other transaction has locked, up to a number of events and of payload bytes, and
 -- returns them.
 DELETE FROM outbox
+-- Citus takes no stable function in RETURNING. OFFSET 0 is an optimization fence: without it this becomes one.
+USING (SELECT statement_timestamp() AS claimed_at OFFSET 0) AS clock
 -- By ctid, which saves a second search of the index: a locked row cannot move. A row that was updated after the
 -- statement began is locked at its new ctid, which this statement does not see; the next claim takes it. A ctid belongs
 -- to one table: `outbox` must not be partitioned. `= ANY((array))`, not `IN (…)`: with a generic plan or stale
@@ -43,4 +45,4 @@ WHERE ctid = ANY((
         ) AS measured
     ) AS claimed
 )::tid[])
-RETURNING id, kind, payload::text, created_at, statement_timestamp(), traceparent
+RETURNING id, kind, payload::text, created_at, claimed_at, traceparent

@@ -5,12 +5,12 @@
 UPDATE parked_events
 SET attempts = failed.attempts,
     error = failed.error,
-    next_attempt_at = now() + failed.retry_in_ms * interval '1 millisecond'
+    next_attempt_at = failed.next_attempt_at
 FROM (
-    SELECT event.ctid, t.attempts, t.error, t.retry_in_ms
+    SELECT event.ctid, event.next_attempt_at, t.attempts, t.error
     FROM unnest($1, $2, $3, $4) AS t (id, attempts, error, retry_in_ms)
     CROSS JOIN LATERAL (
-        SELECT known.ctid
+        SELECT known.ctid, now() + t.retry_in_ms * interval '1 millisecond' AS next_attempt_at
         FROM parked_events AS known
         WHERE known.id = t.id
         FOR UPDATE

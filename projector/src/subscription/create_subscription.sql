@@ -1,9 +1,13 @@
 -- create_subscription
 -- While events are not logged, no position is safe: nothing is created.
-WITH created AS (
+WITH log AS MATERIALIZED (
+    SELECT missing_up_to, history
+    FROM event_log_state
+),
+created AS (
     INSERT INTO subscriptions (name)
     SELECT $1
-    FROM event_log_state
+    FROM log
     WHERE missing_up_to < 9223372036854775807
     ON CONFLICT (name) DO NOTHING
     RETURNING name
@@ -16,4 +20,4 @@ SELECT
     -- NULL: the oldest event.
     greatest(missing_up_to, $2::bigint),
     history
-FROM created, event_log_state
+FROM created, log

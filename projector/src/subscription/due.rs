@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
 use diesel::{OptionalExtension, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
@@ -43,6 +43,7 @@ pub(crate) async fn record_failure(
     let record = RecordFailure {
         longest_pause_ms: millis(LONGEST_PAUSE),
         first_pause_ms: millis(FIRST_PAUSE),
+        jitter: fastrand::f64(),
         error: storable(error),
         name,
     };
@@ -93,6 +94,7 @@ statement! {
     struct RecordFailure = "record_subscription_failure.sql" -> (Integer, BigInt) {
         longest_pause_ms: i64 as BigInt,
         first_pause_ms: i64 as BigInt,
+        jitter: f64 as Double,
         error: String as Text,
         name: String as Text,
     }

@@ -13,7 +13,7 @@ FROM (
             -- BETWEEN with ORDER BY can use only the primary key, even in a plan that was made while the table was
             -- empty.
             CROSS JOIN LATERAL (
-                SELECT
+                SELECT 1
                 FROM order_summary AS o
                 WHERE o.order_id BETWEEN w.order_id AND w.order_id
                 ORDER BY o.order_id

@@ -45,7 +45,7 @@ LEFT JOIN LATERAL (
 ) AS next ON true
 CROSS JOIN LATERAL (
     SELECT count(*) AS counted
-    FROM (SELECT FROM event_log WHERE position > s.checkpoint LIMIT 10000) AS first
+    FROM (SELECT 1 FROM event_log WHERE position > s.checkpoint LIMIT 10000) AS first
 ) AS behind
 CROSS JOIN LATERAL (
     -- Counted up to 100000.

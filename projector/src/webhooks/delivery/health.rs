@@ -5,7 +5,7 @@
 //! as a transaction elsewhere keeps PostgreSQL from removing dead rows.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
@@ -86,6 +86,7 @@ pub(super) async fn record(
         give_up_ms: is_observed.then(|| milliseconds(policy.give_up.after)),
         give_up_failures: policy.give_up.failures,
         succeeded_at: streak.succeeded_at,
+        jitter: fastrand::f64(),
     };
     let recorded: Option<Option<String>> = RunQueryDsl::get_result(record, connection).await.optional()?;
     Ok(recorded.map(|paused| match paused {
@@ -115,5 +116,6 @@ statement! {
         give_up_ms: Option<i64> as Nullable<BigInt>,
         give_up_failures: i32 as Integer,
         succeeded_at: Option<DateTime<Utc>> as Nullable<Timestamptz>,
+        jitter: f64 as Double,
     }
 }

@@ -38,10 +38,12 @@ WITH given_up AS (
     ) AS refused
     WHERE deliveries.ctid = refused.ctid
     RETURNING position, kind, payload, recorded_at, traceparent, failures, error
+),
+parked AS (
+    INSERT INTO subscription_parked (
+        subscription, position, kind, payload, recorded_at, traceparent, attempts, error, next_attempt_at
+    )
+    SELECT $7, position, kind, payload, recorded_at, traceparent, failures + 1, error, NULL
+    FROM given_up
 )
-INSERT INTO subscription_parked (
-    subscription, position, kind, payload, recorded_at, traceparent, attempts, error, next_attempt_at
-)
-SELECT $7, position, kind, payload, recorded_at, traceparent, failures + 1, error, NULL
-FROM given_up
-RETURNING position
+SELECT position FROM given_up

@@ -6,16 +6,18 @@ WITH failed AS (
     SET failures = failures + 1,
         -- The first failure may have been recorded while the clock was ahead.
         first_failed_at = least(first_failed_at, now()),
-        -- Not `now()`: the transaction may have begun long ago.
-        next_attempt_at = statement_timestamp() + leased.retry_ms * interval '1 millisecond',
+        next_attempt_at = leased.next_attempt_at,
         leased_until = NULL
     FROM (
-        SELECT delivery.ctid, t.retry_ms
+        SELECT delivery.ctid, delivery.next_attempt_at
         FROM (SELECT $1::bigint AS endpoint) AS input
         CROSS JOIN unnest($2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[])
             AS t (position, event_id, fence, retry_ms)
         CROSS JOIN LATERAL (
-            SELECT known.ctid
+            SELECT
+                known.ctid,
+                -- Not `now()`: the transaction may have begun long ago.
+                statement_timestamp() + t.retry_ms * interval '1 millisecond' AS next_attempt_at
             FROM deliveries AS known
             WHERE known.endpoint = input.endpoint
                 AND known.position BETWEEN t.position AND t.position
@@ -26,7 +28,7 @@ WITH failed AS (
         ) AS delivery
     ) AS leased
     WHERE deliveries.ctid = leased.ctid
-    RETURNING endpoint, order_id, position, next_attempt_at
+    RETURNING endpoint, order_id, position, deliveries.next_attempt_at
 )
 UPDATE deliveries
 SET next_attempt_at = CASE

@@ -16,23 +16,14 @@ WITH input AS MATERIALIZED (
         -- NULL: this process has not seen it for long enough.
         now() - $8 * interval '1 millisecond' AS give_up_before,
         $9::integer AS give_up_failures,
-        $10::timestamptz AS known_success
+        $10::timestamptz AS known_success,
+        $11::float8 AS jitter
 )
 UPDATE webhook_endpoints
 SET failures = known.failures,
     failing_since = CASE WHEN known.failures > 0 THEN known.failing_since END,
     asked_until = greatest(webhook_endpoints.asked_until, known.asked_until),
-    hold_until = greatest(
-        hold_until,
-        known.asked_until,
-        CASE WHEN known.failures >= known.failures_until_probes THEN
-            now() + least(
-                known.probe_max,
-                -- From the start, not more often than about thirty times a second.
-                greatest(now() - known.failing_since, interval '1 second') / 30
-            ) * (1 + random())
-        END
-    ),
+    hold_until = greatest(hold_until, known.asked_until, known.next_probe_at),
     state = CASE WHEN known.reason IS NULL THEN state ELSE 'paused' END,
     paused_reason = coalesce(paused_reason, known.reason),
     revision = revision + CASE WHEN state = 'active' AND known.reason IS NOT NULL THEN 1 ELSE 0 END
@@ -41,6 +32,7 @@ FROM (
         input.*,
         locked.failures,
         locked.failing_since,
+        locked.next_probe_at,
         CASE
             WHEN is_gone THEN 'gone'
             WHEN locked.failing_since <= give_up_before AND locked.failures >= give_up_failures
@@ -65,7 +57,14 @@ FROM (
             least(failures::bigint + counted.more, 2147483647)::integer AS failures,
             -- Not since the process's own first failure: another process may have had a success since. A time in the
             -- future was recorded while the clock was ahead.
-            least(failing_since, now()) AS failing_since
+            least(failing_since, now()) AS failing_since,
+            CASE WHEN failures::bigint + counted.more >= input.failures_until_probes THEN
+                now() + least(
+                    input.probe_max,
+                    -- From the start, not more often than about thirty times a second.
+                    greatest(now() - failing_since, interval '1 second') / 30
+                ) * (1 + input.jitter)
+            END AS next_probe_at
         FROM webhook_endpoints
         WHERE id = input.endpoint
             AND (failures > 0 OR input.is_recorded)

@@ -26,7 +26,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT count(*) AS number
     FROM (
-        SELECT
+        SELECT 1
         FROM deliveries
         WHERE endpoint = known.endpoint AND next_attempt_at >= due_from AND next_attempt_at <= now()
         ORDER BY next_attempt_at, position
@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT count(*) AS number
     FROM (
-        SELECT
+        SELECT 1
         FROM deliveries AS due_one
         -- Only if this can matter.
         WHERE due.number > due_max - untried_max

@@ -1,10 +1,6 @@
 -- add_endpoint
--- Adds an endpoint in the lowest free slot. No row if there is none, or if another session has just taken it.
+-- Adds an endpoint. No row if another session has just taken the slot.
 INSERT INTO webhook_endpoints (slot, url, kinds)
-SELECT slot, $1, $2
-FROM generate_series(1, 100) AS slot
-WHERE NOT EXISTS (SELECT FROM webhook_endpoints AS taken WHERE taken.slot = slot.slot)
-ORDER BY slot
-LIMIT 1
+VALUES ($1, $2, $3)
 ON CONFLICT (slot) DO NOTHING
 RETURNING id

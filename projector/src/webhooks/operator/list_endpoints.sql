@@ -7,7 +7,7 @@ SELECT
     -- Up to 100000, as those of subscriptions.
     (
         SELECT count(*)
-        FROM (SELECT FROM subscription_parked WHERE subscription = 'webhook:' || id LIMIT 100000) AS first
+        FROM (SELECT 1 FROM subscription_parked WHERE subscription = 'webhook:' || id LIMIT 100000) AS first
     ),
     feed.subscription_state, feed.oldest_not_copied
 FROM webhook_endpoints

@@ -1,18 +1,18 @@
 //! What an operator does with endpoints.
 
-use diesel::result::Error as DieselError;
+mod add;
+
 use diesel::sql_types::{self, Array, BigInt, Binary, Integer, Nullable, Text, Timestamptz};
 use diesel::{OptionalExtension, QueryResult, Queryable};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use service_kit::statement;
 use service_kit::stored_time::StoredTime;
-use url::Url;
 use uuid::Uuid;
 
-use super::endpoint::{Endpoint, Kinds};
+pub use self::add::{Added, add};
+use super::endpoint::Endpoint;
 use super::signature::Secret;
-use crate::subscription::{self, Start};
 
 /// An endpoint, as an operator sees it.
 #[derive(Debug, Clone, Serialize, Queryable)]
@@ -62,40 +62,6 @@ pub struct PastAttempt {
     pub latency_ms: i32,
     /// Why it failed; none if the receiver accepted it.
     pub error: Option<String>,
-}
-
-/// What became of adding an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Added {
-    /// It has this id.
-    Endpoint(i64),
-    /// There are as many as there may be.
-    TooMany,
-    /// Events are not logged, so there is nothing to send.
-    NotLogged,
-}
-
-/// Adds an endpoint that gets the events logged from now on, and those behind a hole that may still be filled.
-pub async fn add(
-    connection: &mut AsyncPgConnection,
-    url: &Url,
-    kinds: &Kinds,
-    secret: &Secret,
-) -> QueryResult<Added> {
-    let added = connection.transaction(async |connection| {
-        let add = AddEndpoint { url: url.as_str(), kinds: kinds.named().to_vec() };
-        let added: Option<i64> = RunQueryDsl::get_result(add, connection).await.optional()?;
-        let Some(endpoint) = added else { return Ok(Added::TooMany) };
-        RunQueryDsl::execute(AddSecret { endpoint, secret: secret.bytes() }, connection).await?;
-        if !subscription::create(connection, &Endpoint::subscription(endpoint), Start::Now).await? {
-            return Err(DieselError::RollbackTransaction);
-        }
-        Ok(Added::Endpoint(endpoint))
-    });
-    match added.await {
-        Err(DieselError::RollbackTransaction) => Ok(Added::NotLogged),
-        added => added,
-    }
 }
 
 /// All endpoints, or only the one with this id.
@@ -160,13 +126,6 @@ pub async fn remove(connection: &mut AsyncPgConnection, endpoint: i64) -> QueryR
 
 fn exists(found: QueryResult<i64>) -> QueryResult<bool> {
     Ok(found.optional()?.is_some())
-}
-
-statement! {
-    struct AddEndpoint<'a> = "add_endpoint.sql" -> BigInt {
-        url: &'a str as Text,
-        kinds: Vec<String> as Array<Text>,
-    }
 }
 
 statement! {

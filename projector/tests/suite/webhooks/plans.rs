@@ -54,5 +54,5 @@ async fn the_plans_of_deliveries_match_the_golden_files_and_scan_no_table() -> R
     check(&mut connection, "correct_deliveries", "1, 1, 1").await?;
     check(&mut connection, "forget_successes_ahead", "1").await?;
     check(&mut connection, "record_success", "1, 10, 1, 1").await?;
-    check(&mut connection, "record_failures", "1, 1, true, NULL, 10, 1, false, 1, 1, NULL").await
+    check(&mut connection, "record_failures", "1, 1, true, NULL, 10, 1, false, 1, 1, NULL, 0").await
 }
