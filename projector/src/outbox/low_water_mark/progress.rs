@@ -56,8 +56,8 @@ impl Progress {
         Some((self.range_from(self.low_water_mark, point.newest + 1), point.xid))
     }
 
-    /// The ids of one scan. Those below the lowest that the server allocates are no more than what another node of Citus
-    /// has left behind, but the gap may be too large for many small scans.
+    /// The ids of one scan. Below the lowest that the server allocates is only what another node of Citus has left
+    /// behind, but the gap is too large for many small scans.
     pub(super) fn range_from(&self, start: i64, end: i64) -> Range<i64> {
         start..end.min(start.saturating_add(SCAN_RANGE).max(self.lowest))
     }
