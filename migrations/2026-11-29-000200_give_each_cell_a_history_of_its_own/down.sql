@@ -6,5 +6,13 @@ CREATE OR REPLACE FUNCTION current_history() RETURNS bigint
 
 COMMENT ON FUNCTION current_history() IS NULL;
 
-UPDATE event_log_state SET history = current_history() WHERE NOT (SELECT is_called FROM outbox_id_seq);
-UPDATE event_log_histories SET history = current_history() WHERE NOT (SELECT is_called FROM outbox_id_seq);
+DO $$
+DECLARE
+    shared CONSTANT bigint := current_history();
+BEGIN
+    IF NOT (SELECT is_called FROM outbox_id_seq) THEN
+        UPDATE event_log_state SET history = shared;
+        UPDATE event_log_histories SET history = shared;
+    END IF;
+END
+$$;

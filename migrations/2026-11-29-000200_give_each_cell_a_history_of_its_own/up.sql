@@ -6,6 +6,7 @@
 DO $$
 DECLARE
     place CONSTANT integer := hashtext(format('%I.%I', current_database(), current_schema()));
+    own   bigint;
 BEGIN
     IF current_schema() <> 'public' AND NOT (SELECT is_called FROM outbox_id_seq) THEN
         EXECUTE format($function$
@@ -14,8 +15,9 @@ CREATE OR REPLACE FUNCTION current_history() RETURNS bigint
     RETURN ((hashint8((pg_control_system()).system_identifier) # (%s))::bigint << 32)
         | ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint
 $function$, place);
-        UPDATE event_log_state SET history = current_history();
-        UPDATE event_log_histories SET history = current_history();
+        own := current_history();
+        UPDATE event_log_state SET history = own;
+        UPDATE event_log_histories SET history = own;
     END IF;
 END
 $$;

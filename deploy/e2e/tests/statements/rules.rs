@@ -49,7 +49,9 @@ fn starts_with(query: Words<'_>, verb: &str) -> bool {
 }
 
 fn calls(words: Words<'_>, functions: &[&str]) -> bool {
-    words.windows(2).any(|pair| functions.contains(&pair[0].as_str()) && pair[1] == "(")
+    words
+        .windows(2)
+        .any(|pair| matches!(pair, [name, next] if functions.contains(&name.as_str()) && next == "("))
 }
 
 fn is_mutable(words: Words<'_>) -> bool {
@@ -99,8 +101,9 @@ fn interval_in_set(statement: Words<'_>) -> bool {
         let is_name = word.starts_with(|first: char| first.is_alphabetic()) && word != "interval";
         is_name && next.is_none_or(|next| next != "(")
     };
-    let has_column =
-        |value: Words<'_>| (0..value.len()).any(|index| is_column(&value[index], value.get(index + 1)));
+    let has_column = |value: Words<'_>| {
+        value.iter().enumerate().any(|(index, word)| is_column(word, value.get(index + 1)))
+    };
     any_set(statement, |set| {
         let mut depth = 0_i32;
         let assignments = set.split(|word| {
@@ -116,9 +119,9 @@ fn interval_in_set(statement: Words<'_>) -> bool {
 
 fn mutable_in_case(statement: Words<'_>) -> bool {
     any_set(statement, |set| {
-        (0..set.len()).any(|index| {
+        set.iter().enumerate().any(|(index, word)| {
             let of_word = set.get(index..).unwrap_or_default();
-            let operands = match set[index].as_str() {
+            let operands = match word.as_str() {
                 "case" => of_word.split(|word| word == "end").next().unwrap_or_default(),
                 "coalesce" => inside(of_word, 0),
                 _ => return false,
@@ -166,9 +169,9 @@ fn identity_returned(statement: Words<'_>) -> bool {
 }
 
 fn empty_select_list(statement: Words<'_>) -> bool {
-    (1..statement.len()).any(|index| {
-        let is_empty = statement[index] == "from" && statement[index - 1] == "select";
-        let exists = index >= 3 && statement[index - 3] == "exists";
-        is_empty && !exists
+    let is_select = |index: usize| statement.get(index).is_some_and(|word| word == "select");
+    statement.iter().enumerate().skip(1).any(|(index, word)| {
+        let exists = index >= 3 && statement.get(index - 3).is_some_and(|before| before == "exists");
+        word == "from" && is_select(index - 1) && !exists
     })
 }
