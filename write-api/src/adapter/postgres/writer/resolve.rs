@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn the_statement_keeps_as_many_attempts_as_the_resolver_expects() {
-        let kept = format!("(locked_here.attempt_id || o.write_attempts)[1:{KEPT_ATTEMPTS}]");
-        assert!(include_str!("save_batch.sql").contains(&kept), "{kept}");
+        let kept = format!("(step.attempt_id || known.write_attempts)[1:{KEPT_ATTEMPTS}]");
+        assert!(include_str!("save_batch_1.sql").contains(&kept), "{kept}");
     }
 
     #[test]
