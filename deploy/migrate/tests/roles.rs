@@ -164,8 +164,8 @@ async fn roles_of_ones_own_keep_what_they_need_and_others_lose_the_database() ->
 #[tokio::test]
 async fn tables_of_a_superuser_get_another_owner_as_documented() -> Result<()> {
     const DOCUMENTED: &str = include_str!("../../../migrations/README.md");
-    let statements = DOCUMENTED.split("```sql\n").find(|block| block.contains("OWNER TO orders_owner"));
-    let statements = statements.and_then(|block| block.split("```").next()).context("no statements")?;
+    let mut blocks = DOCUMENTED.split("```sql\n").filter_map(|part| part.split("```").next());
+    let statements = blocks.find(|block| block.contains("OWNER TO orders_owner")).context("no statements")?;
     let owned = OwnedDatabase::create().await?;
     owned.superuser.batch_execute("ALTER DATABASE orders OWNER TO postgres").await?;
     let all = migrate::up(&owned.server.superuser_url("orders")).await?.len();
