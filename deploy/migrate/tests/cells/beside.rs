@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 use crate::support::{database_with, dump_of, steps_from};
 
-const HISTORY: &str = "2026-11-29-000200_give_each_cell_a_history_of_its_own";
+const HISTORY: &str = "2026-11-29-000400_give_each_cell_a_history_of_its_own";
 
 const ROLES: [&str; 4] = ["orders_write_api", "orders_projector", "orders_read_api", "orders_scaler"];
 
