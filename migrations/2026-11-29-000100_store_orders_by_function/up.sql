@@ -15,7 +15,7 @@ CREATE FUNCTION :"schema".save_batch_1(
     step_carriers text[], step_tracking_numbers text[], step_cancel_reasons text[],
     step_paid_at timestamptz[], step_shipped_at timestamptz[], step_delivered_at timestamptz[],
     step_cancelled_at timestamptz[]
-) RETURNS SETOF uuid
+) RETURNS uuid[]
     LANGUAGE plpgsql
     -- Citus plans INSERT … SELECT for its parameters only. PostgreSQL keeps generic plans: they look cheaper here.
     SET plan_cache_mode = auto
@@ -118,7 +118,7 @@ BEGIN
     FROM unnest(new_kinds || step_kinds, new_payloads || step_payloads, new_traceparents || step_traceparents)
         AS event (kind, payload, traceparent);
 
-    RETURN QUERY SELECT unnest(placed || changed);
+    RETURN placed || changed;
 END
 $$;
 $function$;

@@ -197,7 +197,8 @@ async fn no_statement_of_the_function_is_planned_for_each_batch() -> Result<()> 
     let (client, planned) = counting_session(&database).await?;
     with_the_settings(&client).await?;
     let parameters: Vec<_> = (1..=NEW_ORDER.len() + STEP.len()).map(|number| format!("${number}")).collect();
-    let statement = format!("PREPARE save ({}) AS SELECT save_batch_1({})", types(), parameters.join(", "));
+    let statement =
+        format!("PREPARE save ({}) AS SELECT unnest(save_batch_1({}))", types(), parameters.join(", "));
     client.batch_execute(&statement).await?;
     client.batch_execute("SET log_planner_stats = on; SET client_min_messages = log").await?;
     // PostgreSQL makes five plans for given parameters, and then the general one.
