@@ -4,15 +4,17 @@ use std::fmt::Write;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
 use testkit::golden::Golden;
 use testkit::test_database::TestDatabase;
+use testkit::wait;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 use write_api::BY_KEY_ONLY;
 
-use crate::support::{Api, problem};
+use crate::support::{Api, Replica, problem};
 
 const GOLDEN: Golden = Golden::new(env!("CARGO_MANIFEST_DIR"));
 const SOURCE: &str = include_str!("../../src/adapter/postgres/writer/save_batch_1.sql");
@@ -130,6 +132,32 @@ async fn without_the_function_the_process_is_not_ready() -> Result<()> {
         assert!(refused.to_string().contains(missing), "{refused}");
         session.batch_execute(undo).await?;
         api.until_ready_is(StatusCode::OK).await?;
+    }
+    Ok(())
+}
+
+/// The function is looked for in the schema of the tables: if that is missing, the schema is named, not the function.
+#[tokio::test]
+async fn a_wrong_search_path_is_named_rather_than_the_function() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    database
+        .connect()
+        .await?
+        .batch_execute("CREATE SCHEMA bare; GRANT USAGE ON SCHEMA bare TO PUBLIC")
+        .await?;
+    for (path, named) in [
+        ("missing", "search_path begins with missing, which is no schema"),
+        ("missing,public", "search_path begins with missing, which is no schema"),
+        ("bare,public", "of schema public, and not of bare"),
+    ] {
+        let url = format!("{}?options=-c%20search_path%3D{path}", database.url("orders_write_api"));
+        let replica = Replica::start(&url, &[("READINESS_GRACE_MS", "1000")])?;
+        let named_by_probe = wait::until(named, Duration::from_secs(30), async || {
+            let probe = replica.probe("/readyz").await.map_err(|error| error.to_string())?;
+            let text = probe.text().await.map_err(|error| error.to_string())?;
+            if text.contains(named) { Ok(()) } else { Err(text) }
+        });
+        named_by_probe.await?;
     }
     Ok(())
 }

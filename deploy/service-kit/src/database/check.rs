@@ -150,11 +150,11 @@ impl Checker {
         if let Some(column) = found.missing_column {
             return Err(CheckError::MissingColumn(column));
         }
-        if let Some(function) = found.missing_function {
-            return Err(CheckError::MissingFunction(function));
-        }
         if let Some(table) = found.misplaced {
             return Err(CheckError::OtherSchema(table));
+        }
+        if let Some(function) = found.missing_function {
+            return Err(CheckError::MissingFunction(function));
         }
         if let Some(privilege) = found.missing_privilege {
             return Err(CheckError::MissingPrivilege(privilege));

@@ -20,7 +20,7 @@ path AS MATERIALIZED (
 ),
 called AS MATERIALIZED (
     -- In the schema that unqualified names mean first: the function of another one has other tables.
-    SELECT name, to_regproc(format('%I.%I', current_schema(), name)) AS function
+    SELECT name, to_regproc(quote_ident(current_schema()) || '.' || quote_ident(name)) AS function
     FROM unnest($4) AS name
 )
 SELECT

@@ -18,7 +18,7 @@ use super::{outcome_unknown, refused, unavailable};
 use crate::domain::Order;
 use crate::port::SaveResult;
 
-/// A row records the attempts of this many of its latest versions; see `save_batch.sql`.
+/// A row records the attempts of this many of its latest versions; see `save_batch_1.sql`.
 const KEPT_ATTEMPTS: i32 = 8;
 
 /// The deadline passed before a write could be stored, or before its outcome was known.
