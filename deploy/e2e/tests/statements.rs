@@ -12,7 +12,8 @@ mod text;
 
 use self::rules::RULES;
 
-/// The first migration that is checked. Earlier ones made functions that later ones have replaced.
+/// The first migration that is checked. The functions of earlier ones have been replaced, or were run on Citus as they
+/// are.
 const FIRST_MIGRATION: &str = "2026-11-29";
 
 fn workspace() -> PathBuf {
@@ -89,6 +90,44 @@ fn each_rule_finds_what_was_refused() {
         let in_function = format!("CREATE FUNCTION f() … BEGIN IF true THEN {sql}; END IF; END");
         assert_eq!(broken(&in_function), [*rule], "{sql}");
     }
+}
+
+/// Other forms of what was refused.
+const REFUSED_TOO: [&str; 13] = [
+    "DELETE FROM outbox WHERE id = $1\nReTuRnInG id,\n\tNOW -- when\n()",
+    "/* don't */ DELETE FROM outbox WHERE id = $1 RETURNING id, now()",
+    "DELETE FROM outbox WHERE kind = 'it''s' RETURNING id, now()",
+    "DELETE FROM outbox WHERE id = $1 RETURNING id, CURRENT_TIMESTAMP",
+    "DELETE FROM outbox WHERE id = $1 RETURNING to_char(created_at, 'YYYY')",
+    "WITH claimed (id, at) AS (DELETE FROM outbox WHERE id = $1 RETURNING id, now()) SELECT * FROM claimed",
+    "CREATE FUNCTION f() … BEGIN IF EXISTS (SELECT 1 FROM a) THEN UPDATE t SET x = clock_timestamp(); END IF; END",
+    "CREATE FUNCTION f() … BEGIN LOOP INSERT INTO parked_events (id) SELECT id FROM waiting_events; END LOOP; END",
+    "UPDATE parked_events SET next_attempt_at = now() + make_interval(secs => failed.seconds) FROM failed",
+    "UPDATE parked_events SET next_attempt_at = created_at + (f.n >= 3)::integer * interval '1 s' FROM f",
+    "UPDATE webhook_endpoints SET hold_until = CASE WHEN failures > 3 THEN CURRENT_TIMESTAMP END WHERE id = $1",
+    "INSERT INTO parked_events (id) (SELECT id FROM waiting_events)",
+    "SELECT count(*) FROM (SELECT WHERE true LIMIT 1) AS some",
+];
+
+#[test]
+fn other_forms_of_what_was_refused_are_found() {
+    for sql in REFUSED_TOO {
+        assert_eq!(broken(sql).len(), 1, "{sql}: {:?}", broken(sql));
+    }
+}
+
+#[test]
+fn the_rules_know_every_table() -> Result<()> {
+    for file in sql_files(&workspace().join("migrations"))? {
+        let words = text::words(&fs::read_to_string(&file)?);
+        for name in words.windows(3).filter_map(|three| match three {
+            [create, table, name] if create == "create" && table == "table" => Some(name),
+            _ => None,
+        }) {
+            assert!(rules::is_known(name), "{}: {name}", file.display());
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -17,8 +17,9 @@ pub(crate) const RULES: [Rule; 9] = [
     ("a select list is not empty, except in EXISTS", empty_select_list),
 ];
 
-const VOLATILE: [&str; 7] = [
+const VOLATILE: [&str; 8] = [
     "random",
+    "timeofday",
     "clock_timestamp",
     "gen_random_uuid",
     "nextval",
@@ -26,12 +27,16 @@ const VOLATILE: [&str; 7] = [
     "pg_current_xact_id",
     "current_history",
 ];
-const STABLE: [&str; 3] = ["now", "statement_timestamp", "transaction_timestamp"];
+const STABLE: [&str; 5] =
+    ["now", "statement_timestamp", "transaction_timestamp", "current_setting", "to_char"];
+/// They are called without parentheses.
+const STABLE_WORDS: [&str; 5] =
+    ["current_timestamp", "current_date", "current_time", "localtimestamp", "localtime"];
 
 /// Tables whose id is an identity: a role has no privilege on its sequence.
 const WITH_IDENTITY: [&str; 5] =
     ["outbox", "event_log_histories", "subscription_parked", "webhook_endpoints", "webhook_attempts"];
-const WITHOUT_IDENTITY: [&str; 10] = [
+const WITHOUT_IDENTITY: [&str; 11] = [
     "orders",
     "order_summary",
     "parked_events",
@@ -42,7 +47,13 @@ const WITHOUT_IDENTITY: [&str; 10] = [
     "subscriptions",
     "subscription_checkpoints",
     "deliveries",
+    "webhook_secrets",
 ];
+
+/// Whether the rules know the table.
+pub(crate) fn is_known(table: &str) -> bool {
+    WITH_IDENTITY.contains(&table) || WITHOUT_IDENTITY.contains(&table)
+}
 
 fn starts_with(query: Words<'_>, verb: &str) -> bool {
     query.first().is_some_and(|word| word == verb)
@@ -55,7 +66,8 @@ fn calls(words: Words<'_>, functions: &[&str]) -> bool {
 }
 
 fn is_mutable(words: Words<'_>) -> bool {
-    calls(words, &VOLATILE) || calls(words, &STABLE)
+    let is_stable = |word: &String| STABLE_WORDS.contains(&word.as_str());
+    calls(words, &VOLATILE) || calls(words, &STABLE) || words.iter().any(is_stable)
 }
 
 fn any_part(statement: Words<'_>, breaks: impl Fn(Words<'_>) -> bool) -> bool {
@@ -111,8 +123,8 @@ fn interval_in_set(statement: Words<'_>) -> bool {
             depth == 0 && word == ","
         });
         assignments.into_iter().any(|assignment| {
-            let value = assignment.split(|word| word == "=").nth(1).unwrap_or_default();
-            value.iter().any(|word| word == "interval") && has_column(value)
+            let value = assignment.splitn(2, |word| word == "=").nth(1).unwrap_or_default();
+            value.iter().any(|word| word == "interval" || word == "make_interval") && has_column(value)
         })
     })
 }
@@ -140,21 +152,29 @@ fn slice_in_set(statement: Words<'_>) -> bool {
     })
 }
 
+fn select_in_parentheses(query: Words<'_>) -> Option<Vec<String>> {
+    let open =
+        query.windows(2).position(|pair| matches!(pair, [open, verb] if open == "(" && verb == "select"))?;
+    let is_value = query.iter().take(open).any(|word| word == "values");
+    (!is_value).then(|| inside(query, open).to_vec())
+}
+
 /// The table into which a query inserts, and its SELECT.
 fn insert_select(query: Words<'_>) -> Option<(&str, Vec<String>)> {
     let is_insert = starts_with(query, "insert");
-    let target =
-        query.iter().skip(2).take_while(|word| *word != "(" && *word != "as").last().filter(|_| is_insert)?;
-    Some((target, clause(query, "select", &[])?))
+    let target = query
+        .iter()
+        .skip(2)
+        .take_while(|word| !matches!(word.as_str(), "(" | "as" | "select"))
+        .last()
+        .filter(|_| is_insert)?;
+    Some((target, clause(query, "select", &[]).or_else(|| select_in_parentheses(query))?))
 }
 
 fn insert_from_table(statement: Words<'_>) -> bool {
     any_part(statement, |query| {
         insert_select(query).is_some_and(|(target, select)| {
-            let reads = |word: &String| {
-                WITH_IDENTITY.contains(&word.as_str()) || WITHOUT_IDENTITY.contains(&word.as_str())
-            };
-            !WITH_IDENTITY.contains(&target) && select.iter().any(reads)
+            !WITH_IDENTITY.contains(&target) && select.iter().any(|word| is_known(word))
         })
     })
 }
@@ -172,6 +192,6 @@ fn empty_select_list(statement: Words<'_>) -> bool {
     let is_select = |index: usize| statement.get(index).is_some_and(|word| word == "select");
     statement.iter().enumerate().skip(1).any(|(index, word)| {
         let exists = index >= 3 && statement.get(index - 3).is_some_and(|before| before == "exists");
-        word == "from" && is_select(index - 1) && !exists
+        matches!(word.as_str(), "from" | "where" | "order" | "limit") && is_select(index - 1) && !exists
     })
 }

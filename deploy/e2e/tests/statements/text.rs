@@ -11,6 +11,7 @@ pub(crate) fn words(sql: &str) -> Vec<String> {
     while let Some(first) = rest.chars().next() {
         let length = match first {
             '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
             '\'' => 1 + rest.get(1..).and_then(|text| text.find('\'')).map_or(rest.len() - 1, |end| end + 1),
             _ if is_of_name(first) => rest.find(|next| !is_of_name(next)).unwrap_or(rest.len()),
             _ => first.len_utf8(),
@@ -18,7 +19,7 @@ pub(crate) fn words(sql: &str) -> Vec<String> {
         let (word, after) = rest.split_at(length);
         match first {
             '\'' => found.push("''".to_owned()),
-            '-' if word.starts_with("--") => {}
+            '-' | '/' if word.starts_with("--") || word.starts_with("/*") => {}
             _ if first.is_whitespace() => {}
             _ => found.push(word.to_lowercase()),
         }
@@ -31,14 +32,22 @@ fn is_of_name(character: char) -> bool {
     character.is_alphanumeric() || character == '_' || character == '$'
 }
 
+const VERBS: [&str; 5] = ["with", "select", "insert", "update", "delete"];
+
 /// The statements of a file, also those in the body of a function: each starts at its first verb.
 pub(crate) fn statements(words: Words<'_>) -> impl Iterator<Item = Words<'_>> {
-    const VERBS: [&str; 5] = ["with", "select", "insert", "update", "delete"];
-    words.split(|word| word == ";").filter_map(|part| {
+    words.split(|word| word == ";").flat_map(branches).filter_map(|part| {
         // GRANT UPDATE, FOR UPDATE of a trigger and the like are no statements that are planned.
         let is_planned = !part.first().is_some_and(|word| word == "grant" || word == "revoke");
         let start = part.iter().position(|word| VERBS.contains(&word.as_str())).filter(|_| is_planned)?;
         part.get(start..)
+    })
+}
+
+/// What precedes a statement of PL/pgSQL in IF or LOOP, and that statement. In CASE no verb follows THEN.
+fn branches(part: Words<'_>) -> impl Iterator<Item = Words<'_>> {
+    part.chunk_by(|before, word| {
+        !(matches!(before.as_str(), "then" | "else" | "loop") && VERBS.contains(&word.as_str()))
     })
 }
 
@@ -102,10 +111,12 @@ pub(crate) fn parts(statement: Words<'_>) -> (Vec<(&str, Words<'_>)>, Words<'_>)
     loop {
         index += 1;
         let Some(name) = statement.get(index) else { break };
-        let Some(open) = statement.iter().skip(index).position(|word| word == "(") else { break };
-        let query = inside(statement, index + open);
+        // Before AS, the name may have a list of columns.
+        let mut following = statement.iter().enumerate().skip(index).skip_while(|(_, word)| *word != "as");
+        let Some((open, _)) = following.find(|(_, word)| *word == "(") else { break };
+        let query = inside(statement, open);
         named.push((name.as_str(), query));
-        index += open + query.len() + 2;
+        index = open + query.len() + 2;
         if statement.get(index).is_none_or(|word| word != ",") {
             break;
         }
