@@ -30,6 +30,10 @@ BEGIN
     IF oldest IS NULL THEN
         RETURN NULL;
     END IF;
+    -- The schema was renamed, and another one may have its name now: nothing may get into its log.
+    IF TG_TABLE_SCHEMA <> :'schema' THEN
+        RAISE EXCEPTION 'the schema was renamed from %: migrations/README.md says how to rename one', :'schema';
+    END IF;
     -- A new snapshot, as each statement of a VOLATILE function has: see the hole rule in the projector's event_log.
     SELECT * INTO STRICT log FROM :"schema".event_log_state;
     IF log.retention_days = 0 THEN

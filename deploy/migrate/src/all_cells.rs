@@ -1,16 +1,43 @@
 //! All cells of a database, one after the other.
 
+use std::str::FromStr;
+
 use anyhow::{Context, ensure};
 use migrate::Cell;
 
+/// The cell that is migrated before all others.
+#[derive(Debug, Clone)]
+pub(crate) enum Canary {
+    /// By name.
+    First,
+    Named(String),
+}
+
+impl Canary {
+    /// As an argument. No cell has this name.
+    pub(crate) const FIRST: &str = "*";
+}
+
+impl FromStr for Canary {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            // Such as that of a variable of the shell that is not set.
+            "" => Err("the name is empty"),
+            Self::FIRST => Ok(Self::First),
+            name => Ok(Self::Named(name.to_owned())),
+        }
+    }
+}
+
 /// Migrates each cell, and logs a line for it. Stops at the first one that fails: the same fault may wait in the
-/// others. Run again, it goes on there. With a canary, that one comes first, and must then be without errors; an empty
-/// name means the first one by name.
-pub(crate) async fn up(url: &str, canary: Option<&str>) -> anyhow::Result<()> {
+/// others. Run again, it goes on there. A canary comes first, and must then be without errors.
+pub(crate) async fn up(url: &str, canary: Option<&Canary>) -> anyhow::Result<()> {
     let mut cells = find(url).await?;
-    if let Some(name) = canary.filter(|name| !name.is_empty()) {
-        let place = cells.iter().position(|cell| cell.schema() == name);
-        let canary = cells.remove(place.context("--canary names no cell of this database")?);
+    if let Some(Canary::Named(name)) = canary {
+        let index = cells.iter().position(|cell| cell.schema() == *name);
+        let canary = cells.remove(index.context("--canary names no cell of this database")?);
         cells.insert(0, canary);
     }
     for (done, cell) in cells.iter().enumerate() {

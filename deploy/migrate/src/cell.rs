@@ -5,9 +5,9 @@ use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Text};
 use diesel::{QueryResult, RunQueryDsl};
 
-use crate::released::Place;
+use crate::released::Surroundings;
 use crate::schema_name::{SchemaName, SchemaNameError};
-use crate::session::{BlockingConnection, Target, current_schema};
+use crate::session::{BlockingConnection, Target, current_schema, is_set_by_url};
 use crate::source::Source;
 use crate::{MIGRATIONS, MigrateError, Report, Step, doctor, down_of, pending_of, up_of};
 
@@ -35,21 +35,25 @@ impl Cell {
         self.schema.as_str()
     }
 
-    /// All cells of the database, by name: the schemas whose history has the first migration of this build.
+    /// All cells of the database, by name: the schemas that have the outbox, and the first migration of this build in
+    /// their history.
     ///
     /// # Errors
     ///
-    /// [`MigrateError`], also if there are more than 4096, or if the role may not read a history of migrations.
+    /// [`MigrateError`], also if there are more than 4096, or if one belongs to another role.
     pub async fn all(database_url: &str) -> Result<Vec<Self>, MigrateError> {
         service_kit::database::read_url(database_url)?;
         let target = Target { url: database_url.to_owned(), schema: None };
         let found = tokio::task::spawn_blocking(move || {
             let mut connection = target.connect()?;
-            let histories = histories(&mut connection).map_err(MigrateError::Prepare)?;
-            if let Some(unreadable) = histories.iter().find(|history| !history.is_readable) {
-                return Err(MigrateError::UnreadableHistory(unreadable.schema.clone()));
+            if is_set_by_url(&mut connection).map_err(MigrateError::Prepare)? {
+                return Err(MigrateError::TwoSchemas);
             }
-            cells_of(&mut connection, histories).map_err(MigrateError::Prepare)
+            let likely = likely_cells(&mut connection).map_err(MigrateError::Prepare)?;
+            if let Some(LikelyCell { schema, owner, .. }) = likely.iter().find(|cell| !cell.is_own) {
+                return Err(MigrateError::ForeignCell { schema: schema.clone(), owner: owner.clone() });
+            }
+            cells_of(&mut connection, likely).map_err(MigrateError::Prepare)
         });
         let schemas = found.await.map_err(MigrateError::Task)??;
         if schemas.len() > CELLS_MAX {
@@ -79,14 +83,15 @@ impl Cell {
     }
 }
 
-impl Place {
+impl Surroundings {
     /// The schema of this session and what is beside it.
     pub(crate) fn find(connection: &mut BlockingConnection) -> Result<Self, MigrateError> {
         let schema = current_schema(connection)?;
-        let mut histories = histories(connection).map_err(MigrateError::Prepare)?;
-        histories.retain(|history| history.is_readable && history.schema != schema.as_str());
-        let neighbours = cells_of(connection, histories).map_err(MigrateError::Prepare)?;
-        Ok(Self { schema, has_neighbours: !neighbours.is_empty() })
+        let mut likely = likely_cells(connection).map_err(MigrateError::Prepare)?;
+        likely.retain(|cell| cell.schema != schema.as_str());
+        let is_foreign = likely.iter().any(|cell| !cell.is_own);
+        let neighbours = cells_of(connection, likely).map_err(MigrateError::Prepare)?;
+        Ok(Self { schema, has_neighbours: is_foreign || !neighbours.is_empty() })
     }
 }
 
@@ -96,6 +101,12 @@ pub(crate) enum Owner {
     Nobody,
     Product,
     Others,
+}
+
+/// Whether the current schema has one.
+pub(crate) fn has_history(connection: &mut BlockingConnection) -> QueryResult<bool> {
+    let exists = "to_regclass(quote_ident(current_schema()) || '.__diesel_schema_migrations') IS NOT NULL";
+    diesel::select(diesel::dsl::sql::<Bool>(exists)).get_result(connection)
 }
 
 /// `__diesel_schema_migrations` must exist.
@@ -116,31 +127,27 @@ struct Version {
     version: String,
 }
 
-/// A table with a history of migrations.
+/// A schema with the tables of a cell, by name.
 #[derive(diesel::QueryableByName)]
-struct History {
+struct LikelyCell {
     #[diesel(sql_type = Text)]
     schema: String,
+    #[diesel(sql_type = Text)]
+    owner: String,
+    /// Whether its history may be read. Row security of another owner would run that role's functions with the rights
+    /// of the migrator.
     #[diesel(sql_type = Bool)]
-    is_readable: bool,
+    is_own: bool,
 }
 
-fn histories(connection: &mut BlockingConnection) -> QueryResult<Vec<History>> {
-    let histories = diesel::sql_query(
-        "SELECT nspname::text AS schema,
-            has_schema_privilege(pg_namespace.oid, 'USAGE') AND has_table_privilege(pg_class.oid, 'SELECT')
-                AS is_readable
-         FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-         WHERE relname = '__diesel_schema_migrations' AND relkind = 'r'
-         ORDER BY nspname",
-    );
-    histories.load(connection)
+fn likely_cells(connection: &mut BlockingConnection) -> QueryResult<Vec<LikelyCell>> {
+    diesel::sql_query(include_str!("likely_cells.sql")).load(connection)
 }
 
-/// Those that have the first migration of the product: others are of migrations beside it, or of other programs.
-fn cells_of(connection: &mut BlockingConnection, histories: Vec<History>) -> QueryResult<Vec<SchemaName>> {
+/// Those of its own that have the first migration of the product: others are of other programs.
+fn cells_of(connection: &mut BlockingConnection, likely: Vec<LikelyCell>) -> QueryResult<Vec<SchemaName>> {
     let mut cells = Vec::new();
-    for History { schema, .. } in histories {
+    for LikelyCell { schema, .. } in likely.into_iter().filter(|cell| cell.is_own) {
         let schema = SchemaName::existing(schema);
         let versions = format!(
             "SELECT version FROM {}.__diesel_schema_migrations WHERE version = '{}'",
@@ -155,7 +162,7 @@ fn cells_of(connection: &mut BlockingConnection, histories: Vec<History>) -> Que
     Ok(cells)
 }
 
-/// Of the oldest migration, which nothing else has.
+/// The version of the oldest migration. No other program has it.
 fn first_version() -> String {
     let known: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().unwrap_or_default();
     known.iter().map(|migration| migration.name().version().to_string()).min().unwrap_or_default()

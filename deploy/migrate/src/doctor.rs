@@ -5,12 +5,14 @@ use std::fmt;
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
-use diesel::sql_types::{Array, Bool, Text};
+use diesel::sql_types::{Array, Text};
 use diesel::{QueryResult, RunQueryDsl};
 use serde::Serialize;
 use service_kit::database::{ConnectError, DatabaseConfig, PoolError};
 
+use crate::cell::has_history;
 use crate::roles::Roles;
+use crate::schema_name::SchemaName;
 use crate::session::{BlockingConnection, Target, current_schema};
 use crate::{MIGRATIONS, MigrateError};
 
@@ -63,6 +65,8 @@ pub struct Finding {
 /// All findings, the worst first. Its `Display` has two lines for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// That of the tables. Names in remedies mean what is there.
+    pub schema: String,
     pub findings: Vec<Finding>,
 }
 
@@ -95,6 +99,10 @@ impl fmt::Display for Report {
         for Finding { check, level, finding, remedy } in &self.findings {
             writeln!(f, "{level} ({check}): {finding}\n  remedy: {remedy}")?;
         }
+        if self.schema != "public" && !self.findings.is_empty() {
+            let schema = SchemaName::existing(self.schema.clone());
+            writeln!(f, "before a remedy in SQL: SET search_path = {}", schema.quoted())?;
+        }
         let number = |level| self.findings.iter().filter(|finding| finding.level == level).count();
         let [errors, warnings, hints] = [Level::Error, Level::Warning, Level::Hint].map(number);
         write!(f, "errors: {errors}, warnings: {warnings}, hints: {hints}")
@@ -115,15 +123,16 @@ pub(crate) async fn check(target: Target) -> Result<Report, MigrateError> {
     let url = target.url.clone();
     let in_database = tokio::task::spawn_blocking(move || {
         let mut connection = target.connect()?;
-        current_schema(&mut connection)?;
-        examine(&mut connection).map_err(MigrateError::Examine)
+        let schema = current_schema(&mut connection)?;
+        let findings = examine(&mut connection).map_err(MigrateError::Examine)?;
+        Ok::<_, MigrateError>((schema.to_string(), findings))
     });
     // First: it says why it cannot connect, once. The pool would only log it.
-    let in_database = in_database.await.map_err(MigrateError::Task)??;
+    let (schema, in_database) = in_database.await.map_err(MigrateError::Task)??;
     let mut findings: Vec<_> = pooler(&url).await?.into_iter().chain(in_database).collect();
     // Stable: within a level, in the order of the checks.
     findings.sort_by_key(|finding| finding.level);
-    Ok(Report { findings })
+    Ok(Report { schema, findings })
 }
 
 /// Opens a session as the processes do, which verifies its settings.
@@ -165,8 +174,13 @@ fn run_all(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
 }
 
 /// The rights that stop the migrator: those of the product's roles, and of these.
-pub(crate) fn excessive_rights(connection: &mut BlockingConnection, roles: &Roles) -> QueryResult<Report> {
-    Ok(Report { findings: rights(connection, roles)? }.only_errors())
+pub(crate) fn excessive_rights(
+    connection: &mut BlockingConnection,
+    roles: &Roles,
+) -> Result<Report, MigrateError> {
+    let schema = current_schema(connection)?.to_string();
+    let findings = rights(connection, roles).map_err(MigrateError::Prepare)?;
+    Ok(Report { schema, findings }.only_errors())
 }
 
 fn rights(connection: &mut BlockingConnection, roles: &Roles) -> QueryResult<Vec<Finding>> {
@@ -208,8 +222,7 @@ fn findings(check: &'static str, rows: Vec<Row>) -> Vec<Finding> {
 
 /// Pending and unknown migrations. A database without a history is not changed.
 fn migrations(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
-    let exists = diesel::dsl::sql::<Bool>("to_regclass('__diesel_schema_migrations') IS NOT NULL");
-    let applied: Vec<String> = if diesel::select(exists).get_result(connection)? {
+    let applied: Vec<String> = if has_history(connection)? {
         let versions = "SELECT version AS level, '' AS finding, '' AS remedy FROM __diesel_schema_migrations";
         let rows: Vec<Row> = diesel::sql_query(versions).load(connection)?;
         rows.into_iter().map(|row| row.level).collect()

@@ -7,7 +7,18 @@ use diesel::ConnectionError;
 use service_kit::config::ConfigError;
 use service_kit::database::ConnectError;
 
+use crate::schema_name::SchemaName;
 use crate::{BoxedError, Report};
+
+/// Nothing for a name that the migrator does not give to a schema.
+fn how_to_make(schema: &str) -> String {
+    match SchemaName::of_cell(schema) {
+        Ok(name) => {
+            format!(". `migrate up --schema {name}` creates one, with a DATABASE_URL that has no search_path")
+        }
+        Err(_) => String::new(),
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -31,25 +42,23 @@ pub enum MigrateError {
         source: diesel::result::Error,
     },
     /// Otherwise the tables of the next schema in `search_path` would be changed.
-    #[error(
-        "there is no schema {0}, or the role may not use it. `migrate up --schema {0}` creates one, with a \
-         DATABASE_URL that has no search_path"
-    )]
+    #[error("there is no schema {0}, or the role may not use it{hint}", hint = how_to_make(.0))]
     NoSchema(String),
     #[error("search_path names no schema that the role may use")]
     EmptySearchPath,
     #[error("DATABASE_URL has a search_path, which --schema and --all-cells replace: leave it out")]
     TwoSchemas,
     #[error(
-        "the schema has the history of other migrations: those of this build belong into a schema without, and each \
-         --folder into one of its own"
+        "the schema has the history of other migrations: those of this build belong in a schema without one, and \
+         those of each --folder in a schema of their own"
     )]
     OtherHistory,
-    /// So nobody knows whether it is that of a cell.
+    /// So the migrator reads nothing of it.
     #[error(
-        "the role may not read the history of migrations in the schema {0}: name each cell with --schema"
+        "the schema {schema} has the tables of a cell, but they belong to {owner}: give them to the role that \
+         migrates, or name each cell with --schema"
     )]
-    UnreadableHistory(String),
+    ForeignCell { schema: String, owner: String },
     #[error("the database has {0} cells, which are too many: name each with --schema")]
     TooManyCells(usize),
     /// Another migrator ran for longer than ten minutes.

@@ -16,6 +16,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use service_kit::telemetry::chain;
 
 pub use self::cell::Cell;
+use self::cell::has_history;
 pub use self::doctor::{Finding, Level, Report, doctor};
 use self::error::Blockers;
 pub use self::error::MigrateError;
@@ -78,7 +79,7 @@ pub async fn up(database_url: &str) -> Result<Vec<Step>, MigrateError> {
 }
 
 async fn up_of(source: Source, database_url: &str) -> Result<Vec<Step>, MigrateError> {
-    blocking(database_url, source, true, move |source, connection, lock| {
+    blocking(database_url, source, None, move |source, connection, lock| {
         require_utf8(connection)?;
         refuse_excessive_rights(connection, source.roles())?;
         source.enter(connection)?;
@@ -100,7 +101,7 @@ pub async fn down(database_url: &str, steps: usize) -> Result<Vec<Step>, Migrate
 }
 
 async fn down_of(source: Source, database_url: &str, steps: usize) -> Result<Vec<Step>, MigrateError> {
-    blocking(database_url, source, false, move |source, connection, lock| {
+    blocking(database_url, source, Some(|_| Ok(Vec::new())), move |source, connection, lock| {
         source.enter(connection)?;
         let applied = connection.applied_migrations().map_err(MigrateError::History)?;
         let known = (&source).migrations().map_err(MigrateError::History)?;
@@ -121,26 +122,45 @@ pub async fn pending(database_url: &str) -> Result<Vec<String>, MigrateError> {
 }
 
 async fn pending_of(source: Source, database_url: &str) -> Result<Vec<String>, MigrateError> {
-    blocking(database_url, source, false, move |source, connection, _| {
+    let all = |source: &Source| source.migrations().map(names_of).map_err(MigrateError::History);
+    blocking(database_url, source, Some(all), move |source, connection, _| {
         source.enter(connection)?;
-        let pending = connection.pending_migrations(&source).map_err(MigrateError::History)?;
-        Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
+        Ok(names_of(connection.pending_migrations(&source).map_err(MigrateError::History)?))
     })
     .await
 }
 
-/// Runs `work` on a connection while no other migrator runs in the schema, which `creates` makes. diesel's migration
-/// harness is synchronous, so it needs its own thread.
-async fn blocking<T, F>(database_url: &str, source: Source, creates: bool, work: F) -> Result<T, MigrateError>
+fn names_of(mut migrations: Vec<Box<dyn Migration<Pg>>>) -> Vec<String> {
+    migrations.sort_unstable_by(|one, other| one.name().version().cmp(&other.name().version()));
+    migrations.iter().map(|migration| migration.name().to_string()).collect()
+}
+
+/// What is true of a schema without a history of migrations.
+type IfNew<T> = fn(&Source) -> Result<T, MigrateError>;
+
+/// Runs `work` on a connection while no other migrator runs in the schema. Without `if_new`, it makes the schema and
+/// the history if they do not exist. diesel's migration harness is synchronous, so it needs its own thread.
+async fn blocking<T, F>(
+    url: &str,
+    source: Source,
+    if_new: Option<IfNew<T>>,
+    work: F,
+) -> Result<T, MigrateError>
 where
     T: Send + 'static,
     F: FnOnce(Source, &mut BlockingConnection, &mut Lock) -> Result<T, MigrateError> + Send + 'static,
 {
-    service_kit::database::read_url(database_url)?;
-    let target = source.target(database_url);
+    service_kit::database::read_url(url)?;
+    let target = source.target(url);
     tokio::task::spawn_blocking(move || {
-        let mut connection = if creates { target.connect_and_create()? } else { target.connect()? };
+        let mut connection =
+            if if_new.is_none() { target.connect_and_create()? } else { target.connect()? };
         current_schema(&mut connection)?;
+        if let Some(if_new) = if_new
+            && !has_history(&mut connection).map_err(MigrateError::Prepare)?
+        {
+            return if_new(&source);
+        }
         let mut lock = Lock::take(&target, &mut connection)?;
         work(source, &mut connection, &mut lock)
     })
@@ -149,7 +169,7 @@ where
 }
 
 fn refuse_excessive_rights(connection: &mut BlockingConnection, roles: &Roles) -> Result<(), MigrateError> {
-    let report = doctor::excessive_rights(connection, roles).map_err(MigrateError::Prepare)?;
+    let report = doctor::excessive_rights(connection, roles)?;
     if report.findings.is_empty() { Ok(()) } else { Err(MigrateError::Rights(report)) }
 }
 

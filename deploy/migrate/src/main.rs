@@ -13,6 +13,8 @@ use secrecy::ExposeSecret;
 use service_kit::config::{ConfigError, Vars};
 use service_kit::{arguments, database, process};
 
+use self::all_cells::Canary;
+
 /// Applies or reverts the migrations of this build, or migrations of your own.
 ///
 /// `DATABASE_URL`, or the file that `DATABASE_URL_FILE` names, has the URL of the database, with a role that owns the
@@ -50,9 +52,9 @@ enum Command {
             requires = "all_cells",
             num_args = 0..=1,
             require_equals = true,
-            default_missing_value = ""
+            default_missing_value = Canary::FIRST
         )]
-        canary: Option<String>,
+        canary: Option<Canary>,
     },
     /// Revert the newest migrations.
     Down {
@@ -156,7 +158,7 @@ async fn run(cli: Cli, vars: &Vars) -> anyhow::Result<ExitCode> {
     match command {
         Some(Command::Up { cells: Cells { all_cells: true }, canary }) => {
             migrations.ensure_all_cells()?;
-            all_cells::up(url, canary.as_deref()).await?;
+            all_cells::up(url, canary.as_ref()).await?;
         }
         None | Some(Command::Up { .. }) => {
             report("applied", &migrations.up(url).await?, "nothing to apply");

@@ -9,8 +9,8 @@ use diesel::pg::Pg;
 
 use crate::schema_name::SchemaName;
 
-/// Where migrations run.
-pub(crate) struct Place {
+/// The schema in which migrations run, and whether it is the only cell.
+pub(crate) struct Surroundings {
     pub(crate) schema: SchemaName,
     /// Whether the database has other cells.
     pub(crate) has_neighbours: bool,
@@ -51,7 +51,7 @@ const TEXTS: [Text; 8] = [
     text!("2026-11-23-000100_create_roles", "down.sql", &[OWN_SCHEMA]),
     text!("2026-11-26-001000_log_events", "up.sql", &[OWN_TABLES]),
     text!("2026-11-27-000300_let_the_event_log_depend_on_no_session", "down.sql", &[OWN_TABLES]),
-    // Who uses another cell needs nothing of this one, nor a right on the database: nothing is taken away.
+    // The users of another cell keep what they have: nothing is taken from them.
     text!(
         "2026-11-27-000200_revoke_from_public",
         "up.sql",
@@ -94,7 +94,7 @@ const TEXTS: [Text; 8] = [
     ),
 ];
 
-impl Place {
+impl Surroundings {
     /// The migration as it runs here.
     pub(crate) fn adapt(&self, migration: Box<dyn Migration<Pg>>) -> Box<dyn Migration<Pg>> {
         let name = migration.name().to_string();
@@ -158,8 +158,8 @@ mod tests {
     use super::*;
     use crate::MIGRATIONS;
 
-    fn place(schema: &str, has_neighbours: bool) -> Place {
-        Place { schema: SchemaName::existing(schema.to_owned()), has_neighbours }
+    fn surroundings(schema: &str, has_neighbours: bool) -> Surroundings {
+        Surroundings { schema: SchemaName::existing(schema.to_owned()), has_neighbours }
     }
 
     #[test]
@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn in_public_without_other_cells_all_are_as_they_were_released() {
-        for place in [place("public", false), place("Or'ders", false)] {
-            assert!(TEXTS.iter().all(|text| place.text(text.migration, text.is_up).is_none()));
+        for alone in [surroundings("public", false), surroundings("Or'ders", false)] {
+            assert!(TEXTS.iter().all(|text| alone.text(text.migration, text.is_up).is_none()));
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             for (file, is_up) in [("up.sql", true), ("down.sql", false)] {
                 let Ok(sql) = std::fs::read_to_string(path.join(file)) else { continue };
-                let sql = place("cell", true).text(&name, is_up).unwrap_or(sql);
+                let sql = surroundings("cell", true).text(&name, is_up).unwrap_or(sql);
                 let sql = statements(&sql);
                 assert!(!sql.contains("public."), "{name}/{file}");
                 // This one closes `public` to others, in whichever schema the tables are.

@@ -48,19 +48,28 @@ impl Target {
     pub(crate) fn connect_and_create(&self) -> Result<BlockingConnection, MigrateError> {
         let mut connection = self.connect()?;
         if let Some(schema) = &self.schema {
-            let create = format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted());
-            let created = connection.batch_execute(&create);
-            // Two migrators that create it at the same time: the second attempt finds it.
-            created
-                .or_else(|_| connection.batch_execute(&create))
+            create_schema(&mut connection, schema)
                 .map_err(|source| MigrateError::CreateSchema { schema: schema.to_string(), source })?;
         }
         Ok(connection)
     }
 }
 
+/// Makes the schema if it does not exist. Otherwise the role needs no right to make one.
+pub(crate) fn create_schema(connection: &mut BlockingConnection, schema: &SchemaName) -> QueryResult<()> {
+    let exists =
+        diesel::dsl::sql::<Bool>("to_regnamespace(").bind::<Text, _>(schema.quoted()).sql(") IS NOT NULL");
+    if diesel::select(exists).get_result(connection)? {
+        return Ok(());
+    }
+    let create = format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted());
+    let created = connection.batch_execute(&create);
+    // Two migrators that create it at the same time: the second attempt finds it.
+    created.or_else(|_| connection.batch_execute(&create))
+}
+
 /// Whether `options` of the URL have a `search_path`.
-fn is_set_by_url(connection: &mut BlockingConnection) -> QueryResult<bool> {
+pub(crate) fn is_set_by_url(connection: &mut BlockingConnection) -> QueryResult<bool> {
     let source = "(SELECT source = 'client' FROM pg_settings WHERE name = 'search_path')";
     diesel::select(diesel::dsl::sql::<Bool>(source)).get_result(connection)
 }

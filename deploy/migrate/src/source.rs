@@ -9,10 +9,10 @@ use diesel::pg::Pg;
 use diesel_migrations::FileBasedMigrations;
 
 use crate::cell::{Owner, owner_of_history};
-use crate::released::Place;
+use crate::released::Surroundings;
 use crate::roles::Roles;
 use crate::schema_name::{SchemaName, SchemaNameError};
-use crate::session::{BlockingConnection, Target};
+use crate::session::{BlockingConnection, Target, create_schema};
 use crate::{MIGRATIONS, MigrateError, Step, down_of, pending_of, up_of};
 
 /// Migrations of your own, beside those of the product: a folder, and a schema of the same database.
@@ -110,8 +110,8 @@ impl Source {
     ) -> Result<Vec<Box<dyn Migration<Pg>>>, MigrateError> {
         match self {
             Self::Product(_) => {
-                let place = Place::find(connection)?;
-                Ok(migrations.into_iter().map(|migration| place.adapt(migration)).collect())
+                let surroundings = Surroundings::find(connection)?;
+                Ok(migrations.into_iter().map(|migration| surroundings.adapt(migration)).collect())
             }
             Self::Addition { .. } => Ok(migrations),
         }
@@ -120,10 +120,10 @@ impl Source {
 
 /// Unqualified names then mean this schema first, and then that of the product.
 fn enter_beside(connection: &mut BlockingConnection, schema: &SchemaName) -> QueryResult<()> {
-    let quoted = schema.quoted();
+    create_schema(connection, schema)?;
     connection.batch_execute(&format!(
-        "CREATE SCHEMA IF NOT EXISTS {quoted};
-        SELECT set_config('search_path', '{quoted}, ' || current_setting('search_path'), false)"
+        "SELECT set_config('search_path', '{}, ' || current_setting('search_path'), false)",
+        schema.quoted()
     ))?;
     connection.setup().map(drop)
 }

@@ -43,8 +43,7 @@ const STEP: [&str; 15] = [
 
 #[test]
 fn the_migration_creates_the_function_of_the_source_file() {
-    let created = MIGRATION.split("$function$").nth(1).map(str::trim);
-    assert_eq!(created, Some(SOURCE.trim()), "released already? Then the next version has another name");
+    assert!(MIGRATION.contains(SOURCE), "released already? Then the next version has another name");
 }
 
 /// The names of its parameters.
@@ -65,7 +64,7 @@ fn types() -> String {
 fn prepared(name: &str, begin: &str, end: &str) -> Result<String> {
     let (_, rest) = SOURCE.split_once(begin).context("the statement begins otherwise")?;
     let (body, _) = rest.split_once(end).context("the statement ends otherwise")?;
-    let mut statement = format!("{begin}{body}{end}").replace(":\"schema\".", "");
+    let mut statement = format!("{begin}{body}{end}");
     for (number, parameter) in (1..).zip(parameters()?) {
         let words = statement.split_inclusive(|next: char| !next.is_alphanumeric() && next != '_');
         let replaced = words.map(|word| match word.strip_prefix(&parameter) {

@@ -7,7 +7,7 @@ use migrate::Cell;
 use testkit::test_database::TestDatabase;
 use testkit::wait;
 
-use crate::support::{Said, behind, database_with, run, steps_from};
+use crate::support::{Ran, behind, database_with, run, steps_from};
 
 const CELLS: [&str; 3] = ["cell_01", "cell_02", "cell_03"];
 
@@ -23,7 +23,7 @@ async fn behind_by(steps: usize) -> Result<TestDatabase> {
     Ok(database)
 }
 
-fn check_failure(said: &Said, cell: &str, done: usize) {
+fn check_failure(said: &Ran, cell: &str, done: usize) {
     let reason = format!("the cell {cell} failed; {done} of 3 cells were migrated before it");
     assert!(said.code == Some(1) && said.reason().contains(&reason), "{}", said.reason());
 }
@@ -53,6 +53,12 @@ async fn the_canary_comes_first() -> Result<()> {
         let canaries: Vec<_> = said.lines.iter().map(|line| line["is_canary"] == true).collect();
         assert_eq!(canaries, [true, false, false]);
     }
+    let without_name = run(&database.superuser_url(), &["up", "--all-cells", "--canary="]).await?;
+    assert!(
+        without_name.code == Some(2) && without_name.error.contains("the name is empty"),
+        "{}",
+        without_name.error
+    );
     Ok(())
 }
 

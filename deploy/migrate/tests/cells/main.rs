@@ -4,4 +4,5 @@ mod all_cells;
 mod beside;
 mod dump;
 mod one_cell;
+mod others;
 mod support;

@@ -9,15 +9,15 @@ use migrate::{Cell, MIGRATIONS};
 use serde_json::Value;
 use testkit::test_database::TestDatabase;
 
-/// What the program said.
-pub(crate) struct Said {
+/// What a run of the program left.
+pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) lines: Vec<Value>,
     /// On standard error.
     pub(crate) error: String,
 }
 
-impl Said {
+impl Ran {
     /// The cells of the lines with this message, in order.
     pub(crate) fn cells(&self, message: &str) -> Vec<&str> {
         let lines = self.lines.iter().filter(|line| line["message"] == message);
@@ -31,13 +31,13 @@ impl Said {
 }
 
 /// Runs the program.
-pub(crate) async fn run(url: &str, arguments: &[&str]) -> Result<Said> {
+pub(crate) async fn run(url: &str, arguments: &[&str]) -> Result<Ran> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_migrate"));
     command.args(arguments).env_clear().env("DATABASE_URL", url).env("LOG_FORMAT", "json");
     let output = tokio::process::Command::from(command).kill_on_drop(true).output().await?;
     let log = String::from_utf8(output.stdout)?;
     let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    Ok(Said { code: output.status.code(), lines, error: String::from_utf8(output.stderr)? })
+    Ok(Ran { code: output.status.code(), lines, error: String::from_utf8(output.stderr)? })
 }
 
 /// A database with these cells, and none in `public`.

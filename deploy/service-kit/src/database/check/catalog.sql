@@ -37,8 +37,12 @@ SELECT
         SELECT format(
             'search_path has the tables of the schemas %s', string_agg(quote_ident(nspname), ' and ' ORDER BY nspname)
         )
-        FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-        WHERE relname = '__diesel_schema_migrations' AND nspname = ANY (current_schemas(false))
+        FROM pg_class
+        -- Other programs have a history of migrations, too.
+        JOIN pg_class AS outbox USING (relnamespace)
+        JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE pg_class.relname = '__diesel_schema_migrations' AND outbox.relname = 'outbox'
+            AND nspname = ANY (current_schemas(false))
             AND EXISTS (SELECT FROM needed WHERE relation !~ '[.]')
         HAVING count(*) > 1
         LIMIT 1

@@ -1,4 +1,4 @@
-CREATE FUNCTION :"schema".save_batch_1(
+CREATE FUNCTION save_batch_1(
     new_order_ids uuid[], new_attempt_ids bigint[], new_kinds text[], new_payloads text[], new_traceparents text[],
     new_customer_ids text[], new_items text[], new_currencies text[], new_totals bigint[], new_placed_at timestamptz[],
     step_order_ids uuid[], step_attempt_ids bigint[], step_kinds text[], step_payloads text[], step_traceparents text[],
@@ -19,7 +19,7 @@ BEGIN
     -- input is sorted by id, so two batches cannot deadlock.
     IF cardinality(new_order_ids) > 0 THEN
         WITH inserted AS (
-            INSERT INTO :"schema".orders (
+            INSERT INTO orders (
                 order_id, customer_id, items, currency, total_cents, status, version, placed_at, updated_at,
                 write_attempts
             )
@@ -39,7 +39,7 @@ BEGIN
         -- Joins on ctid: nobody can update a locked row, so its ctid stays. A ctid is unique within one table only: do
         -- not partition `orders`.
         WITH updated AS (
-            UPDATE :"schema".orders AS o
+            UPDATE orders AS o
             SET status = locked_here.status,
                 version = locked_here.version,
                 updated_at = locked_here.updated_at,
@@ -74,7 +74,7 @@ BEGIN
                 -- that was made while the table was empty.
                 CROSS JOIN LATERAL (
                     SELECT known.ctid, (step.attempt_id || known.write_attempts)[1:8] AS write_attempts
-                    FROM :"schema".orders AS known
+                    FROM orders AS known
                     WHERE known.order_id = step.order_id AND known.version = step.version - 1
                     FOR UPDATE SKIP LOCKED
                 ) AS found
@@ -104,7 +104,7 @@ BEGIN
     END IF;
     -- The transaction has its xid before it allocates an outbox id: without a saved order there is no event. The
     -- projector's low-water mark relies on that.
-    INSERT INTO :"schema".outbox (kind, payload, traceparent)
+    INSERT INTO outbox (kind, payload, traceparent)
     SELECT kind, payload::json, traceparent
     FROM unnest(new_kinds || step_kinds, new_payloads || step_payloads, new_traceparents || step_traceparents)
         AS event (kind, payload, traceparent);
