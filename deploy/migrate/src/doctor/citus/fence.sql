@@ -70,11 +70,11 @@ decisive AS (
             AND EXISTS (
                 SELECT FROM unnest(database) AS name
                 WHERE name IN ('all', current_database()) OR (name = 'sameuser' AND rolname = current_database())
-                    OR (name LIKE '/%' AND current_database() ~ substr(name, 2))
+                    OR (has_patterns AND name LIKE '/%' AND current_database() ~ substr(name, 2))
             )
             AND EXISTS (
                 SELECT FROM unnest(user_name) AS name
-                WHERE name IN ('all', rolname) OR (name LIKE '/%' AND rolname ~ substr(name, 2))
+                WHERE name IN ('all', rolname) OR (has_patterns AND name LIKE '/%' AND rolname ~ substr(name, 2))
                     OR EXISTS (
                         SELECT FROM pg_roles AS granted
                         WHERE name = '+' || granted.rolname AND pg_has_role(pair.rolname, granted.oid, 'MEMBER')
@@ -87,6 +87,7 @@ decisive AS (
                 ELSE pair.address & netmask::inet = rule.address::inet & netmask::inet
             END AS is_match
         FROM pair JOIN rule USING (target)
+        CROSS JOIN (SELECT current_setting('server_version_num')::integer >= 160000) AS version (has_patterns)
     ) AS compared
     WHERE is_match IS NOT FALSE
 ),
@@ -94,7 +95,7 @@ decisive AS (
 verdict AS (
     SELECT target, source, rolname, pair.address,
         CASE
-            WHEN bool_and(success) IS NOT TRUE OR target IN (SELECT rule.target FROM rule WHERE error IS NOT NULL)
+            WHEN bool_and(success) IS NOT TRUE OR target IN (SELECT rule.target FROM rule WHERE type IS NULL)
                 THEN NULL
             WHEN bool_and(rejects) IS NOT FALSE THEN true
             WHEN bool_or(rejects) OR bool_or(is_match) IS NOT TRUE THEN NULL
@@ -134,7 +135,7 @@ UNION ALL
 SELECT 'warning', format('line %s of pg_hba.conf on %s is wrong: %s', line_number, name, error),
     format('Correct it, and run SELECT pg_reload_conf() on %s.', name)
 FROM rule JOIN node ON nodeid = target
-WHERE error IS NOT NULL
+WHERE type IS NULL
 UNION ALL
 SELECT 'hint',
     format(
@@ -152,6 +153,6 @@ SELECT 'hint',
     ),
     'Run this while all nodes run. If it says the same, write addresses instead of host names into pg_hba.conf.'
 FROM verdict JOIN node ON nodeid = target JOIN file USING (target)
-WHERE is_rejected IS NULL AND success AND target NOT IN (SELECT rule.target FROM rule WHERE error IS NOT NULL)
+WHERE is_rejected IS NULL AND success AND target NOT IN (SELECT rule.target FROM rule WHERE type IS NULL)
 GROUP BY name
 ORDER BY 1, 2
