@@ -1,5 +1,7 @@
 //! Compares a database with what the processes need of it.
 
+mod citus;
+
 use std::fmt;
 
 use diesel::connection::SimpleConnection;
@@ -55,7 +57,7 @@ pub enum Level {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Which check found it: `pooler`, `server`, `migrations`, `rights`, `roles`, `connections`, `grants`,
-    /// `elsewhere`, `settings` or `event_log`.
+    /// `elsewhere`, `settings`, `event_log` or `citus`.
     pub check: &'static str,
     pub level: Level,
     pub finding: String,
@@ -169,6 +171,7 @@ fn run_all(connection: &mut BlockingConnection) -> QueryResult<Vec<Finding>> {
         for check in AFTER_MIGRATIONS {
             findings.extend(run(connection, check)?);
         }
+        findings.extend(citus::examine(connection)?);
     }
     Ok(findings)
 }

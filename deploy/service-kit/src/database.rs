@@ -18,11 +18,13 @@
 //! | `session_validity` | which sessions of the process may still be used |
 //! | `session_effect` | classifies errors by what they say about their session |
 //! | `public_reason` | says in public why the database could not be used |
+//! | `citus` | refuses nodes of Citus that do not own the schema |
 //! | `check` | checks that the database is what the process needs |
 
 mod attempt;
 mod backend;
 mod check;
+mod citus;
 mod config;
 mod connect;
 #[cfg(feature = "web")]

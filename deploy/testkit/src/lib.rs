@@ -17,6 +17,8 @@
 //! | [`arguments`] | whether a program repeats arguments |
 //! | [`certificates`] | a CA, and the certificates that it issues |
 //! | [`pgbouncer`] | a pooler in front of the database |
+//! | [`citus`] | a cluster of Citus, if PostgreSQL has it |
+//! | [`citus_catalogs`] | the catalogs of Citus without it |
 //! | [`load`] | requests in the background |
 //! | [`tokens`] | an issuer of access tokens, and a role for each caller |
 //! | [`statement_log`] | the statements that a server has executed |
@@ -29,6 +31,8 @@
 
 pub mod arguments;
 pub mod certificates;
+pub mod citus;
+pub mod citus_catalogs;
 pub mod column_changes;
 pub mod curl;
 pub mod database;

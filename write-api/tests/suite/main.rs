@@ -3,6 +3,7 @@
 mod arguments;
 mod audit;
 mod bad_input;
+mod citus;
 mod competing_writes;
 mod failure;
 mod golden;

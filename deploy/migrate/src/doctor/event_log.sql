@@ -26,7 +26,7 @@ SELECT 'error', 'the trigger log_deleted_events of the outbox is missing: nothin
     'CREATE TRIGGER log_deleted_events AFTER DELETE ON outbox REFERENCING OLD TABLE AS deleted
     FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_events()'
 WHERE NOT EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = 'outbox'::regclass AND tgname = 'log_deleted_events'
+    SELECT 1 FROM pg_trigger WHERE tgrelid = 'outbox'::regclass AND tgname = 'log_deleted_events'
 )
 UNION ALL
 SELECT DISTINCT 'error', format('a trigger of %s is disabled: references are not checked, or rows not logged',

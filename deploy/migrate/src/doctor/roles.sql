@@ -54,7 +54,9 @@ FROM history JOIN pg_roles ON pg_roles.oid = relowner WHERE rolsuper
 UNION ALL
 SELECT 'hint', format('the owner of the tables, %s, can log in', rolname),
     'Migrate as another role that is a member of a NOLOGIN owner: migrations/README.md shows how.'
-FROM history JOIN pg_roles ON pg_roles.oid = relowner WHERE rolcanlogin AND NOT rolsuper
+FROM history JOIN pg_roles ON pg_roles.oid = relowner
+-- Citus connects to its nodes as the owner.
+WHERE rolcanlogin AND NOT rolsuper AND to_regproc('pg_catalog.citus_version') IS NULL
 UNION ALL
 SELECT 'error', format('%s belongs to %s, not to the owner of the migrations', name, owner::regrole),
     format('ALTER %s OWNER TO %s', name, (SELECT relowner::regrole FROM history))

@@ -1,6 +1,8 @@
 //! `migrate doctor`: one thing is broken at a time, and is found with its remedy.
 
 mod cases;
+mod citus;
+mod cluster;
 mod connections;
 mod elsewhere;
 mod grants_and_settings;

@@ -3,6 +3,7 @@
 //! The check reads only the catalog, whose tables nobody locks: a locked table does not make the database unusable.
 
 mod catalog;
+mod error;
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -11,9 +12,10 @@ use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
 use self::catalog::{Found, query_catalog};
+pub use self::error::CheckError;
 use super::attempt::Repeat;
 use super::backend::Relation;
-use super::{ConnectError, Database, DatabaseError, PoolError, public_reason, session_validity};
+use super::{Database, DatabaseError, public_reason, session_validity};
 use crate::health::Health;
 use crate::telemetry::chain;
 
@@ -49,72 +51,6 @@ pub struct Checker {
     last_shape: Mutex<Option<String>>,
 }
 
-/// Why the process cannot work with its database.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckError {
-    /// The database cannot be used now.
-    #[error("the database cannot be used")]
-    Database(#[from] DatabaseError),
-    /// A process that writes is connected to a read-only server.
-    #[error("the database is read-only: it is a standby, or default_transaction_read_only is on")]
-    ReadOnly,
-    /// The database cannot store all text.
-    #[error(
-        "the database has the encoding {0}, but only UTF8 can store every order: create it anew with ENCODING 'UTF8'"
-    )]
-    Encoding(String),
-    /// Unqualified names may lead to the tables of another cell.
-    #[error("{0}: in the options of DATABASE_URL, set search_path to the one schema that has the tables")]
-    SearchPath(String),
-    /// The schema is not the one of this build.
-    #[error("the database lacks the column {0}: apply the migrations of this version")]
-    MissingColumn(String),
-    /// The schema is not the one of this build.
-    #[error("the database lacks the function {0}: apply the migrations of this version")]
-    MissingFunction(String),
-    /// The session does not look for tables where the product has them.
-    #[error(
-        "the session uses the table {0}: set search_path in the options of DATABASE_URL only, neither for the role nor \
-         for the database"
-    )]
-    OtherSchema(String),
-    /// The role of `DATABASE_URL` is not the one of this process.
-    #[error("the role of DATABASE_URL lacks the privilege {0}")]
-    MissingPrivilege(String),
-    /// A pooler assigns a session per transaction.
-    #[error("{}", ConnectError::TransactionPooling)]
-    TransactionPooling,
-    /// The connection now leads to another server.
-    #[error("a connection led to another server")]
-    OtherServer,
-    /// A pooler resets the settings of a session.
-    #[error(
-        "{0}: DATABASE_URL leads to a pooler that resets sessions; use session mode, or connect to PostgreSQL directly"
-    )]
-    LostSetting(String),
-}
-
-impl CheckError {
-    /// Whether the error needs an operator: it does not go away by itself.
-    #[must_use]
-    pub fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Database(_) | Self::ReadOnly | Self::OtherServer)
-    }
-
-    fn from_database(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::Connect(PoolError::Backend(ConnectError::TransactionPooling)) => {
-                Self::TransactionPooling
-            }
-            DatabaseError::Connect(PoolError::Backend(ConnectError::LostSetting(setting))) => {
-                Self::LostSetting(setting.to_string())
-            }
-            DatabaseError::Connect(PoolError::Backend(ConnectError::ReadOnly)) => Self::ReadOnly,
-            other => Self::Database(other),
-        }
-    }
-}
-
 impl Checker {
     /// Checks that `database` fulfils `needs`. It should have its own connection, so that other work cannot delay the
     /// check.
@@ -143,6 +79,11 @@ impl Checker {
         }
         if found.encoding != "UTF8" {
             return Err(CheckError::Encoding(found.encoding));
+        }
+        if let Some(owner) = found.owner_elsewhere {
+            // Its address may lead to the right node by now.
+            self.database.validity.invalidate_before(Instant::now(), &session_validity::WRONG_NODE);
+            return Err(CheckError::WrongNode(owner));
         }
         if let Some(wrong) = found.wrong_path {
             return Err(CheckError::SearchPath(wrong));
@@ -237,6 +178,7 @@ fn record(health: &Health, checked: Result<(), CheckError>, last_error: &mut Opt
     // The probe must not show messages of the database.
     let reason = match error {
         CheckError::Database(error) => format!("The database cannot be used. {}", public_reason(&error)),
+        CheckError::WrongNode(_) => "Another node of Citus owns the schema; the log says which.".to_owned(),
         other => other.to_string(),
     };
     health.report_fault(reason, lasting);

@@ -16,6 +16,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use super::backend::Backend;
+use super::citus;
 use super::pooling::Pooling;
 use super::session_validity::Validity;
 use super::settings::LostSetting;
@@ -69,6 +70,9 @@ pub enum ConnectError {
     /// The server is read-only, and the process writes.
     #[error("the server is read-only: it is a standby, or default_transaction_read_only is on")]
     ReadOnly,
+    /// What the session would read is wrong.
+    #[error("this node of Citus does not own the schema: let DATABASE_URL name {0}, which does")]
+    WrongNode(String),
     /// The connection ended while the session was set up.
     #[error("the connection ended while the session was set up")]
     Ended,
@@ -108,12 +112,14 @@ impl Connector {
         let target = self.targets.next().await;
         let settings = &target.settings;
         let (client, mut wire) = self.dial_to(&target).await?;
-        let set = query(&client, &mut wire, &settings.set()).await?;
+        let set = format!("{}, {}", settings.set(), citus::IS_PRESENT);
+        let set = query(&client, &mut wire, &set).await?;
         // Without a second connection, a pooler in transaction mode would run the check in the same session by chance.
         let other = self.pooling.begin_second(self, &Backend::from_row(&set)).await?;
         let shown = query(&client, &mut wire, &settings.show()).await;
         self.pooling.end_second(other, &set, &shown).await?;
         settings.compare(&set, &shown?)?;
+        citus::refuse_wrong_node(&client, &mut wire, &set).await?;
         let driver = tokio::spawn(async move {
             if let Err(error) = wire.await {
                 tracing::debug!(

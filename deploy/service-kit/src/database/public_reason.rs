@@ -23,6 +23,7 @@ fn known_cause(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         ConnectError::Tls(_) | ConnectError::TlsFile(_) => Some("There is no connection with TLS."),
         ConnectError::NoAnswer(_) => Some("PostgreSQL does not reply."),
         ConnectError::ReadOnly => Some("PostgreSQL is read-only."),
+        ConnectError::WrongNode(_) => Some("Another node of Citus owns the schema; the log says which."),
         _ => Some("There is no connection; the log says why."),
     }
 }

@@ -32,6 +32,7 @@ pub(super) static READ_ONLY: Reason = Reason::new("the server has become read-on
 pub(super) static EXCHANGED: Reason = Reason::new("a pooler gave the connection another session");
 pub(super) static OTHER_SERVER: Reason = Reason::new("the connection leads to another server");
 pub(super) static SILENT: Reason = Reason::new("a connection does not respond, and a new one does");
+pub(super) static WRONG_NODE: Reason = Reason::new("another node of Citus owns the schema");
 pub(super) static COLUMN_CHANGED: Reason = Reason::new("a column changed");
 
 /// What is known about the sessions of all pools of a process.

@@ -26,7 +26,7 @@ pub enum ServerError {
     NotReady(#[source] TimedOut),
 }
 
-pub(super) fn prepare(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServerError {
+pub(crate) fn prepare(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServerError {
     let what = what.into();
     move |source| ServerError::Prepare { what, source }
 }

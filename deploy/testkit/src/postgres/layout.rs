@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid};
 
 use super::error::{ServerError, prepare};
 use super::options::Tuning;
 use super::scratch::{Scratch, private_dir, server_user};
 use super::{Binaries, SUPERUSER};
-use crate::process::last_lines;
+use crate::process::{self, last_lines, spawn_bound};
 use crate::wait::until_blocking;
 
-const START_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A directory with other files must not be used.
 fn require_ours(data_dir: &Path) -> Result<(), ServerError> {
@@ -27,10 +28,11 @@ fn require_ours(data_dir: &Path) -> Result<(), ServerError> {
 }
 
 /// Everything of a server except its process.
-pub(super) struct Layout {
+#[derive(Debug)]
+pub(crate) struct Layout {
     pub(super) binaries: Binaries,
     pub(super) user: Option<(Uid, Gid)>,
-    pub(super) data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     pub(super) socket_dir: PathBuf,
     pub(super) log: PathBuf,
     /// Accepts TCP connections at this port of 127.0.0.1.
@@ -96,7 +98,11 @@ impl Layout {
     }
 
     pub(super) fn command(&self, tuning: Tuning) -> Result<Command, ServerError> {
-        let log = File::create(&self.log).map_err(prepare(self.log.display().to_string()))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .map_err(prepare(self.log.display().to_string()))?;
         let stderr = log.try_clone().map_err(prepare(self.log.display().to_string()))?;
         let mut command = self.program("postgres");
         command.arg("-D").arg(&self.data_dir).arg("-k").arg(&self.socket_dir);
@@ -116,6 +122,17 @@ impl Layout {
         }
         command.stdin(Stdio::null()).stdout(log).stderr(stderr);
         Ok(command)
+    }
+
+    /// Starts a process that is bound to the calling thread, and waits until it is ready.
+    pub(super) fn spawn(&self, tuning: Tuning) -> Result<Child, ServerError> {
+        let mut child =
+            spawn_bound(&mut self.command(tuning)?, Signal::SIGINT).map_err(prepare("the server process"))?;
+        if let Err(error) = self.wait_until_ready(&mut child) {
+            process::kill_now(&mut child);
+            return Err(error);
+        }
+        Ok(child)
     }
 
     pub(super) fn wait_until_ready(&self, child: &mut Child) -> Result<(), ServerError> {

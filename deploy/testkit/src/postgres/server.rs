@@ -1,18 +1,19 @@
 //! Starts and stops one private server.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::error::{ServerError, prepare};
-use super::layout::Layout;
+use super::layout::{Layout, START_LIMIT};
 use super::options::{ServerOptions, Tuning};
 use super::scratch::Scratch;
-use super::{SUPERUSER, socket_url};
+use super::{SUPERUSER, socket_url, socket_url_at};
 use crate::ports;
-use crate::process::{self, spawn_bound};
+use crate::process;
+use crate::wait::until_blocking;
 
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -20,9 +21,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct PrivateServer {
     child: Child,
-    socket_dir: PathBuf,
-    tcp_port: Option<u16>,
-    log: PathBuf,
+    layout: Layout,
+    tuning: Tuning,
     scratch: Scratch,
 }
 
@@ -51,7 +51,7 @@ impl PrivateServer {
     }
 
     /// The same with settings, after `prepared` has seen the data directory's files.
-    pub(super) fn start_on_tcp_with(
+    pub(crate) fn start_on_tcp_with(
         prepared: impl FnOnce(&Layout) -> Result<Vec<String>, ServerError>,
     ) -> Result<Self, ServerError> {
         let (scratch, mut layout) = Layout::create(None)?;
@@ -64,7 +64,7 @@ impl PrivateServer {
     /// The port, if it accepts TCP connections.
     #[must_use]
     pub fn tcp_port(&self) -> Option<u16> {
-        self.tcp_port
+        self.layout.tcp_port
     }
 
     /// Starts a throwaway hot standby of `primary` with streaming replication. Blocks until it is ready, and is bound
@@ -75,18 +75,32 @@ impl PrivateServer {
     /// [`ServerError`]; nothing is left running.
     pub fn start_standby_of(primary: &Self) -> Result<Self, ServerError> {
         let (scratch, layout) = Layout::create(None)?;
-        layout.base_backup_of(&primary.socket_dir)?;
+        layout.base_backup_of(&primary.layout.socket_dir)?;
         Self::run(scratch, layout, Tuning::Throwaway)
     }
 
     fn run(scratch: Scratch, layout: Layout, tuning: Tuning) -> Result<Self, ServerError> {
-        let mut child = spawn_bound(&mut layout.command(tuning)?, Signal::SIGINT)
-            .map_err(prepare("the server process"))?;
-        if let Err(error) = layout.wait_until_ready(&mut child) {
-            process::kill_now(&mut child);
-            return Err(error);
-        }
-        Ok(Self { child, socket_dir: layout.socket_dir, tcp_port: layout.tcp_port, log: layout.log, scratch })
+        let child = layout.spawn(tuning)?;
+        Ok(Self { child, layout, tuning, scratch })
+    }
+
+    /// Kills it as `kill -9` does. The processes of its sessions end a moment later.
+    pub fn kill(&mut self) {
+        process::kill_now(&mut self.child);
+    }
+
+    /// Starts it again after [`Self::kill`], with the same files, socket and port. Blocks until it is ready, and is
+    /// bound to the calling thread, as [`PrivateServer::start`].
+    ///
+    /// # Errors
+    ///
+    /// If it has not started after 30 seconds.
+    pub fn start_again(&mut self) -> Result<(), ServerError> {
+        // PostgreSQL refuses to start while a session of the killed server lives.
+        let started =
+            until_blocking("PostgreSQL to start again", START_LIMIT, || self.layout.spawn(self.tuning));
+        self.child = started.map_err(ServerError::NotReady)?;
+        Ok(())
     }
 
     /// Ends it as a crash does: it writes nothing more, and the next start recovers.
@@ -98,8 +112,8 @@ impl PrivateServer {
     /// the socket's directory or reach the port.
     #[must_use]
     pub fn url(&self, role: &str, database: &str) -> String {
-        match self.tcp_port {
-            None => socket_url(&self.socket_dir, role, database),
+        match self.layout.tcp_port {
+            None => socket_url(&self.layout.socket_dir, role, database),
             Some(port) => format!("postgres://{role}@127.0.0.1:{port}/{database}"),
         }
     }
@@ -114,16 +128,22 @@ impl PrivateServer {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// The same by its socket, also if it accepts TCP.
+    #[must_use]
+    pub fn url_by_socket(&self, role: &str, database: &str) -> String {
+        socket_url_at(&self.layout.socket_dir, self.layout.tcp_port, role, database)
+    }
+
     /// The directory of the socket, for `psql -h`.
     #[must_use]
     pub fn socket_dir(&self) -> &Path {
-        &self.socket_dir
+        &self.layout.socket_dir
     }
 
     /// The file with the server's log.
     #[must_use]
     pub fn log(&self) -> &Path {
-        &self.log
+        &self.layout.log
     }
 
     /// A directory that is removed with this server.

@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Needs;
 use crate::database::backend::{Backend, Relation};
+use crate::database::citus;
 use crate::database::connect::PooledConnection;
 
 /// The row of the query.
@@ -18,6 +19,7 @@ pub(super) struct Found {
     pub(super) missing_privilege: Option<String>,
     pub(super) misplaced: Option<String>,
     pub(super) shape: Option<String>,
+    pub(super) owner_elsewhere: Option<String>,
     pub(super) relation: Relation,
 }
 
@@ -40,7 +42,10 @@ pub(super) async fn query_catalog(session: &mut PooledConnection, needs: Needs) 
         missing_privilege,
         misplaced,
         shape,
+        has_citus,
     ) = row;
+    let owner_elsewhere =
+        if has_citus { citus::owner_elsewhere(&mut session.connection).await? } else { None };
     let relation = session.backend.relation(&Backend::parse(&backend));
     Ok(Found {
         encoding,
@@ -51,6 +56,7 @@ pub(super) async fn query_catalog(session: &mut PooledConnection, needs: Needs) 
         missing_privilege,
         misplaced,
         shape,
+        owner_elsewhere,
         relation,
     })
 }
@@ -65,11 +71,13 @@ type Row = (
     Option<String>,
     Option<String>,
     Option<String>,
+    bool,
 );
 
 crate::statement! {
     struct CatalogQuery = "catalog.sql" -> (
-        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>
+        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>,
+        Bool
     ) {
         tables: Vec<&'static str> as Array<Text>,
         columns: Vec<&'static str> as Array<Text>,

@@ -75,4 +75,6 @@ SELECT
     (
         SELECT string_agg(concat_ws(' ', attrelid, attnum, atttypid, atttypmod), ',' ORDER BY attrelid, attnum)
         FROM needed
-    )
+    ),
+    -- Whether the process asks which node of Citus owns the schema.
+    to_regclass('pg_catalog.pg_dist_schema') IS NOT NULL
