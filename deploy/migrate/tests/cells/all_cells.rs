@@ -214,21 +214,3 @@ async fn options_that_do_not_go_together_are_refused() -> Result<()> {
     assert!(said.code == Some(1) && said.reason().contains("the database has no cell"), "{}", said.reason());
     Ok(())
 }
-
-#[tokio::test]
-async fn a_history_that_cannot_be_read_is_named() -> Result<()> {
-    let database = database_with(&["cell_01"]).await?;
-    let session = database.connect().await?;
-    let owner = format!("owner_{}", database.name());
-    session
-        .batch_execute(&format!(
-            "CREATE ROLE {owner} LOGIN; GRANT CONNECT ON DATABASE {} TO {owner}",
-            database.name()
-        ))
-        .await?;
-    let said = run(&database.url(&owner), &["status", "--all-cells"]).await;
-    session.batch_execute(&format!("DROP OWNED BY {owner}; DROP ROLE {owner}")).await?;
-    let said = said?;
-    assert!(said.reason().contains("history of migrations in the schema cell_01"), "{}", said.reason());
-    Ok(())
-}

@@ -70,7 +70,7 @@ async fn cells_are_migrated_without_the_right_to_make_schemas() -> Result<()> {
     cell.up(&owned.url()).await?;
     cell.down(&owned.url(), 1).await?;
     owned.superuser.batch_execute("ALTER DATABASE orders OWNER TO CURRENT_USER").await?;
-    assert_eq!(Cell::all(&owned.url()).await?, [cell.clone()]);
+    assert_eq!(Cell::all(&owned.url()).await?, std::slice::from_ref(&cell));
     assert_eq!(cell.up(&owned.url()).await?.len(), 1);
     let refused = Cell::new("cell_02")?.up(&owned.url()).await.err().context("made without the right")?;
     assert!(refused.to_string().contains("cannot create the schema cell_02"), "{refused}");
