@@ -131,7 +131,8 @@ async fn until_one_waits(database: &TestDatabase) -> Result<()> {
     let watcher = database.connect().await?;
     wait::until("the migrator to try in vain", Duration::from_secs(30), async || {
         let tried = "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'migrate' AND query ~ 'has_table_privilege'";
+            WHERE datname = current_database() AND application_name = 'migrate'
+                AND query ~ 'has_table_privilege.''__diesel_schema_migrations'', ''UPDATE'''";
         let tried = watcher.query_one(tried, &[]).await.map_err(|error| error.to_string())?;
         if tried.get::<_, i64>(0) == 1 { Ok(()) } else { Err("not yet".to_owned()) }
     })

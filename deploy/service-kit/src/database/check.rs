@@ -77,28 +77,13 @@ impl Checker {
                 return Err(CheckError::OtherServer);
             }
         }
-        if found.encoding != "UTF8" {
-            return Err(CheckError::Encoding(found.encoding));
-        }
         if let Some(owner) = found.owner_elsewhere {
             // Its address may lead to the right node by now.
             self.database.validity.invalidate_before(Instant::now(), &session_validity::WRONG_NODE);
             return Err(CheckError::WrongNode(owner));
         }
-        if let Some(wrong) = found.wrong_path {
-            return Err(CheckError::SearchPath(wrong));
-        }
-        if let Some(column) = found.missing_column {
-            return Err(CheckError::MissingColumn(column));
-        }
-        if let Some(table) = found.misplaced {
-            return Err(CheckError::OtherSchema(table));
-        }
-        if let Some(function) = found.missing_function {
-            return Err(CheckError::MissingFunction(function));
-        }
-        if let Some(privilege) = found.missing_privilege {
-            return Err(CheckError::MissingPrivilege(privilege));
+        if let Some(lack) = lack_of(&found) {
+            return Err(lack);
         }
         if self.needs.writes && found.read_only {
             self.database.validity.invalidate_before(Instant::now(), &session_validity::READ_ONLY);
@@ -186,4 +171,17 @@ fn record(health: &Health, checked: Result<(), CheckError>, last_error: &mut Opt
         tracing::warn!(error = text, lasting, "the database cannot be used");
         *last_error = Some(text);
     }
+}
+
+/// What the database or the role lacks. The order matters: where the schema is wrong, so are its columns.
+fn lack_of(found: &Found) -> Option<CheckError> {
+    if found.encoding != "UTF8" {
+        return Some(CheckError::Encoding(found.encoding.clone()));
+    }
+    let lack = |lack: &Option<String>, error: fn(String) -> CheckError| lack.clone().map(error);
+    lack(&found.wrong_path, CheckError::SearchPath)
+        .or_else(|| lack(&found.missing_column, CheckError::MissingColumn))
+        .or_else(|| lack(&found.misplaced, CheckError::OtherSchema))
+        .or_else(|| lack(&found.missing_function, CheckError::MissingFunction))
+        .or_else(|| lack(&found.missing_privilege, CheckError::MissingPrivilege))
 }
