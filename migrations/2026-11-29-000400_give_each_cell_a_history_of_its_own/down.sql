@@ -1,10 +1,12 @@
--- In a cell with events this looks like a failover: positions of clients stay valid up to where the log is now.
+-- The cells of a cluster have the same history again. In a cell that has had events this is like a failover:
+-- checkpoints of the feed stay valid up to where the log is now.
 CREATE OR REPLACE FUNCTION current_history() RETURNS bigint
     LANGUAGE sql VOLATILE
     RETURN (hashint8((pg_control_system()).system_identifier)::bigint << 32)
         | ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint;
 
 COMMENT ON FUNCTION current_history() IS NULL;
+DROP FUNCTION cell_number();
 
 DO $$
 DECLARE

@@ -88,6 +88,8 @@ async fn only_the_projector_sees_outbox_ids_and_transactions_and_the_servers_his
         ] {
             assert_eq!(is_allowed(&session, statement).await?, is_projector, "{role}: {statement}");
         }
+        let names_histories = is_projector || role == "orders_read_api";
+        assert_eq!(is_allowed(&session, "SELECT cell_number()").await?, names_histories, "{role}");
         let is_scaler = role == "orders_scaler";
         assert_eq!(is_allowed(&session, "SELECT oldest_event_seconds()").await?, is_scaler, "{role}");
         for statement in [

@@ -128,16 +128,38 @@ async fn each_cell_has_a_history_of_its_own() -> Result<()> {
     Ok(())
 }
 
-/// Positions of its clients stay valid.
+/// Writes an event, and logs it. Returns the current history.
+async fn log_event(session: &Client, cell: &str) -> Result<i64> {
+    let event =
+        format!("INSERT INTO {cell}.outbox (kind, payload) VALUES ('k', '{{}}'); DELETE FROM {cell}.outbox");
+    session.batch_execute(&event).await?;
+    Ok(session.query_one(&format!("SELECT {cell}.current_history()"), &[]).await?.get(0))
+}
+
+/// So that positions of its clients stay valid, in this cell only.
 #[tokio::test]
-async fn a_cell_that_has_had_events_keeps_its_history() -> Result<()> {
-    let database = database_with(&["cell_01"]).await?;
-    let (url, cell) = (database.superuser_url(), Cell::new("cell_01")?);
-    let session = database.connect().await?;
-    cell.down(&url, steps_from(HISTORY)?).await?;
-    session.batch_execute("INSERT INTO cell_01.outbox (kind, payload) VALUES ('k', '{}')").await?;
-    let before = history_of(&session, "cell_01").await?;
-    cell.up(&url).await?;
-    assert_eq!(history_of(&session, "cell_01").await?, before);
+async fn a_cell_with_events_gets_its_own_history_as_in_a_failover_each_time() -> Result<()> {
+    let database = database_with(&["cell_01", "cell_02"]).await?;
+    let (url, session) = (database.superuser_url(), database.connect().await?);
+    let (mut own, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for name in ["cell_01", "cell_02"] {
+        let (cell, mut expected) = (Cell::new(name)?, Vec::new());
+        for position in [0, 2] {
+            cell.down(&url, steps_from(HISTORY)?).await?;
+            let reverted = log_event(&session, name).await?;
+            cell.up(&url).await?;
+            let migrated = log_event(&session, name).await?;
+            shared.insert(reverted);
+            own.insert(migrated);
+            expected.extend([(reverted, position), (migrated, position + 1)]);
+        }
+        let histories =
+            format!("SELECT history, after_position FROM {name}.event_log_histories ORDER BY number");
+        let histories = session.query(&histories, &[]).await?;
+        let histories: Vec<(i64, i64)> = histories.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert_eq!(histories, expected, "{name}");
+    }
+    assert_eq!((shared.len(), own.len()), (1, 2), "{shared:?}, {own:?}");
+    ensure!(own.is_disjoint(&shared), "{shared:?}, {own:?}");
     Ok(())
 }
