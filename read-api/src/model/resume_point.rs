@@ -24,11 +24,11 @@
 //!    proves yet that they are lost.
 //! 2. A row of the new timeline is visible. The histories differ, and the client gets a snapshot.
 //!
-//! A client that has seen no change has timeline 0, and its resume point is valid on every timeline of the cluster.
+//! A client that has seen no change has timeline 0, and its resume point is valid on every timeline of the cell.
 //! Such a resume point must never be sent with an order: if a failover then lost that order, the client would get no
 //! snapshot and would go on showing it. So read-api sends each order with the history in which it read the order.
 //!
-//! Rows of a restored dump have the history of another cluster, and do not count for the timeline.
+//! Rows of a restored dump have the history of another cluster or cell, and do not count for the timeline.
 //!
 //! Not covered: two standbys that are both promoted from the same timeline by hand, without an archive, choose the same
 //! timeline number.
@@ -52,10 +52,11 @@ pub struct ResumePoint {
 /// A database and its standbys share a history until one of them is promoted, which starts a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
-    /// PostgreSQL's identifier of the database cluster.
+    /// PostgreSQL's identifier of the database cluster, combined with the number of the cell: several cells of a
+    /// cluster have the same transaction ids and timeline.
     pub system: i64,
-    /// The timeline on which the newest summary was written; it grows with every promotion. 0 if this cluster has
-    /// written no summary.
+    /// The timeline on which the newest summary was written; it grows with every promotion. 0 if no summary was written
+    /// in this cluster and cell.
     pub timeline: i64,
 }
 

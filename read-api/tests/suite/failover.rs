@@ -16,7 +16,7 @@ use crate::support::{Events, Replica, SOON, insert, numbers};
 
 const FOLLOWING: Duration = Duration::from_secs(20);
 
-async fn connect(server: &PrivateServer) -> Result<Client> {
+pub(crate) async fn connect(server: &PrivateServer) -> Result<Client> {
     let (session, connection) = tokio_postgres::connect(&server.superuser_url("postgres"), NoTls).await?;
     tokio::spawn(connection);
     Ok(session)
@@ -61,7 +61,7 @@ async fn reported_timeline(server: &Client) -> Result<i32> {
 }
 
 /// Promotes `server`, and waits until it accepts writes.
-async fn promote(server: &Client) -> Result<()> {
+pub(crate) async fn promote(server: &Client) -> Result<()> {
     let promoted: bool = server.query_one("SELECT pg_promote(true, 30)", &[]).await?.get(0);
     ensure!(promoted, "it was not promoted");
     Ok(())

@@ -3,11 +3,11 @@
 use anyhow::{Context, Error, Result};
 use read_api::adapter::postgres::BY_KEY_ONLY;
 use reqwest::StatusCode;
-use serde_json::Value;
 use testkit::golden::Golden;
 use testkit::wait;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 
+use crate::support::plans::{cost, statement};
 use crate::support::{Api, SOON};
 
 /// The statements of the previous release.
@@ -42,12 +42,6 @@ async fn fill(session: &Client) -> Result<()> {
     }
     session.batch_execute("VACUUM ANALYZE order_summary").await?;
     Ok(())
-}
-
-/// The text of the statement with this name.
-fn statement(name: &str) -> Result<String> {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/adapter/postgres");
-    Ok(std::fs::read_to_string(format!("{directory}/{name}.sql"))?)
 }
 
 /// Waits until this statement is the last one of a read-api session. Repeats the request until then: the next
@@ -106,23 +100,6 @@ async fn check_plan(session: &Client, name: &str, prepared: &str, arguments: &st
     Ok(GOLDEN.compare_plan(&format!("{name}.plan"), &plan.join("\n"), major)?)
 }
 
-/// The number of pages that the statement reads, and of rows that it returns.
-async fn cost(session: &Client, name: &str, arguments: &str) -> Result<(i64, i64)> {
-    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}{arguments}");
-    let messages = session.simple_query(&explain).await?;
-    let row = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    let plan: Value = serde_json::from_str(row.context("no plan")?)?;
-    let count = |field: &'static str| -> Result<i64> {
-        let value = plan.pointer(&format!("/0/Plan/{field}")).and_then(Value::as_f64).context(field)?;
-        // PostgreSQL 18 writes row counts with decimals.
-        Ok(format!("{value:.0}").parse()?)
-    };
-    Ok((count("Shared Hit Blocks")? + count("Shared Read Blocks")?, count("Actual Rows")?))
-}
-
 /// One plan for all statuses, frequent and rare, and for all positions: it reads what the page shows, and one row more
 /// of each status.
 async fn check_page_of_all(session: &Client, request: impl AsyncFn() -> Result<()>) -> Result<()> {
@@ -163,6 +140,18 @@ async fn check_find(session: &Client) -> Result<()> {
         check_plan(session, name, name, &arguments).await?;
         let (pages, rows) = cost(session, name, &arguments).await?;
         assert!(rows == expected && pages <= 3 * 5, "{name}: {pages} pages for {rows} of three orders");
+    }
+    Ok(())
+}
+
+/// The statement of the previous release knows no cells, and has a plan of its own.
+async fn check_position(session: &Client) -> Result<()> {
+    let previous = std::fs::read_to_string(format!("{PREVIOUS}/position.sql"))?;
+    for (name, text) in [("previous_position", previous), ("position", statement("position")?)] {
+        session.batch_execute(&format!("PREPARE {name} AS {text}")).await?;
+        check_plan(session, name, name, "").await?;
+        let (pages, rows) = cost(session, name, "").await?;
+        assert!(rows == 1 && pages <= 9, "{name}: {pages} pages for {rows} position");
     }
     Ok(())
 }
@@ -226,11 +215,7 @@ async fn every_statement_reads_by_index_and_in_index_order() -> Result<()> {
     let (pages, _) = cost(&session, "has_version", "(md5('1')::uuid, 1, NULL)").await?;
     assert!(pages <= 5, "{pages} pages");
 
-    session.batch_execute(&format!("PREPARE position AS {}", statement("position")?)).await?;
-    check_plan(&session, "position", "position", "").await?;
-    check_previous(&session, "position", "", "").await?;
-    let (pages, rows) = cost(&session, "position", "").await?;
-    assert!(rows == 1 && pages <= 9, "{pages} pages for {rows} position");
+    check_position(&session).await?;
 
     let snapshot = async |behind| api.watch("customer-7", behind).await?.next().await?.context("no snapshot");
     let request = async || snapshot(None).await.map(drop);

@@ -6,6 +6,7 @@ mod arguments;
 mod authorisation;
 mod bad_input;
 mod batches;
+mod cells;
 mod crash;
 mod cursors;
 mod dashboard;

@@ -1,6 +1,7 @@
 //! A read-api and a database for one test.
 
 mod events;
+pub(crate) mod plans;
 
 use std::ops::Range;
 use std::time::Duration;

@@ -52,6 +52,10 @@ async fn two_cells_work_at_the_same_time_and_neither_sees_the_other() -> Result<
     assert_eq!(one.go_on(&checkpoint).await?, StatusCode::OK);
     assert_eq!(two.go_on(&checkpoint).await?, StatusCode::BAD_REQUEST, "it is of another cell");
 
+    let (id, _) = one.first_event(None).await?;
+    assert_ne!(one.first_event(Some(&id)).await?.1, "snapshot", "{id}");
+    assert_eq!(two.first_event(Some(&id)).await?.1, "snapshot", "it is of another cell: {id}");
+
     // An order that only the first one has.
     let only = one.place("only in the first").await?;
     let id = &id_of(&only)?;

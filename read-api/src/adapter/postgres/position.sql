@@ -13,9 +13,10 @@ SELECT
         ORDER BY changed_in DESC
         LIMIT 1
     ), 0) + 1,
-    system_identifier,
-    -- The timeline in the newest row that this cluster wrote. Rows of a restored dump may come first. The limit keeps
-    -- the search short if this cluster has written nothing yet.
+    -- The cluster and the cell, whose number is in the high half, as in that of `current_history()`.
+    system_identifier # (cell_number()::bigint << 32),
+    -- The timeline in the newest row that was written here. Rows of a restored dump may come first. The limit keeps the
+    -- search short if nothing has been written here yet.
     coalesce((
         SELECT history & 4294967295
         FROM (
@@ -25,7 +26,7 @@ SELECT
             ORDER BY changed_in DESC
             LIMIT 1000
         ) AS newest
-        WHERE history >> 32 = hashint8(system_identifier)
+        WHERE history >> 32 = hashint8(system_identifier) # cell_number()
         LIMIT 1
     ), 0),
     -- On a standby: the session, and the last replayed position of the log. A snapshot there does not list open

@@ -136,6 +136,26 @@ impl CellScene {
         Ok(text)
     }
 
+    /// The id and the name of the first event of a stream that resumes after `last_event_id`.
+    pub(super) async fn first_event(&self, last_event_id: Option<&str>) -> Result<(String, String)> {
+        let mut request = self.client.get(format!("{}/customers/{CUSTOMER}/orders/stream", self.read.url()));
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let mut response = request.send().await?.error_for_status()?;
+        let mut text = String::new();
+        loop {
+            let chunk = response.chunk().await?.with_context(|| format!("the stream ended: {text}"))?;
+            text.push_str(&String::from_utf8_lossy(&chunk));
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            // The data follow these.
+            if let (Some(id), Some(name), true) = (field("id: "), field("event: "), text.contains("\ndata: "))
+            {
+                return Ok((id, name));
+            }
+        }
+    }
+
     async fn get(&self, url: &str) -> Result<Value, String> {
         let response = self.client.get(url).send().await.map_err(|error| error.to_string())?;
         response.json().await.map_err(|error| error.to_string())
