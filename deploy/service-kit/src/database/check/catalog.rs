@@ -76,8 +76,8 @@ type Row = (
 
 crate::statement! {
     struct CatalogQuery = "catalog.sql" -> (
-        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>,
-        Bool
+        Text, Text, Bool, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>,
+        Nullable<Text>, Bool
     ) {
         tables: Vec<&'static str> as Array<Text>,
         columns: Vec<&'static str> as Array<Text>,
