@@ -26,5 +26,5 @@ pub const NEEDS: Needs = Needs {
         ("order_summary", "delivered_at", "SELECT"),
         ("order_summary", "cancelled_at", "SELECT"),
     ],
-    functions: &[],
+    functions: &["cell_number"],
 };

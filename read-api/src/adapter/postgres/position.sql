@@ -13,7 +13,14 @@ SELECT
         ORDER BY changed_in DESC
         LIMIT 1
     ), 0) + 1,
-    system_identifier,
+    -- The cluster and the cell. Citus makes a new shard each time that it moves the cell to this server: the ids of its
+    -- transactions have nothing to do with those of an earlier stay. Elsewhere, the last part is 0.
+    system_identifier # cell_number() # coalesce((
+        SELECT tableoid::bigint # 'order_summary'::regclass::bigint
+        FROM order_summary
+        ORDER BY changed_in DESC
+        LIMIT 1
+    ), 0),
     -- The timeline in the newest row that this cluster wrote. Rows of a restored dump may come first. The limit keeps
     -- the search short if this cluster has written nothing yet.
     coalesce((
@@ -25,7 +32,7 @@ SELECT
             ORDER BY changed_in DESC
             LIMIT 1000
         ) AS newest
-        WHERE history >> 32 = hashint8(system_identifier)
+        WHERE history >> 32 = hashint8(system_identifier) # cell_number()
         LIMIT 1
     ), 0),
     -- On a standby: the session, and the last replayed position of the log. A snapshot there does not list open
