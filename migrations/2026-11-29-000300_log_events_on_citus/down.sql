@@ -83,3 +83,6 @@ BEGIN
     );
 END
 $do$;
+
+DROP FUNCTION continue_ids();
+DROP FUNCTION continue_sequence(text, bigint);

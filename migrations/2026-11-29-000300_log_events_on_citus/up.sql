@@ -1,10 +1,94 @@
 -- The function that logs the events which leave the outbox does the same as before in forms that Citus plans.
 --
--- `:"schema"` and `:'schema'` stand for the current schema, as an identifier and as a text. The function names it: with
+-- Each node of Citus has sequences of its own, with the range of ids of its group. The ids of a cell must grow also
+-- when the cell moves to a node whose range is lower: those of events are positions of its log.
+--
+-- `:"schema"` and `:'schema'` stand for the current schema, as an identifier and as a text. The functions name it: with
 -- a search_path, one of its functions could take the place of PostgreSQL's.
 DO $do$
 DECLARE
-    function CONSTANT text := $function$
+    functions CONSTANT text := $functions$
+-- Lets a sequence of this node go on above an id.
+CREATE FUNCTION :"schema".continue_sequence(name text, newest bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    sequence    CONSTANT text := format('%I.%I', :'schema', name);
+    allocated   bigint;
+    highest     bigint;
+    propagation text;
+BEGIN
+    EXECUTE 'SELECT last_value FROM ' || sequence INTO STRICT allocated;
+    IF (newest >= allocated) IS NOT TRUE THEN
+        RETURN;
+    END IF;
+    SELECT seqmax INTO STRICT highest FROM pg_sequence WHERE seqrelid = sequence::regclass;
+    IF newest < highest THEN
+        PERFORM setval(sequence::regclass, newest);
+        RETURN;
+    END IF;
+    -- The sequences of the other nodes stay as they are.
+    propagation := current_setting('citus.enable_ddl_propagation');
+    PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
+    -- MINVALUE: the projector scans at once what the outbox's no longer allocates.
+    EXECUTE format(
+        'ALTER SEQUENCE %s MINVALUE %s MAXVALUE 9223372036854775807 START %2$s RESTART %2$s', sequence, newest + 1
+    );
+    PERFORM set_config('citus.enable_ddl_propagation', propagation, true);
+END
+$$;
+
+-- Lets the ids of the cell go on above all that it has had. To be called on the node that owns the cell, after each
+-- move and before a process writes there. If that was forgotten, the first batch of events calls it: what was written
+-- until then is logged under new positions, perhaps not in the order of versions.
+CREATE FUNCTION :"schema".continue_ids() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    is_here boolean := true;
+    newest  bigint;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE
+            'SELECT NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = $1) OR EXISTS (
+                SELECT FROM pg_dist_shard
+                JOIN pg_dist_placement USING (shardid)
+                JOIN pg_dist_local_group USING (groupid)
+                WHERE logicalrelid = $1
+            )'
+            INTO STRICT is_here
+            USING format('%I.outbox', :'schema')::regclass;
+    END IF;
+    IF NOT is_here THEN
+        RAISE EXCEPTION 'another node owns schema %: its ids are continued there', :'schema';
+    END IF;
+    PERFORM pg_advisory_xact_lock(format('%I.event_log', :'schema')::regclass::oid::integer, 1);
+    SELECT below - 1 INTO STRICT newest FROM :"schema".event_log_settled ORDER BY below DESC LIMIT 1;
+    SELECT greatest(newest, max(position)) INTO STRICT newest FROM :"schema".event_log;
+    SELECT greatest(newest, max(id)) INTO STRICT newest FROM :"schema".outbox;
+    PERFORM :"schema".continue_sequence('outbox_id_seq', newest);
+    SELECT max(number) INTO STRICT newest FROM :"schema".event_log_histories;
+    PERFORM :"schema".continue_sequence('event_log_histories_number_seq', newest);
+    SELECT max(id) INTO STRICT newest FROM :"schema".subscription_parked;
+    PERFORM :"schema".continue_sequence('subscription_parked_id_seq', newest);
+    SELECT max(id) INTO STRICT newest FROM :"schema".webhook_endpoints;
+    PERFORM :"schema".continue_sequence('webhook_endpoints_id_seq', newest);
+    -- By key: an endpoint has many.
+    SELECT max(last.id) INTO STRICT newest
+    FROM :"schema".webhook_endpoints
+    CROSS JOIN LATERAL (
+        SELECT attempt.id
+        FROM :"schema".webhook_attempts AS attempt
+        WHERE attempt.endpoint = webhook_endpoints.id
+        ORDER BY attempt.id DESC
+        LIMIT 1
+    ) AS last;
+    PERFORM :"schema".continue_sequence('webhook_attempts_id_seq', newest);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION :"schema".log_deleted_events() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -44,6 +128,10 @@ BEGIN
         -- The first claims wait for one another: none may log events before it is recorded where the old history ended.
         PERFORM 1 FROM :"schema".event_log_state WHERE history <> current FOR UPDATE;
         IF FOUND THEN
+            -- Histories are in the order of their numbers.
+            IF has_citus THEN
+                PERFORM :"schema".continue_ids();
+            END IF;
             UPDATE :"schema".event_log_state SET history = current;
             INSERT INTO :"schema".event_log_histories (history, after_position)
             SELECT current, greatest(max(position), log.missing_up_to) FROM :"schema".event_log;
@@ -84,6 +172,9 @@ BEGIN
     -- before they were used by a sequence with a cache, or by one that was set back. They get fresh positions. One
     -- worker at a time, because the sequence may have to be set forward first.
     PERFORM pg_advisory_xact_lock(format('%I.event_log', :'schema')::regclass::oid::integer, 1);
+    IF has_citus THEN
+        PERFORM :"schema".continue_ids();
+    END IF;
     SELECT last_value INTO STRICT allocated FROM :"schema".outbox_id_seq;
     SELECT greatest(settled - 1, max(position)) INTO ahead FROM :"schema".event_log;
     IF ahead > allocated THEN
@@ -108,10 +199,12 @@ BEGIN
     RETURN NULL;
 END
 $$;
-$function$;
+$functions$;
 BEGIN
     EXECUTE replace(
-        replace(function, ':"schema"', quote_ident(current_schema())), ':''schema''', quote_literal(current_schema())
+        replace(functions, ':"schema"', quote_ident(current_schema())), ':''schema''', quote_literal(current_schema())
     );
 END
 $do$;
+
+REVOKE EXECUTE ON FUNCTION continue_sequence(text, bigint), continue_ids() FROM PUBLIC;

@@ -12,7 +12,7 @@ DO $$
 DECLARE
     shared CONSTANT bigint := current_history();
 BEGIN
-    IF NOT (SELECT is_called FROM outbox_id_seq) THEN
+    IF NOT (SELECT is_called FROM outbox_id_seq) AND NOT EXISTS (SELECT 1 FROM orders) THEN
         UPDATE event_log_state SET history = shared;
         UPDATE event_log_histories SET history = shared;
     END IF;

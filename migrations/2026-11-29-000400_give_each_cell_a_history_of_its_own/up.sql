@@ -44,7 +44,8 @@ DO $$
 DECLARE
     own CONSTANT bigint := current_history();
 BEGIN
-    IF NOT (SELECT is_called FROM outbox_id_seq) THEN
+    -- Where Citus has distributed the schema, the sequence of this server may not have been used.
+    IF NOT (SELECT is_called FROM outbox_id_seq) AND NOT EXISTS (SELECT 1 FROM orders) THEN
         UPDATE event_log_state SET history = own;
         UPDATE event_log_histories SET history = own;
     END IF;

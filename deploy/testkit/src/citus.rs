@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::sync::Once;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use migrate::Cell;
@@ -10,8 +11,10 @@ use tokio_postgres::Client;
 
 use crate::owned_database::connect;
 use crate::postgres::{PrivateServer, SUPERUSER, ServerError, prepare, shared_server, socket_url};
+use crate::wait;
 
 const DATABASE: &str = "orders";
+const LIMIT: Duration = Duration::from_secs(30);
 
 const MISSING: &str =
     "NOTHING WAS TESTED ON CITUS: this PostgreSQL does not offer the extension (see PG_BIN)";
@@ -87,10 +90,14 @@ impl CitusCluster {
         Ok(Some(cluster))
     }
 
-    /// Makes a cell on this worker, as the documents say: migrated, distributed, with the grants that do not reach the
-    /// nodes.
+    /// Makes a cell on this worker, as the documents say.
     pub async fn add_cell(&self, schema: &str, worker: Node) -> Result<()> {
         Cell::new(schema)?.up(&self.superuser_url(Node::Coordinator)).await?;
+        self.distribute(schema, worker).await
+    }
+
+    /// Lets this worker own the schema, with the grants that do not reach the nodes by themselves.
+    pub async fn distribute(&self, schema: &str, worker: Node) -> Result<()> {
         let coordinator = self.connect(Node::Coordinator).await?;
         coordinator.batch_execute(&format!("SELECT citus_schema_distribute('{schema}')")).await?;
         let grant = format!("GRANT SELECT ON SEQUENCE {schema}.outbox_id_seq TO orders_projection");
@@ -113,9 +120,38 @@ impl CitusCluster {
 
     /// Moves the cell to this worker while it is used.
     pub async fn move_cell(&self, schema: &str, worker: Node) -> Result<()> {
+        let coordinator = self.connect(Node::Coordinator).await?;
+        wait::until("the remains of an earlier move to be removed", LIMIT, async || {
+            let cleaned = coordinator.batch_execute("CALL citus_cleanup_orphaned_resources()").await;
+            cleaned.map_err(|error| error.to_string())?;
+            let left = coordinator.query_one("SELECT count(*) FROM pg_dist_cleanup", &[]).await;
+            let left: i64 = left.map_err(|error| error.to_string())?.get(0);
+            if left == 0 { Ok(()) } else { Err(format!("{left} are left")) }
+        })
+        .await?;
         let port = self.port(worker);
         let statement = format!("SELECT citus_schema_move('{schema}', '127.0.0.1', {port}, 'force_logical')");
-        Ok(self.connect(Node::Coordinator).await?.batch_execute(&statement).await?)
+        Ok(coordinator.batch_execute(&statement).await?)
+    }
+
+    /// Lets the cluster move cells until the workers have the same load, and waits for the end.
+    pub async fn rebalance(&self) -> Result<()> {
+        let coordinator = self.connect(Node::Coordinator).await?;
+        coordinator
+            .batch_execute("SELECT citus_rebalance_start(shard_transfer_mode => 'force_logical')")
+            .await?;
+        Ok(coordinator.batch_execute("SELECT citus_rebalance_wait()").await?)
+    }
+
+    /// What an operator does after each move, before the processes get the URL of the other worker.
+    pub async fn continue_ids(&self, schema: &str) -> Result<()> {
+        let statement = format!(
+            "SELECT success, result FROM run_command_on_shards('{schema}.outbox',
+                'SELECT {schema}.continue_ids()')"
+        );
+        let row = self.connect(Node::Coordinator).await?.query_one(&statement, &[]).await?;
+        ensure!(row.get::<_, bool>(0), "{}", row.get::<_, String>(1));
+        Ok(())
     }
 
     /// The worker that owns the cell.

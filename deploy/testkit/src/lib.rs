@@ -25,11 +25,14 @@
 //! | [`column_changes`] | a changed type for each column |
 //! | [`readiness`] | waits for a readiness |
 //! | [`otlp`] | a collector of traces |
+//! | [`cell`] | a cell with its processes, and what its clients see |
+//! | [`webhook_receiver`] | receives the messages of webhooks |
 //! | [`curl`] | whether there is `curl` |
 
 #![allow(missing_docs, reason = "for this workspace only: comments say what names do not")]
 
 pub mod arguments;
+pub mod cell;
 pub mod certificates;
 pub mod citus;
 pub mod citus_catalogs;
@@ -54,3 +57,4 @@ pub mod statement_log;
 pub mod test_database;
 pub mod tokens;
 pub mod wait;
+pub mod webhook_receiver;

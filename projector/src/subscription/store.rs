@@ -8,7 +8,7 @@
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use service_kit::statement;
 
 use super::due;
@@ -66,12 +66,27 @@ impl From<Broken> for DieselError {
 ///
 /// The database's.
 pub async fn create(connection: &mut AsyncPgConnection, name: &str, start: Start) -> QueryResult<bool> {
-    let start = match start {
-        Start::Oldest => None,
-        Start::Now => Some(settled::newest(connection).await?),
-    };
-    let create = Create { name: name.to_owned(), start };
-    RunQueryDsl::execute(create, connection).await.map(|created| created > 0)
+    connection
+        .transaction(async |connection| {
+            let (missing_up_to, history): (i64, i64) =
+                RunQueryDsl::get_result(LogState {}, connection).await?;
+            // While events are not logged, no position is safe.
+            if missing_up_to == i64::MAX {
+                return Ok(false);
+            }
+            let checkpoint = match start {
+                Start::Oldest => missing_up_to,
+                Start::Now => settled::newest(connection).await?,
+            };
+            // One statement for both would make Citus send parts of it to all nodes, which refuse this process.
+            if RunQueryDsl::execute(Create { name: name.to_owned() }, connection).await? == 0 {
+                return Ok(false);
+            }
+            let create = CreateCheckpoint { name: name.to_owned(), checkpoint, history };
+            RunQueryDsl::execute(create, connection).await?;
+            Ok(true)
+        })
+        .await
 }
 
 /// Locks those of these subscriptions that are running and due, and that no other worker has locked. It waits for
@@ -143,9 +158,20 @@ pub(crate) async fn move_checkpoints(
 }
 
 statement! {
+    struct LogState = "log_state.sql" -> (BigInt, BigInt) {}
+}
+
+statement! {
     struct Create = "create_subscription.sql" {
         name: String as Text,
-        start: Option<i64> as Nullable<BigInt>,
+    }
+}
+
+statement! {
+    struct CreateCheckpoint = "create_checkpoint.sql" {
+        name: String as Text,
+        checkpoint: i64 as BigInt,
+        history: i64 as BigInt,
     }
 }
 

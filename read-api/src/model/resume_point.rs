@@ -28,7 +28,9 @@
 //! Such a resume point must never be sent with an order: if a failover then lost that order, the client would get no
 //! snapshot and would go on showing it. So read-api sends each order with the history in which it read the order.
 //!
-//! Rows of a restored dump have the history of another cluster or cell, and do not count for the timeline.
+//! Rows of a restored dump have the history of another cluster or cell, and do not count for the timeline. Neither do
+//! rows that a cell brings along when Citus moves it to another server. If it comes back, its resume points from there
+//! are valid no more: the history has the shard of the table, which each move makes anew.
 //!
 //! Not covered: two standbys that are both promoted from the same timeline by hand, without an archive, choose the same
 //! timeline number.
@@ -52,8 +54,8 @@ pub struct ResumePoint {
 /// A database and its standbys share a history until one of them is promoted, which starts a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
-    /// PostgreSQL's identifier of the database cluster, combined with the number of the cell: several cells of a
-    /// cluster have the same transaction ids and timeline.
+    /// PostgreSQL's identifier of the database cluster, combined with the number of the cell, and on Citus with its
+    /// shard: several cells of a cluster have the same transaction ids and timeline.
     pub system: i64,
     /// The timeline on which the newest summary was written; it grows with every promotion. 0 if no summary was written
     /// in this cluster and cell.

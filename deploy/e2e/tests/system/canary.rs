@@ -1,8 +1,8 @@
 //! Secrets and personal data appear in no log, no metric, no span and no problem document.
 
+mod endpoints;
 mod forms;
 mod input;
-pub(super) mod receiver;
 mod scene;
 mod waiting;
 
@@ -17,8 +17,9 @@ use testkit::postgres::PasswordServer;
 use testkit::services::ServiceKind;
 use testkit::tokens::TokenIssuer;
 use testkit::wait;
+use testkit::webhook_receiver::Receiver;
 
-use self::receiver::{Receiver, add_endpoint, until_all_has_happened};
+use self::endpoints::{add_endpoint, until_all_has_happened};
 use self::scene::Scene;
 
 const LIMIT: Duration = Duration::from_secs(30);

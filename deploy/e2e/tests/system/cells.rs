@@ -1,49 +1,32 @@
 //! Two cells in one database: each has its processes, and neither sees or delays the other.
 
-mod scene;
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
+use migrate::Cell;
 use reqwest::StatusCode;
+use testkit::cell::{CellScene, id_of};
 use testkit::test_database::TestDatabase;
-
-use self::scene::{CellScene, id_of};
 
 const ORDERS: usize = 10;
 
 /// How long an order takes to everywhere at most, beside a cell whose tables are locked.
 const PROMPT: Duration = Duration::from_secs(10);
 
-/// Places and pays orders. Both cells use the same keys, from which their ids come. Returns the ids, and what a stream
-/// has sent of them. What else the cell shows must be its own.
-async fn trade(cell: &CellScene) -> Result<(BTreeSet<String>, String)> {
-    let trading = async {
-        let mut placed = BTreeSet::new();
-        for number in 0..ORDERS {
-            let order = cell.place(&format!("key-{number}")).await?;
-            let id = id_of(&order)?;
-            ensure!(cell.pay(&id).await? == StatusCode::OK, "{id}");
-            placed.insert(id);
-        }
-        anyhow::Ok(placed)
-    };
-    let (placed, stream) = tokio::join!(trading, cell.follow(ORDERS));
-    let (placed, stream) = (placed?, stream?);
-    assert_eq!(cell.list(ORDERS, "paid").await?, placed, "{}", cell.name);
-    let events = cell.feed(2 * ORDERS).await?;
-    assert_eq!(events.len(), 2 * ORDERS, "{}", cell.name);
-    assert_eq!(cell.sent(2 * ORDERS).await?, events, "{}", cell.name);
-    Ok((placed, stream))
+/// Makes the cell, and starts its processes.
+async fn start(database: &TestDatabase, cell: &'static str) -> Result<CellScene> {
+    Cell::new(cell)?.up(&database.superuser_url()).await?;
+    // As it stands in `DATABASE_URL`.
+    CellScene::start(cell, |role| format!("{}?options=-c%20search_path%3D{cell}", database.url(role))).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_cells_work_at_the_same_time_and_neither_sees_the_other() -> Result<()> {
     let database = TestDatabase::create_empty().await?;
-    let one = CellScene::start(&database, "cell_01").await?;
-    let two = CellScene::start(&database, "cell_02").await?;
-    let (in_one, in_two) = tokio::join!(trade(&one), trade(&two));
+    let one = start(&database, "cell_01").await?;
+    let two = start(&database, "cell_02").await?;
+    let (in_one, in_two) = tokio::join!(one.trade(ORDERS), two.trade(ORDERS));
     let ((orders_of_one, stream_of_one), (orders_of_two, stream_of_two)) = (in_one?, in_two?);
     assert_eq!(orders_of_one, orders_of_two, "the same keys make the same ids: each cell has its own order");
     assert!(!stream_of_one.contains("cell_02") && !stream_of_two.contains("cell_01"));
@@ -86,8 +69,8 @@ async fn two_cells_work_at_the_same_time_and_neither_sees_the_other() -> Result<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locks_in_one_cell_do_not_hold_up_the_other() -> Result<()> {
     let database = TestDatabase::create_empty().await?;
-    let one = CellScene::start(&database, "cell_01").await?;
-    let two = CellScene::start(&database, "cell_02").await?;
+    let one = start(&database, "cell_01").await?;
+    let two = start(&database, "cell_02").await?;
     let mut session = database.connect().await?;
     let transaction = session.transaction().await?;
     transaction.batch_execute("INSERT INTO cell_01.outbox (kind, payload) VALUES ('k', '{}')").await?;

@@ -11,9 +11,9 @@ use testkit::certificates::{Authority, Validity};
 use testkit::otlp::{Collector, Span};
 use testkit::services::{ServiceBinaries, ServiceKind};
 use testkit::wait;
+use testkit::webhook_receiver::Receiver;
 
 use self::scene::{LIMIT, Scene};
-use crate::canary::receiver::Receiver;
 
 /// The span with this name.
 fn named<'a>(trace: &'a [Span], name: &str) -> Result<&'a Span> {

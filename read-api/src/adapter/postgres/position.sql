@@ -13,8 +13,15 @@ SELECT
         ORDER BY changed_in DESC
         LIMIT 1
     ), 0) + 1,
-    -- The cluster and the cell, whose number is in the high half, as in that of `current_history()`.
-    system_identifier # (cell_number()::bigint << 32),
+    -- The cluster and the cell, whose number is in the high half, as in that of `current_history()`. Citus makes a new
+    -- shard each time that it moves the cell to this server: the ids of its transactions have nothing to do with those
+    -- of an earlier stay. Elsewhere, the last part is 0.
+    system_identifier # (cell_number()::bigint << 32) # coalesce((
+        SELECT tableoid::bigint # 'order_summary'::regclass::bigint
+        FROM order_summary
+        ORDER BY changed_in DESC
+        LIMIT 1
+    ), 0),
     -- The timeline in the newest row that was written here. Rows of a restored dump may come first. The limit keeps the
     -- search short if nothing has been written here yet.
     coalesce((
