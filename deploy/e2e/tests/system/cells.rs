@@ -11,7 +11,7 @@ use testkit::test_database::TestDatabase;
 
 const ORDERS: usize = 10;
 
-/// How long an order takes to everywhere at most, beside a cell whose tables are locked.
+/// Within this time, an order has reached everything, beside a cell whose tables are locked.
 const PROMPT: Duration = Duration::from_secs(10);
 
 /// Makes the cell, and starts its processes.
