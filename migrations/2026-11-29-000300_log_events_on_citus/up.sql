@@ -1,4 +1,5 @@
--- The function that logs the events which leave the outbox does the same as before in forms that Citus plans.
+-- The function that logs the events which leave the outbox has forms that Citus plans, and refuses to log in a schema
+-- that was renamed. Otherwise it does the same as before.
 --
 -- Each node of Citus has sequences of its own, with the range of ids of its group. The ids of a cell must grow also
 -- when the cell moves to a node whose range is lower: those of events are positions of its log.
@@ -19,8 +20,10 @@ DECLARE
     highest     bigint;
     propagation text;
 BEGIN
-    EXECUTE 'SELECT last_value FROM ' || sequence INTO STRICT allocated;
-    IF (newest >= allocated) IS NOT TRUE THEN
+    EXECUTE 'SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM ' || sequence
+        INTO STRICT allocated;
+    -- Not also if both are the same: meanwhile, another session may allocate the next one.
+    IF (newest > allocated) IS NOT TRUE THEN
         RETURN;
     END IF;
     SELECT seqmax INTO STRICT highest FROM pg_sequence WHERE seqrelid = sequence::regclass;
@@ -40,8 +43,8 @@ END
 $$;
 
 -- Lets the ids of the cell go on above all that it has had. To be called on the node that owns the cell, after each
--- move and before a process writes there. If that was forgotten, the first batch of events calls it: what was written
--- until then is logged under new positions, perhaps not in the order of versions.
+-- move and before a process writes there. The first batch of events there calls it, too: if it was forgotten, what was
+-- written until then is logged under new positions, perhaps not in the order of versions.
 CREATE FUNCTION :"schema".continue_ids() RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -68,6 +71,10 @@ BEGIN
     SELECT below - 1 INTO STRICT newest FROM :"schema".event_log_settled ORDER BY below DESC LIMIT 1;
     SELECT greatest(newest, max(position)) INTO STRICT newest FROM :"schema".event_log;
     SELECT greatest(newest, max(id)) INTO STRICT newest FROM :"schema".outbox;
+    -- Readers pass what is missing, and what they have. The largest bigint: nothing is logged.
+    SELECT greatest(newest, nullif(missing_up_to, 9223372036854775807)) INTO STRICT newest
+    FROM :"schema".event_log_state;
+    SELECT greatest(newest, max(checkpoint)) INTO STRICT newest FROM :"schema".subscription_checkpoints;
     PERFORM :"schema".continue_sequence('outbox_id_seq', newest);
     SELECT max(number) INTO STRICT newest FROM :"schema".event_log_histories;
     PERFORM :"schema".continue_sequence('event_log_histories_number_seq', newest);
